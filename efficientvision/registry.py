@@ -1,0 +1,205 @@
+"""Every model name that the library knows, and the few numbers that tell its members apart.
+
+The detector table is Table 1 of the EfficientDet paper (arXiv:1911.09070) with the later members
+(d7x, lite0..lite4, lite3x) of the published code; the classifiers' sizes are those of the
+EfficientNet paper (arXiv:1905.11946). Nothing here imports a deep learning library.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from typing import Any
+
+from efficientvision.errors import UserError
+
+_LITE_COMMON = {
+    "mean_rgb": 127.0,
+    "stddev_rgb": 128.0,
+    "act_type": "relu6",
+    "fpn_weight_method": "sum",
+}
+
+
+def _detector(
+    backbone: str, image_size: int, filters: int, cells: int, head_repeats: int, **more: Any
+) -> dict[str, Any]:
+    return {
+        "backbone_name": backbone,
+        "image_size": image_size,
+        "fpn_num_filters": filters,
+        "fpn_cell_repeats": cells,
+        "box_class_repeats": head_repeats,
+        **more,
+    }
+
+
+# name: backbone, image size, fusion channels, fusion cells, head depth, what else differs.
+_DETECTORS: dict[str, dict[str, Any]] = {
+    "efficientdet-d0": _detector("efficientnet-b0", 512, 64, 3, 3),
+    "efficientdet-d1": _detector("efficientnet-b1", 640, 88, 4, 3),
+    "efficientdet-d2": _detector("efficientnet-b2", 768, 112, 5, 3),
+    "efficientdet-d3": _detector("efficientnet-b3", 896, 160, 6, 4),
+    "efficientdet-d4": _detector("efficientnet-b4", 1024, 224, 7, 4),
+    "efficientdet-d5": _detector("efficientnet-b5", 1280, 288, 7, 4),
+    "efficientdet-d6": _detector("efficientnet-b6", 1280, 384, 8, 5, fpn_weight_method="sum"),
+    "efficientdet-d7": _detector(
+        "efficientnet-b6", 1536, 384, 8, 5, anchor_scale=5.0, fpn_weight_method="sum"
+    ),
+    "efficientdet-d7x": _detector(
+        "efficientnet-b7", 1536, 384, 8, 5, max_level=8, fpn_weight_method="sum"
+    ),
+    "efficientdet-lite0": _detector(
+        "efficientnet-lite0", 320, 64, 3, 3, anchor_scale=3.0, **_LITE_COMMON
+    ),
+    "efficientdet-lite1": _detector(
+        "efficientnet-lite1", 384, 88, 4, 3, anchor_scale=3.0, **_LITE_COMMON
+    ),
+    "efficientdet-lite2": _detector(
+        "efficientnet-lite2", 448, 112, 5, 3, anchor_scale=3.0, **_LITE_COMMON
+    ),
+    "efficientdet-lite3": _detector("efficientnet-lite3", 512, 160, 6, 4, **_LITE_COMMON),
+    "efficientdet-lite3x": _detector(
+        "efficientnet-lite3", 640, 200, 6, 4, anchor_scale=3.0, **_LITE_COMMON
+    ),
+    "efficientdet-lite4": _detector("efficientnet-lite4", 640, 224, 7, 4, **_LITE_COMMON),
+}
+
+# VFPN's cells run side by side, so it takes more of them than BiFPN. Published: d0, d1, d2
+# (8, 10, 14). The VFPN author's serial quad-path fork has 5, 7, 9, 10, 10, 10 cells for d1..d6,
+# and the published VFPN counts of d1 and d2 are twice that; the larger members follow the same
+# rule here, with d7 and d7x as d6, whose fusion they share. A lite member takes the count of the
+# detector with the same number of BiFPN cells.
+_VFPN_CELLS = {
+    "efficientdet-d0": 8,
+    "efficientdet-d1": 10,
+    "efficientdet-d2": 14,
+    "efficientdet-d3": 18,
+    "efficientdet-d4": 20,
+    "efficientdet-d5": 20,
+    "efficientdet-d6": 20,
+    "efficientdet-d7": 20,
+    "efficientdet-d7x": 20,
+    "efficientdet-lite0": 8,
+    "efficientdet-lite1": 10,
+    "efficientdet-lite2": 14,
+    "efficientdet-lite3": 18,
+    "efficientdet-lite3x": 18,
+    "efficientdet-lite4": 20,
+}
+
+_CLASSIFIER_IMAGE_SIZES = {
+    "efficientnet-b0": 224,
+    "efficientnet-b1": 240,
+    "efficientnet-b2": 260,
+    "efficientnet-b3": 300,
+    "efficientnet-b4": 380,
+    "efficientnet-b5": 456,
+    "efficientnet-b6": 528,
+    "efficientnet-b7": 600,
+    "efficientnet-lite0": 224,
+    "efficientnet-lite1": 240,
+    "efficientnet-lite2": 260,
+    "efficientnet-lite3": 280,
+    "efficientnet-lite4": 300,
+}
+
+_TASKS = {"detection": tuple(_DETECTORS), "classification": tuple(_CLASSIFIER_IMAGE_SIZES)}
+
+
+def nearest_names(name: str, valid: list[str] | tuple[str, ...]) -> str:
+    """Says which valid names a mistyped one resembles, as the end of an error sentence.
+
+    Args:
+        name: What the user wrote.
+        valid: The names that exist.
+
+    Returns:
+        `"Did you mean a, b?"`, or every valid name when none comes near.
+    """
+    close = difflib.get_close_matches(name, valid, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {', '.join(close)}?"
+    return f"Valid names: {', '.join(valid)}."
+
+
+def list_models(task: str | None = None) -> list[str]:
+    """Names of every model that can be built.
+
+    Args:
+        task: `"detection"`, `"classification"` or None for all.
+
+    Returns:
+        Model names, smallest first within each family.
+
+    Raises:
+        UserError: The task is unknown.
+    """
+    if task is None:
+        return [name for names in _TASKS.values() for name in names]
+    if task not in _TASKS:
+        raise UserError(f"Unknown task {task!r}. {nearest_names(str(task), tuple(_TASKS))}")
+    return list(_TASKS[task])
+
+
+def backbone_names() -> list[str]:
+    """Names of the backbones that a detector can stand on."""
+    return list(_CLASSIFIER_IMAGE_SIZES)
+
+
+def task_of(model_name: str) -> str:
+    """The task of a model name: `"detection"` or `"classification"`.
+
+    Raises:
+        UserError: No model has that name; the sentence names the nearest ones.
+    """
+    for task, names in _TASKS.items():
+        if model_name in names:
+            return task
+    hint = nearest_names(str(model_name), tuple(list_models()))
+    raise UserError(f"Unknown model name {model_name!r}. {hint}")
+
+
+def detection_defaults(model_name: str) -> dict[str, Any]:
+    """Hyper-parameters in which a detector differs from the common defaults.
+
+    Args:
+        model_name: One of `list_models("detection")`.
+
+    Returns:
+        A fresh dictionary, hyper-parameter name to value, with `name` in it.
+
+    Raises:
+        UserError: The name is unknown or is not a detector's.
+    """
+    if model_name not in _DETECTORS:
+        hint = nearest_names(str(model_name), _TASKS["detection"])
+        kind = "a classifier, not a detector" if model_name in _CLASSIFIER_IMAGE_SIZES else None
+        if kind:
+            raise UserError(f"{model_name!r} is {kind}. {hint}")
+        raise UserError(f"Unknown detector name {model_name!r}. {hint}")
+    return {"name": model_name, **copy.deepcopy(_DETECTORS[model_name])}
+
+
+def vfpn_cell_repeats(model_name: str) -> int:
+    """Number of parallel cells of a detector's VFPN (used only with `fpn_name=vfpn`).
+
+    d0, d1 and d2 are the published numbers; the rule for the others is written at the table.
+
+    Raises:
+        UserError: The name is not a detector's.
+    """
+    detection_defaults(model_name)
+    return _VFPN_CELLS[model_name]
+
+
+def classifier_image_size(model_name: str) -> int:
+    """Height and width in pixels that a classifier was published for.
+
+    Raises:
+        UserError: The name is not a classifier's.
+    """
+    if model_name not in _CLASSIFIER_IMAGE_SIZES:
+        hint = nearest_names(str(model_name), _TASKS["classification"])
+        raise UserError(f"Unknown classifier name {model_name!r}. {hint}")
+    return _CLASSIFIER_IMAGE_SIZES[model_name]
