@@ -1,0 +1,48 @@
+# Development tasks. `make` alone lists them. Everything runs in ./.venv, made on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Test processes. Each uses two threads.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow lint format clean
+
+help:  ## list the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+	  awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+venv: $(STAMP)  ## make .venv and install the package with its development tools
+
+$(STAMP): setup.py pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: efficientvision needs Python >= 3.11; $(PYTHON) is" \
+	    "`$(PYTHON) --version 2>&1`. Name another: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "error: $(PYTHON) could not make $(VENV)" \
+	    "(on Debian and Ubuntu its package is python3-venv)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## train a small detector on made pictures and show it (under 8 minutes, 2 cores)
+	$(BIN)/python demo/run_demo.py
+
+test: $(STAMP)  ## run the fast tests
+	$(PYTEST) -m "not slow"
+
+test-slow: $(STAMP)  ## run all tests, the slow ones too
+	$(PYTEST)
+
+lint: $(STAMP)  ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)  ## put the code in its usual form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what demo and tests made (not .venv)
+	rm -rf demo_output .pytest_cache .ruff_cache build *.egg-info

@@ -1,0 +1,47 @@
+"""Packaging of efficientvision: what it needs to run, and its optional parts."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+_CORE = [
+    "tensorflow>=2.20",
+    "keras>=3.13",  # The first release whose model.export writes litert and openvino.
+    "numpy",
+    "Pillow",
+    "pycocotools",
+    "absl-py",
+    "PyYAML",
+    "lxml",
+    "tqdm",
+]
+
+_FAST_EVAL = ["hotcoco", "faster-coco-eval"]
+_PLOTS = ["matplotlib"]
+
+_EXTRAS = {
+    "gpu": ["tensorflow[and-cuda]>=2.20"],
+    "video": ["av"],
+    "onnx": ["onnx", "onnxruntime", "tf2onnx"],
+    "openvino": ["openvino"],
+    "litert": ["ai-edge-litert"],
+    "fast-eval": _FAST_EVAL,
+    "plots": _PLOTS,
+    "dev": ["pytest", "pytest-xdist", "ruff", *_FAST_EVAL, *_PLOTS],
+}
+
+_README = pathlib.Path(__file__).parent / "README.md"
+
+setup(
+    name="efficientvision",
+    version="0.1.0",
+    description="EfficientDet and relatives in Keras 3: train, evaluate, export, infer.",
+    long_description=_README.read_text(encoding="utf-8") if _README.exists() else "",
+    long_description_content_type="text/markdown",
+    author="The efficientvision authors",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["efficientvision", "efficientvision.*"]),
+    install_requires=_CORE,
+    extras_require=_EXTRAS,
+)

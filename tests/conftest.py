@@ -1,0 +1,36 @@
+"""What all tests share: quiet, small TensorFlow and the folder of reference numbers and data."""
+
+import os
+import pathlib
+
+import pytest
+
+# Before anything imports TensorFlow. Child processes inherit these.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# Goldens are float32 numbers of a CPU; a GPU's TF32 is outside their tolerance.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> pathlib.Path:
+    """The root folder of the repository, where main.py is."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> pathlib.Path:
+    """The folder with data sets and reference outputs that are too large to be kept here.
+
+    It is named by the environment variable EFFICIENTVISION_SHARED, else looked for as `shared`
+    beside the repository. Tests that need it are skipped where there is none.
+    """
+    named = os.environ.get("EFFICIENTVISION_SHARED")
+    folder = pathlib.Path(named) if named else REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared data folder; {folder} is none (EFFICIENTVISION_SHARED)")
+    return folder
