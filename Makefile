@@ -24,7 +24,7 @@ $(STAMP): setup.py pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "error: $(PYTHON) could not make $(VENV)" \
 	    "(on Debian and Ubuntu its package is python3-venv)"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP)  ## train a small detector on made pictures and show it (under 8 minutes, 2 cores)

@@ -1,0 +1,180 @@
+"""The rules of the house: who may import whom, what stays lazy, what stays out of the files."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / "efficientvision"
+
+# Each group may import itself where it is a package, and every group to its left (above).
+# Members of one group do not import each other, except as SIDEWAYS says.
+ORDER = [
+    {"errors", "configs", "registry"},
+    {"layers"},
+    {"backbones"},
+    {"models"},
+    {"detection", "segmentation", "data", "evaluation", "visualize"},
+    {"tasks"},
+    {"weights", "training", "export"},
+    {"api", "detector"},
+    {"cli"},
+]
+# Within a group: importer -> what it may import beside itself.
+SIDEWAYS = {
+    "configs": {"registry", "errors"},
+    "registry": {"errors"},
+    "weights": {"training"},  # Our own run folders are read by the reader of training/.
+    "training": {"weights"},  # Runs begin from published checkpoints.
+    "export": {"weights"},
+    "detector": {"api"},
+}
+KERAS_ONLY = ["layers", "backbones", "models"]
+
+
+def _sources(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def _part(path: pathlib.Path) -> str:
+    """The part of the package that a file belongs to: `layers/conv.py` -> layers."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imported_modules(path: pathlib.Path, top_level_only: bool = False) -> set[str]:
+    """Dotted names of every module that a file imports, relative imports resolved."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    package = ("efficientvision", *path.relative_to(PACKAGE).parts[:-1])
+    names = set()
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            names.add(module)
+            names.update(f"{module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def _imported_parts(path: pathlib.Path) -> set[str]:
+    """Parts of our own package that a file imports."""
+    known = set.union(*ORDER)
+    parts = set()
+    for module in _imported_modules(path):
+        pieces = module.split(".")
+        if pieces[0] == "efficientvision" and len(pieces) > 1 and pieces[1] in known:
+            parts.add(pieces[1])
+    return parts
+
+
+def test_every_part_has_a_place_in_the_order():
+    parts = {_part(path) for path in _sources(PACKAGE)} - {"__init__", "__main__"}
+    assert parts <= set.union(*ORDER)
+
+
+@pytest.mark.parametrize("part", sorted(set.union(*ORDER)))
+def test_imports_only_what_stands_to_its_left(part):
+    level = next(i for i, group in enumerate(ORDER) if part in group)
+    allowed = set().union({part}, SIDEWAYS.get(part, set()), *ORDER[:level])
+    wrong = {
+        str(path.relative_to(REPOSITORY)): sorted(_imported_parts(path) - allowed)
+        for path in _sources(PACKAGE)
+        if _part(path) == part and _imported_parts(path) - allowed
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("part", KERAS_ONLY)
+def test_networks_import_no_tensorflow(part):
+    """Keras only: models run on every backend.
+
+    Inside a function it may be imported lazily (a grouped convolution needs TensorFlow's own
+    operation on that backend), at the top of a module never.
+    """
+    wrong = [
+        str(path.relative_to(REPOSITORY))
+        for path in _sources(PACKAGE / part)
+        if any(
+            name.split(".")[0] == "tensorflow"
+            for name in _imported_modules(path, top_level_only=True)
+        )
+    ]
+    assert not wrong
+
+
+def test_no_tf_keras_anywhere():
+    wrong = [
+        str(path.relative_to(REPOSITORY))
+        for path in _sources(PACKAGE)
+        if re.search(r"\btf\.keras\b|\btf_keras\b", path.read_text(encoding="utf-8"))
+    ]
+    assert not wrong
+
+
+def test_importing_the_package_imports_no_tensorflow():
+    code = (
+        "import sys, efficientvision\n"
+        "heavy = {'tensorflow', 'keras', 'matplotlib', 'pycocotools'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_importing_configs_imports_no_tensorflow():
+    """`--help` and a wrong hyper-parameter must answer at once."""
+    code = (
+        "import sys, efficientvision.configs, efficientvision.registry\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+_MACHINE_PATH = re.compile(r"(^|[^a-z])/(work|farm|root|home)/")
+_REGISTRY_HOST = re.compile(r"files\.pythonhosted|pypi\.org|registry\.npmjs|deb\.debian")
+
+
+def _tracked_files() -> list[pathlib.Path]:
+    """Files of the repository: those of git, or every file where this is no checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if listed.returncode == 0:
+        return [REPOSITORY / name for name in listed.stdout.split("\0") if name]
+    return [p for p in REPOSITORY.rglob("*") if p.is_file() and ".venv" not in p.parts]
+
+
+def test_no_machine_paths_and_no_registry_hosts():
+    wrong = []
+    for path in _tracked_files():
+        if not path.exists():
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue  # A picture or an array.
+        for number, line in enumerate(lines, start=1):
+            if _MACHINE_PATH.search(line) or _REGISTRY_HOST.search(line):
+                wrong.append(f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:80]}")
+    assert not wrong
+
+
+def test_source_files_stay_short():
+    """A file has one reason to exist; one much longer than this has a second."""
+    long = {
+        str(path.relative_to(REPOSITORY)): lines
+        for path in _tracked_files()
+        if path.suffix == ".py" and path.exists()
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
+    }
+    assert not long
