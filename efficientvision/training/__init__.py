@@ -1,0 +1,1 @@
+"""Training: schedules, optimizers, averaging, checkpoints, distribution and the one loop."""

@@ -1,0 +1,154 @@
+"""Learning-rate schedules: warm-up, then cosine, stepwise or polynomial decay."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import tensorflow as tf
+
+from efficientvision.errors import UserError
+
+DECAY_METHODS = ("cosine", "stepwise", "polynomial")
+REFERENCE_BATCH_SIZE = 64
+
+
+def adjusted_learning_rate(learning_rate: float, batch_size: int, *, scale: bool = True) -> float:
+    """The peak learning rate of a batch size (the linear scaling rule).
+
+    Args:
+        learning_rate: Rate meant for a batch of 64 images, or the rate itself if not `scale`.
+        batch_size: Global batch size, images.
+        scale: Whether the rate is scaled with the batch.
+
+    Returns:
+        `learning_rate * batch_size / 64`, or `learning_rate`.
+    """
+    return learning_rate * batch_size / REFERENCE_BATCH_SIZE if scale else learning_rate
+
+
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear warm-up to `peak`, then a decay.
+
+    Source: `tf2/train_lib.py` of the original (its three schedules).
+
+    Args:
+        method: "cosine" (from `peak` to 0, counted from step 0 over `total_steps - warmup_steps`),
+            "stepwise" (x 0.1 at `first_drop_step`, x 0.01 at `second_drop_step`) or
+            "polynomial" (`peak * (1 - step / total_steps) ** power`).
+        peak: Learning rate after the warm-up (see `adjusted_learning_rate`).
+        warmup_init: Learning rate at step 0, when there is a warm-up.
+        warmup_steps: Length of the warm-up, steps.
+        total_steps: Length of the training, steps.
+        first_drop_step: For "stepwise", step of the first drop.
+        second_drop_step: For "stepwise", step of the second drop.
+        power: For "polynomial", the exponent.
+
+    Raises:
+        UserError: If `method` is unknown.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        *,
+        peak: float,
+        warmup_init: float,
+        warmup_steps: int,
+        total_steps: int,
+        first_drop_step: int = 0,
+        second_drop_step: int = 0,
+        power: float = 0.9,
+    ):
+        super().__init__()
+        if method not in DECAY_METHODS:
+            raise UserError(
+                f"lr_decay_method must be one of {', '.join(DECAY_METHODS)}; got {method!r}."
+            )
+        self.method = method
+        self.peak = peak
+        self.warmup_init = warmup_init
+        self.warmup_steps = warmup_steps
+        self.total_steps = total_steps
+        self.first_drop_step = first_drop_step
+        self.second_drop_step = second_drop_step
+        self.power = power
+
+    def __call__(self, step) -> tf.Tensor:
+        """Returns the learning rate (float32 scalar) of `step` (number or scalar tensor)."""
+        step = tf.cast(step, tf.float32)
+        warmup = self.warmup_init + (step / max(self.warmup_steps, 1)) * (
+            self.peak - self.warmup_init
+        )
+        return tf.where(step < self.warmup_steps, warmup, self._decayed(step))
+
+    def _decayed(self, step: tf.Tensor) -> tf.Tensor:
+        if self.method == "cosine":
+            decay_steps = max(self.total_steps - self.warmup_steps, 1)
+            return 0.5 * self.peak * (1.0 + tf.cos(math.pi * step / decay_steps))
+        if self.method == "stepwise":
+            factor = tf.where(step < self.first_drop_step, 1.0, 0.1)
+            return self.peak * tf.where(step < self.second_drop_step, factor, 0.01)
+        left = 1.0 - tf.minimum(step / max(self.total_steps, 1), 1.0)
+        return self.peak * left**self.power
+
+    def get_config(self) -> dict:
+        return {
+            "method": self.method,
+            "peak": self.peak,
+            "warmup_init": self.warmup_init,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+            "first_drop_step": self.first_drop_step,
+            "second_drop_step": self.second_drop_step,
+            "power": self.power,
+        }
+
+
+def build_schedule(
+    *,
+    method: str,
+    learning_rate: float,
+    scale: bool,
+    batch_size: int,
+    steps_per_epoch: int,
+    num_epochs: int,
+    warmup_epochs: float,
+    warmup_init: float,
+    first_drop_epoch: float,
+    second_drop_epoch: float,
+    power: float,
+) -> WarmupSchedule:
+    """Builds the schedule of a run from its hyper-parameters.
+
+    As in the original's `main.py`, `warmup_init` is scaled with the batch like the learning rate.
+    It is then limited to the peak: a warm-up never starts above the rate that it leads to.
+
+    Args:
+        method: Decay method, see `WarmupSchedule`.
+        learning_rate: Rate at batch 64 (or the rate itself without `scale`).
+        scale: Whether rates are scaled with the batch.
+        batch_size: Global batch size, images.
+        steps_per_epoch: Steps in an epoch.
+        num_epochs: Epochs of the run.
+        warmup_epochs: Length of the warm-up, epochs.
+        warmup_init: Learning rate at step 0, in the terms of `learning_rate`.
+        first_drop_epoch: For "stepwise".
+        second_drop_epoch: For "stepwise".
+        power: For "polynomial".
+
+    Returns:
+        The schedule, a function of the step.
+    """
+    peak = adjusted_learning_rate(learning_rate, batch_size, scale=scale)
+    start = adjusted_learning_rate(warmup_init, batch_size, scale=scale)
+    return WarmupSchedule(
+        method,
+        peak=peak,
+        warmup_init=min(start, peak),
+        warmup_steps=int(warmup_epochs * steps_per_epoch),
+        total_steps=int(num_epochs * steps_per_epoch),
+        first_drop_step=int(first_drop_epoch * steps_per_epoch),
+        second_drop_step=int(second_drop_epoch * steps_per_epoch),
+        power=power,
+    )
