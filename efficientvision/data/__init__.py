@@ -1,0 +1,1 @@
+"""Data sets: the record schema, class names, converters and the input pipeline."""

@@ -1,0 +1,1 @@
+"""Pure, graph-side image and box transforms."""

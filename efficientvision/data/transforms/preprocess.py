@@ -1,0 +1,121 @@
+"""Resize, pad and normalise: the one implementation behind training, evaluation and export.
+
+An image is scaled to fit the network's input (aspect ratio kept), put in its top-left corner, and the
+rest is *zero after normalisation*. Padding raw pixels with zero would give ``-mean / stddev`` there,
+so whoever normalises on the device hands over ``valid_hw``, the size of the part that is image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+Size = tuple[int, int]
+
+
+def fitted_size(
+    source_hw: tf.Tensor, canvas_hw: Size, scale_factor: tf.Tensor | float = 1.0
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Size of an image when it is scaled to fit a canvas, aspect ratio kept.
+
+    Args:
+        source_hw: int [2], height and width of the photo.
+        canvas_hw: (height, width) of the network input.
+        scale_factor: the canvas is multiplied by this first (scale jitter).
+
+    Returns:
+        (scale, fitted_hw): float32 [] fitted pixels per photo pixel; int32 [2] the size, truncated
+        as in the original (at least one pixel, which the original did not ensure).
+    """
+    source = tf.cast(source_hw, tf.float32)
+    target = tf.cast(
+        tf.cast(scale_factor, tf.float32) * tf.constant(canvas_hw, tf.float32), tf.int32
+    )
+    scale = tf.reduce_min(tf.cast(target, tf.float32) / source)
+    return scale, tf.maximum(tf.cast(source * scale, tf.int32), 1)
+
+
+def resize_bilinear(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor:
+    """Bilinear with half-pixel centres and without antialias. [.., H, W, C] any type -> float32."""
+    return tf.image.resize(image, size_hw, method="bilinear", antialias=False)
+
+
+def pad_to_canvas(image: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
+    """Zeros at the bottom and the right of [.., h, w, C] up to ``canvas_hw``; static shape."""
+    rank = image.shape.rank
+    shape = tf.shape(image)
+    missing_h = canvas_hw[0] - shape[rank - 3]
+    missing_w = canvas_hw[1] - shape[rank - 2]
+    paddings = [[0, missing_h], [0, missing_w], [0, 0]]
+    if rank == 4:
+        paddings = [[0, 0], *paddings]
+    padded = tf.pad(image, paddings)
+    padded.set_shape([*image.shape[:-3], canvas_hw[0], canvas_hw[1], image.shape[-1]])
+    return padded
+
+
+def resize_and_pad(image: tf.Tensor, image_hw: Size) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Fits a photo, or a batch of photos of one size, into the network input.
+
+    Works on static and dynamic shapes, eagerly and inside ``tf.function``.
+
+    Args:
+        image: [H, W, 3] or [N, H, W, 3], uint8 or float, pixel values 0..255.
+        image_hw: (height, width) of the network input.
+
+    Returns:
+        (image, image_scale, valid_hw): float32 [h, w, 3] or [N, h, w, 3] with raw pixel values and
+        zero padding; ``image_scale`` float32 [] or [N], which turns pixels of the network input into
+        pixels of the photo by multiplication; ``valid_hw`` int32 [2] or [N, 2], the size of the part
+        that is photo, for :func:`normalize`.
+    """
+    image = tf.convert_to_tensor(image)
+    rank = image.shape.rank
+    source_hw = tf.shape(image)[rank - 3 : rank - 1]
+    scale, valid_hw = fitted_size(source_hw, image_hw)
+    canvas = pad_to_canvas(resize_bilinear(image, valid_hw), image_hw)
+    image_scale = 1.0 / scale
+    if rank == 4:
+        batch = tf.shape(image)[0]
+        image_scale = tf.fill([batch], image_scale)
+        valid_hw = tf.tile(valid_hw[tf.newaxis], [batch, 1])
+    return canvas, image_scale, valid_hw
+
+
+def valid_mask(valid_hw: tf.Tensor, canvas_hw: Size | tf.Tensor) -> tf.Tensor:
+    """Bool [.., H, W, 1]: True where the canvas shows the photo and not padding."""
+    rows = tf.range(canvas_hw[0])[:, tf.newaxis, tf.newaxis]
+    columns = tf.range(canvas_hw[1])[tf.newaxis, :, tf.newaxis]
+    height = valid_hw[..., 0][..., tf.newaxis, tf.newaxis, tf.newaxis]
+    width = valid_hw[..., 1][..., tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.logical_and(rows < height, columns < width)
+
+
+def normalize(
+    images: tf.Tensor,
+    valid_hw: tf.Tensor | None,
+    mean_rgb: float | Sequence[float],
+    stddev_rgb: float | Sequence[float],
+) -> tf.Tensor:
+    """``(images - mean) / stddev`` on the photo, exactly 0 on the padding.
+
+    Runs on the device (in the training step, in the exported graph), so that the host sends bytes.
+
+    Args:
+        images: uint8 or float [H, W, 3] or [N, H, W, 3], pixel values 0..255.
+        valid_hw: int32 [2] or [N, 2], the size of the photo on the canvas; None: no padding.
+        mean_rgb: one number or three.
+        stddev_rgb: one number or three.
+
+    Returns:
+        float32, of the same shape.
+    """
+    mean = tf.constant(mean_rgb, tf.float32)
+    stddev = tf.constant(stddev_rgb, tf.float32)
+    normalized = (tf.cast(images, tf.float32) - mean) / stddev
+    if valid_hw is None:
+        return normalized
+    rank = images.shape.rank
+    canvas_hw = [images.shape[axis] or tf.shape(images)[axis] for axis in (rank - 3, rank - 2)]
+    return tf.where(valid_mask(valid_hw, canvas_hw), normalized, 0.0)
