@@ -36,6 +36,11 @@ class WeightAverages:
         ]
 
     @property
+    def variables(self) -> list[tf.Variable]:
+        """The averages, in the order of `names`."""
+        return self._averages
+
+    @property
     def names(self) -> list[str]:
         """Paths of the averaged variables."""
         return [v.path for v in self._variables]

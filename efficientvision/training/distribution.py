@@ -48,8 +48,7 @@ def average_statistics(strategy: tf.distribute.Strategy, variables: Sequence) ->
     if strategy.num_replicas_in_sync == 1:
         return
     for variable in variables:
-        value = getattr(variable, "value", variable)
-        value = value if isinstance(value, tf.Variable) else variable
+        value = variable if isinstance(variable, tf.Variable) else variable.value
         copies = strategy.experimental_local_results(value)
         if copies[0].dtype.is_floating:
             variable.assign(sum(c.numpy() for c in copies) / len(copies))

@@ -1,0 +1,1 @@
+"""Tasks: everything that differs between detection, classification and segmentation."""

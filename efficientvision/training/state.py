@@ -1,0 +1,128 @@
+"""What a run carries from step to step: weights, averages, optimizer, seeds."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.errors import UserError
+from efficientvision.training import optimizers
+from efficientvision.training.averaging import WeightAverages
+from efficientvision.training.checkpoints import Checkpoint
+from efficientvision.training.distribution import average_statistics
+
+
+class TrainingState:
+    """Network, optimizer and averages of a run. Create it under the strategy's scope.
+
+    Args:
+        model: A built Keras model.
+        optimizer: An optimizer that is not built yet.
+        strategy: The run's distribution strategy.
+        moving_average_decay: Largest decay of the weight averages, 0 for none.
+        freeze_pattern: Regular expression; variables whose path it matches (`re.match`) are not
+            trained.
+        seed: Seed of the layers' randomness (drop-connect).
+
+    Raises:
+        UserError: If the pattern is ill-formed, or leaves nothing to train.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        strategy: tf.distribute.Strategy,
+        *,
+        moving_average_decay: float = 0.0,
+        freeze_pattern: str | None = None,
+        seed: int = 0,
+    ):
+        self.model = model
+        self.optimizer = optimizer
+        self.strategy = strategy
+        self.seed = seed
+        self.trainables = trainable_variables(model, freeze_pattern)
+        optimizers.build_variables(optimizer, self.trainables)
+        self.averages = WeightAverages(model.weights, moving_average_decay)
+        trained = {id(v) for v in model.trainable_weights}
+        self.statistics = [v for v in model.weights if id(v) not in trained]
+        weights = {id(v) for v in model.weights}
+        self._seed_states = [v for v in model.variables if id(v) not in weights]
+        self.seed_layers()
+
+    @property
+    def step(self) -> int:
+        """Training steps done."""
+        return int(self.optimizer.iterations.numpy())
+
+    def seed_layers(self) -> None:
+        """Sets the layers' random state as a function of seed, step, replica and layer."""
+        for index, state in enumerate(self._seed_states):
+            copies = self.strategy.experimental_local_results(state.value)
+            for replica, copy in enumerate(copies):
+                key = np.random.SeedSequence([self.seed, self.step, replica, index])
+                copy.assign(key.generate_state(2).astype(copy.dtype.as_numpy_dtype))
+
+    def synchronize(self) -> None:
+        """Makes the replicas' moving statistics and averages one (before saving, evaluating)."""
+        average_statistics(self.strategy, self.statistics)
+        average_statistics(self.strategy, self.averages.variables)
+
+    def snapshot(self, **meta) -> Checkpoint:
+        """The state as a checkpoint; `meta` is stored with it (JSON values)."""
+        self.synchronize()
+        return Checkpoint(
+            weights={v.path: v.numpy() for v in self.model.weights},
+            ema=self.averages.numpy(),
+            optimizer={v.path: v.numpy() for v in self.optimizer.variables},
+            step=self.step,
+            meta={"seed": self.seed, **meta},
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes on from a checkpoint of the same run.
+
+        Raises:
+            UserError: If the checkpoint is of another network or another optimizer.
+        """
+        assign_by_path(self.model.weights, checkpoint.weights, "weights")
+        assign_by_path(self.optimizer.variables, checkpoint.optimizer, "optimizer slots")
+        self.averages.load(checkpoint.ema)
+        self.seed_layers()
+
+
+def trainable_variables(model: keras.Model, freeze_pattern: str | None) -> list:
+    """The variables to train: all trainable ones but those whose path the pattern matches."""
+    if not freeze_pattern:
+        return list(model.trainable_variables)
+    try:
+        pattern = re.compile(freeze_pattern)
+    except re.error as error:
+        raise UserError(
+            f"var_freeze_expr={freeze_pattern!r} is not a regular expression: {error}."
+        ) from error
+    kept = [v for v in model.trainable_variables if not pattern.match(v.path)]
+    if not kept:
+        raise UserError(f"var_freeze_expr={freeze_pattern!r} leaves no variable to train.")
+    if len(kept) == len(model.trainable_variables):
+        print(f"Warning: var_freeze_expr={freeze_pattern!r} matches no variable; all are trained.")
+    return kept
+
+
+def assign_by_path(variables, values: dict[str, np.ndarray], what: str) -> None:
+    """Assigns values to variables by path; every one must be there with its shape."""
+    for variable in variables:
+        value = values.get(variable.path)
+        if value is None or tuple(value.shape) != tuple(variable.shape):
+            got = "nothing" if value is None else f"shape {tuple(value.shape)}"
+            raise UserError(
+                f"The checkpoint to go on from holds {got} for {variable.path} ({what}), where "
+                f"this network has shape {tuple(variable.shape)}: it is of another model or "
+                "configuration; choose another --model_dir, or give it as --ckpt."
+            )
+    for variable in variables:
+        variable.assign(values[variable.path])
