@@ -1,0 +1,173 @@
+"""The class and box heads, shared by all levels, and the small segmentation head."""
+
+import math
+
+import keras
+from keras import ops
+
+from efficientvision.layers.activations import get_activation
+from efficientvision.layers.composite import CompositeLayer, numbered
+
+_FOREGROUND_PRIOR = 0.01
+
+
+@keras.saving.register_keras_serializable(package="efficientvision")
+class PredictionHead(CompositeLayer):
+    """Repeated (separable) convolutions shared by the levels, batch norm of each level's own.
+
+    Args:
+        kind: `"class"` or `"box"`: names the variables and chooses the initial bias (the class
+            head starts at a foreground probability of 0.01, RetinaNet section 3.3).
+        out_filters: channels of the prediction.
+        filters: channels of the hidden convolutions.
+        repeats: number of hidden convolutions.
+        min_level: level of the first input, which names the batch norms.
+        act_type: activation.
+        separable_conv: depthwise and pointwise instead of full convolutions.
+        survival_prob: keeps the residual of a hidden convolution with this probability in
+            training; None builds no residuals (the published networks).
+
+    Input: a list of `[N, h, w, C]`; output: a list of `[N, h, w, out_filters]` in float32.
+
+    Reference: EfficientDet, section 4 (class and box network).
+    """
+
+    def __init__(
+        self,
+        kind,
+        out_filters,
+        filters,
+        repeats,
+        min_level=3,
+        act_type="swish",
+        separable_conv=True,
+        survival_prob=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if kind not in ("class", "box"):
+            raise ValueError(f"kind must be 'class' or 'box', got {kind!r}.")
+        self.kind = kind
+        self.out_filters = out_filters
+        self.filters = filters
+        self.repeats = repeats
+        self.min_level = min_level
+        self.act_type = act_type
+        self.separable_conv = separable_conv
+        self.survival_prob = survival_prob
+        self.convs = [
+            self._conv(filters, f"{kind}-{i}", "zeros", self.dtype_policy) for i in range(repeats)
+        ]
+        bias = 0.0
+        if kind == "class":
+            bias = -math.log((1 - _FOREGROUND_PRIOR) / _FOREGROUND_PRIOR)
+        self.predict = self._conv(
+            out_filters, f"{kind}-predict", keras.initializers.Constant(bias), "float32"
+        )
+        self.norms = []
+        self.drop = None
+        if survival_prob:
+            self.drop = keras.layers.Dropout(
+                1.0 - survival_prob, noise_shape=(None, 1, 1, 1), dtype=self.dtype_policy
+            )
+
+    def _conv(self, filters, name, bias_initializer, dtype):
+        arguments = {
+            "padding": "same",
+            "bias_initializer": bias_initializer,
+            "name": name,
+            "dtype": dtype,
+        }
+        if self.separable_conv:
+            return keras.layers.SeparableConv2D(
+                filters,
+                3,
+                depthwise_initializer=keras.initializers.VarianceScaling(),
+                pointwise_initializer=keras.initializers.VarianceScaling(),
+                **arguments,
+            )
+        return keras.layers.Conv2D(
+            filters, 3, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), **arguments
+        )
+
+    def build(self, input_shape):
+        self.norms = [
+            [
+                self._batch_norm(f"{self.kind}-{repeat}-bn-{self.min_level + index}")
+                for index in range(len(input_shape))
+            ]
+            for repeat in range(self.repeats)
+        ]
+        super().build(input_shape)
+
+    def call(self, inputs, training=None):
+        activation = get_activation(self.act_type)
+        outputs = []
+        for index, x in enumerate(inputs):
+            for repeat, conv in enumerate(self.convs):
+                shortcut = x
+                x = activation(self.norms[repeat][index](conv(x), training=training))
+                if self.drop is not None and repeat > 0:
+                    x = self.drop(x, training=training) + shortcut
+            outputs.append(self.predict(x))
+        return outputs
+
+    def get_config(self):
+        names = (
+            "kind out_filters filters repeats min_level act_type separable_conv survival_prob"
+        ).split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="efficientvision")
+class SegmentationHead(CompositeLayer):
+    """Transposed convolutions from the coarsest level up, joined with each finer level.
+
+    Args:
+        num_classes: channels of the output.
+        filters: channels of the hidden transposed convolutions.
+        num_levels: number of inputs.
+        act_type: activation.
+
+    Input: a list of `[N, h, w, C]`, finest first; output: logits `[N, 2 h_0, 2 w_0, num_classes]`
+    in float32, at twice the size of the finest level.
+
+    Reference: the segmentation head of google/automl's EfficientDet.
+    """
+
+    def __init__(self, num_classes, filters, num_levels, act_type="swish", **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.filters = filters
+        self.num_levels = num_levels
+        self.act_type = act_type
+        self.convs = [
+            self._conv(filters, i, self.dtype_policy, use_bias=False) for i in range(num_levels - 1)
+        ]
+        self.norms = [self._batch_norm(f"bn_{i}") for i in range(num_levels - 1)]
+        self.predict = self._conv(num_classes, num_levels - 1, "float32", use_bias=True)
+
+    def _conv(self, filters, index, dtype, use_bias):
+        return keras.layers.Conv2DTranspose(
+            filters,
+            3,
+            strides=2,
+            padding="same",
+            use_bias=use_bias,
+            name=numbered("conv2d_transpose", index),
+            dtype=dtype,
+        )
+
+    def call(self, inputs, training=None):
+        activation = get_activation(self.act_type)
+        x = inputs[-1]
+        for conv, norm, skip in zip(self.convs, self.norms, inputs[-2::-1], strict=True):
+            x = activation(norm(conv(x), training=training))
+            # An odd level is one row or column smaller than twice the next coarser one.
+            x = x[:, : skip.shape[1], : skip.shape[2]]
+            x = ops.concatenate([x, skip], axis=-1)
+        return self.predict(x)
+
+    def get_config(self):
+        names = "num_classes filters num_levels act_type".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,98 @@
+"""Bringing a feature map to another pyramid level's size and channels."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from efficientvision.layers.composite import CompositeLayer
+
+
+@keras.saving.register_keras_serializable(package="efficientvision")
+class Resample(CompositeLayer):
+    """1x1 convolution where channels differ, then max-pooling down or nearest neighbour up.
+
+    Args:
+        filters: channels of the output.
+        target_hw: (height, width) of the output, static.
+        apply_bn: batch norm after the 1x1 convolution.
+        conv_after_downsample: pool before the convolution instead of after it.
+
+    Input `[N, H, W, C]` with static H, W; output `[N, *target_hw, filters]`. Mixed cases (one
+    axis up, the other down) are refused with a ValueError.
+
+    Reference: EfficientDet, section 3; the 1x1 convolution follows the published code.
+    """
+
+    def __init__(self, filters, target_hw, apply_bn=True, conv_after_downsample=False, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.target_hw = tuple(target_hw)
+        self.apply_bn = apply_bn
+        self.conv_after_downsample = conv_after_downsample
+        self.conv = self.norm = None
+
+    def build(self, input_shape):
+        if input_shape[-1] != self.filters:
+            self.conv = keras.layers.Conv2D(
+                self.filters, 1, padding="same", name="conv2d", dtype=self.dtype_policy
+            )
+            if self.apply_bn:
+                self.norm = self._batch_norm("bn")
+        super().build(input_shape)
+
+    def call(self, inputs, training=None):
+        height, width = inputs.shape[1:3]
+        down = height > self.target_hw[0] or width > self.target_hw[1]
+        up = height < self.target_hw[0] or width < self.target_hw[1]
+        if down and up:
+            raise ValueError(
+                f"Cannot resample {(height, width)} to {self.target_hw}: one axis grows while the "
+                "other shrinks."
+            )
+        if not down:
+            return resize_nearest(self._match_channels(inputs, training), self.target_hw)
+        if self.conv_after_downsample:
+            return self._match_channels(self._pool(inputs), training)
+        return self._pool(self._match_channels(inputs, training))
+
+    def _match_channels(self, inputs, training):
+        if self.conv is None:
+            return inputs
+        x = self.conv(inputs)
+        return x if self.norm is None else self.norm(x, training=training)
+
+    def _pool(self, inputs):
+        strides = [
+            (size - 1) // target + 1
+            for size, target in zip(inputs.shape[1:3], self.target_hw, strict=True)
+        ]
+        return ops.max_pool(inputs, [s + 1 for s in strides], strides, padding="same")
+
+    def get_config(self):
+        names = "filters target_hw apply_bn conv_after_downsample".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def resize_nearest(inputs, target_hw):
+    """Nearest neighbour upsampling where output row i takes input row floor(i * H / target).
+
+    TensorFlow's current `resize` takes floor((i + 0.5) * H / target), which differs for ratios
+    that are not whole (3 -> 5 gives 0,0,1,2,2 instead of 0,0,1,1,2); the published networks used
+    the former.
+
+    Args:
+        inputs: `[N, H, W, C]` with static H and W.
+        target_hw: (height, width), each at least the input's.
+
+    Returns:
+        `[N, *target_hw, C]`.
+    """
+    height, width = inputs.shape[1:3]
+    if (height, width) == tuple(target_hw):
+        return inputs
+    if target_hw[0] % height == 0 and target_hw[1] % width == 0:
+        return ops.image.resize(inputs, target_hw, interpolation="nearest")
+    for axis, size, target in ((1, height, target_hw[0]), (2, width, target_hw[1])):
+        if size != target:
+            inputs = ops.take(inputs, np.arange(target) * size // target, axis=axis)
+    return inputs
