@@ -1,0 +1,1 @@
+"""Anchors, target assignment, losses, non-maximum suppression and decoding of detections."""

@@ -1,0 +1,118 @@
+"""Anchor boxes of the EfficientDet family (RetinaNet, arXiv:1708.02002, section 4)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from efficientvision.errors import UserError
+
+
+def _as_hw(image_hw: int | str | Sequence[int]) -> tuple[int, int]:
+    if isinstance(image_hw, (int, np.integer, str)):
+        from efficientvision.configs import parse_image_size
+
+        return parse_image_size(image_hw)
+    height, width = image_hw
+    return int(height), int(width)
+
+
+def feature_sizes(image_hw: int | str | Sequence[int], max_level: int) -> list[tuple[int, int]]:
+    """Sizes of the feature maps: entry `l` is the (height, width) of level `l`.
+
+    Level 0 is the image itself and each level halves the one before it, rounding up.
+
+    Args:
+        image_hw: (height, width) in pixels, a side length, or a "WxH" string.
+        max_level: The coarsest level to list.
+
+    Returns:
+        `max_level + 1` pairs (height, width).
+    """
+    sizes = [_as_hw(image_hw)]
+    for _ in range(max_level):
+        height, width = sizes[-1]
+        sizes.append(((height + 1) // 2, (width + 1) // 2))
+    return sizes
+
+
+def anchor_shapes(
+    num_scales: int, aspect_ratios: Sequence[float | Sequence[float]]
+) -> list[tuple[float, float]]:
+    """Relative (height, width) of each anchor of a cell, scale-major.
+
+    An aspect ratio is width / height of a shape of unit area, or a pair of factors
+    (of the width, of the height) that is used as it stands.
+    """
+    shapes = []
+    for octave in range(num_scales):
+        size = 2.0 ** (octave / num_scales)
+        for aspect in aspect_ratios:
+            if isinstance(aspect, (list, tuple)):
+                width, height = (float(factor) for factor in aspect)
+            else:
+                width = float(np.sqrt(aspect))
+                height = 1.0 / width
+            shapes.append((size * height, size * width))
+    return shapes
+
+
+def generate_anchors(
+    image_hw: int | str | Sequence[int],
+    min_level: int = 3,
+    max_level: int = 7,
+    num_scales: int = 3,
+    aspect_ratios: Sequence[float | Sequence[float]] = (1.0, 2.0, 0.5),
+    anchor_scale: float | Sequence[float] = 4.0,
+) -> np.ndarray:
+    """Anchor boxes of every level of a feature pyramid.
+
+    Order: level (finest first), then row-major over the cells, then scale-major over
+    scale x aspect ratio: the order of the heads' output channels.
+
+    Args:
+        image_hw: Network input: (height, width) in pixels, a side length, or "WxH".
+        min_level: Finest level of the pyramid.
+        max_level: Coarsest level of the pyramid.
+        num_scales: Octave divisions of the anchor size per level.
+        aspect_ratios: width / height, or pairs of factors (width, height).
+        anchor_scale: Anchor side in strides; one number, or one for each level.
+
+    Returns:
+        float32 [A_total, 4]: ymin, xmin, ymax, xmax in pixels of the network input. They
+        reach beyond the image at its border.
+
+    Raises:
+        UserError: A list of anchor scales does not have one entry per level.
+    """
+    aspects = tuple(tuple(a) if isinstance(a, (list, tuple)) else float(a) for a in aspect_ratios)
+    num_levels = max_level - min_level + 1
+    scales = tuple(np.ravel(np.asarray(anchor_scale, np.float64)).tolist())
+    if len(scales) == 1:
+        scales *= num_levels
+    if len(scales) != num_levels:
+        raise UserError(
+            f"anchor_scale has {len(scales)} entries for the {num_levels} levels "
+            f"{min_level}..{max_level}; give one number or one for each level."
+        )
+    anchors = _cached_anchors(_as_hw(image_hw), min_level, max_level, num_scales, aspects, scales)
+    return anchors.copy()
+
+
+@functools.lru_cache(maxsize=8)
+def _cached_anchors(image_hw, min_level, max_level, num_scales, aspects, scales) -> np.ndarray:
+    sizes = feature_sizes(image_hw, max_level)
+    shapes = np.array(anchor_shapes(num_scales, aspects))  # [A, 2]
+    levels = []
+    for level, scale in zip(range(min_level, max_level + 1), scales, strict=True):
+        rows, columns = sizes[level]
+        stride = np.array([image_hw[0] / rows, image_hw[1] / columns])
+        y = (np.arange(rows) + 0.5) * stride[0]
+        x = (np.arange(columns) + 0.5) * stride[1]
+        centers = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
+        half = scale * stride * shapes / 2.0
+        boxes = np.concatenate([centers - half, centers + half], axis=-1)
+        levels.append(boxes.reshape(-1, 4))
+    return np.concatenate(levels).astype(np.float32)

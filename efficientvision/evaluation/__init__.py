@@ -1,0 +1,1 @@
+"""Metrics of finished detections: COCO average precision and ensembles of detections."""
