@@ -1,0 +1,266 @@
+"""From any checkpoint or exported model to detections, in Python."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from efficientvision.data.labels import BUILTIN, resolve_label_map
+from efficientvision.data.photos import open_photo
+from efficientvision.errors import UserError
+from efficientvision.export.frozen_graph import graph_function, read_frozen_graph, read_metadata
+from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.export.saved_model import load_saved_model
+from efficientvision.export.serving import build_serving
+from efficientvision.loading import LoadedDetector, load_detector, serving_metadata
+from efficientvision.visualize.draw import draw_detections, to_pil
+
+Photo = str | os.PathLike[str] | np.ndarray | Image.Image
+
+
+class Detection(NamedTuple):
+    """One object.
+
+    Attributes:
+        box_yxyx: ymin, xmin, ymax, xmax in pixels of the photo.
+        score: 0..1.
+        class_id: 1..K.
+        name: of the class.
+    """
+
+    box_yxyx: tuple[float, float, float, float]
+    score: float
+    class_id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The objects found in one photo, best first. It has a length and yields `Detection`s.
+
+    Attributes:
+        boxes_yxyx: float32 [N, 4], ymin, xmin, ymax, xmax in pixels of the photo.
+        scores: float32 [N], 0..1.
+        classes: int32 [N], 1..K.
+        names: N names of classes.
+    """
+
+    boxes_yxyx: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Detection]:
+        for box, score, class_id, name in zip(
+            self.boxes_yxyx, self.scores, self.classes, self.names, strict=True
+        ):
+            yield Detection(tuple(box.tolist()), float(score), int(class_id), name)
+
+    def __getitem__(self, index: int) -> Detection:
+        return list(self)[index]
+
+
+class Detector:
+    """Finds objects in photos.
+
+    Args:
+        run: uint8 photos [N, H, W, 3] -> float32 detections [N, max, 7]: image_id, ymin, xmin,
+            ymax, xmax in pixels of the photo, score, class; score 0 where there is none.
+        metadata: model, input size, names, thresholds.
+        min_score_thresh: detections with lower scores are left out.
+
+    Example:
+        >>> detector = Detector.from_checkpoint("efficientdet-d0")
+        >>> detections = detector("photo.jpg")
+        >>> detector.draw("photo.jpg", detections).save("photo_boxes.jpg")
+    """
+
+    def __init__(
+        self,
+        run: Callable[[np.ndarray], np.ndarray],
+        metadata: DetectorMetadata,
+        *,
+        min_score_thresh: float = 0.0,
+    ):
+        self._run = run
+        self.metadata = metadata
+        self.min_score_thresh = min_score_thresh
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | os.PathLike[str],
+        model_name: str | None = None,
+        hparams: str | Mapping[str, Any] | None = None,
+        *,
+        min_score_thresh: float | None = None,
+        nms_method: str | None = None,
+        max_detections: int | None = None,
+        use_ema: bool = True,
+        **overrides: Any,
+    ) -> "Detector":
+        """Makes a detector of a checkpoint or of an exported model.
+
+        Args:
+            path: a TF1 or TF2 checkpoint (prefix, file or folder), `.h5`, `.weights.h5`, `.keras`,
+                a training run's folder, a SavedModel folder, or `<model>_frozen.pb`.
+            model_name: None: as the checkpoint's own configuration or its variables tell.
+            hparams: overrides, as on the command line (`"image_size=640"`, `"my.yaml"`), or a dict.
+            min_score_thresh: detections with lower scores are left out; None: the checkpoint's own
+                `nms_configs.score_thresh`, or 0.4 where that is 0 (not set).
+            nms_method: `"hard"` or `"gaussian"`; None: as configured.
+            max_detections: for one photo; None: as configured.
+            use_ema: prefer moving averages of the weights, where there are any.
+            **overrides: further hyper-parameters by name.
+
+        Raises:
+            UserError: the file is missing, cut short or of another model; or settings are given
+                that are baked into an exported model.
+        """
+        path = Path(path)
+        if path.suffix == ".pb" or (path / "saved_model.pb").is_file():
+            changes = {"hparams": hparams, "nms_method": nms_method, **overrides}
+            changes["max_detections"] = max_detections
+            return cls._from_export(path, model_name, min_score_thresh, changes)
+        nms: dict[str, Any] = {}
+        if nms_method is not None:
+            nms["method"] = nms_method
+        if max_detections is not None:
+            nms["max_output_size"] = max_detections
+        loaded = load_detector(path, model_name, hparams, use_ema=use_ema, **overrides)
+        configured = loaded.config.nms_configs.score_thresh or 0.4
+        nms["score_thresh"] = configured if min_score_thresh is None else min_score_thresh
+        loaded.config.override({"nms_configs": nms})
+        return cls.from_loaded(loaded)
+
+    @classmethod
+    def from_loaded(cls, loaded: LoadedDetector) -> "Detector":
+        """Makes a detector of a network in memory; its NMS settings decide what is returned."""
+        serving = build_serving(loaded.model, loaded.config)
+        function = tf.function(
+            serving.detections_from_arrays,
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+        )
+        return cls(
+            lambda image_arrays: function(image_arrays).numpy(),
+            serving_metadata(loaded, batch_size=None),
+            min_score_thresh=loaded.config.nms_configs.score_thresh or 0.0,
+        )
+
+    @classmethod
+    def _from_export(
+        cls,
+        path: Path,
+        model_name: str | None,
+        min_score_thresh: float | None,
+        changes: Mapping[str, Any],
+    ) -> "Detector":
+        baked = [key for key, value in changes.items() if value not in (None, "", {})]
+        baked = [key for key in baked if key != "label_map"]
+        if baked:
+            raise UserError(
+                f"{path} is an exported model, {', '.join(baked)} cannot be changed any more: "
+                "export it again, or name the checkpoint"
+            )
+        if path.suffix == ".pb":
+            graph = read_frozen_graph(path)
+            detect = graph_function(graph, ["image_arrays:0"], ["detections:0"])
+            text = read_metadata(graph)
+            metadata = None if text is None else DetectorMetadata.from_json(text, str(path))
+
+            def run(image_arrays: np.ndarray) -> np.ndarray:
+                return detect(image_arrays)[0].numpy()
+        else:
+            run, metadata = load_saved_model(path)
+        if metadata is None:
+            print(f"{path} does not say what it is: taken for a detector of the 90 COCO classes")
+            metadata = DetectorMetadata(
+                model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
+            )
+        names = resolve_label_map(changes.get("label_map"))
+        if names and not metadata.class_names:
+            metadata = replace(metadata, class_names=names)
+        return cls(run, metadata, min_score_thresh=min_score_thresh or 0.0)
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Class number (1..K) -> name."""
+        return self.metadata.class_names
+
+    def __call__(self, photos: Photo | Sequence[Photo]) -> Any:
+        """Detects objects.
+
+        Args:
+            photos: a path, a uint8 RGB array [H, W, 3], a PIL image, or a list of these. Files and
+                PIL images are turned upright as their EXIF orientation tells; boxes refer to the
+                upright photo.
+
+        Returns:
+            `Detections`, or a list of them for a list.
+
+        Raises:
+            UserError: a file is missing or no picture, an array is none of [H, W, 3].
+        """
+        if isinstance(photos, (list, tuple)):
+            return [self._detect(photo) for photo in photos]
+        return self._detect(photos)
+
+    def draw(
+        self,
+        photo: Photo,
+        detections: Detections,
+        *,
+        min_score_thresh: float | None = None,
+        max_boxes_to_draw: int | None = 100,
+        line_thickness: int | None = None,
+    ) -> Image.Image:
+        """Returns a copy of the photo with boxes and labels, see `draw_detections`."""
+        return draw_detections(
+            as_array(photo),
+            detections.boxes_yxyx,
+            detections.classes,
+            detections.scores,
+            self.class_names,
+            min_score_thresh=0.0 if min_score_thresh is None else min_score_thresh,
+            max_boxes_to_draw=max_boxes_to_draw,
+            line_thickness=line_thickness,
+        )
+
+    def _detect(self, photo: Photo) -> Detections:
+        array = as_array(photo)
+        batch = np.repeat(array[None], self.metadata.batch_size or 1, axis=0)
+        rows = np.asarray(self._run(batch))[0]
+        rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= self.min_score_thresh)]
+        classes = rows[:, 6].astype(np.int32)
+        return Detections(
+            boxes_yxyx=rows[:, 1:5],
+            scores=rows[:, 5],
+            classes=classes,
+            names=[self.class_names.get(int(c), f"class {c}") for c in classes],
+        )
+
+
+def as_array(photo: Photo) -> np.ndarray:
+    """Opens or converts a photo to uint8 RGB [H, W, 3].
+
+    Raises:
+        UserError: see `Detector.__call__`.
+    """
+    if isinstance(photo, (str, os.PathLike)):
+        return open_photo(photo)
+    if isinstance(photo, Image.Image):
+        return np.asarray(to_pil(ImageOps.exif_transpose(photo)))
+    array = np.asarray(photo)
+    if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
+        raise UserError(
+            f"a photo must be a uint8 array [H, W, 3], got {array.dtype} {array.shape}"
+        )
+    return array

@@ -1,0 +1,57 @@
+"""How much a network computes: multiply-adds by TensorFlow's profiler."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from efficientvision.export.frozen_graph import (
+    float_operations,
+    float_operations_by_node,
+    freeze,
+)
+
+
+def count_multiply_adds(model: Any, image_hw: tuple[int, int]) -> int:
+    """Multiply-adds of one image: half the profiler's floating point operations.
+
+    Args:
+        model: a Keras model in float32 that takes images [N, H, W, 3].
+        image_hw: (height, width), pixels.
+    """
+    return float_operations(_inference_graph(model, image_hw)) // 2
+
+
+def multiply_adds_by_part(
+    model: Any, image_hw: tuple[int, int], parts: Mapping[str, str]
+) -> dict[str, int]:
+    """Splits `count_multiply_adds` by part.
+
+    Args:
+        model: as above.
+        image_hw: as above.
+        parts: beginning of a top-level layer's name -> name of the part.
+
+    Returns:
+        part -> multiply-adds; `"other"` is what no part claims. They add up to the whole.
+    """
+    operations = dict.fromkeys([*parts.values(), "other"], 0)
+    for name, count in float_operations_by_node(_inference_graph(model, image_hw)).items():
+        scopes = name.split("/")
+        part = next(
+            (part for scope in scopes for prefix, part in parts.items() if scope.startswith(prefix)),
+            "other",
+        )
+        operations[part] += count
+    return {part: count // 2 for part, count in operations.items()}
+
+
+def _inference_graph(model: Any, image_hw: tuple[int, int]) -> Any:
+    def predict(images: tf.Tensor) -> list[tf.Tensor]:
+        outputs = tf.nest.flatten(model(images, training=False))
+        return [tf.identity(output, name=f"output_{i}") for i, output in enumerate(outputs)]
+
+    spec = tf.TensorSpec((1, *image_hw, 3), tf.float32, name="images")
+    function = tf.function(predict, input_signature=[spec]).get_concrete_function()
+    names = [f"output_{i}" for i in range(len(function.outputs))]
+    return freeze(function, names)

@@ -1,0 +1,163 @@
+"""Frozen TensorFlow graphs: written, read, profiled. The only file that speaks `compat.v1`."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.python.framework import ops
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  registers the counts
+
+from efficientvision.errors import UserError
+
+METADATA_NODE = "efficientvision_metadata"
+
+
+def freeze(
+    function: Any, outputs: Sequence[str], metadata: str | None = None
+) -> tf.compat.v1.GraphDef:
+    """Turns a concrete function into a graph whose variables are constants.
+
+    Tensors keep the names that the function gave them with `tf.identity(x, name=...)`; placeholders
+    are named as the function's arguments.
+
+    Args:
+        function: a concrete function (`tf.function(...).get_concrete_function(...)`).
+        outputs: names of the operations that the graph is made for; only what they need stays.
+        metadata: text to carry along, in a string constant named `efficientvision_metadata`.
+    """
+    graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
+    _keep_ancestors(graph_def, outputs)
+    if metadata is not None:
+        node = graph_def.node.add()
+        node.name, node.op = METADATA_NODE, "Const"
+        node.attr["dtype"].type = tf.string.as_datatype_enum
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(metadata.encode()))
+    return graph_def
+
+
+def write_frozen_graph(graph_def: tf.compat.v1.GraphDef, path: str | os.PathLike[str]) -> Path:
+    """Writes a graph to a `.pb` file, under a temporary name first. Returns the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(graph_def.SerializeToString())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_frozen_graph(path: str | os.PathLike[str]) -> tf.compat.v1.GraphDef:
+    """Reads a `.pb` file.
+
+    Raises:
+        UserError: there is no such file, or it is not a whole GraphDef.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no frozen graph {path}")
+    graph_def = tf.compat.v1.GraphDef()
+    try:
+        graph_def.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise UserError(
+            f"{path} is not a frozen TensorFlow graph, or it was cut short: export it again"
+        ) from error
+    if not graph_def.node:
+        raise UserError(f"{path} holds an empty graph: export it again")
+    return graph_def
+
+
+def read_metadata(graph_def: tf.compat.v1.GraphDef) -> str | None:
+    """Returns the text that `freeze` was given, or None for a graph of other makers."""
+    for node in graph_def.node:
+        if node.name == METADATA_NODE:
+            return tf.make_ndarray(node.attr["value"].tensor).item().decode()
+    return None
+
+
+def graph_function(
+    graph_def: tf.compat.v1.GraphDef, feeds: Sequence[str], fetches: Sequence[str]
+) -> Callable[..., Any]:
+    """Makes a frozen graph callable.
+
+    Args:
+        graph_def: the graph.
+        feeds: tensor names such as `"image_arrays:0"`; they need not be placeholders.
+        fetches: tensor names such as `"detections:0"`.
+
+    Returns:
+        A function that takes one tensor for each feed and returns a list of tensors.
+
+    Raises:
+        UserError: the graph has no such tensor.
+    """
+    present = {node.name for node in graph_def.node}
+    missing = [name for name in (*feeds, *fetches) if name.split(":")[0] not in present]
+    if missing:
+        raise UserError(
+            f"the frozen graph has no tensor {', '.join(missing)}; "
+            "export it with --runmode=saved_model"
+        )
+    imported = tf.compat.v1.wrap_function(
+        lambda: tf.compat.v1.import_graph_def(graph_def, name=""), []
+    )
+    graph = imported.graph
+    pruned = imported.prune(
+        [graph.get_tensor_by_name(name) for name in feeds],
+        [graph.get_tensor_by_name(name) for name in fetches],
+    )
+
+    def run(*arrays: np.ndarray | tf.Tensor) -> list[tf.Tensor]:
+        return pruned(*(tf.convert_to_tensor(array) for array in arrays))
+
+    return run
+
+
+def float_operations(graph_def: tf.compat.v1.GraphDef) -> int:
+    """Counts the floating point operations of one run with TensorFlow's profiler.
+
+    All shapes of the graph must be static. A multiplication and an addition count as two.
+    """
+    builder = tf.compat.v1.profiler.ProfileOptionBuilder
+    options = builder(builder.float_operation()).with_empty_output().build()
+    return tf.compat.v1.profiler.profile(_as_graph(graph_def), options=options).total_float_ops
+
+
+def float_operations_by_node(graph_def: tf.compat.v1.GraphDef) -> dict[str, int]:
+    """Splits the profiler's count by operation: name -> floating point operations."""
+    graph = _as_graph(graph_def)
+    counts = {}
+    with graph.as_default():
+        for node in graph_def.node:
+            operations = ops.get_stats_for_node_def(graph, node, "flops").value
+            if operations:
+                counts[node.name] = int(operations)
+    return counts
+
+
+def _as_graph(graph_def: tf.compat.v1.GraphDef) -> tf.Graph:
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.import_graph_def(graph_def, name="")
+    return graph
+
+
+def _keep_ancestors(graph_def: tf.compat.v1.GraphDef, outputs: Sequence[str]) -> None:
+    """Removes, in place, the operations that none of the outputs needs."""
+    inputs = {node.name: node.input for node in graph_def.node}
+    needed: set[str] = set()
+    pending = list(outputs)
+    while pending:
+        name = pending.pop().lstrip("^").split(":")[0]
+        if name not in needed:
+            needed.add(name)
+            pending.extend(inputs[name])
+    kept = [node for node in graph_def.node if node.name in needed]
+    del graph_def.node[:]
+    graph_def.node.extend(kept)

@@ -1,0 +1,227 @@
+"""SavedModels of a detector: written, replaced, read."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.errors import UserError
+from efficientvision.export.frozen_graph import freeze, write_frozen_graph
+from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.export.serving import DetectionServing, decode_image, to_rows
+
+METADATA_FILE = "metadata.json"
+# What exports (ours and the original's) leave in their folder: it may be replaced.
+_EXPORTED = {
+    "saved_model.pb",
+    "keras_metadata.pb",
+    "fingerprint.pb",
+    "variables",
+    "assets",
+    "assets.extra",
+    METADATA_FILE,
+}
+
+
+def export_saved_model(
+    serving: DetectionServing,
+    directory: str | os.PathLike[str],
+    metadata: DetectorMetadata,
+) -> Path:
+    """Writes a SavedModel with pre- and postprocessing, and the frozen graph beside it.
+
+    Signatures: `serving_default` takes `image_arrays`, uint8 [N, H, W, 3], photos of any one size;
+    `serving_base64` takes `image_files`, string [N], encoded photos (the bytes of the files). Both
+    return `detections`, float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in pixels of the
+    photo, score, class. `<model>_frozen.pb` has the tensors `image_files:0`, `image_arrays:0` and
+    `detections:0`; the first two may be fed.
+
+    Args:
+        serving: see `efficientvision.export.serving.build_serving`.
+        directory: an empty, missing or earlier exported folder; it is replaced as a whole.
+        metadata: written to `metadata.json`; its `batch_size` makes N static, None dynamic.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    batch = metadata.batch_size
+    arrays = tf.TensorSpec((batch, None, None, 3), tf.uint8, name="image_arrays")
+    files = tf.TensorSpec((batch,), tf.string, name="image_files")
+    from_arrays = tf.function(
+        lambda image_arrays: {"detections": serving.detections_from_arrays(image_arrays)},
+        input_signature=[arrays],
+    )
+    from_files = tf.function(
+        lambda image_files: {"detections": serving.detections_from_files(image_files)},
+        input_signature=[files],
+    )
+    with replaced_directory(directory) as temporary:
+        tf.saved_model.save(
+            serving,
+            str(temporary),
+            signatures={
+                "serving_default": from_arrays.get_concrete_function(),
+                "serving_base64": from_files.get_concrete_function(),
+            },
+        )
+        (temporary / METADATA_FILE).write_text(metadata.to_json())
+        write_frozen_graph(
+            freeze(_frozen_function(serving, files), ["detections"], metadata.to_json()),
+            temporary / f"{metadata.model_name}_frozen.pb",
+        )
+    return Path(directory)
+
+
+def _frozen_function(serving: DetectionServing, files: tf.TensorSpec) -> Any:
+    """One chain files -> arrays -> detections: the photos of a batch must have one size."""
+
+    def detect(image_files: tf.Tensor) -> tf.Tensor:
+        with tf.name_scope("decode"):
+            if image_files.shape[0] is not None:
+                arrays = tf.stack([decode_image(data) for data in tf.unstack(image_files)])
+            else:
+                signature = tf.TensorSpec((None, None, 3), tf.uint8)
+                arrays = tf.map_fn(decode_image, image_files, fn_output_signature=signature)
+        inputs = serving.preprocess_arrays(tf.identity(arrays, name="image_arrays"))
+        return tf.identity(to_rows(serving.detect(inputs)), name="detections")
+
+    return tf.function(detect, input_signature=[files]).get_concrete_function()
+
+
+def export_network(
+    serving: DetectionServing,
+    directory: str | os.PathLike[str],
+    model_name: str,
+    *,
+    batch_size: int | None = 1,
+) -> tuple[Path, Path]:
+    """Writes the network alone, without pre- and postprocessing.
+
+    Args:
+        serving: see `efficientvision.export.serving.build_serving`.
+        directory: gets `<model>_frozen.pb` and `savedmodel/`; whatever else is in it stays.
+        model_name: for the file's name.
+        batch_size: None: dynamic.
+
+    Returns:
+        Paths of the frozen graph and of the SavedModel. The graph's placeholder is `input`,
+        float32 [N, h, w, 3], normalised; its outputs, finest level first, are
+        `class_net/class-predict/BiasAdd`, `class_net/class-predict_1/BiasAdd`, ... and
+        `box_net/box-predict/BiasAdd`, ...; the SavedModel calls them `class_predict_0`, ...,
+        `box_predict_0`, ...
+    """
+    spec = tf.TensorSpec((batch_size, *serving.image_hw, 3), tf.float32, name="input")
+    names: list[str] = []
+
+    def predict(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = {}
+        for part, levels in zip(("class", "box"), serving.network(inputs), strict=True):
+            for index, level in enumerate(levels):
+                suffix = f"_{index}" if index else ""
+                name = f"{part}_net/{part}-predict{suffix}/BiasAdd"
+                names.append(name)
+                outputs[f"{part}_predict_{index}"] = tf.identity(level, name=name)
+        return outputs
+
+    function = tf.function(predict, input_signature=[spec]).get_concrete_function()
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with replaced_directory(directory / "savedmodel") as temporary:
+        tf.saved_model.save(serving, str(temporary), signatures={"serving_default": function})
+    frozen = write_frozen_graph(freeze(function, names), directory / f"{model_name}_frozen.pb")
+    return frozen, directory / "savedmodel"
+
+
+@contextlib.contextmanager
+def replaced_directory(directory: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary folder that takes the place of `directory` when all went well.
+
+    Raises:
+        UserError: `directory` is a file, or holds what no export wrote.
+    """
+    target = Path(os.path.abspath(directory))
+    _check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    previous = target.with_name(f".{target.name}.{os.getpid()}.old")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            target.rename(previous)
+        temporary.rename(target)
+        shutil.rmtree(previous, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_replaceable(target: Path) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError(f"--saved_model_dir {target} is a file: name a folder")
+    strange = sorted(
+        path.name
+        for path in target.iterdir()
+        if path.name not in _EXPORTED
+        and not path.name.endswith(("_frozen.pb", ".tflite"))
+        and not path.name.startswith("tensorrt_")
+    )
+    if strange:
+        raise UserError(
+            f"the folder {target} exists and holds {strange[0]!r}, which is no part of a "
+            "SavedModel: name an empty folder, a new one, or an earlier export"
+        )
+
+
+def load_saved_model(
+    directory: str | os.PathLike[str],
+) -> tuple[Callable[[np.ndarray], np.ndarray], DetectorMetadata | None]:
+    """Loads a SavedModel with the signature `serving_default` of `export_saved_model`.
+
+    Returns:
+        A function from uint8 photos [N, H, W, 3] to float32 detections [N, max, 7], and the
+        metadata; None for a SavedModel of other makers.
+
+    Raises:
+        UserError: no SavedModel, one cut short, or one of another kind.
+    """
+    directory = Path(directory)
+    if not (directory / "saved_model.pb").is_file():
+        raise UserError(f"{directory} holds no SavedModel (there is no saved_model.pb in it)")
+    try:
+        loaded = tf.saved_model.load(str(directory))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise UserError(
+            f"the SavedModel {directory} cannot be loaded, it may have been cut short "
+            f"({str(error).splitlines()[0]}): export it again"
+        ) from error
+    signature = loaded.signatures.get("serving_default")
+    inputs = signature.structured_input_signature[1] if signature is not None else {}
+    outputs = signature.structured_outputs if signature is not None else {}
+    if len(inputs) != 1 or next(iter(inputs.values())).dtype != tf.uint8 or len(outputs) != 1:
+        raise UserError(
+            f"the SavedModel {directory} is no detector: its serving_default must take one uint8 "
+            "batch of photos and return one tensor of detections; export it with "
+            "--runmode=saved_model"
+        )
+    (input_name,), (output_name,) = inputs, outputs
+    path = directory / METADATA_FILE
+    text = path.read_text() if path.is_file() else None
+    metadata = None if text is None else DetectorMetadata.from_json(text, str(path))
+
+    def run(image_arrays: np.ndarray) -> np.ndarray:
+        outputs = signature(**{input_name: tf.constant(image_arrays)})
+        return outputs[output_name].numpy()
+
+    # The signature reads the module's variables through weak references.
+    run.module = loaded  # type: ignore[attr-defined]
+    return run, metadata
