@@ -115,12 +115,15 @@ def nearest_names(name: str, valid: list[str] | tuple[str, ...]) -> str:
         valid: The names that exist.
 
     Returns:
-        `"Did you mean a, b?"`, or every valid name when none comes near.
+        `"Did you mean a, b?"`; where none comes near, all names of a short list or the least
+        distant ones of a long list.
     """
-    close = difflib.get_close_matches(name, valid, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), valid, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {', '.join(close)}?"
-    return f"Valid names: {', '.join(valid)}."
+    if len(valid) <= 30:
+        return f"Valid names: {', '.join(valid)}."
+    return f"The nearest names are {', '.join(difflib.get_close_matches(name, valid, 5, 0.0))}."
 
 
 def list_models(task: str | None = None) -> list[str]:

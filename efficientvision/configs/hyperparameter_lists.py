@@ -1,0 +1,82 @@
+"""What becomes of each hyper-parameter of the published code bases.
+
+Every name of google/automl's `hparams_config.py` and of the VFPN fork's is in exactly one of three
+lists: implemented (a field of `DetectionConfig`, or an alias of one), obsolete, or unavailable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+# Other names, mostly of earlier versions, for the same thing.
+ALIASES = {
+    "train_scale_min": "jitter_min",
+    "train_scale_max": "jitter_max",
+    "precision": "mixed_precision",
+    "use_bfloat16": "mixed_precision",
+    "label_id_mapping": "label_map",
+}
+
+# Accepted; one printed line says why each does nothing.
+OBSOLETE = {
+    "ckpt_var_scope": "the loader recognises the backbone's variables in any checkpoint",
+    "drop_remainder": "training batches are always full and evaluation never drops an image",
+    "img_summary_steps": "no pictures are written to TensorBoard; model_inspect.py draws them",
+    "loss_scale": "mixed precision is bfloat16 here, which needs no loss scaling",
+    "map_freq": "train_and_eval evaluates after every epoch",
+    "nms_configs.pyfunc": "non-maximum suppression always runs in the graph",
+    "resnet_depth": "it belongs to a ResNet backbone, and the backbones here are EfficientNets",
+    "sample_image": "no pictures are written to TensorBoard; model_inspect.py draws them",
+    "save_freq": "--save_checkpoints_steps says when checkpoints are written",
+    "use_keras_model": "every model here is a Keras model",
+    "use_native_resize_op": "both ways of enlarging a feature map gave the same numbers",
+    "use_tpu": "--strategy chooses the device",
+    "verbose": "progress is always shown as one bar",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Unavailable:
+    """A hyper-parameter that this version cannot honour.
+
+    Attributes:
+        neutral: Values that ask for nothing and so are accepted.
+        reason: Why any other value is refused, and what to do instead.
+    """
+
+    neutral: tuple[Any, ...]
+    reason: str
+
+
+# Refused, unless the value asks for nothing.
+INVALID = {
+    "augmix_params": Unavailable((None, [3, -1, 1]), "AugMix is not available in this version"),
+    "autoaugment_policy": Unavailable((None, ""), "AutoAugment is not available in this version"),
+    "backbone_config": Unavailable(
+        (None,), "a backbone is chosen by backbone_name; its blocks cannot be redefined"
+    ),
+    "data_format": Unavailable(
+        (None, "channels_last"), "only channels_last (N, H, W, C) is supported"
+    ),
+    "dataset_type": Unavailable(
+        (None, ""), "only TFRecords as dataset/create_*_tfrecord.py writes them are read"
+    ),
+    "fpn_config": Unavailable((None,), "choose a fusion network with fpn_name"),
+    "fpn_quad_method": Unavailable((None,), "use fpn_name=qufpn and fpn_weight_method"),
+    "grad_checkpoint": Unavailable(
+        (None, False), "gradient checkpointing is not available in this version"
+    ),
+    "grid_mask": Unavailable((None, False), "GridMask is not available in this version"),
+    "pooling_type": Unavailable(
+        (None, "", "max"), "feature maps are always reduced by max pooling"
+    ),
+    "scale_range": Unavailable(
+        (None, False), "mean_rgb=127.5,stddev_rgb=127.5 brings pixels to the range -1..1"
+    ),
+    "target_size": Unavailable((None,), "images are always scaled to image_size"),
+    "tflite_max_detections": Unavailable(
+        (None, 100), "LiteRT export is not available in this version"
+    ),
+    "use_augmix": Unavailable((None, False), "AugMix is not available in this version"),
+}

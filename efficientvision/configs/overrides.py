@@ -1,0 +1,219 @@
+"""The override grammar: `a=1,b.c=2,image_size=1920x1280`, YAML files, and both together."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from typing import Any
+
+import yaml
+
+from efficientvision.errors import UserError
+
+# `heads=object_detection,segmentation`: in these a bare word after a comma goes on with the list.
+LIST_KEYS = frozenset({"heads", "aspect_ratios", "mean_rgb", "stddev_rgb"})
+
+_CLOSERS = {"(": ")", "[": "]", "{": "}"}
+_WORDS = {"true": True, "false": False, "none": None, "null": None}
+
+
+class RawText(str):
+    """A value as it was written, before it is known whether a number or text is wanted."""
+
+    __slots__ = ()
+
+
+class _NumberLoader(yaml.SafeLoader):
+    """YAML 1.2's notion of a number: `8e-3` and `1e-4` are floats (in YAML 1.1 they are text)."""
+
+
+_NumberLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """Parses `k=v` pairs.
+
+    Dots in a key nest (`nms_configs.score_thresh=0.4`); `1*2*3` and `[1,2,3]` are lists;
+    true, false and None are words in any case; numbers as Python writes them; all else is text.
+    A later value of a key replaces an earlier one.
+
+    Args:
+        text: `"a=1,b.c=2"`; may be empty.
+
+    Returns:
+        A nested dictionary of plain values.
+
+    Raises:
+        UserError: A part is not `key=value`, or brackets or quotes do not close.
+    """
+    return _plain(_parse_pairs(_split(text, ",")))
+
+
+def parse_value(text: str) -> Any:
+    """A value of the grammar of `parse_overrides`."""
+    text = text.strip()
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if "*" in text and text[0] not in "\"'([{":
+        return [parse_value(item) for item in text.split("*")]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError):
+        return _flow_value(text)
+    return text if isinstance(value, (bytes, complex, set)) else value
+
+
+def read_overrides(override: str | dict | None) -> list[dict[str, Any]]:
+    """The successive changes that one override asks for.
+
+    Args:
+        override: A dictionary; a string `"a=1"`, `"file.yaml"` or `"file.yaml,a=1"`; None or
+            `""` for no change.
+
+    Returns:
+        Nested dictionaries, to be applied in order. Values from strings are `RawText`, for
+        `parse_value` or, where text is wanted, as they stand.
+
+    Raises:
+        UserError: The text is malformed, or a file is missing or is no YAML mapping.
+    """
+    if override is None:
+        return []
+    if isinstance(override, dict):
+        return [_nested(override)]
+    if not isinstance(override, str):
+        raise UserError(
+            f"An override must be text, a dictionary or None; got {type(override).__name__}."
+        )
+    changes: list[dict[str, Any]] = []
+    pairs: list[str] = []
+    for part in _split(override, ","):
+        if not _names_yaml_file(part):
+            pairs.append(part)
+            continue
+        changes += [_parse_pairs(pairs), _nested(read_yaml(part))]
+        pairs = []
+    changes.append(_parse_pairs(pairs))
+    return [change for change in changes if change]
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    """Reads a YAML file of hyper-parameters.
+
+    Raises:
+        UserError: The file is missing, is no YAML, or its top level is no mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_NumberLoader)
+    except OSError as error:
+        raise UserError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"The configuration file {path} is not valid YAML: {reason}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(
+            f"The configuration file {path} must hold lines `name: value`; its top level is "
+            f"a {type(content).__name__}."
+        )
+    return content
+
+
+def _names_yaml_file(part: str) -> bool:
+    if not part.endswith((".yaml", ".yml")):
+        return False
+    # `label_map=names.yaml` is a pair, unless that very name is a file or the key is a path.
+    return "=" not in part or os.path.isfile(part) or "/" in part.split("=")[0]
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Splits at separators outside brackets and quotes; drops empty parts."""
+    parts, start, closers, quote = [], 0, [], ""
+    for position, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        elif char in _CLOSERS:
+            closers.append(_CLOSERS[char])
+        elif closers and char == closers[-1]:
+            closers.pop()
+        elif char == separator and not closers:
+            parts.append(text[start:position])
+            start = position + 1
+    if quote or closers:
+        raise UserError(f"Missing {quote or closers[-1]!r} in the override {text!r}.")
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _parse_pairs(parts: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    pairs: list[list[str]] = []
+    for part in parts:
+        pieces = [piece.strip() for piece in _split_equals(part)]
+        if len(pieces) == 1 and pairs and pairs[-1][0] in LIST_KEYS:
+            pairs[-1][1] += "*" + pieces[0]
+        elif len(pieces) == 2 and pieces[0]:
+            pairs.append(pieces)
+        else:
+            raise UserError(
+                f"Cannot read the override {part!r}: expected name=value (several with commas "
+                "between) or the path of a .yaml file."
+            )
+    for key, value in pairs:
+        _set_nested(result, key.split("."), RawText(value))
+    return result
+
+
+def _split_equals(part: str) -> list[str]:
+    """`a="x=y"` has one equals sign that separates; empty values count."""
+    key, equals, value = part.partition("=")
+    if not equals:
+        return [part]
+    return [key, value] if value[:1] in ("'", '"') else part.split("=")
+
+
+def _set_nested(target: dict[str, Any], path: list[str], value: Any) -> None:
+    for key in path[:-1]:
+        if not isinstance(target.get(key), dict):
+            target[key] = {}
+        target = target[key]
+    target[path[-1]] = value
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """Dots in the top-level keys of a dictionary nest, as they do in text."""
+    result: dict[str, Any] = {}
+    for key, value in flat.items():
+        path = key.split(".") if isinstance(key, str) else [key]
+        already = result.get(key)
+        if isinstance(already, dict) and isinstance(value, dict):
+            already.update(value)
+        else:
+            _set_nested(result, path, dict(value) if isinstance(value, dict) else value)
+    return result
+
+
+def _plain(tree: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _plain(value) if isinstance(value, dict) else parse_value(value)
+        for key, value in tree.items()
+    }
+
+
+def _flow_value(text: str) -> Any:
+    """`{1: cat, 2: dog}` and `[a, b]`, which need no quotes in YAML; else the text itself."""
+    if text[:1] not in ("{", "["):
+        return text
+    try:
+        return yaml.load(text, Loader=_NumberLoader)
+    except yaml.YAMLError:
+        return text
