@@ -1,8 +1,8 @@
 """Resize, pad and normalise: the one implementation behind training, evaluation and export.
 
-An image is scaled to fit the network's input (aspect ratio kept), put in its top-left corner, and the
-rest is *zero after normalisation*. Padding raw pixels with zero would give ``-mean / stddev`` there,
-so whoever normalises on the device hands over ``valid_hw``, the size of the part that is image.
+An image is scaled to fit the network's input (aspect ratio kept), put in its top-left corner, and
+the rest is *zero after normalisation*. Padding raw pixels with zero would give ``-mean / stddev``
+there, so whoever normalises on the device hands over ``valid_hw``, the size of the image part.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def resize_and_pad(image: tf.Tensor, image_hw: Size) -> tuple[tf.Tensor, tf.Tens
         image_hw: (height, width) of the network input.
 
     Returns:
-        (image, image_scale, valid_hw): float32 [h, w, 3] or [N, h, w, 3] with raw pixel values and
-        zero padding; ``image_scale`` float32 [] or [N], which turns pixels of the network input into
-        pixels of the photo by multiplication; ``valid_hw`` int32 [2] or [N, 2], the size of the part
-        that is photo, for :func:`normalize`.
+        (image, image_scale, valid_hw): float32 [h, w, 3] or [N, h, w, 3], raw pixel values and zero
+        padding; ``image_scale`` float32 [] or [N], which turns pixels of the network input into
+        pixels of the photo by multiplication; ``valid_hw`` int32 [2] or [N, 2], the size of the
+        part that is photo, for :func:`normalize`.
     """
     image = tf.convert_to_tensor(image)
     rank = image.shape.rank

@@ -1,0 +1,166 @@
+"""Class names: the ``labels.json`` beside the records, built-in maps, maps from a configuration.
+
+A label map is ``{class id: name}`` with ids 1..K (gaps allowed, as in COCO; 0 is the background and
+never in the map). ``labels.json`` is the same with the ids as strings, ``{"1": "RBC", ...}``. It
+stands in the records' folder and serves every shard there. When a folder holds several data sets
+with different classes, each one's names are in ``labels_<prefix>.json``, which comes first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from efficientvision.data.record_files import FilePattern, match_files, shard_prefix, write_text
+from efficientvision.errors import UserError
+
+LabelMap = dict[int, str]
+
+VOC_NAMES = (
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
+    "person pottedplant sheep sofa train tvmonitor"
+).split()
+WAYMO_NAMES = ["vehicle", "pedestrian", "cyclist"]
+_COCO_GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+COCO_NAMES = (
+    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,"
+    "stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,"
+    "backpack,umbrella,handbag,tie,suitcase,frisbee,skis,snowboard,sports ball,kite,baseball bat,"
+    "baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,fork,knife,spoon,"
+    "bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,"
+    "potted plant,bed,dining table,toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,"
+    "oven,toaster,sink,refrigerator,book,clock,vase,scissors,teddy bear,hair drier,toothbrush"
+).split(",")
+
+BUILTIN: dict[str, LabelMap] = {
+    "coco": dict(zip((i for i in range(1, 91) if i not in _COCO_GAPS), COCO_NAMES, strict=True)),
+    "voc": dict(enumerate(VOC_NAMES, start=1)),
+    "waymo": dict(enumerate(WAYMO_NAMES, start=1)),
+}
+
+
+def label_map_from_mapping(mapping: Mapping[Any, Any], source: str) -> LabelMap:
+    """``{id: name}``, ``{"id": name}`` or the original's ``{name: id}`` -> ``{id: name}``.
+
+    Id 0 is the background and left out.
+
+    Raises:
+        UserError: an id that is not a whole number, negative, or used twice; no classes at all.
+    """
+    labels: LabelMap = {}
+    by_name = bool(mapping) and all(isinstance(v, int) for v in mapping.values())
+    pairs = ((v, k) for k, v in mapping.items()) if by_name else mapping.items()
+    for key, name in pairs:
+        try:
+            class_id = int(key)
+        except (TypeError, ValueError):
+            class_id = -1
+        if class_id < 0 or isinstance(name, (dict, list)):
+            raise UserError(
+                f"{source}: expected {{class id: name}} or {{name: class id}}, "
+                f"got {key!r}: {name!r}."
+            )
+        if class_id in labels:
+            raise UserError(f"{source}: class id {class_id} is used by two names.")
+        labels[class_id] = str(name)
+    labels.pop(0, None)
+    if not labels:
+        raise UserError(f"{source} names no classes.")
+    return dict(sorted(labels.items()))
+
+
+def read_labels(path: str) -> LabelMap:
+    """A label map from a JSON or YAML file.
+
+    Raises:
+        UserError: the file is missing, unreadable or no label map.
+    """
+    try:
+        with open(path, encoding="utf8") as file:
+            mapping = json.load(file) if path.endswith(".json") else yaml.safe_load(file)
+    except OSError as error:
+        raise UserError(f"Cannot read the label map {path}: {error.strerror}.") from error
+    except (json.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"The label map {path} is not valid: {error}.") from error
+    if not isinstance(mapping, dict):
+        raise UserError(f"The label map {path} must be a mapping of class ids to names.")
+    return label_map_from_mapping(mapping, path)
+
+
+def resolve_label_map(value: None | str | Mapping[Any, Any]) -> LabelMap | None:
+    """The label map that a configuration's ``label_map`` means.
+
+    Args:
+        value: None; a built-in name ("coco", "voc", "waymo"); a path ending in .json, .yaml or
+            .yml; a dict.
+
+    Raises:
+        UserError: unknown name, or a bad file or dict.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, Mapping):
+        return label_map_from_mapping(value, "label_map")
+    if value in BUILTIN:
+        return dict(BUILTIN[value])
+    if str(value).endswith((".json", ".yaml", ".yml")):
+        return read_labels(str(value))
+    raise UserError(
+        f"Unknown label_map {value!r}: expected one of {', '.join(BUILTIN)}, "
+        "a .json or .yaml file, or a dict {id: name}."
+    )
+
+
+def labels_text(labels: Mapping[int, str]) -> str:
+    """The content of a ``labels.json``."""
+    ordered = {str(class_id): labels[class_id] for class_id in sorted(labels)}
+    return json.dumps(ordered, indent=1, ensure_ascii=False) + "\n"
+
+
+def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
+    """Writes the names beside the records ``<output_prefix>-*.tfrecord``; returns the path.
+
+    ``labels.json``, unless other records of the folder use one that says something else.
+    """
+    folder, prefix = os.path.split(os.path.abspath(output_prefix))
+    shared = os.path.join(folder, "labels.json")
+    own = os.path.join(folder, f"labels_{prefix}.json")
+    text = labels_text(labels)
+    others = os.path.isdir(folder) and any(
+        name.endswith(".tfrecord") and shard_prefix(name) != prefix for name in os.listdir(folder)
+    )
+    differs = os.path.exists(shared) and read_labels(shared) != dict(labels)
+    path = own if others and differs else shared
+    write_text(path, text)
+    if path == shared and os.path.exists(own):
+        os.remove(own)
+    return path
+
+
+def find_labels(file_pattern: FilePattern) -> LabelMap | None:
+    """The class names that stand beside the records of a pattern; None if there are none.
+
+    Raises:
+        UserError: nothing matches, or two data sets of the pattern name their classes differently.
+    """
+    found: dict[str, LabelMap] = {}
+    for folder, prefix in sorted(
+        {(os.path.dirname(p), shard_prefix(p)) for p in match_files(file_pattern)}
+    ):
+        for name in (f"labels_{prefix}.json", "labels.json"):
+            path = os.path.join(folder, name)
+            if os.path.exists(path):
+                found[path] = read_labels(path)
+                break
+    maps = list(found.items())
+    for path, labels in maps[1:]:
+        if labels != maps[0][1]:
+            raise UserError(
+                f"{maps[0][0]} and {path} name the classes differently; "
+                "convert both data sets with the same label map (--label_map_json_path)."
+            )
+    return maps[0][1] if maps else None

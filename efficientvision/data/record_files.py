@@ -1,0 +1,236 @@
+"""TFRecord files: find them by pattern, count and read their records, write them in shards."""
+
+from __future__ import annotations
+
+import glob
+import multiprocessing
+import os
+import re
+import struct
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from typing import Any
+
+from tqdm import tqdm
+
+from efficientvision.errors import UserError
+
+_SHARD_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})\.tfrecord")
+_SIDECARS = (".json", ".yaml", ".yml", ".txt")
+
+FilePattern = str | Sequence[str]
+
+
+def match_files(file_pattern: FilePattern) -> list[str]:
+    """The record files of a pattern, sorted.
+
+    Args:
+        file_pattern: a path, a glob, several of them separated by commas, or a list of them.
+            Sidecars (``.json`` and the like) and hidden files are left out, so that
+            ``tfrecord/val*`` is safe.
+
+    Raises:
+        UserError: a part of the pattern matches no file.
+    """
+    parts = file_pattern.split(",") if isinstance(file_pattern, str) else list(file_pattern)
+    parts = [str(part).strip() for part in parts if str(part).strip()]
+    if not parts:
+        raise UserError("No record files: the file pattern is empty.")
+    files = set()
+    for part in parts:
+        found = [
+            path
+            for path in glob.glob(os.path.expanduser(part))
+            if os.path.isfile(path) and not path.endswith(_SIDECARS)
+        ]
+        if not found:
+            raise UserError(
+                f"No record file matches {part!r} (looked in {os.path.abspath(part)}); "
+                "check the path, or make records with dataset/create_*_tfrecord.py."
+            )
+        files.update(found)
+    return sorted(files)
+
+
+def shard_prefix(path: str) -> str:
+    """The ``<prefix>`` of ``<prefix>-00000-of-00004.tfrecord`` (without the folder)."""
+    name = os.path.basename(path)
+    match = _SHARD_NAME.fullmatch(name)
+    return match["prefix"] if match else os.path.splitext(name)[0]
+
+
+def shard_path(output_prefix: str, index: int, num_shards: int) -> str:
+    """``<prefix>-%05d-of-%05d.tfrecord``."""
+    return f"{output_prefix}-{index:05d}-of-{num_shards:05d}.tfrecord"
+
+
+def _record_spans(path: str) -> Iterator[tuple[int, int]]:
+    """(offset, length) of the payload of each record (TFRecord framing, checksums not verified)."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        position = 0
+        while position < size:
+            header = file.read(12)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else size
+            end = position + 12 + length + 4
+            if end > size:
+                raise UserError(
+                    f"{path} is cut short or no TFRecord file: it has {size} bytes, and the record "
+                    f"at byte {position} would end at {end}; make the file again."
+                )
+            yield position + 12, length
+            position = end
+            file.seek(position)
+
+
+def iter_records(path: str) -> Iterator[bytes]:
+    """The serialised records of one file, read without TensorFlow.
+
+    Raises:
+        UserError: the file is cut short or is no TFRecord file.
+    """
+    with open(path, "rb") as file:
+        for offset, length in _record_spans(path):
+            file.seek(offset)
+            yield file.read(length)
+
+
+def count_records(files: Sequence[str]) -> list[int]:
+    """Records per file. Reads 12 bytes a record, so it is fast on big sets too."""
+    return [sum(1 for _ in _record_spans(path)) for path in files]
+
+
+def write_shards(
+    items: Sequence[Any],
+    build_example: Callable[[Any], bytes],
+    output_prefix: str,
+    *,
+    num_shards: int,
+    num_workers: int | None = None,
+) -> list[str]:
+    """Writes one record per item, item i into shard ``i % num_shards``, in parallel processes.
+
+    Shards get their names only when all of them are complete: an error or an interrupt leaves
+    nothing behind. Shards of the same prefix and another ``num_shards`` are outdated then, and are
+    removed, since a pattern would match both.
+
+    Args:
+        items: what ``build_example`` takes; with more than one worker, both must be picklable.
+        build_example: item -> serialised record.
+        output_prefix: path prefix of the shards.
+        num_shards: at most this many; never more than there are items.
+        num_workers: processes; None: one per core.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        UserError: no items, or a bad number of shards; and what ``build_example`` raises.
+    """
+    if not items:
+        raise UserError(f"Nothing to write to {output_prefix}: the data set has no images.")
+    if num_shards < 1:
+        raise UserError(f"num_shards must be at least 1, got {num_shards}.")
+    if num_shards > len(items):
+        print(f"{len(items)} images: writing {len(items)} shards instead of {num_shards}.")
+        num_shards = len(items)
+    folder, basename = os.path.split(os.path.abspath(output_prefix))
+    os.makedirs(folder, exist_ok=True)
+    finals = [shard_path(os.path.join(folder, basename), k, num_shards) for k in range(num_shards)]
+    # Hidden, so that a pattern such as `tfrecord/val*` never sees an unfinished shard.
+    temporary = [os.path.join(folder, f".{os.path.basename(path)}.tmp") for path in finals]
+    tasks = [(path, items[k::num_shards]) for k, path in enumerate(temporary)]
+    num_workers = min(num_workers or os.cpu_count() or 1, num_shards)
+    try:
+        with tqdm(total=len(items), desc="writing", unit="img") as bar:
+            if num_workers == 1:
+                for path, part in tasks:
+                    _write_shard(path, part, build_example, bar.update)
+            else:
+                _write_in_processes(tasks, build_example, num_workers, bar)
+        for source, target in zip(temporary, finals, strict=True):
+            os.replace(source, target)
+    finally:
+        for path in temporary:
+            if os.path.exists(path):
+                os.remove(path)
+    _remove_outdated(folder, basename, num_shards)
+    return [shard_path(output_prefix, k, num_shards) for k in range(num_shards)]
+
+
+def _write_shard(
+    path: str, items: Sequence[Any], build: Callable[[Any], bytes], done: Callable[[int], Any]
+) -> None:
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(path) as writer:
+        for item in items:
+            writer.write(build(item))
+            done(1)
+
+
+_counter: Any = None
+
+
+def _start_worker(counter: Any) -> None:
+    global _counter
+    _counter = counter
+
+
+def _count(amount: int) -> None:
+    with _counter.get_lock():
+        _counter.value += amount
+
+
+def _write_shard_in_worker(path: str, items: Sequence[Any], build: Callable[[Any], bytes]) -> None:
+    _write_shard(path, items, build, _count)
+
+
+def _write_in_processes(
+    tasks: Sequence[tuple[str, Sequence[Any]]],
+    build: Callable[[Any], bytes],
+    num_workers: int,
+    bar: tqdm,
+) -> None:
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    counter = context.Value("q", 0)
+    with ProcessPoolExecutor(num_workers, context, _start_worker, (counter,)) as pool:
+        futures = [pool.submit(_write_shard_in_worker, path, part, build) for path, part in tasks]
+        pending = set(futures)
+        try:
+            while pending:
+                finished, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+                bar.update(counter.value - bar.n)
+                for future in finished:
+                    future.result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _remove_outdated(folder: str, basename: str, num_shards: int) -> None:
+    outdated = []
+    for name in os.listdir(folder):
+        match = _SHARD_NAME.fullmatch(name)
+        if match and match["prefix"] == basename and int(match["total"]) != num_shards:
+            outdated.append(name)
+    for name in outdated:
+        os.remove(os.path.join(folder, name))
+    if outdated:
+        print(f"Removed {len(outdated)} outdated shards of {basename}, e.g. {outdated[0]}.")
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a small text file whole or not at all."""
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{time.time_ns()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
