@@ -163,7 +163,7 @@ class FusionCell(CompositeLayer):
     """Runs a fusion graph on a feature pyramid.
 
     Args:
-        nodes: a graph as `fusion_graphs` makes them: (level, inputs) pairs.
+        nodes: a graph as `fusion_graphs` makes them, or (level, inputs[, weight method]) lists.
         min_level, max_level: of the pyramid.
         filters: channels of every output.
         node_options: further arguments of every `FusionNodeLayer`.
@@ -174,7 +174,7 @@ class FusionCell(CompositeLayer):
 
     def __init__(self, nodes, min_level, max_level, filters, node_options=None, **kwargs):
         super().__init__(**kwargs)
-        self.nodes = [FusionNode(level, tuple(inputs)) for level, inputs in map(_pair, nodes)]
+        self.nodes = [_as_node(node) for node in nodes]
         self.min_level = min_level
         self.max_level = max_level
         self.filters = filters
@@ -194,11 +194,15 @@ class FusionCell(CompositeLayer):
                 name=f"fnode{index}",
                 batch_norm=self.batch_norm,
                 dtype=self.dtype_policy,
-                **self.node_options,
+                **self._options(node),
             )
             for index, node in enumerate(self.nodes)
         ]
         super().build(input_shape)
+
+    def _options(self, node):
+        prescribed = {"weight_method": node.weight_method} if node.weight_method else {}
+        return {**self.node_options, **prescribed}
 
     def call(self, inputs, training=None):
         maps = list(inputs)
@@ -210,7 +214,7 @@ class FusionCell(CompositeLayer):
     def get_config(self):
         return {
             **super().get_config(),
-            "nodes": [[node.level, list(node.inputs)] for node in self.nodes],
+            "nodes": _as_lists(self.nodes),
             "min_level": self.min_level,
             "max_level": self.max_level,
             "filters": self.filters,
@@ -248,7 +252,7 @@ class FusionStack(CompositeLayer):
             for index in range(repeats)
         ]
         self._cell_config = {
-            "nodes": [[level, list(inputs)] for level, inputs in map(_pair, nodes)],
+            "nodes": _as_lists(nodes),
             "min_level": min_level,
             "max_level": max_level,
             "filters": filters,
@@ -264,5 +268,13 @@ class FusionStack(CompositeLayer):
         return {**super().get_config(), "repeats": self.repeats, **self._cell_config}
 
 
-def _pair(node):
-    return (node.level, node.inputs) if isinstance(node, FusionNode) else node
+def _as_node(node):
+    if isinstance(node, FusionNode):
+        return node
+    level, inputs, *weight_method = node
+    return FusionNode(level, tuple(inputs), *weight_method)
+
+
+def _as_lists(nodes):
+    nodes = map(_as_node, nodes)
+    return [[node.level, list(node.inputs), node.weight_method] for node in nodes]

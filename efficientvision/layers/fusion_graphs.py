@@ -11,10 +11,14 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class FusionNode:
-    """One fused feature map: its pyramid level and the offsets of what it fuses."""
+    """One fused feature map: its pyramid level and the offsets of what it fuses.
+
+    `weight_method` is set where the topology prescribes one, whatever the model's is.
+    """
 
     level: int
     inputs: tuple[int, ...]
+    weight_method: str | None = None
 
 
 class _Builder:
@@ -25,8 +29,8 @@ class _Builder:
         self.offsets = {level: [level - min_level] for level in self.levels}
         self.nodes = []
 
-    def add(self, level, inputs):
-        self.nodes.append(FusionNode(level, tuple(inputs)))
+    def add(self, level, inputs, weight_method=None):
+        self.nodes.append(FusionNode(level, tuple(inputs), weight_method))
         self.offsets[level].append(len(self.levels) + len(self.nodes) - 1)
 
     def first(self, level):
@@ -52,6 +56,8 @@ def bifpn(min_level, max_level):
 def qufpn(min_level, max_level):
     """One QuFPN cell: a BiFPN and its mirror image (bottom-up first) on the same inputs, added.
 
+    The adding nodes come coarsest first and always have `fastattn` weights.
+
     Reference: the quad-path fusion published with google/automl's EfficientDet (qufpn).
     """
     down_up = _Builder(min_level, max_level)
@@ -68,8 +74,8 @@ def qufpn(min_level, max_level):
         graph.add(level, [*graph.offsets[level], graph.last(level + 1)])
     second_path = {level: graph.last(level) for level in graph.levels}
 
-    for level in graph.levels:
-        graph.add(level, [first_path[level], second_path[level]])
+    for level in reversed(graph.levels):
+        graph.add(level, [first_path[level], second_path[level]], "fastattn")
     return graph.nodes
 
 
