@@ -1,0 +1,1 @@
+"""Published and own checkpoint files -> the variables of our models."""

@@ -1,0 +1,185 @@
+"""Loads checkpoints of the EfficientDet and EfficientNet families into our models."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from efficientvision.errors import UserError
+from efficientvision.weights import names as naming
+from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
+from efficientvision.weights.identify import differences, identify
+from efficientvision.weights.report import LoadReport
+
+
+def load_weights(
+    model: Any,
+    path: str | os.PathLike | CheckpointReader,
+    *,
+    use_ema: bool = True,
+    min_backbone_match: float = 0.9,
+    skip_mismatch: bool = False,
+    allow_class_head_mismatch: bool = True,
+    exclude: str | Sequence[str] | None = None,
+    parts: Sequence[str] | None = None,
+    scope: str | None = None,
+    verbose: bool = True,
+) -> LoadReport:
+    """Loads a checkpoint into a model.
+
+    A part that the checkpoint does not have at all (the heads of a backbone's checkpoint) keeps
+    its values. Everything is read before anything is assigned: a damaged file changes nothing.
+
+    Args:
+        model: Keras model whose variable paths are the published names.
+        path: What `open_checkpoint` takes, or an open reader.
+        use_ema: Prefer moving averages where the checkpoint has them.
+        min_backbone_match: Share of the model's backbone variables that must be loaded; 0 accepts
+            any.
+        skip_mismatch: Load what fits and leave the rest as it is.
+        allow_class_head_mismatch: Let the last layer of the classes differ (fine-tuning on
+            another number of classes): it keeps its values.
+        exclude: Variables to leave as they are: a regular expression searched in the published
+            names, or a list of parts (`"class_net"`, ...).
+        parts: The only parts to load, such as `["backbone"]`; None for all.
+        scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
+        verbose: Print the report.
+
+    Returns:
+        What was loaded, skipped, missing and unused.
+
+    Raises:
+        UserError: The checkpoint is missing or damaged, or of another network.
+    """
+    variables = naming.published_variables(model)
+    reader = path
+    if not isinstance(reader, CheckpointReader):
+        reader = open_checkpoint(path, scope=scope, backbone=naming.backbone_in(variables))
+    report = _compare(variables, reader, exclude, parts)
+    if not skip_mismatch:
+        _raise_if_other_network(report, reader, variables, model.name, allow_class_head_mismatch)
+    _raise_if_too_little(report, reader, variables, model.name, min_backbone_match)
+
+    values = reader.read_many(report.loaded, ema=use_ema)
+    if use_ema:
+        report.num_averaged = sum(name in reader.ema_keys for name in report.loaded)
+    for name, value in values.items():
+        variables[name].assign(np.asarray(value, dtype=np.float32))
+    if verbose:
+        print(report)
+    return report
+
+
+def _compare(
+    variables: dict[str, Any],
+    reader: CheckpointReader,
+    exclude: str | Sequence[str] | None,
+    parts: Sequence[str] | None,
+) -> LoadReport:
+    """Sorts the names of both sides, without reading values."""
+    theirs = reader.names()
+    report = LoadReport(path=reader.path, kind=reader.kind, auxiliary=len(reader.auxiliary))
+    for name, variable in variables.items():
+        ours = tuple(variable.shape)
+        if _is_excluded(name, exclude, parts):
+            report.excluded.append(name)
+        elif name not in theirs:
+            report.missing.append(name)
+        elif theirs[name] != ours:
+            report.skipped[name] = (ours, theirs[name])
+        else:
+            report.loaded.append(name)
+    report.unused = [
+        name for name in theirs if name not in variables and not _is_excluded(name, exclude, parts)
+    ]
+    return report
+
+
+def _is_excluded(
+    name: str, exclude: str | Sequence[str] | None, parts: Sequence[str] | None
+) -> bool:
+    part = naming.part_of(name)
+    if parts is not None and part not in parts:
+        return True
+    if isinstance(exclude, str):
+        return re.search(exclude, name) is not None
+    return exclude is not None and part in exclude
+
+
+def _raise_if_other_network(
+    report: LoadReport,
+    reader: CheckpointReader,
+    variables: dict[str, Any],
+    model_name: str,
+    allow_class_head_mismatch: bool,
+) -> None:
+    """Raises UserError if anything but the class head tells that the network is another one."""
+    reshaped = {
+        name: shapes
+        for name, shapes in report.skipped.items()
+        if not (allow_class_head_mismatch and naming.is_class_head(name))
+    }
+    their_parts = {naming.part_of(name) for name in reader.names()}
+    our_parts = {naming.part_of(name) for name in variables}
+    # The backbone has a rule of its own: `min_backbone_match`.
+    incomplete = [
+        name for name in report.missing if naming.part_of(name) in their_parts - {naming.BACKBONE}
+    ]
+    left_over = [
+        name for name in report.unused if naming.part_of(name) in our_parts - {naming.BACKBONE}
+    ]
+    if reshaped:
+        name, (ours, theirs) = next(iter(reshaped.items()))
+        problem = (
+            f"{len(reshaped)} variables have another shape, for example {name}: "
+            f"{list(theirs)} in the checkpoint, {list(ours)} in the model"
+        )
+    elif incomplete:
+        problem = f"{len(incomplete)} variables are not in it, for example {incomplete[0]}"
+    elif left_over:
+        problem = f"the model lacks {len(left_over)} of its variables, for example {left_over[0]}"
+    else:
+        return
+    raise UserError(
+        f"The checkpoint {report.path} does not fit {model_name}: {problem}."
+        + _resemblance(reader, variables, model_name)
+    )
+
+
+def _raise_if_too_little(
+    report: LoadReport,
+    reader: CheckpointReader,
+    variables: dict[str, Any],
+    model_name: str,
+    min_backbone_match: float,
+) -> None:
+    """Raises UserError if too little of the backbone, or nothing at all, would be loaded."""
+    if report.backbone_match < min_backbone_match:
+        raise UserError(
+            f"The checkpoint {report.path} does not fit {model_name}: only "
+            f"{report.backbone_match:.0%} of the backbone's variables match, at least "
+            f"{min_backbone_match:.0%} must." + _resemblance(reader, variables, model_name)
+        )
+    if not report.loaded:
+        raise UserError(
+            f"Nothing in the checkpoint {report.path} belongs to {model_name}."
+            + _resemblance(reader, variables, model_name)
+        )
+
+
+def _resemblance(reader: CheckpointReader, variables: dict[str, Any], model_name: str) -> str:
+    """What the checkpoint looks like and where that differs, as the end of an error sentence."""
+    theirs = identify(reader)
+    ours = identify({name: tuple(variable.shape) for name, variable in variables.items()})
+    looks_like = theirs.named(model_name)
+    text = ""
+    if looks_like and looks_like != model_name:
+        text += f" This looks like {looks_like}."
+    differing = differences(theirs, ours)
+    if differing:
+        text += f" Differences: {'; '.join(differing)}."
+    return text or " Pass skip_mismatch=True to load what fits."

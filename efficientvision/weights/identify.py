@@ -1,0 +1,267 @@
+"""Which network a checkpoint holds, from the names and shapes of its variables alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from efficientvision import registry
+from efficientvision.weights import names as naming
+from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_CELL_NODE = re.compile(r"^fpn_cells/cell_(\d+)/fnode(\d+)/")
+_FLAT_NODE = re.compile(r"^fpn_cells/fnode(\d+)/")
+_FPN_GAMMA = re.compile(r"^fpn_cells/.*/op_after_combine\d+/bn/gamma$")
+_HEAD_LAYER = re.compile(r"^(?:class|box)_net/(?:class|box)-(\d+)/")
+_HEAD_LEVEL = re.compile(r"^(?:class|box)_net/(?:class|box)-0-bn-(\d+)/")
+_FUSION_WEIGHT = re.compile(r"/WSM(?:_\d+)?$")
+_SEGMENTATION_BIAS = re.compile(r"^segmentation_head/conv2d_transpose_\d+/bias$")
+
+
+@dataclass(frozen=True)
+class Identified:
+    """The network that names and shapes describe. What they do not tell is None or empty.
+
+    Attributes:
+        model_name: The registry's first model of this shape; the backbone's name where there is
+            nothing else; None for a network of nobody's table.
+        candidates: Every registry model of this shape (d6 and d7 differ in image size only).
+        backbone_name: For example `"efficientnet-b0"`.
+        fpn_name: `"bifpn"`, `"qufpn"` or `"vfpn"`.
+        fpn_cell_repeats: Number of fusion cells.
+        fpn_num_filters: Channels of the fused maps.
+        fpn_weight_methods: The methods whose weights have these shapes; the usual one first.
+        box_class_repeats: Hidden convolutions of a head.
+        min_level: Finest level of the pyramid.
+        max_level: Coarsest level of the pyramid.
+        anchors_per_location: A.
+        num_classes: K, without background; of a classifier, its classes.
+        heads: As the hyper-parameter `heads`.
+        seg_num_classes: Classes of the segmentation head.
+        separable_conv: Whether fusion and heads use separable convolutions.
+    """
+
+    model_name: str | None = None
+    candidates: tuple[str, ...] = ()
+    backbone_name: str | None = None
+    fpn_name: str | None = None
+    fpn_cell_repeats: int | None = None
+    fpn_num_filters: int | None = None
+    fpn_weight_methods: tuple[str, ...] = ()
+    box_class_repeats: int | None = None
+    min_level: int | None = None
+    max_level: int | None = None
+    anchors_per_location: int | None = None
+    num_classes: int | None = None
+    heads: tuple[str, ...] = ()
+    seg_num_classes: int | None = None
+    separable_conv: bool | None = None
+
+    @property
+    def fpn_weight_method(self) -> str | None:
+        """The usual method among those that fit."""
+        return self.fpn_weight_methods[0] if self.fpn_weight_methods else None
+
+    def named(self, preferred: str) -> str | None:
+        """`preferred` if it is one of the candidates, else `model_name`."""
+        return preferred if preferred in self.candidates else self.model_name
+
+
+def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identified:
+    """Identifies the network of a checkpoint.
+
+    Args:
+        source: A path as `open_checkpoint` takes it, an open reader, or published name -> shape.
+
+    Raises:
+        UserError: The path is no readable checkpoint.
+    """
+    if isinstance(source, str | os.PathLike):
+        source = open_checkpoint(source)
+    shapes = source.names() if isinstance(source, CheckpointReader) else dict(source)
+    backbone = naming.backbone_in(shapes)
+    if not any(name.startswith("fpn_cells/") for name in shapes):
+        dense = shapes.get(f"{backbone}/head/dense/bias")
+        return Identified(
+            model_name=backbone,
+            candidates=(backbone,) if backbone else (),
+            backbone_name=backbone,
+            num_classes=dense[0] if dense else None,
+        )
+    found = {"backbone_name": backbone, **_fusion(shapes), **_heads(shapes)}
+    levels = [int(m.group(1)) for name in shapes if (m := _HEAD_LEVEL.match(name))]
+    if levels:
+        found.update(min_level=min(levels), max_level=max(levels))
+        found.update(_topology(shapes, max(levels) - min(levels) + 1))
+    candidates = tuple(n for n in registry.list_models("detection") if _fits(n, found))
+    return Identified(
+        model_name=candidates[0] if candidates else None, candidates=candidates, **found
+    )
+
+
+def _topology(shapes: Shapes, num_levels: int) -> dict[str, Any]:
+    """Kind and number of fusion cells: a BiFPN cell has two nodes a level, less the two ends."""
+    bifpn_nodes = 2 * (num_levels - 1)
+    flat = {int(m.group(1)) for name in shapes if (m := _FLAT_NODE.match(name))}
+    if flat:  # One output node a level follows the cells.
+        return {"fpn_name": "vfpn", "fpn_cell_repeats": (len(flat) - num_levels) // bifpn_nodes}
+    nodes = {m.groups() for name in shapes if (m := _CELL_NODE.match(name))}
+    cells = {cell for cell, _ in nodes}
+    is_bifpn = len(nodes) == bifpn_nodes * len(cells)
+    return {"fpn_name": "bifpn" if is_bifpn else "qufpn", "fpn_cell_repeats": len(cells)}
+
+
+def _fusion(shapes: Shapes) -> dict[str, Any]:
+    filters = next((shape[0] for name, shape in shapes.items() if _FPN_GAMMA.match(name)), None)
+    weight = next((shape for name, shape in shapes.items() if _FUSION_WEIGHT.search(name)), None)
+    if weight is None:
+        methods = ("sum",)
+    elif len(weight) == 0:
+        methods = ("fastattn", "attn")
+    else:
+        methods = ("channel_fastattn", "channel_attn")
+    return {"fpn_num_filters": filters, "fpn_weight_methods": methods}
+
+
+def _heads(shapes: Shapes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    heads = []
+    class_bias = shapes.get("class_net/class-predict/bias")
+    box_bias = shapes.get("box_net/box-predict/bias")
+    if class_bias and box_bias:
+        heads.append("object_detection")
+        anchors = box_bias[0] // 4
+        repeats = {int(m.group(1)) for name in shapes if (m := _HEAD_LAYER.match(name))}
+        found.update(
+            anchors_per_location=anchors,
+            num_classes=class_bias[0] // anchors,
+            box_class_repeats=len(repeats),
+            separable_conv="box_net/box-predict/depthwise_kernel" in shapes,
+        )
+    bias = next((shape for name, shape in shapes.items() if _SEGMENTATION_BIAS.match(name)), None)
+    if bias is not None:
+        heads.append("segmentation")
+        found["seg_num_classes"] = bias[0]
+    return {"heads": tuple(heads), **found}
+
+
+def _fits(model_name: str, found: Mapping[str, Any]) -> bool:
+    """Whether what was found is the registry's model."""
+    expected = {"min_level": 3, "max_level": 7, **registry.detection_defaults(model_name)}
+    if found.get("fpn_name") == "vfpn":
+        expected["fpn_cell_repeats"] = registry.vfpn_cell_repeats(model_name)
+    keys = ("backbone_name", "fpn_num_filters", "fpn_cell_repeats", "min_level", "max_level")
+    if "object_detection" in found["heads"]:
+        keys = (*keys, "box_class_repeats")
+    return all(found.get(key) == expected[key] for key in keys)
+
+
+_FIELDS_TO_COMPARE = (
+    "backbone_name",
+    "fpn_name",
+    "fpn_cell_repeats",
+    "fpn_num_filters",
+    "fpn_weight_methods",
+    "box_class_repeats",
+    "min_level",
+    "max_level",
+    "anchors_per_location",
+    "heads",
+    "seg_num_classes",
+    "separable_conv",
+)
+
+
+def differences(checkpoint: Identified, model: Identified) -> list[str]:
+    """What tells two networks apart, as `"fpn_name: checkpoint vfpn, model bifpn"`.
+
+    What either side does not tell is left out, and so is `num_classes`.
+    """
+    lines = []
+    for field in _FIELDS_TO_COMPARE:
+        theirs, ours = getattr(checkpoint, field), getattr(model, field)
+        if theirs in (None, ()) or ours in (None, ()) or theirs == ours:
+            continue
+        if field == "fpn_weight_methods":
+            theirs, ours = theirs[0], ours[0]
+        lines.append(
+            f"{field.removesuffix('s') if 'methods' in field else field}: "
+            f"checkpoint {_shown(theirs)}, model {_shown(ours)}"
+        )
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return "+".join(value) if isinstance(value, tuple) else str(value)
+
+
+# Hyper-parameters that a checkpoint settles, beside the fusion.
+_SETTLED = (
+    "num_classes",
+    "heads",
+    "seg_num_classes",
+    "min_level",
+    "max_level",
+    "fpn_num_filters",
+    "fpn_cell_repeats",
+    "box_class_repeats",
+    "separable_conv",
+)
+
+
+def apply_checkpoint_architecture(
+    config: Any,
+    identified: Identified,
+    explicit_keys: Collection[str] = (),
+    *,
+    keep: Collection[str] = (),
+) -> list[str]:
+    """Sets the hyper-parameters that a checkpoint tells and the user did not give.
+
+    A checkpoint of another registry model changes nothing but the fusion: loading it then says
+    what it looks like.
+
+    Args:
+        config: A `DetectionConfig`; changed in place through its `override`.
+        identified: What `identify` found.
+        explicit_keys: Hyper-parameters that the user gave: left alone.
+        keep: More to leave alone, such as `num_classes` when fine-tuning.
+
+    Returns:
+        One line for each choice, to be printed. The fusion's is there whenever it was read from
+        the checkpoint.
+    """
+    fixed = {*explicit_keys, *keep}
+    if identified.fpn_name is None:
+        return []
+    changes: dict[str, Any] = {}
+    lines = []
+    if "fpn_name" not in fixed:
+        changes["fpn_name"] = identified.fpn_name
+        lines.append(f"fpn_name={identified.fpn_name} (read from the checkpoint)")
+    if "fpn_weight_method" not in fixed:
+        current = config.fpn_weight_method or "fastattn"
+        if current not in identified.fpn_weight_methods:
+            changes["fpn_weight_method"] = identified.fpn_weight_method
+    if config.name in identified.candidates or not identified.candidates:
+        for key in _SETTLED:
+            value = getattr(identified, key)
+            value = list(value) if isinstance(value, tuple) else value
+            current = getattr(config, key)
+            current = list(current) if isinstance(current, tuple) else current
+            if key not in fixed and value not in (None, []) and value != current:
+                changes[key] = value
+    lines += [
+        f"{key}={_shown(tuple(value) if isinstance(value, list) else value)} "
+        "(read from the checkpoint)"
+        for key, value in changes.items()
+        if key != "fpn_name"
+    ]
+    if changes:
+        config.override(changes)
+    return lines

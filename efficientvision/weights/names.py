@@ -1,0 +1,113 @@
+"""How the published checkpoints name their variables, and what those names say.
+
+A published name is `<part>/<layers...>/<leaf>`, for example
+`efficientnet-b0/blocks_0/depthwise_conv2d/depthwise_kernel`. Our `variable.path` is the same name,
+but for Keras' `DepthwiseConv2D`, whose only weight is called `kernel`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+EMA_SUFFIX = "/ExponentialMovingAverage"
+BACKBONE = "backbone"
+FPN = "fpn"
+CLASSIFIER_HEAD = "classifier_head"
+
+_ROOT_PATTERN = r"efficientnet-[\w-]+|resample_p\d+|fpn_cells|class_net|box_net|segmentation_head"
+_ROOTED_NAME = re.compile(rf"(?:^|/)((?:{_ROOT_PATTERN})/.+)$")
+_BACKBONE_ROOT = re.compile(r"^(efficientnet-[\w-]+)/")
+_LEAF = re.compile(
+    r"(?:kernel|depthwise_kernel|pointwise_kernel|bias|gamma|beta|moving_mean|moving_variance"
+    r"|WSM(?:_\d+)?)$"
+)
+# The layers whose shape depends on the number of classes.
+_CLASS_HEAD = re.compile(r"^class_net/class-predict/|^efficientnet-[\w-]+/head/dense/")
+_DEPTHWISE_LAYER = re.compile(r"^depthwise_conv2d(?:_\d+)?$")
+
+
+def is_weight_name(name: str) -> bool:
+    """Whether a name ends like a weight or a moving statistic, not like an optimizer's slot."""
+    return _LEAF.match(name.rsplit("/", 1)[-1]) is not None
+
+
+def canonical_name(name: str, scope: str | None = None, backbone: str | None = None) -> str:
+    """Removes what stands before the part: a model's name or the scope it was saved under.
+
+    Args:
+        name: Name in the file, without `:0`.
+        scope: Outer scope under which a checkpoint was saved (`ckpt_var_scope`). If what follows
+            it does not begin with a part, it is the backbone's.
+        backbone: Backbone that `scope` then stands for, e.g. `"efficientnet-b0"`.
+
+    Returns:
+        The published name, or `name` where no part is found in it.
+    """
+    if scope:
+        prefix = scope.rstrip("/") + "/"
+        if name.startswith(prefix):
+            inner = name[len(prefix) :]
+            if _ROOTED_NAME.search(inner) is None and backbone:
+                inner = f"{backbone}/{inner}"
+            name = inner
+    match = _ROOTED_NAME.search(name)
+    if match is None:
+        return name
+    # The classification code base wraps its network in a model of the name "model".
+    return re.sub(r"^(efficientnet-[\w-]+)/model/", r"\1/", match.group(1))
+
+
+def name_from_keras_path(path: str) -> str:
+    """Published name of a Keras variable path (`.../depthwise_conv2d/kernel`)."""
+    layers, _, leaf = path.rpartition("/")
+    if leaf == "kernel" and _DEPTHWISE_LAYER.match(layers.rsplit("/", 1)[-1]):
+        return f"{layers}/depthwise_kernel"
+    return path
+
+
+def published_variables(model: Any) -> dict[str, Any]:
+    """The weights of a model by published name.
+
+    Args:
+        model: A Keras model whose variable paths follow the published names.
+
+    Returns:
+        Published name -> Keras variable, in the model's order; moving statistics included,
+        random-number states left out.
+    """
+    prefix = f"{model.name}/"
+    return {
+        name_from_keras_path(variable.path.removeprefix(prefix)): variable
+        for variable in model.weights
+    }
+
+
+def part_of(name: str) -> str:
+    """The part of the network a published name belongs to.
+
+    Returns:
+        `backbone`, `classifier_head`, `fpn`, `class_net`, `box_net`, `segmentation_head`, or the
+        first component of a name that is not of this family.
+    """
+    first = name.split("/", 1)[0]
+    if _BACKBONE_ROOT.match(name):
+        return CLASSIFIER_HEAD if name.split("/")[1] == "head" else BACKBONE
+    if first == "fpn_cells" or first.startswith("resample_p"):
+        return FPN
+    return first
+
+
+def is_class_head(name: str) -> bool:
+    """Whether the variable's shape depends on the number of classes."""
+    return _CLASS_HEAD.match(name) is not None
+
+
+def backbone_in(names: Iterable[str]) -> str | None:
+    """The backbone's name as the variables' first component tells it."""
+    for name in names:
+        match = _BACKBONE_ROOT.match(name)
+        if match:
+            return match.group(1)
+    return None

@@ -1,0 +1,79 @@
+"""What happened when a checkpoint was loaded: counts by part, and the names behind them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from efficientvision.weights.names import BACKBONE, part_of
+
+_COLUMNS = ("loaded", "skipped", "missing", "unused")
+_SHOWN_NAMES = 8
+
+
+@dataclass
+class LoadReport:
+    """The outcome of `load_weights`.
+
+    Attributes:
+        path: The checkpoint.
+        kind: Its kind, as `CheckpointReader.kind`.
+        loaded: Names of the variables that were assigned.
+        skipped: Name -> (shape in the model, shape in the checkpoint) of those that do not fit.
+        missing: Names of the model's variables that the checkpoint does not hold.
+        unused: Names of the checkpoint's weights that the model does not have.
+        excluded: Names left alone because the caller asked so.
+        auxiliary: Number of other entries of the checkpoint: optimizer slots, step counters.
+        num_averaged: How many of `loaded` are moving averages.
+    """
+
+    path: str
+    kind: str
+    loaded: list[str] = field(default_factory=list)
+    skipped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    auxiliary: int = 0
+    num_averaged: int = 0
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Part -> how many variables were loaded, skipped, missing and unused."""
+        by_column = {c: Counter(part_of(name) for name in getattr(self, c)) for c in _COLUMNS}
+        parts = dict.fromkeys(part for column in by_column.values() for part in column)
+        return {part: {c: by_column[c][part] for c in _COLUMNS} for part in parts}
+
+    @property
+    def backbone_match(self) -> float:
+        """Share of the model's backbone variables that were loaded (1 without a backbone)."""
+        counts = self.counts().get(BACKBONE)
+        if counts is None:
+            return 1.0
+        wanted = counts["loaded"] + counts["skipped"] + counts["missing"]
+        return counts["loaded"] / wanted if wanted else 1.0
+
+    def __str__(self) -> str:
+        title = f"Weights from {self.path} ({self.kind}"
+        if self.num_averaged:
+            title += f", {self.num_averaged} of {len(self.loaded)} are moving averages"
+        lines = [title + ")", f"{'part':<20}" + "".join(f"{c:>9}" for c in _COLUMNS)]
+        rows = [(part, [counts[c] for c in _COLUMNS]) for part, counts in self.counts().items()]
+        rows.append(("all", [len(getattr(self, c)) for c in _COLUMNS]))
+        for part, numbers in rows:
+            lines.append(f"{part:<20}" + "".join(f"{n:>9}" for n in numbers))
+        for name, (ours, theirs) in list(self.skipped.items())[:_SHOWN_NAMES]:
+            lines.append(f"skipped {name}: model {list(ours)}, checkpoint {list(theirs)}")
+        lines += [f"missing {name}" for name in self.missing[:_SHOWN_NAMES]]
+        lines += [f"unused {name}" for name in self.unused[:_SHOWN_NAMES]]
+        hidden = sum(
+            max(0, len(names) - _SHOWN_NAMES) for names in (self.skipped, self.missing, self.unused)
+        )
+        if hidden:
+            lines.append(f"... and {hidden} more names")
+        if self.excluded:
+            lines.append(f"{len(self.excluded)} variables were left as they are, as asked")
+        if self.auxiliary:
+            lines.append(
+                f"{self.auxiliary} other entries (optimizer state, step counters) were not needed"
+            )
+        return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""Reads the checkpoints of our own runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from efficientvision.training.checkpoints import read_checkpoint
+from efficientvision.weights.checkpoint_reader import CheckpointReader
+from efficientvision.weights.names import name_from_keras_path
+
+
+def open_run_checkpoint(path: str) -> CheckpointReader:
+    """Opens a `ckpt-<step>.npz` of a run.
+
+    Raises:
+        UserError: The file is cut short or not one of ours.
+    """
+    checkpoint = read_checkpoint(path)
+    groups = {"weights": checkpoint.weights, "ema": checkpoint.ema}
+
+    def fetch(keys: Sequence[str]) -> list[np.ndarray]:
+        return [groups[group][name] for group, _, name in (k.partition("/") for k in keys)]
+
+    def keys_of(group: str) -> dict[str, str]:
+        return {name_from_keras_path(n): f"{group}/{n}" for n in groups[group]}
+
+    values = {**checkpoint.ema, **checkpoint.weights}
+    return CheckpointReader(
+        path=path,
+        kind="run",
+        shapes={name_from_keras_path(n): tuple(v.shape) for n, v in values.items()},
+        keys=keys_of("weights"),
+        ema_keys=keys_of("ema"),
+        auxiliary=tuple(f"optimizer/{name}" for name in checkpoint.optimizer),
+        fetch=fetch,
+    )
