@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 Batch = dict[str, tf.Tensor]
@@ -19,11 +19,13 @@ class Task(abc.ABC):
     rest runs in Python.
 
     Attributes:
+        prediction_inputs: What `predict` needs of a batch, by key.
         loss_names: Keys of what `losses` returns.
         best_metric: The metric by which the best checkpoint is chosen;
             larger is better.
     """
 
+    prediction_inputs: tuple[str, ...]
     loss_names: tuple[str, ...]
     best_metric: str
 
@@ -63,23 +65,31 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def predict(self, model: keras.Model, batch: Batch) -> dict[str, tf.Tensor]:
-        """What the evaluation needs of a batch: tensors whose first axis is the batch."""
+        """Predictions for a batch (its `prediction_inputs`): tensors, first axis the batch."""
 
     @abc.abstractmethod
     def new_evaluation(self) -> Evaluation:
         """A fresh evaluation over the evaluation data set."""
 
-    def images(self, batch: Batch) -> tf.Tensor | None:
-        """uint8 pictures [N,H,W,3] of a training batch for TensorBoard, or None."""
+    @property
+    def num_evaluation_images(self) -> int | None:
+        """Length of the evaluation data set in images, None if unknown."""
         return None
+
+    def snapshot(self) -> dict[str, float]:
+        """What a task itself carries from step to step, for the checkpoint."""
+        return {}
+
+    def restore(self, values: dict[str, float]) -> None:
+        """Sets what `snapshot` gave."""
 
 
 class Evaluation(abc.ABC):
     """Collects predictions of a data set and turns them into metrics."""
 
     @abc.abstractmethod
-    def update(self, predictions: dict[str, Any]) -> None:
-        """Takes the predictions (numpy) of a batch."""
+    def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
+        """Takes the predictions for a batch."""
 
     @abc.abstractmethod
     def compute(self) -> dict[str, float]:

@@ -30,7 +30,11 @@ class WeightAverages:
         self._variables = list(variables) if self.enabled else []
         self._averages = [
             tf.Variable(
-                v.numpy(), trainable=False, dtype=v.dtype, name="average", aggregation=tf.VariableAggregation.NONE
+                v.numpy(),
+                trainable=False,
+                dtype=v.dtype,
+                name="average",
+                aggregation=tf.VariableAggregation.NONE,
             )
             for v in self._variables
         ]
@@ -79,5 +83,3 @@ class WeightAverages:
         finally:
             for variable, value in zip(self._variables, own, strict=True):
                 variable.assign(value)
-
-

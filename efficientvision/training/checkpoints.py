@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from efficientvision.data.record_files import write_text
 from efficientvision.errors import UserError
 
 INDEX_NAME = "checkpoint.json"
@@ -145,15 +146,6 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a small text file: all of it, or nothing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
 class CheckpointFolder:
     """The checkpoints of a run's folder: writes new ones, keeps the last few.
 
@@ -173,12 +165,18 @@ class CheckpointFolder:
         files = list_checkpoints(self.model_dir)
         kept = files[-self.keep :]
         index = {"latest": path.name, "all": [p.name for p in kept]}
-        write_text(self.model_dir / INDEX_NAME, json.dumps(index, indent=2) + "\n")
+        write_text(str(self.model_dir / INDEX_NAME), json.dumps(index, indent=2) + "\n")
         for old in files[: -self.keep]:
             old.unlink(missing_ok=True)
         return path
 
     def restore(self) -> Checkpoint | None:
-        """The newest whole checkpoint, or None for a new run."""
+        """The newest whole checkpoint, or None for a new run.
+
+        Removes what a killed run left half-written.
+        """
+        if self.model_dir.is_dir():
+            for unfinished in self.model_dir.glob(".ckpt-*.tmp"):
+                unfinished.unlink(missing_ok=True)
         path = latest_checkpoint(self.model_dir)
         return None if path is None else read_checkpoint(path)

@@ -9,7 +9,9 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 
 
-def build_strategy(name: str | None, devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
+def build_strategy(
+    name: str | None, devices: Sequence[str] | None = None
+) -> tf.distribute.Strategy:
     """The distribution strategy of a run.
 
     Args:

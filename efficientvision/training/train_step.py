@@ -55,7 +55,10 @@ class TrainStep:
             the L2 penalty), `reg_l2_loss`, `gradient_norm` (before clipping), `learning_rate`.
         """
         totals = self._run(iterator, tf.constant(steps, tf.int32))
-        return {name: value / steps for name, value in zip(self.names, totals.numpy().tolist())}
+        return {
+            name: value / steps
+            for name, value in zip(self.names, totals.numpy().tolist(), strict=True)
+        }
 
     def _run_steps(self, iterator, steps: tf.Tensor) -> tf.Tensor:
         self.traces += 1

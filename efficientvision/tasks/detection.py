@@ -1,0 +1,200 @@
+"""Object detection: anchors, targets, the two heads' losses, COCO metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.configs import DetectionConfig
+from efficientvision.data.pipeline import detection_dataset
+from efficientvision.data.transforms.preprocess import normalize
+from efficientvision.detection.anchors import generate_anchors
+from efficientvision.detection.losses import detection_losses
+from efficientvision.detection.matching import assign_targets
+from efficientvision.detection.postprocess import postprocess
+from efficientvision.errors import UserError
+from efficientvision.evaluation.coco import CocoEvaluator
+from efficientvision.tasks.base import Batch, Evaluation, Task
+
+MAX_NMS_INPUTS = 5000
+_TRAINING_INPUTS = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
+
+
+class DetectionTask(Task):
+    """Training and evaluation of a detector.
+
+    Args:
+        config: Hyper-parameters.
+        training_files: Pattern of the training records, or None.
+        evaluation_files: Pattern of the evaluation records, or None.
+        ground_truth_json: COCO file to evaluate against; None: the boxes in the records.
+        class_names: Class number (1..K) -> name, for the report.
+        evaluation_images: How many images to evaluate on, from the first; None: all.
+        fake_data: Train on the first batch over and over.
+    """
+
+    best_metric = "AP"
+    prediction_inputs = ("images", "valid_hw", "image_scale")
+
+    def __init__(
+        self,
+        config: DetectionConfig,
+        *,
+        training_files: str | None = None,
+        evaluation_files: str | None = None,
+        ground_truth_json: str | None = None,
+        class_names: Mapping[int, str] | None = None,
+        evaluation_images: int | None = None,
+        fake_data: bool = False,
+    ):
+        if "object_detection" not in config.heads:
+            raise UserError(
+                "main.py trains and evaluates detectors: heads must contain object_detection, "
+                f"got {', '.join(config.heads)}."
+            )
+        self.config = config
+        self.training_files = training_files
+        self.evaluation_files = evaluation_files
+        self.ground_truth_json = ground_truth_json
+        self.class_names = dict(class_names or {})
+        self.fake_data = fake_data
+        self._evaluation_images = evaluation_images
+        self.anchors = generate_anchors(
+            config.image_hw,
+            config.min_level,
+            config.max_level,
+            config.num_scales,
+            config.aspect_ratios,
+            config.anchor_scale,
+        )
+        nms = config.nms_configs
+        self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
+        self._positives: tf.Variable | None = None
+        iou = ("box_iou_loss",) if config.iou_loss_type else ()
+        self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
+
+    def training_dataset(self, batch_size: int, *, start_step: int) -> tf.data.Dataset:
+        data = self._dataset(
+            self.training_files, batch_size, training=True, start_step=start_step
+        ).map(lambda batch: {name: batch[name] for name in _TRAINING_INPUTS})
+        return data.take(1).cache().repeat() if self.fake_data else data
+
+    def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
+        return self._dataset(self.evaluation_files, batch_size, training=False)
+
+    def losses(
+        self,
+        model: keras.Model,
+        batch: Batch,
+        *,
+        training: bool,
+        reduce_sum: Callable[[tf.Tensor], tf.Tensor],
+    ) -> dict[str, tf.Tensor]:
+        """Losses of the class and box heads; see `detection.losses.detection_losses`.
+
+        Args:
+            model: EfficientDet.
+            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], `gt_boxes_yxyx` float32
+                [B,M,4] in pixels of the network input (-1 padded), `gt_classes` int32 [B,M].
+            training: Whether layers run in training mode.
+            reduce_sum: Sums over the replicas.
+
+        Returns:
+            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, perhaps `box_iou_loss`. The
+            normaliser is the number of positive anchors in the global batch, plus one.
+        """
+        config = self.config
+        targets = assign_targets(self.anchors, batch["gt_boxes_yxyx"], batch["gt_classes"])
+        positives = reduce_sum(tf.reduce_sum(targets.num_positives)) + 1.0
+        class_outputs, box_outputs = self._forward(model, batch, training)[:2]
+        losses = detection_losses(
+            class_outputs,
+            box_outputs,
+            targets,
+            num_classes=config.num_classes,
+            anchors=self.anchors,
+            alpha=config.alpha,
+            gamma=config.gamma,
+            label_smoothing=config.label_smoothing,
+            delta=config.delta,
+            box_loss_weight=config.box_loss_weight,
+            iou_loss_type=config.iou_loss_type,
+            iou_loss_weight=config.iou_loss_weight,
+            normalizer=self._normalizer(positives) if training else positives,
+        )
+        return {"loss": losses["det_loss"], **losses}
+
+    def predict(self, model: keras.Model, batch: Batch) -> dict[str, tf.Tensor]:
+        """Detections in pixels of the photos: see `detection.postprocess.Detections`."""
+        config = self.config
+        class_outputs, box_outputs = self._forward(model, batch, training=False)[:2]
+        return postprocess(
+            class_outputs,
+            box_outputs,
+            batch["image_scale"],
+            anchors=self.anchors,
+            image_hw=config.image_hw,
+            num_classes=config.num_classes,
+            nms=self._nms,
+        )._asdict()
+
+    def new_evaluation(self) -> Evaluation:
+        return DetectionEvaluation(self.ground_truth_json, self.class_names)
+
+    @property
+    def num_evaluation_images(self) -> int | None:
+        return self._evaluation_images
+
+    def snapshot(self) -> dict[str, float]:
+        return {} if self._positives is None else {"positives": float(self._positives.numpy())}
+
+    def restore(self, values: dict[str, float]) -> None:
+        if self.config.positives_momentum and "positives" in values:
+            self.create_variables()
+            self._positives.assign(values["positives"])
+
+    def create_variables(self) -> None:
+        """Makes what `positives_momentum` needs; call under the strategy's scope."""
+        if self.config.positives_momentum and self._positives is None:
+            self._positives = tf.Variable(
+                0.0, trainable=False, aggregation=tf.VariableAggregation.NONE
+            )
+
+    def _forward(self, model: keras.Model, batch: Batch, training: bool):
+        images = normalize(
+            batch["images"], batch["valid_hw"], self.config.mean_rgb, self.config.stddev_rgb
+        )
+        return model(images, training=training)
+
+    def _normalizer(self, positives: tf.Tensor) -> tf.Tensor:
+        """Positives of the batch, or their moving average, which begins with the first batch."""
+        if self._positives is None:
+            return positives
+        momentum = tf.where(self._positives > 0.0, self.config.positives_momentum, 0.0)
+        return self._positives.assign(momentum * self._positives + (1.0 - momentum) * positives)
+
+    def _dataset(self, files, batch_size, *, training, start_step=0) -> tf.data.Dataset:
+        raise NotImplementedError
+
+
+class DetectionEvaluation(Evaluation):
+    """COCO metrics of the detections on a data set."""
+
+    def __init__(self, ground_truth_json: str | None, class_names: Mapping[int, str]):
+        self._coco = CocoEvaluator(ground_truth_json, class_names)
+
+    def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
+        self._coco.update(
+            batch["source_id"],
+            predictions["boxes_yxyx"],
+            predictions["scores"],
+            predictions["classes"],
+            predictions["valid_len"],
+        )
+
+    def compute(self) -> dict[str, float]:
+        return self._coco.compute()

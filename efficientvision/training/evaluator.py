@@ -1,0 +1,89 @@
+"""One pass over the evaluation images: predict, collect, measure."""
+
+from __future__ import annotations
+
+import contextlib
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+from efficientvision.tasks.base import Batch, Task
+from efficientvision.training.averaging import WeightAverages
+
+
+class Evaluator:
+    """Evaluates a network; the compiled function is made once and serves every evaluation.
+
+    Every batch has the full size (a smaller last one is filled up with its first image, whose
+    surplus predictions are dropped): shapes are static, and replicas get equal parts.
+
+    Args:
+        task: Gives data, predictions and metrics.
+        model: The network.
+        strategy: Distribution strategy.
+        batch_size: Images a batch, over all replicas.
+        averages: Where given and enabled, the network is evaluated with them.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: keras.Model,
+        strategy: tf.distribute.Strategy,
+        batch_size: int,
+        averages: WeightAverages | None = None,
+    ):
+        self._task = task
+        self._model = model
+        self._strategy = strategy
+        self._averages = averages
+        replicas = strategy.num_replicas_in_sync
+        self._batch_size = -(-batch_size // replicas) * replicas
+        self.traces = 0
+        self._predict = tf.function(self._predict_on_replicas)
+
+    def evaluate(self) -> tuple[dict[str, float], str]:
+        """Runs over the evaluation data set.
+
+        Returns:
+            The metrics by name, and a table of them for people.
+        """
+        evaluation = self._task.new_evaluation()
+        data = self._task.evaluation_dataset(self._batch_size).prefetch(tf.data.AUTOTUNE)
+        averages = self._averages
+        swap = averages.applied() if averages and averages.enabled else contextlib.nullcontext()
+        total = self._task.num_evaluation_images
+        with swap, tqdm(total=total, desc="evaluating", unit="image", dynamic_ncols=True) as bar:
+            for batch in data:
+                images = int(next(iter(batch.values())).shape[0])
+                inputs = {name: batch[name] for name in self._task.prediction_inputs}
+                predictions = self._predict_batch(inputs, images)
+                evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
+                bar.update(images)
+        metrics = evaluation.compute()
+        return metrics, evaluation.report(metrics)
+
+    def _predict_batch(self, batch: Batch, images: int) -> dict:
+        missing = self._batch_size - images
+        if missing:
+            batch = {k: tf.concat([v, tf.repeat(v[:1], missing, 0)], 0) for k, v in batch.items()}
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas == 1:
+            outputs = [self._predict(batch)]
+        else:
+            parts = {name: tf.split(value, replicas) for name, value in batch.items()}
+            split = self._strategy.experimental_distribute_values_from_function(
+                lambda context: {k: v[context.replica_id_in_sync_group] for k, v in parts.items()}
+            )
+            results = self._predict(split)
+            local = {k: self._strategy.experimental_local_results(v) for k, v in results.items()}
+            outputs = [{k: v[i] for k, v in local.items()} for i in range(replicas)]
+        return {k: tf.concat([o[k] for o in outputs], 0)[:images].numpy() for k in outputs[0]}
+
+    def _predict_on_replicas(self, batch: Batch) -> dict[str, tf.Tensor]:
+        self.traces += 1
+        return self._strategy.run(self._predict_part, args=(batch,))
+
+    def _predict_part(self, batch: Batch) -> dict[str, tf.Tensor]:
+        return self._task.predict(self._model, batch)

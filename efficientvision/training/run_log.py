@@ -1,0 +1,115 @@
+"""What a run writes while it goes: progress bar, TensorBoard, results.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import time
+from pathlib import Path
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from efficientvision.data.record_files import write_text
+
+RESULTS_NAME = "results.csv"
+
+
+class RunLog:
+    """Progress of a run for people, for TensorBoard and as a table.
+
+    `results.csv` has a row per epoch (or evaluation): step, epoch, images, seconds, the means of
+    the losses over the epoch, and the metrics where it was evaluated.
+
+    Args:
+        model_dir: The run's folder; TensorBoard files go to `train/` and `eval/` in it.
+        batch_size: Images a step.
+        total_steps: Steps of the whole run.
+        first_step: Steps that were done before (a resumed run).
+        eval_name: Name of the evaluation's subfolder.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | os.PathLike,
+        *,
+        batch_size: int,
+        total_steps: int,
+        first_step: int = 0,
+        eval_name: str | None = None,
+    ):
+        self._dir = Path(model_dir)
+        self._batch_size = batch_size
+        self._train = tf.summary.create_file_writer(str(self._dir / "train"))
+        self._eval = tf.summary.create_file_writer(str(self._dir / (eval_name or "eval")))
+        self._bar = tqdm(
+            total=total_steps,
+            initial=first_step,
+            desc="training",
+            unit="step",
+            dynamic_ncols=True,
+            smoothing=0.1,
+        )
+        self._rows = [r for r in read_results(self._dir) if int(r["step"]) <= first_step]
+        spent = float(self._rows[-1].get("seconds") or 0) if self._rows else 0.0
+        self._start = time.perf_counter() - spent
+
+    def train(self, step: int, steps: int, seconds: float, losses: dict[str, float]) -> None:
+        """Shows the means of the last `steps` steps, which took `seconds`."""
+        rate = steps * self._batch_size / seconds
+        shown = {k: f"{v:.3f}" for k, v in losses.items() if k.endswith("loss")}
+        self._bar.set_postfix({"images/s": f"{rate:.1f}", **shown}, refresh=False)
+        self._bar.update(steps)
+        with self._train.as_default(step=step):
+            for name, value in {**losses, "images_per_second": rate}.items():
+                tf.summary.scalar(name, value)
+
+    def say(self, text: str) -> None:
+        """Prints a line without breaking the bar."""
+        tqdm.write(text)
+
+    def evaluated(self, step: int, metrics: dict[str, float]) -> None:
+        """Writes the metrics of a step to TensorBoard."""
+        with self._eval.as_default(step=step):
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value)
+        self._eval.flush()
+
+    def row(self, step: int, epoch: int, values: dict[str, float]) -> None:
+        """Adds a row to `results.csv`."""
+        row = {
+            "step": step,
+            "epoch": epoch,
+            "images": step * self._batch_size,
+            "seconds": f"{time.perf_counter() - self._start:.1f}",
+        }
+        row |= {name: f"{value:.6g}" for name, value in values.items()}
+        self._rows.append(row)
+        write_results(self._dir, self._rows)
+        self._train.flush()
+
+    def close(self) -> None:
+        """Ends bar and files."""
+        self._bar.close()
+        self._train.close()
+        self._eval.close()
+
+
+def read_results(model_dir: str | os.PathLike) -> list[dict[str, str]]:
+    """Rows of a run's `results.csv`; none if there is no such file."""
+    path = Path(model_dir) / RESULTS_NAME
+    if not path.is_file():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_results(model_dir: str | os.PathLike, rows: list[dict]) -> None:
+    """Writes `results.csv`; its columns are all keys of the rows, in order of appearance."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(str(Path(model_dir) / RESULTS_NAME), text.getvalue())

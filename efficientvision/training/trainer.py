@@ -1,0 +1,253 @@
+"""The training loop, one for every strategy."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from efficientvision.errors import UserError
+from efficientvision.tasks.base import Task
+from efficientvision.training.best_checkpoint import archive_if_best
+from efficientvision.training.checkpoints import CheckpointFolder
+from efficientvision.training.evaluator import Evaluator
+from efficientvision.training.optimizers import build_optimizer, uses_l2_loss
+from efficientvision.training.run_log import RunLog
+from efficientvision.training.state import TrainingState
+from efficientvision.training.train_step import TrainStep
+
+_SECONDS_PER_CALL = 2.0
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How long and in what portions a run trains.
+
+    Attributes:
+        batch_size: Images a step, over all replicas.
+        examples_per_epoch: Images in an epoch.
+        num_epochs: Epochs.
+        save_every: Steps between checkpoints.
+        keep: How many checkpoints are kept.
+        steps_per_call: Most steps of one call of the compiled function.
+    """
+
+    batch_size: int
+    examples_per_epoch: int
+    num_epochs: int
+    save_every: int = 1000
+    keep: int = 5
+    steps_per_call: int = 1000
+
+    def __post_init__(self):
+        if self.total_steps < 1:
+            raise UserError(
+                f"There is nothing to train: --num_epochs={self.num_epochs} times "
+                f"--num_examples_per_epoch={self.examples_per_epoch} images make less than one "
+                f"batch of --train_batch_size={self.batch_size}."
+            )
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.num_epochs * self.examples_per_epoch // self.batch_size
+
+    def epoch_end(self, epoch: int) -> int:
+        """The step at which epoch `epoch` (counted from 1) is over."""
+        return epoch * self.examples_per_epoch // self.batch_size
+
+    def epoch_of(self, step: int) -> int:
+        """Whole epochs done after `step` steps."""
+        if step >= self.total_steps:
+            return self.num_epochs
+        epoch = step * self.batch_size // self.examples_per_epoch
+        return epoch + 1 if self.epoch_end(epoch + 1) <= step else epoch
+
+
+class Trainer:
+    """Trains a network on a task, with checkpoints, logs and evaluations in `model_dir`.
+
+    Args:
+        task: Data, losses, metrics.
+        build_model: Makes the network; called once, under the strategy's scope.
+        plan: Length and portions of the run.
+        schedule: Learning rate by step.
+        model_dir: The run's folder.
+        strategy: Distribution strategy.
+        optimizer: Arguments of `optimizers.build_optimizer`; `name` among them.
+        weight_decay: L2 factor of the kernels.
+        clip_norm: Limit of the gradients' norms, 0 for none.
+        moving_average_decay: Largest decay of the weight averages, 0 for none.
+        freeze_pattern: Regular expression of variables that are not trained.
+        seed: Seed of the layers' randomness.
+        use_xla: Compile the training step with XLA.
+        eval_batch_size: Images a batch of the evaluation.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        build_model: Callable[[], keras.Model],
+        *,
+        plan: TrainingPlan,
+        schedule,
+        model_dir: str | os.PathLike,
+        strategy: tf.distribute.Strategy,
+        optimizer: dict,
+        weight_decay: float = 0.0,
+        clip_norm: float = 0.0,
+        moving_average_decay: float = 0.0,
+        freeze_pattern: str | None = None,
+        seed: int = 0,
+        use_xla: bool = False,
+        eval_batch_size: int = 1,
+    ):
+        if plan.batch_size % strategy.num_replicas_in_sync:
+            raise UserError(
+                f"--train_batch_size={plan.batch_size} must be a multiple of the "
+                f"{strategy.num_replicas_in_sync} devices."
+            )
+        self.task = task
+        self.plan = plan
+        self.strategy = strategy
+        self.model_dir = Path(model_dir)
+        self.checkpoints = CheckpointFolder(model_dir, plan.keep)
+        decoupled = 0.0 if uses_l2_loss(optimizer["name"]) else weight_decay
+        with strategy.scope():
+            model = build_model()
+            self.state = TrainingState(
+                model,
+                build_optimizer(learning_rate=schedule, weight_decay=decoupled, **optimizer),
+                strategy,
+                moving_average_decay=moving_average_decay,
+                freeze_pattern=freeze_pattern,
+                seed=seed,
+            )
+        self.train_step = TrainStep(
+            task,
+            self.state,
+            weight_decay=0.0 if decoupled else weight_decay,
+            clip_norm=clip_norm,
+            use_xla=use_xla,
+        )
+        self._portion = 1
+        self._compiled = False
+        self.evaluator = Evaluator(task, model, strategy, eval_batch_size, self.state.averages)
+
+    @property
+    def model(self) -> keras.Model:
+        """The network."""
+        return self.state.model
+
+    def resume(self) -> int:
+        """Goes on from the newest checkpoint in `model_dir`; returns its step (0: a new run)."""
+        checkpoint = self.checkpoints.restore()
+        if checkpoint is not None:
+            self.state.restore(checkpoint)
+            self.task.restore(checkpoint.meta.get("task", {}))
+        return self.state.step
+
+    def run(self, *, evaluate_epochs: bool, eval_name: str | None = None) -> dict[str, float]:
+        """Trains from the current step to the last.
+
+        Args:
+            evaluate_epochs: Evaluate after every epoch and archive the best checkpoint.
+            eval_name: Subfolder of the evaluation's TensorBoard files.
+
+        Returns:
+            The metrics of the last evaluation, empty without one.
+
+        Raises:
+            UserError: If a loss is not finite.
+        """
+        plan, state = self.plan, self.state
+        log = RunLog(
+            self.model_dir,
+            batch_size=plan.batch_size,
+            total_steps=plan.total_steps,
+            first_step=state.step,
+            eval_name=eval_name,
+        )
+        metrics: dict[str, float] = {}
+        try:
+            batches = iter(self._distributed_batches())
+            while state.step < plan.total_steps:
+                epoch = plan.epoch_of(state.step) + 1
+                losses = self._train_until(
+                    min(plan.epoch_end(epoch), plan.total_steps), batches, log
+                )
+                last = state.step == plan.total_steps
+                if evaluate_epochs or last:
+                    self._save()
+                if evaluate_epochs:
+                    metrics = self._evaluate(log)
+                log.row(state.step, epoch, {**losses, **metrics})
+        finally:
+            log.close()
+        return metrics
+
+    def _distributed_batches(self):
+        data = self.task.training_dataset(self.plan.batch_size, start_step=self.state.step)
+        if self.strategy.num_replicas_in_sync == 1:
+            return data.prefetch(tf.data.AUTOTUNE)
+        return self.strategy.experimental_distribute_dataset(data)
+
+    def _train_until(self, end: int, batches, log: RunLog) -> dict[str, float]:
+        """Trains up to step `end`; returns the means of the losses."""
+        state, plan = self.state, self.plan
+        totals: dict[str, float] = {}
+        first = state.step
+        while (step := state.step) < end:
+            until_save = plan.save_every - step % plan.save_every
+            steps = min(self._portion, end - step, until_save)
+            start = time.perf_counter()
+            losses = self.train_step(batches, steps)
+            seconds = time.perf_counter() - start
+            self._check_finite(losses, step + steps)
+            if self._compiled:
+                # Calls of a fixed duration keep the bar and the log lively.
+                portion = int(_SECONDS_PER_CALL * steps / seconds)
+                self._portion = max(1, min(portion, plan.steps_per_call))
+            self._compiled = True
+            log.train(step + steps, steps, seconds, losses)
+            for name, value in losses.items():
+                totals[name] = totals.get(name, 0.0) + value * steps
+            if until_save == steps and step + steps < end:
+                self._save()
+        return {name: value / (end - first) for name, value in totals.items()}
+
+    def _check_finite(self, losses: dict[str, float], step: int) -> None:
+        if all(math.isfinite(value) for value in losses.values()):
+            return
+        shown = ", ".join(f"{name}={value:.6g}" for name, value in losses.items())
+        raise UserError(
+            f"The loss is not finite at step {step} ({shown}). Training stops; the last checkpoint "
+            f"in {self.model_dir} is from before. Lower the learning rate, or look for bad boxes "
+            "with dataset/inspect_tfrecords.py."
+        )
+
+    def _save(self) -> None:
+        self.checkpoints.save(self._snapshot())
+
+    def _snapshot(self):
+        return self.state.snapshot(
+            total_steps=self.plan.total_steps,
+            batch_size=self.plan.batch_size,
+            task=self.task.snapshot(),
+        )
+
+    def _evaluate(self, log: RunLog) -> dict[str, float]:
+        state = self.state
+        state.synchronize()
+        metrics, report = self.evaluator.evaluate()
+        log.evaluated(state.step, metrics)
+        best = archive_if_best(self.model_dir, self._snapshot(), metrics, self.task.best_metric)
+        mark = " (the best so far)" if best else ""
+        log.say(f"Step {state.step} of {self.plan.total_steps}{mark}:\n{report}")
+        return metrics
