@@ -34,6 +34,8 @@ _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
 
+ACTIVATIONS = ("swish", "swish_native", "silu", "relu", "relu6", "hswish", "mish", "identity")
+
 
 @dataclasses.dataclass(slots=True)
 class NmsConfig:
@@ -68,7 +70,7 @@ class DetectionConfig:
 
     name: str = hyperparameter("efficientdet-d0", TEXT, "model name")
 
-    act_type: str = hyperparameter("swish", TEXT, "activation of the network")
+    act_type: str = hyperparameter("swish", one_of(*ACTIVATIONS), "activation of the network")
     image_size: int | str | tuple[int, int] = hyperparameter(
         512, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
     )

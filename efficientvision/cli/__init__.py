@@ -1,0 +1,94 @@
+"""Command lines: how each of them starts, fails and ends."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags as absl_flags
+
+from efficientvision.errors import UserError
+from efficientvision.registry import nearest_names
+
+INTERRUPTED = 130
+_FILE_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+
+def run_main(
+    main: Callable[[list[str]], Any],
+    argv: Sequence[str] | None = None,
+    *,
+    flag_values: absl_flags.FlagValues = absl_flags.FLAGS,
+) -> None:
+    """Parses the flags, runs a program and leaves the process with its exit code.
+
+    Mistakes of the user end as one line `error: ...` on stderr; only defects of the program show
+    a traceback.
+
+    Args:
+        main: Called with the program's name in a list, as absl does. An int that it returns is
+            the exit code.
+        argv: Command line with the program's name first; `sys.argv` by default.
+        flag_values: The flags that the program declared.
+
+    Raises:
+        SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if {"--help", "-help", "-h", "--helpfull"} & set(argv[1:]):
+        print(_help_text(main, flag_values))
+        sys.exit(0)
+    try:
+        rest = flag_values(argv)
+        if rest[1:]:
+            raise UserError(
+                f"Unexpected argument {rest[1]!r}: every option is written --name=value."
+            )
+    except absl_flags.UnrecognizedFlagError as error:
+        _fail(_unknown_flag(error.flagname, flag_values), code=2)
+    except (absl_flags.Error, UserError) as error:
+        _fail(str(error), code=2)
+    try:
+        code = main(rest)
+    except UserError as error:
+        _fail(str(error), code=1)
+    except _FILE_ERRORS as error:
+        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
+    except KeyboardInterrupt:
+        _fail("interrupted", code=INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(sentence: str, code: int) -> None:
+    sys.stdout.flush()
+    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _unknown_flag(name: str, flag_values: absl_flags.FlagValues) -> str:
+    own = [flag.name for flag in _own_flags(flag_values)]
+    hint = nearest_names(name, own).replace(" are ", " are --").replace("mean ", "mean --")
+    return f"Unknown flag --{name}. {hint.replace(', ', ', --')} See --help."
+
+
+def _own_flags(flag_values: absl_flags.FlagValues) -> list[absl_flags.Flag]:
+    by_name = {
+        flag.name: flag
+        for module, module_flags in flag_values.flags_by_module_dict().items()
+        if not module.startswith("absl")
+        for flag in module_flags
+    }
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def _help_text(main: Callable, flag_values: absl_flags.FlagValues) -> str:
+    lines = [(sys.modules[main.__module__].__doc__ or main.__doc__ or "").strip(), "", "Flags:"]
+    for flag in _own_flags(flag_values):
+        default = "" if flag.default in (None, "") else f" (default: {flag.default_as_str})"
+        lines.append(f"  --{flag.name}")
+        lines += textwrap.wrap(
+            flag.help + default, 92, initial_indent="      ", subsequent_indent="      "
+        )
+    return "\n".join(lines)
