@@ -19,7 +19,8 @@ _FLAT_NODE = re.compile(r"^fpn_cells/fnode(\d+)/")
 _FPN_GAMMA = re.compile(r"^fpn_cells/.*/op_after_combine\d+/bn/gamma$")
 _HEAD_LAYER = re.compile(r"^(?:class|box)_net/(?:class|box)-(\d+)/")
 _HEAD_LEVEL = re.compile(r"^(?:class|box)_net/(?:class|box)-0-bn-(\d+)/")
-_FUSION_WEIGHT = re.compile(r"/WSM(?:_\d+)?$")
+# The first node only: QuFPN's last nodes weigh by fastattn whatever the method.
+_FUSION_WEIGHT = re.compile(r"^fpn_cells/(?:cell_0/)?fnode0/WSM$")
 _SEGMENTATION_BIAS = re.compile(r"^segmentation_head/conv2d_transpose_\d+/bias$")
 
 
@@ -28,7 +29,7 @@ class Identified:
     """The network that names and shapes describe. What they do not tell is None or empty.
 
     Attributes:
-        model_name: The registry's first model of this shape; the backbone's name where there is
+        model: The registry's first model of this shape; the backbone's name where there is
             nothing else; None for a network of nobody's table.
         candidates: Every registry model of this shape (d6 and d7 differ in image size only).
         backbone_name: For example `"efficientnet-b0"`.
@@ -46,7 +47,7 @@ class Identified:
         separable_conv: Whether fusion and heads use separable convolutions.
     """
 
-    model_name: str | None = None
+    model: str | None = None
     candidates: tuple[str, ...] = ()
     backbone_name: str | None = None
     fpn_name: str | None = None
@@ -68,8 +69,8 @@ class Identified:
         return self.fpn_weight_methods[0] if self.fpn_weight_methods else None
 
     def named(self, preferred: str) -> str | None:
-        """`preferred` if it is one of the candidates, else `model_name`."""
-        return preferred if preferred in self.candidates else self.model_name
+        """`preferred` if it is one of the candidates, else `model`."""
+        return preferred if preferred in self.candidates else self.model
 
 
 def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identified:
@@ -88,7 +89,7 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
     if not any(name.startswith("fpn_cells/") for name in shapes):
         dense = shapes.get(f"{backbone}/head/dense/bias")
         return Identified(
-            model_name=backbone,
+            model=backbone,
             candidates=(backbone,) if backbone else (),
             backbone_name=backbone,
             num_classes=dense[0] if dense else None,
@@ -99,9 +100,7 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
         found.update(min_level=min(levels), max_level=max(levels))
         found.update(_topology(shapes, max(levels) - min(levels) + 1))
     candidates = tuple(n for n in registry.list_models("detection") if _fits(n, found))
-    return Identified(
-        model_name=candidates[0] if candidates else None, candidates=candidates, **found
-    )
+    return Identified(model=candidates[0] if candidates else None, candidates=candidates, **found)
 
 
 def _topology(shapes: Shapes, num_levels: int) -> dict[str, Any]:
@@ -118,7 +117,7 @@ def _topology(shapes: Shapes, num_levels: int) -> dict[str, Any]:
 
 def _fusion(shapes: Shapes) -> dict[str, Any]:
     filters = next((shape[0] for name, shape in shapes.items() if _FPN_GAMMA.match(name)), None)
-    weight = next((shape for name, shape in shapes.items() if _FUSION_WEIGHT.search(name)), None)
+    weight = next((shape for name, shape in shapes.items() if _FUSION_WEIGHT.match(name)), None)
     if weight is None:
         methods = ("sum",)
     elif len(weight) == 0:
@@ -203,7 +202,6 @@ def _shown(value: Any) -> str:
 # Hyper-parameters that a checkpoint settles, beside the fusion.
 _SETTLED = (
     "num_classes",
-    "heads",
     "seg_num_classes",
     "min_level",
     "max_level",
@@ -229,7 +227,8 @@ def apply_checkpoint_architecture(
     Args:
         config: A `DetectionConfig`; changed in place through its `override`.
         identified: What `identify` found.
-        explicit_keys: Hyper-parameters that the user gave: left alone.
+        explicit_keys: Hyper-parameters that the user gave, beside those that the configuration
+            remembers as set: left alone.
         keep: More to leave alone, such as `num_classes` when fine-tuning.
 
     Returns:
@@ -237,31 +236,27 @@ def apply_checkpoint_architecture(
         the checkpoint.
     """
     fixed = {*explicit_keys, *keep}
+
+    def is_open(key: str) -> bool:
+        return key not in fixed and not config.is_set(key)
+
+    def choose(key: str, value: Any) -> None:
+        config.override({key: value})
+        lines.append(f"{key}={_shown(value)} (read from the checkpoint)")
+
+    lines: list[str] = []
     if identified.fpn_name is None:
-        return []
-    changes: dict[str, Any] = {}
-    lines = []
-    if "fpn_name" not in fixed:
-        changes["fpn_name"] = identified.fpn_name
-        lines.append(f"fpn_name={identified.fpn_name} (read from the checkpoint)")
-    if "fpn_weight_method" not in fixed:
-        current = config.fpn_weight_method or "fastattn"
-        if current not in identified.fpn_weight_methods:
-            changes["fpn_weight_method"] = identified.fpn_weight_method
+        return lines
+    if is_open("fpn_name"):
+        # Other defaults follow from it (VFPN's cells and anchors), hence first.
+        choose("fpn_name", identified.fpn_name)
+    method = config.fpn_weight_method or "fastattn"
+    if is_open("fpn_weight_method") and method not in identified.fpn_weight_methods:
+        choose("fpn_weight_method", identified.fpn_weight_method)
     if config.name in identified.candidates or not identified.candidates:
         for key in _SETTLED:
             value = getattr(identified, key)
-            value = list(value) if isinstance(value, tuple) else value
-            current = getattr(config, key)
-            current = list(current) if isinstance(current, tuple) else current
-            if key not in fixed and value not in (None, []) and value != current:
-                changes[key] = value
-    lines += [
-        f"{key}={_shown(tuple(value) if isinstance(value, list) else value)} "
-        "(read from the checkpoint)"
-        for key, value in changes.items()
-        if key != "fpn_name"
-    ]
-    if changes:
-        config.override(changes)
+            if value in (None, ()) or not is_open(key) or value == getattr(config, key):
+                continue
+            choose(key, value)
     return lines
