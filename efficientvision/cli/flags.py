@@ -117,7 +117,9 @@ IMPLEMENTED: dict[str, dict[str, FlagSpec]] = {
     },
     INSPECT: {
         "runmode": FlagSpec("string", "dry", f"one of {', '.join(RUNMODES)}"),
-        "model_name": FlagSpec("string", "efficientdet-d0", "model, such as efficientdet-d0"),
+        "model_name": FlagSpec(
+            "string", None, "model; else the checkpoint's own, and efficientdet-d0 without one"
+        ),
         "hparams": _HPARAMS,
         "input_image_size": FlagSpec(
             "string", None, "input size: 512 or WIDTHxHEIGHT; wins over image_size in --hparams"
