@@ -193,6 +193,8 @@ def _write_in_processes(
     num_workers: int,
     bar: tqdm,
 ) -> None:
+    import tensorflow  # noqa: F401  imported once here, not once in each forked worker
+
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     counter = context.Value("q", 0)

@@ -1,0 +1,69 @@
+"""Encoded image -> uint8 pixels, whole or only a rectangle of it."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# What TensorFlow means by its default. The original decoded so: its numbers (and ours, to 2e-7)
+# follow from it, while "INTEGER_ACCURATE" differs by 0.8 grey levels in the mean.
+DCT_METHOD = "INTEGER_FAST"
+
+
+def decode_image(encoded: tf.Tensor, *, dct_method: str = DCT_METHOD) -> tf.Tensor:
+    """Decodes a JPEG, PNG, BMP or GIF (first frame) file.
+
+    Args:
+        encoded: string [], the file's bytes.
+        dct_method: "INTEGER_FAST" or "INTEGER_ACCURATE", for JPEG.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    image = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method=dct_method),
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
+    image.set_shape([None, None, 3])
+    return image
+
+
+def image_size(encoded: tf.Tensor) -> tf.Tensor:
+    """int32 [2], (height, width); for JPEG from the header alone, without decoding."""
+    return tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.extract_jpeg_shape(encoded)[:2],
+        lambda: tf.shape(tf.io.decode_image(encoded, channels=3, expand_animations=False))[:2],
+    )
+
+
+def decode_crop(
+    encoded: tf.Tensor, offset_yx: tf.Tensor, size_hw: tf.Tensor, *, dct_method: str = DCT_METHOD
+) -> tf.Tensor:
+    """Decodes a rectangle; of a JPEG, only the rows and columns needed.
+
+    Args:
+        encoded: string [], the file's bytes.
+        offset_yx: int32 [2], the rectangle's first row and column.
+        size_hw: int32 [2], its height and width; it must lie inside the image.
+        dct_method: as in :func:`decode_image`.
+
+    Returns:
+        uint8 [h, w, 3].
+    """
+
+    def other_formats() -> tf.Tensor:
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        image.set_shape([None, None, 3])
+        begin = tf.concat([offset_yx, [0]], axis=0)
+        return tf.slice(image, begin, tf.concat([size_hw, [3]], axis=0))
+
+    crop = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.decode_and_crop_jpeg(
+            encoded, tf.concat([offset_yx, size_hw], axis=0), channels=3, dct_method=dct_method
+        ),
+        other_formats,
+    )
+    crop.set_shape([None, None, 3])
+    return crop
