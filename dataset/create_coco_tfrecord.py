@@ -1,0 +1,51 @@
+"""Converts images with COCO annotations to TFRecords.
+
+  PYTHONPATH=".:$PYTHONPATH" python dataset/create_coco_tfrecord.py \\
+      --image_dir=train2017 --object_annotations_file=annotations/instances_train2017.json \\
+      --output_file_prefix=tfrecord/train --num_shards=256
+
+Test-dev, which has no annotations: --image_info_file=annotations/image_info_test-dev2017.json.
+Captions only: --caption_annotations_file=annotations/captions_val2017.json.
+
+Writes  <output_file_prefix>-00000-of-00256.tfrecord ...
+        labels.json beside them: the class names, when there are instances
+Labels are the raw category ids, crowd flags are kept, annotations that leave their image are
+skipped and counted.
+"""
+
+from absl import flags
+
+from efficientvision.cli import run_main
+
+flags.DEFINE_bool("include_masks", False, "also store the mask of each object, as PNG")
+flags.DEFINE_string("image_dir", "", "folder of the images")
+flags.DEFINE_string("image_info_file", "", "JSON file that lists the images (test-dev)")
+flags.DEFINE_string("object_annotations_file", "", "instances JSON file")
+flags.DEFINE_string("caption_annotations_file", "", "captions JSON file")
+flags.DEFINE_string("output_file_prefix", "/tmp/train", "path prefix of the files to write")
+flags.DEFINE_integer("num_shards", 32, "files to write (never more than there are images)")
+flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+FLAGS = flags.FLAGS
+
+
+def main(_: list[str]) -> None:
+    from efficientvision.data import coco_format
+    from efficientvision.errors import UserError
+
+    if not FLAGS.image_dir:
+        raise UserError("--image_dir is missing; see --help for an example.")
+    report = coco_format.convert(
+        FLAGS.image_dir,
+        FLAGS.output_file_prefix,
+        image_info_file=FLAGS.image_info_file,
+        object_annotations_file=FLAGS.object_annotations_file,
+        caption_annotations_file=FLAGS.caption_annotations_file,
+        include_masks=FLAGS.include_masks,
+        num_shards=FLAGS.num_shards,
+        num_workers=FLAGS.num_threads,
+    )
+    print(report)
+
+
+if __name__ == "__main__":
+    run_main(main)

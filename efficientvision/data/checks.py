@@ -1,0 +1,133 @@
+"""Preflight and post-mortem of record files: classes against ``num_classes``, damaged records."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from efficientvision.data.labels import find_labels
+from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
+from efficientvision.data.records import decode_example
+from efficientvision.errors import UserError
+
+_DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+
+
+def check_classes(file_pattern: FilePattern, num_classes: int, *, sample: int = 2000) -> int:
+    """Makes sure that a head of ``num_classes`` classes has room for the classes of the records.
+
+    Args:
+        file_pattern: the records.
+        num_classes: classes without the background; ids run from 1 to this.
+        sample: look at so many records, spread over the shards.
+
+    Returns:
+        The highest class id seen (0 if no record of the sample has objects).
+
+    Raises:
+        UserError: an id outside 1..num_classes; the sentence has both numbers.
+    """
+    files = match_files(file_pattern)
+    names = find_labels(file_pattern) or {}
+    each = max(1, -(-sample // len(files)))
+    highest = 0
+    for path in files:
+        for position, serialized in enumerate(iter_records(path)):
+            if position == each:
+                break
+            example = decode_example(serialized)
+            for class_id in example.classes:
+                highest = max(highest, class_id)
+                if not 1 <= class_id <= num_classes:
+                    needed = max(highest, *names) if names else highest
+                    name = f" ({names[class_id]})" if class_id in names else ""
+                    raise UserError(
+                        f"num_classes={num_classes}, but image {example.source_id!r} in {path} "
+                        f"has an object of class {class_id}{name}: set num_classes={needed} "
+                        "(classes count from 1, without the background)."
+                    )
+    return highest
+
+
+def decode_error(encoded: bytes) -> str | None:
+    """Why TensorFlow cannot decode an image file, or None if it can."""
+    try:
+        with tf.device("CPU"):
+            tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    except tf.errors.InvalidArgumentError as error:
+        if encoded.startswith(b"\xff\xd8") and not encoded.rstrip(b"\0").endswith(b"\xff\xd9"):
+            return "the JPEG is truncated"
+        return str(error).partition(" [Op:")[0].partition("} }} ")[2] or "not an image"
+    return None
+
+
+def bad_records(file_pattern: FilePattern) -> Iterator[str]:
+    """Describes every record that cannot be read or decoded; reads the whole data set."""
+    files = match_files(file_pattern)
+
+    def describe(path: str, position: int, serialized: bytes) -> str | None:
+        try:
+            example = decode_example(serialized)
+        except UserError as error:
+            return f"record {position} of {path}: {error}"
+        reason = decode_error(example.encoded)
+        if reason is None:
+            return None
+        return (
+            f"record {position} of {path}, image {example.source_id!r} ({example.filename}), "
+            f"cannot be decoded: {reason}"
+        )
+
+    with (
+        tqdm(total=sum(count_records(files)), desc="looking for damage", unit="img") as bar,
+        ThreadPoolExecutor() as pool,
+    ):
+        for path in files:
+            batch: list[tuple[int, bytes]] = []
+            for item in enumerate(iter_records(path)):
+                batch.append(item)
+                if len(batch) == 256:
+                    yield from _drain(pool, describe, path, batch, bar)
+            yield from _drain(pool, describe, path, batch, bar)
+
+
+def _drain(
+    pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, bytes]], bar: tqdm
+) -> Iterator[str]:
+    for message in pool.map(lambda item: describe(path, *item), batch):
+        bar.update()
+        if message:
+            yield message
+    batch.clear()
+
+
+def find_bad_record(file_pattern: FilePattern) -> str | None:
+    """The first damaged record (file, position, image id and name, reason), or None."""
+    return next(bad_records(file_pattern), None)
+
+
+@contextlib.contextmanager
+def data_errors(file_pattern: FilePattern) -> Iterator[None]:
+    """Turns what tf.data raises on a damaged record into a ``UserError`` that names the record.
+
+    Wrap whatever draws from the data set, directly or inside a training step. Errors that no
+    record explains pass through unchanged.
+    """
+    try:
+        yield
+    except _DATA_ERRORS as error:
+        culprit = find_bad_record(file_pattern)
+        if culprit is None:
+            raise
+        raise UserError(f"{culprit}; replace or remove it and make the records again.") from error
+
+
+def iterate(dataset: tf.data.Dataset, file_pattern: FilePattern) -> Iterator[Any]:
+    """``iter(dataset)`` whose errors name the damaged record."""
+    with data_errors(file_pattern):
+        yield from dataset

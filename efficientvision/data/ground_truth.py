@@ -1,0 +1,97 @@
+"""COCO-format ground truth read back from records, for evaluation without a JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from efficientvision.data.labels import find_labels
+from efficientvision.data.record_files import FilePattern, iter_records, match_files
+from efficientvision.data.records import DetectionExample, decode_example
+from efficientvision.errors import UserError
+
+
+def pixel_areas(example: DetectionExample) -> np.ndarray:
+    """Areas in square pixels; PASCAL records store fractions of the image (all at most 1)."""
+    areas = np.asarray(example.areas, np.float64)
+    return np.where(areas <= 1.0, areas * example.height * example.width, areas)
+
+
+def coco_ground_truth(
+    file_pattern: FilePattern,
+    class_names: Mapping[int, str] | None = None,
+    *,
+    max_examples: int | None = None,
+) -> dict:
+    """Every box of the records, crowds included, none cut off.
+
+    Args:
+        file_pattern: the records.
+        class_names: {id: name}; None: the ``labels.json`` beside them, else the ids as names.
+        max_examples: only the first so many records (in shard order, as the pipeline reads them).
+
+    Returns:
+        A dict in COCO's format. Image ids are numbers where they can be, as in the JSON that the
+        converters read or write.
+
+    Raises:
+        UserError: a record without source_id (nothing could be matched to it), or two records of
+            the same one.
+    """
+    names = dict(class_names or find_labels(file_pattern) or {})
+    images: dict[int | str, dict] = {}
+    annotations: list[dict] = []
+    records = (r for path in match_files(file_pattern) for r in iter_records(path))
+    for position, serialized in enumerate(records):
+        if position == max_examples:
+            break
+        example = decode_example(serialized)
+        if not example.source_id:
+            raise UserError(
+                f"Record {position} ({example.filename}) has no image/source_id; evaluate with "
+                "--val_json_file, or convert the data again."
+            )
+        image_id = image_id_of(example.source_id)
+        if image_id in images:
+            raise UserError(
+                f"Two records of {file_pattern!r} have the image id {image_id}: the pattern "
+                "probably matches two data sets."
+            )
+        images[image_id] = {
+            "id": image_id,
+            "file_name": example.filename,
+            "height": example.height,
+            "width": example.width,
+        }
+        crowds = example.is_crowd or [0] * len(example.classes)
+        for box, class_id, area, crowd in zip(
+            example.boxes_yxyx, example.classes, pixel_areas(example), crowds, strict=True
+        ):
+            ymin, xmin, ymax, xmax = (float(side) for side in box)
+            names.setdefault(class_id, str(class_id))
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": class_id,
+                    "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
+                    "area": float(area),
+                    "iscrowd": int(crowd),
+                    "ignore": 0,
+                    "segmentation": [],
+                }
+            )
+    return {
+        "info": {},
+        "licenses": [],
+        "images": list(images.values()),
+        "annotations": annotations,
+        "categories": [{"id": i, "name": name} for i, name in sorted(names.items())],
+    }
+
+
+def image_id_of(source_id: str | bytes) -> int | str:
+    """A record's source_id as an id of the JSON: a number if it is one."""
+    text = source_id.decode("utf8") if isinstance(source_id, bytes) else str(source_id)
+    return int(text) if text.lstrip("-").isdigit() else text
