@@ -82,6 +82,8 @@ class Task(abc.ABC):
 
     def restore(self, values: dict[str, float]) -> None:
         """Sets what `snapshot` gave."""
+        if values:
+            raise ValueError(f"{type(self).__name__} has no state; got {sorted(values)}")
 
 
 class Evaluation(abc.ABC):

@@ -178,7 +178,23 @@ class DetectionTask(Task):
         return self._positives.assign(momentum * self._positives + (1.0 - momentum) * positives)
 
     def _dataset(self, files, batch_size, *, training, start_step=0) -> tf.data.Dataset:
-        raise NotImplementedError
+        config = self.config
+        return detection_dataset(
+            files,
+            image_hw=config.image_hw,
+            batch_size=batch_size,
+            training=training,
+            max_instances_per_image=config.max_instances_per_image,
+            input_rand_hflip=config.input_rand_hflip,
+            jitter_min=config.jitter_min,
+            jitter_max=config.jitter_max,
+            skip_crowd_during_training=config.skip_crowd_during_training,
+            regenerate_source_id=config.regenerate_source_id,
+            seed=config.seed,
+            deterministic=True,
+            start_step=start_step,
+            max_examples=None if training else self._evaluation_images,
+        )
 
 
 class DetectionEvaluation(Evaluation):
