@@ -234,10 +234,18 @@ class Detector:
             line_thickness=line_thickness,
         )
 
+    def detect_batch(self, image_arrays: np.ndarray) -> np.ndarray:
+        """Runs on photos of one size, uint8 [N, H, W, 3], without the names and the threshold.
+
+        Returns:
+            float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in pixels of the photo, score,
+            class; score 0 where there is none.
+        """
+        return np.asarray(self._run(image_arrays))
+
     def _detect(self, photo: Photo) -> Detections:
         array = as_array(photo)
-        batch = np.repeat(array[None], self.metadata.batch_size or 1, axis=0)
-        rows = np.asarray(self._run(batch))[0]
+        rows = self.detect_batch(np.repeat(array[None], self.metadata.batch_size or 1, axis=0))[0]
         rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= self.min_score_thresh)]
         classes = rows[:, 6].astype(np.int32)
         return Detections(
@@ -260,7 +268,5 @@ def as_array(photo: Photo) -> np.ndarray:
         return np.asarray(to_pil(ImageOps.exif_transpose(photo)))
     array = np.asarray(photo)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
-        raise UserError(
-            f"a photo must be a uint8 array [H, W, 3], got {array.dtype} {array.shape}"
-        )
+        raise UserError(f"a photo must be a uint8 array [H, W, 3], got {array.dtype} {array.shape}")
     return array

@@ -39,11 +39,24 @@ def multiply_adds_by_part(
     for name, count in float_operations_by_node(_inference_graph(model, image_hw)).items():
         scopes = name.split("/")
         part = next(
-            (part for scope in scopes for prefix, part in parts.items() if scope.startswith(prefix)),
+            (
+                part
+                for scope in scopes
+                for prefix, part in parts.items()
+                if scope.startswith(prefix)
+            ),
             "other",
         )
         operations[part] += count
     return {part: count // 2 for part, count in operations.items()}
+
+
+def _part_of(name: str, parts: Mapping[str, str]) -> str:
+    for scope in name.split("/"):
+        for prefix, part in parts.items():
+            if scope.startswith(prefix):
+                return part
+    return "other"
 
 
 def _inference_graph(model: Any, image_hw: tuple[int, int]) -> Any:

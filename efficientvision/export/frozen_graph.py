@@ -1,13 +1,14 @@
 """Frozen TensorFlow graphs: written, read, profiled. The only file that speaks `compat.v1`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.python.client import timeline
 from tensorflow.python.framework import ops
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  registers the counts
@@ -140,6 +141,31 @@ def float_operations_by_node(graph_def: tf.compat.v1.GraphDef) -> dict[str, int]
             if operations:
                 counts[node.name] = int(operations)
     return counts
+
+
+def write_chrome_trace(
+    graph_def: tf.compat.v1.GraphDef,
+    feeds: Mapping[str, np.ndarray],
+    fetches: Sequence[str],
+    path: str | os.PathLike[str],
+) -> None:
+    """Runs a graph twice and writes what each operation of the second run took.
+
+    Args:
+        graph_def: the graph.
+        feeds: tensor name -> value.
+        fetches: tensor names.
+        path: a JSON file for chrome://tracing.
+    """
+    options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
+    measured = tf.compat.v1.RunMetadata()
+    with tf.compat.v1.Session(graph=_as_graph(graph_def)) as session:
+        session.run(list(fetches), dict(feeds))
+        session.run(list(fetches), dict(feeds), options=options, run_metadata=measured)
+    text = timeline.Timeline(measured.step_stats).generate_chrome_trace_format()
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def _as_graph(graph_def: tf.compat.v1.GraphDef) -> tf.Graph:

@@ -118,26 +118,33 @@ def export_network(
         `box_net/box-predict/BiasAdd`, ...; the SavedModel calls them `class_predict_0`, ...,
         `box_predict_0`, ...
     """
-    spec = tf.TensorSpec((batch_size, *serving.image_hw, 3), tf.float32, name="input")
-    names: list[str] = []
-
-    def predict(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = {}
-        for part, levels in zip(("class", "box"), serving.network(inputs), strict=True):
-            for index, level in enumerate(levels):
-                suffix = f"_{index}" if index else ""
-                name = f"{part}_net/{part}-predict{suffix}/BiasAdd"
-                names.append(name)
-                outputs[f"{part}_predict_{index}"] = tf.identity(level, name=name)
-        return outputs
-
-    function = tf.function(predict, input_signature=[spec]).get_concrete_function()
+    function, names = network_function(serving, batch_size)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with replaced_directory(directory / "savedmodel") as temporary:
         tf.saved_model.save(serving, str(temporary), signatures={"serving_default": function})
     frozen = write_frozen_graph(freeze(function, names), directory / f"{model_name}_frozen.pb")
     return frozen, directory / "savedmodel"
+
+
+def network_function(serving: DetectionServing, batch_size: int | None) -> tuple[Any, list[str]]:
+    """The network alone as a concrete function, and the names of its output operations.
+
+    See `export_network` for both.
+    """
+    spec = tf.TensorSpec((batch_size, *serving.image_hw, 3), tf.float32, name="input")
+    names: list[str] = []
+
+    def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = {}
+        for part, levels in zip(("class", "box"), serving.network(images), strict=True):
+            for index, level in enumerate(levels):
+                suffix = f"_{index}" if index else ""
+                names.append(f"{part}_net/{part}-predict{suffix}/BiasAdd")
+                outputs[f"{part}_predict_{index}"] = tf.identity(level, name=names[-1])
+        return outputs
+
+    return tf.function(predict, input_signature=[spec]).get_concrete_function(), names
 
 
 @contextlib.contextmanager

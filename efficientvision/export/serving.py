@@ -1,5 +1,6 @@
 """The whole way from encoded images to detections, as one TensorFlow graph."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -128,6 +129,37 @@ def to_rows(detections: Detections) -> tf.Tensor:
     return tf.stack(columns, axis=-1)
 
 
-def build_serving(model: Any, config: DetectionConfig) -> DetectionServing:
-    """Joins a Keras detector with the preprocessing and postprocessing of its configuration."""
-    raise NotImplementedError
+def build_serving(
+    model: Any, config: DetectionConfig, *, nms_mode: str = "per_class"
+) -> DetectionServing:
+    """Joins a Keras detector with the preprocessing and postprocessing of its configuration.
+
+    Args:
+        model: images [N, h, w, 3] -> (class logits, box codes), as `build_model` makes it.
+        config: its hyper-parameters; `nms_configs` decides what is suppressed and left out.
+        nms_mode: see `detection.postprocess.postprocess`; the default is what evaluation does.
+    """
+    anchors = generate_anchors(
+        config.image_hw,
+        config.min_level,
+        config.max_level,
+        config.num_scales,
+        config.aspect_ratios,
+        config.anchor_scale,
+    )
+    detect = functools.partial(
+        postprocess,
+        anchors=anchors,
+        image_hw=config.image_hw,
+        num_classes=config.num_classes,
+        nms=config.nms_configs,
+        mode=nms_mode,
+    )
+    return DetectionServing(
+        lambda images: model(images, training=False),
+        [weight.value for weight in model.weights],
+        image_hw=config.image_hw,
+        mean_rgb=config.mean_rgb,
+        stddev_rgb=config.stddev_rgb,
+        detect=detect,
+    )

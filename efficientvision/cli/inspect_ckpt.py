@@ -1,0 +1,15 @@
+"""--runmode=ckpt: does the checkpoint fit, and one file with its averages applied."""
+
+from efficientvision.cli.inspect_dry import print_summary
+from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.export.tf1_checkpoint import write_tf1_checkpoint
+
+
+def run(settings: InspectSettings) -> None:
+    """Loads the checkpoint, prints the report; with --export_ckpt writes a TF1 checkpoint."""
+    settings.need("ckpt_path", "ckpt")
+    loaded = settings.load()
+    print_summary(loaded)
+    if settings.export_ckpt:
+        write_tf1_checkpoint(loaded.model, settings.export_ckpt)
+        print(f"export model to {settings.export_ckpt}")

@@ -1,0 +1,52 @@
+"""--runmode=infer: pictures with boxes from a checkpoint."""
+
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.data.photos import list_photos, open_photo
+from efficientvision.detector import Detector
+
+
+def run(settings: InspectSettings) -> None:
+    """Writes `<output_image_dir>/<i>.jpg` for the i-th picture of --input_image."""
+    settings.need("ckpt_path", "infer")
+    settings.need("input_image", "infer")
+    settings.need("output_image_dir", "infer")
+    photos = list_photos(settings.input_image)
+    open_photo(photos[0])
+    write_pictures(settings, Detector.from_loaded(settings.load()), photos)
+
+
+def write_pictures(settings: InspectSettings, detector: Detector, photos: list[Path]) -> None:
+    """Runs a detector over photos and writes them with their boxes, from `0.jpg` on.
+
+    A picture appears under its name when it is whole; the run stops at a photo that cannot be read.
+    """
+    directory = Path(settings.output_image_dir)
+    directory.mkdir(parents=True, exist_ok=True)
+    for index, path in enumerate(tqdm(photos, unit="image", disable=len(photos) < 2)):
+        photo = open_photo(path)
+        detections = detector(photo)
+        picture = detector.draw(
+            photo,
+            detections,
+            min_score_thresh=settings.min_score_thresh,
+            max_boxes_to_draw=settings.max_boxes_to_draw,
+            line_thickness=settings.line_thickness,
+        )
+        target = directory / f"{index}.jpg"
+        save_jpeg(picture, target)
+        tqdm.write(f"{path} -> {target}: {len(detections)} objects")
+
+
+def save_jpeg(picture: Image.Image, target: Path) -> None:
+    """Writes a picture under a temporary name, then renames it."""
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        picture.save(temporary, format="JPEG", quality=95)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

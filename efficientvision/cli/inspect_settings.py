@@ -1,0 +1,79 @@
+"""What the runmodes of model_inspect.py are told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from efficientvision.configs.overrides import read_overrides
+from efficientvision.errors import UserError
+from efficientvision.loading import LoadedDetector, load_detector
+
+DEFAULT_MIN_SCORE = 0.4
+DEFAULT_NMS_METHOD = "hard"
+
+
+@dataclass(frozen=True)
+class InspectSettings:
+    """The flags of model_inspect.py under their own names, plain values.
+
+    Attributes:
+        model_name: None where the user named none.
+        ckpt_path: None: random weights.
+        hparams: overrides as text.
+        batch_size: None: dynamic.
+        nms_method, min_score_thresh, max_boxes_to_draw: become part of the network's
+            postprocessing; None: as `nms_configs` in the hyper-parameters says, or the published
+            program's hard, 0.4, 100.
+        line_thickness: pixels, None: grows with the picture.
+    """
+
+    model_name: str | None = None
+    ckpt_path: str | None = None
+    hparams: str | None = None
+    input_image_size: str | None = None
+    batch_size: int | None = 1
+    nms_method: str | None = None
+    min_score_thresh: float | None = None
+    max_boxes_to_draw: int | None = None
+    line_thickness: int | None = None
+    input_image: str | None = None
+    output_image_dir: str | None = None
+    saved_model_dir: str = "/tmp/saved_model"
+    logdir: str = "/tmp/deff/"
+    delete_logdir: bool = True
+    export_ckpt: str | None = None
+    bm_runs: int = 10
+    use_xla: bool = False
+    trace_filename: str | None = None
+
+    def load(self) -> LoadedDetector:
+        """Builds the network and loads its checkpoint; the flags decide its NMS settings."""
+        overrides: dict[str, Any] = {}
+        if self.input_image_size:
+            overrides["image_size"] = self.input_image_size
+        loaded = load_detector(self.ckpt_path, self.model_name, self.hparams, **overrides)
+        nms: dict[str, Any] = {}
+        if self.nms_method is not None or not _sets_nms_method(self.hparams):
+            nms["method"] = self.nms_method or DEFAULT_NMS_METHOD
+        if self.min_score_thresh is not None or not loaded.config.nms_configs.score_thresh:
+            nms["score_thresh"] = (
+                DEFAULT_MIN_SCORE if self.min_score_thresh is None else self.min_score_thresh
+            )
+        if self.max_boxes_to_draw is not None:
+            nms["max_output_size"] = self.max_boxes_to_draw
+        loaded.config.override({"nms_configs": nms})
+        return loaded
+
+    def need(self, flag: str, runmode: str) -> Any:
+        """The value of a flag without which a runmode can do nothing.
+
+        Raises:
+            UserError: it is not set.
+        """
+        value = getattr(self, flag)
+        if not value:
+            raise UserError(f"--runmode={runmode} needs --{flag}")
+        return value
+
+
+def _sets_nms_method(hparams: str | None) -> bool:
+    return any("method" in (part.get("nms_configs") or {}) for part in read_overrides(hparams))

@@ -1,0 +1,165 @@
+"""A detector with its configuration and class names, from a checkpoint of any kind."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from efficientvision.api import build_from_config, load_weights
+from efficientvision.configs import DetectionConfig, config_from_yaml, get_config
+from efficientvision.data.labels import BUILTIN, read_labels, resolve_label_map
+from efficientvision.errors import UserError
+from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.registry import list_models
+from efficientvision.weights.identify import (
+    Identified,
+    apply_checkpoint_architecture,
+    identify,
+)
+from efficientvision.weights.report import LoadReport
+
+CONFIG_FILE = "config.yaml"
+LABELS_FILE = "labels.json"
+COCO_CLASSES = 90
+DEFAULT_MODEL = "efficientdet-d0"
+
+
+@dataclass
+class LoadedDetector:
+    """What `load_detector` found.
+
+    Attributes:
+        model: the network with its weights.
+        config: its hyper-parameters.
+        class_names: class number (1..K) -> name; may be empty.
+        report: the `LoadReport`, None for random weights.
+    """
+
+    model: keras.Model
+    config: DetectionConfig
+    class_names: dict[int, str]
+    report: LoadReport | None = None
+
+
+def load_detector(
+    path: str | os.PathLike[str] | None,
+    model_name: str | None = None,
+    hparams: str | Mapping[str, Any] | None = None,
+    *,
+    use_ema: bool = True,
+    **overrides: Any,
+) -> LoadedDetector:
+    """Builds the network that a checkpoint was made for, and loads it.
+
+    What `hparams` and `overrides` do not say comes from the run's own `config.yaml`, then from the
+    checkpoint's names and shapes (model, fusion, number of classes), then from the defaults.
+    Prints what was chosen, and the report of the loading.
+
+    Args:
+        path: a checkpoint of any kind; None: random weights.
+        model_name: None: the checkpoint's.
+        hparams: overrides as text, a YAML file, or a dict.
+        use_ema: prefer moving averages of the weights.
+        **overrides: further hyper-parameters by name.
+
+    Raises:
+        UserError: the checkpoint is missing, cut short, or one of another model; or a
+            hyper-parameter is unknown.
+    """
+    changes = [hparams, overrides or None]
+    if path is None:
+        config = get_config(model_name or DEFAULT_MODEL, *changes)
+        print(f"No checkpoint: {config.name} has random weights")
+        return LoadedDetector(build_from_config(config), config, class_names(config))
+    run_config = run_folder_of(path) / CONFIG_FILE
+    found = identify(path)
+    if run_config.is_file():
+        config = config_from_yaml(str(run_config), *changes)
+        if model_name not in (None, config.name):
+            raise UserError(
+                f"{path} is a run of {config.name}, not of {model_name}: name {config.name}, or "
+                "leave the model's name out"
+            )
+    else:
+        config = get_config(_model_name(path, model_name, found), *changes)
+    given = [name for name in config.as_dict() if config.is_set(name)]
+    for line in apply_checkpoint_architecture(config, found, given):
+        print(line)
+    model = build_from_config(config)
+    report = load_weights(model, path, use_ema=use_ema)
+    _check_complete(path, report)
+    return LoadedDetector(model, config, class_names(config, path), report)
+
+
+def _check_complete(path: str | os.PathLike[str], report: LoadReport) -> None:
+    """A network for inference must have all its weights; a class head of another size is told."""
+    if report.missing:
+        raise UserError(
+            f"the checkpoint {path} lacks {len(report.missing)} variables of the model, the first "
+            f"is {report.missing[0]}: name the model (and fpn_name) that it was made for"
+        )
+    if report.skipped:
+        name, (ours, theirs) = next(iter(report.skipped.items()))
+        print(
+            f"WARNING: {len(report.skipped)} variables keep random values, their shapes differ "
+            f"({name}: {list(ours)} here, {list(theirs)} in {path}): what the class head says "
+            "means nothing before it is trained; set num_classes to the checkpoint's"
+        )
+
+
+def _model_name(path: str | os.PathLike[str], given: str | None, found: Identified) -> str:
+    if given is not None:
+        return given
+    if found.model not in list_models("detection"):
+        looks_like = f"; it looks like {found.model}" if found.model else ""
+        raise UserError(
+            f"{path} is not the checkpoint of a detector that can be told by its variables"
+            f"{looks_like}: give the model's name, one of {', '.join(list_models('detection'))}"
+        )
+    print(f"{path}: this looks like {found.model}")
+    return found.model
+
+
+def run_folder_of(path: str | os.PathLike[str]) -> Path:
+    """The folder in which a run's `config.yaml` and `labels.json` would stand.
+
+    For a checkpoint in `<model_dir>/archive` that is `<model_dir>`, if the archive has no own.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if folder.name == "archive" and not (folder / CONFIG_FILE).is_file():
+        return folder.parent
+    return folder
+
+
+def class_names(
+    config: DetectionConfig, path: str | os.PathLike[str] | None = None
+) -> dict[int, str]:
+    """Class number (1..K) -> name: from the run's `labels.json`, then from the hyper-parameter
+    `label_map`, then, for a checkpoint with the published 90 classes, COCO's. Else empty.
+    """
+    if path is not None:
+        labels = run_folder_of(path) / LABELS_FILE
+        if labels.is_file():
+            return read_labels(str(labels))
+    named = resolve_label_map(config.label_map)
+    if named is not None:
+        return named
+    return dict(BUILTIN["coco"]) if config.num_classes == COCO_CLASSES else {}
+
+
+def serving_metadata(loaded: LoadedDetector, *, batch_size: int | None) -> DetectorMetadata:
+    """What an export of this detector says about itself."""
+    config = loaded.config
+    return DetectorMetadata(
+        model_name=config.name,
+        image_hw=config.image_hw,
+        num_classes=config.num_classes,
+        class_names=dict(loaded.class_names),
+        fpn_name=config.fpn_name or "bifpn",
+        nms={**dataclasses.asdict(config.nms_configs)},
+        batch_size=batch_size,
+    )
