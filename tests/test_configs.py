@@ -1,0 +1,389 @@
+"""Typed configuration: types, overrides, files, and the three lists of hyper-parameters."""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import yaml
+
+from efficientvision.configs import (
+    DetectionConfig,
+    config_from_yaml,
+    get_config,
+    parse_image_size,
+    parse_overrides,
+)
+from efficientvision.configs.apply import field_table
+from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
+from efficientvision.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+GOLDEN = json.loads((pathlib.Path(__file__).parent / "goldens/hparams.json").read_text())
+D0 = "efficientdet-d0"
+FIELDS = field_table(DetectionConfig())
+
+# Where the published code fails or misreads, and what is right.
+BETTER_PARSE = {"x=[1,2]": {"x": [1, 2]}}  # It split the list at its comma.
+BETTER_SIZE = {
+    "'512'": (512, 512),  # On a command line every size is text; it failed on a square's.
+    "[640, 896]": (640, 896),  # What its own parser makes of image_size=640*896.
+}
+
+
+def changed_keys(*overrides):
+    before, after = get_config(D0).as_dict(), get_config(D0, *overrides).as_dict()
+    return {key: value for key, value in after.items() if value != before[key]}
+
+
+def _without_pyfunc(changes):
+    """`nms_configs.pyfunc` is obsolete and has no field."""
+    nms = changes.get("nms_configs")
+    if isinstance(nms, dict):
+        nms = {key: value for key, value in nms.items() if key != "pyfunc"}
+        return changes | {"nms_configs": nms}
+    return changes
+
+
+# The grammar.
+
+
+@pytest.mark.parametrize("text", sorted(GOLDEN["parse_from_str"]))
+def test_grammar_is_the_published_one(text):
+    golden = GOLDEN["parse_from_str"][text]
+    if text in BETTER_PARSE:
+        assert parse_overrides(text) == BETTER_PARSE[text]
+    elif "error" in golden:
+        with pytest.raises(UserError):
+            parse_overrides(text)
+    else:
+        # Keys of a mapping are text in the golden's JSON.
+        assert json.loads(json.dumps(parse_overrides(text))) == golden["result"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('x="a,b=c"', {"x": "a,b=c"}),
+        ("x={1: cat, 2: dog},y=1", {"x": {1: "cat", 2: "dog"}, "y": 1}),
+        ("x=null,y=NONE", {"x": None, "y": None}),
+        ("heads=object_detection,segmentation", {"heads": ["object_detection", "segmentation"]}),
+        ("x=-1e-4", {"x": -1e-4}),
+    ],
+)
+def test_grammar_beyond_the_published_one(text, expected):
+    assert parse_overrides(text) == expected
+
+
+@pytest.mark.parametrize("text", ["x=(1", "x='a", "=1", "a,b=1"])
+def test_malformed_text_is_an_error(text):
+    with pytest.raises(UserError):
+        parse_overrides(text)
+
+
+@pytest.mark.parametrize("text", sorted(GOLDEN["parse_image_size"]))
+def test_image_sizes(text):
+    golden = GOLDEN["parse_image_size"][text]
+    size = json.loads(text.replace("'", '"').replace("(", "[").replace(")", "]"))
+    size = tuple(size) if text.startswith("(") else size
+    if text in BETTER_SIZE:
+        assert parse_image_size(size) == BETTER_SIZE[text]
+    elif "error" in golden:
+        with pytest.raises(UserError):
+            parse_image_size(size)
+    else:
+        assert list(parse_image_size(size)) == golden["result"]
+
+
+@pytest.mark.parametrize("size", [0, -8, "0x10", (1, 2, 3), None, True, (512.0, 512.0)])
+def test_impossible_image_sizes(size):
+    with pytest.raises(UserError):
+        parse_image_size(size)
+
+
+def test_numpy_numbers_are_numbers():
+    config = get_config(D0, {"num_classes": np.int64(3), "learning_rate": np.float32(0.5)})
+    assert (config.num_classes, config.learning_rate) == (3, 0.5)
+    assert parse_image_size(np.int32(8)) == (8, 8)
+
+
+# Overrides of a configuration.
+
+
+@pytest.mark.parametrize("text", sorted(GOLDEN["override_on_d0_changed_keys"]))
+def test_overrides_change_what_the_published_code_changes(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    golden = GOLDEN["override_on_d0_changed_keys"][text]
+    override = yaml.safe_load(text) if text[0] == "{" else text.strip("'")
+    if text == "None":
+        assert changed_keys(None) == {}  # No override: nothing to fail over.
+    elif text == "'nms_configs=3'":
+        with pytest.raises(UserError):  # There, 3 replaced the whole group.
+            get_config(D0, override)
+    elif "error" in golden:
+        with pytest.raises(UserError):
+            get_config(D0, override)
+    else:
+        expected = _without_pyfunc(golden["result"])
+        if isinstance(expected.get("heads"), str):
+            expected["heads"] = [expected["heads"]]  # A head is a list of one here.
+        assert changed_keys(override) == expected
+
+
+def test_yaml_file(tmp_path):
+    golden = GOLDEN["yaml_override"]
+    path = tmp_path / "voc_config.yaml"
+    path.write_text(golden["yaml"])
+    expected = _without_pyfunc(golden["changed"])
+    # YAML 1.1 reads 8e-3 as text, and the published code trained with that.
+    assert expected["learning_rate"] == "8e-3"
+    expected["learning_rate"] = 0.008
+    expected["label_map"] = {int(key): name for key, name in expected["label_map"].items()}
+    assert changed_keys(str(path)) == expected
+
+
+@pytest.mark.parametrize("number", ["8e-3", "1e-4", "1E4", "+.5e1", "1.e2", "-2e0"])
+def test_exponents_in_yaml_are_numbers(tmp_path, number):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"label_map: {{1: x}}\nlearning_rate: {number}\n")
+    if float(number) < 0:
+        with pytest.raises(UserError):
+            get_config(D0, str(path))
+    else:
+        assert get_config(D0, str(path)).learning_rate == float(number)
+
+
+def test_file_and_pairs_together_later_wins(tmp_path):
+    path = tmp_path / "a=b.yaml"
+    path.write_text("num_classes: 21\nnms_configs.method: hard\n")
+    config = get_config(D0, f"num_classes=3,gamma=2,{path},gamma=3")
+    assert (config.num_classes, config.gamma, config.nms_configs.method) == (21, 3.0, "hard")
+    assert get_config(D0, f"{path},num_classes=3").num_classes == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [("- a\n- b\n", "list"), ("a: [1\n", "YAML"), ("num_clases: 3\n", "num_classes")],
+)
+def test_bad_yaml_names_the_culprit(tmp_path, content, says):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=says):
+        get_config(D0, str(path))
+
+
+def test_missing_yaml_is_named():
+    with pytest.raises(UserError, match="/nonexistent/x.yaml"):
+        get_config(D0, "/nonexistent/x.yaml,num_classes=3")
+
+
+def test_empty_yaml_changes_nothing(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("# nothing\n")
+    assert changed_keys(str(path)) == {}
+
+
+def test_regular_expressions_stay_text():
+    expression = "(efficientnet|fpn_cells.*|resample_p6{1,2})"
+    assert get_config(D0, f"var_freeze_expr={expression}").var_freeze_expr == expression
+    assert get_config(D0, f"var_freeze_expr='{expression}'").var_freeze_expr == expression
+    assert get_config(D0, "var_freeze_expr=a", "var_freeze_expr=None").var_freeze_expr is None
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("num_classe=3", "num_classes"),
+        ("nms_configs.score_tresh=0.4", "nms_configs.score_thresh"),
+        ("num_classes=0", "at least 1.*got 0"),
+        ("num_classes=2.5", "2.5"),
+        ("num_classes=true", "True"),
+        ("learning_rate=fast", "fast"),
+        ("learning_rate=1e999", "inf"),
+        ("input_rand_hflip=maybe", "true or false"),
+        ("moving_average_decay=1", "below 1"),
+        ("optimizer=sdg", "sgd, adam"),
+        ("fpn_name=pan", "bifpn, qufpn, vfpn"),
+        ("heads=detection", "object_detection"),
+        ("image_size=axb", "WIDTHxHEIGHT"),
+        ("min_level=8", "max_level"),
+        ("jitter_min=3", "jitter_max"),
+        ("learning_rate.x=2", "learning_rate"),
+        ("name=efficientdet-d1", "efficientdet-d0"),
+        ("backbone_name=resnet50", "efficientnet-b0"),
+        ("mean_rgb=1*2", "three"),
+        ("precision=mixed_float16", "mixed_bfloat16"),
+        ("label_map=3", "mapping"),
+    ],
+)
+def test_bad_values_say_what_was_expected_and_change_nothing(override, says):
+    config = get_config(D0)
+    with pytest.raises(UserError, match=says):
+        config.override(f"gamma=2,{override}")
+    assert config == get_config(D0)
+
+
+def test_config_survives_its_own_yaml(tmp_path):
+    config = get_config(
+        "efficientdet-d7x",
+        "fpn_name=vfpn,image_size=1920x1280,label_map={1: a},nms_configs.iou_thresh=0.3",
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    assert config_from_yaml(str(path)) == config
+    with pytest.raises(UserError, match="efficientdet-d7x"):
+        get_config(D0, str(path))
+
+
+def test_derived_values():
+    config = get_config(D0, "image_size=1920x1280,num_scales=2,aspect_ratios=1.0*2.0")
+    assert config.image_hw == (1280, 1920)
+    assert config.anchors_per_location == 4
+
+
+def test_misspelt_attribute_is_an_error():
+    with pytest.raises(AttributeError):
+        get_config(D0).num_classe = 3
+
+
+# The fusion network and what hangs on it.
+
+
+def test_vfpn_brings_its_cells_weighing_and_anchors():
+    fork = GOLDEN["fork"]["master (VFPN)"]["hparams_defaults"]
+    config = get_config("efficientdet-d6", "fpn_name=vfpn")
+    assert config.fpn_weight_method == "fastattn"
+    assert config.as_dict()["aspect_ratios"] == fork["aspect_ratios"]
+    assert get_config(D0, "fpn_name=vfpn").fpn_cell_repeats == 8
+
+
+def test_own_cells_win_over_the_fusion_networks():
+    assert get_config(D0, "fpn_cell_repeats=2,fpn_name=vfpn").fpn_cell_repeats == 2
+    assert get_config(D0, "fpn_name=vfpn", {"fpn_cell_repeats": 2}).fpn_cell_repeats == 2
+
+
+def test_going_back_to_bifpn_restores_its_defaults():
+    config = get_config("efficientdet-d6", "fpn_name=vfpn")
+    assert config.is_set("fpn_name")
+    config.override("fpn_name=None")
+    assert not config.is_set("fpn_name")
+    assert config == get_config("efficientdet-d6")
+
+
+@pytest.mark.parametrize(
+    ("name", "weighing"), [("bifpn_sum", "sum"), ("bifpn_fa", "fastattn"), ("bifpn_dyn", None)]
+)
+def test_fusion_names_of_the_fork(name, weighing):
+    config = get_config(D0, f"fpn_name={name}")
+    assert (config.fpn_name, config.fpn_weight_method) == ("bifpn", weighing)
+
+
+# The three lists.
+
+PUBLISHED_NAMES = sorted(
+    set(GOLDEN["default_detection_configs"])
+    | {f"nms_configs.{name}" for name in GOLDEN["default_detection_configs"]["nms_configs"]}
+    | set().union(*(fork["hparams_defaults"] for fork in GOLDEN["fork"].values()))
+    | set(GOLDEN["fork_parent_names"])
+)
+
+
+def _implemented(name):
+    if name.startswith("nms_configs."):
+        return name.removeprefix("nms_configs.") in field_table(get_config(D0).nms_configs)
+    return name in FIELDS or name in ALIASES
+
+
+@pytest.mark.parametrize("name", PUBLISHED_NAMES)
+def test_every_published_hyperparameter_is_in_exactly_one_list(name):
+    assert [_implemented(name), name in OBSOLETE, name in INVALID].count(True) == 1
+
+
+def test_aliases_mean_fields():
+    assert set(ALIASES.values()) <= set(FIELDS)
+    assert not set(ALIASES) & set(FIELDS)
+
+
+def test_every_field_is_read_somewhere():
+    """A hyper-parameter that no part of the library reads would be silently ignored."""
+    package = ROOT / "efficientvision"
+    sources = "\n".join(
+        path.read_text()
+        for path in package.rglob("*.py")
+        if "configs" not in path.parts and path.name not in ("registry.py", "flags.py")
+    )
+    read = set(re.findall(r"\w+", sources))
+    assert set(FIELDS) - read == set()
+
+
+def test_every_field_says_what_it_means():
+    for table in (FIELDS, field_table(get_config(D0).nms_configs)):
+        for name, field in table.items():
+            assert name == "nms_configs" or len(field.metadata["doc"]) >= 8, name
+
+
+def test_published_defaults_are_accepted(capsys):
+    """A dump of the published configuration is a valid override and changes nothing."""
+    published = dict(GOLDEN["default_detection_configs"])
+    published |= GOLDEN["efficientdet_model_param_dict"][D0]
+    assert changed_keys(published) == {}
+    notes = capsys.readouterr().err.splitlines()
+    assert len(notes) == len({*OBSOLETE} & {*PUBLISHED_NAMES} & {*published, "nms_configs.pyfunc"})
+
+
+def test_obsolete_names_print_one_line_with_the_reason(capsys):
+    get_config(D0, "use_keras_model=true,verbose=0,verbose=2")
+    captured = capsys.readouterr()
+    lines = (captured.err + captured.out).splitlines()
+    assert len(lines) == 2
+    assert any("verbose" in line and OBSOLETE["verbose"] in line for line in lines)
+
+
+@pytest.mark.parametrize("name", sorted(INVALID))
+def test_unavailable_names_are_refused_unless_they_ask_for_nothing(name):
+    for value in INVALID[name].neutral:
+        assert changed_keys({name: value}) == {}
+    with pytest.raises(UserError, match=name):
+        get_config(D0, {name: "something"})
+
+
+@pytest.mark.parametrize(
+    ("override", "field", "value"),
+    [
+        ("train_scale_min=0.5", "jitter_min", 0.5),
+        ("train_scale_max=1.5", "jitter_max", 1.5),
+        ("precision=mixed_bfloat16", "mixed_precision", True),
+        ("precision=float32", "mixed_precision", False),
+        ("use_bfloat16=true", "mixed_precision", True),
+        ("label_id_mapping={1: cat}", "label_map", {1: "cat"}),
+    ],
+)
+def test_names_of_other_versions(override, field, value):
+    assert getattr(get_config(D0, override), field) == value
+
+
+# The ready files.
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "hparams").glob("*.yaml")), ids=lambda p: p.stem)
+def test_ready_files_parse_and_begin_with_their_command(path):
+    config = get_config(D0, str(path))
+    head = path.read_text().split("\n\n")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert "main.py" in head or "make demo" in head
+    assert "Expect" in head
+    if isinstance(config.label_map, dict):
+        assert sorted(config.label_map) == list(range(1, config.num_classes + 1))
+
+
+def test_ready_files_are_there():
+    names = {path.stem for path in (ROOT / "hparams").glob("*.yaml")}
+    assert {"coco", "voc", "demo", "bccd"} <= names
+
+
+def test_fields_of_config_are_plain_data():
+    config = get_config("efficientdet-lite0", "label_map={1: a}")
+    assert yaml.safe_load(config.to_yaml())["mean_rgb"] == [127.0] * 3
+    assert dataclasses.is_dataclass(config)
