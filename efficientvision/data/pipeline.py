@@ -32,7 +32,6 @@ def detection_dataset(
     input_rand_hflip: bool = True,
     jitter_min: float = 0.1,
     jitter_max: float = 2.0,
-    target_hw: Size | None = None,
     skip_crowd_during_training: bool = True,
     regenerate_source_id: bool = False,
     seed: int | None = None,
@@ -57,7 +56,6 @@ def detection_dataset(
             evaluation loses them too: better take it from ``ground_truth.coco_ground_truth``).
         input_rand_hflip: training: mirror half of the images.
         jitter_min, jitter_max: training: range of the scale factor; 1 fits the image to the input.
-        target_hw: training: the size that the scale factor multiplies; None: ``image_hw``.
         skip_crowd_during_training: training: leave out crowd boxes.
         regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
         seed: of order and augmentation; None: another one each time.
@@ -121,7 +119,6 @@ def detection_dataset(
             example,
             augmentation_seed,
             image_hw=image_hw,
-            target_hw=target_hw or image_hw,
             random_flip=input_rand_hflip,
             jitter_min=jitter_min,
             jitter_max=jitter_max,
@@ -226,7 +223,6 @@ def _training_example(
     seed: tf.Tensor,
     *,
     image_hw: Size,
-    target_hw: Size,
     random_flip: bool,
     jitter_min: float,
     jitter_max: float,
@@ -239,7 +235,6 @@ def _training_example(
         seed,
         source_hw,
         image_hw,
-        target_hw=target_hw,
         random_flip=random_flip,
         jitter_min=jitter_min,
         jitter_max=jitter_max,

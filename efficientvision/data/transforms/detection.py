@@ -42,8 +42,6 @@ def plan_jitter(
     canvas_hw: Size,
     scale_factor: tf.Tensor | float = 1.0,
     offset_fraction_yx: tf.Tensor | tuple[float, float] = (0.0, 0.0),
-    *,
-    target_hw: Size | None = None,
 ) -> JitterPlan:
     """The geometry of the original's scale jitter.
 
@@ -57,9 +55,8 @@ def plan_jitter(
         canvas_hw: (height, width) of the network input.
         scale_factor: 1 fits the photo to the canvas.
         offset_fraction_yx: two numbers in [0, 1).
-        target_hw: what ``scale_factor`` multiplies instead of the canvas.
     """
-    scale, fitted_hw = preprocess.fitted_size(source_hw, target_hw or canvas_hw, scale_factor)
+    scale, fitted_hw = preprocess.fitted_size(source_hw, canvas_hw, scale_factor)
     source = tf.cast(source_hw, tf.float32)
     fitted = tf.cast(fitted_hw, tf.float32)
     valid_hw = tf.minimum(fitted_hw, tf.constant(canvas_hw, tf.int32))
@@ -109,7 +106,6 @@ def draw_plan(
     random_flip: bool,
     jitter_min: float,
     jitter_max: float,
-    target_hw: Size | None = None,
 ) -> tuple[tf.Tensor, JitterPlan]:
     """Draws an augmentation.
 
@@ -119,7 +115,6 @@ def draw_plan(
         canvas_hw: (height, width) of the network input.
         random_flip: mirror every second image, on average.
         jitter_min, jitter_max: the scale factor is uniform between them.
-        target_hw: see :func:`plan_jitter`.
 
     Returns:
         (flip, plan): bool [], and the geometry on the photo after that flip.
@@ -127,7 +122,7 @@ def draw_plan(
     numbers = tf.random.stateless_uniform([4], seed)
     flip = tf.logical_and(numbers[0] < 0.5, random_flip)
     scale_factor = jitter_min + (jitter_max - jitter_min) * numbers[1]
-    return flip, plan_jitter(source_hw, canvas_hw, scale_factor, numbers[2:], target_hw=target_hw)
+    return flip, plan_jitter(source_hw, canvas_hw, scale_factor, numbers[2:])
 
 
 def mirrored_crop(flip: tf.Tensor, plan: JitterPlan, source_hw: tf.Tensor) -> tf.Tensor:
