@@ -28,6 +28,7 @@ ORDER = [
 SIDEWAYS = {
     "configs": {"registry", "errors"},
     "registry": {"errors"},
+    "evaluation": {"detection", "data"},  # The one IoU; the one reader of COCO files.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
     "export": {"weights"},
