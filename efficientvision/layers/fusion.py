@@ -233,9 +233,7 @@ class FusionStack(CompositeLayer):
     Input and output as `FusionCell`.
     """
 
-    def __init__(
-        self, repeats, nodes, min_level, max_level, filters, node_options=None, **kwargs
-    ):
+    def __init__(self, repeats, nodes, min_level, max_level, filters, node_options=None, **kwargs):
         super().__init__(**kwargs)
         self.repeats = repeats
         self.cells = [

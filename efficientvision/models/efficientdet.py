@@ -21,7 +21,6 @@ def efficientdet(
     min_level=3,
     max_level=7,
     fusion="bifpn",
-    fusion_nodes=None,
     fpn_num_filters=64,
     fpn_cell_repeats=3,
     fpn_weight_method="fastattn",
@@ -48,7 +47,6 @@ def efficientdet(
         anchors_per_location: A.
         min_level, max_level: of the pyramid; level l has stride 2**l.
         fusion: one of `FUSIONS`.
-        fusion_nodes: a graph of one's own instead: a list of (level, input offsets) for a cell.
         fpn_num_filters: channels of the fused maps and of the heads.
         fpn_cell_repeats: cells, one after the other (BiFPN, QuFPN) or side by side (VFPN).
         fpn_weight_method: see `layers.fusion.FusionNodeLayer`.
@@ -98,11 +96,11 @@ def efficientdet(
     }
     levels = {"min_level": min_level, "max_level": max_level, "filters": fpn_num_filters}
     common = {**levels, "node_options": node_options, "name": "fpn_cells", **shared}
-    if fusion_nodes is None and fusion == "vfpn":
+    if fusion == "vfpn":
         nodes = fusion_graphs.vfpn(min_level, max_level, fpn_cell_repeats)
         pyramid = FusionCell(nodes, **common)(pyramid)
     else:
-        nodes = fusion_nodes or _cell_graph(fusion, min_level, max_level)
+        nodes = _cell_graph(fusion, min_level, max_level)
         pyramid = FusionStack(fpn_cell_repeats, nodes, **common)(pyramid)
 
     outputs = []
