@@ -76,6 +76,9 @@ class Task(abc.ABC):
         """Length of the evaluation data set in images, None if unknown."""
         return None
 
+    def create_variables(self) -> None:  # noqa: B027
+        """Makes variables that a task may need; called once, under the strategy's scope."""
+
     def snapshot(self) -> dict[str, float]:
         """What a task itself carries from step to step, for the checkpoint."""
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 
 import keras
@@ -10,17 +11,20 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.configs import DetectionConfig
+from efficientvision.data.ground_truth import coco_ground_truth
 from efficientvision.data.pipeline import detection_dataset
+from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.losses import detection_losses
 from efficientvision.detection.matching import assign_targets
 from efficientvision.detection.postprocess import postprocess
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco import CocoEvaluator
+from efficientvision.evaluation.coco import CocoEvaluator, format_metrics
 from efficientvision.tasks.base import Batch, Evaluation, Task
 
 MAX_NMS_INPUTS = 5000
+TESTDEV_NAME = "detections_test-dev2017_test_results.json"
 _TRAINING_INPUTS = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
 
 
@@ -35,6 +39,7 @@ class DetectionTask(Task):
         class_names: Class number (1..K) -> name, for the report.
         evaluation_images: How many images to evaluate on, from the first; None: all.
         fake_data: Train on the first batch over and over.
+        testdev_dir: Write the detections for the COCO test server there instead of measuring.
     """
 
     best_metric = "AP"
@@ -50,6 +55,7 @@ class DetectionTask(Task):
         class_names: Mapping[int, str] | None = None,
         evaluation_images: int | None = None,
         fake_data: bool = False,
+        testdev_dir: str | None = None,
     ):
         if "object_detection" not in config.heads:
             raise UserError(
@@ -74,6 +80,8 @@ class DetectionTask(Task):
         nms = config.nms_configs
         self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
         self._positives: tf.Variable | None = None
+        self._coco: CocoEvaluator | None = None
+        self._results_path = testdev_dir and os.path.join(testdev_dir, TESTDEV_NAME)
         iou = ("box_iou_loss",) if config.iou_loss_type else ()
         self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
 
@@ -143,11 +151,16 @@ class DetectionTask(Task):
         )._asdict()
 
     def new_evaluation(self) -> Evaluation:
-        return DetectionEvaluation(self.ground_truth_json, self.class_names)
+        if self._coco is None:
+            self._coco = CocoEvaluator(
+                self._ground_truth(), self.class_names, records=str(self.evaluation_files)
+            )
+        return DetectionEvaluation(self._coco, self._results_path)
 
     @property
     def num_evaluation_images(self) -> int | None:
-        return self._evaluation_images
+        available = sum(count_records(match_files(self.evaluation_files)))
+        return min(available, self._evaluation_images or available)
 
     def snapshot(self) -> dict[str, float]:
         return {} if self._positives is None else {"positives": float(self._positives.numpy())}
@@ -177,6 +190,16 @@ class DetectionTask(Task):
         momentum = tf.where(self._positives > 0.0, self.config.positives_momentum, 0.0)
         return self._positives.assign(momentum * self._positives + (1.0 - momentum) * positives)
 
+    def _ground_truth(self):
+        """A COCO file, or the boxes of the records; None where these have no lasting ids."""
+        if self.ground_truth_json:
+            return self.ground_truth_json
+        if self.config.regenerate_source_id:
+            return None
+        return coco_ground_truth(
+            self.evaluation_files, self.class_names, max_examples=self._evaluation_images
+        )
+
     def _dataset(self, files, batch_size, *, training, start_step=0) -> tf.data.Dataset:
         config = self.config
         return detection_dataset(
@@ -198,10 +221,17 @@ class DetectionTask(Task):
 
 
 class DetectionEvaluation(Evaluation):
-    """COCO metrics of the detections on a data set."""
+    """COCO metrics of the detections on a data set, or, for test-dev, a file of them.
 
-    def __init__(self, ground_truth_json: str | None, class_names: Mapping[int, str]):
-        self._coco = CocoEvaluator(ground_truth_json, class_names)
+    Args:
+        coco: Collects the detections; forgets earlier ones.
+        results_path: Write the detections there, and compute nothing.
+    """
+
+    def __init__(self, coco: CocoEvaluator, results_path: str | None = None):
+        coco.reset()
+        self._coco = coco
+        self._results_path = results_path
 
     def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
         self._coco.update(
@@ -210,7 +240,16 @@ class DetectionEvaluation(Evaluation):
             predictions["scores"],
             predictions["classes"],
             predictions["valid_len"],
+            batch,
         )
 
     def compute(self) -> dict[str, float]:
-        return self._coco.compute()
+        if self._results_path is None:
+            return self._coco.compute()
+        self._coco.write_results(self._results_path)
+        return {}
+
+    def report(self, metrics: dict[str, float]) -> str:
+        if self._results_path is not None:
+            return f"The detections are in {self._results_path}."
+        return format_metrics(metrics)

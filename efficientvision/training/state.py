@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -89,8 +90,9 @@ class TrainingState:
         Raises:
             UserError: If the checkpoint is of another network or another optimizer.
         """
-        assign_by_path(self.model.weights, checkpoint.weights, "weights")
-        assign_by_path(self.optimizer.variables, checkpoint.optimizer, "optimizer slots")
+        source = f"The checkpoint of step {checkpoint.step} in this run's folder"
+        assign_by_path(self.model.weights, checkpoint.weights, "weights", source)
+        assign_by_path(self.optimizer.variables, checkpoint.optimizer, "optimizer", source)
         self.averages.load(checkpoint.ema)
         self.seed_layers()
 
@@ -113,16 +115,26 @@ def trainable_variables(model: keras.Model, freeze_pattern: str | None) -> list:
     return kept
 
 
-def assign_by_path(variables, values: dict[str, np.ndarray], what: str) -> None:
-    """Assigns values to variables by path; every one must be there with its shape."""
+def assign_by_path(variables, values: Mapping[str, np.ndarray], what: str, source) -> None:
+    """Assigns values to variables by path; every one must be there with its shape.
+
+    Args:
+        variables: Keras variables.
+        values: Path -> value.
+        what: What these are, for the error.
+        source: Where they come from, for the error.
+
+    Raises:
+        UserError: If a value is missing or has another shape; nothing is assigned then.
+    """
     for variable in variables:
         value = values.get(variable.path)
         if value is None or tuple(value.shape) != tuple(variable.shape):
             got = "nothing" if value is None else f"shape {tuple(value.shape)}"
             raise UserError(
-                f"The checkpoint to go on from holds {got} for {variable.path} ({what}), where "
-                f"this network has shape {tuple(variable.shape)}: it is of another model or "
-                "configuration; choose another --model_dir, or give it as --ckpt."
+                f"{source} holds {got} for {variable.path} ({what}), where this network has shape "
+                f"{tuple(variable.shape)}: it is of another model or configuration; choose "
+                "another --model_dir, or give it as --ckpt."
             )
     for variable in variables:
         variable.assign(values[variable.path])

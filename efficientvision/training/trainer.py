@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -88,6 +89,7 @@ class Trainer:
         seed: Seed of the layers' randomness.
         use_xla: Compile the training step with XLA.
         eval_batch_size: Images a batch of the evaluation.
+        profile: Write a TensorFlow profile of a few steps to `<model_dir>/profile`.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Trainer:
         seed: int = 0,
         use_xla: bool = False,
         eval_batch_size: int = 1,
+        profile: bool = False,
     ):
         if plan.batch_size % strategy.num_replicas_in_sync:
             raise UserError(
@@ -121,6 +124,7 @@ class Trainer:
         decoupled = 0.0 if uses_l2_loss(optimizer["name"]) else weight_decay
         with strategy.scope():
             model = build_model()
+            task.create_variables()
             self.state = TrainingState(
                 model,
                 build_optimizer(learning_rate=schedule, weight_decay=decoupled, **optimizer),
@@ -136,6 +140,7 @@ class Trainer:
             clip_norm=clip_norm,
             use_xla=use_xla,
         )
+        self._profile = profile
         self._portion = 1
         self._compiled = False
         self.evaluator = Evaluator(task, model, strategy, eval_batch_size, self.state.averages)
@@ -153,11 +158,18 @@ class Trainer:
             self.task.restore(checkpoint.meta.get("task", {}))
         return self.state.step
 
-    def run(self, *, evaluate_epochs: bool, eval_name: str | None = None) -> dict[str, float]:
+    def run(
+        self,
+        *,
+        evaluate_epochs: bool = False,
+        evaluate_end: bool = False,
+        eval_name: str | None = None,
+    ) -> dict[str, float]:
         """Trains from the current step to the last.
 
         Args:
             evaluate_epochs: Evaluate after every epoch and archive the best checkpoint.
+            evaluate_end: Evaluate after the last step.
             eval_name: Subfolder of the evaluation's TensorBoard files.
 
         Returns:
@@ -185,7 +197,7 @@ class Trainer:
                 last = state.step == plan.total_steps
                 if evaluate_epochs or last:
                     self._save()
-                if evaluate_epochs:
+                if evaluate_epochs or (last and evaluate_end):
                     metrics = self._evaluate(log)
                 log.row(state.step, epoch, {**losses, **metrics})
         finally:
@@ -207,7 +219,8 @@ class Trainer:
             until_save = plan.save_every - step % plan.save_every
             steps = min(self._portion, end - step, until_save)
             start = time.perf_counter()
-            losses = self.train_step(batches, steps)
+            with self._profiler():
+                losses = self.train_step(batches, steps)
             seconds = time.perf_counter() - start
             self._check_finite(losses, step + steps)
             if self._compiled:
@@ -221,6 +234,16 @@ class Trainer:
             if until_save == steps and step + steps < end:
                 self._save()
         return {name: value / (end - first) for name, value in totals.items()}
+
+    @contextlib.contextmanager
+    def _profiler(self):
+        """Profiles the first call that does not compile, where that was asked for."""
+        if not (self._profile and self._compiled):
+            yield
+            return
+        self._profile = False
+        with tf.profiler.experimental.Profile(str(self.model_dir / "profile")):
+            yield
 
     def _check_finite(self, losses: dict[str, float], step: int) -> None:
         if all(math.isfinite(value) for value in losses.values()):
@@ -247,7 +270,10 @@ class Trainer:
         state.synchronize()
         metrics, report = self.evaluator.evaluate()
         log.evaluated(state.step, metrics)
-        best = archive_if_best(self.model_dir, self._snapshot(), metrics, self.task.best_metric)
+        metric = self.task.best_metric
+        best = metric in metrics and archive_if_best(
+            self.model_dir, self._snapshot(), metrics, metric
+        )
         mark = " (the best so far)" if best else ""
         log.say(f"Step {state.step} of {self.plan.total_steps}{mark}:\n{report}")
         return metrics

@@ -1,0 +1,128 @@
+"""`main.py --mode=eval`: a finished checkpoint once, or each new one of a running training."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from absl import flags
+
+from efficientvision.cli import run_setup
+from efficientvision.data.checks import data_errors
+from efficientvision.errors import UserError
+from efficientvision.loading import CONFIG_FILE, load_detector
+from efficientvision.tasks.detection import DetectionTask
+from efficientvision.training.best_checkpoint import archive_if_best
+from efficientvision.training.checkpoints import (
+    Checkpoint,
+    latest_checkpoint,
+    list_checkpoints,
+    read_checkpoint,
+    step_of,
+)
+from efficientvision.training.distribution import build_strategy
+from efficientvision.training.evaluator import Evaluator
+from efficientvision.training.state import assign_by_path
+
+_POLL_SECONDS = 1.0
+
+
+def run(given: flags.FlagValues) -> None:
+    """Evaluates what `--model_dir` holds: a run of ours, or a published checkpoint."""
+    folder = Path(given.model_dir)
+    if folder.is_dir() and not list_checkpoints(folder) and (folder / CONFIG_FILE).is_file():
+        found_foreign = any(folder.glob("*.index")) or any(folder.glob("*.h5"))
+        if not found_foreign:
+            print(f"{folder} has no checkpoint yet.")
+            wait_for_checkpoint(folder, None, given.eval_timeout)
+    if list_checkpoints(folder):
+        _follow_run(given, folder)
+    else:
+        _evaluate_once(given)
+
+
+def wait_for_checkpoint(folder: Path, after: Path | None, timeout: float | None) -> Path | None:
+    """Waits for a checkpoint newer than `after`.
+
+    Args:
+        folder: The run's folder.
+        after: The newest one so far, or None.
+        timeout: Seconds to wait; None: for ever.
+
+    Returns:
+        The newest one; None when the time is over.
+    """
+    start = time.monotonic()
+    print("Waiting for the next checkpoint (--eval_timeout limits this; Ctrl-C ends it).")
+    while timeout is None or time.monotonic() - start < timeout:
+        files = list_checkpoints(folder)
+        if files and (after is None or step_of(files[-1]) > step_of(after)):
+            newest = latest_checkpoint(folder)
+            if newest is not None and (after is None or step_of(newest) > step_of(after)):
+                return newest
+        time.sleep(_POLL_SECONDS)
+    print(f"No new checkpoint in {timeout} seconds.")
+    return None
+
+
+def _evaluate_once(given: flags.FlagValues) -> None:
+    evaluator, _, _ = _prepare(given)
+    with data_errors(given.val_file_pattern):
+        _, report = evaluator.evaluate()
+    print(report)
+
+
+def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.Model]:
+    """Loads what is in `--model_dir`; `--model_name` counts where the folder does not tell."""
+    own = (Path(given.model_dir) / CONFIG_FILE).is_file()
+    named = given.model_name if given["model_name"].present else None
+    strategy = build_strategy(given.strategy)
+    with strategy.scope():
+        loaded = load_detector(given.model_dir, named, given.hparams)
+    names = loaded.class_names if own else run_setup.class_names(loaded.config)
+    task = run_setup.build_task(given, loaded.config, names)
+    evaluator = Evaluator(task, loaded.model, strategy, given.eval_batch_size)
+    return evaluator, task, loaded.model
+
+
+def _follow_run(given: flags.FlagValues, folder: Path) -> None:
+    """Evaluates the newest checkpoint of a run, then each new one until the last step."""
+    newest = latest_checkpoint(folder)
+    if newest is None:
+        raise UserError(f"No checkpoint in {folder} can be read.")
+    evaluator, task, model = _prepare(given)
+    log_dir = folder / (given.eval_name or "eval")
+    writer = tf.summary.create_file_writer(str(log_dir))
+    while newest is not None:
+        started = time.monotonic()
+        checkpoint = _read_existing(folder, newest)
+        assign_by_path(model.weights, {**checkpoint.weights, **checkpoint.ema}, "weights", newest)
+        with data_errors(given.val_file_pattern):
+            metrics, report = evaluator.evaluate()
+        with writer.as_default(step=checkpoint.step):
+            for name, value in metrics.items():
+                tf.summary.scalar(name, value)
+        writer.flush()
+        total = checkpoint.meta.get("total_steps")
+        print(f"Step {checkpoint.step} of {total} ({newest}):\n{report}")
+        # A checkpoint without slots is an archived one: nothing will follow it.
+        if checkpoint.optimizer:
+            if task.best_metric in metrics and archive_if_best(
+                folder, checkpoint, metrics, task.best_metric
+            ):
+                print(f"The best so far; archived in {folder / 'archive'}.")
+        if not checkpoint.optimizer or total is None or checkpoint.step >= total:
+            break
+        newest = wait_for_checkpoint(folder, newest, given.eval_timeout)
+        pause = given.min_eval_interval - (time.monotonic() - started)
+        if newest is not None and pause > 0:
+            time.sleep(pause)
+            newest = latest_checkpoint(folder) or newest
+    writer.close()
+
+
+def _read_existing(folder: Path, path: Path) -> Checkpoint:
+    """Reads a checkpoint, or the newest one where the training has removed it meanwhile."""
+    return read_checkpoint(path if path.is_file() else folder)
