@@ -77,10 +77,8 @@ def published_variables(model: Any) -> dict[str, Any]:
         Published name -> Keras variable, in the model's order; moving statistics included,
         random-number states left out.
     """
-    prefix = f"{model.name}/"
     return {
-        name_from_keras_path(variable.path.removeprefix(prefix)): variable
-        for variable in model.weights
+        canonical_name(name_from_keras_path(variable.path)): variable for variable in model.weights
     }
 
 

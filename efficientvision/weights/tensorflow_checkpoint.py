@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from efficientvision.errors import UserError
+from efficientvision.training.checkpoints import write_text
 from efficientvision.weights.checkpoint_reader import CheckpointReader
 from efficientvision.weights.names import EMA_SUFFIX, is_weight_name
 
@@ -28,17 +29,19 @@ def open_tensorflow(prefix: str) -> CheckpointReader:
     """
     import tensorflow as tf
 
+    # A data file cut short shows as IndexError, damage as DataLossError (an OpError).
+    unreadable = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
     _check_shards(prefix)
     try:
         bundle = tf.train.load_checkpoint(prefix)
         shapes = {key: tuple(s) for key, s in bundle.get_variable_to_shape_map().items()}
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except unreadable as error:
         raise UserError(f"The file {prefix}.index is damaged or cut short.") from error
 
     def fetch(keys: Sequence[str]) -> list[np.ndarray]:
         try:
             return [bundle.get_tensor(key) for key in keys]
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        except unreadable as error:
             raise UserError(
                 f"The checkpoint {prefix} is damaged or cut short: its .data file cannot be read "
                 "to the end; fetch it again."
@@ -111,7 +114,8 @@ def write_tf1_checkpoint(path: str | os.PathLike, arrays: Mapping[str, np.ndarra
     """Writes a name-based TensorFlow checkpoint: all of it, or nothing.
 
     Args:
-        path: Prefix of the two files, `<path>.index` and `<path>.data-00000-of-00001`.
+        path: Prefix of the two files, `<path>.index` and `<path>.data-00000-of-00001`. The text
+            file `checkpoint` beside them then names it as the folder's newest.
         arrays: Variable name -> value, for example
             `{name: variable.numpy() for name, variable in published_variables(model).items()}`.
 
@@ -132,4 +136,8 @@ def write_tf1_checkpoint(path: str | os.PathLike, arrays: Mapping[str, np.ndarra
         # The index goes last: without it there is no checkpoint.
         for written in sorted(Path(folder).iterdir(), key=lambda p: p.name.endswith(".index")):
             os.replace(written, target.parent / written.name)
+    write_text(
+        target.parent / "checkpoint",
+        f'model_checkpoint_path: "{target.name}"\nall_model_checkpoint_paths: "{target.name}"\n',
+    )
     return str(target)

@@ -1,0 +1,81 @@
+"""Small networks and checkpoints that the tests of this folder share."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+
+from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
+from efficientvision.weights.names import published_variables
+from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.goldens.fill import fill
+
+IMAGE_HW = (64, 64)
+
+
+@functools.cache
+def build_detector(name="efficientdet-d0", backbone="efficientnet-b0", num_classes=90, **options):
+    """A detector of 64x64 pixels (sizes change no variable), built once for all tests.
+
+    Its values are whatever the last test left: a test sets those that it needs.
+    """
+    return efficientdet(
+        name=name,
+        backbone=efficientnet_backbone(backbone),
+        image_hw=IMAGE_HW,
+        num_classes=num_classes,
+        **options,
+    )
+
+
+def values_of(model) -> dict[str, np.ndarray]:
+    """Copies of a model's weights by published name."""
+    return {n: v.numpy().copy() for n, v in published_variables(model).items()}
+
+
+def assert_filled(model, scale: float = 1.0, only=lambda name: True):
+    """Every variable (that `only` picks) holds the reference rule's values, exactly."""
+    for name, value in values_of(model).items():
+        if only(name):
+            np.testing.assert_array_equal(
+                value, np.float32(scale) * fill(name, value.shape), err_msg=name
+            )
+
+
+@pytest.fixture(scope="session")
+def d0():
+    """The D0 with 90 classes."""
+    return build_detector()
+
+
+@pytest.fixture
+def blank_d0(d0):
+    """The shared D0, every weight zero."""
+    for variable in d0.weights:
+        variable.assign(np.zeros(variable.shape, np.float32))
+    return d0
+
+
+@pytest.fixture(scope="session")
+def d0_shapes(d0):
+    """Published name -> shape of D0's variables."""
+    return {name: tuple(v.shape) for name, v in published_variables(d0).items()}
+
+
+@pytest.fixture(scope="session")
+def d0_arrays(d0_shapes):
+    """Published name -> reference value of D0's variables."""
+    return {name: fill(name, shape) for name, shape in d0_shapes.items()}
+
+
+@pytest.fixture(scope="session")
+def d0_checkpoint(tmp_path_factory, d0_arrays):
+    """A TF1 checkpoint of D0 as published: raw values, no averages, an optimizer's leavings."""
+    prefix = tmp_path_factory.mktemp("efficientdet-d0") / "model"
+    extra = {
+        "global_step": np.int64(7),
+        "efficientnet-b0/stem/conv2d/kernel/Momentum": np.zeros(3, np.float32),
+    }
+    return write_tf1_checkpoint(prefix, {**d0_arrays, **extra})

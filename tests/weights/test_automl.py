@@ -1,0 +1,170 @@
+import re
+
+import numpy as np
+import pytest
+
+from efficientvision.errors import UserError
+from efficientvision.models.classifier import efficientnet_classifier
+from efficientvision.weights.automl import load_weights
+from efficientvision.weights.names import EMA_SUFFIX, part_of, published_variables
+from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.goldens.fill import fill
+from tests.weights.conftest import assert_filled, build_detector, values_of
+
+
+def test_every_variable_of_a_tf1_checkpoint_is_loaded(blank_d0, d0_checkpoint, capsys):
+    report = load_weights(blank_d0, d0_checkpoint)
+    assert_filled(blank_d0)
+    assert len(report.loaded) == 709
+    assert not report.missing and not report.skipped and not report.unused
+    assert report.auxiliary == 2
+    assert report.counts()["backbone"]["loaded"] == 304
+    printed = capsys.readouterr().out
+    assert re.search(r"backbone +304 +0 +0 +0", printed)
+    assert "2 other entries" in printed
+
+
+def test_averages_are_preferred_and_can_be_switched_off(blank_d0, d0_arrays, tmp_path):
+    averages = {name + EMA_SUFFIX: 2 * value for name, value in d0_arrays.items()}
+    prefix = write_tf1_checkpoint(tmp_path / "model", {**d0_arrays, **averages})
+    report = load_weights(blank_d0, prefix, verbose=False)
+    assert report.num_averaged == 709
+    assert_filled(blank_d0, scale=2)
+    report = load_weights(blank_d0, prefix, use_ema=False, verbose=False)
+    assert report.num_averaged == 0
+    assert_filled(blank_d0)
+
+
+def test_raw_value_stands_in_where_there_is_no_average(blank_d0, d0_arrays, tmp_path):
+    averages = {
+        name + EMA_SUFFIX: 2 * value for name, value in d0_arrays.items() if "/moving_" not in name
+    }
+    prefix = write_tf1_checkpoint(tmp_path / "model", {**d0_arrays, **averages})
+    load_weights(blank_d0, prefix, verbose=False)
+    assert_filled(blank_d0, scale=2, only=lambda name: "/moving_" not in name)
+    assert_filled(blank_d0, scale=1, only=lambda name: "/moving_" in name)
+
+
+def test_only_the_class_head_may_differ(d0_checkpoint):
+    model = build_detector(num_classes=20)
+    before = values_of(model)
+    report = load_weights(model, d0_checkpoint, verbose=False)
+    assert sorted(report.skipped) == [
+        "class_net/class-predict/bias",
+        "class_net/class-predict/pointwise_kernel",
+    ]
+    assert report.skipped["class_net/class-predict/bias"] == ((180,), (810,))
+    assert_filled(model, only=lambda name: name not in report.skipped)
+    after = values_of(model)
+    for name in report.skipped:
+        np.testing.assert_array_equal(before[name], after[name])
+    with pytest.raises(UserError, match="class-predict"):
+        load_weights(model, d0_checkpoint, allow_class_head_mismatch=False, verbose=False)
+
+
+def test_the_error_says_which_model_the_checkpoint_is_of(d0_checkpoint, d0_arrays, tmp_path):
+    model = build_detector(
+        "efficientdet-d1", "efficientnet-b1", fpn_num_filters=88, fpn_cell_repeats=4
+    )
+    before = values_of(model)
+    with pytest.raises(UserError, match="looks like efficientdet-d0") as caught:
+        load_weights(model, d0_checkpoint, verbose=False)
+    assert "efficientdet-d1" in str(caught.value)
+    assert "fpn_num_filters: checkpoint 64, model 88" in str(caught.value)
+    after = values_of(model)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_another_fusion_is_an_error_that_names_both(d0, d0_arrays, tmp_path):
+    vfpn = build_detector(fusion="vfpn", fpn_cell_repeats=8)
+    prefix = write_tf1_checkpoint(
+        tmp_path / "model",
+        {n: fill(n, v.shape) for n, v in published_variables(vfpn).items()},
+    )
+    with pytest.raises(UserError, match="fpn_name: checkpoint vfpn, model bifpn"):
+        load_weights(d0, prefix, verbose=False)
+
+
+def test_another_weighing_is_an_error(d0, d0_arrays, d0_checkpoint):
+    model = build_detector(fpn_weight_method="sum")
+    with pytest.raises(UserError, match="fpn_weight_method: checkpoint fastattn, model sum"):
+        load_weights(model, d0_checkpoint, verbose=False)
+
+
+def test_a_backbone_checkpoint_fills_the_backbone_only(blank_d0, tmp_path):
+    classifier = efficientnet_classifier("efficientnet-b0", image_hw=(64, 64))
+    arrays = {n: fill(n, v.shape) for n, v in published_variables(classifier).items()}
+    assert "efficientnet-b0/head/dense/kernel" in arrays
+    prefix = write_tf1_checkpoint(tmp_path / "model", arrays)
+    report = load_weights(blank_d0, prefix, verbose=False)
+    assert_filled(blank_d0, only=lambda name: part_of(name) == "backbone")
+    assert len(report.loaded) == 304
+    assert {part_of(name) for name in report.unused} == {"classifier_head"}
+    assert not np.any(values_of(blank_d0)["box_net/box-0/bias"])
+    load_weights(classifier, prefix, verbose=False)
+    assert_filled(classifier)
+
+
+def test_parts_and_exclude_restrict_what_is_loaded(blank_d0, d0_checkpoint):
+    report = load_weights(blank_d0, d0_checkpoint, parts=["backbone"], verbose=False)
+    assert {part_of(name) for name in report.loaded} == {"backbone"}
+    report = load_weights(blank_d0, d0_checkpoint, exclude=".*/class-predict/.*", verbose=False)
+    assert [n for n in report.excluded] == [n for n in report.excluded if "class-predict" in n]
+    assert len(report.excluded) == 3
+    report = load_weights(blank_d0, d0_checkpoint, exclude=["class_net"], verbose=False)
+    assert not any(name.startswith("class_net") for name in report.loaded)
+
+
+def test_a_scope_around_the_backbone_is_removed(blank_d0, d0_arrays, tmp_path):
+    scoped = {
+        name.replace("efficientnet-b0/", "tower/"): value
+        for name, value in d0_arrays.items()
+        if part_of(name) == "backbone"
+    }
+    prefix = write_tf1_checkpoint(tmp_path / "model", scoped)
+    load_weights(blank_d0, prefix, scope="tower", verbose=False)
+    assert_filled(blank_d0, only=lambda name: part_of(name) == "backbone")
+
+
+def test_too_little_of_the_backbone_is_an_error(blank_d0, d0_arrays, tmp_path):
+    few = {n: v for n, v in d0_arrays.items() if "/blocks_1" not in n}
+    prefix = write_tf1_checkpoint(tmp_path / "model", few)
+    with pytest.raises(UserError, match=r"only \d+% of the backbone"):
+        load_weights(blank_d0, prefix, verbose=False)
+    report = load_weights(blank_d0, prefix, min_backbone_match=0.3, verbose=False)
+    assert report.backbone_match < 0.9
+    assert all("/blocks_1" in name for name in report.missing)
+
+
+def test_skip_mismatch_loads_what_fits(d0_checkpoint):
+    model = build_detector(fpn_num_filters=88)
+    with pytest.raises(UserError, match="another shape"):
+        load_weights(model, d0_checkpoint, verbose=False)
+    report = load_weights(model, d0_checkpoint, skip_mismatch=True, verbose=False)
+    assert report.backbone_match == 1
+    assert "fpn_cells/cell_0/fnode0/op_after_combine5/bn/gamma" in report.skipped
+    assert_filled(model, only=lambda name: name in set(report.loaded))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fusion": "qufpn"},
+        {"fusion": "vfpn", "fpn_cell_repeats": 8},
+        {"fpn_weight_method": "channel_attn"},
+        {"heads": ("object_detection", "segmentation")},
+        {
+            "name": "efficientdet-lite0",
+            "backbone": "efficientnet-lite0",
+            "act_type": "relu6",
+            "fpn_weight_method": "sum",
+        },
+    ],
+    ids=["qufpn", "vfpn", "channel_attn", "segmentation", "lite0"],
+)
+def test_other_members_are_loaded_whole(options, tmp_path):
+    model = build_detector(**options)
+    arrays = {n: fill(n, v.shape) for n, v in published_variables(model).items()}
+    report = load_weights(model, write_tf1_checkpoint(tmp_path / "model", arrays), verbose=False)
+    assert len(report.loaded) == len(model.weights) and not report.unused
+    assert_filled(model)
