@@ -1,0 +1,150 @@
+"""Images a second of the training input pipeline, beside simpler ways of doing the same.
+
+  PYTHONPATH=".:$PYTHONPATH" python benchmarks/input_pipeline.py
+  PYTHONPATH=".:$PYTHONPATH" python benchmarks/input_pipeline.py --file_pattern='tfrecord/train-*'
+
+All ways flip, jitter the scale, resize and batch; they take turns, several rounds, in one run:
+  decode only    every JPEG decoded whole, in parallel: the ceiling of whoever decodes whole images
+  naive          one image after the other, whole, normalised and resized in float32
+  parallel       the same, in parallel
+  ours           efficientvision.data.pipeline: the part seen decoded, one resize, uint8 out
+Without --file_pattern, 640x480 JPEGs with texture are made for it.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+
+from absl import flags
+
+from efficientvision.cli import run_main
+
+flags.DEFINE_string("file_pattern", None, "glob of TFRecords; by default synthetic ones are made")
+flags.DEFINE_integer("image_size", 512, "side of the network input, pixels")
+flags.DEFINE_integer("batch_size", 8, "images a batch")
+flags.DEFINE_float("jitter_min", 0.1, "least scale factor")
+flags.DEFINE_float("jitter_max", 2.0, "greatest scale factor")
+flags.DEFINE_integer("rounds", 3, "turns of each way; the median is printed")
+flags.DEFINE_float("seconds", 4.0, "length of a turn")
+FLAGS = flags.FLAGS
+
+SYNTHETIC_IMAGES = 64
+
+
+def write_synthetic(folder: str) -> str:
+    """Records of textured 640x480 JPEGs of about the size of real photos; returns the pattern."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from efficientvision.data.record_files import write_shards
+    from efficientvision.data.records import DetectionExample, encode_example
+
+    def build(index: int) -> bytes:
+        random = np.random.default_rng(index)
+        image = np.zeros((480, 640, 3), np.float64)
+        for side in (4, 16, 64, 160):
+            noise = random.integers(0, 256, (480 // side + 1, 640 // side + 1, 3), np.uint8)
+            layer = Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)
+            image += np.asarray(layer, np.float64) / 4
+        jpeg = io.BytesIO()
+        Image.fromarray(image.astype(np.uint8)).save(jpeg, "JPEG", quality=90)
+        top, left = random.uniform(0, 300, (2, 8))
+        boxes = np.stack([top, left, top + 100, left + 120], axis=-1)
+        return encode_example(
+            DetectionExample(
+                jpeg.getvalue(), "jpeg", f"{index}.jpg", str(index + 1), 480, 640,
+                boxes, [1] * 8, ["thing"] * 8, [12000.0] * 8,
+            )
+        )  # fmt: skip
+
+    prefix = os.path.join(folder, "synthetic")
+    write_shards(range(SYNTHETIC_IMAGES), build, prefix, num_shards=4, num_workers=1)
+    return prefix + "-*.tfrecord"
+
+
+def pipelines(file_pattern: str) -> dict:
+    """The ways to compare: name -> endless data set of batches."""
+    import tensorflow as tf
+
+    from efficientvision.data.pipeline import detection_dataset
+    from efficientvision.data.record_files import match_files
+    from efficientvision.data.records import parse_example
+    from efficientvision.data.transforms import decode, detection, preprocess
+
+    image_hw = (FLAGS.image_size, FLAGS.image_size)
+    jitter = {"jitter_min": FLAGS.jitter_min, "jitter_max": FLAGS.jitter_max}
+
+    def decode_only(serialized):
+        return tf.reduce_sum(
+            tf.cast(decode.decode_image(parse_example(serialized)["encoded"]), tf.int32)
+        )
+
+    def whole_float32(serialized):
+        example = parse_example(serialized)
+        image = preprocess.normalize(decode.decode_image(example["encoded"]), None, 127.0, 128.0)
+        seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
+        source_hw = tf.shape(image)[:2]
+        flip, plan = detection.draw_plan(seed, source_hw, image_hw, random_flip=True, **jitter)
+        image = tf.cond(flip, lambda: tf.reverse(image, axis=[1]), lambda: image)
+        # Resize everything, then cut: what the crop plan spares.
+        fitted = tf.cast(tf.cast(source_hw, tf.float32) / plan.image_scale, tf.int32)
+        image = preprocess.resize_bilinear(image, tf.maximum(fitted, plan.valid_hw))
+        image = preprocess.pad_to_canvas(image[: plan.valid_hw[0], : plan.valid_hw[1]], image_hw)
+        boxes = detection.flip_boxes(example["boxes_normalized_yxyx"])
+        boxes = detection.place_boxes(boxes, source_hw, plan, image_hw)
+        return image, detection.pad_rows(boxes, 100, -1.0)
+
+    records = tf.data.TFRecordDataset(match_files(file_pattern)).repeat()
+    batch = FLAGS.batch_size
+    return {
+        "decode only": records.map(decode_only, tf.data.AUTOTUNE).batch(batch).prefetch(2),
+        "naive": records.map(whole_float32).batch(batch),
+        "parallel": records.map(whole_float32, tf.data.AUTOTUNE).batch(batch).prefetch(2),
+        "ours": detection_dataset(
+            file_pattern, image_hw=image_hw, batch_size=batch, training=True, seed=0, **jitter
+        ),
+    }
+
+
+def main(_: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file_pattern = FLAGS.file_pattern or write_synthetic(folder)
+        ways = pipelines(file_pattern)
+        speeds: dict[str, list[float]] = {name: [] for name in ways}
+        for _round in range(FLAGS.rounds):
+            for name, dataset in ways.items():
+                # An iterator of its own for each turn: none reads ahead while others are timed.
+                speeds[name].append(measure(iter(dataset), FLAGS.seconds))
+    print_table(speeds)
+
+
+def measure(iterator, seconds: float) -> float:
+    """Images a second over about so many seconds, after a warm-up."""
+    for _warm_up in range(4):
+        next(iterator)
+    images, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        next(iterator)
+        images += FLAGS.batch_size
+    return images / elapsed
+
+
+def print_table(speeds: dict[str, list[float]]) -> None:
+    """Medians, spreads, and ratios to the naive way."""
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    print(f"{os.cpu_count()} cores, input {FLAGS.image_size}x{FLAGS.image_size}, "
+          f"batch {FLAGS.batch_size}, jitter {FLAGS.jitter_min}-{FLAGS.jitter_max}")  # fmt: skip
+    print(f"{'':<14}{'images/s':>10}{'range':>16}{'/ naive':>10}{'/ decode':>10}")
+    for name, median in medians.items():
+        spread = f"{min(speeds[name]):.0f}-{max(speeds[name]):.0f}"
+        print(
+            f"{name:<14}{median:>10.0f}{spread:>16}{median / medians['naive']:>10.2f}"
+            f"{median / medians['decode only']:>10.2f}"
+        )
+
+
+if __name__ == "__main__":
+    run_main(main)
