@@ -86,7 +86,9 @@ IMPLEMENTED: dict[str, dict[str, FlagSpec]] = {
         "num_examples_per_epoch": FlagSpec("int", 120000, "images in an epoch"),
         "num_epochs": FlagSpec("int", None, "epochs; without it, the hyper-parameter num_epochs"),
         "save_checkpoints_steps": FlagSpec("int", 1000, "steps between checkpoints"),
-        "iterations_per_loop": FlagSpec("int", 100, "steps between log entries"),
+        "iterations_per_loop": FlagSpec(
+            "int", 100, "most steps between two looks at the progress (one compiled call)"
+        ),
         "backbone_ckpt": FlagSpec(
             "string", "", "checkpoint whose backbone training starts from (not with --ckpt)"
         ),
@@ -95,9 +97,6 @@ IMPLEMENTED: dict[str, dict[str, FlagSpec]] = {
             ("", "gpus", "tpu"), None, "gpus: every GPU of the machine; empty: one device"
         ),
         "use_xla": _USE_XLA,
-        "use_tpu": FlagSpec(
-            "bool", None, "of the first published versions; the device is chosen by --strategy"
-        ),
         "use_fake_data": FlagSpec("bool", False, "repeat the first batch, to time the rest"),
         "eval_after_train": FlagSpec("bool", False, "evaluate once when training ends"),
         "eval_name": FlagSpec("string", None, "name of the evaluation's TensorBoard folder"),
@@ -162,8 +161,13 @@ ALIASES = {
     INSPECT: {"xla": "use_xla"},
 }
 
+# Said only where a flag asks for something: --use_tpu=False is as good as none.
 OBSOLETE: dict[str, dict[str, tuple[FlagSpec, str]]] = {
     TRAIN: {
+        "use_tpu": (
+            FlagSpec("bool", None, "obsolete"),
+            "this version trains on the CPU or GPU that it finds, see --strategy",
+        ),
         "eval_master": (
             FlagSpec("string", "", "obsolete"),
             "evaluation runs in this process",
@@ -245,13 +249,10 @@ def report_obsolete(flag_values: flags.FlagValues = flags.FLAGS) -> None:
             if _given(name, flag_values) and flag_values[name].value not in (None, ""):
                 raise UserError(f"--{name} is refused: {flag.reason}.")
         for name, (_, reason) in OBSOLETE[program].items():
-            if _given(name, flag_values):
+            if _given(name, flag_values) and flag_values[name].value is not False:
                 print(f"Flag --{name} has no effect: {reason}.", file=sys.stderr)
-    if _given("use_tpu", flag_values) and flag_values["use_tpu"].value:
-        print(
-            "Flag --use_tpu=True without a TPU: this version trains on the CPU or GPU.",
-            file=sys.stderr,
-        )
+    if _given("strategy", flag_values) and flag_values["strategy"].value == "tpu":
+        raise UserError(f"--strategy=tpu is refused: {_NO_TPU}.")
 
 
 def _given(name: str, flag_values: flags.FlagValues) -> bool:

@@ -172,7 +172,7 @@ class DetectionConfig:
 
     strategy: str | None = hyperparameter(
         None,
-        optional(one_of("", "gpus", "multi-gpus", "tpu")),
+        optional(one_of("gpus", "")),
         "devices: None or empty for one, gpus for all GPUs of the machine",
     )
     mixed_precision: bool = hyperparameter(

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 from absl import flags as absl_flags
@@ -67,7 +68,7 @@ def test_every_published_flag_takes_a_value_of_its_published_type(program, name)
 def test_defaults_are_the_published_ones():
     """Except where ours says "not given", so that what a checkpoint knows is not overruled."""
     ours = {
-        flags.TRAIN: {"use_tpu", "seed", "num_cores", "strategy"},
+        flags.TRAIN: {"seed"},
         flags.INSPECT: {"model_name", "nms_method", "max_boxes_to_draw", "min_score_thresh"},
     }
     for program in PROGRAMS:
@@ -90,6 +91,18 @@ def test_defaults_are_the_published_ones():
 )
 def test_older_names_are_the_same_flag(program, alias, name, value):
     assert getattr(_parsed(program, f"--{alias}={value}"), name) == value
+
+
+def test_every_implemented_flag_is_read():
+    """A flag that no command line reads would be silently ignored."""
+    folder = pathlib.Path(flags.__file__).parent
+    sources = {p.name: p.read_text() for p in folder.glob("*.py") if p.name != "flags.py"}
+    for program in PROGRAMS:
+        inspects = program == flags.INSPECT
+        text = "".join(s for n, s in sources.items() if n.startswith("inspect") == inspects)
+        read = set(re.findall(r"(?:FLAGS|given)(?:\.|\[\")(\w+)", text))
+        by_name = set(re.findall(r"\"(\w+)\"", text))
+        assert set(flags.IMPLEMENTED[program]) - read - by_name == set()
 
 
 def test_every_flag_has_a_meaning():
@@ -121,6 +134,8 @@ def test_use_tpu(capsys):
     assert capsys.readouterr().err == ""
     flags.report_obsolete(_parsed(flags.TRAIN, "--use_tpu=True"))
     assert len(capsys.readouterr().err.splitlines()) == 1
+    with pytest.raises(UserError, match="CPUs and GPUs"):
+        flags.report_obsolete(_parsed(flags.TRAIN, "--strategy=tpu"))
 
 
 # How a command line ends.
