@@ -111,6 +111,7 @@ def normalize(
     Returns:
         float32, of the same shape.
     """
+    images = tf.convert_to_tensor(images)
     mean = tf.constant(mean_rgb, tf.float32)
     stddev = tf.constant(stddev_rgb, tf.float32)
     normalized = (tf.cast(images, tf.float32) - mean) / stddev
