@@ -7,16 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from efficientvision.configs import parse_image_size
 from efficientvision.errors import UserError
-
-
-def _as_hw(image_hw: int | str | Sequence[int]) -> tuple[int, int]:
-    if isinstance(image_hw, (int, np.integer, str)):
-        from efficientvision.configs import parse_image_size
-
-        return parse_image_size(image_hw)
-    height, width = image_hw
-    return int(height), int(width)
 
 
 def feature_sizes(image_hw: int | str | Sequence[int], max_level: int) -> list[tuple[int, int]]:
@@ -31,7 +23,7 @@ def feature_sizes(image_hw: int | str | Sequence[int], max_level: int) -> list[t
     Returns:
         `max_level + 1` pairs (height, width).
     """
-    sizes = [_as_hw(image_hw)]
+    sizes = [parse_image_size(image_hw)]
     for _ in range(max_level):
         height, width = sizes[-1]
         sizes.append(((height + 1) // 2, (width + 1) // 2))
@@ -97,7 +89,9 @@ def generate_anchors(
             f"anchor_scale has {len(scales)} entries for the {num_levels} levels "
             f"{min_level}..{max_level}; give one number or one for each level."
         )
-    anchors = _cached_anchors(_as_hw(image_hw), min_level, max_level, num_scales, aspects, scales)
+    anchors = _cached_anchors(
+        parse_image_size(image_hw), min_level, max_level, num_scales, aspects, scales
+    )
     return anchors.copy()
 
 
