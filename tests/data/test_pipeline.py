@@ -1,0 +1,164 @@
+"""The detection pipeline: what comes out, in which order, and whether boxes fit their pixels."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from efficientvision.data.pipeline import detection_dataset
+from efficientvision.errors import UserError
+
+HW = (64, 96)
+
+
+def train(pattern, **options):
+    options = {"image_hw": HW, "batch_size": 4, "training": True, "seed": 7, **options}
+    return detection_dataset(pattern, **options)
+
+
+def evaluate(pattern, **options):
+    return detection_dataset(
+        pattern, **{"image_hw": HW, "batch_size": 4, "training": False, **options}
+    )
+
+
+def collect(dataset, steps):
+    return [{k: v.numpy() for k, v in batch.items()} for batch in dataset.take(steps)]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(
+        np.array_equal(x[k], y[k]) for x, y in zip(a, b, strict=True) for k in x
+    )
+
+
+def test_shapes_and_types(make_records):
+    pattern = make_records(5, boxes_per_image=(1, 0, 3))
+    spec = train(pattern, max_instances_per_image=9).element_spec
+    assert {k: (tuple(s.shape), s.dtype.name) for k, s in spec.items()} == {
+        "images": ((4, 64, 96, 3), "uint8"),
+        "valid_hw": ((4, 2), "int32"),
+        "image_scale": ((4,), "float32"),
+        "gt_boxes_yxyx": ((4, 9, 4), "float32"),
+        "gt_classes": ((4, 9), "int32"),
+        "source_id": ((4,), "string"),
+    }
+    spec = evaluate(pattern).element_spec
+    assert spec["images"].dtype == tf.float32
+    assert spec["gt_boxes_original_yxyx"].shape == (None, 100, 4)
+
+
+def test_order_and_augmentation_follow_the_seed_and_resume(make_records):
+    pattern = make_records(10, boxes_per_image=(1, 2))
+    steps = 12  # nearly five epochs
+    first = collect(train(pattern), steps)
+    assert same(first, collect(train(pattern), steps))
+    for start in (1, 5, 10):
+        assert same(first[start:], collect(train(pattern, start_step=start), steps - start))
+    assert not same(first, collect(train(pattern, seed=8), steps))
+    ids = np.concatenate([b["source_id"] for b in first])
+    epochs = [ids[k : k + 10] for k in (0, 10, 20, 30)]
+    assert all(len(set(epoch)) == 10 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    # The same image is augmented differently in another epoch.
+    pixels = np.concatenate([b["images"] for b in first])
+    assert not np.array_equal(pixels[ids == b"1"][0], pixels[ids == b"1"][1])
+
+
+def test_shares_of_several_readers_make_up_the_whole(make_records):
+    pattern = make_records(8)
+    whole = np.concatenate([b["source_id"] for b in collect(train(pattern), 6)])
+    for start in (0, 1):
+        for index in (0, 1):
+            part = train(pattern, input_shard=(index, 2), batch_size=2, start_step=2 * start)
+            ids = np.concatenate([b["source_id"] for b in collect(part, 4)])
+            np.testing.assert_array_equal(ids, whole[8 * start :][index::2][:8])
+
+
+def test_boxes_stay_on_their_pixels(make_records):
+    """The red rectangle of each image is where its box says, whatever was drawn."""
+    pattern = make_records(6)
+    checked = flipped = 0
+    for batch in collect(train(pattern, jitter_min=0.6, jitter_max=1.6), 16):
+        for image, boxes, (height, width) in zip(
+            batch["images"], batch["gt_boxes_yxyx"], batch["valid_hw"], strict=True
+        ):
+            red = (image[..., 0] > 180) & (image[..., 1] < 32)
+            assert not image[height:].any() and not image[:, width:].any()
+            if red.sum() < 16:
+                continue
+            rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
+            seen = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
+            np.testing.assert_allclose(boxes[0], seen, atol=2.1)
+            checked += 1
+            flipped += seen[1] > width / 2
+    assert checked > 40 and flipped > 3
+
+
+def test_crowds_and_limits(make_records):
+    pattern = make_records(4, boxes_per_image=(3,))  # the second box is a crowd
+    steady = {"jitter_min": 1.0, "jitter_max": 1.0, "input_rand_hflip": False}
+    (batch,) = collect(train(pattern, **steady), 1)
+    assert batch["gt_classes"][:, :3].tolist() == [[1, 1, -1]] * 4
+    (batch,) = collect(train(pattern, skip_crowd_during_training=False, **steady), 1)
+    assert batch["gt_classes"][:, :4].tolist() == [[1, 2, 1, -1]] * 4
+    (batch,) = collect(train(pattern, max_instances_per_image=1, **steady), 1)
+    assert batch["gt_boxes_yxyx"].shape == (4, 1, 4)
+
+
+def test_images_without_objects(make_records):
+    pattern = make_records(4, boxes_per_image=(0,))
+    for batch in collect(train(pattern), 2) + collect(evaluate(pattern), 1):
+        assert (batch["gt_classes"] == -1).all() and (batch["gt_boxes_yxyx"] == -1).all()
+        assert batch["images"].any()
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG"])
+def test_evaluation(make_records, image_format):
+    pattern = make_records(6, boxes_per_image=(3,), image_format=image_format)
+    batches = collect(evaluate(pattern), 9)
+    assert [len(b["source_id"]) for b in batches] == [4, 2]
+    ids = np.concatenate([b["source_id"] for b in batches])
+    assert ids.tolist() == [b"1", b"3", b"5", b"2", b"4", b"6"]  # shard by shard
+    b = batches[0]
+    assert b["original_hw"].tolist() == [[60, 80], [80, 80], [70, 80], [70, 90]]
+    np.testing.assert_allclose(
+        b["image_scale"], np.max(b["original_hw"] / np.array(HW), axis=1), rtol=1e-6
+    )
+    assert b["gt_is_crowd"][:, :3].tolist() == [[False, True, False]] * 4
+    boxes = b["gt_boxes_original_yxyx"][:, :3]
+    np.testing.assert_allclose(boxes, np.round(boxes), atol=1e-4)
+    # valid_hw is truncated to whole pixels, so a box comes back to a pixel of the photo or so.
+    back = b["gt_boxes_yxyx"][:, :3] * b["image_scale"][:, None, None]
+    np.testing.assert_allclose(back, boxes, atol=1.5)
+    sides = boxes[..., 2:] - boxes[..., :2]
+    np.testing.assert_allclose(b["gt_area"][:, :3], sides.prod(-1), rtol=1e-5)
+    assert (b["gt_area"][:, 3:] == -1).all()
+
+
+def test_pad_last_batch_and_max_examples(make_records):
+    pattern = make_records(6)
+    batches = collect(evaluate(pattern, pad_last_batch=True), 9)
+    assert [b["images"].shape[0] for b in batches] == [4, 4]
+    assert batches[1]["source_id"].tolist() == [b"4", b"6", b"", b""]
+    assert (batches[1]["gt_classes"][2:] == -1).all()
+    assert same(batches[:1], collect(evaluate(pattern, max_examples=4, pad_last_batch=True), 9))
+    ids = {i for b in collect(train(pattern, max_examples=2), 5) for i in b["source_id"]}
+    assert ids == {b"1", b"3"}
+    assert len(collect(train(pattern, num_epochs=2), 99)) == 3
+
+
+def test_regenerated_ids_depend_on_the_image_alone(make_records):
+    pattern = make_records(4)
+    runs = [collect(evaluate(pattern, regenerate_source_id=True), 1)[0] for _ in range(2)]
+    assert len(set(runs[0]["source_id"])) == 4 and same(runs[:1], runs[1:])
+    assert all(i.isdigit() and len(i) > 6 for i in runs[0]["source_id"])
+
+
+def test_bad_arguments(make_records):
+    pattern = make_records(2)
+    with pytest.raises(UserError, match="No record file matches 'none\\*'"):
+        train("none*")
+    with pytest.raises(UserError, match="jitter_min"):
+        train(pattern, jitter_min=2.0, jitter_max=1.0)
+    with pytest.raises(UserError, match="at least 1"):
+        train(pattern, batch_size=0)

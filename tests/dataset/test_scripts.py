@@ -1,0 +1,115 @@
+"""The scripts of dataset/, run as the README says."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def run(repository, tmp_path):
+    """Runs `python dataset/<script>` with flags, in a folder of its own."""
+
+    def call(script, *flags):
+        return subprocess.run(
+            [sys.executable, str(repository / "dataset" / script), *flags],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(repository)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return call
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A VOC2012 folder of three images, one of them without objects."""
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    for k, count in enumerate((1, 0, 2)):
+        Image.fromarray(np.full((50, 60, 3), 90, np.uint8)).save(root / f"JPEGImages/{k}.jpg")
+        box = "<xmin>5</xmin><ymin>5</ymin><xmax>40</xmax><ymax>45</ymax>"
+        thing = f"<object><name>dog</name><bndbox>{box}</bndbox></object>"
+        text = f"<annotation><filename>{k}.jpg</filename>{thing * count}</annotation>"
+        (root / f"Annotations/{k}.xml").write_text(text)
+    (root / "ImageSets/Main/aeroplane_train.txt").write_text("0 -1\n1 -1\n2 1\n")
+    return root
+
+
+def one_sentence(result):
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    (line,) = [x for x in result.stderr.splitlines() if x.startswith("error: ")]
+    return line
+
+
+def test_pascal_then_inspect(run, voc, tmp_path):
+    result = run(
+        "create_pascal_tfrecord.py", "--data_dir=VOCdevkit", "--year=VOC2012",
+        "--output_path=tfrecord/pascal",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "3 images, 3 boxes, 20 classes -> 3 shards" in result.stdout
+    assert sorted(os.listdir(tmp_path / "tfrecord")) == [
+        "json_pascal.json",
+        "labels.json",
+        *(f"pascal-0000{k}-of-00003.tfrecord" for k in range(3)),
+    ]
+    result = run(
+        "inspect_tfrecords.py", "--file_pattern=tfrecord/pascal*.tfrecord", "--eval",
+        "--hparams=num_classes=20,image_size=128x96", "--save_samples_dir=seen",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "3, 1 of them without objects" in result.stdout and "none found" in result.stdout
+    assert sorted(os.listdir(tmp_path / "seen")) == [
+        "contact_sheet.jpg", "sample0.jpg", "sample1.jpg",
+    ]  # fmt: skip
+    sample = np.asarray(Image.open(tmp_path / "seen" / "sample0.jpg"))
+    assert sample.shape == (96, 128, 3) and sample.std() > 10
+
+
+def test_class_outside_the_label_map(run, voc, tmp_path):
+    (tmp_path / "map.json").write_text('{"cat": 1}')
+    result = run(
+        "create_pascal_tfrecord.py", "--data_dir=VOCdevkit", "--year=VOC2012",
+        "--output_path=tfrecord/pascal", "--label_map_json_path=map.json",
+    )  # fmt: skip
+    line = one_sentence(result)
+    assert "0.xml" in line and "'dog'" in line
+    assert not (tmp_path / "tfrecord").exists()
+
+
+def test_captions_alone(run, tmp_path):
+    """The README's command for val2017."""
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "annotations").mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "val2017" / "1.jpg")
+    content = {
+        "images": [{"id": 1, "file_name": "1.jpg", "height": 8, "width": 8}],
+        "annotations": [{"id": 1, "image_id": 1, "caption": "night"}],
+    }
+    (tmp_path / "annotations" / "captions_val2017.json").write_text(json.dumps(content))
+    flags = [
+        "--image_dir=val2017", "--output_file_prefix=tfrecord/val", "--num_shards=32",
+        "--caption_annotations_file=annotations/captions_val2017.json",
+    ]  # fmt: skip
+    result = run("create_coco_tfrecord.py", *flags)
+    assert result.returncode == 0, result.stderr
+    assert os.listdir(tmp_path / "tfrecord") == ["val-00000-of-00001.tfrecord"]
+    os.remove(tmp_path / "val2017" / "1.jpg")
+    assert "1.jpg" in one_sentence(run("create_coco_tfrecord.py", *flags))
+
+
+@pytest.mark.parametrize(
+    "script", ["create_pascal_tfrecord.py", "create_coco_tfrecord.py", "inspect_tfrecords.py"]
+)
+def test_without_flags_and_with_help(run, script):
+    assert "--help" in one_sentence(run(script))
+    result = run(script, "--help")
+    assert result.returncode == 0 and f"python dataset/{script}" in result.stdout
