@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 
+from efficientvision.models.classifier import efficientnet_classifier
 from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
@@ -28,6 +29,32 @@ def build_detector(name="efficientdet-d0", backbone="efficientnet-b0", num_class
         num_classes=num_classes,
         **options,
     )
+
+
+# Members of the family that several tests look at: written here once, built once.
+D1 = {
+    "name": "efficientdet-d1",
+    "backbone": "efficientnet-b1",
+    "fpn_num_filters": 88,
+    "fpn_cell_repeats": 4,
+}
+LITE0 = {
+    "name": "efficientdet-lite0",
+    "backbone": "efficientnet-lite0",
+    "act_type": "relu6",
+    "fpn_weight_method": "sum",
+}
+VFPN = {"fusion": "vfpn", "fpn_cell_repeats": 8, "num_classes": 20}
+QUFPN = {"fusion": "qufpn", "fpn_weight_method": "sum"}
+CHANNEL_WEIGHTS = {"fpn_weight_method": "channel_attn", "separable_conv": False}
+SEGMENTATION = {"heads": ("object_detection", "segmentation")}
+LEVELS_2_TO_6 = {"min_level": 2, "max_level": 6, "anchors_per_location": 4, "num_classes": 7}
+
+
+@functools.cache
+def build_classifier():
+    """EfficientNet-B0 with its head of 1000 classes, built once for all tests."""
+    return efficientnet_classifier("efficientnet-b0", image_hw=IMAGE_HW)
 
 
 def values_of(model) -> dict[str, np.ndarray]:

@@ -4,12 +4,22 @@ import numpy as np
 import pytest
 
 from efficientvision.errors import UserError
-from efficientvision.models.classifier import efficientnet_classifier
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.names import EMA_SUFFIX, part_of, published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
-from tests.weights.conftest import assert_filled, build_detector, values_of
+from tests.weights.conftest import (
+    CHANNEL_WEIGHTS,
+    D1,
+    LITE0,
+    QUFPN,
+    SEGMENTATION,
+    VFPN,
+    assert_filled,
+    build_classifier,
+    build_detector,
+    values_of,
+)
 
 
 def test_every_variable_of_a_tf1_checkpoint_is_loaded(blank_d0, d0_checkpoint, capsys):
@@ -63,9 +73,7 @@ def test_only_the_class_head_may_differ(d0_checkpoint):
 
 
 def test_the_error_says_which_model_the_checkpoint_is_of(d0_checkpoint, d0_arrays, tmp_path):
-    model = build_detector(
-        "efficientdet-d1", "efficientnet-b1", fpn_num_filters=88, fpn_cell_repeats=4
-    )
+    model = build_detector(**D1)
     before = values_of(model)
     with pytest.raises(UserError, match="looks like efficientdet-d0") as caught:
         load_weights(model, d0_checkpoint, verbose=False)
@@ -76,7 +84,7 @@ def test_the_error_says_which_model_the_checkpoint_is_of(d0_checkpoint, d0_array
 
 
 def test_another_fusion_is_an_error_that_names_both(d0, d0_arrays, tmp_path):
-    vfpn = build_detector(fusion="vfpn", fpn_cell_repeats=8)
+    vfpn = build_detector(**VFPN)
     prefix = write_tf1_checkpoint(
         tmp_path / "model",
         {n: fill(n, v.shape) for n, v in published_variables(vfpn).items()},
@@ -85,14 +93,22 @@ def test_another_fusion_is_an_error_that_names_both(d0, d0_arrays, tmp_path):
         load_weights(d0, prefix, verbose=False)
 
 
-def test_another_weighing_is_an_error(d0, d0_arrays, d0_checkpoint):
-    model = build_detector(fpn_weight_method="sum")
-    with pytest.raises(UserError, match="fpn_weight_method: checkpoint fastattn, model sum"):
-        load_weights(model, d0_checkpoint, verbose=False)
+def test_missing_fusion_weights_are_an_error(d0, d0_arrays, tmp_path):
+    summed = {name: value for name, value in d0_arrays.items() if "/WSM" not in name}
+    prefix = write_tf1_checkpoint(tmp_path / "model", summed)
+    with pytest.raises(UserError, match="fpn_weight_method: checkpoint sum, model fastattn"):
+        load_weights(d0, prefix, verbose=False)
+
+
+def test_fusion_weights_that_the_model_lacks_are_an_error(d0, d0_arrays, tmp_path):
+    more = {"fpn_cells/cell_3/fnode0/WSM": np.float32(1)}
+    prefix = write_tf1_checkpoint(tmp_path / "model", {**d0_arrays, **more})
+    with pytest.raises(UserError, match="lacks 1 of its variables.*cell_3/fnode0/WSM"):
+        load_weights(d0, prefix, verbose=False)
 
 
 def test_a_backbone_checkpoint_fills_the_backbone_only(blank_d0, tmp_path):
-    classifier = efficientnet_classifier("efficientnet-b0", image_hw=(64, 64))
+    classifier = build_classifier()
     arrays = {n: fill(n, v.shape) for n, v in published_variables(classifier).items()}
     assert "efficientnet-b0/head/dense/kernel" in arrays
     prefix = write_tf1_checkpoint(tmp_path / "model", arrays)
@@ -148,18 +164,7 @@ def test_skip_mismatch_loads_what_fits(d0_checkpoint):
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"fusion": "qufpn"},
-        {"fusion": "vfpn", "fpn_cell_repeats": 8},
-        {"fpn_weight_method": "channel_attn"},
-        {"heads": ("object_detection", "segmentation")},
-        {
-            "name": "efficientdet-lite0",
-            "backbone": "efficientnet-lite0",
-            "act_type": "relu6",
-            "fpn_weight_method": "sum",
-        },
-    ],
+    [QUFPN, VFPN, CHANNEL_WEIGHTS, SEGMENTATION, LITE0],
     ids=["qufpn", "vfpn", "channel_attn", "segmentation", "lite0"],
 )
 def test_other_members_are_loaded_whole(options, tmp_path):

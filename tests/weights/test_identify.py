@@ -1,10 +1,19 @@
 import pytest
 
 from efficientvision.configs import get_config
-from efficientvision.models.classifier import efficientnet_classifier
 from efficientvision.weights.identify import apply_checkpoint_architecture, differences, identify
 from efficientvision.weights.names import published_variables
-from tests.weights.conftest import build_detector
+from tests.weights.conftest import (
+    CHANNEL_WEIGHTS,
+    D1,
+    LEVELS_2_TO_6,
+    LITE0,
+    QUFPN,
+    SEGMENTATION,
+    VFPN,
+    build_classifier,
+    build_detector,
+)
 
 
 def shapes_of(model):
@@ -13,7 +22,7 @@ def shapes_of(model):
 
 @pytest.fixture(scope="module")
 def vfpn_shapes():
-    return shapes_of(build_detector(fusion="vfpn", fpn_cell_repeats=8, num_classes=20))
+    return shapes_of(build_detector(**VFPN))
 
 
 def test_d0(d0_shapes):
@@ -40,37 +49,32 @@ def test_vfpn(vfpn_shapes):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
+        (D1, {"model": "efficientdet-d1", "backbone_name": "efficientnet-b1"}),
+        (LITE0, {"model": "efficientdet-lite0", "fpn_weight_methods": ("sum",)}),
+        (QUFPN, {"model": "efficientdet-d0", "fpn_name": "qufpn", "fpn_weight_methods": ("sum",)}),
         (
-            {"name": "d1", "backbone": "efficientnet-b1", "fpn_num_filters": 88,
-             "fpn_cell_repeats": 4},
-            {"model": "efficientdet-d1", "backbone_name": "efficientnet-b1"},
+            CHANNEL_WEIGHTS,
+            {
+                "fpn_weight_methods": ("channel_fastattn", "channel_attn"),
+                "separable_conv": False,
+            },
         ),
+        (SEGMENTATION, {"heads": ("object_detection", "segmentation"), "seg_num_classes": 3}),
         (
-            {"name": "lite0", "backbone": "efficientnet-lite0", "fpn_weight_method": "sum"},
-            {"model": "efficientdet-lite0", "fpn_weight_methods": ("sum",)},
+            LEVELS_2_TO_6,
+            {
+                "model": None,
+                "min_level": 2,
+                "max_level": 6,
+                "anchors_per_location": 4,
+                "num_classes": 7,
+                "fpn_name": "bifpn",
+                "fpn_cell_repeats": 3,
+            },
         ),
-        ({"fusion": "qufpn"}, {"model": "efficientdet-d0", "fpn_name": "qufpn"}),
-        (
-            {"fusion": "qufpn", "fpn_weight_method": "sum"},
-            {"fpn_name": "qufpn", "fpn_weight_methods": ("sum",)},
-        ),
-        (
-            {"fpn_weight_method": "channel_attn"},
-            {"fpn_weight_methods": ("channel_fastattn", "channel_attn")},
-        ),
-        (
-            {"heads": ("object_detection", "segmentation"), "seg_num_classes": 5},
-            {"heads": ("object_detection", "segmentation"), "seg_num_classes": 5},
-        ),
-        (
-            {"min_level": 2, "max_level": 6, "anchors_per_location": 4, "num_classes": 7},
-            {"model": None, "min_level": 2, "max_level": 6, "anchors_per_location": 4,
-             "num_classes": 7, "fpn_name": "bifpn", "fpn_cell_repeats": 3},
-        ),
-        ({"separable_conv": False}, {"separable_conv": False}),
     ],
-    ids=["d1", "lite0", "qufpn", "qufpn_sum", "channel", "segmentation", "levels", "dense_conv"],
-)  # fmt: skip
+    ids=["d1", "lite0", "qufpn", "channel_weights", "segmentation", "levels_2_to_6"],
+)
 def test_other_members(options, expected):
     found = identify(shapes_of(build_detector(**options)))
     assert {key: getattr(found, key) for key in expected} == expected
@@ -112,7 +116,7 @@ def test_every_registry_model_is_told_apart(name):
 
 
 def test_a_classifier():
-    found = identify(shapes_of(efficientnet_classifier("efficientnet-b0", image_hw=(64, 64))))
+    found = identify(shapes_of(build_classifier()))
     assert (found.model, found.fpn_name, found.num_classes) == ("efficientnet-b0", None, 1000)
 
 

@@ -5,7 +5,14 @@ import pytest
 from efficientvision.errors import UserError
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
-from tests.weights.conftest import assert_filled, build_detector, values_of
+from tests.weights.conftest import (
+    CHANNEL_WEIGHTS,
+    SEGMENTATION,
+    VFPN,
+    assert_filled,
+    build_detector,
+    values_of,
+)
 
 
 def write_keras2_h5(path, arrays):
@@ -53,7 +60,7 @@ def test_own_keras3_files_are_loaded_whole(tmp_path, d0_arrays, d0_checkpoint, b
 def test_keras3_file_into_another_number_of_classes(tmp_path, blank_d0, d0_checkpoint):
     load_weights(blank_d0, d0_checkpoint, verbose=False)
     blank_d0.save_weights(tmp_path / "model.weights.h5")
-    model = build_detector(num_classes=3)
+    model = build_detector(num_classes=20)
     report = load_weights(model, tmp_path / "model.weights.h5", verbose=False)
     assert set(report.skipped) == {
         "class_net/class-predict/bias",
@@ -64,11 +71,7 @@ def test_keras3_file_into_another_number_of_classes(tmp_path, blank_d0, d0_check
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"fusion": "vfpn", "fpn_cell_repeats": 8},
-        {"heads": ("object_detection", "segmentation")},
-        {"fpn_weight_method": "channel_attn", "separable_conv": False},
-    ],
+    [VFPN, SEGMENTATION, CHANNEL_WEIGHTS],
     ids=["vfpn", "segmentation", "channel_attn"],
 )
 def test_keras3_names_of_other_members(tmp_path, options):

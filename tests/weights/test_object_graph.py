@@ -1,16 +1,24 @@
 import json
+import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from efficientvision.weights.automl import load_weights
-from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.object_attributes import AttributeNames, level_channels
-from tests.goldens.fill import fill
-from tests.weights.conftest import assert_filled, build_detector
+from efficientvision.weights.object_graph import variable_keys
+from tests.weights.conftest import (
+    D1,
+    LEVELS_2_TO_6,
+    LITE0,
+    QUFPN,
+    SEGMENTATION,
+    assert_filled,
+    build_detector,
+)
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -64,16 +72,26 @@ def test_the_rule_names_all_of_d0(attribute_of, d0_shapes):
     assert all(rule.name(path) == name for name, path in attribute_of.items())
 
 
-def attribute_path(name, min_level):
+def attribute_path(name, names, min_level):
     """The original's attribute path of a published name: the rule, the other way round."""
     parts = name.split("/")
+    if parts[0].startswith("efficientnet-"):
+        return "backbone/" + backbone_attribute_path(parts[1:], names, parts[0])
     if parts[0].startswith("resample_p"):
         return "/".join(["resample_layers", str(int(parts[0][10:]) - 6), *parts[1:]])
+    if parts[0] == "segmentation_head":
+        index = parts[1].split("_")[-1]
+        index = index if index.isdigit() else "0"
+        if parts[1].startswith("bn_"):
+            return f"seg_head/con2d_t_bns/{index}/{parts[2]}"
+        last = "segmentation_head/conv2d_transpose_4"
+        middle = "head_transpose" if name.startswith(last) else f"con2d_ts/{index}"
+        return f"seg_head/{middle}/{parts[2]}"
     if parts[0] == "fpn_cells":
         out = []
         for part in parts:
             if part.startswith(("cell_", "fnode")):
-                out += ["cells" if part[0] == "c" else "fnodes", part.strip("cel_fnod")]
+                out += ["cells" if part[0] == "c" else "fnodes", re.sub(r"\D", "", part)]
             elif part.startswith("op_after_combine"):
                 out.append("op_after_combine")
             elif part.startswith("resample_"):
@@ -81,45 +99,50 @@ def attribute_path(name, min_level):
             else:
                 out.append("conv_op" if part == "conv" else part)
         return "/".join(out)
-    if parts[0] in ("class_net", "box_net"):
-        pieces = parts[1].split("-")
-        if pieces[1] == "predict":
-            middle = ["classes" if parts[0] == "class_net" else "boxes"]
-        elif len(pieces) == 2:
-            middle = ["conv_ops", pieces[1]]
-        else:
-            middle = ["bns", pieces[1], str(int(pieces[3]) - min_level)]
-        return "/".join([parts[0], *middle, parts[-1]])
-    return None
+    pieces = parts[1].split("-")
+    if pieces[1] == "predict":
+        middle = ["classes" if parts[0] == "class_net" else "boxes"]
+    elif len(pieces) == 2:
+        middle = ["conv_ops", pieces[1]]
+    else:
+        middle = ["bns", pieces[1], str(int(pieces[3]) - min_level)]
+    return "/".join([parts[0], *middle, parts[-1]])
+
+
+def backbone_attribute_path(parts, names, backbone):
+    """Attributes below the backbone's."""
+    if parts[0] == "stem":
+        return f"_stem/{'_conv_stem' if parts[1] == 'conv2d' else '_bn'}/{parts[2]}"
+    expands = f"{backbone}/{parts[0]}/conv2d_1/kernel" in names
+    attributes = {
+        "se/conv2d": "_se/_se_reduce",
+        "se/conv2d_1": "_se/_se_expand",
+        "depthwise_conv2d": "_depthwise_conv",
+        "conv2d": "_expand_conv" if expands else "_project_conv",
+        "conv2d_1": "_project_conv",
+        "tpu_batch_normalization": "_bn0" if expands else "_bn1",
+        "tpu_batch_normalization_1": "_bn1" if expands else "_bn2",
+        "tpu_batch_normalization_2": "_bn2",
+    }
+    layer = attributes["/".join(parts[1:-1])]
+    return f"_blocks/{parts[0].removeprefix('blocks_')}/{layer}/{parts[-1]}"
+
+
+def test_the_other_way_round_gives_the_references_attributes(attribute_of):
+    assert {name: attribute_path(name, attribute_of, 3) for name in attribute_of} == attribute_of
 
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"name": "efficientdet-d1", "backbone": "efficientnet-b1", "fpn_num_filters": 88},
-        {"name": "efficientdet-lite0", "backbone": "efficientnet-lite0"},
-        {"min_level": 2, "max_level": 6},
-        {"max_level": 8},
-        {"fusion": "qufpn"},
-    ],
-    ids=["d1", "lite0", "levels_2_to_6", "levels_3_to_8", "qufpn"],
+    [D1, LITE0, QUFPN, SEGMENTATION, LEVELS_2_TO_6, {"max_level": 8}],
+    ids=["d1", "lite0", "qufpn", "segmentation", "levels_2_to_6", "levels_3_to_8"],
 )
-def test_the_rule_names_fusion_and_heads_of_the_family(options):
-    """Fusion and heads by attributes; the backbone only tells which EfficientNet it is."""
-    model = build_detector(**options)
+def test_the_rule_names_the_family(options):
+    names = published_variables(build_detector(**options))
     min_level = options.get("min_level", 3)
-    shapes, expected = {}, {}
-    for name, variable in published_variables(model).items():
-        path = attribute_path(name, min_level)
-        if path is not None:
-            shapes[path], expected[path] = tuple(variable.shape), name
-        elif name.endswith(("conv2d/kernel", "conv2d_1/kernel")) and "/blocks_" in name:
-            block = name.split("/")[1].removeprefix("blocks_")
-            inner = "_se/_se_reduce" if "/se/" in name else "_project_conv"
-            last = name.endswith("_1/kernel") or block == "0"
-            if "/se/" in name or last:
-                shapes[f"backbone/_blocks/{block}/{inner}/kernel"] = tuple(variable.shape)
-    rule = AttributeNames(shapes)
+    expected = {attribute_path(name, names, min_level): name for name in names}
+    assert len(expected) == len(names)
+    rule = AttributeNames({path: tuple(names[name].shape) for path, name in expected.items()})
     assert {path: rule.name(path) for path in expected} == expected
 
 
@@ -128,12 +151,22 @@ def test_widths_of_the_levels_are_the_papers():
     assert level_channels("efficientnet-b0") == {1: 16, 2: 24, 3: 40, 4: 112, 5: 320}
 
 
-def test_the_optimizers_average_slots_are_moving_averages(tmp_path):
-    name, attribute = "box_net/box-predict/bias", "box_net/boxes/bias"
-    value = fill(name, (36,))
-    root = object_tree({name: value}, {name: attribute}, named=True)
-    variable = root.box_net.boxes.bias
-    prefix = tf.train.Checkpoint(root).save(str(tmp_path / "ckpt"))
-    reader = open_checkpoint(prefix)
-    assert not reader.has_ema
-    np.testing.assert_array_equal(reader.read(name), variable.numpy())
+def test_the_optimizers_average_slots_are_moving_averages():
+    graph = TrackableObjectGraph()
+    name, key = "box_net/box-predict/bias", "box_net/boxes/bias"
+    average = f"{key}/.OPTIMIZER_SLOT/optimizer/average{VALUE}"
+    momentum = f"{key}/.OPTIMIZER_SLOT/optimizer/momentum{VALUE}"
+    stored = [(key + VALUE, name), (average, f"{name}/average"), (momentum, f"{name}/momentum")]
+    for checkpoint_key, full_name in stored:
+        attribute = graph.nodes.add().attributes.add()
+        attribute.name, attribute.full_name = "VARIABLE_VALUE", full_name
+        attribute.checkpoint_key = checkpoint_key
+    optimizer = graph.nodes.add()
+    for node_id, slot_name in ((1, "average"), (2, "momentum")):
+        optimizer.slot_variables.add(
+            original_variable_node_id=0, slot_variable_node_id=node_id, slot_name=slot_name
+        )
+    shapes = {checkpoint_key: (36,) for checkpoint_key, _ in stored}
+    keys, ema_keys = variable_keys(graph.SerializeToString(), shapes, "ckpt")
+    assert keys == {name: key + VALUE}
+    assert ema_keys == {name: average}
