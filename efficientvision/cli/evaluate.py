@@ -24,6 +24,7 @@ from efficientvision.training.checkpoints import (
 )
 from efficientvision.training.distribution import build_strategy
 from efficientvision.training.evaluator import Evaluator
+from efficientvision.training.run_log import write_scalar
 from efficientvision.training.state import assign_by_path
 
 _POLL_SECONDS = 1.0
@@ -103,7 +104,7 @@ def _follow_run(given: flags.FlagValues, folder: Path) -> None:
             metrics, report = evaluator.evaluate()
         with writer.as_default(step=checkpoint.step):
             for name, value in metrics.items():
-                tf.summary.scalar(name, value)
+                write_scalar(name, value)
         writer.flush()
         total = checkpoint.meta.get("total_steps")
         print(f"Step {checkpoint.step} of {total} ({newest}):\n{report}")

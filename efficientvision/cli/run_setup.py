@@ -1,4 +1,4 @@
-"""What a training run is made of, from flags: configuration, class names, strategy, first weights."""
+"""What a training run is made of, from flags: configuration, class names, first weights."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ def build_task(
 
 def build_trainer(given: flags.FlagValues, config: DetectionConfig, task: DetectionTask) -> Trainer:
     """The trainer of a run, with random weights; says how the learning rate will go."""
-    keras.utils.set_random_seed(config.seed)
+    # Not 0: TensorFlow cannot combine a global seed of 0 with the pipeline's seeds (tensors).
+    keras.utils.set_random_seed(config.seed + 1)
     if given.deterministic:
         tf.config.experimental.enable_op_determinism()
     plan = TrainingPlan(
@@ -211,7 +212,7 @@ def initialize(trainer: Trainer, given: flags.FlagValues, config: DetectionConfi
 
 
 def write_sidecars(model_dir: str, config: DetectionConfig, names: dict[int, str]) -> None:
-    """Writes `config.yaml` and, where there are class names, `labels.json` into the run's folder."""
+    """Writes `config.yaml` and, where there are class names, `labels.json` into the folder."""
     write_text(os.path.join(model_dir, CONFIG_FILE), config.to_yaml())
     if names:
         write_text(os.path.join(model_dir, LABELS_FILE), labels_text(names))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+
+from efficientvision.training.flat_variables import FlatVariables
 
 
 class WeightAverages:
@@ -27,27 +29,20 @@ class WeightAverages:
     def __init__(self, variables: Sequence, decay: float):
         self.decay = decay
         self.enabled = bool(decay)
-        self._variables = list(variables) if self.enabled else []
-        self._averages = [
-            tf.Variable(
-                v.numpy(),
+        self._flat = FlatVariables(variables)
+        self._average: tf.Variable | None = None
+        if self.enabled:
+            self._average = tf.Variable(
+                self._flat.from_dict({}),
                 trainable=False,
-                dtype=v.dtype,
-                name="average",
+                name="weight_averages",
                 aggregation=tf.VariableAggregation.NONE,
             )
-            for v in self._variables
-        ]
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """The averages, in the order of `names`."""
-        return self._averages
-
-    @property
-    def names(self) -> list[str]:
-        """Paths of the averaged variables."""
-        return [v.path for v in self._variables]
+        """What holds the averages."""
+        return [self._average] if self.enabled else []
 
     def update(self, step) -> None:
         """Moves the averages towards the variables after step `step` (scalar, from 0)."""
@@ -55,18 +50,16 @@ class WeightAverages:
             return
         t = tf.cast(step, tf.float32)
         rate = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
-        for average, variable in zip(self._averages, self._variables, strict=True):
-            value = tf.cast(variable.value, average.dtype)
-            average.assign_sub(tf.cast(rate, average.dtype) * (average - value))
+        self._average.assign_sub(rate * (self._average - self._flat.read()))
 
     def numpy(self) -> dict[str, np.ndarray]:
-        """The averages by variable path."""
-        return {n: a.numpy() for n, a in zip(self.names, self._averages, strict=True)}
+        """The averages by variable path; empty when they are disabled."""
+        return self._flat.to_dict(self._average.numpy()) if self.enabled else {}
 
-    def load(self, values: dict[str, np.ndarray]) -> None:
-        """Sets the averages; a variable that `values` lacks keeps its current value's average."""
-        for variable, average in zip(self._variables, self._averages, strict=True):
-            average.assign(values.get(variable.path, variable.numpy()))
+    def load(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets the averages by path; where `values` has none, to the variable's value."""
+        if self.enabled:
+            self._average.assign(self._flat.from_dict(values))
 
     def reset(self) -> None:
         """Restarts the averages at the variables' values (after loading pretrained weights)."""
@@ -75,11 +68,12 @@ class WeightAverages:
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Inside the context the variables hold their averages; afterwards their own values."""
-        own = [v.numpy() for v in self._variables]
-        for variable, average in zip(self._variables, self._averages, strict=True):
-            variable.assign(average.numpy())
+        averages = self.numpy()
+        own = [(v, v.numpy()) for v in self._flat.variables if v.path in averages]
+        for variable, _ in own:
+            variable.assign(averages[variable.path])
         try:
             yield
         finally:
-            for variable, value in zip(self._variables, own, strict=True):
+            for variable, value in own:
                 variable.assign(value)

@@ -47,9 +47,11 @@ def clip_gradients(
     Returns:
         The clipped gradients, and their global norm before the clipping (float32 scalar).
     """
-    norm = tf.linalg.global_norm(gradients)
+    norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(g) for g in gradients]))
+    norm = tf.norm(norms)
     if not max_norm or max_norm <= 0:
         return list(gradients), norm
-    clipped = [tf.clip_by_norm(g, max_norm) for g in gradients]
-    clipped, _ = tf.clip_by_global_norm(clipped, max_norm)
-    return clipped, norm
+    scales = max_norm / tf.maximum(norms, max_norm)
+    scales *= max_norm / tf.maximum(tf.norm(norms * scales), max_norm)
+    factors = tf.unstack(scales)
+    return [g * factor for g, factor in zip(gradients, factors, strict=True)], norm

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.core.framework import summary_pb2
 from tqdm import tqdm
 
 from efficientvision.data.record_files import write_text
@@ -63,7 +64,7 @@ class RunLog:
         self._bar.update(steps)
         with self._train.as_default(step=step):
             for name, value in {**losses, "images_per_second": rate}.items():
-                tf.summary.scalar(name, value)
+                write_scalar(name, value)
 
     def say(self, text: str) -> None:
         """Prints a line without breaking the bar."""
@@ -73,7 +74,7 @@ class RunLog:
         """Writes the metrics of a step to TensorBoard."""
         with self._eval.as_default(step=step):
             for name, value in metrics.items():
-                tf.summary.scalar(name, value)
+                write_scalar(name, value)
         self._eval.flush()
 
     def row(self, step: int, epoch: int, values: dict[str, float]) -> None:
@@ -94,6 +95,19 @@ class RunLog:
         self._bar.close()
         self._train.close()
         self._eval.close()
+
+
+def write_scalar(name: str, value: float) -> None:
+    """Writes a number to the default summary writer at its step.
+
+    `tf.summary.scalar` would need the tensorboard package, which reading the files needs and
+    training does not.
+    """
+    plugin = summary_pb2.SummaryMetadata.PluginData(plugin_name="scalars")
+    metadata = summary_pb2.SummaryMetadata(
+        plugin_data=plugin, data_class=summary_pb2.DATA_CLASS_SCALAR
+    )
+    tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
 
 
 def read_results(model_dir: str | os.PathLike) -> list[dict[str, str]]:

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.errors import UserError
-from efficientvision.training import optimizers
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.checkpoints import Checkpoint
 from efficientvision.training.distribution import average_statistics
+from efficientvision.training.optimizers import FlatOptimizer
 
 
 class TrainingState:
@@ -43,11 +43,11 @@ class TrainingState:
         seed: int = 0,
     ):
         self.model = model
-        self.optimizer = optimizer
         self.strategy = strategy
         self.seed = seed
         self.trainables = trainable_variables(model, freeze_pattern)
-        optimizers.build_variables(optimizer, self.trainables)
+        self.optimizer = FlatOptimizer(optimizer, self.trainables)
+        self.trainables = self.optimizer.variables
         self.averages = WeightAverages(model.weights, moving_average_decay)
         trained = {id(v) for v in model.trainable_weights}
         self.statistics = [v for v in model.weights if id(v) not in trained]
@@ -79,7 +79,7 @@ class TrainingState:
         return Checkpoint(
             weights={v.path: v.numpy() for v in self.model.weights},
             ema=self.averages.numpy(),
-            optimizer={v.path: v.numpy() for v in self.optimizer.variables},
+            optimizer=self.optimizer.numpy(),
             step=self.step,
             meta={"seed": self.seed, **meta},
         )
@@ -92,7 +92,7 @@ class TrainingState:
         """
         source = f"The checkpoint of step {checkpoint.step} in this run's folder"
         assign_by_path(self.model.weights, checkpoint.weights, "weights", source)
-        assign_by_path(self.optimizer.variables, checkpoint.optimizer, "optimizer", source)
+        self.optimizer.load(checkpoint.optimizer)
         self.averages.load(checkpoint.ema)
         self.seed_layers()
 

@@ -43,7 +43,7 @@ class TrainStep:
         self._replica_step = (
             tf.function(self._step_on_replica, jit_compile=True)
             if use_xla
-            else self._step_on_replica
+            else tf.autograph.experimental.do_not_convert(self._step_on_replica)
         )
         self._run = tf.function(self._run_steps)
 
@@ -83,10 +83,9 @@ class TrainStep:
             for g, v in zip(gradients, state.trainables, strict=True)
         ]
         gradients, norm = clip_gradients(all_reduce_sum(gradients), self._clip_norm)
-        step = tf.identity(state.optimizer.iterations.value)
-        rate = tf.cast(state.optimizer.learning_rate, tf.float32)
-        # `apply` sums over the replicas once more.
-        state.optimizer.apply([g / replicas for g in gradients], state.trainables)
+        step = tf.identity(state.optimizer.iterations)
+        rate = state.optimizer.learning_rate
+        state.optimizer.apply(gradients, replicas)
         state.averages.update(step)
         losses["reg_l2_loss"] = penalty
         losses["gradient_norm"] = norm / replicas
