@@ -21,7 +21,7 @@ ORDER = [
     {"detection", "segmentation", "data", "evaluation", "visualize"},
     {"tasks"},
     {"weights", "training", "export"},
-    {"api", "detector"},
+    {"api", "loading", "detector"},
     {"cli"},
 ]
 # Within a group: importer -> what it may import beside itself.
@@ -32,7 +32,8 @@ SIDEWAYS = {
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
     "export": {"weights"},
-    "detector": {"api"},
+    "loading": {"api"},
+    "detector": {"api", "loading"},
 }
 KERAS_ONLY = ["layers", "backbones", "models"]
 

@@ -15,11 +15,9 @@ import importlib
 
 from absl import flags
 
-from efficientvision.cli.flags import RUNMODES, define_inspect_flags, report_obsolete
+from efficientvision.cli.flags import RUNMODES, report_obsolete
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
-
-FLAGS = flags.FLAGS
 
 # Runmodes of the published program that this version lacks.
 _UNAVAILABLE = {"saved_model_video": "video is not available in this version; use infer"}
@@ -48,49 +46,49 @@ _USED_BY = {
 }
 
 
-def define_flags() -> None:
-    """Declares the flags."""
-    define_inspect_flags()
-
-
-def main(argv: list[str]) -> None:
+def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Runs the runmode that the flags name.
+
+    Args:
+        argv: what was no flag; not used.
+        flag_values: parsed flags of `define_inspect_flags`.
 
     Raises:
         UserError: bad flags or bad input.
     """
     del argv
-    report_obsolete()
-    runmode = _checked_runmode(FLAGS.runmode)
-    _check_values()
-    _say_unused(runmode)
+    report_obsolete(flag_values)
+    runmode = _checked_runmode(flag_values.runmode)
+    _check_values(flag_values)
+    _say_unused(runmode, flag_values)
     # TensorFlow starts here and no earlier: mistakes in flags are told at once.
     import tensorflow as tf
 
     from efficientvision.cli.inspect_settings import InspectSettings
 
-    if FLAGS.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
-        print(f"num_threads for benchmarking: {FLAGS.threads}")
+    tf.get_logger().setLevel("ERROR")
+    if flag_values.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(flag_values.threads)
+        print(f"num_threads for benchmarking: {flag_values.threads}")
     settings = InspectSettings(
-        model_name=FLAGS.model_name or None,
-        ckpt_path=None if FLAGS.ckpt_path in (None, "", "_") else FLAGS.ckpt_path,
-        hparams=FLAGS.hparams,
-        input_image_size=FLAGS.input_image_size,
-        batch_size=FLAGS.batch_size or None,
-        nms_method=FLAGS.nms_method,
-        min_score_thresh=FLAGS.min_score_thresh,
-        max_boxes_to_draw=FLAGS.max_boxes_to_draw,
-        line_thickness=FLAGS.line_thickness,
-        input_image=FLAGS.input_image,
-        output_image_dir=FLAGS.output_image_dir,
-        saved_model_dir=FLAGS.saved_model_dir,
-        logdir=FLAGS.logdir,
-        delete_logdir=FLAGS.delete_logdir,
-        export_ckpt=FLAGS.export_ckpt,
-        bm_runs=FLAGS.bm_runs,
-        use_xla=FLAGS.use_xla,
-        trace_filename=FLAGS.trace_filename,
+        model_name=flag_values.model_name or None,
+        ckpt_path=None if flag_values.ckpt_path in (None, "", "_") else flag_values.ckpt_path,
+        hparams=flag_values.hparams,
+        input_image_size=flag_values.input_image_size,
+        batch_size=flag_values.batch_size or None,
+        nms_method=flag_values.nms_method,
+        min_score_thresh=flag_values.min_score_thresh,
+        max_boxes_to_draw=flag_values.max_boxes_to_draw,
+        line_thickness=flag_values.line_thickness,
+        input_image=flag_values.input_image,
+        output_image_dir=flag_values.output_image_dir,
+        saved_model_dir=flag_values.saved_model_dir,
+        logdir=flag_values.logdir,
+        delete_logdir=flag_values.delete_logdir,
+        export_ckpt=flag_values.export_ckpt,
+        bm_runs=flag_values.bm_runs,
+        use_xla=flag_values.use_xla,
+        trace_filename=flag_values.trace_filename,
     )
     importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
 
@@ -103,26 +101,25 @@ def _checked_runmode(runmode: str) -> str:
     return runmode
 
 
-def _check_values() -> None:
+def _check_values(flag_values: flags.FlagValues) -> None:
     valid = list_models("detection")
-    if FLAGS.model_name and FLAGS.model_name not in valid:
-        raise UserError(
-            f"unknown --model_name={FLAGS.model_name}. {nearest_names(FLAGS.model_name, valid)}"
-        )
-    if FLAGS.bm_runs < 1:
-        raise UserError(f"--bm_runs={FLAGS.bm_runs}: at least one run is needed")
+    name = flag_values.model_name
+    if name and name not in valid:
+        raise UserError(f"unknown --model_name={name}. {nearest_names(name, valid)}")
+    if flag_values.bm_runs < 1:
+        raise UserError(f"--bm_runs={flag_values.bm_runs}: at least one run is needed")
     for name in ("batch_size", "threads"):
-        if FLAGS[name].value is not None and FLAGS[name].value < 0:
-            raise UserError(f"--{name}={FLAGS[name].value}: must not be negative")
+        if flag_values[name].value is not None and flag_values[name].value < 0:
+            raise UserError(f"--{name}={flag_values[name].value}: must not be negative")
     for name in ("line_thickness", "max_boxes_to_draw"):
-        if FLAGS[name].value is not None and FLAGS[name].value < 1:
-            raise UserError(f"--{name}={FLAGS[name].value}: must be at least 1")
-    score = FLAGS.min_score_thresh
+        if flag_values[name].value is not None and flag_values[name].value < 1:
+            raise UserError(f"--{name}={flag_values[name].value}: must be at least 1")
+    score = flag_values.min_score_thresh
     if score is not None and not 0 <= score <= 1:
         raise UserError(f"--min_score_thresh={score}: must lie between 0 and 1")
 
 
-def _say_unused(runmode: str) -> None:
+def _say_unused(runmode: str, flag_values: flags.FlagValues) -> None:
     for name, runmodes in _USED_BY.items():
-        if FLAGS[name].present and runmode not in runmodes:
+        if flag_values[name].present and runmode not in runmodes:
             print(f"Flag --{name} has no effect with --runmode={runmode}")

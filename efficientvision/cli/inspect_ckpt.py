@@ -1,8 +1,7 @@
 """--runmode=ckpt: does the checkpoint fit, and one file with its averages applied."""
 
-from efficientvision.cli.inspect_dry import print_summary
+from efficientvision.cli.inspect_dry import print_summary, write_weights
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.export.tf1_checkpoint import write_tf1_checkpoint
 
 
 def run(settings: InspectSettings) -> None:
@@ -11,5 +10,5 @@ def run(settings: InspectSettings) -> None:
     loaded = settings.load()
     print_summary(loaded)
     if settings.export_ckpt:
-        write_tf1_checkpoint(loaded.model, settings.export_ckpt)
+        write_weights(loaded.model, settings.export_ckpt)
         print(f"export model to {settings.export_ckpt}")

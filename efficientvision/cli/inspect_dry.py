@@ -1,11 +1,15 @@
 """--runmode=dry: what the network consists of."""
 
+import os
 from pathlib import Path
+
+import keras
 
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.export.flops import multiply_adds_by_part
-from efficientvision.export.tf1_checkpoint import write_tf1_checkpoint
 from efficientvision.loading import LoadedDetector
+from efficientvision.weights.names import published_variables
+from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 
 # Beginning of a top-level layer's name -> part.
 _PARTS = {
@@ -22,8 +26,14 @@ def run(settings: InspectSettings) -> None:
     """Prints parameters and multiply-adds of each part; writes the weights to --logdir."""
     loaded = settings.load()
     print_summary(loaded)
-    prefix = write_tf1_checkpoint(loaded.model, Path(settings.logdir) / loaded.config.name)
+    prefix = write_weights(loaded.model, Path(settings.logdir) / loaded.config.name)
     print(f"weights: {prefix}")
+
+
+def write_weights(model: keras.Model, prefix: str | os.PathLike[str]) -> str:
+    """Writes a TF1 checkpoint with the weights as they are loaded, averages applied."""
+    variables = published_variables(model)
+    return write_tf1_checkpoint(prefix, {name: v.numpy() for name, v in variables.items()})
 
 
 def print_summary(loaded: LoadedDetector) -> None:
