@@ -1,0 +1,117 @@
+"""Program: trains the same network with one replica and with two logical devices.
+
+Prints JSON: the losses of each, and the largest difference of weights, averages and slots.
+Usage: replicas.py (frozen | synchronized) (small | d0)
+"""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.api import build_from_config
+from efficientvision.configs import get_config
+from efficientvision.layers.normalization import BatchNorm
+from efficientvision.tasks.detection import DetectionTask
+from efficientvision.training.distribution import build_strategy
+from efficientvision.training.optimizers import build_optimizer
+from efficientvision.training.state import TrainingState
+from efficientvision.training.train_step import TrainStep
+
+STEPS = 5
+BATCH = 4
+SIZE = 64
+CLIP_NORM = 0.5
+
+
+def small_detector(config):
+    """One convolution, a batch norm and two heads, on one level: traced in a second."""
+    channels = config.anchors_per_location
+    images = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 8, 8, padding="same", name="stem")(images)
+    x = BatchNorm(
+        momentum=0.9, frozen=not config.is_training_bn, synchronized=config.sync_bn, name="bn"
+    )(x)
+    x = keras.ops.relu(x)
+    classes = keras.layers.Conv2D(channels * config.num_classes, 1, name="class")(x)
+    boxes = keras.layers.Conv2D(channels * 4, 1, name="box")(x)
+    return keras.Model(images, ([classes], [boxes]), name="small")
+
+
+def batches():
+    """Random pictures; the two halves of a batch have different numbers of boxes."""
+    rng = np.random.default_rng(0)
+    result = []
+    for _ in range(STEPS):
+        corner = rng.uniform(0, SIZE / 2, (BATCH, 3, 2))
+        boxes = np.concatenate([corner, corner + rng.uniform(8, SIZE / 2, (BATCH, 3, 2))], -1)
+        classes = rng.integers(1, 4, (BATCH, 3))
+        classes[0, 1:] = -1
+        boxes[0, 1:] = -1
+        result.append(
+            {
+                "images": rng.integers(0, 256, (BATCH, SIZE, SIZE, 3)).astype("uint8"),
+                "valid_hw": np.full((BATCH, 2), SIZE, "int32"),
+                "gt_boxes_yxyx": boxes.astype("float32"),
+                "gt_classes": classes.astype("int32"),
+            }
+        )
+    stacked = {key: np.stack([b[key] for b in result]) for key in result[0]}
+    return tf.data.Dataset.from_tensor_slices(stacked)
+
+
+def train(strategy, config, build, start):
+    """Trains `STEPS` steps; returns losses by step, and the final state."""
+    with strategy.scope():
+        model = build(config)
+        for variable, value in zip(model.weights, start, strict=True):
+            variable.assign(value)
+        state = TrainingState(
+            model, build_optimizer("sgd", 0.05), strategy, moving_average_decay=0.99
+        )
+    task = DetectionTask(config)
+    step = TrainStep(task, state, weight_decay=1e-2, clip_norm=CLIP_NORM)
+    data = batches()
+    if strategy.num_replicas_in_sync > 1:
+        data = strategy.experimental_distribute_dataset(data)
+    iterator = iter(data)
+    losses = [step(iterator, 1) for _ in range(2)] + [step(iterator, STEPS - 2)]
+    assert step.traces == 1, step.traces
+    return losses, state
+
+
+def main(norm, size):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    options = {"num_classes": 3, "image_size": SIZE, "anchor_scale": 2, "bn_momentum": 0.9}
+    options |= {"is_training_bn": False} if norm == "frozen" else {"sync_bn": True}
+    if size == "small":
+        options |= {"min_level": 3, "max_level": 3}
+    config = get_config("efficientdet-d0", options)
+    build = small_detector if size == "small" else build_from_config
+    start = [w.numpy() for w in build(config).weights]
+    losses, snapshots = [], []
+    for strategy in (build_strategy(None), build_strategy("gpus", ["CPU:0", "CPU:1"])):
+        own, state = train(strategy, config, build, start)
+        losses.append(own)
+        copies = [strategy.experimental_local_results(v.value) for v in state.model.weights]
+        for values in copies:
+            for value in values[1:]:
+                np.testing.assert_allclose(value.numpy(), values[0].numpy(), atol=1e-7)
+        snapshots.append(state.snapshot())
+    differences = {}
+    for group in ("weights", "ema", "optimizer"):
+        one, two = (getattr(s, group) for s in snapshots)
+        assert one.keys() == two.keys()
+        differences[group] = max(float(np.abs(one[k] - two[k]).max()) for k in one)
+    moved = max(
+        float(np.abs(w - s).max())
+        for w, s in zip(snapshots[0].weights.values(), start, strict=True)
+    )
+    print(json.dumps({"losses": losses, "differences": differences, "moved": moved}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

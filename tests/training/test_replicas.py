@@ -1,0 +1,43 @@
+"""One replica and two logical CPU devices train alike: same losses, weights, averages, slots."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = os.path.join(os.path.dirname(__file__), "replicas.py")
+
+
+def _compare(repository, norm, size):
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    done = subprocess.run(
+        [sys.executable, PROGRAM, norm, size],
+        cwd=repository,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    one, two = result["losses"]
+    for first, second in zip(one, two, strict=True):
+        for name in first:
+            assert second[name] == pytest.approx(first[name], rel=1e-5, abs=1e-5), name
+    # The clipping acted, and training moved the weights far beyond the tolerance.
+    assert one[0]["gradient_norm"] > 0.5
+    assert result["moved"] > 1e-2
+    assert max(result["differences"].values()) < 1e-5, result["differences"]
+
+
+@pytest.mark.parametrize("norm", ["frozen", "synchronized"])
+def test_small_detector(repository, norm):
+    _compare(repository, norm, "small")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["frozen", "synchronized"])
+def test_d0(repository, norm):
+    _compare(repository, norm, "d0")
