@@ -126,7 +126,7 @@ class Detector:
                 that are baked into an exported model.
         """
         path = Path(path)
-        if path.suffix == ".pb" or (path / "saved_model.pb").is_file():
+        if is_export(path):
             changes = {"hparams": hparams, "nms_method": nms_method, **overrides}
             changes["max_detections"] = max_detections
             return cls._from_export(path, model_name, min_score_thresh, changes)
@@ -254,6 +254,11 @@ class Detector:
             classes=classes,
             names=[self.class_names.get(int(c), f"class {c}") for c in classes],
         )
+
+
+def is_export(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a frozen graph or a SavedModel folder by its name and files."""
+    return Path(path).suffix == ".pb" or (Path(path) / "saved_model.pb").is_file()
 
 
 def as_array(photo: Photo) -> np.ndarray:

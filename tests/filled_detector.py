@@ -69,9 +69,11 @@ def exported_folder() -> pathlib.Path:
     )
 
 
-def write_filled_checkpoint(folder: pathlib.Path, fpn_name: str = "bifpn") -> pathlib.Path:
+def write_filled_checkpoint(
+    folder: pathlib.Path, fpn_name: str = "bifpn", shallow: bool = False
+) -> pathlib.Path:
     """Writes the weights above as a published checkpoint's folder, with class names beside it."""
-    write_tf1_checkpoint(folder / "model", values_of(filled_detector(fpn_name, False).model))
+    write_tf1_checkpoint(folder / "model", values_of(filled_detector(fpn_name, shallow).model))
     (folder / "labels.json").write_text(json.dumps(NAMES))
     return folder
 

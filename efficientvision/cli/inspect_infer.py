@@ -8,6 +8,7 @@ from tqdm import tqdm
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.detector import Detector
+from efficientvision.errors import UserError
 
 
 def run(settings: InspectSettings) -> None:
@@ -26,6 +27,8 @@ def write_pictures(settings: InspectSettings, detector: Detector, photos: list[P
     A picture appears under its name when it is whole; the run stops at a photo that cannot be read.
     """
     directory = Path(settings.output_image_dir)
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"--output_image_dir={directory} is a file: name a folder")
     directory.mkdir(parents=True, exist_ok=True)
     for index, path in enumerate(tqdm(photos, unit="image", disable=len(photos) < 2)):
         photo = open_photo(path)

@@ -10,6 +10,7 @@ from efficientvision.loading import DEFAULT_MODEL
 
 def run(settings: InspectSettings) -> None:
     """Runs the SavedModel folder or frozen `.pb` of --saved_model_dir over --input_image."""
+    settings.need_export()
     settings.need("input_image", "saved_model_infer")
     settings.need("output_image_dir", "saved_model_infer")
     photos = list_photos(settings.input_image)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from efficientvision.configs.overrides import read_overrides
+from efficientvision.detector import is_export
 from efficientvision.errors import UserError
 from efficientvision.loading import LoadedDetector, load_detector
 
@@ -73,6 +74,18 @@ class InspectSettings:
         if not value:
             raise UserError(f"--runmode={runmode} needs --{flag}")
         return value
+
+    def need_export(self) -> None:
+        """Makes sure that --saved_model_dir is an exported model.
+
+        Raises:
+            UserError: it is not.
+        """
+        if not is_export(self.saved_model_dir):
+            raise UserError(
+                f"--saved_model_dir={self.saved_model_dir} is no SavedModel folder and no frozen "
+                "graph (<model>_frozen.pb): write one with --runmode=saved_model"
+            )
 
 
 def _sets_nms_method(hparams: str | None) -> bool:

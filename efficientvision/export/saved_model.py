@@ -155,7 +155,7 @@ def replaced_directory(directory: str | os.PathLike[str]) -> Iterator[Path]:
         UserError: `directory` is a file, or holds what no export wrote.
     """
     target = Path(os.path.abspath(directory))
-    _check_replaceable(target)
+    check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     previous = target.with_name(f".{target.name}.{os.getpid()}.old")
@@ -170,7 +170,13 @@ def replaced_directory(directory: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _check_replaceable(target: Path) -> None:
+def check_replaceable(directory: str | os.PathLike[str]) -> None:
+    """Makes sure that a folder is missing, empty, or holds nothing but an earlier export.
+
+    Raises:
+        UserError: it is a file, or holds what no export wrote.
+    """
+    target = Path(directory)
     if not target.exists():
         return
     if not target.is_dir():

@@ -10,6 +10,7 @@ from efficientvision.configs import DetectionConfig
 from efficientvision.data.transforms.preprocess import normalize, resize_and_pad
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.postprocess import Detections, postprocess
+from efficientvision.errors import UserError
 
 DETECTION_COLUMNS = ("image_id", "ymin", "xmin", "ymax", "xmax", "score", "class")
 
@@ -138,7 +139,14 @@ def build_serving(
         model: images [N, h, w, 3] -> (class logits, box codes), as `build_model` makes it.
         config: its hyper-parameters; `nms_configs` decides what is suppressed and left out.
         nms_mode: see `detection.postprocess.postprocess`; the default is what evaluation does.
+
+    Raises:
+        UserError: the model has no detection head.
     """
+    if "object_detection" not in config.heads:
+        raise UserError(
+            f"heads={'+'.join(config.heads)}: only a model with the head object_detection detects"
+        )
     anchors = generate_anchors(
         config.image_hw,
         config.min_level,

@@ -116,6 +116,7 @@ def test_metadata_travels_with_both_files(exported):
     assert DetectorMetadata.from_json(read_metadata(graph), "there") == metadata
 
 
+@pytest.mark.slow
 def test_a_dynamic_batch_numbers_its_images(serving, tmp_path):
     metadata = serving_metadata(filled_detector(), batch_size=None)
     folder = export_saved_model(serving, tmp_path / "dynamic", metadata)
@@ -132,6 +133,7 @@ def test_a_dynamic_batch_numbers_its_images(serving, tmp_path):
         assert_same(found, step_by_step(photo), photo)
 
 
+@pytest.mark.slow
 def test_network_alone(serving, tmp_path):
     frozen, saved = export_network(serving, tmp_path / "logs", "efficientdet-d0")
     images = np.random.default_rng(0).normal(size=(1, *IMAGE_HW, 3)).astype(np.float32)

@@ -1,0 +1,151 @@
+"""How long a detector takes for one photo, beside a yardstick in the same run.
+
+    python benchmarks/latency.py --models=efficientdet-d0,efficientdet-d0:vfpn --image_size=512
+
+The yardstick is keras.applications.EfficientNetB0(include_top=False) at the same size: the column
+`ratio` compares medians and means the same on every machine. Rounds are interleaved: each measures
+every row once, so that a disturbance falls on all rows alike. Weights are random; the score
+threshold is set so that about 200 anchors reach non-maximum suppression.
+"""
+
+import os
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from absl import flags  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from efficientvision.cli import run_main  # noqa: E402
+from efficientvision.export.frozen_graph import (  # noqa: E402
+    freeze,
+    graph_function,
+    read_frozen_graph,
+)
+from efficientvision.export.saved_model import (  # noqa: E402
+    export_saved_model,
+    load_saved_model,
+    network_function,
+)
+from efficientvision.export.serving import build_serving  # noqa: E402
+from efficientvision.loading import load_detector, serving_metadata  # noqa: E402
+
+FLAGS = flags.FLAGS
+CANDIDATES = 200
+WARM_UP_ROUNDS = 3
+YARDSTICK = "EfficientNetB0 features (yardstick)"
+
+
+def main(argv):
+    """Prints a table of percentiles."""
+    del argv
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(FLAGS.threads)
+    size = FLAGS.image_size
+    rows = {YARDSTICK: yardstick(size)}
+    with tempfile.TemporaryDirectory() as folder:
+        for index, model in enumerate(FLAGS.models):
+            rows |= detector_rows(model, size, f"{folder}/{index}")
+        times = measure(rows, FLAGS.rounds)
+    print_table(times, size)
+
+
+def yardstick(size):
+    """The features of keras.applications' EfficientNetB0, as a function without arguments."""
+    model = keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(size, size, 3)
+    )
+    call = tf.function(
+        lambda images: model(images, training=False),
+        input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32)],
+    )
+    images = tf.random.stateless_normal((1, size, size, 3), (0, 0))
+    return lambda: call(images).numpy()
+
+
+def detector_rows(model, size, folder):
+    """What there is to measure of one detector: name of the row -> function without arguments."""
+    name, _, fusion = model.partition(":")
+    overrides = {"fpn_name": fusion} if fusion else {}
+    loaded = load_detector(None, name, image_size=size, **overrides)
+    images = tf.random.stateless_normal((1, size, size, 3), (0, 0))
+    set_threshold(loaded, images)
+    serving = build_serving(loaded.model, loaded.config)
+    function, outputs = network_function(serving, 1)
+    frozen = graph_function(
+        freeze(function, outputs), ["input:0"], [f"{output}:0" for output in outputs]
+    )
+    export_saved_model(serving, folder, serving_metadata(loaded, batch_size=1))
+    saved_model, _ = load_saved_model(folder)
+    end_to_end = graph_function(
+        read_frozen_graph(f"{folder}/{name}_frozen.pb"), ["image_arrays:0"], ["detections:0"]
+    )
+    height, width = FLAGS.photo_height, FLAGS.photo_width
+    photo = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    return {
+        f"{model} network, Keras in tf.function": lambda: _wait(function(images)),
+        f"{model} network, frozen graph": lambda: _wait(frozen(images)),
+        f"{model} photo to boxes, SavedModel": lambda: saved_model(photo),
+        f"{model} photo to boxes, frozen graph": lambda: _wait(end_to_end(photo)),
+    }
+
+
+def set_threshold(loaded, images):
+    """Lets about `CANDIDATES` anchors of random weights pass, as trained weights might."""
+    class_outputs, _ = loaded.model(images, training=False)
+    best = [
+        np.asarray(level).reshape(-1, loaded.config.num_classes).max(axis=1)
+        for level in class_outputs
+    ]
+    logit = np.sort(np.concatenate(best))[-CANDIDATES]
+    score = float(1 / (1 + np.exp(-logit)))
+    loaded.config.override({"nms_configs": {"method": "hard", "score_thresh": score}})
+
+
+def measure(rows, rounds):
+    """Seconds of every row in each of the rounds."""
+    times = {name: [] for name in rows}
+    for index in tqdm(range(WARM_UP_ROUNDS + rounds), unit="round"):
+        for name, run in rows.items():
+            start = time.perf_counter()
+            run()
+            if index >= WARM_UP_ROUNDS:
+                times[name].append(time.perf_counter() - start)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def print_table(times, size):
+    """Prints milliseconds, images a second, and the median beside the yardstick's."""
+    rounds = len(times[YARDSTICK])
+    print(
+        f"input {size}x{size}, photo {FLAGS.photo_width}x{FLAGS.photo_height}, batch 1, "
+        f"{FLAGS.threads} threads, {rounds} interleaved rounds, milliseconds"
+    )
+    width = max(map(len, times))
+    print(f"{'':<{width}}{'p50':>9}{'p90':>9}{'p99':>9}{'images/s':>10}{'ratio':>8}")
+    base = np.median(times[YARDSTICK])
+    for name, seconds in times.items():
+        p50, p90, p99 = 1000 * np.percentile(seconds, [50, 90, 99])
+        print(
+            f"{name:<{width}}{p50:>9.1f}{p90:>9.1f}{p99:>9.1f}"
+            f"{1000 / p50:>10.2f}{p50 / 1000 / base:>8.2f}"
+        )
+
+
+def _wait(outputs):
+    return [output.numpy() for output in tf.nest.flatten(outputs)]
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("models", ["efficientdet-d0"], "detectors, as name or name:fusion")
+    flags.DEFINE_integer("image_size", 512, "side of the networks' input, pixels")
+    flags.DEFINE_integer("photo_width", 640, "width of the photo, pixels")
+    flags.DEFINE_integer("photo_height", 480, "height of the photo, pixels")
+    flags.DEFINE_integer("rounds", 30, "measurements of each row")
+    flags.DEFINE_integer("threads", 2, "threads of TensorFlow")
+    run_main(main)

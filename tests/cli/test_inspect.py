@@ -1,0 +1,232 @@
+"""model_inspect.py: its runmodes on a small detector, and what it says to bad input."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from PIL import Image
+
+from efficientvision.cli import run_main
+from efficientvision.cli.flags import RUNMODES, define_inspect_flags
+from efficientvision.cli.inspect import main
+from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
+from efficientvision.weights.checkpoint_reader import open_checkpoint
+from tests.filled_detector import (
+    NAMES,
+    exported_folder,
+    filled_detector,
+    textured_photo,
+    values_of,
+    write_filled_checkpoint,
+)
+
+# The shallow detector of three classes at 128 pixels, for which the checkpoint below is.
+MODEL = "--model_name=efficientdet-d0"
+HPARAMS = "--hparams=image_size=128,fpn_cell_repeats=1,box_class_repeats=1"
+
+
+def inspect(*arguments):
+    """Runs the program; returns its exit code."""
+    values = flags.FlagValues()
+    define_inspect_flags(values)
+    program = functools.partial(main, flag_values=values)
+    with pytest.raises(SystemExit) as ended:
+        run_main(program, ["model_inspect.py", *map(str, arguments)], flag_values=values)
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_filled_checkpoint(tmp_path_factory.mktemp("ckpt") / "run", shallow=True)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for index, hw in enumerate([(100, 140), (180, 90)]):
+        Image.fromarray(textured_photo(*hw, seed=index)).save(folder / f"{'ba'[index]}.png")
+    return folder
+
+
+def assert_pictures(folder, photos, number):
+    """0.jpg, 1.jpg, ... show the sorted photos, with boxes of the classes' colours."""
+    assert sorted(p.name for p in folder.iterdir()) == [f"{i}.jpg" for i in range(number)]
+    for index, photo in enumerate(sorted(photos.iterdir())[:number]):
+        picture = np.asarray(Image.open(folder / f"{index}.jpg")).astype(int)
+        original = np.asarray(Image.open(photo)).astype(int)
+        assert picture.shape == original.shape
+        strongly_changed = np.abs(picture - original).max(axis=-1) > 60
+        assert 0.005 < strongly_changed.mean() < 0.9
+
+
+def test_every_runmode_has_its_module():
+    for runmode in RUNMODES:
+        __import__(f"efficientvision.cli.inspect_{runmode}")
+
+
+def test_infer(checkpoint, photos, tmp_path, capsys):
+    code = inspect(
+        "--runmode=infer", MODEL, HPARAMS, f"--ckpt_path={checkpoint}",
+        f"--input_image={photos}/*.png", f"--output_image_dir={tmp_path}/out",
+        "--min_score_thresh=0.6",
+    )  # fmt: skip
+    assert code == 0
+    assert_pictures(tmp_path / "out", photos, 2)
+    printed = capsys.readouterr().out
+    assert "fpn_name=bifpn" in printed and "loaded" in printed
+    assert "a.png" in printed.splitlines()[-2] and "1.jpg" in printed.splitlines()[-1]
+
+
+def test_saved_model_infer_with_folder_and_frozen_graph(photos, tmp_path):
+    exported = exported_folder()
+    for index, path in enumerate([exported, exported / "efficientdet-d0_frozen.pb"]):
+        out = tmp_path / f"out{index}"
+        code = inspect(
+            "--runmode=saved_model_infer", MODEL, f"--saved_model_dir={path}",
+            f"--input_image={photos}", f"--output_image_dir={out}",
+        )  # fmt: skip
+        assert code == 0
+        assert_pictures(out, photos, 2)
+    one, two = (np.asarray(Image.open(tmp_path / f"out{i}" / "0.jpg")) for i in (0, 1))
+    assert np.array_equal(one, two)
+
+
+@pytest.mark.slow
+def test_saved_model_bakes_the_flags_in(checkpoint, tmp_path, capsys):
+    code = inspect(
+        "--runmode=saved_model", MODEL, HPARAMS, f"--ckpt_path={checkpoint}",
+        f"--saved_model_dir={tmp_path}/export", "--min_score_thresh=0.55",
+        "--max_boxes_to_draw=7", "--nms_method=gaussian", "--batch_size=0",
+    )  # fmt: skip
+    assert code == 0 and "SavedModel: " in capsys.readouterr().out.splitlines()[-1]
+    metadata = json.loads((tmp_path / "export" / "metadata.json").read_text())
+    assert metadata["nms"]["method"] == "gaussian"
+    assert metadata["nms"]["score_thresh"] == 0.55 and metadata["batch_size"] is None
+    assert metadata["class_names"] == {str(k): v for k, v in NAMES.items()}
+    loaded = tf.saved_model.load(str(tmp_path / "export"))
+    photo = textured_photo(100, 100)
+    rows = loaded.signatures["serving_default"](image_arrays=tf.constant(photo[None]))
+    rows = rows["detections"].numpy()
+    assert rows.shape == (1, 7, 7) and rows[0, 0, 5] > 0.55
+    assert ((rows[..., 5] == 0) | (rows[..., 5] > 0.55)).all()
+
+
+def test_ckpt_writes_what_it_loaded(checkpoint, tmp_path, capsys):
+    code = inspect(
+        "--runmode=ckpt", MODEL, "--input_image_size=128", HPARAMS, f"--ckpt_path={checkpoint}",
+        f"--export_ckpt={tmp_path}/copy/model",
+    )  # fmt: skip
+    assert code == 0 and "export model to" in capsys.readouterr().out
+    reader = open_checkpoint(tmp_path / "copy")
+    expected = values_of(filled_detector().model)
+    assert set(reader.names()) == set(expected)
+    for name in ("class_net/class-predict/bias", "efficientnet-b0/blocks_0/se/conv2d/kernel"):
+        np.testing.assert_array_equal(reader.read(name), expected[name])
+
+
+def test_dry_adds_up(tmp_path, capsys):
+    code = inspect("--runmode=dry", MODEL, HPARAMS, f"--logdir={tmp_path}", "--ckpt_path=_")
+    assert code == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line[:20].strip(): line[20:].replace(",", "").split() for line in lines}
+    start = next(i for i, line in enumerate(lines) if line.startswith("part")) + 1
+    end = next(i for i, line in enumerate(lines) if line.startswith("whole network"))
+    parts = np.array([line[20:].replace(",", "").split() for line in lines[start:end]], np.int64)
+    whole = np.array(rows["whole network"], np.int64)
+    assert np.array_equal(parts.sum(axis=0), whole)
+    # Counted by Keras, with the 90 classes of the default.
+    model = filled_detector().model
+    head = model.get_layer("class_net")
+    more = (64 + 1) * 9 * (90 - 3)
+    assert whole[1] == model.count_params() + more
+    assert int(rows["class head"][1]) == head.count_params() + more
+
+
+@pytest.mark.slow
+def test_freeze(checkpoint, tmp_path):
+    (tmp_path / "efficientdet-d7_frozen.pb").write_bytes(b"of an earlier run")
+    code = inspect(
+        "--runmode=freeze", MODEL, HPARAMS, f"--ckpt_path={checkpoint}", f"--logdir={tmp_path}"
+    )
+    assert code == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"efficientdet-d0_frozen.pb", "savedmodel"}
+    graph = read_frozen_graph(tmp_path / "efficientdet-d0_frozen.pb")
+    run = graph_function(graph, ["input:0"], ["class_net/class-predict/BiasAdd:0"])
+    images = np.ones((1, 128, 128, 3), np.float32)
+    expected = filled_detector().model(images)[0][0]
+    np.testing.assert_allclose(run(images)[0], expected, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+def test_benchmarks_print_the_published_lines(tmp_path, capsys):
+    assert inspect("--runmode=bm", MODEL, HPARAMS, "--bm_runs=3") == 0
+    printed = capsys.readouterr().out
+    assert "runs total=3" in printed and "p90" in printed
+    per_batch, fps = printed.splitlines()[-2:]
+    seconds = float(per_batch.removeprefix("Per batch inference time:"))
+    assert float(fps.removeprefix("FPS:")) == pytest.approx(1 / seconds)
+    code = inspect(
+        "--runmode=saved_model_benchmark", f"--saved_model_dir={exported_folder()}", "--bm_runs=2"
+    )
+    assert code == 0 and "FPS:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--runmode=infr"], "infer"),
+        (["--runmode=saved_model_video"], "video"),
+        (["--model_name=efficientdet-d9"], "efficientdet-d7"),
+        (["--tflite_path=x.tflite"], "tflite_path"),
+        (["--tensorrt=FP16"], "TensorRT"),
+        (["--input_video=x.mp4"], "video"),
+        (["--bm_runs=0"], "bm_runs"),
+        (["--min_score_thresh=40"], "min_score_thresh"),
+        (["--runmode=infer"], "--ckpt_path"),
+        (["--runmode=infer", "--ckpt_path=x"], "--input_image"),
+        (["--runmode=infer", "--ckpt_path={tmp}/no", "--input_image={png}"], "--output_image_dir"),
+        (["--runmode=infer", "--ckpt_path={tmp}/no", "--input_image={tmp}/*.x"], "no file"),
+        (["--runmode=infer", "--ckpt_path={tmp}/no", "--input_image={text}"], "not a picture"),
+        (["--runmode=infer", "--ckpt_path={tmp}/no", "--input_image={cut}"], "cut short"),
+        (["--runmode=infer", "--ckpt_path={tmp}/no", "--input_image={png}"], "{tmp}/no"),
+        (["--runmode=infer", "--ckpt_path={ckpt}", "--input_image={png}"], "cut short"),
+        (["--runmode=dry", "--hparams=image_sise=3"], "image_size"),
+        (["--runmode=saved_model", "--saved_model_dir={full}"], "diary.txt"),
+        (["--runmode=saved_model_infer", "--saved_model_dir={tmp}/no"], "no SavedModel"),
+        (["--runmode=saved_model_infer", "--saved_model_dir={pb}"], "cut short"),
+    ],
+)
+def test_bad_input_gets_one_sentence(arguments, complaint, checkpoint, photos, tmp_path, capsys):
+    names = {
+        "tmp": tmp_path / "in",
+        "png": photos / "a.png",
+        "text": tmp_path / "in" / "text.jpg",
+        "cut": tmp_path / "in" / "cut.png",
+        "ckpt": tmp_path / "in" / "ckpt" / "model",
+        "pb": tmp_path / "in" / "x_frozen.pb",
+        "full": tmp_path / "in" / "full",
+    }
+    for folder in ("ckpt", "full"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+    names["text"].write_text("no picture")
+    names["cut"].write_bytes((photos / "a.png").read_bytes()[:-900])
+    names["pb"].write_bytes((exported_folder() / "efficientdet-d0_frozen.pb").read_bytes()[:9999])
+    (names["full"] / "diary.txt").write_text("rain")
+    for part in checkpoint.glob("model.*"):
+        cut = part.read_bytes()
+        cut = cut if part.suffix == ".index" else cut[: len(cut) // 2]
+        (names["ckpt"].parent / part.name).write_bytes(cut)
+    out = tmp_path / "out"
+    wants_out = arguments[0].endswith("infer") and complaint != "--output_image_dir"
+    arguments = [a.format(**names) for a in arguments]
+    if wants_out:
+        arguments += [f"--output_image_dir={out}", HPARAMS, MODEL]
+    if arguments[0] == "--runmode=saved_model_infer":
+        arguments.append(f"--input_image={photos / 'a.png'}")
+    assert inspect(*arguments) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and complaint.format(**names) in error
+    assert "Traceback" not in error and not out.exists()
