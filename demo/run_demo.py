@@ -24,8 +24,12 @@ HPARAMS = "hparams/demo.yaml"
 BATCH_SIZE = 4
 # Images and seed of each split. Validation and test pictures come from other seeds than training.
 SPLITS = {"train": (800, 1), "val": (100, 2), "test": (12, 3)}
+# What is drawn into the pictures: boxes of at least this score.
+SCORE = 0.3
 # Marks a folder that this script made and may therefore remove.
 _MARKER = ".made_by_run_demo"
+# What TensorFlow's C++ says of the machine at every start, before its log level counts.
+_NOISE = re.compile(r"WARNING: All log messages before absl|[IW]0000 |E0000 .*cuInit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,15 @@ class Step:
 
 class StepFailed(RuntimeError):
     """A command of the demo ended with an error."""
+
+
+def _show(line: bytes) -> str:
+    """Shows a line or a state of a progress bar, unless it is noise; returns it."""
+    text = line.decode(errors="replace")
+    if not _NOISE.match(text):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    return text
 
 
 def run_step(step: Step, number: int, total: int, log_path: pathlib.Path) -> str:
@@ -55,13 +68,13 @@ def run_step(step: Step, number: int, total: int, log_path: pathlib.Path) -> str
     process = subprocess.Popen(
         step.command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    printed = bytearray()
+    printed, rest = [], b""
     with process:
         while chunk := process.stdout.read1():
-            printed += chunk
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.flush()
-    text = printed.decode(errors="replace")
+            *pieces, rest = re.split(rb"(?<=[\r\n])", rest + chunk)
+            printed += [_show(piece) for piece in pieces]
+    printed.append(_show(rest))
+    text = "".join(printed)
     with log_path.open("a") as log:
         log.write(f"$ {shown}\n{text}\n")
     if process.returncode:
@@ -92,8 +105,7 @@ def story(folder: pathlib.Path) -> list[Step]:
     steps.append(
         Step(
             "Saving the network as it is before training",
-            [python, "model_inspect.py", "--runmode=dry", *model]
-            + [f"--export_ckpt={untrained / 'model'}", f"--logdir={folder / 'log'}"],
+            [python, "model_inspect.py", "--runmode=dry", *model] + [f"--logdir={untrained}"],
         )
     )
     steps.append(
@@ -116,7 +128,11 @@ def story(folder: pathlib.Path) -> list[Step]:
         Step(
             "Exporting the trained network as a SavedModel",
             [python, "model_inspect.py", "--runmode=saved_model", f"--model_name={MODEL}"]
-            + [f"--ckpt_path={run}", f"--saved_model_dir={exported}"],
+            + [
+                f"--ckpt_path={run}",
+                f"--saved_model_dir={exported}",
+                f"--min_score_thresh={SCORE}",
+            ],
         )
     )
     steps.append(
@@ -124,7 +140,7 @@ def story(folder: pathlib.Path) -> list[Step]:
             f"Finding shapes in {SPLITS['test'][0]} new pictures",
             [python, "model_inspect.py", "--runmode=saved_model_infer", f"--model_name={MODEL}"]
             + [f"--saved_model_dir={exported}", f"--input_image={data}/test/*.jpg"]
-            + [f"--output_image_dir={folder / 'pictures'}"],
+            + [f"--output_image_dir={folder / 'pictures'}", f"--min_score_thresh={SCORE}"],
         )
     )
     return steps
