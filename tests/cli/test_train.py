@@ -1,6 +1,5 @@
 """`main.py` on a few made pictures: train, kill, go on, evaluate, bad input."""
 
-import io
 import json
 import os
 import signal
@@ -10,58 +9,24 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from PIL import Image
 
 from efficientvision.api import build_model
-from efficientvision.data.records import DetectionExample, encode_example
 from efficientvision.training.checkpoints import list_checkpoints, read_checkpoint
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.made_records import write_made_records
 
 IMAGES = 8
 SMALL = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1"
 HPARAMS = f"{SMALL},num_classes=2,bn_momentum=0.9,moving_average_decay=0.9"
 
 
-def _record(index, *, last_class=2, cut=False):
-    rng = np.random.default_rng(index)
-    picture = rng.integers(0, 80, (64, 64, 3), dtype=np.uint8)
-    ymin, xmin = rng.integers(0, 32, 2)
-    picture[ymin : ymin + 24, xmin : xmin + 24] = 250
-    encoded = io.BytesIO()
-    Image.fromarray(picture).save(encoded, "JPEG")
-    content = encoded.getvalue()
-    return encode_example(
-        DetectionExample(
-            encoded=content[: len(content) // 2] if cut else content,
-            image_format="jpeg",
-            filename=f"{index}.jpg",
-            source_id=str(index + 1),
-            height=64,
-            width=64,
-            boxes_yxyx=np.array([[ymin, xmin, ymin + 24, xmin + 24]], np.float32),
-            classes=[1 + index % last_class],
-            class_names=["thing"],
-            areas=[576.0],
-            is_crowd=[0],
-        )
-    )
-
-
-def _write(path, records):
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in records:
-            writer.write(record)
-    return path
-
-
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("records")
     (folder / "labels.json").write_text(json.dumps({"1": "dark", "2": "light"}))
-    return _write(folder / "made-00000-of-00001.tfrecord", map(_record, range(IMAGES)))
+    return write_made_records(folder / "made-00000-of-00001.tfrecord", IMAGES)
 
 
 def _command(mode, records, model_dir, *more):
@@ -211,10 +176,7 @@ def test_too_few_classes_are_told_with_both_numbers(repository, records, tmp_pat
 
 @pytest.mark.slow
 def test_cut_photo_is_named(repository, tmp_path):
-    damaged = _write(
-        tmp_path / "made-00000-of-00001.tfrecord",
-        [_record(i, cut=i == 5) for i in range(IMAGES)],
-    )
+    damaged = write_made_records(tmp_path / "made-00000-of-00001.tfrecord", IMAGES, cut=5)
     result = _run(repository, "train", damaged, tmp_path / "run", "--num_epochs=3")
     _assert_sentence(result, "record 5", damaged, "truncated")
 

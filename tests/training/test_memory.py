@@ -1,0 +1,34 @@
+"""Resident size does not grow from round to round of training and evaluation."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.made_records import write_made_records
+
+PROGRAM = os.path.join(os.path.dirname(__file__), "memory.py")
+SMALL = "num_classes=2,image_size=64,fpn_cell_repeats=1,box_class_repeats=1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "hparams, batch", [(SMALL, 2), ("num_classes=2,image_size=256", 8)], ids=["small", "d0"]
+)
+def test_resident_size_is_steady(repository, tmp_path, hparams, batch):
+    records = write_made_records(tmp_path / "made-00000-of-00001.tfrecord", 16)
+    done = subprocess.run(
+        [sys.executable, PROGRAM, str(records), str(tmp_path / "run"), hparams, str(batch)],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout.strip().splitlines()[-1])
+    assert result["traces"] == [1, 1]
+    assert len(result["rss"]) == 5
+    assert max(result["rss"][2:]) < 1.02 * result["rss"][1], result["rss"]
