@@ -7,7 +7,13 @@ import tensorflow as tf
 
 from efficientvision.configs import NmsConfig
 from efficientvision.detection.anchors import generate_anchors
-from efficientvision.detection.postprocess import Candidates, postprocess, select_candidates
+from efficientvision.detection.boxes import centers_and_sizes
+from efficientvision.detection.postprocess import (
+    Candidates,
+    merge_levels,
+    postprocess,
+    select_candidates,
+)
 from efficientvision.errors import UserError
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
@@ -99,6 +105,19 @@ def test_candidates_of_every_anchor(heads, arrays):
     for name, field in (("boxes", 0), ("scores", 1), ("classes", 2)):
         expected = arrays[f"post/pre_nms_maxreduce/{name}_every101"]
         np.testing.assert_allclose(candidates[field][:, ::101], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_inputs_of_the_mobile_postprocessing(heads, arrays):
+    """What TensorFlow Lite's own operation takes: scores, raw codes, normalised anchors."""
+    golden = {
+        n: arrays[f"post/tflite/{n}_every101"] for n in ("scores", "box_encodings", "anchors")
+    }
+    scores = tf.sigmoid(merge_levels([level[:1] for level in heads[0]], 5))[:, ::101]
+    codes = merge_levels([level[:1] for level in heads[1]], 4)[:, ::101]
+    anchors = np.stack(centers_and_sizes(ANCHORS), axis=-1)[::101] / 256
+    np.testing.assert_allclose(scores, golden["scores"].reshape(scores.shape), rtol=1e-5)
+    np.testing.assert_allclose(codes, golden["box_encodings"].reshape(codes.shape), rtol=1e-6)
+    np.testing.assert_allclose(anchors, golden["anchors"], rtol=1e-5, atol=1e-6)
 
 
 def test_best_candidates_are_those_of_a_full_sort(heads):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.data.transforms import detection
+from efficientvision.data.transforms import detection, preprocess
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens"
 INPUT = json.loads((GOLDENS / "input.json").read_text())
@@ -93,3 +93,24 @@ def test_pad_rows_cuts_and_fills():
     rows = tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     np.testing.assert_array_equal(detection.pad_rows(rows, 2, -1.0), [[1, 2], [3, 4]])
     np.testing.assert_array_equal(detection.pad_rows(rows[:1], 2, -1.0), [[1, 2], [-1, -1]])
+
+
+@pytest.mark.parametrize("name", ["train_scale0.5", "train_scale1"])
+def test_training_pixels_golden(name, shared_dir):
+    """Training sends whole grey levels to the device: within half a level of the reference."""
+    photos = [p for p in (shared_dir / "data" / "photos").rglob("*.jpg")]
+    images = (tf.io.decode_image(p.read_bytes(), channels=3) for p in photos)
+    image = next((i for i in images if list(i.shape) == INPUT["image_shape"]), None)
+    if image is None:
+        pytest.skip("needs the reference's street scene among the shared photos")
+    case = INPUT["cases"][name]
+    source_hw, canvas_hw = tf.shape(image)[:2], (case["size"],) * 2
+    plan = detection.plan_jitter(source_hw, canvas_hw, case["scale_min"])
+    canvas = detection.render(image, tf.constant(False), plan, canvas_hw)
+    stddev = INPUT["cases"]["d0_512"]["stddev_rgb"]
+    normalized = preprocess.normalize(
+        canvas[None], plan.valid_hw[None], INPUT["cases"]["d0_512"]["mean_rgb"], stddev
+    )[0]
+    np.testing.assert_allclose(
+        normalized[::32, ::32], golden[f"{name}/slice32"], rtol=0, atol=0.501 / min(stddev)
+    )
