@@ -85,6 +85,11 @@ def training_config(given: flags.FlagValues) -> DetectionConfig:
     elif given.ckpt:
         for line in apply_checkpoint_architecture(config, identify(given.ckpt)):
             print(line)
+    if "segmentation" in config.heads:
+        raise UserError(
+            "heads names segmentation, which main.py cannot train in this version (it builds, "
+            "loads and runs): train with heads=object_detection."
+        )
     return config
 
 
