@@ -5,10 +5,7 @@ from keras import ops
 
 from efficientvision.layers.activations import get_activation
 from efficientvision.layers.composite import CompositeLayer, numbered
-
-
-def _kernel_initializer():
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+from efficientvision.layers.conv import conv_initializer
 
 
 @keras.saving.register_keras_serializable(package="efficientvision")
@@ -27,7 +24,7 @@ class SqueezeExcite(keras.layers.Layer):
         self.filters = filters
         self.reduced_filters = reduced_filters
         self.act_type = act_type
-        common = {"kernel_initializer": _kernel_initializer(), "dtype": self.dtype_policy}
+        common = {"kernel_initializer": conv_initializer(), "dtype": self.dtype_policy}
         self.reduce = keras.layers.Conv2D(reduced_filters, 1, name="conv2d", **common)
         self.expand = keras.layers.Conv2D(filters, 1, name="conv2d_1", **common)
 
@@ -102,7 +99,7 @@ class MBConv(CompositeLayer):
             strides,
             padding="same",
             use_bias=False,
-            depthwise_initializer=_kernel_initializer(),
+            depthwise_initializer=conv_initializer(),
             name="depthwise_conv2d",
             dtype=self.dtype_policy,
         )
@@ -125,7 +122,7 @@ class MBConv(CompositeLayer):
             1,
             padding="same",
             use_bias=False,
-            kernel_initializer=_kernel_initializer(),
+            kernel_initializer=conv_initializer(),
             name=name,
             dtype=self.dtype_policy,
         )
