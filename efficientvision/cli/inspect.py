@@ -16,6 +16,7 @@ import importlib
 from absl import flags
 
 from efficientvision.cli.flags import RUNMODES, report_obsolete
+from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
@@ -62,6 +63,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     _check_values(flag_values)
     _say_unused(runmode, flag_values)
     # TensorFlow starts here and no earlier: mistakes in flags are told at once.
+    load_tensorflow_quietly()
     import tensorflow as tf
 
     from efficientvision.cli.inspect_settings import InspectSettings
