@@ -50,7 +50,9 @@ class Resample(CompositeLayer):
                 "other shrinks."
             )
         if not down:
-            return resize_nearest(self._match_channels(inputs, training), self.target_hw)
+            return resize_nearest(
+                self._match_channels(inputs, training), self.target_hw, training=bool(training)
+            )
         if self.conv_after_downsample:
             return self._match_channels(self._pool(inputs), training)
         return self._pool(self._match_channels(inputs, training))
@@ -73,7 +75,7 @@ class Resample(CompositeLayer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def resize_nearest(inputs, target_hw):
+def resize_nearest(inputs, target_hw, training=False):
     """Nearest neighbour upsampling where output row i takes input row floor(i * H / target).
 
     TensorFlow's current `resize` takes floor((i + 0.5) * H / target), which differs for ratios
@@ -83,6 +85,8 @@ def resize_nearest(inputs, target_hw):
     Args:
         inputs: `[N, H, W, C]` with static H and W.
         target_hw: (height, width), each at least the input's.
+        training: whether gradients are wanted: XLA has none for the resizing operation, which is
+            otherwise the faster one and the one that mobile runtimes know.
 
     Returns:
         `[N, *target_hw, C]`.
@@ -91,7 +95,10 @@ def resize_nearest(inputs, target_hw):
     if (height, width) == tuple(target_hw):
         return inputs
     if target_hw[0] % height == 0 and target_hw[1] % width == 0:
-        return ops.image.resize(inputs, target_hw, interpolation="nearest")
+        if not training:
+            return ops.image.resize(inputs, target_hw, interpolation="nearest")
+        inputs = ops.repeat(inputs, target_hw[0] // height, axis=1)
+        return ops.repeat(inputs, target_hw[1] // width, axis=2)
     for axis, size, target in ((1, height, target_hw[0]), (2, width, target_hw[1])):
         if size != target:
             inputs = ops.take(inputs, np.arange(target) * size // target, axis=axis)

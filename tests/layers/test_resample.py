@@ -6,6 +6,7 @@ import pytest
 from efficientvision.layers.resample import Resample, resize_nearest
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
     "size, target, rows",
     [
@@ -15,9 +16,9 @@ from efficientvision.layers.resample import Resample, resize_nearest
         (2, 3, [0, 0, 1]),
     ],
 )
-def test_nearest_takes_the_floor(size, target, rows):
+def test_nearest_takes_the_floor(size, target, rows, training):
     image = np.arange(size * size, dtype=np.float32).reshape(1, size, size, 1)
-    outputs = np.asarray(resize_nearest(image, (target, target)))
+    outputs = np.asarray(resize_nearest(image, (target, target), training))
     np.testing.assert_array_equal(outputs[0, :, :, 0], image[0, rows][:, rows, 0])
 
 
