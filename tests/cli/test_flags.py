@@ -100,7 +100,7 @@ def test_every_implemented_flag_is_read():
     for program in PROGRAMS:
         inspects = program == flags.INSPECT
         text = "".join(s for n, s in sources.items() if n.startswith("inspect") == inspects)
-        read = set(re.findall(r"(?:FLAGS|given)(?:\.|\[\")(\w+)", text))
+        read = set(re.findall(r"(?:FLAGS|given|flag_values)(?:\.|\[\")(\w+)", text))
         by_name = set(re.findall(r"\"(\w+)\"", text))
         assert set(flags.IMPLEMENTED[program]) - read - by_name == set()
 
