@@ -33,8 +33,8 @@ demo: $(STAMP)  ## train a small detector on made pictures and show it (under 8 
 test: $(STAMP)  ## run the fast tests
 	$(PYTEST) -m "not slow"
 
-test-slow: $(STAMP)  ## run all tests, the slow ones too
-	$(PYTEST)
+test-slow: $(STAMP)  ## run the slow tests, which `make test` leaves out
+	$(PYTEST) -m slow
 
 lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .
