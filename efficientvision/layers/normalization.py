@@ -41,12 +41,13 @@ class BatchNorm(keras.layers.BatchNormalization):
     def _fused(self, inputs, train):
         import tensorflow as tf
 
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs,
+        unknown = tf.zeros([0])
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
             scale=tf.convert_to_tensor(self.gamma),
             offset=tf.convert_to_tensor(self.beta),
-            mean=None if train else tf.convert_to_tensor(self.moving_mean),
-            variance=None if train else tf.convert_to_tensor(self.moving_variance),
+            mean=unknown if train else tf.convert_to_tensor(self.moving_mean),
+            variance=unknown if train else tf.convert_to_tensor(self.moving_variance),
             epsilon=self.epsilon,
             is_training=train,
         )
