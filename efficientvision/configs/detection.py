@@ -235,6 +235,18 @@ class DetectionConfig:
         """Anchors of one cell of a feature map."""
         return self.num_scales * len(self.aspect_ratios)
 
+    @property
+    def anchor_options(self) -> dict[str, Any]:
+        """Arguments of `detection.anchors.generate_anchors`."""
+        return {
+            "image_hw": self.image_hw,
+            "min_level": self.min_level,
+            "max_level": self.max_level,
+            "num_scales": self.num_scales,
+            "aspect_ratios": self.aspect_ratios,
+            "anchor_scale": self.anchor_scale,
+        }
+
     def is_set(self, name: str) -> bool:
         """Whether an override gave this hyper-parameter a value (other than None)."""
         return name in self._explicit and getattr(self, name) is not None

@@ -37,17 +37,7 @@ def multiply_adds_by_part(
     """
     operations = dict.fromkeys([*parts.values(), "other"], 0)
     for name, count in float_operations_by_node(_inference_graph(model, image_hw)).items():
-        scopes = name.split("/")
-        part = next(
-            (
-                part
-                for scope in scopes
-                for prefix, part in parts.items()
-                if scope.startswith(prefix)
-            ),
-            "other",
-        )
-        operations[part] += count
+        operations[_part_of(name, parts)] += count
     return {part: count // 2 for part, count in operations.items()}
 
 

@@ -12,8 +12,6 @@ from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.postprocess import Detections, postprocess
 from efficientvision.errors import UserError
 
-DETECTION_COLUMNS = ("image_id", "ymin", "xmin", "ymax", "xmax", "score", "class")
-
 
 class Preprocessed(NamedTuple):
     """A batch on its way into the network.
@@ -147,14 +145,7 @@ def build_serving(
         raise UserError(
             f"heads={'+'.join(config.heads)}: only a model with the head object_detection detects"
         )
-    anchors = generate_anchors(
-        config.image_hw,
-        config.min_level,
-        config.max_level,
-        config.num_scales,
-        config.aspect_ratios,
-        config.anchor_scale,
-    )
+    anchors = generate_anchors(**config.anchor_options)
     detect = functools.partial(
         postprocess,
         anchors=anchors,

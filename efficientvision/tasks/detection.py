@@ -69,14 +69,7 @@ class DetectionTask(Task):
         self.class_names = dict(class_names or {})
         self.fake_data = fake_data
         self._evaluation_images = evaluation_images
-        self.anchors = generate_anchors(
-            config.image_hw,
-            config.min_level,
-            config.max_level,
-            config.num_scales,
-            config.aspect_ratios,
-            config.anchor_scale,
-        )
+        self.anchors = generate_anchors(**config.anchor_options)
         nms = config.nms_configs
         self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
         self._positives: tf.Variable | None = None
