@@ -71,7 +71,7 @@ def wait_for_checkpoint(folder: Path, after: Path | None, timeout: float | None)
 def _evaluate_once(given: flags.FlagValues) -> None:
     evaluator, _, _ = _prepare(given)
     with data_errors(given.val_file_pattern):
-        _, report = evaluator.evaluate()
+        _, report, _ = evaluator.evaluate()
     print(report)
 
 
@@ -101,7 +101,7 @@ def _follow_run(given: flags.FlagValues, folder: Path) -> None:
         checkpoint = _read_existing(folder, newest)
         assign_by_path(model.weights, {**checkpoint.weights, **checkpoint.ema}, "weights", newest)
         with data_errors(given.val_file_pattern):
-            metrics, report = evaluator.evaluate()
+            metrics, report, _ = evaluator.evaluate()
         with writer.as_default(step=checkpoint.step):
             for name, value in metrics.items():
                 write_scalar(name, value)

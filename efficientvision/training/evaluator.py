@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
-from efficientvision.tasks.base import Batch, Task
+from efficientvision.tasks.base import Batch, Evaluation, Task
 from efficientvision.training.averaging import WeightAverages
 
 
@@ -43,11 +43,11 @@ class Evaluator:
         self.traces = 0
         self._predict = tf.function(self._predict_on_replicas)
 
-    def evaluate(self) -> tuple[dict[str, float], str]:
+    def evaluate(self) -> tuple[dict[str, float], str, Evaluation]:
         """Runs over the evaluation data set.
 
         Returns:
-            The metrics by name, and a table of them for people.
+            The metrics by name, a table of them for people, and the evaluation that made them.
         """
         evaluation = self._task.new_evaluation()
         data = self._task.evaluation_dataset(self._batch_size).prefetch(tf.data.AUTOTUNE)
@@ -62,7 +62,7 @@ class Evaluator:
                 evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
                 bar.update(images)
         metrics = evaluation.compute()
-        return metrics, evaluation.report(metrics)
+        return metrics, evaluation.report(metrics), evaluation
 
     def _predict_batch(self, batch: Batch, images: int) -> dict:
         missing = self._batch_size - images

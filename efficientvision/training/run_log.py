@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,11 +14,13 @@ from tensorflow.core.framework import summary_pb2
 from tqdm import tqdm
 
 from efficientvision.data.record_files import write_text
+from efficientvision.tasks.base import Evaluation
+from efficientvision.training.observer import Observer
 
 RESULTS_NAME = "results.csv"
 
 
-class RunLog:
+class RunLog(Observer):
     """Progress of a run for people, for TensorBoard and as a table.
 
     `results.csv` has a row per epoch (or evaluation): step, epoch, images, seconds, the means of
@@ -42,6 +45,7 @@ class RunLog:
     ):
         self._dir = Path(model_dir)
         self._batch_size = batch_size
+        self._total_steps = total_steps
         self._train = tf.summary.create_file_writer(str(self._dir / "train"))
         self._eval = tf.summary.create_file_writer(str(self._dir / (eval_name or "eval")))
         self._bar = tqdm(
@@ -56,7 +60,7 @@ class RunLog:
         spent = float(self._rows[-1].get("seconds") or 0) if self._rows else 0.0
         self._start = time.perf_counter() - spent
 
-    def train(self, step: int, steps: int, seconds: float, losses: dict[str, float]) -> None:
+    def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
         """Shows the means of the last `steps` steps, which took `seconds`."""
         rate = steps * self._batch_size / seconds
         shown = {k: f"{v:.3f}" for k, v in losses.items() if k.endswith("loss")}
@@ -70,14 +74,24 @@ class RunLog:
         """Prints a line without breaking the bar."""
         tqdm.write(text)
 
-    def evaluated(self, step: int, metrics: dict[str, float]) -> None:
-        """Writes the metrics of a step to TensorBoard."""
+    def evaluated(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        evaluation: Evaluation,
+        *,
+        report: str,
+        best: bool,
+    ) -> None:
+        """Writes the metrics of a step to TensorBoard, and prints their table."""
         with self._eval.as_default(step=step):
             for name, value in metrics.items():
                 write_scalar(name, value)
         self._eval.flush()
+        mark = " (the best so far)" if best else ""
+        self.say(f"Step {step} of {self._total_steps}{mark}:\n{report}")
 
-    def row(self, step: int, epoch: int, values: dict[str, float]) -> None:
+    def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Adds a row to `results.csv`."""
         row = {
             "step": step,
@@ -90,7 +104,7 @@ class RunLog:
         write_results(self._dir, self._rows)
         self._train.flush()
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Ends bar and files."""
         self._bar.close()
         self._train.close()

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import archive_if_best
 from efficientvision.training.checkpoints import CheckpointFolder
 from efficientvision.training.evaluator import Evaluator
+from efficientvision.training.observer import Observer
 from efficientvision.training.optimizers import build_optimizer, uses_l2_loss
 from efficientvision.training.run_log import RunLog
 from efficientvision.training.state import TrainingState
@@ -90,6 +91,7 @@ class Trainer:
         use_xla: Compile the training step with XLA.
         eval_batch_size: Images a batch of the evaluation.
         profile: Write a TensorFlow profile of a few steps to `<model_dir>/profile`.
+        observers: Look on beside the run's own log.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Trainer:
         use_xla: bool = False,
         eval_batch_size: int = 1,
         profile: bool = False,
+        observers: Sequence[Observer] = (),
     ):
         if plan.batch_size % strategy.num_replicas_in_sync:
             raise UserError(
@@ -140,6 +143,7 @@ class Trainer:
             clip_norm=clip_norm,
             use_xla=use_xla,
         )
+        self._observers = list(observers)
         self._profile = profile
         self._portion = 1
         self._compiled = False
@@ -186,22 +190,29 @@ class Trainer:
             first_step=state.step,
             eval_name=eval_name,
         )
+        watching = [log, *self._observers]
         metrics: dict[str, float] = {}
         try:
+            for observer in watching:
+                observer.begin(self)
             batches = iter(self._distributed_batches())
             while state.step < plan.total_steps:
                 epoch = plan.epoch_of(state.step) + 1
-                losses = self._train_until(
-                    min(plan.epoch_end(epoch), plan.total_steps), batches, log
-                )
+                end = min(plan.epoch_end(epoch), plan.total_steps)
+                losses = self._train_until(end, batches, watching)
                 last = state.step == plan.total_steps
                 if evaluate_epochs or last:
                     self._save()
                 if evaluate_epochs or (last and evaluate_end):
-                    metrics = self._evaluate(log)
-                log.row(state.step, epoch, {**losses, **metrics})
+                    metrics = self._evaluate(watching)
+                for observer in watching:
+                    observer.epoch_ended(state.step, epoch, {**losses, **metrics})
+                if reasons := [r for o in watching if (r := o.why_stop())]:
+                    log.say(f"Training ends at step {state.step}: {' '.join(reasons)}")
+                    break
         finally:
-            log.close()
+            for observer in watching:
+                observer.end()
         return metrics
 
     def _distributed_batches(self):
@@ -210,7 +221,7 @@ class Trainer:
             return data.prefetch(tf.data.AUTOTUNE)
         return self.strategy.experimental_distribute_dataset(data)
 
-    def _train_until(self, end: int, batches, log: RunLog) -> dict[str, float]:
+    def _train_until(self, end: int, batches, watching: list[Observer]) -> dict[str, float]:
         """Trains up to step `end`; returns the means of the losses."""
         state, plan = self.state, self.plan
         totals: dict[str, float] = {}
@@ -228,7 +239,8 @@ class Trainer:
                 portion = int(_SECONDS_PER_CALL * steps / seconds)
                 self._portion = max(1, min(portion, plan.steps_per_call))
             self._compiled = True
-            log.train(step + steps, steps, seconds, losses)
+            for observer in watching:
+                observer.trained(step + steps, steps, seconds, losses)
             for name, value in losses.items():
                 totals[name] = totals.get(name, 0.0) + value * steps
             if until_save == steps and step + steps < end:
@@ -265,15 +277,14 @@ class Trainer:
             task=self.task.snapshot(),
         )
 
-    def _evaluate(self, log: RunLog) -> dict[str, float]:
+    def _evaluate(self, watching: list[Observer]) -> dict[str, float]:
         state = self.state
         state.synchronize()
-        metrics, report = self.evaluator.evaluate()
-        log.evaluated(state.step, metrics)
+        metrics, report, evaluation = self.evaluator.evaluate()
         metric = self.task.best_metric
         best = metric in metrics and archive_if_best(
             self.model_dir, self._snapshot(), metrics, metric
         )
-        mark = " (the best so far)" if best else ""
-        log.say(f"Step {state.step} of {self.plan.total_steps}{mark}:\n{report}")
+        for observer in watching:
+            observer.evaluated(state.step, metrics, evaluation, report=report, best=best)
         return metrics

@@ -106,7 +106,7 @@ def test_every_image_is_evaluated_once(records, tmp_path, batch_size):
     model = _constant_detector(config)
     evaluator = Evaluator(task, model, tf.distribute.get_strategy(), batch_size)
     for _ in range(2):
-        metrics, report = evaluator.evaluate()
+        metrics, report, _ = evaluator.evaluate()
     assert evaluator.traces == 1
     assert metrics == {}
     path = tmp_path / "testdev" / TESTDEV_NAME

@@ -4,6 +4,8 @@ Usage: memory.py RECORDS MODEL_DIR HPARAMS BATCH
 Prints JSON: `rss`, bytes after each round; `traces`, how often each function was compiled.
 """
 
+import ctypes
+import gc
 import json
 import os
 import sys
@@ -13,7 +15,7 @@ import tensorflow as tf
 from efficientvision.api import build_from_config
 from efficientvision.configs import get_config
 from efficientvision.tasks.detection import DetectionTask
-from efficientvision.training.run_log import RunLog
+from efficientvision.training.observer import Observer
 from efficientvision.training.trainer import Trainer, TrainingPlan
 
 ROUNDS = 5
@@ -21,20 +23,24 @@ STEPS = 50
 
 
 def resident_size():
-    """Bytes of this process that are in memory."""
+    """Bytes of this process that are in memory, free blocks given back first.
+
+    Without that the figure swings by several percent from round to round with how much freed
+    memory the C library happens to hold, which hides what is asked: whether something stays.
+    """
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main(records, model_dir, hparams, batch):
     sizes = []
-    write_row = RunLog.row
 
-    def row(self, *arguments):
-        write_row(self, *arguments)
-        sizes.append(resident_size())
+    class Watch(Observer):
+        def epoch_ended(self, step, epoch, values):
+            sizes.append(resident_size())
 
-    RunLog.row = row
     config = get_config("efficientdet-d0", hparams)
     trainer = Trainer(
         DetectionTask(config, training_files=records, evaluation_files=records),
@@ -48,6 +54,7 @@ def main(records, model_dir, hparams, batch):
         clip_norm=10.0,
         moving_average_decay=0.99,
         eval_batch_size=int(batch),
+        observers=[Watch()],
     )
     trainer.run(evaluate_epochs=True)
     traces = [trainer.train_step.traces, trainer.evaluator.traces]
