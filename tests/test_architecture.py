@@ -14,7 +14,8 @@ PACKAGE = REPOSITORY / "efficientvision"
 # Each group may import itself where it is a package, and every group to its left (above).
 # Members of one group do not import each other, except as SIDEWAYS says.
 ORDER = [
-    {"errors", "configs", "registry"},
+    {"errors", "files"},
+    {"configs", "registry"},
     {"layers"},
     {"backbones"},
     {"models"},
@@ -26,8 +27,8 @@ ORDER = [
 ]
 # Within a group: importer -> what it may import beside itself.
 SIDEWAYS = {
-    "configs": {"registry", "errors"},
-    "registry": {"errors"},
+    "files": {"errors"},
+    "configs": {"registry"},
     "evaluation": {"detection", "data"},  # The one IoU; the one reader of COCO files.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.

@@ -1,0 +1,291 @@
+"""Files and folders by path, on this machine or remote (`gs://...`, `ram://...`).
+
+The one place that asks where a path leads. A path with a scheme goes through `tf.io.gfile`, any
+other through Python itself: work on local files needs no TensorFlow. Paths are text, since
+`pathlib` folds the two slashes of a scheme. Whatever fails raises `OSError` (`FileNotFoundError`
+and its like), for remote paths too.
+
+Files are written under a temporary name and renamed when they are whole. Where a store has no
+rename, copying and deleting stand for it; the copy appears whole or not at all there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob as local_glob
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from efficientvision.errors import UserError
+
+AnyPath = str | os.PathLike[str]
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://")
+_FOLDED_SCHEME = re.compile(r"(gs|s3|ram|hdfs|viewfs):/[^/]")
+_CHUNK_BYTES = 1 << 24
+# Codes of absl::Status.
+_ERRNO_BY_CODE = {
+    5: errno.ENOENT,
+    6: errno.EEXIST,
+    7: errno.EACCES,
+    8: errno.ENOSPC,
+    16: errno.EACCES,
+}
+_UNIMPLEMENTED = 12
+
+
+def as_text(path: AnyPath) -> str:
+    """A path as text.
+
+    Raises:
+        UserError: `pathlib` has made `gs:/bucket` of `gs://bucket`.
+    """
+    text = os.fspath(path)
+    if _FOLDED_SCHEME.match(text):
+        raise UserError(
+            f"{text} has lost a slash, as pathlib.Path does it: give remote paths as text."
+        )
+    return text
+
+
+def is_remote(path: AnyPath) -> bool:
+    """Whether a path has a scheme, such as `gs://`."""
+    return _SCHEME.match(as_text(path)) is not None
+
+
+def join(folder: AnyPath, *names: str) -> str:
+    """A path inside a folder."""
+    return os.path.join(as_text(folder), *names)
+
+
+def base_name(path: AnyPath) -> str:
+    """The last component of a path."""
+    return os.path.basename(as_text(path).rstrip("/"))
+
+
+def parent(path: AnyPath) -> str:
+    """The folder that a path stands in; `""` where the path is a bare name."""
+    return os.path.dirname(as_text(path).rstrip("/"))
+
+
+def absolute(path: AnyPath) -> str:
+    """The path from the root; a remote one is that already."""
+    return as_text(path) if is_remote(path) else os.path.abspath(as_text(path))
+
+
+def exists(path: AnyPath) -> bool:
+    """Whether there is a file or folder."""
+    with _remote_errors(path) as gfile:
+        return gfile.exists(as_text(path)) if gfile else os.path.exists(path)
+
+
+def is_folder(path: AnyPath) -> bool:
+    """Whether the path is a folder."""
+    with _remote_errors(path) as gfile:
+        return gfile.isdir(as_text(path)) if gfile else os.path.isdir(path)
+
+
+def is_file(path: AnyPath) -> bool:
+    """Whether the path is a file."""
+    with _remote_errors(path) as gfile:
+        if gfile is None:
+            return os.path.isfile(path)
+        return gfile.exists(as_text(path)) and not gfile.isdir(as_text(path))
+
+
+def list_names(folder: AnyPath) -> list[str]:
+    """Names of what is in a folder, sorted; none if there is no such folder."""
+    try:
+        with _remote_errors(folder) as gfile:
+            names = gfile.listdir(as_text(folder)) if gfile else os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(name.rstrip("/") for name in names)
+
+
+def matches(pattern: AnyPath) -> list[str]:
+    """The files and folders that a glob pattern (or a plain path) stands for, sorted."""
+    with _remote_errors(pattern) as gfile:
+        if gfile is None:
+            return sorted(local_glob.glob(os.path.expanduser(as_text(pattern))))
+        return sorted(name for name in gfile.glob(as_text(pattern)) if not name.endswith("/"))
+
+
+def size(path: AnyPath) -> int:
+    """Bytes of a file."""
+    with _remote_errors(path) as gfile:
+        return int(gfile.stat(as_text(path)).length) if gfile else os.path.getsize(path)
+
+
+def modified(path: AnyPath) -> float:
+    """When a file was last written, seconds since the epoch; 0 where the store does not say."""
+    with _remote_errors(path) as gfile:
+        return gfile.stat(as_text(path)).mtime_nsec / 1e9 if gfile else os.path.getmtime(path)
+
+
+def free_bytes(folder: AnyPath) -> int | None:
+    """Free space of the disk that a folder is on; None for a remote folder."""
+    return None if is_remote(folder) else shutil.disk_usage(as_text(folder) or ".").free
+
+
+def make_folder(path: AnyPath) -> None:
+    """Makes a folder and those above it, where they are missing."""
+    with _remote_errors(path) as gfile:
+        gfile.makedirs(as_text(path)) if gfile else os.makedirs(path, exist_ok=True)
+
+
+@contextlib.contextmanager
+def reading(path: AnyPath) -> Iterator[BinaryIO]:
+    """Opens a file to read its bytes; it can be read in any order."""
+    with _remote_errors(path) as gfile:
+        with gfile.GFile(as_text(path), "rb") if gfile else open(path, "rb") as file:
+            yield file
+
+
+def read_bytes(path: AnyPath) -> bytes:
+    """The content of a file."""
+    with reading(path) as file:
+        return file.read()
+
+
+def read_text(path: AnyPath) -> str:
+    """The content of a text file (UTF-8)."""
+    return read_bytes(path).decode("utf8")
+
+
+@contextlib.contextmanager
+def local_copy(path: AnyPath) -> Iterator[str]:
+    """A path that programs which know only local files can read.
+
+    A local file itself; of a remote one a temporary copy, which is gone after the block.
+    """
+    if not is_remote(path):
+        yield as_text(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = os.path.join(folder, base_name(path))
+        copy(path, target)
+        yield target
+
+
+@contextlib.contextmanager
+def writing(path: AnyPath) -> Iterator[BinaryIO]:
+    """Opens a file to write its bytes: in the end all of it is there, or the file as it was.
+
+    An error inside the block leaves nothing behind. The folder is made where it is missing.
+    """
+    folder, name = parent(path), base_name(path)
+    if folder:
+        make_folder(folder)
+    temporary = join(folder, f".{name}.{os.getpid()}.{time.time_ns()}.tmp")
+    try:
+        if is_remote(path):
+            # Stores take a file in one go, front to back; zip files want to seek.
+            with tempfile.TemporaryFile() as file:
+                yield file
+                file.seek(0)
+                _send(file, temporary)
+        else:
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+        move(temporary, path)
+    finally:
+        remove(temporary)
+
+
+def write_bytes(path: AnyPath, content: bytes) -> None:
+    """Writes a file whole or not at all."""
+    with writing(path) as file:
+        file.write(content)
+
+
+def write_text(path: AnyPath, text: str) -> None:
+    """Writes a text file (UTF-8) whole or not at all."""
+    write_bytes(path, text.encode("utf8"))
+
+
+def remove(path: AnyPath) -> None:
+    """Removes a file, if it is there."""
+    with contextlib.suppress(FileNotFoundError), _remote_errors(path) as gfile:
+        gfile.remove(as_text(path)) if gfile else os.remove(path)
+
+
+def remove_folder(path: AnyPath) -> None:
+    """Removes a folder and all that is in it, if it is there."""
+    with contextlib.suppress(FileNotFoundError), _remote_errors(path) as gfile:
+        gfile.rmtree(as_text(path)) if gfile else shutil.rmtree(path)
+
+
+def move(source: AnyPath, target: AnyPath) -> None:
+    """Renames a file; one of that name is replaced. Both are local, or of one store."""
+    with _remote_errors(target) as gfile:
+        if gfile is None:
+            os.replace(source, target)
+        else:
+            gfile.rename(as_text(source), as_text(target), overwrite=True)
+
+
+def copy(source: AnyPath, target: AnyPath) -> None:
+    """Copies a file; either may be remote."""
+    with reading(source) as file:
+        if is_remote(target):
+            _send(file, target)
+        else:
+            with open(target, "wb") as written:
+                shutil.copyfileobj(file, written, _CHUNK_BYTES)
+
+
+def move_folder(source: AnyPath, target: AnyPath, *, last: str) -> None:
+    """Moves a folder of files to a name that nothing has.
+
+    Args:
+        source: The folder; it holds no folders.
+        target: Its new path.
+        last: The file that says that the folder is whole. Stores have no folders to rename: there
+            the files are copied one by one, this one last, and it is the first to be removed.
+    """
+    if not is_remote(target):
+        os.replace(source, target)
+        return
+    make_folder(target)
+    for name in sorted(list_names(source), key=lambda name: name == last):
+        copy(join(source, name), join(target, name))
+    remove(join(source, last))
+    remove_folder(source)
+
+
+def _send(file: BinaryIO, target: AnyPath) -> None:
+    with _remote_errors(target) as gfile, gfile.GFile(as_text(target), "wb") as written:
+        written.write(b"")  # Without a first write there is no file.
+        while chunk := file.read(_CHUNK_BYTES):
+            written.write(chunk)
+
+
+@contextlib.contextmanager
+def _remote_errors(path: AnyPath) -> Iterator[Any]:
+    """Gives `tf.io.gfile` for a remote path, None for a local one; translates its errors."""
+    if not is_remote(path):
+        yield None
+        return
+    import tensorflow as tf
+
+    try:
+        yield tf.io.gfile
+    except tf.errors.OpError as error:
+        scheme = as_text(path).partition("://")[0]
+        if error.error_code == _UNIMPLEMENTED:
+            raise UserError(
+                f"TensorFlow cannot open {as_text(path)}: it knows no {scheme}:// here. Install "
+                "the tensorflow-io plugin for it, or copy the files to a local folder."
+            ) from error
+        reason = " ".join(error.message.split()) or type(error).__name__
+        code = _ERRNO_BY_CODE.get(error.error_code, errno.EIO)
+        raise OSError(code, reason, as_text(path)) from error

@@ -1,0 +1,105 @@
+"""Local and remote files behave alike; `ram://` stands for the remote ones."""
+
+import errno
+import os
+import zipfile
+
+import pytest
+
+from efficientvision import files
+from efficientvision.errors import UserError
+
+
+@pytest.fixture(params=["local", "remote"])
+def folder(request, tmp_path):
+    if request.param == "local":
+        yield str(tmp_path)
+        return
+    files.make_folder(path := f"ram://{tmp_path.name}")
+    yield path
+    files.remove_folder(path)
+
+
+def test_write_read_list_remove(folder):
+    path = files.join(folder, "a", "b.txt")
+    assert not files.exists(path)
+    files.write_text(path, "grün\n")
+    assert files.read_text(path) == "grün\n"
+    assert files.read_bytes(path) == "grün\n".encode()
+    assert (files.is_file(path), files.is_folder(path)) == (True, False)
+    assert (files.is_file(files.parent(path)), files.is_folder(files.parent(path))) == (False, True)
+    assert (files.size(path), files.base_name(path)) == (6, "b.txt")
+    files.write_bytes(files.join(folder, "a", "a.txt"), b"")
+    assert files.list_names(files.parent(path)) == ["a.txt", "b.txt"]
+    assert files.matches(files.join(folder, "*", "?.txt")) == [
+        files.join(folder, "a", name) for name in ("a.txt", "b.txt")
+    ]
+    files.remove(path)
+    files.remove(path)
+    assert files.list_names(files.parent(path)) == ["a.txt"]
+    files.remove_folder(files.parent(path))
+    files.remove_folder(files.parent(path))
+    assert files.list_names(files.parent(path)) == []
+    assert files.matches(files.join(folder, "none*")) == []
+
+
+def test_failed_write_leaves_the_file_as_it_was(folder):
+    path = files.join(folder, "a.txt")
+    files.write_text(path, "before")
+    with pytest.raises(ZeroDivisionError), files.writing(path) as file:
+        file.write(b"half")
+        1 / 0  # noqa: B018
+    assert files.read_text(path) == "before"
+    assert files.list_names(folder) == ["a.txt"]
+
+
+def test_zip_files_are_written_and_read_in_place(folder):
+    path = files.join(folder, "a.zip")
+    with files.writing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("one", "1" * 1000)
+        archive.writestr("two", "2")
+    with files.reading(path) as file, zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert archive.read("two") == b"2"
+
+
+def test_copies_within_and_between_stores(folder, tmp_path):
+    path = files.join(folder, "a.txt")
+    files.write_text(path, "text")
+    for target in (files.join(folder, "b.txt"), str(tmp_path / "c.txt"), f"ram://{tmp_path.name}d"):
+        files.copy(path, target)
+        assert files.read_text(target) == "text"
+    with files.local_copy(path) as local:
+        assert os.path.isfile(local)
+        with open(local, encoding="utf8") as file:
+            assert file.read() == "text"
+
+
+def test_folder_moves_whole(folder):
+    source, target = files.join(folder, "new"), files.join(folder, "kept")
+    for name in ("a.txt", "done.txt", "z.txt"):
+        files.write_text(files.join(source, name), name)
+    files.move_folder(source, target, last="done.txt")
+    assert files.list_names(target) == ["a.txt", "done.txt", "z.txt"]
+    assert files.read_text(files.join(target, "z.txt")) == "z.txt"
+    assert not files.list_names(source)
+
+
+def test_remote_errors_are_those_of_local_files(folder):
+    with pytest.raises(FileNotFoundError) as caught:
+        files.read_bytes(files.join(folder, "none.txt"))
+    assert caught.value.errno == errno.ENOENT
+    assert caught.value.filename == files.join(folder, "none.txt")
+    assert caught.value.strerror
+
+
+def test_unknown_scheme_and_folded_slashes_are_said():
+    with pytest.raises(UserError, match="martian://"):
+        files.exists("martian://mars/a")
+    with pytest.raises(UserError, match="lost a slash"):
+        files.exists("gs:/bucket/a")
+
+
+def test_free_space_is_known_of_local_folders_only(tmp_path):
+    assert files.free_bytes(tmp_path) > 0
+    assert files.free_bytes("ram://a") is None
