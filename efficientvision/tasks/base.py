@@ -30,12 +30,16 @@ class Task(abc.ABC):
     best_metric: str
 
     @abc.abstractmethod
-    def training_dataset(self, batch_size: int, *, start_step: int) -> tf.data.Dataset:
+    def training_dataset(
+        self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
         """Endless batches (dicts) of `batch_size`, in an order that is a function of the seed.
 
         Args:
-            batch_size: Images in the global batch.
+            batch_size: Images in a batch.
             start_step: Batches that were seen before (a resumed run goes on after them).
+            input_shard: (index, count): every count-th example of the one order, from the
+                index-th on; `batch_size` and `start_step` count this share.
         """
 
     @abc.abstractmethod

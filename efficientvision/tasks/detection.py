@@ -78,9 +78,15 @@ class DetectionTask(Task):
         iou = ("box_iou_loss",) if config.iou_loss_type else ()
         self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
 
-    def training_dataset(self, batch_size: int, *, start_step: int) -> tf.data.Dataset:
+    def training_dataset(
+        self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
         data = self._dataset(
-            self.training_files, batch_size, training=True, start_step=start_step
+            self.training_files,
+            batch_size,
+            training=True,
+            start_step=start_step,
+            input_shard=input_shard,
         ).map(lambda batch: {name: batch[name] for name in _TRAINING_INPUTS})
         return data.take(1).cache().repeat() if self.fake_data else data
 
@@ -193,7 +199,9 @@ class DetectionTask(Task):
             self.evaluation_files, self.class_names, max_examples=self._evaluation_images
         )
 
-    def _dataset(self, files, batch_size, *, training, start_step=0) -> tf.data.Dataset:
+    def _dataset(
+        self, files, batch_size, *, training, start_step=0, input_shard=(0, 1)
+    ) -> tf.data.Dataset:
         config = self.config
         return detection_dataset(
             files,
@@ -209,6 +217,7 @@ class DetectionTask(Task):
             seed=config.seed,
             deterministic=True,
             start_step=start_step,
+            input_shard=input_shard,
             max_examples=None if training else self._evaluation_images,
         )
 

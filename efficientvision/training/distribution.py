@@ -1,47 +1,143 @@
-"""Strategies by name, and what replicas must agree on."""
+"""Strategies by name, each replica's share of the data, and what replicas must agree on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from efficientvision.errors import UserError
+from efficientvision.training.tpu import tpu_strategy
 
 
 def build_strategy(
-    name: str | None, devices: Sequence[str] | None = None
+    name: str | None,
+    *,
+    tpu: str | None = None,
+    tpu_zone: str | None = None,
+    gcp_project: str | None = None,
+    cpu_replicas: int = 1,
 ) -> tf.distribute.Strategy:
-    """The distribution strategy of a run.
+    """The distribution strategy of a run. Call it before any TensorFlow operation.
 
     Args:
-        name: None or "" (one device, chosen by TensorFlow) or "gpus" (every GPU of this machine,
-            one replica each).
-        devices: For "gpus", the devices to use instead, e.g. two logical CPUs in a test.
+        name: "none", "" or None (one device, chosen by TensorFlow); "gpus" (every GPU of this
+            machine, one replica each); "multi_worker" (the cluster that the environment variable
+            TF_CONFIG describes, every GPU of each machine, or its CPU); "tpu".
+        tpu: Name or address of the TPU; None: the one of this machine.
+        tpu_zone, gcp_project: Where the TPU is; None: asked of Google's metadata service.
+        cpu_replicas: "gpus": so many replicas that share the CPU, instead of GPUs.
 
     Returns:
         The strategy.
 
     Raises:
-        UserError: If the name is unknown, or there is no GPU for "gpus".
+        UserError: The name is unknown, or there is no such device.
     """
-    if not name:
+    if name in (None, "", "none"):
         return tf.distribute.get_strategy()
     if name == "gpus":
-        if devices is None and not tf.config.list_logical_devices("GPU"):
-            raise UserError(
-                "--strategy=gpus needs a GPU, and TensorFlow sees none on this machine; leave the "
-                "flag out to train on the CPU."
-            )
-        return tf.distribute.MirroredStrategy(devices)
-    raise UserError(f"strategy must be 'gpus' or empty; got {name!r}.")
+        return _mirrored(cpu_replicas)
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        return tpu_strategy(tpu, tpu_zone, gcp_project)
+    raise UserError(f"strategy must be none, gpus, multi_worker or tpu; got {name!r}.")
+
+
+def _mirrored(cpu_replicas: int) -> tf.distribute.Strategy:
+    if cpu_replicas > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * cpu_replicas
+        tf.config.set_logical_device_configuration(cpu, parts)
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(cpu_replicas)])
+    if not tf.config.list_logical_devices("GPU"):
+        raise UserError(
+            "--strategy=gpus needs a GPU, and TensorFlow sees none on this machine; leave the "
+            "flag out to train on the CPU."
+        )
+    return tf.distribute.MirroredStrategy()
+
+
+def worker_index(strategy: tf.distribute.Strategy) -> int:
+    """This process's place among the workers; 0 is the chief, the only one that writes."""
+    resolver = strategy.cluster_resolver
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
+        return 0
+    chiefs = resolver.cluster_spec().as_dict().get("chief", [])
+    offset = len(chiefs) if resolver.task_type == "worker" else 0
+    return int(resolver.task_id or 0) + offset
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes: checkpoints, logs, pictures."""
+    return worker_index(strategy) == 0
+
+
+def share_out(
+    strategy: tf.distribute.Strategy,
+    read: Callable[..., tf.data.Dataset],
+    batch_size: int,
+    start_step: int,
+):
+    """Batches for `strategy.run`, whose parts make up the batches of one device.
+
+    Worker w of W reads examples w, w + W, ... of the one endless sequence, so that the parts of a
+    step are together the examples that a single replica would have had in it.
+
+    Args:
+        strategy: The run's strategy.
+        read: `read(batch_size, start_step=, input_shard=(index, count))`, endless batches of
+            every count-th example; size and step count that share's.
+        batch_size: Images of the global batch, a multiple of the replicas.
+        start_step: Global batches that were seen before.
+
+    Returns:
+        What `iter` makes an iterator of, to draw from inside a `tf.function`.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return read(batch_size, start_step=start_step, input_shard=(0, 1)).prefetch(
+            tf.data.AUTOTUNE
+        )
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        workers = context.num_input_pipelines
+        data = read(
+            batch_size // replicas,
+            start_step=start_step * (replicas // workers),
+            input_shard=(context.input_pipeline_id, workers),
+        )
+        # Known to be endless, TensorFlow need not ask every worker, each step, for more.
+        data = data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return data.prefetch(tf.data.AUTOTUNE)
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def from_chief(strategy: tf.distribute.Strategy, value: float) -> float:
+    """The chief's value, on every worker. All workers must call it at the same point.
+
+    Args:
+        strategy: The run's strategy.
+        value: A number that float32 holds exactly; the others' is ignored.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return value
+
+    def own(context: tf.distribute.ValueContext) -> tf.Tensor:
+        return tf.constant(value if context.replica_id_in_sync_group == 0 else 0.0, tf.float32)
+
+    values = strategy.experimental_distribute_values_from_function(own)
+    return float(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
 
 
 def average_statistics(strategy: tf.distribute.Strategy, variables: Sequence) -> None:
-    """Replaces each replica's moving statistics by their mean over the replicas.
+    """Replaces each replica's moving statistics by their mean over the replicas of all workers.
 
     Without synchronised batch normalisation every replica keeps statistics of its own part of the
-    batches; a checkpoint or an evaluation needs one set.
+    batches; a checkpoint or an evaluation needs one set. All workers must call it at the same
+    point.
 
     Args:
         strategy: The run's strategy; with one replica nothing is done.
@@ -49,8 +145,13 @@ def average_statistics(strategy: tf.distribute.Strategy, variables: Sequence) ->
     """
     if strategy.num_replicas_in_sync == 1:
         return
-    for variable in variables:
-        value = variable if isinstance(variable, tf.Variable) else variable.value
-        copies = strategy.experimental_local_results(value)
-        if copies[0].dtype.is_floating:
-            variable.assign(sum(c.numpy() for c in copies) / len(copies))
+    values = [v if isinstance(v, tf.Variable) else v.value for v in variables]
+    values = [v for v in values if v.dtype.is_floating]
+    if not values:
+        return
+    # As one vector: one collective instead of hundreds.
+    joined = strategy.run(lambda: tf.concat([tf.reshape(v, [-1]) for v in values], axis=0))
+    mean = strategy.reduce(tf.distribute.ReduceOp.MEAN, joined, axis=None)
+    parts = tf.split(mean, [v.shape.num_elements() for v in values])
+    for variable, part in zip(values, parts, strict=True):
+        variable.assign(tf.reshape(part, variable.shape))

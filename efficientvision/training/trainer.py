@@ -17,6 +17,7 @@ from efficientvision.errors import UserError
 from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import archive_if_best
 from efficientvision.training.checkpoints import CheckpointFolder
+from efficientvision.training.distribution import share_out
 from efficientvision.training.evaluator import Evaluator
 from efficientvision.training.observer import Observer
 from efficientvision.training.optimizers import build_optimizer, uses_l2_loss
@@ -216,10 +217,9 @@ class Trainer:
         return metrics
 
     def _distributed_batches(self):
-        data = self.task.training_dataset(self.plan.batch_size, start_step=self.state.step)
-        if self.strategy.num_replicas_in_sync == 1:
-            return data.prefetch(tf.data.AUTOTUNE)
-        return self.strategy.experimental_distribute_dataset(data)
+        return share_out(
+            self.strategy, self.task.training_dataset, self.plan.batch_size, self.state.step
+        )
 
     def _train_until(self, end: int, batches, watching: list[Observer]) -> dict[str, float]:
         """Trains up to step `end`; returns the means of the losses."""

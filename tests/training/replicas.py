@@ -83,8 +83,7 @@ def train(strategy, config, build, start):
 
 
 def main(norm, size):
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    two = build_strategy("gpus", cpu_replicas=2)
     options = {"num_classes": 3, "image_size": SIZE, "anchor_scale": 2, "bn_momentum": 0.9}
     options |= {"is_training_bn": False} if norm == "frozen" else {"sync_bn": True}
     if size == "small":
@@ -93,7 +92,7 @@ def main(norm, size):
     build = small_detector if size == "small" else build_from_config
     start = [w.numpy() for w in build(config).weights]
     losses, snapshots = [], []
-    for strategy in (build_strategy(None), build_strategy("gpus", ["CPU:0", "CPU:1"])):
+    for strategy in (build_strategy(None), two):
         own, state = train(strategy, config, build, start)
         losses.append(own)
         copies = [strategy.experimental_local_results(v.value) for v in state.model.weights]
