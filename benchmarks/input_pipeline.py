@@ -72,7 +72,8 @@ def pipelines(file_pattern: str) -> dict:
     from efficientvision.data.pipeline import detection_dataset
     from efficientvision.data.record_files import match_files
     from efficientvision.data.records import parse_example
-    from efficientvision.data.transforms import decode, detection, preprocess
+    from efficientvision.data.training_examples import Augmentation
+    from efficientvision.data.transforms import decode, detection, orientation, preprocess
 
     image_hw = (FLAGS.image_size, FLAGS.image_size)
     jitter = {"jitter_min": FLAGS.jitter_min, "jitter_max": FLAGS.jitter_max}
@@ -87,14 +88,17 @@ def pipelines(file_pattern: str) -> dict:
         image = preprocess.normalize(decode.decode_image(example["encoded"]), None, 127.0, 128.0)
         seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
         source_hw = tf.shape(image)[:2]
-        flip, plan = detection.draw_plan(seed, source_hw, image_hw, random_flip=True, **jitter)
-        image = tf.cond(flip, lambda: tf.reverse(image, axis=[1]), lambda: image)
+        turned = orientation.draw_orientation(
+            seed, horizontal_flip=True, vertical_flip=False, quarter_turns=False
+        )
+        plan = detection.plan_jitter(source_hw, image_hw, *detection.draw_jitter(seed, **jitter))
+        image = orientation.orient_image(turned, image)
         # Resize everything, then cut: what the crop plan spares.
         fitted = tf.cast(tf.cast(source_hw, tf.float32) / plan.image_scale, tf.int32)
         image = preprocess.resize_bilinear(image, tf.maximum(fitted, plan.valid_hw))
         image = preprocess.pad_to_canvas(image[: plan.valid_hw[0], : plan.valid_hw[1]], image_hw)
-        boxes = detection.flip_boxes(example["boxes_normalized_yxyx"])
-        boxes = detection.place_boxes(boxes, source_hw, plan, image_hw)
+        boxes = orientation.orient_boxes(turned, example["boxes_normalized_yxyx"])
+        boxes = detection.clip_boxes(detection.place_boxes(boxes, source_hw, plan), image_hw)
         return image, detection.pad_rows(boxes, 100, -1.0)
 
     records = tf.data.TFRecordDataset(match_files(file_pattern)).repeat()
@@ -104,7 +108,12 @@ def pipelines(file_pattern: str) -> dict:
         "naive": records.map(whole_float32).batch(batch),
         "parallel": records.map(whole_float32, tf.data.AUTOTUNE).batch(batch).prefetch(2),
         "ours": detection_dataset(
-            file_pattern, image_hw=image_hw, batch_size=batch, training=True, seed=0, **jitter
+            file_pattern,
+            image_hw=image_hw,
+            batch_size=batch,
+            training=True,
+            seed=0,
+            augmentation=Augmentation(**jitter),
         ),
     }
 

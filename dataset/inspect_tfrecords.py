@@ -31,6 +31,7 @@ def sample_pictures(config, labels) -> list:
 
     from efficientvision.data.checks import iterate
     from efficientvision.data.pipeline import detection_dataset
+    from efficientvision.tasks.detection import training_augmentation
     from efficientvision.visualize.draw import draw_detections
 
     dataset = detection_dataset(
@@ -39,9 +40,7 @@ def sample_pictures(config, labels) -> list:
         batch_size=1,
         training=not FLAGS.eval,
         max_instances_per_image=config.max_instances_per_image,
-        input_rand_hflip=config.input_rand_hflip,
-        jitter_min=config.jitter_min,
-        jitter_max=config.jitter_max,
+        augmentation=training_augmentation(config),
         skip_crowd_during_training=config.skip_crowd_during_training,
         num_epochs=1,
     )

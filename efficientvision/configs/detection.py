@@ -75,6 +75,18 @@ class DetectionConfig:
         512, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
     )
     input_rand_hflip: bool = hyperparameter(True, BOOLEAN, "training flips half of the images")
+    input_rand_vflip: bool = hyperparameter(
+        False, BOOLEAN, "training flips half of them upside down (microscopy, aerial photos)"
+    )
+    input_rand_rot90: bool = hyperparameter(
+        False, BOOLEAN, "training turns them by quarters (photos without an upright direction)"
+    )
+    mosaic_prob: float = hyperparameter(
+        0.0, number(0, 1), "share of training examples put together from parts of four photos"
+    )
+    mixup_prob: float = hyperparameter(
+        0.0, number(0, 1), "share of training examples blended with another photo"
+    )
     jitter_min: float = hyperparameter(
         0.1, _POSITIVE, "least factor by which training scales an image, after it fits the input"
     )

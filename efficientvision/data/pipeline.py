@@ -15,11 +15,17 @@ import tensorflow as tf
 
 from efficientvision.data.record_files import FilePattern, count_records, match_files
 from efficientvision.data.records import parse_example
+from efficientvision.data.streams import (
+    AUTOTUNE,
+    endless_stream,
+    read_in_order,
+    window_start,
+    with_partners,
+)
+from efficientvision.data.training_examples import Augmentation, TrainingExamples, source_id
 from efficientvision.data.transforms import decode, detection, preprocess
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.errors import UserError
-
-AUTOTUNE = tf.data.AUTOTUNE
 
 
 def detection_dataset(
@@ -29,9 +35,7 @@ def detection_dataset(
     batch_size: int,
     training: bool,
     max_instances_per_image: int = 100,
-    input_rand_hflip: bool = True,
-    jitter_min: float = 0.1,
-    jitter_max: float = 2.0,
+    augmentation: Augmentation | None = None,
     skip_crowd_during_training: bool = True,
     regenerate_source_id: bool = False,
     seed: int | None = None,
@@ -54,8 +58,7 @@ def detection_dataset(
         training: shuffle, augment, repeat; or read once, in order, as it is.
         max_instances_per_image: M; of more boxes the first M are kept (the ground truth for
             evaluation loses them too: better take it from ``ground_truth.coco_ground_truth``).
-        input_rand_hflip: training: mirror half of the images.
-        jitter_min, jitter_max: training: range of the scale factor; 1 fits the image to the input.
+        augmentation: training: what is done to the photos; None: its defaults.
         skip_crowd_during_training: training: leave out crowd boxes.
         regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
         seed: of order and augmentation; None: another one each time.
@@ -93,7 +96,7 @@ def detection_dataset(
     num_records = sum(counts)
     if max_examples is not None:
         num_records = min(num_records, max_examples)
-    _check(file_pattern, num_records, batch_size, jitter_min, jitter_max, max_instances_per_image)
+    _check(file_pattern, num_records, batch_size, max_instances_per_image)
     if deterministic is None:
         deterministic = seed is not None
     if seed is None:
@@ -103,36 +106,37 @@ def detection_dataset(
     parallel = num_parallel_calls or AUTOTUNE
     index, num_readers = input_shard
     if training:
-        first = start_step * batch_size * num_readers
-        stream = _endless_stream(
-            files, counts, num_records, seed, first, num_epochs, shuffle_buffer, max_examples
+        load = TrainingExamples(
+            image_hw=image_hw,
+            max_instances=max_instances_per_image,
+            skip_crowd=skip_crowd_during_training,
+            regenerate_source_id=regenerate_source_id,
+            augmentation=augmentation or Augmentation(),
+            seed=seed,
         )
+        first = start_step * batch_size * num_readers
+        num_partners = load.augmentation.num_partners
+        stream = endless_stream(
+            files,
+            counts,
+            num_records=num_records,
+            seed=seed,
+            first=window_start(first) if num_partners else first,
+            num_epochs=num_epochs,
+            shuffle_buffer=shuffle_buffer,
+            max_examples=max_examples,
+        )
+        stream = with_partners(stream, seed=seed, first=first, num_partners=num_partners)
     else:
-        stream = _read_in_order(files).take(num_records).enumerate()
+        stream = read_in_order(files).take(num_records).enumerate()
+
+        def load(_: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+            return _evaluation_example(
+                parse_example(serialized), image_hw, max_instances_per_image, regenerate_source_id
+            )
+
     if num_readers > 1:
         stream = stream.shard(num_readers, index)
-
-    def load_for_training(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = parse_example(serialized)
-        augmentation_seed = tf.stack([tf.constant(seed, tf.int64), position])
-        return _training_example(
-            example,
-            augmentation_seed,
-            image_hw=image_hw,
-            random_flip=input_rand_hflip,
-            jitter_min=jitter_min,
-            jitter_max=jitter_max,
-            skip_crowd=skip_crowd_during_training,
-            max_instances=max_instances_per_image,
-            regenerate_source_id=regenerate_source_id,
-        )
-
-    def load_for_evaluation(_: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _evaluation_example(
-            parse_example(serialized), image_hw, max_instances_per_image, regenerate_source_id
-        )
-
-    load = load_for_training if training else load_for_evaluation
     dataset = stream.map(
         load, num_parallel_calls=parallel, deterministic=deterministic or not training
     )
@@ -151,8 +155,6 @@ def _check(
     file_pattern: FilePattern,
     num_records: int,
     batch_size: int,
-    jitter_min: float,
-    jitter_max: float,
     max_instances: int,
 ) -> None:
     if num_records < 1:
@@ -162,100 +164,6 @@ def _check(
             "batch size and max_instances_per_image must be at least 1, "
             f"got {batch_size} and {max_instances}."
         )
-    if not 0 < jitter_min <= jitter_max:
-        raise UserError(
-            f"scale jitter needs 0 < jitter_min <= jitter_max, got {jitter_min} and {jitter_max}."
-        )
-
-
-def _read_in_order(files: list[str]) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(files, buffer_size=1 << 20)
-
-
-def _endless_stream(
-    files: list[str],
-    counts: list[int],
-    num_records: int,
-    seed: int,
-    first: int,
-    num_epochs: int | None,
-    shuffle_buffer: int,
-    max_examples: int | None,
-) -> tf.data.Dataset:
-    """(position, serialized record), epoch after epoch, from position ``first`` on."""
-    first_epoch, skipped = divmod(first, num_records)
-    first_epoch, skipped = tf.constant(first_epoch, tf.int64), tf.constant(skipped, tf.int64)
-    paths = [path for path, count in zip(files, counts, strict=True) if count]
-
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        epoch_seed = tf.random.stateless_uniform(
-            [2], tf.stack([tf.constant(seed, tf.int64), epoch]), maxval=2**31 - 1, dtype=tf.int64
-        )
-        if max_examples is None:
-            order = tf.random.experimental.stateless_shuffle(paths, epoch_seed)
-            records = tf.data.Dataset.from_tensor_slices(order).interleave(
-                tf.data.TFRecordDataset,
-                cycle_length=min(len(paths), 8),
-                num_parallel_calls=AUTOTUNE,
-                deterministic=True,
-            )
-        else:
-            records = _read_in_order(paths).take(num_records)
-        records = records.shuffle(
-            min(num_records, shuffle_buffer), seed=epoch_seed[0], reshuffle_each_iteration=False
-        )
-        records = records.enumerate(epoch * num_records)
-        return records.skip(tf.where(tf.equal(epoch, first_epoch), skipped, 0))
-
-    last = tf.int64.max if num_epochs is None else num_epochs
-    return tf.data.Dataset.range(first_epoch, last).flat_map(one_epoch)
-
-
-def _source_id(example: dict[str, tf.Tensor], regenerate: bool) -> tf.Tensor:
-    hashed = tf.strings.as_string(tf.strings.to_hash_bucket_fast(example["encoded"], tf.int64.max))
-    if regenerate:
-        return hashed
-    return tf.where(tf.equal(example["source_id"], ""), hashed, example["source_id"])
-
-
-def _training_example(
-    example: dict[str, tf.Tensor],
-    seed: tf.Tensor,
-    *,
-    image_hw: Size,
-    random_flip: bool,
-    jitter_min: float,
-    jitter_max: float,
-    skip_crowd: bool,
-    max_instances: int,
-    regenerate_source_id: bool,
-) -> dict[str, tf.Tensor]:
-    source_hw = decode.image_size(example["encoded"])
-    flip, plan = detection.draw_plan(
-        seed,
-        source_hw,
-        image_hw,
-        random_flip=random_flip,
-        jitter_min=jitter_min,
-        jitter_max=jitter_max,
-    )
-    crop = decode.decode_crop(
-        example["encoded"], detection.mirrored_crop(flip, plan, source_hw), plan.crop_hw
-    )
-    boxes, classes = example["boxes_normalized_yxyx"], example["classes"]
-    if skip_crowd:
-        boxes, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in (boxes, classes))
-    boxes = tf.where(flip, detection.flip_boxes(boxes), boxes)
-    boxes = detection.place_boxes(boxes, source_hw, plan, image_hw)
-    seen = detection.has_area(boxes)
-    return {
-        "images": detection.render(crop, flip, plan, image_hw),
-        "valid_hw": plan.valid_hw,
-        "image_scale": plan.image_scale,
-        "gt_boxes_yxyx": detection.pad_rows(tf.boolean_mask(boxes, seen), max_instances, -1.0),
-        "gt_classes": detection.pad_rows(tf.boolean_mask(classes, seen), max_instances, -1),
-        "source_id": _source_id(example, regenerate_source_id),
-    }
 
 
 def _evaluation_example(
@@ -278,7 +186,7 @@ def _evaluation_example(
         "image_scale": image_scale,
         "gt_boxes_yxyx": detection.pad_rows(tf.boolean_mask(boxes, seen), max_instances, -1.0),
         "gt_classes": detection.pad_rows(tf.boolean_mask(classes, seen), max_instances, -1),
-        "source_id": _source_id(example, regenerate_source_id),
+        "source_id": source_id(example, regenerate_source_id),
         "original_hw": source_hw,
         "gt_boxes_original_yxyx": detection.pad_rows(normalized * source, max_instances, -1.0),
         "gt_classes_original": detection.pad_rows(classes, max_instances, -1),

@@ -14,6 +14,7 @@ from efficientvision.configs import DetectionConfig
 from efficientvision.data.ground_truth import coco_ground_truth
 from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.training_examples import Augmentation
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.losses import detection_losses
@@ -26,6 +27,12 @@ from efficientvision.tasks.base import Batch, Evaluation, Task
 MAX_NMS_INPUTS = 5000
 TESTDEV_NAME = "detections_test-dev2017_test_results.json"
 _TRAINING_INPUTS = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
+
+
+def training_augmentation(config: DetectionConfig) -> Augmentation:
+    """The augmentation that the hyper-parameters of the same names ask for."""
+    names = [field.name for field in dataclasses.fields(Augmentation)]
+    return Augmentation(**{name: getattr(config, name) for name in names})
 
 
 class DetectionTask(Task):
@@ -209,9 +216,7 @@ class DetectionTask(Task):
             batch_size=batch_size,
             training=training,
             max_instances_per_image=config.max_instances_per_image,
-            input_rand_hflip=config.input_rand_hflip,
-            jitter_min=config.jitter_min,
-            jitter_max=config.jitter_max,
+            augmentation=training_augmentation(config),
             skip_crowd_during_training=config.skip_crowd_during_training,
             regenerate_source_id=config.regenerate_source_id,
             seed=config.seed,

@@ -5,9 +5,12 @@ import pytest
 import tensorflow as tf
 
 from efficientvision.data.pipeline import detection_dataset
+from efficientvision.data.training_examples import Augmentation
 from efficientvision.errors import UserError
 
 HW = (64, 96)
+STEADY = Augmentation(input_rand_hflip=False, jitter_min=1.0, jitter_max=1.0)
+COMBINED = Augmentation(mosaic_prob=0.5, mixup_prob=0.5, input_rand_vflip=True)
 
 
 def train(pattern, **options):
@@ -47,14 +50,21 @@ def test_shapes_and_types(make_records):
     assert spec["gt_boxes_original_yxyx"].shape == (None, 100, 4)
 
 
-def test_order_and_augmentation_follow_the_seed_and_resume(make_records):
+@pytest.mark.parametrize("augmentation", [None, COMBINED], ids=["plain", "combined"])
+def test_order_and_augmentation_follow_the_seed_and_resume(make_records, augmentation):
     pattern = make_records(10, boxes_per_image=(1, 2))
     steps = 12  # nearly five epochs
-    first = collect(train(pattern), steps)
-    assert same(first, collect(train(pattern), steps))
+    options = {"augmentation": augmentation}
+    first = collect(train(pattern, **options), steps)
+    assert same(first, collect(train(pattern, **options), steps))
     for start in (1, 5, 10):
-        assert same(first[start:], collect(train(pattern, start_step=start), steps - start))
-    assert not same(first, collect(train(pattern, seed=8), steps))
+        again = train(pattern, start_step=start, **options)
+        assert same(first[start:], collect(again, steps - start))
+    assert not same(first, collect(train(pattern, seed=8, **options), steps))
+
+
+def test_epochs_differ_in_order_and_augmentation(make_records):
+    first = collect(train(make_records(10)), 12)
     ids = np.concatenate([b["source_id"] for b in first])
     epochs = [ids[k : k + 10] for k in (0, 10, 20, 30)]
     assert all(len(set(epoch)) == 10 for epoch in epochs)
@@ -64,21 +74,30 @@ def test_order_and_augmentation_follow_the_seed_and_resume(make_records):
     assert not np.array_equal(pixels[ids == b"1"][0], pixels[ids == b"1"][1])
 
 
-def test_shares_of_several_readers_make_up_the_whole(make_records):
-    pattern = make_records(8)
-    whole = np.concatenate([b["source_id"] for b in collect(train(pattern), 6)])
+@pytest.mark.parametrize("augmentation", [None, COMBINED], ids=["plain", "combined"])
+def test_shares_of_several_readers_make_up_the_whole(make_records, augmentation):
+    pattern = make_records(9)
+    options = {"augmentation": augmentation}
+    whole = collect(train(pattern, **options), 6)
+    whole = {name: np.concatenate([b[name] for b in whole]) for name in whole[0]}
     for start in (0, 1):
         for index in (0, 1):
-            part = train(pattern, input_shard=(index, 2), batch_size=2, start_step=2 * start)
-            ids = np.concatenate([b["source_id"] for b in collect(part, 4)])
-            np.testing.assert_array_equal(ids, whole[8 * start :][index::2][:8])
+            part = train(
+                pattern, input_shard=(index, 2), batch_size=2, start_step=2 * start, **options
+            )
+            part = collect(part, 4)
+            for name, values in whole.items():
+                share = np.concatenate([b[name] for b in part])
+                np.testing.assert_array_equal(share, values[8 * start :][index::2][:8])
 
 
 def test_boxes_stay_on_their_pixels(make_records):
     """The red rectangle of each image is where its box says, whatever was drawn."""
     pattern = make_records(6)
     checked = flipped = 0
-    for batch in collect(train(pattern, jitter_min=0.6, jitter_max=1.6), 16):
+    for batch in collect(
+        train(pattern, augmentation=Augmentation(jitter_min=0.6, jitter_max=1.6)), 16
+    ):
         for image, boxes, (height, width) in zip(
             batch["images"], batch["gt_boxes_yxyx"], batch["valid_hw"], strict=True
         ):
@@ -94,9 +113,55 @@ def test_boxes_stay_on_their_pixels(make_records):
     assert checked > 40 and flipped > 3
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"input_rand_vflip": True, "input_rand_rot90": True},
+        {"mosaic_prob": 1.0, "input_rand_rot90": True},
+        {"mixup_prob": 1.0},
+        {"mosaic_prob": 0.5, "mixup_prob": 0.5},
+    ],
+    ids=["turned", "mosaic", "mixup", "both"],
+)
+def test_boxes_cover_the_red_pixels_and_nothing_else(make_records, options):
+    """Of each picture, mosaics and blends too: red lies in boxes, and boxes are full of it."""
+    pattern = make_records(9)
+    augmentation = Augmentation(jitter_min=0.6, jitter_max=1.6, **options)
+    boxes_seen = 0
+    for batch in collect(train(pattern, augmentation=augmentation), 8):
+        for image, boxes in zip(batch["images"], batch["gt_boxes_yxyx"], strict=True):
+            image = image.astype(int)
+            # Blended with grey, red stays redder than green; slivers are without a box.
+            redness = (image[..., 0] - image[..., 1]) / 255
+            covered = np.zeros(HW, bool)
+            for ymin, xmin, ymax, xmax in boxes[boxes[:, 0] >= 0]:
+                inside = np.s_[round(ymin) + 1 : round(ymax) - 1, round(xmin) + 1 : round(xmax) - 1]
+                if redness[inside].size:
+                    assert redness[inside].mean() > 0.1
+                    boxes_seen += 1
+                covered[int(ymin) : int(ymax) + 2, int(xmin) : int(xmax) + 2] = True
+            assert (redness[~covered] > 0.1).sum() <= 0.02 * covered.size
+    assert boxes_seen > 20
+    for name in ("images", "gt_boxes_yxyx"):
+        assert batch[name].shape[1:] == ((*HW, 3) if name == "images" else (100, 4))
+
+
+def test_mosaics_fill_the_canvas_and_name_their_photos(make_records):
+    pattern = make_records(20)
+    batch = collect(train(pattern, augmentation=Augmentation(mosaic_prob=1.0)), 1)[0]
+    assert batch["valid_hw"].tolist() == [list(HW)] * 4
+    assert (batch["images"].max(axis=-1) >= 60).all()  # grey or red everywhere, no padding
+    names = [name.split(b"+") for name in batch["source_id"]]
+    assert all(len(set(photos)) == 4 for photos in names)
+    (batch,) = collect(
+        train(pattern, max_instances_per_image=2, augmentation=Augmentation(mosaic_prob=1.0)), 1
+    )
+    assert batch["gt_boxes_yxyx"].shape == (4, 2, 4)
+
+
 def test_crowds_and_limits(make_records):
     pattern = make_records(4, boxes_per_image=(3,))  # the second box is a crowd
-    steady = {"jitter_min": 1.0, "jitter_max": 1.0, "input_rand_hflip": False}
+    steady = {"augmentation": STEADY}
     (batch,) = collect(train(pattern, **steady), 1)
     assert batch["gt_classes"][:, :3].tolist() == [[1, 1, -1]] * 4
     (batch,) = collect(train(pattern, skip_crowd_during_training=False, **steady), 1)
@@ -159,6 +224,6 @@ def test_bad_arguments(make_records):
     with pytest.raises(UserError, match="No record file matches 'none\\*'"):
         train("none*")
     with pytest.raises(UserError, match="jitter_min"):
-        train(pattern, jitter_min=2.0, jitter_max=1.0)
+        Augmentation(jitter_min=2.0, jitter_max=1.0)
     with pytest.raises(UserError, match="at least 1"):
         train(pattern, batch_size=0)

@@ -1,8 +1,8 @@
-"""Detection transforms: horizontal flip and scale jitter, of images and boxes alike.
+"""Scale jitter of image and boxes: how large a photo is shown, and which part of it.
 
-The geometry is planned first, from the photo's size alone (:func:`plan_jitter`); then only the part
-of the photo that will be seen is decoded, resized once and put on the canvas. Randomness is
-stateless: the same two numbers always give the same image.
+The geometry is planned first, from the photo's size alone; then only the part of the photo that
+will be seen is decoded, resized once and put on the canvas. Randomness is stateless: the same two
+numbers always give the same image.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from efficientvision.data.transforms import preprocess
+from efficientvision.data.transforms.orientation import Orientation, orient_image, oriented_size
 from efficientvision.data.transforms.preprocess import Size
 
 
 class JitterPlan(NamedTuple):
-    """Which part of a (possibly mirrored) photo goes where on the canvas.
+    """Which part of a (possibly mirrored or turned) photo goes where on the canvas.
 
     Attributes:
         crop_yx: int32 [2], first row and column of the part seen, in pixels of the photo.
@@ -31,10 +32,12 @@ class JitterPlan(NamedTuple):
     image_scale: tf.Tensor
 
 
-def flip_boxes(boxes_normalized_yxyx: tf.Tensor) -> tf.Tensor:
-    """Mirrors boxes [n, 4], in [0, 1], left to right."""
-    ymin, xmin, ymax, xmax = tf.unstack(boxes_normalized_yxyx, axis=-1)
-    return tf.stack([ymin, 1.0 - xmax, ymax, 1.0 - xmin], axis=-1)
+def draw_jitter(
+    seed: tf.Tensor, jitter_min: float, jitter_max: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws a scale factor between the two, float32 [], and an offset in [0, 1), float32 [2]."""
+    numbers = tf.random.stateless_uniform([3], seed)
+    return jitter_min + (jitter_max - jitter_min) * numbers[0], numbers[1:]
 
 
 def plan_jitter(
@@ -57,10 +60,43 @@ def plan_jitter(
         offset_fraction_yx: two numbers in [0, 1).
     """
     scale, fitted_hw = preprocess.fitted_size(source_hw, canvas_hw, scale_factor)
+    window_hw = tf.constant(canvas_hw, tf.int32)
+    return _plan(source_hw, scale, fitted_hw, window_hw, offset_fraction_yx)
+
+
+def plan_tile(
+    source_hw: tf.Tensor,
+    canvas_hw: Size,
+    tile_hw: tf.Tensor,
+    scale_factor: tf.Tensor | float = 1.0,
+    offset_fraction_yx: tf.Tensor | tuple[float, float] = (0.0, 0.0),
+) -> JitterPlan:
+    """The geometry of a photo that fills a part of the canvas without padding.
+
+    The photo has the size that :func:`plan_jitter` would give it, or, where that leaves part of
+    the tile empty, the least size that covers the tile; aspect ratio kept.
+
+    Args:
+        source_hw, canvas_hw, scale_factor, offset_fraction_yx: as in :func:`plan_jitter`.
+        tile_hw: int32 [2], height and width of the part.
+    """
     source = tf.cast(source_hw, tf.float32)
-    fitted = tf.cast(fitted_hw, tf.float32)
-    valid_hw = tf.minimum(fitted_hw, tf.constant(canvas_hw, tf.int32))
-    per_pixel = source / fitted
+    scale, _ = preprocess.fitted_size(source_hw, canvas_hw, scale_factor)
+    scale = tf.maximum(scale, tf.reduce_max(tf.cast(tile_hw, tf.float32) / source))
+    fitted_hw = tf.maximum(tf.cast(tf.round(source * scale), tf.int32), tile_hw)
+    return _plan(source_hw, scale, fitted_hw, tile_hw, offset_fraction_yx)
+
+
+def _plan(
+    source_hw: tf.Tensor,
+    scale: tf.Tensor,
+    fitted_hw: tf.Tensor,
+    window_hw: tf.Tensor,
+    offset_fraction_yx: tf.Tensor | tuple[float, float],
+) -> JitterPlan:
+    """A window on the photo scaled to ``fitted_hw``."""
+    valid_hw = tf.minimum(fitted_hw, window_hw)
+    per_pixel = tf.cast(source_hw, tf.float32) / tf.cast(fitted_hw, tf.float32)
     crop_hw = tf.cast(tf.round(tf.cast(valid_hw, tf.float32) * per_pixel), tf.int32)
     crop_hw = tf.clip_by_value(crop_hw, 1, source_hw)
     excess = tf.cast(fitted_hw - valid_hw, tf.float32)
@@ -71,20 +107,19 @@ def plan_jitter(
 
 
 def place_boxes(
-    boxes_normalized_yxyx: tf.Tensor, source_hw: tf.Tensor, plan: JitterPlan, canvas_hw: Size
+    boxes_normalized_yxyx: tf.Tensor, source_hw: tf.Tensor, plan: JitterPlan
 ) -> tf.Tensor:
-    """Boxes [n, 4] of the photo, in [0, 1] -> pixels of the canvas, clipped to [0, size - 1]."""
+    """Boxes [n, 4] of the photo, in [0, 1] -> pixels of the canvas or tile, not clipped."""
     source = tf.cast(tf.tile(source_hw, [2]), tf.float32)
     offset = tf.cast(tf.tile(plan.crop_yx, [2]), tf.float32)
     zoom = tf.cast(plan.valid_hw, tf.float32) / tf.cast(plan.crop_hw, tf.float32)
     whole = tf.reduce_all(tf.equal(plan.crop_hw, source_hw))
     # Without a crop, multiply once, as the original does: then the numbers agree to the last bit.
-    boxes = tf.where(
+    return tf.where(
         whole,
         boxes_normalized_yxyx * tf.cast(tf.tile(plan.valid_hw, [2]), tf.float32),
         (boxes_normalized_yxyx * source - offset) * tf.tile(zoom, [2]),
     )
-    return clip_boxes(boxes, canvas_hw)
 
 
 def clip_boxes(boxes_yxyx: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
@@ -98,45 +133,10 @@ def has_area(boxes_yxyx: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(boxes_yxyx[:, 2:] > boxes_yxyx[:, :2], axis=-1)
 
 
-def draw_plan(
-    seed: tf.Tensor,
-    source_hw: tf.Tensor,
-    canvas_hw: Size,
-    *,
-    random_flip: bool,
-    jitter_min: float,
-    jitter_max: float,
-) -> tuple[tf.Tensor, JitterPlan]:
-    """Draws an augmentation.
-
-    Args:
-        seed: int [2]; one seed, one augmentation.
-        source_hw: int32 [2], the photo's size.
-        canvas_hw: (height, width) of the network input.
-        random_flip: mirror every second image, on average.
-        jitter_min, jitter_max: the scale factor is uniform between them.
-
-    Returns:
-        (flip, plan): bool [], and the geometry on the photo after that flip.
-    """
-    numbers = tf.random.stateless_uniform([4], seed)
-    flip = tf.logical_and(numbers[0] < 0.5, random_flip)
-    scale_factor = jitter_min + (jitter_max - jitter_min) * numbers[1]
-    return flip, plan_jitter(source_hw, canvas_hw, scale_factor, numbers[2:])
-
-
-def mirrored_crop(flip: tf.Tensor, plan: JitterPlan, source_hw: tf.Tensor) -> tf.Tensor:
-    """First row and column, in the photo as stored, of the part that the plan sees flipped."""
-    x = tf.where(flip, source_hw[1] - plan.crop_yx[1] - plan.crop_hw[1], plan.crop_yx[1])
-    return tf.stack([plan.crop_yx[0], x])
-
-
-def render(crop: tf.Tensor, flip: tf.Tensor, plan: JitterPlan, canvas_hw: Size) -> tf.Tensor:
-    """The decoded part uint8 [h, w, 3] -> the canvas uint8 [H, W, 3], rounded, padded with 0."""
-    resized = preprocess.resize_bilinear(crop, plan.valid_hw)
-    pixels = tf.cast(tf.round(resized), tf.uint8)
-    pixels = tf.cond(flip, lambda: tf.reverse(pixels, axis=[1]), lambda: pixels)
-    return preprocess.pad_to_canvas(pixels, canvas_hw)
+def render(crop: tf.Tensor, orientation: Orientation, plan: JitterPlan) -> tf.Tensor:
+    """The decoded part uint8 [h, w, 3], as stored -> uint8 [*valid_hw, 3], rounded, oriented."""
+    resized = preprocess.resize_bilinear(crop, oriented_size(orientation, plan.valid_hw))
+    return orient_image(orientation, tf.cast(tf.round(resized), tf.uint8))
 
 
 def pad_rows(values: tf.Tensor, count: int, fill: float | int) -> tf.Tensor:
