@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from efficientvision import files
 from efficientvision.data.coco_format import read_json
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco_backends import choose_backend, evaluate_boxes
+from efficientvision.evaluation.coco_backends import BoxScores, choose_backend, evaluate_boxes
+from efficientvision.evaluation.object_matching import Collected
 
 METRIC_NAMES = "AP AP50 AP75 APs APm APl ARmax1 ARmax10 ARmax100 ARs ARm ARl".split()
 _DESCRIPTIONS = (
@@ -35,6 +37,9 @@ class CocoEvaluator:
     """Collects detections and computes COCO's twelve numbers and each class's AP.
 
     What it keeps grows by at most 48 bytes a detection.
+
+    Attributes:
+        scores: The numbers of each class behind the last `compute`; None before it.
 
     Args:
         ground_truth: Path of a COCO annotation file, or its content (as
@@ -76,6 +81,7 @@ class CocoEvaluator:
         """Forgets the detections; a given ground truth stays."""
         self._seen: dict[str, int] = {}
         self._detections: list[np.ndarray] = []
+        self.scores: BoxScores | None = None
         if not self._given:
             self._image_ids.clear()
             self._annotations.clear()
@@ -93,7 +99,7 @@ class CocoEvaluator:
         classes,
         valid_len,
         groundtruth: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> list[int]:
         """Takes the detections of a batch.
 
         An image without a name ("" : padding of a batch) is left out, and so is one that was seen
@@ -109,6 +115,9 @@ class CocoEvaluator:
                 `gt_boxes_original_yxyx` [B, M, 4] (pixels of the photo), `gt_classes_original`
                 [B, M] (1..K, -1 padded), `gt_is_crowd` [B, M]. Areas are those of the boxes.
 
+        Returns:
+            The number of each image, from 1 in the order of coming; 0 for one that was left out.
+
         Raises:
             UserError: An image id that the ground truth lacks.
         """
@@ -120,12 +129,13 @@ class CocoEvaluator:
                 "COCO metrics need ground truth: give its JSON file, or pass it to each update."
             )
         boxes, scores, classes = np.asarray(boxes_yxyx), np.asarray(scores), np.asarray(classes)
+        numbers = [0] * len(names)
         for i, name in enumerate(names):
             if not name or (self._given and name in self._seen):
                 continue
             if not self._given:
                 name = self._add_ground_truth(i, groundtruth)
-            self._seen[name] = len(self._seen) + 1
+            self._seen[name] = numbers[i] = len(self._seen) + 1
             count = int(np.asarray(valid_len)[i])
             ymin, xmin, ymax, xmax = boxes[i, :count].astype(np.float64).T
             ids = np.full(count, self._seen[name])
@@ -133,6 +143,7 @@ class CocoEvaluator:
             # float32 holds image numbers and classes up to 2^24 exactly.
             rows = np.stack([*columns, classes[i, :count]], axis=-1).astype(np.float32)
             self._detections.append(rows)
+        return numbers
 
     def compute(self) -> dict[str, float]:
         """The metrics over the images seen so far, and over no others.
@@ -159,7 +170,7 @@ class CocoEvaluator:
         for number, annotation in enumerate(annotations, start=1):
             annotation["id"] = number
         categories = self._categories or {1: "1"}
-        scores = evaluate_boxes(
+        self.scores = scores = evaluate_boxes(
             {
                 "images": [
                     {"id": number, "width": 1, "height": 1} for number in self._seen.values()
@@ -176,6 +187,21 @@ class CocoEvaluator:
                 if not math.isnan(value):
                     metrics[f"{kind}_/{categories[category]}"] = float(value)
         return metrics
+
+    def collected(self) -> Collected:
+        """Detections and ground truth of the images seen so far, as arrays."""
+        truths = [
+            [number, *annotation["bbox"], annotation["iscrowd"], annotation["category_id"]]
+            for name, number in self._seen.items()
+            for annotation in self._annotations.get(name, ())
+            if annotation["category_id"] in self._categories
+        ]
+        return Collected(
+            dict(sorted(self._categories.items())),
+            len(self._seen),
+            np.array(truths, np.float64).reshape(-1, 7),
+            self._known_detections(),
+        )
 
     def write_results(self, path: str | os.PathLike[str]) -> None:
         """Writes the detections as a COCO results file (`detections_*.json`).
@@ -194,11 +220,7 @@ class CocoEvaluator:
             for rows in self._detections
             for row in rows
         ]
-        partial = f"{os.fspath(path)}.partial"
-        os.makedirs(os.path.dirname(os.path.abspath(partial)), exist_ok=True)
-        with open(partial, "w", encoding="utf8") as file:
-            json.dump(results, file)
-        os.replace(partial, path)
+        files.write_text(path, json.dumps(results))
 
     def _index(self, ground_truth: Mapping[str, Any]) -> None:
         for image in ground_truth["images"]:

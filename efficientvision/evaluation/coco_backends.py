@@ -32,12 +32,16 @@ class BoxScores(NamedTuple):
         category_ids: The categories, ascending.
         ap: float64 [categories]: AP at IoU .50:.95 of each category; NaN without ground truth.
         ap50: The same at IoU .50.
+        ap75: The same at IoU .75.
+        ar: float64 [categories]: recall at 100 detections an image, mean over IoU .50:.95.
     """
 
     stats: np.ndarray
     category_ids: list[int]
     ap: np.ndarray
     ap50: np.ndarray
+    ap75: np.ndarray
+    ar: np.ndarray
 
 
 def available_backends() -> list[str]:
@@ -88,11 +92,23 @@ def evaluate_boxes(ground_truth: dict, detections: np.ndarray, backend: str = "a
     precision = np.asarray(evaluation.eval["precision"])[..., 0, -1]  # [iou, recall, category]
     precision = np.where(precision > -1, precision, np.nan)
     present = ~np.isnan(precision).all(axis=(0, 1))
-    ap = np.full(len(category_ids), np.nan)
-    ap50 = ap.copy()
-    ap[present] = np.nanmean(precision[:, :, present], axis=(0, 1))
-    ap50[present] = np.nanmean(precision[0][:, present], axis=0)
-    return BoxScores(np.asarray(evaluation.stats[:12], np.float64), category_ids, ap, ap50)
+    recall = np.asarray(evaluation.eval["recall"])[:, present, 0, -1]  # [iou, category]
+
+    def average(values: np.ndarray) -> np.ndarray:
+        """Means over all axes but the last, NaN for categories without ground truth."""
+        means = np.full(len(category_ids), np.nan)
+        means[present] = values.reshape(-1, values.shape[-1]).mean(axis=0)
+        return means
+
+    precision = precision[:, :, present]
+    return BoxScores(
+        np.asarray(evaluation.stats[:12], np.float64),
+        category_ids,
+        ap=average(precision),
+        ap50=average(precision[0]),
+        ap75=average(precision[5]),
+        ar=average(recall),
+    )
 
 
 def _evaluation(backend: str, ground_truth: dict, detections: np.ndarray):

@@ -1,0 +1,119 @@
+"""Precision and recall of each class over the score threshold, and the thresholds they suggest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from efficientvision.evaluation.object_matching import Collected, Matches
+
+RECALLS = np.linspace(0.0, 1.0, 101)
+THRESHOLDS = np.round(np.arange(0.01, 1.0, 0.01), 2)
+
+
+class ClassCurve(NamedTuple):
+    """What happens to a class as the score threshold falls.
+
+    Attributes:
+        num_objects: Objects of the class, crowds not counted.
+        scores: float64 [n], descending: the scores of its detections.
+        right: int [n]: how many of the detections up to this one find an object.
+        wrong: int [n]: the others of them.
+    """
+
+    num_objects: int
+    scores: np.ndarray
+    right: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def precision(self) -> np.ndarray:
+        """float64 [n]."""
+        return self.right / np.maximum(self.right + self.wrong, 1)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """float64 [n]; 0 for a class without objects."""
+        return self.right / max(self.num_objects, 1)
+
+    @property
+    def f1(self) -> np.ndarray:
+        """float64 [n]: harmonic mean of precision and recall."""
+        return 2 * self.right / np.maximum(self.right + self.wrong + self.num_objects, 1)
+
+    def at(self, threshold: float) -> tuple[int, int]:
+        """(right, wrong) detections of at least a score."""
+        count = np.searchsorted(-self.scores, -threshold, side="right")
+        return (int(self.right[count - 1]), int(self.wrong[count - 1])) if count else (0, 0)
+
+
+class OperatingPoint(NamedTuple):
+    """A score threshold and what it gives for a class."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+
+
+def class_curves(collected: Collected, matches: Matches) -> dict[int, ClassCurve]:
+    """The curve of every class."""
+    objects = collected.truths[collected.truths[:, 5] == 0, 6]
+    curves = {}
+    for category in collected.categories:
+        mine = (collected.detections[:, 6] == category) & ~matches.ignored
+        scores = collected.detections[mine, 5]
+        order = np.argsort(-scores, kind="stable")
+        right = np.cumsum(matches.truth_of[mine][order] >= 0)
+        wrong = np.arange(1, len(order) + 1) - right
+        curves[category] = ClassCurve(int((objects == category).sum()), scores[order], right, wrong)
+    return curves
+
+
+def sampled(curve: ClassCurve) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and score threshold at the recalls `RECALLS`, as COCO takes them.
+
+    The precision at a recall is the best one at that recall or beyond, 0 where the recall is not
+    reached; the score is then 0.
+
+    Returns:
+        (precision float64 [101], scores float64 [101]).
+    """
+    envelope = np.maximum.accumulate(curve.precision[::-1])[::-1]
+    places = np.searchsorted(curve.recall, RECALLS, side="left")
+    reached = places < len(envelope)
+    precision, scores = np.zeros(len(RECALLS)), np.zeros(len(RECALLS))
+    precision[reached] = envelope[places[reached]]
+    scores[reached] = curve.scores[places[reached]]
+    return precision, scores
+
+
+def best_f1(curve: ClassCurve) -> OperatingPoint | None:
+    """The threshold with the best F1; None without objects, or where nothing is found."""
+    f1 = curve.f1
+    # Detections of one score come or go together.
+    f1[:-1][curve.scores[:-1] == curve.scores[1:]] = 0
+    if not curve.num_objects or not f1.any():
+        return None
+    i = int(np.argmax(f1))
+    return OperatingPoint(
+        float(curve.scores[i]), float(curve.precision[i]), float(curve.recall[i]), float(f1[i])
+    )
+
+
+def common_threshold(curves: dict[int, ClassCurve]) -> float:
+    """The threshold, in hundredths, with the best mean F1 of the classes that have objects.
+
+    Where several do equally well, the middle one; 0.5 where nothing is ever found.
+    """
+    means = np.zeros(len(THRESHOLDS))
+    for curve in curves.values():
+        if curve.num_objects:
+            counts = np.array([curve.at(threshold) for threshold in THRESHOLDS])
+            right, wrong = counts.T
+            means += 2 * right / (right + wrong + curve.num_objects)
+    if means.max() == 0:
+        return 0.5
+    best = np.flatnonzero(means >= means.max() - 1e-12)
+    return float(THRESHOLDS[best[len(best) // 2]])
