@@ -12,12 +12,13 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tqdm import tqdm
 
 from efficientvision.errors import UserError
 from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import archive_if_best
 from efficientvision.training.checkpoints import CheckpointFolder
-from efficientvision.training.distribution import share_out
+from efficientvision.training.distribution import from_chief, is_chief, share_out
 from efficientvision.training.evaluator import Evaluator
 from efficientvision.training.observer import Observer
 from efficientvision.training.optimizers import build_optimizer, uses_l2_loss
@@ -123,6 +124,7 @@ class Trainer:
         self.task = task
         self.plan = plan
         self.strategy = strategy
+        self.is_chief = is_chief(strategy)
         self.model_dir = Path(model_dir)
         self.checkpoints = CheckpointFolder(model_dir, plan.keep)
         decoupled = 0.0 if uses_l2_loss(optimizer["name"]) else weight_decay
@@ -156,12 +158,23 @@ class Trainer:
         return self.state.model
 
     def resume(self) -> int:
-        """Goes on from the newest checkpoint in `model_dir`; returns its step (0: a new run)."""
+        """Goes on from the newest checkpoint in `model_dir`; returns its step (0: a new run).
+
+        Raises:
+            UserError: The checkpoint is not of this run, or the workers do not see the same one.
+        """
         checkpoint = self.checkpoints.restore()
         if checkpoint is not None:
             self.state.restore(checkpoint)
             self.task.restore(checkpoint.meta.get("task", {}))
-        return self.state.step
+        step = self.state.step
+        if (chief := int(from_chief(self.strategy, step))) != step:
+            raise UserError(
+                f"The newest checkpoint that this worker finds in {self.model_dir} is of step "
+                f"{step}, and the chief's is of step {chief}: --model_dir must name a folder that "
+                "all workers share."
+            )
+        return step
 
     def run(
         self,
@@ -172,26 +185,21 @@ class Trainer:
     ) -> dict[str, float]:
         """Trains from the current step to the last.
 
+        Of several workers the chief alone logs, writes and evaluates; the others wait for it.
+
         Args:
             evaluate_epochs: Evaluate after every epoch and archive the best checkpoint.
             evaluate_end: Evaluate after the last step.
             eval_name: Subfolder of the evaluation's TensorBoard files.
 
         Returns:
-            The metrics of the last evaluation, empty without one.
+            The metrics of the last evaluation, empty without one (and on the other workers).
 
         Raises:
             UserError: If a loss is not finite.
         """
         plan, state = self.plan, self.state
-        log = RunLog(
-            self.model_dir,
-            batch_size=plan.batch_size,
-            total_steps=plan.total_steps,
-            first_step=state.step,
-            eval_name=eval_name,
-        )
-        watching = [log, *self._observers]
+        watching = [self._new_log(eval_name), *self._observers] if self.is_chief else []
         metrics: dict[str, float] = {}
         try:
             for observer in watching:
@@ -208,13 +216,24 @@ class Trainer:
                     metrics = self._evaluate(watching)
                 for observer in watching:
                     observer.epoch_ended(state.step, epoch, {**losses, **metrics})
-                if reasons := [r for o in watching if (r := o.why_stop())]:
-                    log.say(f"Training ends at step {state.step}: {' '.join(reasons)}")
+                reasons = [reason for o in watching if (reason := o.why_stop())]
+                if reasons:
+                    tqdm.write(f"Training ends at step {state.step}: {' '.join(reasons)}")
+                if from_chief(self.strategy, bool(reasons)):
                     break
         finally:
             for observer in watching:
                 observer.end()
         return metrics
+
+    def _new_log(self, eval_name: str | None) -> RunLog:
+        return RunLog(
+            self.model_dir,
+            batch_size=self.plan.batch_size,
+            total_steps=self.plan.total_steps,
+            first_step=self.state.step,
+            eval_name=eval_name,
+        )
 
     def _distributed_batches(self):
         return share_out(
@@ -236,7 +255,7 @@ class Trainer:
             self._check_finite(losses, step + steps)
             if self._compiled:
                 # Calls of a fixed duration keep the bar and the log lively.
-                portion = int(_SECONDS_PER_CALL * steps / seconds)
+                portion = int(from_chief(self.strategy, _SECONDS_PER_CALL * steps // seconds))
                 self._portion = max(1, min(portion, plan.steps_per_call))
             self._compiled = True
             for observer in watching:
@@ -268,7 +287,9 @@ class Trainer:
         )
 
     def _save(self) -> None:
-        self.checkpoints.save(self._snapshot())
+        snapshot = self._snapshot()
+        if self.is_chief:
+            self.checkpoints.save(snapshot)
 
     def _snapshot(self):
         return self.state.snapshot(
@@ -279,12 +300,12 @@ class Trainer:
 
     def _evaluate(self, watching: list[Observer]) -> dict[str, float]:
         state = self.state
-        state.synchronize()
+        snapshot = self._snapshot()
+        if not self.is_chief:
+            return {}
         metrics, report, evaluation = self.evaluator.evaluate()
         metric = self.task.best_metric
-        best = metric in metrics and archive_if_best(
-            self.model_dir, self._snapshot(), metrics, metric
-        )
+        best = metric in metrics and archive_if_best(self.model_dir, snapshot, metrics, metric)
         for observer in watching:
             observer.evaluated(state.step, metrics, evaluation, report=report, best=best)
         return metrics
