@@ -16,13 +16,14 @@ class Evaluator:
     """Evaluates a network; the compiled function is made once and serves every evaluation.
 
     Every batch has the full size (a smaller last one is filled up with its first image, whose
-    surplus predictions are dropped): shapes are static, and replicas get equal parts.
+    surplus predictions are dropped): shapes are static, and replicas get equal parts. Of several
+    workers the chief alone evaluates, on its own replicas, while the others wait for it.
 
     Args:
         task: Gives data, predictions and metrics.
         model: The network.
         strategy: Distribution strategy.
-        batch_size: Images a batch, over all replicas.
+        batch_size: Images a batch, over all replicas of this machine.
         averages: Where given and enabled, the network is evaluated with them.
     """
 
@@ -38,8 +39,8 @@ class Evaluator:
         self._model = model
         self._strategy = strategy
         self._averages = averages
-        replicas = strategy.num_replicas_in_sync
-        self._batch_size = -(-batch_size // replicas) * replicas
+        self._replicas = len(strategy.extended.worker_devices)
+        self._batch_size = -(-batch_size // self._replicas) * self._replicas
         self.traces = 0
         self._predict = tf.function(self._predict_on_replicas)
 
@@ -68,7 +69,7 @@ class Evaluator:
         missing = self._batch_size - images
         if missing:
             batch = {k: tf.concat([v, tf.repeat(v[:1], missing, 0)], 0) for k, v in batch.items()}
-        replicas = self._strategy.num_replicas_in_sync
+        replicas = self._replicas
         if replicas == 1:
             outputs = [self._predict(batch)]
         else:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.checkpoints import Checkpoint
-from efficientvision.training.distribution import average_statistics
+from efficientvision.training.distribution import average_statistics, worker_index
 from efficientvision.training.optimizers import FlatOptimizer
 
 
@@ -64,7 +64,8 @@ class TrainingState:
         """Sets the layers' random state as a function of seed, step, replica and layer."""
         for index, state in enumerate(self._seed_states):
             copies = self.strategy.experimental_local_results(state.value)
-            for replica, copy in enumerate(copies):
+            first = worker_index(self.strategy) * len(copies)
+            for replica, copy in enumerate(copies, first):
                 key = np.random.SeedSequence([self.seed, self.step, replica, index])
                 copy.assign(key.generate_state(2).astype(copy.dtype.as_numpy_dtype))
 
