@@ -69,6 +69,12 @@ def worker_index(strategy: tf.distribute.Strategy) -> int:
     return int(resolver.task_id or 0) + offset
 
 
+def local_replicas(strategy: tf.distribute.Strategy) -> int:
+    """How many of the replicas this process runs: all of them, unless there are other workers."""
+    one = strategy.num_replicas_in_sync == 1
+    return 1 if one else len(strategy.extended.worker_devices)
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes: checkpoints, logs, pictures."""
     return worker_index(strategy) == 0

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from efficientvision.tasks.base import Batch, Evaluation, Task
 from efficientvision.training.averaging import WeightAverages
+from efficientvision.training.distribution import local_replicas
 
 
 class Evaluator:
@@ -39,7 +40,7 @@ class Evaluator:
         self._model = model
         self._strategy = strategy
         self._averages = averages
-        self._replicas = len(strategy.extended.worker_devices)
+        self._replicas = local_replicas(strategy)
         self._batch_size = -(-batch_size // self._replicas) * self._replicas
         self.traces = 0
         self._predict = tf.function(self._predict_on_replicas)
