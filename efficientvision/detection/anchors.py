@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,48 @@ def anchor_shapes(
     return shapes
 
 
+class AnchorLevel(NamedTuple):
+    """The anchors of one feature level.
+
+    Attributes:
+        cells_hw: int [2], rows and columns of the feature map.
+        stride_yx: float64 [2], size of a cell in pixels of the network input.
+        sizes_hw: float64 [A, 2], (height, width) in pixels of the anchors around each centre.
+    """
+
+    cells_hw: np.ndarray
+    stride_yx: np.ndarray
+    sizes_hw: np.ndarray
+
+
+def anchor_levels(
+    image_hw: int | str | Sequence[int],
+    min_level: int = 3,
+    max_level: int = 7,
+    num_scales: int = 3,
+    aspect_ratios: Sequence[float | Sequence[float]] = (1.0, 2.0, 0.5),
+    anchor_scale: float | Sequence[float] = 4.0,
+) -> list[AnchorLevel]:
+    """Cells and anchor sizes of every level, finest first; arguments as `generate_anchors`."""
+    num_levels = max_level - min_level + 1
+    scales = np.ravel(np.asarray(anchor_scale, np.float64)).tolist()
+    if len(scales) == 1:
+        scales *= num_levels
+    if len(scales) != num_levels:
+        raise UserError(
+            f"anchor_scale has {len(scales)} entries for the {num_levels} levels "
+            f"{min_level}..{max_level}; give one number or one for each level."
+        )
+    image = np.array(parse_image_size(image_hw))
+    sizes = feature_sizes(image_hw, max_level)[min_level:]
+    shapes = np.array(anchor_shapes(num_scales, aspect_ratios))  # [A, 2]
+    levels = []
+    for cells, scale in zip(map(np.array, sizes), scales, strict=True):
+        stride = image / cells
+        levels.append(AnchorLevel(cells, stride, scale * stride * shapes))
+    return levels
+
+
 def generate_anchors(
     image_hw: int | str | Sequence[int],
     min_level: int = 3,
@@ -80,33 +123,17 @@ def generate_anchors(
         UserError: A list of anchor scales does not have one entry per level.
     """
     aspects = tuple(tuple(a) if isinstance(a, (list, tuple)) else float(a) for a in aspect_ratios)
-    num_levels = max_level - min_level + 1
     scales = tuple(np.ravel(np.asarray(anchor_scale, np.float64)).tolist())
-    if len(scales) == 1:
-        scales *= num_levels
-    if len(scales) != num_levels:
-        raise UserError(
-            f"anchor_scale has {len(scales)} entries for the {num_levels} levels "
-            f"{min_level}..{max_level}; give one number or one for each level."
-        )
-    anchors = _cached_anchors(
-        parse_image_size(image_hw), min_level, max_level, num_scales, aspects, scales
-    )
-    return anchors.copy()
+    size = parse_image_size(image_hw)
+    return _cached_anchors(size, min_level, max_level, num_scales, aspects, scales).copy()
 
 
 @functools.lru_cache(maxsize=8)
-def _cached_anchors(image_hw, min_level, max_level, num_scales, aspects, scales) -> np.ndarray:
-    sizes = feature_sizes(image_hw, max_level)
-    shapes = np.array(anchor_shapes(num_scales, aspects))  # [A, 2]
+def _cached_anchors(*options) -> np.ndarray:
     levels = []
-    for level, scale in zip(range(min_level, max_level + 1), scales, strict=True):
-        rows, columns = sizes[level]
-        stride = np.array([image_hw[0] / rows, image_hw[1] / columns])
-        y = (np.arange(rows) + 0.5) * stride[0]
-        x = (np.arange(columns) + 0.5) * stride[1]
+    for cells_hw, stride, sizes_hw in anchor_levels(*options):
+        y, x = ((np.arange(n) + 0.5) * step for n, step in zip(cells_hw, stride, strict=True))
         centers = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
-        half = scale * stride * shapes / 2.0
-        boxes = np.concatenate([centers - half, centers + half], axis=-1)
+        boxes = np.concatenate([centers - sizes_hw / 2.0, centers + sizes_hw / 2.0], axis=-1)
         levels.append(boxes.reshape(-1, 4))
     return np.concatenate(levels).astype(np.float32)
