@@ -192,15 +192,15 @@ def contact_sheet(
     images: Sequence[Image.Image | np.ndarray],
     *,
     columns: int | None = None,
-    tile: int = 320,
+    tile: int | tuple[int, int] = 320,
     gap: int = 8,
 ) -> Image.Image:
-    """Puts pictures side by side on one sheet, each shrunk to fit a square.
+    """Puts pictures side by side on one sheet, each shrunk to fit its tile.
 
     Args:
         images: at least one picture.
         columns: pictures in a row; None: about as many as rows.
-        tile: side of the squares, pixels.
+        tile: width and height of a tile, pixels; one number for a square.
         gap: space between them, pixels.
 
     Raises:
@@ -210,13 +210,14 @@ def contact_sheet(
         raise ValueError("a contact sheet needs at least one image")
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
-    step = tile + gap
-    sheet = Image.new("RGB", (columns * step + gap, rows * step + gap), (40, 40, 40))
+    width, height = (tile, tile) if isinstance(tile, int) else tile
+    size = (columns * (width + gap) + gap, rows * (height + gap) + gap)
+    sheet = Image.new("RGB", size, (40, 40, 40))
     for index, image in enumerate(images):
         thumbnail = to_pil(image)
-        thumbnail.thumbnail((tile, tile), Image.Resampling.LANCZOS)
+        thumbnail.thumbnail((width, height), Image.Resampling.LANCZOS)
         row, column = divmod(index, columns)
-        x = gap + column * step + (tile - thumbnail.width) // 2
-        y = gap + row * step + (tile - thumbnail.height) // 2
+        x = gap + column * (width + gap) + (width - thumbnail.width) // 2
+        y = gap + row * (height + gap) + (height - thumbnail.height) // 2
         sheet.paste(thumbnail, (x, y))
     return sheet

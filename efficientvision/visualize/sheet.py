@@ -1,0 +1,86 @@
+"""Sheets of captioned pictures: one JPEG file that can be cut into its pictures again."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from efficientvision.visualize.draw import contact_sheet, to_pil
+
+_GAP = 8
+_BAR = (40, 40, 40)
+_INK = (240, 240, 240)
+
+
+class Picture(NamedTuple):
+    """A picture and what it shows, in a sentence."""
+
+    image: Image.Image
+    caption: str
+
+
+def fit(image, longest: int) -> Image.Image:
+    """A copy of a picture, enlarged or shrunk so that its longer side has `longest` pixels."""
+    picture = to_pil(image)
+    scale = longest / max(picture.size)
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def beside(left: Image.Image, right: Image.Image, titles: tuple[str, str]) -> Image.Image:
+    """Two pictures of one size side by side, each under its title."""
+    width, height = left.size
+    bar = max(16, round(max(left.size) / 22))
+    font = ImageFont.load_default(size=round(bar * 0.7))
+    both = Image.new("RGB", (2 * width + _GAP, height + bar), _BAR)
+    pen = ImageDraw.Draw(both)
+    for x, image, title in ((0, left, titles[0]), (width + _GAP, right, titles[1])):
+        both.paste(image, (x, bar))
+        while title and pen.textlength(title, font=font) > width - 8:
+            title = title[:-1]
+        pen.text((x + 4, bar / 2), title, fill=_INK, font=font, anchor="lm")
+    return both
+
+
+def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) -> bytes:
+    """Puts pictures on one sheet, as the content of a JPEG file.
+
+    Their captions, and where they are, stand in the file's comment, for `read_sheet`.
+    """
+    columns = min(columns, len(pictures))
+    tile = tuple(max(p.image.size[axis] for p in pictures) for axis in (0, 1))
+    sheet = contact_sheet([p.image for p in pictures], columns=columns, tile=tile, gap=_GAP)
+    note = {
+        "columns": columns,
+        "gap": _GAP,
+        "sizes": [p.image.size for p in pictures],
+        "captions": [p.caption for p in pictures],
+    }
+    content = io.BytesIO()
+    sheet.save(content, "JPEG", quality=quality, comment=json.dumps(note).encode())
+    return content.getvalue()
+
+
+def read_sheet(content: bytes) -> list[Picture]:
+    """The pictures of a sheet; of any other picture file, that picture without a caption."""
+    with Image.open(io.BytesIO(content)) as file:
+        sheet = file.convert("RGB")
+        comment = file.info.get("comment", b"")
+    try:
+        note = json.loads(comment)
+        columns, gap, sizes = note["columns"], note["gap"], note["sizes"]
+        captions = note["captions"]
+    except (ValueError, KeyError, TypeError):
+        return [Picture(sheet, "")]
+    tile = [max(size[axis] for size in sizes) for axis in (0, 1)]
+    pictures = []
+    for index, (size, caption) in enumerate(zip(sizes, captions, strict=True)):
+        row, column = divmod(index, columns)
+        x = gap + column * (tile[0] + gap) + (tile[0] - size[0]) // 2
+        y = gap + row * (tile[1] + gap) + (tile[1] - size[1]) // 2
+        pictures.append(Picture(sheet.crop((x, y, x + size[0], y + size[1])), caption))
+    return pictures

@@ -1,0 +1,58 @@
+"""Sheets: what is put on one comes off it again."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from efficientvision.visualize.sheet import Picture, beside, fit, read_sheet, write_sheet
+
+COLORS = [(250, 0, 0), (0, 0, 250), (0, 160, 0)]
+
+
+def _plain(color, size=(64, 32)):
+    return Image.new("RGB", size, color)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 9])
+def test_a_sheet_is_cut_into_its_pictures(columns):
+    sizes = [(64, 32), (48, 40), (64, 32)]
+    pictures = [
+        Picture(_plain(color, size), f"№ {i}")
+        for i, (color, size) in enumerate(zip(COLORS, sizes, strict=True))
+    ]
+    content = write_sheet(pictures, columns)
+    sheet = Image.open(io.BytesIO(content))
+    assert sheet.format == "JPEG"
+    assert sheet.width == min(columns, 3) * 72 + 8
+    again = read_sheet(content)
+    assert [p.caption for p in again] == ["№ 0", "№ 1", "№ 2"]
+    for picture, original in zip(again, pictures, strict=True):
+        assert picture.image.size == original.image.size
+        difference = np.abs(np.subtract(picture.image, original.image, dtype=float))
+        assert difference.mean() < 6  # JPEG
+
+
+@pytest.mark.parametrize("comment", [b"", b"from a camera", b"[1]", b'{"columns": 2}'])
+def test_any_other_picture_is_one_picture(comment):
+    content = io.BytesIO()
+    _plain(COLORS[0]).save(content, "JPEG", comment=comment)
+    (picture,) = read_sheet(content.getvalue())
+    assert picture.image.size == (64, 32) and picture.caption == ""
+
+
+def test_fit_keeps_the_shape():
+    assert fit(_plain(COLORS[0], (100, 50)), 200).size == (200, 100)
+    assert fit(np.zeros((400, 100, 3), np.uint8), 200).size == (50, 200)
+    assert fit(_plain(COLORS[0], (1000, 1)), 100).size == (100, 1)
+
+
+def test_two_pictures_beside_each_other():
+    both = beside(_plain(COLORS[0]), _plain(COLORS[1]), ("truth", "a title far too long " * 9))
+    assert both.width == 2 * 64 + 8 and both.height > 32
+    pixels = np.asarray(both)
+    assert tuple(pixels[-5, 5]) == COLORS[0]
+    assert tuple(pixels[-5, -5]) == COLORS[1]
+    bar = pixels[: both.height - 32]
+    assert (bar[:, :64] > 200).any() and (bar[:, 72:] > 200).any()
