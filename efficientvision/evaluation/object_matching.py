@@ -80,7 +80,7 @@ def match_objects(collected: Collected, iou: float = 0.5) -> Matches:
 
 def overlap_matrix(detections: np.ndarray, truths: np.ndarray) -> np.ndarray:
     """IoU float64 [n, m] of rows of `Collected`; for crowds the share of the detection inside."""
-    found, objects = _corners(detections)[:, None], _corners(truths)[None]
+    found, objects = corners_yxyx(detections)[:, None], corners_yxyx(truths)[None]
     intersection, union = box_ops.intersection_and_union(found, objects, xp=np)
     whole = np.where(truths[None, :, 5] > 0, box_ops.area(found, xp=np), union)
     return box_ops.divide_or_zero(intersection, whole, xp=np)
@@ -100,7 +100,8 @@ def _rows_of(images: np.ndarray) -> dict[int, np.ndarray]:
     return dict(zip(numbers.astype(int).tolist(), np.split(order, starts[1:]), strict=False))
 
 
-def _corners(rows: np.ndarray) -> np.ndarray:
+def corners_yxyx(rows: np.ndarray) -> np.ndarray:
+    """Boxes float64 [n, 4] of rows of `Collected`."""
     x, y, width, height = rows[:, 1:5].T
     return np.stack([y, x, y + height, x + width], axis=-1)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from efficientvision.evaluation.details import Details
+from efficientvision.visualize.sheet import Picture
 
 Batch = dict[str, tf.Tensor]
 
@@ -80,6 +83,10 @@ class Task(abc.ABC):
         """Length of the evaluation data set in images, None if unknown."""
         return None
 
+    def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
+        """The first `limit` images of a training batch as the network gets them, with labels."""
+        return []
+
     def create_variables(self) -> None:  # noqa: B027
         """Makes variables that a task may need; called once, under the strategy's scope."""
 
@@ -107,3 +114,11 @@ class Evaluation(abc.ABC):
     def report(self, metrics: dict[str, float]) -> str:
         """A table of the metrics for people."""
         return "\n".join(f"{name:>24} {value:.4f}" for name, value in metrics.items())
+
+    def details(self) -> Details | None:
+        """What stands behind the metrics, once they are computed; None if there is no more."""
+        return None
+
+    def pictures(self) -> list[Picture]:
+        """A fixed handful of images with truth and prediction, once metrics are computed."""
+        return []

@@ -21,8 +21,13 @@ from efficientvision.detection.losses import detection_losses
 from efficientvision.detection.matching import assign_targets
 from efficientvision.detection.postprocess import postprocess
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco import CocoEvaluator, format_metrics
+from efficientvision.evaluation.coco import CocoEvaluator
 from efficientvision.tasks.base import Batch, Evaluation, Task
+from efficientvision.tasks.detection_evaluation import (
+    DetectionEvaluation,
+    draw_training_examples,
+)
+from efficientvision.visualize.sheet import Picture
 
 MAX_NMS_INPUTS = 5000
 TESTDEV_NAME = "detections_test-dev2017_test_results.json"
@@ -161,7 +166,10 @@ class DetectionTask(Task):
             self._coco = CocoEvaluator(
                 self._ground_truth(), self.class_names, records=str(self.evaluation_files)
             )
-        return DetectionEvaluation(self._coco, self._results_path)
+        return DetectionEvaluation(self._coco, self._results_path, self.num_evaluation_images)
+
+    def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
+        return draw_training_examples(batch, self.class_names, limit)
 
     @property
     def num_evaluation_images(self) -> int | None:
@@ -225,38 +233,3 @@ class DetectionTask(Task):
             input_shard=input_shard,
             max_examples=None if training else self._evaluation_images,
         )
-
-
-class DetectionEvaluation(Evaluation):
-    """COCO metrics of the detections on a data set, or, for test-dev, a file of them.
-
-    Args:
-        coco: Collects the detections; forgets earlier ones.
-        results_path: Write the detections there, and compute nothing.
-    """
-
-    def __init__(self, coco: CocoEvaluator, results_path: str | None = None):
-        coco.reset()
-        self._coco = coco
-        self._results_path = results_path
-
-    def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
-        self._coco.update(
-            batch["source_id"],
-            predictions["boxes_yxyx"],
-            predictions["scores"],
-            predictions["classes"],
-            predictions["valid_len"],
-            batch,
-        )
-
-    def compute(self) -> dict[str, float]:
-        if self._results_path is None:
-            return self._coco.compute()
-        self._coco.write_results(self._results_path)
-        return {}
-
-    def report(self, metrics: dict[str, float]) -> str:
-        if self._results_path is not None:
-            return f"The detections are in {self._results_path}."
-        return format_metrics(metrics)
