@@ -1,19 +1,19 @@
 """A detector with its configuration and class names, from a checkpoint of any kind."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 
+from efficientvision import files
 from efficientvision.api import build_from_config, load_weights
 from efficientvision.configs import DetectionConfig, config_from_yaml, get_config
 from efficientvision.data.labels import BUILTIN, read_labels, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.files import AnyPath
 from efficientvision.registry import list_models
 from efficientvision.weights.identify import (
     Identified,
@@ -46,7 +46,7 @@ class LoadedDetector:
 
 
 def load_detector(
-    path: str | os.PathLike[str] | None,
+    path: AnyPath | None,
     model_name: str | None = None,
     hparams: str | Mapping[str, Any] | None = None,
     *,
@@ -75,10 +75,10 @@ def load_detector(
         config = get_config(model_name or DEFAULT_MODEL, *changes)
         print(f"No checkpoint: {config.name} has random weights")
         return LoadedDetector(build_from_config(config), config, class_names(config))
-    run_config = run_folder_of(path) / CONFIG_FILE
+    run_config = files.join(run_folder_of(path), CONFIG_FILE)
     found = identify(path)
-    if run_config.is_file():
-        config = config_from_yaml(str(run_config), *changes)
+    if files.is_file(run_config):
+        config = config_from_yaml(run_config, *changes)
         if model_name not in (None, config.name):
             raise UserError(
                 f"{path} is a run of {config.name}, not of {model_name}: name {config.name}, or "
@@ -95,7 +95,7 @@ def load_detector(
     return LoadedDetector(model, config, class_names(config, path), report)
 
 
-def _check_complete(path: str | os.PathLike[str], report: LoadReport) -> None:
+def _check_complete(path: AnyPath, report: LoadReport) -> None:
     """A network for inference must have all its weights; a class head of another size is told."""
     if report.missing:
         raise UserError(
@@ -111,7 +111,7 @@ def _check_complete(path: str | os.PathLike[str], report: LoadReport) -> None:
         )
 
 
-def _model_name(path: str | os.PathLike[str], given: str | None, found: Identified) -> str:
+def _model_name(path: AnyPath, given: str | None, found: Identified) -> str:
     if given is not None:
         return given
     if found.model not in list_models("detection"):
@@ -124,27 +124,26 @@ def _model_name(path: str | os.PathLike[str], given: str | None, found: Identifi
     return found.model
 
 
-def run_folder_of(path: str | os.PathLike[str]) -> Path:
+def run_folder_of(path: AnyPath) -> str:
     """The folder in which a run's `config.yaml` and `labels.json` would stand.
 
     For a checkpoint in `<model_dir>/archive` that is `<model_dir>`, if the archive has no own.
     """
-    folder = Path(path) if Path(path).is_dir() else Path(path).parent
-    if folder.name == "archive" and not (folder / CONFIG_FILE).is_file():
-        return folder.parent
+    folder = files.as_text(path) if files.is_folder(path) else files.parent(path)
+    is_archive = files.base_name(folder) == "archive"
+    if is_archive and not files.is_file(files.join(folder, CONFIG_FILE)):
+        return files.parent(folder)
     return folder
 
 
-def class_names(
-    config: DetectionConfig, path: str | os.PathLike[str] | None = None
-) -> dict[int, str]:
+def class_names(config: DetectionConfig, path: AnyPath | None = None) -> dict[int, str]:
     """Class number (1..K) -> name: from the run's `labels.json`, then from the hyper-parameter
     `label_map`, then, for a checkpoint with the published 90 classes, COCO's. Else empty.
     """
     if path is not None:
-        labels = run_folder_of(path) / LABELS_FILE
-        if labels.is_file():
-            return read_labels(str(labels))
+        labels = files.join(run_folder_of(path), LABELS_FILE)
+        if files.is_file(labels):
+            return read_labels(labels)
     named = resolve_label_map(config.label_map)
     if named is not None:
         return named

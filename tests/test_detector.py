@@ -167,4 +167,4 @@ def test_names_come_from_the_run_then_the_label_map_then_coco(tmp_path):
     (tmp_path / "labels.json").write_text('{"1": "eins", "2": "zwei"}')
     assert class_names(config, tmp_path / "model") == {1: "eins", 2: "zwei"}
     (tmp_path / "archive").mkdir()
-    assert run_folder_of(tmp_path / "archive") == tmp_path
+    assert run_folder_of(tmp_path / "archive") == str(tmp_path)

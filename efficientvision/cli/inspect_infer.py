@@ -1,10 +1,9 @@
 """--runmode=infer: pictures with boxes from a checkpoint."""
 
-from pathlib import Path
-
 from PIL import Image
 from tqdm import tqdm
 
+from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.detector import Detector
@@ -21,15 +20,15 @@ def run(settings: InspectSettings) -> None:
     write_pictures(settings, Detector.from_loaded(settings.load()), photos)
 
 
-def write_pictures(settings: InspectSettings, detector: Detector, photos: list[Path]) -> None:
+def write_pictures(settings: InspectSettings, detector: Detector, photos: list[str]) -> None:
     """Runs a detector over photos and writes them with their boxes, from `0.jpg` on.
 
     A picture appears under its name when it is whole; the run stops at a photo that cannot be read.
     """
-    directory = Path(settings.output_image_dir)
-    if directory.exists() and not directory.is_dir():
+    directory = settings.output_image_dir
+    if files.is_file(directory):
         raise UserError(f"--output_image_dir={directory} is a file: name a folder")
-    directory.mkdir(parents=True, exist_ok=True)
+    files.make_folder(directory)
     for index, path in enumerate(tqdm(photos, unit="image", disable=len(photos) < 2)):
         photo = open_photo(path)
         detections = detector(photo)
@@ -40,16 +39,12 @@ def write_pictures(settings: InspectSettings, detector: Detector, photos: list[P
             max_boxes_to_draw=settings.max_boxes_to_draw,
             line_thickness=settings.line_thickness,
         )
-        target = directory / f"{index}.jpg"
+        target = files.join(directory, f"{index}.jpg")
         save_jpeg(picture, target)
         tqdm.write(f"{path} -> {target}: {len(detections)} objects")
 
 
-def save_jpeg(picture: Image.Image, target: Path) -> None:
-    """Writes a picture under a temporary name, then renames it."""
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        picture.save(temporary, format="JPEG", quality=95)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+def save_jpeg(picture: Image.Image, target: str) -> None:
+    """Writes a picture whole or not at all."""
+    with files.writing(target) as file:
+        picture.save(file, format="JPEG", quality=95)

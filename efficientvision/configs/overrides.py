@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 from typing import Any
 
 import yaml
 
+from efficientvision import files
 from efficientvision.errors import UserError
 
 # `heads=object_detection,segmentation`: in these a bare word after a comma goes on with the list.
@@ -109,8 +109,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         UserError: The file is missing, is no YAML, or its top level is no mapping.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_NumberLoader)
+        content = yaml.load(files.read_text(path), Loader=_NumberLoader)
     except OSError as error:
         raise UserError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -130,7 +129,7 @@ def _names_yaml_file(part: str) -> bool:
     if not part.endswith((".yaml", ".yml")):
         return False
     # `label_map=names.yaml` is a pair, unless that very name is a file or the key is a path.
-    return "=" not in part or os.path.isfile(part) or "/" in part.split("=")[0]
+    return "=" not in part or files.is_file(part) or "/" in part.split("=")[0]
 
 
 def _split(text: str, separator: str) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.labels import LabelMap, write_labels
 from efficientvision.data.record_files import write_shards
@@ -43,8 +44,7 @@ def read_json(path: str, *required: str) -> dict:
         UserError: missing, no JSON, or without one of the required lists.
     """
     try:
-        with open(path, encoding="utf8") as file:
-            content = json.load(file)
+        content = json.loads(files.read_text(path))
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -109,8 +109,7 @@ def encode_image(image: CocoImage, labels: LabelMap, include_masks: bool) -> byt
     """One image and its annotations as a serialised record."""
     from efficientvision.data.records import DetectionExample, encode_example, image_format_of
 
-    with open(image.path, "rb") as file:
-        encoded = file.read()
+    encoded = files.read_bytes(image.path)
     height, width = int(image.info["height"]), int(image.info["width"])
     annotations = image.annotations
     boxes = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
@@ -167,7 +166,7 @@ def convert(
             "Nothing says which images to convert: give --image_info_file, "
             "--object_annotations_file or --caption_annotations_file."
         )
-    if not os.path.isdir(image_dir):
+    if not files.is_folder(image_dir):
         raise UserError(f"--image_dir={image_dir} is not a folder.")
     if include_masks and not object_annotations_file:
         raise UserError("--include_masks needs --object_annotations_file.")
@@ -190,7 +189,7 @@ def convert(
         if missing:
             raise UserError(f"{list_file}: an image has no {', '.join(sorted(missing))}: {info}.")
         path = os.path.join(image_dir, info["file_name"])
-        if not os.path.isfile(path):
+        if not files.is_file(path):
             raise UserError(f"The image {path} is listed in {list_file} but does not exist.")
         kept = _keep(by_image.get(info["id"], []), info, labels, object_annotations_file, report)
         sentences = None if captions is None else captions.get(info["id"], [])

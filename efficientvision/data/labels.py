@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from efficientvision.data.record_files import FilePattern, match_files, shard_prefix, write_text
+from efficientvision import files
+from efficientvision.data.record_files import FilePattern, match_files, shard_prefix
 from efficientvision.errors import UserError
 
 LabelMap = dict[int, str]
@@ -80,8 +81,8 @@ def read_labels(path: str) -> LabelMap:
         UserError: the file is missing, unreadable or no label map.
     """
     try:
-        with open(path, encoding="utf8") as file:
-            mapping = json.load(file) if path.endswith(".json") else yaml.safe_load(file)
+        text = files.read_text(path)
+        mapping = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"Cannot read the label map {path}: {error.strerror}.") from error
     except (json.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -126,18 +127,19 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
 
     ``labels.json``, unless other records of the folder use one that says something else.
     """
-    folder, prefix = os.path.split(os.path.abspath(output_prefix))
+    folder, prefix = os.path.split(files.absolute(output_prefix))
     shared = os.path.join(folder, "labels.json")
     own = os.path.join(folder, f"labels_{prefix}.json")
     text = labels_text(labels)
-    others = os.path.isdir(folder) and any(
-        name.endswith(".tfrecord") and shard_prefix(name) != prefix for name in os.listdir(folder)
+    others = any(
+        name.endswith(".tfrecord") and shard_prefix(name) != prefix
+        for name in files.list_names(folder)
     )
-    differs = os.path.exists(shared) and read_labels(shared) != dict(labels)
+    differs = files.exists(shared) and read_labels(shared) != dict(labels)
     path = own if others and differs else shared
-    write_text(path, text)
-    if path == shared and os.path.exists(own):
-        os.remove(own)
+    files.write_text(path, text)
+    if path == shared:
+        files.remove(own)
     return path
 
 
@@ -153,7 +155,7 @@ def find_labels(file_pattern: FilePattern) -> LabelMap | None:
     ):
         for name in (f"labels_{prefix}.json", "labels.json"):
             path = os.path.join(folder, name)
-            if os.path.exists(path):
+            if files.exists(path):
                 found[path] = read_labels(path)
                 break
     maps = list(found.items())

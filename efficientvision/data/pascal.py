@@ -9,7 +9,6 @@ are fractions of the image.
 from __future__ import annotations
 
 import functools
-import glob
 import json
 import os
 from collections import Counter
@@ -21,9 +20,10 @@ from lxml import etree
 from PIL import Image
 from tqdm import tqdm
 
+from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.labels import VOC_NAMES, LabelMap, read_labels, write_labels
-from efficientvision.data.record_files import write_shards, write_text
+from efficientvision.data.record_files import write_shards
 from efficientvision.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
@@ -64,15 +64,15 @@ def read_image_list(year_dir: str, set_name: str) -> list[str]:
     """
     folder = os.path.join(year_dir, "ImageSets", "Main")
     own = os.path.join(folder, f"{set_name}.txt")
-    lists = [own] if os.path.exists(own) else sorted(glob.glob(f"{folder}/*_{set_name}.txt"))
+    lists = [own] if files.exists(own) else files.matches(f"{folder}/*_{set_name}.txt")
     if not lists:
         raise UserError(
             f"No list of images: neither {own} nor any {folder}/*_{set_name}.txt exists."
         )
     names: dict[str, None] = {}
     for path in lists:
-        with open(path, encoding="utf8") as file:
-            names.update((line.split()[0], None) for line in file if line.strip())
+        lines = files.read_text(path).splitlines()
+        names.update((line.split()[0], None) for line in lines if line.strip())
     if not names:
         raise UserError(f"{', '.join(lists)} list no images.")
     return list(names)
@@ -80,7 +80,7 @@ def read_image_list(year_dir: str, set_name: str) -> list[str]:
 
 def _parse_xml(path: str) -> etree._Element:
     try:
-        return etree.parse(path).getroot()
+        return etree.fromstring(files.read_bytes(path))
     except OSError as error:
         raise UserError(f"The annotation {path} is missing or unreadable.") from error
     except etree.XMLSyntaxError as error:
@@ -95,7 +95,7 @@ def discover_labels(annotation_dirs: Sequence[str]) -> LabelMap:
     Raises:
         UserError: no annotations, or no object in any of them.
     """
-    paths = sorted(p for d in annotation_dirs for p in glob.glob(os.path.join(d, "*.xml")))
+    paths = sorted(p for d in annotation_dirs for p in files.matches(files.join(d, "*.xml")))
     if not paths:
         raise UserError(f"No annotations (*.xml) in {', '.join(annotation_dirs)}.")
     names: set[str] = set()
@@ -115,7 +115,7 @@ def _find_image(image_dir: str, filename: str, stem: str) -> str:
     candidates += [stem + suffix for suffix in IMAGE_SUFFIXES]
     for name in candidates:
         path = os.path.join(image_dir, name)
-        if os.path.isfile(path):
+        if files.is_file(path):
             return path
     raise UserError(f"The image {os.path.join(image_dir, candidates[0])} does not exist.")
 
@@ -146,7 +146,7 @@ def read_annotation(
     stem = os.path.splitext(os.path.basename(path))[0]
     image_path = _find_image(image_dir, root.findtext("filename", "").strip(), stem)
     try:
-        with Image.open(image_path) as image:
+        with files.reading(image_path) as file, Image.open(file) as image:
             width, height = image.size
     except (OSError, SyntaxError) as error:
         raise UserError(f"The image {image_path} cannot be read: {error}.") from error
@@ -183,8 +183,7 @@ def encode_image(image: PascalImage) -> bytes:
     """One image and its objects as a serialised record."""
     from efficientvision.data.records import DetectionExample, encode_example, image_format_of
 
-    with open(image.path, "rb") as file:
-        encoded = file.read()
+    encoded = files.read_bytes(image.path)
     objects = image.objects
     pixels = image.height * image.width
     return encode_example(
@@ -279,7 +278,7 @@ def convert(
     """
     year_dirs = [os.path.join(data_dir, y) for y in (MERGED_YEARS if year == "merged" else [year])]
     for year_dir in year_dirs:
-        if not os.path.isdir(year_dir):
+        if not files.is_folder(year_dir):
             raise UserError(
                 f"{year_dir} is not a folder; --data_dir must hold a folder named as --year."
             )
@@ -304,7 +303,7 @@ def convert(
     for image_id, (year_dir, name) in enumerate(tqdm(listed, desc="annotations", unit="xml"), 1):
         path = os.path.join(year_dir, annotations_dir, name + ".xml")
         stem, suffix = os.path.splitext(name)
-        if suffix in IMAGE_SUFFIXES and not os.path.exists(path):
+        if suffix in IMAGE_SUFFIXES and not files.exists(path):
             path = os.path.join(year_dir, annotations_dir, stem + ".xml")
         images.append(read(path, os.path.join(year_dir, "JPEGImages"), image_id))
     report.num_images = len(images)
@@ -314,6 +313,6 @@ def convert(
     )
     folder, basename = os.path.split(output_prefix)
     json_path = os.path.join(folder, f"json_{basename}.json")
-    write_text(json_path, json.dumps(coco_ground_truth(images, labels)))
+    files.write_text(json_path, json.dumps(coco_ground_truth(images, labels)))
     report.sidecars = [json_path, write_labels(output_prefix, labels)]
     return report

@@ -1,18 +1,18 @@
-"""Photos from the disk: finding them and opening them."""
+"""Photos in files: finding them and opening them."""
 
 import glob
-import os
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
-def list_photos(pattern: str | os.PathLike[str]) -> list[Path]:
+def list_photos(pattern: AnyPath) -> list[str]:
     """Lists the photos that a path, a folder or a glob pattern stands for, sorted by path.
 
     Of a folder, the files with a picture's suffix are taken (not those of its sub-folders).
@@ -20,22 +20,23 @@ def list_photos(pattern: str | os.PathLike[str]) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    path = Path(pattern)
-    if path.is_dir():
-        photos = sorted(p for p in path.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+    path = files.as_text(pattern)
+    if files.is_folder(path):
+        named = [n for n in files.list_names(path) if n.lower().endswith(_SUFFIXES)]
+        photos = [p for p in (files.join(path, name) for name in named) if files.is_file(p)]
         if not photos:
-            raise UserError(f"the folder {path} holds no pictures ({' '.join(sorted(_SUFFIXES))})")
+            raise UserError(f"the folder {path} holds no pictures ({' '.join(_SUFFIXES)})")
         return photos
-    if path.is_file():
+    if files.is_file(path):
         return [path]
-    photos = [Path(p) for p in sorted(glob.glob(str(pattern))) if os.path.isfile(p)]
+    photos = [p for p in files.matches(path) if files.is_file(p)]
     if not photos:
-        kind = "no file matches the pattern" if glob.has_magic(str(pattern)) else "there is no file"
-        raise UserError(f"{kind} {str(pattern)!r}")
+        kind = "no file matches the pattern" if glob.has_magic(path) else "there is no file"
+        raise UserError(f"{kind} {path!r}")
     return photos
 
 
-def open_photo(path: str | os.PathLike[str]) -> np.ndarray:
+def open_photo(path: AnyPath) -> np.ndarray:
     """Reads a picture upright, as its EXIF orientation tells.
 
     Returns:
@@ -44,17 +45,17 @@ def open_photo(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
         UserError: no such file, not a picture, or one that was cut short.
     """
-    path = Path(path)
+    path = files.as_text(path)
     try:
-        with Image.open(path) as image:
+        with files.reading(path) as file, Image.open(file) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError as error:
-        raise UserError(f"there is no file {str(path)!r}") from error
+        raise UserError(f"there is no file {path!r}") from error
     except IsADirectoryError as error:
-        raise UserError(f"{str(path)!r} is a folder, not a picture") from error
+        raise UserError(f"{path!r} is a folder, not a picture") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{str(path)!r} is not a picture that Pillow can read") from error
+        raise UserError(f"{path!r} is not a picture that Pillow can read") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"the picture {str(path)!r} cannot be decoded, it may have been cut short ({error})"
+            f"the picture {path!r} cannot be decoded, it may have been cut short ({error})"
         ) from error

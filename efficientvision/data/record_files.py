@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import glob
+import functools
 import multiprocessing
 import os
 import re
 import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_EXCEPTION,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from typing import Any
 
 from tqdm import tqdm
 
+from efficientvision import files
 from efficientvision.errors import UserError
 
 _SHARD_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})\.tfrecord")
 _SIDECARS = (".json", ".yaml", ".yml", ".txt")
+_REMOTE_READERS = 32
 
 FilePattern = str | Sequence[str]
 
@@ -37,20 +43,21 @@ def match_files(file_pattern: FilePattern) -> list[str]:
     parts = [str(part).strip() for part in parts if str(part).strip()]
     if not parts:
         raise UserError("No record files: the file pattern is empty.")
-    files = set()
+    paths: set[str] = set()
     for part in parts:
         found = [
             path
-            for path in glob.glob(os.path.expanduser(part))
-            if os.path.isfile(path) and not path.endswith(_SIDECARS)
+            for path in files.matches(part)
+            # Asking a store about each of its matches would take long; it lists no folders.
+            if not path.endswith(_SIDECARS) and (files.is_remote(path) or files.is_file(path))
         ]
         if not found:
             raise UserError(
-                f"No record file matches {part!r} (looked in {os.path.abspath(part)}); "
+                f"No record file matches {part!r} (looked in {files.absolute(part)}); "
                 "check the path, or make records with dataset/create_*_tfrecord.py."
             )
-        files.update(found)
-    return sorted(files)
+        paths.update(found)
+    return sorted(paths)
 
 
 def shard_prefix(path: str) -> str:
@@ -67,8 +74,8 @@ def shard_path(output_prefix: str, index: int, num_shards: int) -> str:
 
 def _record_spans(path: str) -> Iterator[tuple[int, int]]:
     """(offset, length) of the payload of each record (TFRecord framing, checksums not verified)."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    size = files.size(path)
+    with files.reading(path) as file:
         position = 0
         while position < size:
             header = file.read(12)
@@ -90,15 +97,29 @@ def iter_records(path: str) -> Iterator[bytes]:
     Raises:
         UserError: the file is cut short or is no TFRecord file.
     """
-    with open(path, "rb") as file:
+    with files.reading(path) as file:
         for offset, length in _record_spans(path):
             file.seek(offset)
             yield file.read(length)
 
 
-def count_records(files: Sequence[str]) -> list[int]:
-    """Records per file. Reads 12 bytes a record, so it is fast on big sets too."""
-    return [sum(1 for _ in _record_spans(path)) for path in files]
+def count_records(paths: Sequence[str]) -> list[int]:
+    """Records per file. Reads 12 bytes a record, so it is fast on big sets too.
+
+    A store answers each of these reads after a while: remote files are counted many at a time, and
+    once in a process.
+    """
+    if not any(files.is_remote(path) for path in paths):
+        return [_count_records(path) for path in paths]
+    with ThreadPoolExecutor(_REMOTE_READERS) as pool:
+        return list(pool.map(_count_remote_records, paths))
+
+
+def _count_records(path: str) -> int:
+    return sum(1 for _ in _record_spans(path))
+
+
+_count_remote_records = functools.lru_cache(maxsize=None)(_count_records)
 
 
 def write_shards(
@@ -135,8 +156,8 @@ def write_shards(
     if num_shards > len(items):
         print(f"{len(items)} images: writing {len(items)} shards instead of {num_shards}.")
         num_shards = len(items)
-    folder, basename = os.path.split(os.path.abspath(output_prefix))
-    os.makedirs(folder, exist_ok=True)
+    folder, basename = os.path.split(files.absolute(output_prefix))
+    files.make_folder(folder)
     finals = [shard_path(os.path.join(folder, basename), k, num_shards) for k in range(num_shards)]
     # Hidden, so that a pattern such as `tfrecord/val*` never sees an unfinished shard.
     temporary = [os.path.join(folder, f".{os.path.basename(path)}.tmp") for path in finals]
@@ -150,11 +171,10 @@ def write_shards(
             else:
                 _write_in_processes(tasks, build_example, num_workers, bar)
         for source, target in zip(temporary, finals, strict=True):
-            os.replace(source, target)
+            files.move(source, target)
     finally:
         for path in temporary:
-            if os.path.exists(path):
-                os.remove(path)
+            files.remove(path)
     _remove_outdated(folder, basename, num_shards)
     return [shard_path(output_prefix, k, num_shards) for k in range(num_shards)]
 
@@ -214,25 +234,11 @@ def _write_in_processes(
 
 def _remove_outdated(folder: str, basename: str, num_shards: int) -> None:
     outdated = []
-    for name in os.listdir(folder):
+    for name in files.list_names(folder):
         match = _SHARD_NAME.fullmatch(name)
         if match and match["prefix"] == basename and int(match["total"]) != num_shards:
             outdated.append(name)
     for name in outdated:
-        os.remove(os.path.join(folder, name))
+        files.remove(files.join(folder, name))
     if outdated:
         print(f"Removed {len(outdated)} outdated shards of {basename}, e.g. {outdated[0]}.")
-
-
-def write_text(path: str, text: str) -> None:
-    """Writes a small text file whole or not at all."""
-    folder, name = os.path.split(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{time.time_ns()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)

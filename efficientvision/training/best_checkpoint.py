@@ -4,69 +4,131 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
-from pathlib import Path
 
-from efficientvision.data.record_files import write_text
+from efficientvision import files
+from efficientvision.files import AnyPath
 from efficientvision.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
+    full_disk_is_told,
     write_checkpoint,
 )
 
+ARCHIVE_NAME = "archive"
 OBJECTIVE_NAME = "best_objective.txt"
 METRICS_NAME = "best_eval.txt"
+_BACKUP_NAME = "backup"
+_STAGED_NAME = ".archive.tmp"
 _SIDECARS = ("config.yaml", "labels.json")
 
 
-def best_objective(model_dir: str | os.PathLike) -> float | None:
+def best_objective(model_dir: AnyPath) -> float | None:
     """The metric of the best checkpoint so far, or None."""
-    path = Path(model_dir) / OBJECTIVE_NAME
     try:
-        return float(path.read_text())
+        return float(files.read_text(files.join(model_dir, OBJECTIVE_NAME)))
     except (FileNotFoundError, ValueError):
         return None
 
 
 def archive_if_best(
-    model_dir: str | os.PathLike, checkpoint: Checkpoint, metrics: dict[str, float], objective: str
+    model_dir: AnyPath,
+    checkpoint: Checkpoint,
+    metrics: dict[str, float],
+    objective: str,
+    *,
+    images: int | None = None,
 ) -> bool:
     """Archives a checkpoint if its metric is the best so far.
 
     `archive/` then holds the checkpoint (without the optimizer's slots), copies of the run's
-    `config.yaml` and `labels.json`, and `best_eval.txt` (JSON: step and all metrics); the archive
-    before it moves to `backup/`; `model_dir/best_objective.txt` holds the metric. File names are
-    those of the original's `utils.archive_ckpt`.
+    `config.yaml` and `labels.json`, and `best_eval.txt` (JSON: step, images and all metrics); the
+    archive before it moves to `backup/`; `model_dir/best_objective.txt` holds the metric. File
+    names are those of the original's `utils.archive_ckpt`.
+
+    Metrics are compared where they were measured on equally many images. One of fewer images than
+    the archive's never replaces it, one of more always does; both are told in a printed line.
 
     Args:
         model_dir: The run's folder.
         checkpoint: What was evaluated.
         metrics: Its metrics.
         objective: Name of the one that decides; larger is better.
+        images: On how many images they were measured, if that is known.
 
     Returns:
-        Whether it was the best.
+        Whether it was archived.
+
+    Raises:
+        UserError: If the disk is full; the archive is as it was.
     """
-    folder = Path(model_dir)
+    archive, staged = files.join(model_dir, ARCHIVE_NAME), files.join(model_dir, _STAGED_NAME)
+    _finish_exchange(model_dir)
     value = float(metrics[objective])
-    best = best_objective(folder)
-    if best is not None and not value > best:
+    archived = _archived_metrics(archive)
+    best = archived.get(objective, best_objective(model_dir))
+    if best is not None and not _replaces(value, images, best, archived.get("images"), objective):
         return False
-    staged, archive, backup = (folder / n for n in (".archive.tmp", "archive", "backup"))
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
-    write_checkpoint(
-        checkpoint_path(staged, checkpoint.step), dataclasses.replace(checkpoint, optimizer={})
-    )
-    for name in _SIDECARS:
-        if (folder / name).is_file():
-            shutil.copy2(folder / name, staged / name)
-    table = {"step": checkpoint.step, **metrics}
-    write_text(str(staged / METRICS_NAME), json.dumps(table, indent=2) + "\n")
-    if archive.exists():
-        shutil.rmtree(backup, ignore_errors=True)
-        os.replace(archive, backup)
-    os.replace(staged, archive)
-    write_text(str(folder / OBJECTIVE_NAME), f"{value:.6f}\n")
+    files.remove_folder(staged)
+    table = {"step": checkpoint.step, **({"images": images} if images else {}), **metrics}
+    try:
+        with full_disk_is_told(model_dir, "the copy of the best checkpoint", checkpoint):
+            write_checkpoint(
+                checkpoint_path(staged, checkpoint.step),
+                dataclasses.replace(checkpoint, optimizer={}),
+            )
+            for name in _SIDECARS:
+                if files.is_file(files.join(model_dir, name)):
+                    files.copy(files.join(model_dir, name), files.join(staged, name))
+            # The last of them: with it the folder is whole.
+            files.write_text(files.join(staged, METRICS_NAME), json.dumps(table, indent=2) + "\n")
+    except BaseException:
+        files.remove_folder(staged)
+        raise
+    _finish_exchange(model_dir)
+    files.write_text(files.join(model_dir, OBJECTIVE_NAME), f"{value:.6f}\n")
     return True
+
+
+def _finish_exchange(model_dir: AnyPath) -> None:
+    """Moves a staged archive to its place and the one before it to `backup`.
+
+    A run may have been killed at any point of this: the next call goes on from there.
+    """
+    archive, backup, staged = (
+        files.join(model_dir, name) for name in (ARCHIVE_NAME, _BACKUP_NAME, _STAGED_NAME)
+    )
+    if _is_whole(staged):
+        if _is_whole(archive):
+            files.remove_folder(backup)
+            files.move_folder(archive, backup, last=METRICS_NAME)
+        files.remove_folder(archive)
+        files.move_folder(staged, archive, last=METRICS_NAME)
+    elif not _is_whole(archive) and _is_whole(backup):
+        files.remove_folder(archive)
+        files.move_folder(backup, archive, last=METRICS_NAME)
+
+
+def _is_whole(folder: str) -> bool:
+    return files.is_file(files.join(folder, METRICS_NAME))
+
+
+def _archived_metrics(archive: str) -> dict:
+    try:
+        return json.loads(files.read_text(files.join(archive, METRICS_NAME)))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def _replaces(
+    value: float, images: int | None, best: float, best_images: int | None, objective: str
+) -> bool:
+    """Whether a metric is to replace the archived one; says so where they do not compare."""
+    if images is None or best_images is None or images == best_images:
+        return value > best
+    fuller = images > best_images
+    print(
+        f"{objective} {value:.4f} on {images} images does not compare with {objective} {best:.4f} "
+        f"on {best_images} images in {ARCHIVE_NAME}, which "
+        f"{'gives way to the fuller evaluation' if fuller else 'stays'}."
+    )
+    return fuller

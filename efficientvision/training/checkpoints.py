@@ -16,22 +16,26 @@ the order in which layers are made, which `tf.train.Checkpoint(model)` would not
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
-import os
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from efficientvision.data.record_files import write_text
+from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
 
 INDEX_NAME = "checkpoint.json"
 _FILE_NAME = re.compile(r"^ckpt-(\d+)\.npz$")
+_UNFINISHED = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json)\..*tmp$")
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass
@@ -53,66 +57,71 @@ class Checkpoint:
     meta: dict = field(default_factory=dict)
 
 
-def checkpoint_path(model_dir: str | os.PathLike, step: int) -> Path:
+def checkpoint_path(model_dir: AnyPath, step: int) -> str:
     """The file of a step's checkpoint."""
-    return Path(model_dir) / f"ckpt-{step}.npz"
+    return files.join(model_dir, f"ckpt-{step}.npz")
 
 
-def step_of(path: str | os.PathLike) -> int:
+def step_of(path: AnyPath) -> int:
     """The step in a checkpoint's file name."""
-    match = _FILE_NAME.match(Path(path).name)
+    match = _FILE_NAME.match(files.base_name(path))
     if match is None:
         raise UserError(f"{path} is not named like a checkpoint of this program (ckpt-<step>.npz).")
     return int(match.group(1))
 
 
-def list_checkpoints(model_dir: str | os.PathLike) -> list[Path]:
+def list_checkpoints(model_dir: AnyPath) -> list[str]:
     """Checkpoint files of a folder, oldest first, readable or not."""
-    folder = Path(model_dir)
-    if not folder.is_dir():
-        return []
-    files = [p for p in folder.iterdir() if _FILE_NAME.match(p.name)]
-    return sorted(files, key=step_of)
+    names = [name for name in files.list_names(model_dir) if _FILE_NAME.match(name)]
+    return [files.join(model_dir, name) for name in sorted(names, key=step_of)]
 
 
-def latest_checkpoint(model_dir: str | os.PathLike) -> Path | None:
+def latest_checkpoint(model_dir: AnyPath, *, say: bool = False) -> str | None:
     """The newest whole checkpoint of a folder, or None.
 
-    A file that was cut short is passed over, with a printed line.
+    Args:
+        model_dir: The folder.
+        say: Print a line for each file that was cut short and is passed over.
     """
     for path in reversed(list_checkpoints(model_dir)):
         if is_whole(path):
             return path
-        print(f"{path} is cut short or damaged: using the checkpoint before it.")
+        # One that is gone was removed by its training meanwhile.
+        if say and files.exists(path):
+            print(f"{path} is cut short or damaged: using the checkpoint before it.")
     return None
 
 
-def is_whole(path: str | os.PathLike) -> bool:
-    """Whether a checkpoint file is complete and its checksums are right."""
+def is_whole(path: AnyPath) -> bool:
+    """Whether a checkpoint file is complete and its checksums are right.
+
+    Of a remote file only the index, at its end, is looked at: stores keep checksums themselves.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None and "meta.npy" in archive.namelist()
+        with files.reading(path) as file, zipfile.ZipFile(file) as archive:
+            damaged = None if files.is_remote(path) else archive.testzip()
+            return damaged is None and "meta.npy" in archive.namelist()
     except _UNREADABLE:
         return False
 
 
-def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
+def read_checkpoint(path: AnyPath) -> Checkpoint:
     """Reads a checkpoint file, or the newest one of a folder.
 
     Raises:
         UserError: If there is none, or the file is cut short or not one of ours.
     """
-    path = Path(path)
-    if path.is_dir():
-        newest = latest_checkpoint(path)
+    path = files.as_text(path)
+    if files.is_folder(path):
+        newest = latest_checkpoint(path, say=True)
         if newest is None:
             raise UserError(f"{path} holds no readable checkpoint (ckpt-<step>.npz).")
         path = newest
-    if not path.is_file():
+    if not files.is_file(path):
         raise UserError(f"The checkpoint {path} does not exist.")
     groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "ema": {}, "optimizer": {}}
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with files.local_copy(path) as local, np.load(local, allow_pickle=False) as archive:
             meta = json.loads(str(archive["meta"]))
             for key in archive.files:
                 group, _, name = key.partition("/")
@@ -126,24 +135,42 @@ def read_checkpoint(path: str | os.PathLike) -> Checkpoint:
     return Checkpoint(step=int(meta.pop("step")), meta=meta, **groups)
 
 
-def write_checkpoint(path: str | os.PathLike, checkpoint: Checkpoint) -> Path:
+def write_checkpoint(path: AnyPath, checkpoint: Checkpoint) -> str:
     """Writes a checkpoint file: all of it, or nothing."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"meta": np.array(json.dumps({"step": checkpoint.step, **checkpoint.meta}))}
     for group in ("weights", "ema", "optimizer"):
         for name, value in getattr(checkpoint, group).items():
             arrays[f"{group}/{name}"] = np.asarray(value)
-    temporary = path.with_name(f".{path.name}.tmp")
+    with files.writing(path) as file:
+        np.savez(file, **arrays)
+    return files.as_text(path)
+
+
+@contextlib.contextmanager
+def full_disk_is_told(model_dir: AnyPath, what: str, checkpoint: Checkpoint) -> Iterator[None]:
+    """Turns the error of a full disk into a `UserError` that says what is left.
+
+    Args:
+        model_dir: The run's folder.
+        what: What is written inside the block, for the sentence.
+        checkpoint: Of which most of it consists.
+    """
     try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        groups = (checkpoint.weights, checkpoint.ema, checkpoint.optimizer)
+        needed = sum(np.asarray(v).nbytes for group in groups for v in group.values())
+        free = files.free_bytes(model_dir)
+        room = "" if free is None else f" and {free:,} are free"
+        newest = latest_checkpoint(model_dir)
+        kept = "there is no earlier checkpoint" if newest is None else f"{newest} is whole"
+        raise UserError(
+            f"No space left in {files.as_text(model_dir)}: {what} needs {needed:,} bytes{room}. "
+            f"Nothing half-written was left, and {kept}. Make room, then go on with the same "
+            "command."
+        ) from error
 
 
 class CheckpointFolder:
@@ -154,29 +181,40 @@ class CheckpointFolder:
         keep: How many checkpoints to keep.
     """
 
-    def __init__(self, model_dir: str | os.PathLike, keep: int = 5):
-        self.model_dir = Path(model_dir)
+    def __init__(self, model_dir: AnyPath, keep: int = 5):
+        self.model_dir = files.as_text(model_dir)
         self.keep = max(1, keep)
 
-    def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes `checkpoint` as the newest, then removes the ones beyond `keep`."""
+    def save(self, checkpoint: Checkpoint) -> str:
+        """Writes `checkpoint` as the newest, then removes the ones beyond `keep`.
+
+        Raises:
+            UserError: If the disk is full; the earlier checkpoints are as they were.
+        """
         path = checkpoint_path(self.model_dir, checkpoint.step)
-        write_checkpoint(path, checkpoint)
-        files = list_checkpoints(self.model_dir)
-        kept = files[-self.keep :]
-        index = {"latest": path.name, "all": [p.name for p in kept]}
-        write_text(str(self.model_dir / INDEX_NAME), json.dumps(index, indent=2) + "\n")
-        for old in files[: -self.keep]:
-            old.unlink(missing_ok=True)
+        with full_disk_is_told(self.model_dir, f"the checkpoint {path}", checkpoint):
+            write_checkpoint(path, checkpoint)
+            # A later step in the folder is a damaged file that this run was not begun from.
+            written = [p for p in list_checkpoints(self.model_dir) if step_of(p) <= checkpoint.step]
+            kept = written[-self.keep :]
+            index = {"latest": files.base_name(path), "all": [files.base_name(p) for p in kept]}
+            text = json.dumps(index, indent=2) + "\n"
+            files.write_text(files.join(self.model_dir, INDEX_NAME), text)
+        for old in written[: -self.keep]:
+            files.remove(old)
         return path
 
     def restore(self) -> Checkpoint | None:
         """The newest whole checkpoint, or None for a new run.
 
         Removes what a killed run left half-written.
+
+        Raises:
+            UserError: If there are checkpoints, and none can be read.
         """
-        if self.model_dir.is_dir():
-            for unfinished in self.model_dir.glob(".ckpt-*.tmp"):
-                unfinished.unlink(missing_ok=True)
-        path = latest_checkpoint(self.model_dir)
-        return None if path is None else read_checkpoint(path)
+        for name in files.list_names(self.model_dir):
+            if _UNFINISHED.match(name):
+                files.remove(files.join(self.model_dir, name))
+        if not list_checkpoints(self.model_dir):
+            return None
+        return read_checkpoint(self.model_dir)

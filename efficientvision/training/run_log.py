@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.framework import summary_pb2
 from tqdm import tqdm
 
-from efficientvision.data.record_files import write_text
+from efficientvision import files
+from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Evaluation
 from efficientvision.training.observer import Observer
 
@@ -36,18 +35,18 @@ class RunLog(Observer):
 
     def __init__(
         self,
-        model_dir: str | os.PathLike,
+        model_dir: AnyPath,
         *,
         batch_size: int,
         total_steps: int,
         first_step: int = 0,
         eval_name: str | None = None,
     ):
-        self._dir = Path(model_dir)
+        self._dir = files.as_text(model_dir)
         self._batch_size = batch_size
         self._total_steps = total_steps
-        self._train = tf.summary.create_file_writer(str(self._dir / "train"))
-        self._eval = tf.summary.create_file_writer(str(self._dir / (eval_name or "eval")))
+        self._train = tf.summary.create_file_writer(files.join(self._dir, "train"))
+        self._eval = tf.summary.create_file_writer(files.join(self._dir, eval_name or "eval"))
         self._bar = tqdm(
             total=total_steps,
             initial=first_step,
@@ -124,20 +123,19 @@ def write_scalar(name: str, value: float) -> None:
     tf.summary.write(name, tf.constant(value, tf.float32), metadata=metadata)
 
 
-def read_results(model_dir: str | os.PathLike) -> list[dict[str, str]]:
+def read_results(model_dir: AnyPath) -> list[dict[str, str]]:
     """Rows of a run's `results.csv`; none if there is no such file."""
-    path = Path(model_dir) / RESULTS_NAME
-    if not path.is_file():
+    path = files.join(model_dir, RESULTS_NAME)
+    if not files.is_file(path):
         return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(io.StringIO(files.read_text(path), newline="")))
 
 
-def write_results(model_dir: str | os.PathLike, rows: list[dict]) -> None:
+def write_results(model_dir: AnyPath, rows: list[dict]) -> None:
     """Writes `results.csv`; its columns are all keys of the rows, in order of appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(str(Path(model_dir) / RESULTS_NAME), text.getvalue())
+    files.write_text(files.join(model_dir, RESULTS_NAME), text.getvalue())

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import archive_if_best
 from efficientvision.training.checkpoints import CheckpointFolder
@@ -103,7 +103,7 @@ class Trainer:
         *,
         plan: TrainingPlan,
         schedule,
-        model_dir: str | os.PathLike,
+        model_dir: AnyPath,
         strategy: tf.distribute.Strategy,
         optimizer: dict,
         weight_decay: float = 0.0,
@@ -125,7 +125,7 @@ class Trainer:
         self.plan = plan
         self.strategy = strategy
         self.is_chief = is_chief(strategy)
-        self.model_dir = Path(model_dir)
+        self.model_dir = files.as_text(model_dir)
         self.checkpoints = CheckpointFolder(model_dir, plan.keep)
         decoupled = 0.0 if uses_l2_loss(optimizer["name"]) else weight_decay
         with strategy.scope():
@@ -273,7 +273,7 @@ class Trainer:
             yield
             return
         self._profile = False
-        with tf.profiler.experimental.Profile(str(self.model_dir / "profile")):
+        with tf.profiler.experimental.Profile(files.join(self.model_dir, "profile")):
             yield
 
     def _check_finite(self, losses: dict[str, float], step: int) -> None:

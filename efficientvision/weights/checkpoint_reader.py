@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
 
 
@@ -82,7 +82,7 @@ class CheckpointReader:
 
 
 def open_checkpoint(
-    path: str | os.PathLike, *, scope: str | None = None, backbone: str | None = None
+    path: AnyPath, *, scope: str | None = None, backbone: str | None = None
 ) -> CheckpointReader:
     """Opens a checkpoint for reading.
 
@@ -127,7 +127,7 @@ def _renamed(reader: CheckpointReader, scope: str | None, backbone: str | None) 
     return reader
 
 
-def find_checkpoint(path: str | os.PathLike) -> str:
+def find_checkpoint(path: AnyPath) -> str:
     """Finds what a user's path stands for.
 
     Returns:
@@ -136,19 +136,18 @@ def find_checkpoint(path: str | os.PathLike) -> str:
     Raises:
         UserError: Nothing there is a checkpoint.
     """
-    text = os.fspath(path)
-    place = Path(text)
-    if place.is_dir():
-        return _find_in_folder(place)
+    text = files.as_text(path)
+    if files.is_folder(text):
+        return _find_in_folder(text.rstrip("/") or "/")
     for ending in (".index", ".meta"):
         if text.endswith(ending):
             return _require_index(text.removesuffix(ending))
-    if ".data-" in place.name:
+    if ".data-" in files.base_name(text):
         return _require_index(text[: text.rindex(".data-")])
-    if Path(text + ".index").is_file():
+    if files.is_file(text + ".index"):
         return text
-    if place.is_file():
-        if place.suffix in (".h5", ".hdf5", ".keras", ".npz"):
+    if files.is_file(text):
+        if text.endswith((".h5", ".hdf5", ".keras", ".npz")):
             return text
         raise UserError(
             f"{text} is not a checkpoint of a known kind (a TensorFlow checkpoint, .h5, "
@@ -158,61 +157,57 @@ def find_checkpoint(path: str | os.PathLike) -> str:
 
 
 def _require_index(prefix: str) -> str:
-    if Path(prefix + ".index").is_file():
+    if files.is_file(prefix + ".index"):
         return prefix
-    parent = Path(prefix).parent
-    if any(parent.glob(_escaped(Path(prefix).name) + ".data-*")):
+    shard = files.base_name(prefix) + ".data-"
+    if any(name.startswith(shard) for name in files.list_names(files.parent(prefix) or ".")):
         raise UserError(
             f"The checkpoint {prefix} is incomplete: the file {prefix}.index is missing."
         )
     raise UserError(f"There is no checkpoint {prefix}: no such file, folder or checkpoint prefix.")
 
 
-def _escaped(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
-
-
-def _find_in_folder(folder: Path) -> str:
+def _find_in_folder(folder: str) -> str:
     """The checkpoint of a folder: that of our own runs, else of `checkpoint`, else the newest."""
     from efficientvision.training.checkpoints import latest_checkpoint, list_checkpoints
 
     if list_checkpoints(folder):
-        newest = latest_checkpoint(folder)
+        newest = latest_checkpoint(folder, say=True)
         if newest is None:
             raise UserError(f"Every checkpoint (ckpt-<step>.npz) of {folder} is cut short.")
-        return str(newest)
+        return newest
     stated = _stated_latest(folder)
     if stated is not None:
         return stated
-    indices = sorted(folder.glob("*.index"), key=lambda p: (p.stat().st_mtime, p.name))
-    if indices:
-        return str(indices[-1]).removesuffix(".index")
-    for pattern in ("*.h5", "*.keras"):
-        files = sorted(folder.glob(pattern), key=lambda p: (p.stat().st_mtime, p.name))
-        if files:
-            return str(files[-1])
-    if (folder / "saved_model.pb").is_file():
+    for ending in (".index", ".h5", ".keras"):
+        found = [
+            files.join(folder, name) for name in files.list_names(folder) if name.endswith(ending)
+        ]
+        if found:
+            newest = max(found, key=lambda path: (files.modified(path), path))
+            return newest.removesuffix(".index")
+    if files.is_file(files.join(folder, "saved_model.pb")):
         raise UserError(f"{folder} is a SavedModel, not a checkpoint: export or run it as one.")
     raise UserError(
         f"The folder {folder} holds no checkpoint (*.index, *.h5, *.keras or ckpt-<step>.npz)."
     )
 
 
-def _stated_latest(folder: Path) -> str | None:
+def _stated_latest(folder: str) -> str | None:
     """The prefix that the folder's `checkpoint` text file names, if that exists.
 
     Published folders were moved after they were written, so only the last component of an
     absolute path is believed when the path itself is not there.
     """
-    state = folder / "checkpoint"
-    if not state.is_file():
+    state = files.join(folder, "checkpoint")
+    if not files.is_file(state):
         return None
-    for line in state.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in files.read_bytes(state).decode("utf8", errors="replace").splitlines():
         key, _, value = line.partition(":")
         if key.strip() != "model_checkpoint_path":
             continue
         stated = value.strip().strip('"')
-        for prefix in (folder / stated, folder / Path(stated).name):
-            if Path(f"{prefix}.index").is_file():
-                return str(prefix)
+        for prefix in (files.join(folder, stated), files.join(folder, files.base_name(stated))):
+            if files.is_file(f"{prefix}.index"):
+                return prefix
     return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.weights.checkpoint_reader import CheckpointReader
 from efficientvision.weights.names import name_from_keras_path
@@ -34,7 +35,7 @@ def open_h5(path: str) -> CheckpointReader:
         import h5py
 
         try:
-            with h5py.File(path, "r") as file:
+            with files.local_copy(path) as local, h5py.File(local, "r") as file:
                 yield file
         except OSError as error:
             raise UserError(_damaged(path)) from error
@@ -54,7 +55,7 @@ def open_keras_archive(path: str) -> CheckpointReader:
         import h5py
 
         try:
-            with zipfile.ZipFile(path) as archive:
+            with files.reading(path) as file, zipfile.ZipFile(file) as archive:
                 content = io.BytesIO(archive.read(_WEIGHTS_IN_ARCHIVE))
             with h5py.File(content, "r") as file:
                 yield file

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.training.checkpoints import write_text
+from efficientvision.files import AnyPath
 from efficientvision.weights.checkpoint_reader import CheckpointReader
 from efficientvision.weights.names import EMA_SUFFIX, is_weight_name
 
@@ -54,9 +55,10 @@ def open_tensorflow(prefix: str) -> CheckpointReader:
 
 def _check_shards(prefix: str) -> None:
     """Raises UserError if one of the data files is missing."""
-    name = Path(prefix).name
+    name = files.base_name(prefix)
     shard = re.compile(re.escape(name) + r"\.data-(\d+)-of-(\d+)$")
-    found = [m for m in (shard.match(p.name) for p in Path(prefix).parent.iterdir()) if m]
+    listed = files.list_names(files.parent(prefix) or ".")
+    found = [m for m in map(shard.match, listed) if m]
     if not found:
         raise UserError(
             f"The checkpoint {prefix} is incomplete: its data file "
@@ -110,7 +112,7 @@ def _object_based(prefix: str, shapes: dict[str, tuple[int, ...]], fetch) -> Che
     )
 
 
-def write_tf1_checkpoint(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> str:
+def write_tf1_checkpoint(path: AnyPath, arrays: Mapping[str, np.ndarray]) -> str:
     """Writes a name-based TensorFlow checkpoint: all of it, or nothing.
 
     Args:
@@ -124,20 +126,24 @@ def write_tf1_checkpoint(path: str | os.PathLike, arrays: Mapping[str, np.ndarra
     """
     import tensorflow as tf
 
-    target = Path(os.fspath(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+    target = files.as_text(path)
+    folder, name = files.parent(target), files.base_name(target)
+    with tempfile.TemporaryDirectory() as staged:
         tf.raw_ops.SaveV2(
-            prefix=str(Path(folder) / target.name),
+            prefix=os.path.join(staged, name),
             tensor_names=list(arrays),
             shape_and_slices=[""] * len(arrays),
             tensors=[tf.convert_to_tensor(np.asarray(value)) for value in arrays.values()],
         )
         # The index goes last: without it there is no checkpoint.
-        for written in sorted(Path(folder).iterdir(), key=lambda p: p.name.endswith(".index")):
-            os.replace(written, target.parent / written.name)
-    write_text(
-        target.parent / "checkpoint",
-        f'model_checkpoint_path: "{target.name}"\nall_model_checkpoint_paths: "{target.name}"\n',
+        for written in sorted(os.listdir(staged), key=lambda name: name.endswith(".index")):
+            with (
+                files.reading(os.path.join(staged, written)) as source,
+                files.writing(files.join(folder, written)) as file,
+            ):
+                shutil.copyfileobj(source, file)
+    files.write_text(
+        files.join(folder, "checkpoint"),
+        f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n',
     )
-    return str(target)
+    return target
