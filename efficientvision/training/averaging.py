@@ -11,10 +11,15 @@ import tensorflow as tf
 from efficientvision.training.flat_variables import FlatVariables
 
 
+def ramp_up(step):
+    """Largest decay of the averages after step `step`, a number or a tensor, counted from 0."""
+    return (1.0 + step) / (10.0 + step)
+
+
 class WeightAverages:
     """Averages of trainable variables *and* moving statistics.
 
-    After step t (counted from 0) an average moves by `1 - min(decay, (1 + t) / (10 + t))` towards
+    After step t (counted from 0) an average moves by `1 - min(decay, ramp_up(t))` towards
     its variable, so that the averages of a short run are not those of the initial weights. Source:
     `optimizers.MovingAverage` (dynamic decay) as used by the original's training.
 
@@ -49,7 +54,7 @@ class WeightAverages:
         if not self.enabled:
             return
         t = tf.cast(step, tf.float32)
-        rate = 1.0 - tf.minimum(self.decay, (1.0 + t) / (10.0 + t))
+        rate = 1.0 - tf.minimum(self.decay, ramp_up(t))
         self._average.assign_sub(rate * (self._average - self._flat.read()))
 
     def numpy(self) -> dict[str, np.ndarray]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from efficientvision.errors import UserError
 
 OK, WARNING, ERROR = "ok", "warning", "error"
+
+AGAIN = "make the records again"
 
 _GAP = "  "
 _LEAST_WIDTH = 60
@@ -29,6 +32,17 @@ class Finding:
     subject: str
     found: str
     advice: str = ""
+
+
+def listed(items: Iterable[Any], most: int = 4) -> str:
+    """The first few items, separated by commas."""
+    shown = [str(item) for item in items]
+    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def format_findings(findings: Sequence[Finding], width: int = 100) -> str:

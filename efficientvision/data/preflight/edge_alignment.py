@@ -58,7 +58,7 @@ def swapped_in_photo(boxes_normalized_yxyx: np.ndarray, image_hw: np.ndarray) ->
     return boxes_normalized_yxyx[..., [1, 0, 3, 2]] * scale
 
 
-def box_alignment(
+def edge_alignment(
     photos: Mapping[int, bytes], boxes_normalized_yxyx: np.ndarray, image_of: np.ndarray
 ) -> Alignment:
     """Compares the edges of photos with their boxes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,7 @@ MAX_PHOTOS = 64
 _BATCH = 128
 _FRAMING_BYTES = 16  # Length, two checksums: what TFRecord puts around a record.
 _SECONDS_WITHOUT_BAR = 2.0
+_STORE_REQUESTS = 32
 _NO_TEXT = np.zeros(0, object)
 
 
@@ -107,7 +109,8 @@ def scan_records(
         UserError: Nothing matches, or a record is damaged; the sentence names it.
     """
     paths = match_files(file_pattern)
-    sizes = np.array([files.size(path) for path in paths], np.int64)
+    with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
+        sizes = np.array(list(pool.map(files.size, paths)), np.int64)
     each = max(1, -(-limit // len(paths)))
     photos_each = max(1, -(-MAX_PHOTOS // len(paths)))
     dataset = _dataset(paths, each, photos_each, regenerate_source_id)

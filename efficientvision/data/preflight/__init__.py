@@ -1,0 +1,1 @@
+"""Checks of data before the first training step, as rows of one table."""

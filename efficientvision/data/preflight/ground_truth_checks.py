@@ -1,0 +1,164 @@
+"""Evaluation records against the COCO file that they are measured with, and against training."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.data.coco_format import read_json
+from efficientvision.data.preflight.edge_alignment import swapped_in_photo
+from efficientvision.data.preflight.findings import (
+    AGAIN,
+    ERROR,
+    OK,
+    WARNING,
+    Finding,
+    counted,
+    listed,
+)
+from efficientvision.data.preflight.record_scan import RecordScan
+
+_SUBJECT = "val ids"
+_TOLERANCE_PIXELS = 1.5  # Converters round.
+_SAME = "records and ground truth must come from the same conversion"
+
+
+def id_findings(
+    scan: RecordScan, json_file: str | None, *, regenerated: bool = False
+) -> list[Finding]:
+    """Whether every evaluated photo can be found in the ground truth, and found once.
+
+    Args:
+        scan: The evaluation records.
+        json_file: Ground truth in COCO format; None: the boxes of the records.
+        regenerated: Whether ids are hashes of the photos; without a file, each photo then brings
+            its own ground truth and its id does not matter.
+
+    Raises:
+        UserError: The file is missing or not in COCO format.
+    """
+    counts = Counter(scan.source_ids)
+    repeated = [name for name, count in counts.items() if count > 1]
+    findings = []
+    if repeated:
+        found = f"{counted(len(repeated), 'image id')} twice or more: {listed(repeated)}"
+        advice = "the pattern probably matches two data sets, or one twice"
+        # Without a file the records are the ground truth, where an id must be one photo's.
+        level = WARNING if json_file or regenerated else ERROR
+        findings.append(Finding(level, _SUBJECT, found, advice))
+    if json_file is None:
+        unnamed = int((~scan.named).sum())
+        if unnamed and not regenerated:
+            found = f"{counted(unnamed, 'record')} without image/source_id"
+            advice = f"evaluate with --val_json_file, or {AGAIN}"
+            findings.append(Finding(ERROR, _SUBJECT, found, advice))
+        elif not repeated:
+            found = f"{counted(len(counts), 'image')}; ground truth: the boxes of the records"
+            findings.append(Finding(OK, _SUBJECT, found))
+        return findings
+    content = read_json(json_file, "images", "categories")
+    return findings + _json_findings(scan, files.base_name(json_file), content)
+
+
+def _json_findings(scan: RecordScan, name: str, content: dict[str, Any]) -> list[Finding]:
+    known = dict.fromkeys(str(image["id"]) for image in content["images"])
+    missing = [source_id for source_id in scan.source_ids if source_id not in known]
+    if missing:
+        found = (
+            f"{len(missing):,} of {counted(scan.num_read, 'image id')} are not in {name}: "
+            f"{listed(missing)} (it has {listed(known)})"
+        )
+        advice = f"{_SAME}; without --val_json_file the boxes of the records count"
+        return [Finding(ERROR, _SUBJECT, found, advice)]
+    annotations = content.get("annotations") or []
+    if not annotations:
+        found = f"{name} has no annotations, so that nothing can be scored"
+        advice = "give the file of the annotated images, or leave --val_json_file out"
+        return [Finding(ERROR, _SUBJECT, found, advice)]
+    found = f"{counted(scan.num_read, 'image id')}, all of them in {name}"
+    return [Finding(OK, _SUBJECT, found), *_agreement_findings(scan, name, annotations)]
+
+
+def _agreement_findings(
+    scan: RecordScan, name: str, annotations: list[dict[str, Any]]
+) -> list[Finding]:
+    """Whether the file has the boxes of the records, and calls them by the same class ids."""
+    of_image: dict[str, list[list[float]]] = defaultdict(list)
+    for annotation in annotations:
+        if len(annotation.get("bbox") or ()) == 4:
+            row = [float(side) for side in annotation["bbox"]]
+            of_image[str(annotation["image_id"])].append([*row, annotation["category_id"]])
+    given = _matched_classes(scan, scan.boxes_pixels_yxyx, of_image)
+    if not len(given):
+        return []
+    subject = "val ground truth"
+    found_there = given >= 0
+    share = found_there.mean()
+    if share < 0.5:
+        sizes = scan.image_hw[scan.image_of]
+        for boxes in (
+            scan.boxes_normalized_yxyx[:, [1, 0, 3, 2]],
+            swapped_in_photo(scan.boxes_normalized_yxyx, sizes),
+        ):
+            turned = _matched_classes(scan, boxes * np.tile(sizes, 2), of_image) >= 0
+            if turned.mean() > max(0.5, 2 * share):
+                found = (
+                    f"x and y are swapped: {share:.0%} of the boxes are in {name}, and "
+                    f"{turned.mean():.0%} with x and y swapped"
+                )
+                return [Finding(ERROR, subject, found, f"correct the conversion and {AGAIN}")]
+        found = f"only {share:.0%} of the records' boxes are in {name}"
+        return [Finding(WARNING, subject, found, _SAME)]
+    same = given[found_there] == scan.classes[found_there]
+    if same.mean() >= 0.5:
+        found = f"{share:.0%} of the records' boxes are in {name}, {same.mean():.0%} of them with"
+        return [Finding(OK, subject, f"{found} the same class id")]
+    shifts = Counter((given[found_there] - scan.classes[found_there]).tolist())
+    shift, count = shifts.most_common(1)[0]
+    found = f"{name} has the records' boxes under other class ids ({1 - same.mean():.0%} of them)"
+    if abs(shift) == 1 and count > 0.9 * found_there.sum():
+        found += f": its ids are one {'higher' if shift > 0 else 'lower'}"
+    return [Finding(ERROR, subject, found, f"every AP would be 0: {_SAME}")]
+
+
+def _matched_classes(
+    scan: RecordScan, boxes_yxyx: np.ndarray, of_image: dict[str, list[list[float]]]
+) -> np.ndarray:
+    """Category id of the annotation with the corners of each box; -1 where there is none.
+
+    Args:
+        scan: The evaluation records.
+        boxes_yxyx: [M, 4], pixels of their photos.
+        of_image: Image id -> rows of xmin, ymin, width, height, category id.
+    """
+    matched = np.full(len(boxes_yxyx), -1, np.int64)
+    bounds = np.searchsorted(scan.image_of, np.arange(scan.num_read + 1))
+    for record, source_id in enumerate(scan.source_ids):
+        rows = np.array(of_image.get(source_id, np.zeros((0, 5))))
+        own = np.arange(bounds[record], bounds[record + 1])
+        if not len(rows) or not len(own):
+            continue
+        x, y, width, height, category = rows.T
+        theirs = np.stack([y, x, y + height, x + width], axis=-1)
+        distance = np.abs(boxes_yxyx[own, None] - theirs).max(axis=-1)
+        nearest = distance.argmin(axis=-1)
+        close = distance[np.arange(len(own)), nearest] <= _TOLERANCE_PIXELS
+        matched[own[close]] = category[nearest[close]]
+    return matched
+
+
+def overlap_findings(train: RecordScan, val: RecordScan) -> list[Finding]:
+    """Photos that are in both sets, by their content; a lower bound where not all were read."""
+    in_training = set(train.content_hashes.tolist())
+    shared = [i for i, content in enumerate(val.content_hashes.tolist()) if content in in_training]
+    if not shared:
+        return []
+    found = (
+        f"{len(shared):,} of {counted(val.num_read, 'photo')} of val are in train too, e.g. "
+        f"{val.place(shared[0])}"
+    )
+    advice = "the metrics will flatter: split the photos anew"
+    return [Finding(WARNING, "train and val", found, advice)]

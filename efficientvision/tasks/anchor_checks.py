@@ -1,0 +1,72 @@
+"""Anchors against the boxes that they are to find, as rows of the preflight's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from efficientvision.data.preflight.findings import OK, WARNING, Finding
+from efficientvision.data.preflight.record_scan import RecordScan
+from efficientvision.detection.anchor_coverage import best_anchor_iou, coverage, suggest_anchors
+
+_POOR_MEAN = 0.75
+_POOR_CLASS = 0.5
+_FEW = 10  # Boxes of a class that say nothing.
+_SHOWN = 6
+
+
+def anchor_findings(
+    scan: RecordScan, anchor_options: Mapping[str, Any], names: Mapping[int, str]
+) -> list[Finding]:
+    """Share of the boxes whose best anchor overlaps them by half, and better anchors if it is low.
+
+    Boxes are taken at the size in which the photo fills the network's input, without jitter.
+
+    Args:
+        scan: The training records.
+        anchor_options: Arguments of `generate_anchors`.
+        names: Class id -> name.
+    """
+    scale = np.min(np.array(anchor_options["image_hw"]) / scan.image_hw, axis=-1)
+    boxes = np.clip(scan.boxes_normalized_yxyx.astype(np.float64), 0.0, 1.0)
+    boxes *= np.tile(scan.image_hw * scale[:, None], 2)[scan.image_of]
+    # A box of less than a pixel is a slip of the annotator, and no anchor's business.
+    real = (np.isfinite(boxes).all(axis=-1)) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=-1)
+    boxes, classes = boxes[real], scan.classes[real]
+    if not len(boxes):
+        return []
+    iou = best_anchor_iou(boxes, **anchor_options)
+    shares = coverage(iou, classes)
+    found = f"{(iou >= 0.5).mean():.0%} of the boxes overlap an anchor by half or more"
+    if len(shares) > 1:
+        found += f" ({_by_class(shares, names)})"
+    counts = np.bincount(classes)
+    weighty = [share for c, share in shares.items() if counts[c] >= _FEW] or list(shares.values())
+    if np.mean(weighty) >= _POOR_MEAN and min(weighty) >= _POOR_CLASS:
+        return [Finding(OK, "anchors", found)]
+    changes, better = suggest_anchors(boxes, classes, **anchor_options)
+    if not changes:
+        advice = "no anchors are much better: raise image_size if the boxes are small"
+        return [Finding(WARNING, "anchors", found, advice)]
+    advice = f"try {_override(changes)}: {np.mean(list(better.values())):.0%} in the mean"
+    if len(better) > 1:
+        advice += f" over the classes ({_by_class(better, names)})"
+    return [Finding(WARNING, "anchors", found, advice)]
+
+
+def _by_class(shares: Mapping[int, float], names: Mapping[int, str]) -> str:
+    """The classes' shares, the lowest first."""
+    ordered = sorted(shares.items(), key=lambda item: item[1])
+    shown = [f"{names.get(c, c)} {share:.0%}" for c, share in ordered[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(ordered) > _SHOWN else "")
+
+
+def _override(changes: Mapping[str, Any]) -> str:
+    """The changes as `--hparams` takes them; items of a list are separated by `*`."""
+    parts = [
+        f"{name}={'*'.join(f'{v:g}' for v in value) if isinstance(value, list) else f'{value:g}'}"
+        for name, value in changes.items()
+    ]
+    return ",".join(parts)

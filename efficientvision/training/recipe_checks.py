@@ -1,0 +1,112 @@
+"""The recipe of a run against the size of its data, as rows of the preflight's table."""
+
+from __future__ import annotations
+
+from efficientvision.configs import DetectionConfig
+from efficientvision.data.preflight.findings import OK, WARNING, Finding
+from efficientvision.training.averaging import ramp_up
+from efficientvision.training.schedules import REFERENCE_BATCH_SIZE, WarmupSchedule
+from efficientvision.training.trainer import TrainingPlan
+
+_MANY_PASSES = 20
+_SHORT_RUN = 2000  # Steps.
+# Twice the published rate, at batch 64; and what Adam does not take on these networks.
+_HIGH_SGD_RATE, _HIGH_ADAM_RATE = 0.16, 5e-3
+_MEMORIES_IN_RUN = 10
+
+
+def recipe_findings(
+    config: DetectionConfig,
+    plan: TrainingPlan,
+    schedule: WarmupSchedule,
+    *,
+    num_records: int,
+    from_scratch: bool,
+) -> list[Finding]:
+    """Epoch, batch, learning rate, weight averages and batch norm against the length of the run.
+
+    Args:
+        config: Hyper-parameters.
+        plan: Length and portions of the run.
+        schedule: Learning rate by step.
+        num_records: Training records, perhaps estimated.
+        from_scratch: Whether the run begins with random weights.
+    """
+    return [
+        _epoch_finding(plan, num_records),
+        _rate_finding(config, plan, schedule, from_scratch),
+        *_average_findings(config, plan),
+        *_batch_norm_findings(config, plan),
+    ]
+
+
+def _epoch_finding(plan: TrainingPlan, num_records: int) -> Finding:
+    passes = plan.examples_per_epoch / num_records
+    found = (
+        f"{plan.total_steps:,} steps of {plan.batch_size} images in {plan.num_epochs} epochs; an "
+        f"epoch is {plan.examples_per_epoch:,} images, {passes:.3g} passes over the records"
+    )
+    advice = f"set --num_examples_per_epoch={num_records}, the number of records"
+    if plan.batch_size > num_records:
+        found += f", fewer than a batch ({num_records:,})"
+        return Finding(WARNING, "length", found, f"set --train_batch_size={num_records} or less")
+    if passes < 0.9:
+        return Finding(WARNING, "length", found, advice)
+    if passes > _MANY_PASSES:
+        advice += ": evaluation comes once an epoch"
+        return Finding(WARNING, "length", found, advice)
+    return Finding(OK, "length", found)
+
+
+def _rate_finding(
+    config: DetectionConfig, plan: TrainingPlan, schedule: WarmupSchedule, from_scratch: bool
+) -> Finding:
+    subject = "learning rate"
+    found = f"{config.optimizer}, at most {schedule.peak:.3g}"
+    if config.optimizer == "sgd":
+        at_64 = schedule.peak * REFERENCE_BATCH_SIZE / plan.batch_size
+        found += f" (as {at_64:.3g} at batch {REFERENCE_BATCH_SIZE})"
+        if at_64 > _HIGH_SGD_RATE:
+            advice = "0.08 is the published rate: leave learning_rate, and scale_learning_rate=true"
+            return Finding(WARNING, subject, found, advice)
+    elif schedule.peak > _HIGH_ADAM_RATE:
+        advice = f"for {config.optimizer} try learning_rate=2e-3,scale_learning_rate=false"
+        return Finding(WARNING, subject, found, advice)
+    if schedule.warmup_steps > plan.total_steps / 3:
+        found += f"; warm-up takes {schedule.warmup_steps:,} of {plan.total_steps:,} steps"
+        fitting = plan.num_epochs / 20
+        return Finding(WARNING, subject, found, f"set lr_warmup_epoch={fitting:.2g}")
+    if config.optimizer == "sgd" and from_scratch and plan.total_steps < _SHORT_RUN:
+        found += f"; {plan.total_steps:,} steps from random weights are few for sgd"
+        advice = (
+            "optimizer=adam,learning_rate=2e-3,scale_learning_rate=false learns a small set "
+            "sooner; or begin from --ckpt"
+        )
+        return Finding(WARNING, subject, found, advice)
+    return Finding(OK, subject, found)
+
+
+def _average_findings(config: DetectionConfig, plan: TrainingPlan) -> list[Finding]:
+    """How far back the weight averages, which are what is evaluated, reach at the end."""
+    if not config.moving_average_decay:
+        return []
+    memory = 1.0 / (1.0 - min(config.moving_average_decay, ramp_up(plan.total_steps)))
+    found = (
+        f"decay {config.moving_average_decay:g}, less at first: in the end the mean of the last "
+        f"{memory:,.0f} of {plan.total_steps:,} steps"
+    )
+    return [Finding(OK, "weight averages", found)]
+
+
+def _batch_norm_findings(config: DetectionConfig, plan: TrainingPlan) -> list[Finding]:
+    """How far the moving statistics, which evaluation uses, lag behind the weights."""
+    if not config.is_training_bn:
+        return []
+    memory = 1.0 / (1.0 - config.bn_momentum)
+    found = f"statistics of the last {memory:,.0f} of {plan.total_steps:,} steps"
+    if memory * _MEMORIES_IN_RUN <= plan.total_steps:
+        return [Finding(OK, "batch norm", found)]
+    advice = "set bn_momentum=0.9: statistics that lag spoil the evaluation, not the training"
+    if config.bn_momentum <= 0.9:
+        advice = "train for more steps"
+    return [Finding(WARNING, "batch norm", found, advice)]
