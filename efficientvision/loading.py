@@ -150,6 +150,24 @@ def class_names(config: DetectionConfig, path: AnyPath | None = None) -> dict[in
     return dict(BUILTIN["coco"]) if config.num_classes == COCO_CLASSES else {}
 
 
+def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
+    """Class number (1..K) -> name of the classes that a checkpoint's head was trained on.
+
+    Those of its run's `labels.json` or `label_map`; COCO's for a published checkpoint of 90
+    classes. Else empty.
+
+    Raises:
+        UserError: the checkpoint is missing or damaged.
+    """
+    folder = run_folder_of(path)
+    own_config, labels = (files.join(folder, name) for name in (CONFIG_FILE, LABELS_FILE))
+    if files.is_file(labels):
+        return read_labels(labels)
+    if files.is_file(own_config):
+        return resolve_label_map(config_from_yaml(own_config).label_map) or {}
+    return dict(BUILTIN["coco"]) if identify(path).num_classes == COCO_CLASSES else {}
+
+
 def serving_metadata(loaded: LoadedDetector, *, batch_size: int | None) -> DetectorMetadata:
     """What an export of this detector says about itself."""
     config = loaded.config

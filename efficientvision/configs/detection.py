@@ -17,6 +17,7 @@ from efficientvision.configs.kinds import (
     IMAGE_SIZE,
     LABEL_MAP,
     MIXED_PRECISION,
+    PARTS,
     RGB,
     TEXT,
     hyperparameter,
@@ -152,6 +153,12 @@ class DetectionConfig:
         10.0, _NON_NEGATIVE, "largest norm of a gradient, each and all together; 0: no clipping"
     )
     num_epochs: int = hyperparameter(300, _COUNT, "length of training, epochs")
+    early_stopping_patience: int = hyperparameter(
+        0, integer(0), "end after so many evaluations without a better AP; 0: never"
+    )
+    early_stopping_min_delta: float = hyperparameter(
+        0.0, _NON_NEGATIVE, "by how much AP (0..1) must rise to count as better"
+    )
     moving_average_decay: float = hyperparameter(
         0.9998, number(0, below=1), "decay of the averaged weights per step; 0: no averages"
     )
@@ -164,8 +171,14 @@ class DetectionConfig:
     var_exclude_expr: str | None = hyperparameter(
         None, optional(TEXT), "regular expression: variables that are not read from --ckpt"
     )
+    freeze: tuple[str, ...] = hyperparameter(
+        (), PARTS, "parts that do not train, batch-norm statistics included: backbone+fpn"
+    )
     skip_mismatch: bool = hyperparameter(
         True, BOOLEAN, "the class head may differ in shape from --ckpt and then starts afresh"
+    )
+    match_classes_by_name: bool = hyperparameter(
+        True, BOOLEAN, "classes that --ckpt has under the same name keep its class head"
     )
 
     label_smoothing: float = hyperparameter(0.0, number(0, below=1), "of the class targets")
@@ -184,8 +197,8 @@ class DetectionConfig:
 
     strategy: str | None = hyperparameter(
         None,
-        optional(one_of("gpus", "")),
-        "devices: None or empty for one, gpus for all GPUs of the machine",
+        optional(one_of("none", "gpus", "multi_worker", "tpu", "")),
+        "none, gpus, multi_worker or tpu, as --strategy; None: chosen by what is there",
     )
     mixed_precision: bool = hyperparameter(
         False, MIXED_PRECISION, "compute in bfloat16, keep variables and losses in float32"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from efficientvision.errors import UserError
+from efficientvision.registry import nearest_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,8 @@ def checked(name: str, value: Any, kind: Kind) -> Any:
     """
     try:
         return kind.convert(value)
+    except UserError:
+        raise
     except (ValueError, TypeError):
         raise UserError(f"Hyper-parameter {name} must be {kind.expects}; got {value!r}.") from None
 
@@ -206,6 +209,28 @@ def _heads(value: Any) -> tuple[str, ...]:
 
 
 HEADS = Kind("a list of heads out of " + ", ".join(HEAD_NAMES), _heads)
+
+
+# What `freeze` names. The heads may be named together.
+PART_NAMES = ("backbone", "fpn", "class_net", "box_net")
+_HEADS_TOGETHER = {"heads": ("class_net", "box_net")}
+
+
+def _parts(value: Any) -> tuple[str, ...]:
+    names = (value or "").split("+") if value is None or isinstance(value, str) else value
+    parts: list[str] = []
+    for name in filter(None, (_text(name).strip() for name in names)):
+        known = {**{part: (part,) for part in PART_NAMES}, **_HEADS_TOGETHER}
+        if name not in known:
+            raise UserError(
+                f"Hyper-parameter freeze: the network has no part {name!r}. "
+                f"{nearest_names(name, list(known))}"
+            )
+        parts += known[name]
+    return tuple(part for part in PART_NAMES if part in parts)
+
+
+PARTS = Kind("parts of the network joined by +: backbone, fpn, heads, class_net, box_net", _parts)
 
 
 def _label_map(value: Any) -> str | dict[int, str]:

@@ -205,7 +205,7 @@ class Trainer:
             for observer in watching:
                 observer.begin(self)
             batches = iter(self._distributed_batches())
-            while state.step < plan.total_steps:
+            while state.step < plan.total_steps and not self._is_stopped(watching):
                 epoch = plan.epoch_of(state.step) + 1
                 end = min(plan.epoch_end(epoch), plan.total_steps)
                 losses = self._train_until(end, batches, watching)
@@ -216,15 +216,17 @@ class Trainer:
                     metrics = self._evaluate(watching)
                 for observer in watching:
                     observer.epoch_ended(state.step, epoch, {**losses, **metrics})
-                reasons = [reason for o in watching if (reason := o.why_stop())]
-                if reasons:
-                    tqdm.write(f"Training ends at step {state.step}: {' '.join(reasons)}")
-                if from_chief(self.strategy, bool(reasons)):
-                    break
         finally:
             for observer in watching:
                 observer.end()
         return metrics
+
+    def _is_stopped(self, watching: list[Observer]) -> bool:
+        """Whether an observer asks for the end; on every worker what the chief's observers say."""
+        reasons = [reason for observer in watching if (reason := observer.why_stop())]
+        if reasons:
+            tqdm.write(f"Training ends at step {self.state.step}: {' '.join(reasons)}")
+        return bool(from_chief(self.strategy, bool(reasons)))
 
     def _new_log(self, eval_name: str | None) -> RunLog:
         return RunLog(

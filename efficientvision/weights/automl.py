@@ -12,6 +12,12 @@ import numpy as np
 from efficientvision.errors import UserError
 from efficientvision.weights import names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
+from efficientvision.weights.class_head import (
+    CLASS_COLUMNS,
+    ClassMatch,
+    carry_columns,
+    shared_anchors,
+)
 from efficientvision.weights.identify import differences, identify
 from efficientvision.weights.report import LoadReport
 
@@ -24,6 +30,7 @@ def load_weights(
     min_backbone_match: float = 0.9,
     skip_mismatch: bool = False,
     allow_class_head_mismatch: bool = True,
+    classes: ClassMatch | None = None,
     exclude: str | Sequence[str] | None = None,
     parts: Sequence[str] | None = None,
     scope: str | None = None,
@@ -43,6 +50,8 @@ def load_weights(
         skip_mismatch: Load what fits and leave the rest as it is.
         allow_class_head_mismatch: Let the last layer of the classes differ (fine-tuning on
             another number of classes): it keeps its values.
+        classes: Which classes are the same: they alone keep what the checkpoint's class head says
+            of them. None: the class head is loaded as it stands, if it has the same shape.
         exclude: Variables to leave as they are: a regular expression searched in the published
             names, or a list of parts (`"class_net"`, ...).
         parts: The only parts to load, such as `["backbone"]`; None for all.
@@ -60,6 +69,10 @@ def load_weights(
     if not isinstance(reader, CheckpointReader):
         reader = open_checkpoint(path, scope=scope, backbone=naming.backbone_in(variables))
     report = _compare(variables, reader, exclude, parts)
+    anchors = shared_anchors(_shapes(variables), reader.names()) if classes else None
+    columns = _class_columns(report, allow_class_head_mismatch) if anchors else []
+    if columns:
+        report.class_match = classes
     if not skip_mismatch:
         _raise_if_other_network(report, reader, variables, model.name, allow_class_head_mismatch)
     _raise_if_too_little(report, reader, variables, model.name, min_backbone_match)
@@ -68,7 +81,10 @@ def load_weights(
     if use_ema:
         report.num_averaged = sum(name in reader.ema_keys for name in report.loaded)
     for name, value in values.items():
-        variables[name].assign(np.asarray(value, dtype=np.float32))
+        value = np.asarray(value, dtype=np.float32)
+        if name in columns:
+            value = carry_columns(np.asarray(variables[name]), value, classes, anchors)
+        variables[name].assign(value)
     if verbose:
         print(report)
     return report
@@ -97,6 +113,19 @@ def _compare(
         name for name in theirs if name not in variables and not _is_excluded(name, exclude, parts)
     ]
     return report
+
+
+def _shapes(variables: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(variable.shape) for name, variable in variables.items()}
+
+
+def _class_columns(report: LoadReport, allow_mismatch: bool) -> list[str]:
+    """The class head's variables that go by classes; those of another shape count as loaded."""
+    for name in CLASS_COLUMNS:
+        if name in report.skipped and allow_mismatch:
+            del report.skipped[name]
+            report.loaded.append(name)
+    return [name for name in CLASS_COLUMNS if name in report.loaded]
 
 
 def _is_excluded(
@@ -174,7 +203,7 @@ def _raise_if_too_little(
 def _resemblance(reader: CheckpointReader, variables: dict[str, Any], model_name: str) -> str:
     """What the checkpoint looks like and where that differs, as the end of an error sentence."""
     theirs = identify(reader)
-    ours = identify({name: tuple(variable.shape) for name, variable in variables.items()})
+    ours = identify(_shapes(variables))
     looks_like = theirs.named(model_name)
     text = ""
     if looks_like and looks_like != model_name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from efficientvision.weights.class_head import ClassMatch
 from efficientvision.weights.names import BACKBONE, part_of
 
 _COLUMNS = ("loaded", "skipped", "missing", "unused")
@@ -25,6 +26,7 @@ class LoadReport:
         excluded: Names left alone because the caller asked so.
         auxiliary: Number of other entries of the checkpoint: optimizer slots, step counters.
         num_averaged: How many of `loaded` are moving averages.
+        class_match: Which classes of the class head were loaded; None: it was not taken apart.
     """
 
     path: str
@@ -36,6 +38,7 @@ class LoadReport:
     excluded: list[str] = field(default_factory=list)
     auxiliary: int = 0
     num_averaged: int = 0
+    class_match: ClassMatch | None = None
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Part -> how many variables were loaded, skipped, missing and unused."""
@@ -61,6 +64,8 @@ class LoadReport:
         rows.append(("all", [len(getattr(self, c)) for c in _COLUMNS]))
         for part, numbers in rows:
             lines.append(f"{part:<20}" + "".join(f"{n:>9}" for n in numbers))
+        if self.class_match is not None:
+            lines.append(str(self.class_match))
         for name, (ours, theirs) in list(self.skipped.items())[:_SHOWN_NAMES]:
             lines.append(f"skipped {name}: model {list(ours)}, checkpoint {list(theirs)}")
         lines += [f"missing {name}" for name in self.missing[:_SHOWN_NAMES]]

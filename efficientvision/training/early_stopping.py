@@ -1,0 +1,66 @@
+"""Ends a run whose metric no longer rises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from efficientvision.tasks.base import Evaluation
+from efficientvision.training.observer import Observer
+from efficientvision.training.run_log import read_results
+
+
+class EarlyStopping(Observer):
+    """Asks for the end after `patience` evaluations without a better metric.
+
+    Where a run stands is read from its `results.csv`: a run that is resumed goes on counting.
+
+    Args:
+        metric: The metric that decides; larger is better.
+        patience: So many evaluations in a row may fail to be better.
+        min_delta: By how much a value must exceed the best one before it to be better.
+    """
+
+    def __init__(self, metric: str, *, patience: int, min_delta: float = 0.0):
+        self._metric = metric
+        self._patience = patience
+        self._min_delta = min_delta
+        self._best: float | None = None
+        self._best_step = 0
+        self._waited = 0
+
+    def begin(self, trainer) -> None:
+        """Recounts the evaluations of earlier runs."""
+        self._best, self._waited = None, 0
+        for row in read_results(trainer.model_dir):
+            if row.get(self._metric) and int(row["step"]) <= trainer.state.step:
+                self._count(int(row["step"]), float(row[self._metric]))
+
+    def evaluated(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        evaluation: Evaluation,
+        *,
+        report: str,
+        best: bool,
+    ) -> None:
+        """Counts an evaluation."""
+        if self._metric in metrics:
+            # As `results.csv` rounds, so that a resumed run decides as this one.
+            self._count(step, float(f"{metrics[self._metric]:.6g}"))
+
+    def why_stop(self) -> str | None:
+        """Says when the metric was best, once the patience is over."""
+        if self._waited < self._patience:
+            return None
+        return (
+            f"{self._metric} has not risen by more than {self._min_delta:g} in {self._waited} "
+            f"evaluations; it was best at step {self._best_step}: {self._best:.4f} "
+            "(early_stopping_patience)."
+        )
+
+    def _count(self, step: int, value: float) -> None:
+        if self._best is None or value > self._best + self._min_delta:
+            self._best, self._best_step, self._waited = value, step, 0
+        else:
+            self._waited += 1

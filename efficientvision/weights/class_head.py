@@ -1,0 +1,95 @@
+"""Carries a class head over to another label set: classes of the same name keep their weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+BIAS = "class_net/class-predict/bias"
+BOX_BIAS = "box_net/box-predict/bias"
+# The layer's other weight, a depthwise kernel, does not depend on the classes.
+KERNELS = ("class_net/class-predict/pointwise_kernel", "class_net/class-predict/kernel")
+CLASS_COLUMNS = (BIAS, *KERNELS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassMatch:
+    """Which classes of a network are classes of a checkpoint.
+
+    Attributes:
+        ours: Class id -> name, of the network.
+        theirs: Class id -> name, of the checkpoint.
+        pairs: Our class id -> their class id.
+    """
+
+    ours: Mapping[int, str]
+    theirs: Mapping[int, str]
+    pairs: Mapping[int, int]
+
+    def __str__(self) -> str:
+        new = [name for class_id, name in sorted(self.ours.items()) if class_id not in self.pairs]
+        kept = [self.ours[class_id] for class_id in sorted(self.pairs)]
+        line = f"class head: {len(kept)} of {len(self.ours)} classes matched by name"
+        line += f": {', '.join(kept)}" if kept else ""
+        return line + (f"; new: {', '.join(new)}" if new else "")
+
+
+def match_classes(ours: Mapping[int, str], theirs: Mapping[int, str]) -> ClassMatch:
+    """Finds the classes of the same name; case, spaces, `_` and `-` do not count.
+
+    A name that one side has twice matches nothing.
+
+    Args:
+        ours: Class id (1..K) -> name, of the network.
+        theirs: The same of the checkpoint.
+    """
+    our_ids, their_ids = _ids_by_name(ours), _ids_by_name(theirs)
+    pairs = {our_ids[name]: their_ids[name] for name in our_ids if name in their_ids}
+    return ClassMatch(dict(ours), dict(theirs), pairs)
+
+
+def _ids_by_name(names: Mapping[int, str]) -> dict[str, int]:
+    plain = {class_id: _plain(name) for class_id, name in names.items()}
+    counts = Counter(plain.values())
+    return {name: class_id for class_id, name in plain.items() if counts[name] == 1}
+
+
+def _plain(name: str) -> str:
+    letters = name.casefold().translate(str.maketrans("", "", " _-\t"))
+    return letters or name.strip()
+
+
+def carry_columns(
+    own: np.ndarray, theirs: np.ndarray, match: ClassMatch, num_anchors: int
+) -> np.ndarray:
+    """Our weight with the columns of matched classes replaced by the checkpoint's.
+
+    Args:
+        own: [..., A * K], channels of anchor a and class c at a * K + c - 1.
+        theirs: [..., A * K'] of the checkpoint.
+        match: The classes.
+        num_anchors: A, anchors of a cell, the same in both.
+
+    Returns:
+        [..., A * K].
+    """
+    carried = own.reshape(*own.shape[:-1], num_anchors, -1).copy()
+    source = theirs.reshape(*theirs.shape[:-1], num_anchors, -1)
+    for our_id, their_id in match.pairs.items():
+        if our_id <= carried.shape[-1] and their_id <= source.shape[-1]:
+            carried[..., our_id - 1] = source[..., their_id - 1]
+    return carried.reshape(own.shape)
+
+
+def shared_anchors(ours: Mapping[str, tuple], theirs: Mapping[str, tuple]) -> int | None:
+    """Anchors of a cell, if the box heads of two networks have the same number; else None.
+
+    Args:
+        ours: Published name -> shape.
+        theirs: The same of the checkpoint.
+    """
+    shapes = [shapes.get(BOX_BIAS) for shapes in (ours, theirs)]
+    return shapes[0][0] // 4 if shapes[0] and shapes[0] == shapes[1] else None
