@@ -45,7 +45,7 @@ class Observer:
         """
 
     def why_stop(self) -> str | None:
-        """A sentence, if the run should end now, before its last step (asked before every epoch)."""
+        """A sentence, if the run should end early; asked before every epoch."""
         return None
 
     def end(self) -> None:
