@@ -12,7 +12,7 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.checkpoints import Checkpoint
-from efficientvision.training.distribution import average_statistics, worker_index
+from efficientvision.training.distribution import average_statistics
 from efficientvision.training.optimizers import FlatOptimizer
 
 
@@ -53,7 +53,6 @@ class TrainingState:
         self.statistics = [v for v in model.weights if id(v) not in trained]
         weights = {id(v) for v in model.weights}
         self._seed_states = [v for v in model.variables if id(v) not in weights]
-        self.seed_layers()
 
     @property
     def step(self) -> int:
@@ -61,13 +60,23 @@ class TrainingState:
         return int(self.optimizer.iterations.numpy())
 
     def seed_layers(self) -> None:
-        """Sets the layers' random state as a function of seed, step, replica and layer."""
-        for index, state in enumerate(self._seed_states):
-            copies = self.strategy.experimental_local_results(state.value)
-            first = worker_index(self.strategy) * len(copies)
-            for replica, copy in enumerate(copies, first):
-                key = np.random.SeedSequence([self.seed, self.step, replica, index])
-                copy.assign(key.generate_state(2).astype(copy.dtype.as_numpy_dtype))
+        """Sets the layers' random state as a function of seed, step, replica and layer.
+
+        Called in replica context at the beginning of each step: a run that goes on from a
+        checkpoint then draws what it would have drawn without the break.
+        """
+        if not self._seed_states:
+            return
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        # Two numbers are all that a stateless operation takes as its seed.
+        first = int(np.random.SeedSequence(self.seed).generate_state(1, np.uint32)[0])
+        step = tf.cast(self.optimizer.iterations, tf.int64)
+        key = tf.stack([first + tf.cast(replica, tf.int64), step])
+        drawn = tf.random.stateless_uniform(
+            [len(self._seed_states), 2], key, minval=None, maxval=None, dtype=tf.int64, alg="philox"
+        )
+        for state, value in zip(self._seed_states, tf.unstack(drawn), strict=True):
+            state.assign(tf.cast(value, state.dtype))
 
     def synchronize(self) -> None:
         """Makes the replicas' moving statistics and averages one (before saving, evaluating)."""
@@ -95,7 +104,6 @@ class TrainingState:
         assign_by_path(self.model.weights, checkpoint.weights, "weights", source)
         self.optimizer.load(checkpoint.optimizer)
         self.averages.load(checkpoint.ema)
-        self.seed_layers()
 
 
 def trainable_variables(model: keras.Model, freeze_pattern: str | None) -> list:

@@ -71,6 +71,7 @@ class TrainStep:
     def _step_on_replica(self, batch: Batch) -> tf.Tensor:
         state = self._state
         replicas = self._strategy.num_replicas_in_sync
+        state.seed_layers()
         with tf.GradientTape() as tape:
             losses = self._task.losses(
                 state.model, batch, training=True, reduce_sum=lambda x: all_reduce_sum([x])[0]
