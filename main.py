@@ -1,16 +1,22 @@
 """Trains and evaluates detectors: --mode=train, eval or train_and_eval (see --help)."""
 
-from efficientvision.cli import run_main
+from absl import flags
+
+from efficientvision.cli import run_main, supervise
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
 
 
 def main(argv):
-    """Runs the mode that the flags ask for."""
+    """Runs the mode that the flags ask for, in a process of its own where it is to be watched."""
+    code = supervise.run_as_parent(flags.FLAGS)
+    if code is not None:
+        return code
     load_tensorflow_quietly()
     from efficientvision.cli import train
 
-    return train.main(argv)
+    with supervise.ending_for_parent():
+        return train.main(argv)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Cluster:
 
     def name(self, index: int) -> str:
         """How a worker is called in messages."""
-        return f"worker {index} ({self.workers[index]})"
+        return f"Worker {index} ({self.workers[index]})"
 
     def tf_config(self) -> str:
         """The cluster as TensorFlow wants it in the variable `TF_CONFIG`."""

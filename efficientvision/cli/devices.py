@@ -1,0 +1,90 @@
+"""What a program computes on, from flags: one device, several GPUs, several workers, a TPU."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+from absl import flags
+
+from efficientvision.configs import DetectionConfig
+from efficientvision.errors import UserError
+from efficientvision.training.cluster import choose_strategy, find_cluster
+from efficientvision.training.distribution import build_strategy, local_replicas, worker_index
+from efficientvision.training.tpu import check_cores
+
+
+def wants_tpu(given: flags.FlagValues) -> bool:
+    """Whether the flags ask for a TPU.
+
+    Raises:
+        UserError: They ask for one and against one.
+    """
+    if given.use_tpu is False and given.tpu:
+        raise UserError(f"--use_tpu=False and --tpu={given.tpu} exclude each other: leave one out.")
+    return bool(given.use_tpu or given.tpu)
+
+
+def connect(given: flags.FlagValues, config: DetectionConfig) -> tf.distribute.Strategy:
+    """The strategy of a training run. Call it before any TensorFlow operation.
+
+    On a TPU, batch normalisation is synchronised unless `config` says otherwise: a core sees too
+    few images.
+
+    Raises:
+        UserError: The flags exclude each other, or there is no such device.
+    """
+    name = config.strategy
+    tpu = wants_tpu(given)
+    if given.cpu_replicas > 1:
+        if tpu or name not in (None, "gpus"):
+            raise UserError(
+                f"--cpu_replicas={given.cpu_replicas} makes replicas of this machine's CPU: leave "
+                "--strategy and --tpu out."
+            )
+        name = "gpus"
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    name = choose_strategy(name, cluster=find_cluster(os.environ), tpu=tpu, gpus=gpus)
+    strategy = build_strategy(
+        name,
+        tpu=given.tpu,
+        tpu_zone=given.tpu_zone,
+        gcp_project=given.gcp_project,
+        cpu_replicas=given.cpu_replicas,
+    )
+    if name == "tpu":
+        if given["num_cores"].present:
+            check_cores(strategy, given.num_cores)
+        if not config.is_set("sync_bn"):
+            config.override({"sync_bn": True})
+    elif given.use_xla and strategy.num_replicas_in_sync > 1:
+        raise UserError(
+            "--use_xla compiles the step of one replica, and there are "
+            f"{strategy.num_replicas_in_sync}: leave it out."
+        )
+    print(describe(name, strategy, given.train_batch_size))
+    return strategy
+
+
+def connect_for_evaluation(given: flags.FlagValues) -> tf.distribute.Strategy:
+    """The strategy of `--mode=eval`, which runs on one machine."""
+    if given.strategy == "multi_worker":
+        raise UserError("--mode=eval runs on one machine: leave --strategy=multi_worker out.")
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    name = choose_strategy(given.strategy, tpu=wants_tpu(given), gpus=gpus)
+    return build_strategy(
+        name, tpu=given.tpu, tpu_zone=given.tpu_zone, gcp_project=given.gcp_project
+    )
+
+
+def describe(name: str, strategy: tf.distribute.Strategy, batch_size: int) -> str:
+    """One line: strategy, replicas, workers, and how the batch is divided among them."""
+    replicas = strategy.num_replicas_in_sync
+    workers = replicas // local_replicas(strategy)
+    where = ""
+    if workers > 1:
+        where = f" on {workers} workers, this is worker {worker_index(strategy)}"
+    counted = f"{replicas} replica{'s' if replicas > 1 else ''}"
+    each, rest = divmod(batch_size, replicas)
+    share = f"{each} on each replica" if not rest else f"which {replicas} replicas cannot share"
+    return f"Strategy {name}: {counted}{where}. A batch of {batch_size} images, {share}."

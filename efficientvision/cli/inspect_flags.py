@@ -1,0 +1,80 @@
+"""The flags of `model_inspect.py`, by what becomes of them (see `flags`)."""
+
+from __future__ import annotations
+
+from efficientvision.cli.flag_spec import HPARAMS, USE_XLA, FlagSpec, UnavailableFlag
+
+RUNMODES = (
+    "dry",
+    "ckpt",
+    "bm",
+    "infer",
+    "saved_model",
+    "saved_model_infer",
+    "saved_model_benchmark",
+    "freeze",
+)
+
+
+IMPLEMENTED = {
+    "runmode": FlagSpec("string", "dry", f"one of {', '.join(RUNMODES)}"),
+    "model_name": FlagSpec(
+        "string", None, "model; else the checkpoint's own, and efficientdet-d0 without one"
+    ),
+    "hparams": HPARAMS,
+    "input_image_size": FlagSpec(
+        "string", None, "input size: 512 or WIDTHxHEIGHT; wins over image_size in --hparams"
+    ),
+    "ckpt_path": FlagSpec(
+        "string",
+        None,
+        "checkpoint of any kind (prefix, file or folder); empty or _ for random weights",
+    ),
+    "export_ckpt": FlagSpec("string", None, "--runmode=ckpt: where to write the weights"),
+    "logdir": FlagSpec("string", "/tmp/deff/", "folder for the files of dry and freeze"),
+    "delete_logdir": FlagSpec("bool", True, "empty --logdir of our own files first"),
+    "batch_size": FlagSpec("int", 1, "images at a time; 0 in an export: any number"),
+    "bm_runs": FlagSpec("int", 10, "timed runs of a benchmark"),
+    "threads": FlagSpec("int", 0, "threads of a benchmark; 0: as many as TensorFlow likes"),
+    "trace_filename": FlagSpec("string", None, "write a trace of one benchmark run there"),
+    "use_xla": USE_XLA,
+    "input_image": FlagSpec("string", None, "photo or glob of photos"),
+    "output_image_dir": FlagSpec("string", None, "folder for the pictures 0.jpg, 1.jpg, ..."),
+    "line_thickness": FlagSpec("int", None, "width of the drawn boxes, pixels"),
+    "max_boxes_to_draw": FlagSpec("int", None, "most boxes of a picture (default 100)"),
+    "min_score_thresh": FlagSpec("float", None, "least score of a drawn box (default 0.4)"),
+    "nms_method": FlagSpec(
+        ("hard", "gaussian"), None, "non-maximum suppression; else as nms_configs.method says"
+    ),
+    "saved_model_dir": FlagSpec(
+        "string", "/tmp/saved_model", "SavedModel folder, or <model>_frozen.pb to read"
+    ),
+}
+
+# Other names for the same flag: those of earlier and later published versions.
+ALIASES = {"xla": "use_xla"}
+
+# Said only where a flag asks for something: --use_tpu=False is as good as none.
+OBSOLETE = {
+    "freeze": (
+        FlagSpec("bool", False, "obsolete"),
+        "no version ever read it; use --runmode=freeze",
+    ),
+}
+
+_NO_VIDEO = "video is not available in this version; use --input_image with the frames"
+
+
+INVALID = {
+    "input_video": UnavailableFlag(FlagSpec("string", None, "not available"), _NO_VIDEO),
+    "output_video": UnavailableFlag(FlagSpec("string", None, "not available"), _NO_VIDEO),
+    "tensorrt": UnavailableFlag(
+        FlagSpec("string", None, "not available"),
+        "TensorRT is not built into this TensorFlow; convert the exported SavedModel with "
+        "NVIDIA's own tools",
+    ),
+    "tflite_path": UnavailableFlag(
+        FlagSpec("string", None, "not available"),
+        "LiteRT export is not available in this version; use --runmode=saved_model",
+    ),
+}

@@ -1,0 +1,81 @@
+"""`main.py` as two processes: a parent that watches, and a child that trains."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+from absl import flags
+
+from efficientvision.errors import UserError
+from efficientvision.training.cluster import Cluster, find_cluster
+from efficientvision.training.supervisor import (
+    CRASH_CODE,
+    PARENT_SOCKET,
+    end_with_parent,
+    supervise,
+)
+
+
+def run_as_parent(given: flags.FlagValues) -> int | None:
+    """Starts this program again as a child and watches it, where a job is to be watched.
+
+    That is a job of several workers, or one with `--restarts`. Imports no TensorFlow: the parent
+    stays small.
+
+    Returns:
+        The exit code; None where this process is to do the work itself (it is the child, or there
+        is nothing to watch).
+
+    Raises:
+        UserError: The flags or the cluster make no sense, or a worker died for good.
+    """
+    if PARENT_SOCKET in os.environ:
+        end_with_parent()
+        return None
+    for name in ("restarts", "join_timeout"):
+        if given[name].value < 0:
+            raise UserError(f"--{name} must not be negative, got {given[name].value}.")
+    cluster = _cluster(given)
+    if cluster is None and not given.restarts:
+        return None
+    return supervise(
+        [sys.executable, *sys.orig_argv[1:]],
+        cluster=cluster,
+        restarts=given.restarts,
+        join_seconds=given.join_timeout,
+        say=lambda sentence: print(sentence, file=sys.stderr, flush=True),
+    )
+
+
+def _cluster(given: flags.FlagValues) -> Cluster | None:
+    """The cluster that this process trains in, if it trains with others."""
+    alone = given.use_tpu or given.tpu or given.cpu_replicas > 1
+    if alone or given.mode == "eval" or given.strategy not in (None, "multi_worker"):
+        return None
+    cluster = find_cluster(os.environ)
+    if cluster is None or given.heartbeat_port is None:
+        return cluster
+    return dataclasses.replace(cluster, heartbeat_port=given.heartbeat_port)
+
+
+@contextlib.contextmanager
+def ending_for_parent() -> Iterator[None]:
+    """In a child, gives a defect an exit code of its own, and does not wait for peers to say bye.
+
+    Without a parent it does nothing.
+    """
+    try:
+        yield
+    except (UserError, OSError, KeyboardInterrupt):
+        raise
+    except Exception:
+        if PARENT_SOCKET not in os.environ:
+            raise
+        traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(CRASH_CODE)

@@ -1,0 +1,144 @@
+"""The flags of `main.py`, by what becomes of them (see `flags`)."""
+
+from __future__ import annotations
+
+from efficientvision.cli.flag_spec import HPARAMS, USE_XLA, FlagSpec, UnavailableFlag
+
+MODES = ("train", "eval", "train_and_eval")
+
+IMPLEMENTED = {
+    "mode": FlagSpec("string", "train", f"one of {', '.join(MODES)}"),
+    "model_name": FlagSpec("string", "efficientdet-d1", "model, such as efficientdet-d0"),
+    "model_dir": FlagSpec(
+        "string", None, "folder of the run: checkpoints, logs, config.yaml, labels.json"
+    ),
+    "hparams": HPARAMS,
+    "data_dir": FlagSpec(
+        "string",
+        None,
+        "folder of train*.tfrecord, val*.tfrecord and the evaluation's JSON (instances_val*.json, "
+        "json_val*.json), in place of the three flags below",
+    ),
+    "train_file_pattern": FlagSpec("string", None, "glob of the training TFRecords"),
+    "val_file_pattern": FlagSpec("string", None, "glob of the evaluation TFRecords"),
+    "val_json_file": FlagSpec(
+        "string",
+        None,
+        "ground truth of the evaluation in COCO format; without it, that of the TFRecords",
+    ),
+    "testdev_dir": FlagSpec(
+        "string",
+        None,
+        "write detections for the COCO test-dev server into this folder; there is no ground "
+        "truth then",
+    ),
+    "train_batch_size": FlagSpec("int", 64, "images in a training step, all devices together"),
+    "eval_batch_size": FlagSpec("int", 1, "images in an evaluation step"),
+    "eval_samples": FlagSpec("int", 5000, "most images of an evaluation"),
+    "num_examples_per_epoch": FlagSpec("int", 120000, "images in an epoch"),
+    "num_epochs": FlagSpec("int", None, "epochs; without it, the hyper-parameter num_epochs"),
+    "save_checkpoints_steps": FlagSpec("int", 1000, "steps between checkpoints"),
+    "iterations_per_loop": FlagSpec(
+        "int", 100, "most steps between two looks at the progress (one compiled call)"
+    ),
+    "backbone_ckpt": FlagSpec(
+        "string", "", "checkpoint whose backbone training starts from (not with --ckpt)"
+    ),
+    "ckpt": FlagSpec("string", None, "detector checkpoint that training starts from"),
+    "strategy": FlagSpec(
+        ("", "none", "gpus", "multi_worker", "tpu"),
+        None,
+        "none: one device; gpus: every GPU of this machine; multi_worker: every machine that "
+        "TF_CONFIG or SLURM names; tpu. Without the flag: tpu with --tpu or --use_tpu, else "
+        "multi_worker where several workers are named, else gpus where there are several",
+    ),
+    "tpu": FlagSpec("string", None, "name of a Cloud TPU, or its address grpc://HOST:8470"),
+    "use_tpu": FlagSpec("bool", None, "train on the TPU of --tpu, or on that of this machine"),
+    "tpu_zone": FlagSpec("string", None, "zone of --tpu, if it is not this machine's"),
+    "gcp_project": FlagSpec("string", None, "Google Cloud project of --tpu, if not this machine's"),
+    "num_cores": FlagSpec("int", 8, "TPU cores; given, another number on the TPU is an error"),
+    "cpu_replicas": FlagSpec(
+        "int",
+        1,
+        "train on so many replicas that share the CPU, to try on any machine what several GPUs "
+        "would compute",
+    ),
+    "restarts": FlagSpec(
+        "int",
+        0,
+        "how often training starts again from the newest checkpoint after a process or a worker "
+        "has died",
+    ),
+    "join_timeout": FlagSpec(
+        "int",
+        600,
+        "several workers: seconds to wait for all of them, at the start and after a death",
+    ),
+    "heartbeat_port": FlagSpec(
+        "int",
+        None,
+        "several workers: port on the first one's host by which they watch each other; else its "
+        "port in TF_CONFIG plus 1000",
+    ),
+    "preflight": FlagSpec(
+        ("true", "false", "only"),
+        "true",
+        "true: look at records, classes, boxes, anchors and recipe before the first step, and stop "
+        "if something cannot work; only: end after that; false: do not look",
+    ),
+    "use_xla": USE_XLA,
+    "use_fake_data": FlagSpec("bool", False, "repeat the first batch, to time the rest"),
+    "eval_after_train": FlagSpec("bool", False, "evaluate once when training ends"),
+    "eval_name": FlagSpec("string", None, "name of the evaluation's TensorBoard folder"),
+    "min_eval_interval": FlagSpec("int", 180, "--mode=eval: least seconds between two evaluations"),
+    "eval_timeout": FlagSpec(
+        "int", None, "--mode=eval: seconds to wait for a new checkpoint before it ends"
+    ),
+    "profile": FlagSpec("bool", False, "write a TensorFlow profile of some training steps"),
+    "seed": FlagSpec(
+        "int", None, "seed of weights, order and augmentation; else the hyper-parameter seed"
+    ),
+    "deterministic": FlagSpec(
+        "bool", False, "the same numbers in every run, at some cost of speed"
+    ),
+}
+
+# Other names for the same flag: those of earlier and later published versions.
+ALIASES = {
+    "training_file_pattern": "train_file_pattern",
+    "validation_file_pattern": "val_file_pattern",
+    "eval_after_training": "eval_after_train",
+    "tf_random_seed": "seed",
+}
+
+_NO_PARTITION = (
+    "every core works on whole images; where one does not fit a core, use grad_checkpoint=true, "
+    "mixed_precision=true or a smaller batch"
+)
+
+# Said only where a flag asks for something.
+OBSOLETE = {
+    "eval_master": (
+        FlagSpec("string", "", "obsolete"),
+        "evaluation runs in this process",
+    ),
+    "run_epoch_in_child_process": (
+        FlagSpec("bool", False, "obsolete"),
+        "memory does not grow from epoch to epoch",
+    ),
+    "use_spatial_partition": (
+        FlagSpec("bool", False, "obsolete"),
+        _NO_PARTITION,
+    ),
+    "num_cores_per_replica": (
+        FlagSpec("int", 8, "obsolete"),
+        _NO_PARTITION,
+    ),
+    "input_partition_dims": (
+        FlagSpec("ints", [1, 4, 2, 1], "obsolete"),
+        _NO_PARTITION,
+    ),
+}
+
+# Refused, each with its reason.
+INVALID: dict[str, UnavailableFlag] = {}

@@ -1,0 +1,84 @@
+"""Records and ground truth of a data set, found in its folder by their names."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from efficientvision import files
+from efficientvision.errors import UserError
+
+# Below the folder itself, the places that the usual instructions use.
+RECORD_FOLDERS = ("", "tfrecord", "tfrecords", "records")
+JSON_FOLDERS = ("annotations", "")
+JSON_NAMES = ("instances_val*.json", "json_*val*.json")
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """What a folder holds.
+
+    Attributes:
+        training_records: Pattern of the training records; None: there are none.
+        evaluation_records: Pattern of the evaluation records; None: there are none.
+        ground_truth_json: COCO file of the evaluation; None: there is none.
+    """
+
+    training_records: str | None
+    evaluation_records: str | None
+    ground_truth_json: str | None
+
+
+def find_data(folder: files.AnyPath) -> DataFolder:
+    """Looks for `train*.tfrecord`, `val*.tfrecord` and the evaluation's ground truth.
+
+    Record files may also be named as shards without an ending (`train-00000-of-00256`). They are
+    looked for in the folder and in `tfrecord/`, `tfrecords/` and `records/` below it; the JSON
+    file (`instances_val*.json`, else `json_*val*.json`) in `annotations/`, in the folder and
+    beside the evaluation records.
+
+    Raises:
+        UserError: There is no such folder, no record in it, or there are several JSON files.
+    """
+    if not files.is_folder(folder):
+        raise UserError(f"--data_dir={folder} is no folder.")
+    training = _records(folder, "train")
+    evaluation = _records(folder, "val")
+    if training is None and evaluation is None:
+        places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
+        raise UserError(
+            f"--data_dir={folder} holds no records: files named train*.tfrecord and val*.tfrecord "
+            f"are looked for there and in {places}; name yours with --train_file_pattern and "
+            "--val_file_pattern."
+        )
+    places = [files.join(folder, name).rstrip("/") for name in JSON_FOLDERS]
+    if evaluation is not None:
+        places.append(files.parent(evaluation))
+    return DataFolder(training, evaluation, _ground_truth(list(dict.fromkeys(places))))
+
+
+def _records(folder: files.AnyPath, prefix: str) -> str | None:
+    for name in RECORD_FOLDERS:
+        place = files.join(folder, name).rstrip("/")
+        names = files.list_names(place)
+        for pattern in (f"{prefix}*.tfrecord", f"{prefix}*-of-*"):
+            if fnmatch.filter(names, pattern):
+                return files.join(place, pattern)
+    return None
+
+
+def _ground_truth(places: list[str]) -> str | None:
+    for pattern in JSON_NAMES:
+        found = [
+            files.join(place, name)
+            for place in places
+            for name in fnmatch.filter(files.list_names(place), pattern)
+        ]
+        if len(found) > 1:
+            raise UserError(
+                f"--data_dir: {' and '.join(found[:3])} may each be the ground truth of the "
+                "evaluation; choose one with --val_json_file."
+            )
+        if found:
+            return found[0]
+    return None

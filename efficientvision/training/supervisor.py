@@ -1,0 +1,287 @@
+"""A parent process that starts the training as its child, and ends or restarts it with its peers.
+
+TensorFlow alone does not survive the death of a worker: the others wait in a collective operation
+for ever, or abort. So each worker of a job is two processes. The parent, which has no TensorFlow
+and does nothing else, starts the child; it knows how the child ended, and of its peers through
+`heartbeat`. When one worker dies, every parent kills its child, says who died, and ends; or, with
+restarts left, all of them start new children together, which go on from the newest checkpoint.
+
+A child ends by itself when its parent is gone: two children of one worker would write into the same
+folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from efficientvision.errors import UserError
+from efficientvision.training.cluster import Cluster
+from efficientvision.training.heartbeat import (
+    ABORTED,
+    BEAT_SECONDS,
+    CLOSED,
+    CRASHED,
+    DONE,
+    KILLED,
+    LEFT,
+    MISTAKE,
+    Connection,
+    Hub,
+    join,
+)
+
+# Tells a child that it is one, and where it hears of its parent.
+PARENT_SOCKET = "EFFICIENTVISION_PARENT_SOCKET"
+# How a child ends after a defect; 1, 2 and 130 mean that the user has something to correct.
+CRASH_CODE = 70
+_MISTAKES = (1, 2, 130)
+# A child whose threads stand still for so long is frozen. Generous: nothing else hints at it.
+FROZEN_SECONDS = 300.0
+_GRACE_SECONDS = 10.0
+_TICK_SECONDS = 0.2
+
+
+def supervise(
+    command: Sequence[str],
+    *,
+    cluster: Cluster | None,
+    restarts: int,
+    join_seconds: float,
+    say: Callable[[str], None],
+) -> int:
+    """Runs a training command as a child process until it is done or cannot go on.
+
+    Args:
+        command: Program and arguments of the child.
+        cluster: The job's workers; None: this one alone.
+        restarts: How often to start again after a death.
+        join_seconds: How long to wait for the other workers.
+        say: Prints a sentence about the job.
+
+    Returns:
+        The exit code: 0, or that of a child that found a mistake of the user's, or 128 + the signal
+        that asked the parent to end.
+
+    Raises:
+        UserError: A worker died and no restarts are left; the sentence names it.
+    """
+    parent = _Parent(command, cluster, restarts, join_seconds, say)
+    previous = {s: signal.signal(s, parent.ask_to_end) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return parent.run_alone() if cluster is None else parent.run_with_peers()
+    finally:
+        parent.kill_child()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """In a child: starts the thread that shows life to the parent, and ends the child after it."""
+    link = socket.socket(fileno=int(os.environ[PARENT_SOCKET]))
+
+    def watch() -> None:
+        while True:
+            try:
+                link.send(b".")
+                readable, _, _ = select.select([link], [], [], BEAT_SECONDS)
+                gone = readable and not link.recv(1)
+            except OSError:
+                gone = True
+            if gone:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+class Child:
+    """A running child process.
+
+    Attributes:
+        end: How it ended (`heartbeat.DONE` ... `CRASHED`) and words for it; None while it lives.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]):
+        self.end: tuple[int, str] | None = None
+        self._socket, other = socket.socketpair()
+        self._socket.setblocking(False)
+        self._heard: float | None = None
+        with other:
+            self._process = subprocess.Popen(
+                list(command),
+                env={**environment, PARENT_SOCKET: str(other.fileno())},
+                pass_fds=[other.fileno()],
+            )
+
+    @property
+    def code(self) -> int | None:
+        """The exit code; None while it lives."""
+        return self._process.returncode
+
+    def look(self) -> bool:
+        """Sees whether the child has ended, and ends a frozen one."""
+        with contextlib.suppress(OSError):
+            if self._socket.recv(1 << 12):
+                self._heard = time.monotonic()
+        code = self._process.poll()
+        if code is not None:
+            self.end = describe_end(code)
+        elif self._heard is not None and time.monotonic() - self._heard > FROZEN_SECONDS:
+            self.kill()
+            self.end = KILLED, f"hung: its process stood still for {FROZEN_SECONDS:.0f} s"
+        return self.end is not None
+
+    def ask_to_end(self) -> None:
+        """Lets the child end in its own way, for a while."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_SECONDS)
+
+    def kill(self) -> None:
+        """Ends the child, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+        self._socket.close()
+
+
+def describe_end(code: int) -> tuple[int, str]:
+    """How a process with this exit code (negative: a signal's number) ended, and words for it."""
+    if code == 0:
+        return DONE, "is done"
+    if code < 0:
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else "unknown"
+        how = ABORTED if -code == signal.SIGABRT else KILLED
+        return how, f"died: its training process was ended by signal {-code} ({name})"
+    if code in _MISTAKES:
+        return MISTAKE, f"stopped with an error (exit code {code}), see its own output"
+    return CRASHED, f"failed: its training process ended with code {code}, see its own output"
+
+
+class _Parent:
+    """The parent of one worker; see `supervise` for its arguments."""
+
+    def __init__(self, command, cluster, restarts, join_seconds, say):
+        self._command = command
+        self._cluster = cluster
+        self._restarts = restarts
+        self._used = 0
+        self._join_seconds = join_seconds
+        self._say = say
+        self._child: Child | None = None
+        self._asked = 0
+
+    def ask_to_end(self, number: int, frame) -> None:
+        """Signal handler: the loop ends at its next turn."""
+        del frame
+        self._asked = number
+
+    def kill_child(self) -> None:
+        """Ends the child, if there is one."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def run_alone(self) -> int:
+        """Runs the child, again and again where it dies; the exit code."""
+        while True:
+            self._start_child()
+            while not self._asked and self._child.end is None:
+                self._child.look()
+                time.sleep(_TICK_SECONDS)
+            if self._asked:
+                return self._leave()
+            how, text = self._child.end
+            if how in (DONE, MISTAKE):
+                return self._child.code
+            self._count_restart(f"The training {text}", self._used < self._restarts)
+
+    def run_with_peers(self) -> int:
+        """The same, together with the parents of the other workers."""
+        hub = None
+        if self._cluster.index == 0:
+            hub = Hub(self._cluster, restarts=self._restarts, join_seconds=self._join_seconds)
+            hub.start()
+        try:
+            while (code := self._attempt()) is None:
+                self.kill_child()
+            return code
+        finally:
+            if hub is not None:
+                hub.join(_GRACE_SECONDS)
+
+    def _attempt(self) -> int | None:
+        """Joins the others and runs a child; the exit code, or None to try again."""
+        here = self._cluster.name(self._cluster.index)
+        self._say(f"{here} waits for the {len(self._cluster.workers)} workers of the job.")
+        link = join(self._cluster, restarts=self._used, seconds=self._join_seconds)
+        with contextlib.closing(link):
+            while True:
+                try:
+                    for message in self._turn(link):
+                        if "start" in message:
+                            self._used = int(message["start"])
+                            self._start_child()
+                        elif "end" in message:
+                            return 0
+                        elif "stop" in message:
+                            return self._stop(str(message["stop"]), bool(message["again"]))
+                except OSError:
+                    text = f"{self._cluster.name(0)} died: {CLOSED}"
+                    return self._stop(text, self._used < self._restarts)
+                if self._asked:
+                    with contextlib.suppress(OSError):
+                        link.send(ended=LEFT, text=f"was asked to end (signal {self._asked})")
+                    return self._leave()
+
+    def _turn(self, link: Connection) -> list[dict]:
+        """Waits a moment for messages; shows life to the hub, and reports how the child ended."""
+        readable, _, _ = select.select([link.socket], [], [], _TICK_SECONDS)
+        messages = link.receive() if readable else []
+        link.beat()
+        if link.silent:
+            raise TimeoutError
+        if self._child is not None and self._child.end is None and self._child.look():
+            how, text = self._child.end
+            link.send(ended=how, text=text)
+        return messages
+
+    def _stop(self, text: str, again: bool) -> int | None:
+        child = self._child
+        if child is not None and child.end is not None and child.end[0] == MISTAKE:
+            return child.code  # It has said what is wrong.
+        self.kill_child()
+        self._count_restart(text, again)
+        return None
+
+    def _count_restart(self, text: str, again: bool) -> None:
+        if not again:
+            remedy = (
+                "--restarts=N restarts it by itself"
+                if not self._restarts
+                else (f"it has been restarted {self._used} times (--restarts)")
+            )
+            raise UserError(
+                f"{text}. Training stops here; the same command goes on from the newest "
+                f"checkpoint, {remedy}."
+            )
+        self._used += 1
+        self._say(f"{text}. Restart {self._used} of {self._restarts}.")
+
+    def _start_child(self) -> None:
+        environment = dict(os.environ)
+        if self._cluster is not None:
+            environment["TF_CONFIG"] = self._cluster.tf_config()
+        self._child = Child(self._command, environment)
+
+    def _leave(self) -> int:
+        """Passes on the request to end; the exit code of a process that a signal has ended."""
+        if self._child is not None:
+            self._child.ask_to_end()
+        return 128 + self._asked
