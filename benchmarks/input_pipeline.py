@@ -69,14 +69,15 @@ def pipelines(file_pattern: str) -> dict:
     """The ways to compare: name -> endless data set of batches."""
     import tensorflow as tf
 
+    from efficientvision.data.augmentation import Augmentation
     from efficientvision.data.pipeline import detection_dataset
     from efficientvision.data.record_files import match_files
     from efficientvision.data.records import parse_example
-    from efficientvision.data.training_examples import Augmentation
-    from efficientvision.data.transforms import decode, detection, orientation, preprocess
+    from efficientvision.data.transforms import decode, jitter, orientation, preprocess
+    from efficientvision.data.transforms.boxes import clip_boxes, pad_rows
 
     image_hw = (FLAGS.image_size, FLAGS.image_size)
-    jitter = {"jitter_min": FLAGS.jitter_min, "jitter_max": FLAGS.jitter_max}
+    limits = {"jitter_min": FLAGS.jitter_min, "jitter_max": FLAGS.jitter_max}
 
     def decode_only(serialized):
         return tf.reduce_sum(
@@ -91,15 +92,15 @@ def pipelines(file_pattern: str) -> dict:
         turned = orientation.draw_orientation(
             seed, horizontal_flip=True, vertical_flip=False, quarter_turns=False
         )
-        plan = detection.plan_jitter(source_hw, image_hw, *detection.draw_jitter(seed, **jitter))
+        plan = jitter.plan_jitter(source_hw, image_hw, *jitter.draw_jitter(seed, **limits))
         image = orientation.orient_image(turned, image)
         # Resize everything, then cut: what the crop plan spares.
         fitted = tf.cast(tf.cast(source_hw, tf.float32) / plan.image_scale, tf.int32)
         image = preprocess.resize_bilinear(image, tf.maximum(fitted, plan.valid_hw))
         image = preprocess.pad_to_canvas(image[: plan.valid_hw[0], : plan.valid_hw[1]], image_hw)
         boxes = orientation.orient_boxes(turned, example["boxes_normalized_yxyx"])
-        boxes = detection.clip_boxes(detection.place_boxes(boxes, source_hw, plan), image_hw)
-        return image, detection.pad_rows(boxes, 100, -1.0)
+        boxes = clip_boxes(jitter.place_boxes(boxes, source_hw, plan), image_hw)
+        return image, pad_rows(boxes, 100, -1.0)
 
     records = tf.data.TFRecordDataset(match_files(file_pattern)).repeat()
     batch = FLAGS.batch_size
@@ -113,7 +114,7 @@ def pipelines(file_pattern: str) -> dict:
             batch_size=batch,
             training=True,
             seed=0,
-            augmentation=Augmentation(**jitter),
+            augmentation=Augmentation(**limits),
         ),
     }
 

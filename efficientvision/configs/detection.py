@@ -82,6 +82,18 @@ class DetectionConfig:
     input_rand_rot90: bool = hyperparameter(
         False, BOOLEAN, "training turns them by quarters (photos without an upright direction)"
     )
+    autoaugment_policy: str | None = hyperparameter(
+        None,
+        optional(one_of("v0", "v1", "v2", "v3", "test", "randaug", "")),
+        "training alters colours and shapes by this AutoAugment policy (randaug: RandAugment)",
+    )
+    randaug_num_layers: int = hyperparameter(1, _COUNT, "randaug: operations on each photo")
+    randaug_magnitude: float = hyperparameter(
+        15.0, _NON_NEGATIVE, "randaug: strength of the operations; policies use 0 to 10"
+    )
+    grid_mask: bool = hyperparameter(
+        False, BOOLEAN, "training covers most photos with a grid of black squares (GridMask)"
+    )
     mosaic_prob: float = hyperparameter(
         0.0, number(0, 1), "share of training examples put together from parts of four photos"
     )

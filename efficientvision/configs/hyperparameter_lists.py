@@ -52,7 +52,6 @@ class Unavailable:
 # Refused, unless the value asks for nothing.
 INVALID = {
     "augmix_params": Unavailable((None, [3, -1, 1]), "AugMix is not available in this version"),
-    "autoaugment_policy": Unavailable((None, ""), "AutoAugment is not available in this version"),
     "backbone_config": Unavailable(
         (None,), "a backbone is chosen by backbone_name; its blocks cannot be redefined"
     ),
@@ -67,7 +66,6 @@ INVALID = {
     "grad_checkpoint": Unavailable(
         (None, False), "gradient checkpointing is not available in this version"
     ),
-    "grid_mask": Unavailable((None, False), "GridMask is not available in this version"),
     "pooling_type": Unavailable(
         (None, "", "max"), "feature maps are always reduced by max pooling"
     ),

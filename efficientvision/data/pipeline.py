@@ -13,6 +13,7 @@ import random
 
 import tensorflow as tf
 
+from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.record_files import FilePattern, count_records, match_files
 from efficientvision.data.records import parse_example
 from efficientvision.data.streams import (
@@ -22,8 +23,9 @@ from efficientvision.data.streams import (
     window_start,
     with_partners,
 )
-from efficientvision.data.training_examples import Augmentation, TrainingExamples, source_id
-from efficientvision.data.transforms import decode, detection, preprocess
+from efficientvision.data.training_examples import TrainingExamples, source_id
+from efficientvision.data.transforms import decode, preprocess
+from efficientvision.data.transforms.boxes import clip_boxes, has_area, pad_rows
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.errors import UserError
 
@@ -174,8 +176,8 @@ def _evaluation_example(
     image, image_scale, valid_hw = preprocess.resize_and_pad(photo, image_hw)
     normalized, classes = example["boxes_normalized_yxyx"], example["classes"]
     boxes = normalized * tf.cast(tf.tile(valid_hw, [2]), tf.float32)
-    boxes = detection.clip_boxes(boxes, image_hw)
-    seen = detection.has_area(boxes)
+    boxes = clip_boxes(boxes, image_hw)
+    seen = has_area(boxes)
     source = tf.cast(tf.tile(source_hw, [2]), tf.float32)
     # PASCAL records (and the fallback) store fractions of the image; COCO's areas are pixels.
     fraction = example["area"] <= 1.0
@@ -184,14 +186,14 @@ def _evaluation_example(
         "images": image,
         "valid_hw": valid_hw,
         "image_scale": image_scale,
-        "gt_boxes_yxyx": detection.pad_rows(tf.boolean_mask(boxes, seen), max_instances, -1.0),
-        "gt_classes": detection.pad_rows(tf.boolean_mask(classes, seen), max_instances, -1),
+        "gt_boxes_yxyx": pad_rows(tf.boolean_mask(boxes, seen), max_instances, -1.0),
+        "gt_classes": pad_rows(tf.boolean_mask(classes, seen), max_instances, -1),
         "source_id": source_id(example, regenerate_source_id),
         "original_hw": source_hw,
-        "gt_boxes_original_yxyx": detection.pad_rows(normalized * source, max_instances, -1.0),
-        "gt_classes_original": detection.pad_rows(classes, max_instances, -1),
-        "gt_area": detection.pad_rows(area, max_instances, -1.0),
-        "gt_is_crowd": detection.pad_rows(example["is_crowd"], max_instances, False),
+        "gt_boxes_original_yxyx": pad_rows(normalized * source, max_instances, -1.0),
+        "gt_classes_original": pad_rows(classes, max_instances, -1),
+        "gt_area": pad_rows(area, max_instances, -1.0),
+        "gt_is_crowd": pad_rows(example["is_crowd"], max_instances, False),
     }
 
 

@@ -9,47 +9,24 @@ import dataclasses
 
 import tensorflow as tf
 
+from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.records import parse_example
-from efficientvision.data.transforms import decode, detection, mixup, mosaic, orientation
+from efficientvision.data.transforms import (
+    autoaugment,
+    boxes,
+    decode,
+    grid_mask,
+    jitter,
+    mixup,
+    mosaic,
+    orientation,
+)
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
-from efficientvision.errors import UserError
 
 # What a random number is for: each purpose has its own, so that none hangs on another.
-_ORIENTATION, _JITTER, _MOSAIC, _TILES, _MIXUP, _RATIO, _PARTNER = range(7)
+_ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT = range(8)
 
-
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """What training does to the photos; the names are those of the hyper-parameters.
-
-    Attributes:
-        input_rand_hflip: mirror half of the photos left to right.
-        input_rand_vflip: mirror half of them top to bottom.
-        input_rand_rot90: turn by a random number of quarter turns.
-        jitter_min, jitter_max: range of the scale factor; 1 fits the photo to the input.
-        mosaic_prob: share of the examples that are put together from four photos.
-        mixup_prob: share of the examples that are blended with another photo.
-    """
-
-    input_rand_hflip: bool = True
-    input_rand_vflip: bool = False
-    input_rand_rot90: bool = False
-    jitter_min: float = 0.1
-    jitter_max: float = 2.0
-    mosaic_prob: float = 0.0
-    mixup_prob: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.jitter_min <= self.jitter_max:
-            raise UserError(
-                "scale jitter needs 0 < jitter_min <= jitter_max, got "
-                f"{self.jitter_min} and {self.jitter_max}."
-            )
-
-    @property
-    def num_partners(self) -> int:
-        """How many other photos one example may need."""
-        return (mosaic.NUM_TILES - 1) * (self.mosaic_prob > 0) + (self.mixup_prob > 0)
+Scene = dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +49,7 @@ class TrainingExamples:
     augmentation: Augmentation
     seed: int
 
-    def __call__(self, position: tf.Tensor, records: tf.Tensor) -> dict[str, tf.Tensor]:
+    def __call__(self, position: tf.Tensor, records: tf.Tensor) -> Scene:
         """Makes one example.
 
         Args:
@@ -83,87 +60,106 @@ class TrainingExamples:
             See :func:`efficientvision.data.pipeline.detection_dataset`, unbatched.
         """
         seed = tf.stack([tf.constant(self.seed, tf.int64), position])
-        drawn = self.augmentation
-        scene = _drawn_or(
-            drawn.mosaic_prob,
-            _fold(seed, _MOSAIC),
-            lambda: self._mosaic(records[: mosaic.NUM_TILES], seed),
-            lambda: self._single(records[0], seed),
-        )
-        scene = _drawn_or(
-            drawn.mixup_prob,
-            _fold(seed, _MIXUP),
-            lambda: self._mixed(scene, records[-1], seed),
-            lambda: scene,
-        )
-        boxes, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
-        boxes = detection.clip_boxes(boxes, self.image_hw)
-        seen = detection.has_area(boxes)
-        boxes, classes = (tf.boolean_mask(v, seen) for v in (boxes, classes))
+        scene = self._mosaic_or_photo(records, seed)
+        if self.augmentation.mixup_prob > 0:
+            scene = tf.cond(
+                self._happens(self.augmentation.mixup_prob, _fold(seed, _MIXUP)),
+                lambda: self._mixed(scene, records[-1], _fold(seed, _RATIO)),
+                lambda: scene,
+            )
+        found, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
+        found = boxes.clip_boxes(found, self.image_hw)
+        seen = boxes.has_area(found)
+        found, classes = (tf.boolean_mask(values, seen) for values in (found, classes))
         return scene | {
-            "gt_boxes_yxyx": detection.pad_rows(boxes, self.max_instances, -1.0),
-            "gt_classes": detection.pad_rows(classes, self.max_instances, -1),
+            "gt_boxes_yxyx": boxes.pad_rows(found, self.max_instances, -1.0),
+            "gt_classes": boxes.pad_rows(classes, self.max_instances, -1),
         }
 
-    def _single(self, record: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One photo in the top left corner of the canvas."""
-        view = self._view(record, seed, None)
-        view["images"] = pad_to_canvas(view["images"], self.image_hw)
-        return view
+    def _mosaic_or_photo(self, records: tf.Tensor, seed: tf.Tensor) -> Scene:
+        canvas_hw = tf.constant(self.image_hw, tf.int32)
+        if self.augmentation.mosaic_prob <= 0:
+            photo = self._photo(records[0], seed, canvas_hw, tf.constant(False))
+            photo["images"] = pad_to_canvas(photo["images"], self.image_hw)
+            return photo
+        is_mosaic = self._happens(self.augmentation.mosaic_prob, _fold(seed, _MOSAIC))
+        origins, sizes = mosaic.draw_frames(_fold(seed, _FRAMES), self.image_hw)
+        # A photo of its own is a collage of one, in a frame that it need not fill.
+        count = tf.where(is_mosaic, mosaic.NUM_FRAMES, 1)
+        sizes = tf.where(is_mosaic, sizes, canvas_hw)
 
-    def _mosaic(self, records: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Four photos, each filling its part of the canvas."""
-        origins, sizes = mosaic.draw_tiles(_fold(seed, _TILES), self.image_hw)
-        views = [
-            self._tile(records[k], _fold(seed, _PARTNER + k), sizes[k])
-            for k in range(mosaic.NUM_TILES)
-        ]
-        offsets = tf.cast(tf.tile(origins, [1, 2]), tf.float32)
+        def add(k: tf.Tensor, scene: Scene) -> tuple[tf.Tensor, Scene]:
+            photo = self._photo(records[k], _fold(seed, k), sizes[k], is_mosaic)
+            return k + 1, self._placed(scene, photo, origins[k], k)
+
+        scene = self._empty_scene()
+        shapes = {name: value.shape for name, value in scene.items()}
+        shapes |= {"boxes_yxyx": tf.TensorShape([None, 4]), "classes": tf.TensorShape([None])}
+        scene = tf.while_loop(
+            lambda k, _: k < count, add, [0, scene], shape_invariants=[tf.TensorShape([]), shapes]
+        )[1]
+        scene["valid_hw"] = tf.where(is_mosaic, canvas_hw, scene["valid_hw"])
+        return scene
+
+    def _empty_scene(self) -> Scene:
         return {
-            "images": mosaic.join_tiles([v["images"] for v in views], self.image_hw),
-            "valid_hw": tf.constant(self.image_hw, tf.int32),
-            "image_scale": views[0]["image_scale"],
-            "source_id": tf.strings.join([v["source_id"] for v in views], "+"),
-            "boxes_yxyx": tf.concat(
-                [v["boxes_yxyx"] + offsets[k] for k, v in enumerate(views)], axis=0
+            "images": tf.zeros([*self.image_hw, 3], tf.uint8),
+            "valid_hw": tf.zeros([2], tf.int32),
+            "image_scale": tf.constant(0.0),
+            "source_id": tf.constant(""),
+            "boxes_yxyx": tf.zeros([0, 4]),
+            "classes": tf.zeros([0], tf.int32),
+        }
+
+    def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
+        """The scene with one photo more; its size and scale are those of the first."""
+        before = tf.concat([origin_yx, [0]], axis=0)
+        size = tf.concat([photo["valid_hw"], [3]], axis=0)
+        after = tf.constant([*self.image_hw, 3]) - before - size
+        placed = tf.pad(photo["images"], tf.stack([before, after], axis=1))
+        first = tf.equal(k, 0)
+        offset = tf.cast(tf.tile(origin_yx, [2]), tf.float32)
+        return {
+            "images": scene["images"] + tf.ensure_shape(placed, [*self.image_hw, 3]),
+            "valid_hw": tf.where(first, photo["valid_hw"], scene["valid_hw"]),
+            "image_scale": tf.where(first, photo["image_scale"], scene["image_scale"]),
+            "source_id": tf.where(
+                first, photo["source_id"], _joined(scene["source_id"], photo["source_id"])
             ),
-            "classes": tf.concat([v["classes"] for v in views], axis=0),
+            "boxes_yxyx": tf.concat([scene["boxes_yxyx"], photo["boxes_yxyx"] + offset], axis=0),
+            "classes": tf.concat([scene["classes"], photo["classes"]], axis=0),
         }
 
-    def _mixed(
-        self, scene: dict[str, tf.Tensor], record: tf.Tensor, seed: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def _mixed(self, scene: Scene, record: tf.Tensor, seed: tf.Tensor) -> Scene:
         """The scene, and another photo shown through the part of the canvas that it fills."""
-        seed = _fold(seed, _RATIO)
-        other = self._tile(record, _fold(seed, _PARTNER), scene["valid_hw"])
+        other = self._photo(record, seed, scene["valid_hw"], tf.constant(True))
         other_canvas = pad_to_canvas(other["images"], self.image_hw)
-        ratio = mixup.draw_ratio(seed)
-        return {
+        ratio = mixup.draw_ratio(_fold(seed, _RATIO))
+        return scene | {
             "images": mixup.blend(scene["images"], other_canvas, ratio),
-            "valid_hw": scene["valid_hw"],
-            "image_scale": scene["image_scale"],
-            "source_id": tf.strings.join([scene["source_id"], other["source_id"]], "+"),
+            "source_id": _joined(scene["source_id"], other["source_id"]),
             "boxes_yxyx": tf.concat([scene["boxes_yxyx"], other["boxes_yxyx"]], axis=0),
             "classes": tf.concat([scene["classes"], other["classes"]], axis=0),
         }
 
-    def _tile(self, record: tf.Tensor, seed: tf.Tensor, tile_hw: tf.Tensor) -> dict[str, tf.Tensor]:
-        """A photo that fills a part of the canvas; boxes relative to that part, slivers dropped."""
-        view = self._view(record, seed, tile_hw)
-        boxes, kept = mosaic.crop_boxes(view["boxes_yxyx"], tile_hw)
-        view["boxes_yxyx"] = tf.boolean_mask(boxes, kept)
-        view["classes"] = tf.boolean_mask(view["classes"], kept)
-        return view
+    def _photo(
+        self, record: tf.Tensor, seed: tf.Tensor, frame_hw: tf.Tensor, fill_frame: tf.Tensor
+    ) -> Scene:
+        """The part of a photo that is shown, at its size, not padded.
 
-    def _view(
-        self, record: tf.Tensor, seed: tf.Tensor, tile_hw: tf.Tensor | None
-    ) -> dict[str, tf.Tensor]:
-        """The part of a photo that is shown, not padded; its boxes in pixels of it, not clipped."""
+        Args:
+            record: string [].
+            seed: int [2].
+            frame_hw: int32 [2], the part of the canvas that is free for it.
+            fill_frame: bool []: no padding within the frame, and no boxes of slivers.
+        """
         example = parse_example(record)
-        encoded = example["encoded"]
-        boxes, classes = example["boxes_normalized_yxyx"], example["classes"]
+        found, classes = example["boxes_normalized_yxyx"], example["classes"]
         if self.skip_crowd:
-            boxes, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in (boxes, classes))
+            found, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in (found, classes))
+        decode_part, stored_hw, found, classes = self._pixels(
+            example["encoded"], found, classes, seed
+        )
         drawn = self.augmentation
         turned = orientation.draw_orientation(
             _fold(seed, _ORIENTATION),
@@ -171,25 +167,58 @@ class TrainingExamples:
             vertical_flip=drawn.input_rand_vflip,
             quarter_turns=drawn.input_rand_rot90,
         )
-        stored_hw = decode.image_size(encoded)
         source_hw = orientation.oriented_size(turned, stored_hw)
-        factor, offset = detection.draw_jitter(
+        factor, offset = jitter.draw_jitter(
             _fold(seed, _JITTER), drawn.jitter_min, drawn.jitter_max
         )
-        if tile_hw is None:
-            plan = detection.plan_jitter(source_hw, self.image_hw, factor, offset)
-        else:
-            plan = detection.plan_tile(source_hw, self.image_hw, tile_hw, factor, offset)
+        plan = jitter.plan_jitter(
+            source_hw, self.image_hw, factor, offset, frame_hw=frame_hw, fill_frame=fill_frame
+        )
         crop = orientation.stored_crop(turned, plan.crop_yx, plan.crop_hw, stored_hw)
-        boxes = orientation.orient_boxes(turned, boxes)
+        found = jitter.place_boxes(orientation.orient_boxes(turned, found), source_hw, plan)
+        cut, kept = boxes.crop_boxes(found, frame_hw)
+        kept = kept | ~fill_frame
         return {
-            "images": detection.render(decode.decode_crop(encoded, *crop), turned, plan),
+            "images": jitter.render(decode_part(*crop), turned, plan),
             "valid_hw": plan.valid_hw,
             "image_scale": plan.image_scale,
             "source_id": source_id(example, self.regenerate_source_id),
-            "boxes_yxyx": detection.place_boxes(boxes, source_hw, plan),
-            "classes": classes,
+            "boxes_yxyx": tf.boolean_mask(tf.where(fill_frame, cut, found), kept),
+            "classes": tf.boolean_mask(classes, kept),
         }
+
+    def _pixels(self, encoded: tf.Tensor, found: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor):
+        """How to get at a part of the photo: (yx, hw) -> pixels; its size; its boxes and classes.
+
+        Where nothing is done to the whole photo, only the part is decoded.
+        """
+        drawn = self.augmentation
+        if not drawn.needs_whole_photo:
+            size_hw = decode.image_size(encoded)
+            return lambda yx, hw: decode.decode_crop(encoded, yx, hw), size_hw, found, classes
+        photo = decode.decode_image(encoded)
+        if drawn.grid_mask:
+            photo = grid_mask.random_grid_mask(photo, _fold(seed, _GRID_MASK))
+        if drawn.autoaugment_policy:
+            photo, found, classes = autoaugment.augment(
+                photo,
+                found,
+                classes,
+                _fold(seed, _AUTOAUGMENT),
+                policy=drawn.autoaugment_policy,
+                randaug_num_layers=drawn.randaug_num_layers,
+                randaug_magnitude=drawn.randaug_magnitude,
+            )
+        return (
+            lambda yx, hw: photo[yx[0] : yx[0] + hw[0], yx[1] : yx[1] + hw[1]],
+            tf.shape(photo)[:2],
+            found,
+            classes,
+        )
+
+    @staticmethod
+    def _happens(probability: float, seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_uniform([], seed) < probability
 
 
 def source_id(example: dict[str, tf.Tensor], regenerate: bool) -> tf.Tensor:
@@ -200,12 +229,10 @@ def source_id(example: dict[str, tf.Tensor], regenerate: bool) -> tf.Tensor:
     return tf.where(tf.equal(example["source_id"], ""), hashed, example["source_id"])
 
 
-def _fold(seed: tf.Tensor, purpose: int) -> tf.Tensor:
+def _joined(*names: tf.Tensor) -> tf.Tensor:
+    """The name of a picture made of several photos."""
+    return tf.strings.join(names, "+")
+
+
+def _fold(seed: tf.Tensor, purpose: tf.Tensor | int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, purpose)
-
-
-def _drawn_or(probability: float, seed: tf.Tensor, drawn, otherwise):
-    """``drawn()`` with that probability, else ``otherwise()``; costs nothing at probability 0."""
-    if probability <= 0:
-        return otherwise()
-    return tf.cond(tf.random.stateless_uniform([], seed) < probability, drawn, otherwise)

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.configs import DetectionConfig
+from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.ground_truth import coco_ground_truth
 from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.data.training_examples import Augmentation
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.losses import detection_losses

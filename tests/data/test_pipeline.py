@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.pipeline import detection_dataset
-from efficientvision.data.training_examples import Augmentation
 from efficientvision.errors import UserError
 
 HW = (64, 96)

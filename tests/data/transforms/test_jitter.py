@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.data.transforms import detection, orientation, preprocess
+from efficientvision.data.transforms import jitter, orientation, preprocess
+from efficientvision.data.transforms.boxes import clip_boxes, has_area
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens"
 INPUT = json.loads((GOLDENS / "input.json").read_text())
@@ -20,9 +21,9 @@ def test_boxes_golden(name):
     size = case["size"]
     canvas_hw = (size, size) if isinstance(size, int) else tuple(size)
     source_hw = tf.constant(INPUT["image_shape"][:2])
-    plan = detection.plan_jitter(source_hw, canvas_hw, case.get("scale_min", 1.0))
-    boxes = detection.clip_boxes(detection.place_boxes(golden["boxes"], source_hw, plan), canvas_hw)
-    kept = tf.boolean_mask(boxes, detection.has_area(boxes))
+    plan = jitter.plan_jitter(source_hw, canvas_hw, case.get("scale_min", 1.0))
+    boxes = clip_boxes(jitter.place_boxes(golden["boxes"], source_hw, plan), canvas_hw)
+    kept = tf.boolean_mask(boxes, has_area(boxes))
     np.testing.assert_array_equal(kept, golden[f"{name}/boxes"])
     assert plan.valid_hw.numpy().tolist() == case["scaled_hw"]
     np.testing.assert_allclose(1 / plan.image_scale, case["image_scale"], rtol=1e-7)
@@ -32,7 +33,7 @@ def test_boxes_golden(name):
 @pytest.mark.parametrize("fraction", [(0.0, 0.0), (0.5, 0.99)])
 def test_plan_stays_inside_and_keeps_proportions(scale, fraction):
     source_hw = tf.constant([431, 640])
-    plan = detection.plan_jitter(source_hw, (256, 320), scale, fraction)
+    plan = jitter.plan_jitter(source_hw, (256, 320), scale, fraction)
     crop_yx, crop_hw, valid_hw = (np.asarray(v) for v in plan[:3])
     assert (crop_yx >= 0).all() and (crop_yx + crop_hw <= source_hw.numpy()).all()
     assert (valid_hw <= [256, 320]).all()
@@ -41,24 +42,20 @@ def test_plan_stays_inside_and_keeps_proportions(scale, fraction):
     np.testing.assert_array_equal(valid_hw, np.minimum(fitted.astype(int), [256, 320]))
 
 
-@pytest.mark.parametrize("tile_hw", [(40, 300), (128, 96), (200, 31)])
+@pytest.mark.parametrize("frame_hw", [(40, 300), (128, 96), (200, 31)])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 2.0])
-def test_tiles_are_filled_at_the_scale_of_the_jitter_or_more(tile_hw, scale):
+def test_frames_are_filled_at_the_scale_of_the_jitter_or_more(frame_hw, scale):
     source_hw = tf.constant([431, 640])
-    plan = detection.plan_tile(source_hw, (256, 320), tf.constant(tile_hw), scale, (0.99, 0.5))
+    plan = jitter.plan_jitter(
+        source_hw, (256, 320), scale, (0.99, 0.5), frame_hw=tf.constant(frame_hw), fill_frame=True
+    )
     crop_yx, crop_hw, valid_hw = (np.asarray(v) for v in plan[:3])
-    assert valid_hw.tolist() == list(tile_hw)
+    assert valid_hw.tolist() == list(frame_hw)
     assert (crop_yx >= 0).all() and (crop_yx + crop_hw <= source_hw.numpy()).all()
-    least = max(tile_hw[0] / 431, tile_hw[1] / 640)
+    least = max(frame_hw[0] / 431, frame_hw[1] / 640)
     fitted = min(int(256 * scale) / 431, int(320 * scale) / 640)
     np.testing.assert_allclose(1 / plan.image_scale, max(least, fitted), rtol=1e-6)
     np.testing.assert_allclose(crop_hw / valid_hw, plan.image_scale, rtol=0.04)
-
-
-def test_pad_rows_cuts_and_fills():
-    rows = tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    np.testing.assert_array_equal(detection.pad_rows(rows, 2, -1.0), [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(detection.pad_rows(rows[:1], 2, -1.0), [[1, 2], [-1, -1]])
 
 
 @pytest.mark.parametrize("name", ["train_scale0.5", "train_scale1"])
@@ -71,9 +68,9 @@ def test_training_pixels_golden(name, shared_dir):
         pytest.skip("needs the reference's street scene among the shared photos")
     case = INPUT["cases"][name]
     source_hw, canvas_hw = tf.shape(image)[:2], (case["size"],) * 2
-    plan = detection.plan_jitter(source_hw, canvas_hw, case["scale_min"])
+    plan = jitter.plan_jitter(source_hw, canvas_hw, case["scale_min"])
     upright = orientation.Orientation(*[tf.constant(False)] * 3)
-    pixels = detection.render(image, upright, plan)
+    pixels = jitter.render(image, upright, plan)
     canvas = preprocess.pad_to_canvas(pixels, canvas_hw)
     stddev = INPUT["cases"]["d0_512"]["stddev_rgb"]
     normalized = preprocess.normalize(

@@ -45,6 +45,9 @@ def plan_jitter(
     canvas_hw: Size,
     scale_factor: tf.Tensor | float = 1.0,
     offset_fraction_yx: tf.Tensor | tuple[float, float] = (0.0, 0.0),
+    *,
+    frame_hw: tf.Tensor | None = None,
+    fill_frame: tf.Tensor | bool = False,
 ) -> JitterPlan:
     """The geometry of the original's scale jitter.
 
@@ -58,45 +61,18 @@ def plan_jitter(
         canvas_hw: (height, width) of the network input.
         scale_factor: 1 fits the photo to the canvas.
         offset_fraction_yx: two numbers in [0, 1).
+        frame_hw: int32 [2], the part of the canvas that the photo is cut to; None: all of it.
+        fill_frame: bool []: a photo that would leave padding is enlarged until it does not.
     """
-    scale, fitted_hw = preprocess.fitted_size(source_hw, canvas_hw, scale_factor)
-    window_hw = tf.constant(canvas_hw, tf.int32)
-    return _plan(source_hw, scale, fitted_hw, window_hw, offset_fraction_yx)
-
-
-def plan_tile(
-    source_hw: tf.Tensor,
-    canvas_hw: Size,
-    tile_hw: tf.Tensor,
-    scale_factor: tf.Tensor | float = 1.0,
-    offset_fraction_yx: tf.Tensor | tuple[float, float] = (0.0, 0.0),
-) -> JitterPlan:
-    """The geometry of a photo that fills a part of the canvas without padding.
-
-    The photo has the size that :func:`plan_jitter` would give it, or, where that leaves part of
-    the tile empty, the least size that covers the tile; aspect ratio kept.
-
-    Args:
-        source_hw, canvas_hw, scale_factor, offset_fraction_yx: as in :func:`plan_jitter`.
-        tile_hw: int32 [2], height and width of the part.
-    """
+    frame_hw = tf.constant(canvas_hw, tf.int32) if frame_hw is None else frame_hw
     source = tf.cast(source_hw, tf.float32)
-    scale, _ = preprocess.fitted_size(source_hw, canvas_hw, scale_factor)
-    scale = tf.maximum(scale, tf.reduce_max(tf.cast(tile_hw, tf.float32) / source))
-    fitted_hw = tf.maximum(tf.cast(tf.round(source * scale), tf.int32), tile_hw)
-    return _plan(source_hw, scale, fitted_hw, tile_hw, offset_fraction_yx)
-
-
-def _plan(
-    source_hw: tf.Tensor,
-    scale: tf.Tensor,
-    fitted_hw: tf.Tensor,
-    window_hw: tf.Tensor,
-    offset_fraction_yx: tf.Tensor | tuple[float, float],
-) -> JitterPlan:
-    """A window on the photo scaled to ``fitted_hw``."""
-    valid_hw = tf.minimum(fitted_hw, window_hw)
-    per_pixel = tf.cast(source_hw, tf.float32) / tf.cast(fitted_hw, tf.float32)
+    scale, fitted_hw = preprocess.fitted_size(source_hw, canvas_hw, scale_factor)
+    filling = tf.maximum(scale, tf.reduce_max(tf.cast(frame_hw, tf.float32) / source))
+    scale = tf.where(fill_frame, filling, scale)
+    filling_hw = tf.maximum(tf.cast(source * scale, tf.int32), frame_hw)
+    fitted_hw = tf.where(fill_frame, filling_hw, fitted_hw)
+    valid_hw = tf.minimum(fitted_hw, frame_hw)
+    per_pixel = source / tf.cast(fitted_hw, tf.float32)
     crop_hw = tf.cast(tf.round(tf.cast(valid_hw, tf.float32) * per_pixel), tf.int32)
     crop_hw = tf.clip_by_value(crop_hw, 1, source_hw)
     excess = tf.cast(fitted_hw - valid_hw, tf.float32)
@@ -109,7 +85,7 @@ def _plan(
 def place_boxes(
     boxes_normalized_yxyx: tf.Tensor, source_hw: tf.Tensor, plan: JitterPlan
 ) -> tf.Tensor:
-    """Boxes [n, 4] of the photo, in [0, 1] -> pixels of the canvas or tile, not clipped."""
+    """Boxes [n, 4] of the photo, in [0, 1] -> pixels of the canvas or frame, not clipped."""
     source = tf.cast(tf.tile(source_hw, [2]), tf.float32)
     offset = tf.cast(tf.tile(plan.crop_yx, [2]), tf.float32)
     zoom = tf.cast(plan.valid_hw, tf.float32) / tf.cast(plan.crop_hw, tf.float32)
@@ -122,27 +98,7 @@ def place_boxes(
     )
 
 
-def clip_boxes(boxes_yxyx: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
-    """Clips boxes [n, 4], in pixels, to [0, size - 1] of the canvas, as the original does."""
-    limit = tf.constant([canvas_hw[0] - 1, canvas_hw[1] - 1] * 2, tf.float32)
-    return tf.clip_by_value(boxes_yxyx, 0.0, limit)
-
-
-def has_area(boxes_yxyx: tf.Tensor) -> tf.Tensor:
-    """Bool [n]: True for boxes whose height and width are positive."""
-    return tf.reduce_all(boxes_yxyx[:, 2:] > boxes_yxyx[:, :2], axis=-1)
-
-
 def render(crop: tf.Tensor, orientation: Orientation, plan: JitterPlan) -> tf.Tensor:
     """The decoded part uint8 [h, w, 3], as stored -> uint8 [*valid_hw, 3], rounded, oriented."""
     resized = preprocess.resize_bilinear(crop, oriented_size(orientation, plan.valid_hw))
     return orient_image(orientation, tf.cast(tf.round(resized), tf.uint8))
-
-
-def pad_rows(values: tf.Tensor, count: int, fill: float | int) -> tf.Tensor:
-    """[n, ...] -> [count, ...]: the first ``count`` rows, filled up with ``fill``."""
-    values = values[:count]
-    paddings = [[0, count - tf.shape(values)[0]]] + [[0, 0]] * (values.shape.rank - 1)
-    padded = tf.pad(values, paddings, constant_values=tf.cast(fill, values.dtype))
-    padded.set_shape([count, *values.shape[1:]])
-    return padded
