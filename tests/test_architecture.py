@@ -22,6 +22,7 @@ ORDER = [
     {"detection", "segmentation", "data", "evaluation", "visualize"},
     {"tasks"},
     {"weights", "training", "export"},
+    {"report"},
     {"api", "loading", "detector"},
     {"cli"},
 ]

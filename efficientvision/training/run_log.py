@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Mapping
 
@@ -15,6 +13,7 @@ from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Evaluation
 from efficientvision.training.observer import Observer
+from efficientvision.training.tables import read_table, write_table
 
 RESULTS_NAME = "results.csv"
 
@@ -100,7 +99,7 @@ class RunLog(Observer):
         }
         row |= {name: f"{value:.6g}" for name, value in values.items()}
         self._rows.append(row)
-        write_results(self._dir, self._rows)
+        write_table(self._dir, RESULTS_NAME, self._rows)
         self._train.flush()
 
     def end(self) -> None:
@@ -125,17 +124,4 @@ def write_scalar(name: str, value: float) -> None:
 
 def read_results(model_dir: AnyPath) -> list[dict[str, str]]:
     """Rows of a run's `results.csv`; none if there is no such file."""
-    path = files.join(model_dir, RESULTS_NAME)
-    if not files.is_file(path):
-        return []
-    return list(csv.DictReader(io.StringIO(files.read_text(path), newline="")))
-
-
-def write_results(model_dir: AnyPath, rows: list[dict]) -> None:
-    """Writes `results.csv`; its columns are all keys of the rows, in order of appearance."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_text(files.join(model_dir, RESULTS_NAME), text.getvalue())
+    return read_table(model_dir, RESULTS_NAME)

@@ -1,0 +1,1 @@
+"""The run folder's pictures, tables and `report.html`."""

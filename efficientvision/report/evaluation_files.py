@@ -1,0 +1,77 @@
+"""What an evaluation leaves in the run's folder, beside its row in `results.csv`."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+from tensorflow.core.framework import summary_pb2
+
+from efficientvision import files
+from efficientvision.files import AnyPath
+from efficientvision.tasks.base import Evaluation
+from efficientvision.training.tables import read_table, write_table
+from efficientvision.visualize.sheet import Picture, write_sheet
+
+EVALUATION_NAME = "evaluation.json"
+EVALUATIONS_NAME = "evaluations.csv"
+PREDICTIONS_NAME = "val_predictions.jpg"
+_COLUMNS = 2
+_LOGGED_PICTURES = 4
+
+
+def write_evaluation(
+    model_dir: AnyPath,
+    step: int,
+    metrics: Mapping[str, float],
+    evaluation: Evaluation,
+    writer: tf.summary.SummaryWriter | None = None,
+) -> None:
+    """Writes what stands behind the metrics of a step, over what the one before left.
+
+    `evaluation.json` (step, metrics, counts, score threshold), a CSV file for each table of
+    `Evaluation.details`, `val_predictions.jpg`, and the first pictures to TensorBoard.
+    """
+    details = evaluation.details()
+    if details is None:
+        return
+    for name, rows in details.tables.items():
+        write_table(model_dir, f"{name}.csv", rows)
+    pictures = evaluation.pictures()
+    if pictures:
+        files.write_bytes(files.join(model_dir, PREDICTIONS_NAME), write_sheet(pictures, _COLUMNS))
+        if writer is not None:
+            with writer.as_default(step=step):
+                write_pictures("val_predictions", pictures[:_LOGGED_PICTURES])
+            writer.flush()
+    facts = {"step": step, **details.facts, "metrics": dict(metrics)}
+    files.write_text(files.join(model_dir, EVALUATION_NAME), json.dumps(facts, indent=1) + "\n")
+
+
+def add_evaluation(model_dir: AnyPath, step: int, metrics: Mapping[str, float]) -> None:
+    """Adds a row to `evaluations.csv`: for evaluations that are not a part of a training run."""
+    rows = [row for row in read_table(model_dir, EVALUATIONS_NAME) if int(row["step"]) != step]
+    rows.append({"step": step, **metrics})
+    write_table(model_dir, EVALUATIONS_NAME, sorted(rows, key=lambda row: int(row["step"])))
+
+
+def write_pictures(name: str, pictures: Sequence[Picture]) -> None:
+    """Writes pictures to the default summary writer at its step.
+
+    As `tf.summary.image` does, which would need the tensorboard package: a tensor of strings,
+    width, height, then the encoded pictures, marked for the plugin "images".
+    """
+    encoded = []
+    for picture in pictures:
+        content = io.BytesIO()
+        picture.image.save(content, "JPEG", quality=80)
+        encoded.append(content.getvalue())
+    width, height = pictures[0].image.size
+    metadata = summary_pb2.SummaryMetadata(
+        plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name="images"),
+        data_class=summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
+    )
+    content = [str(width).encode(), str(height).encode(), *encoded]
+    tf.summary.write(name, tf.constant(content), metadata=metadata)

@@ -1,0 +1,105 @@
+"""How a run was started: `command.txt` for people, `run.json` for the report."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+import efficientvision
+from efficientvision import files
+from efficientvision.files import AnyPath
+
+if TYPE_CHECKING:
+    from efficientvision.training.trainer import Trainer
+
+COMMAND_NAME = "command.txt"
+FACTS_NAME = "run.json"
+
+
+def append_command(model_dir: AnyPath, argv: Sequence[str], step: int) -> None:
+    """Adds a start to `command.txt`: date, command, versions, devices. Nothing else of the machine.
+
+    Args:
+        model_dir: The run's folder.
+        argv: The command, as it was typed.
+        step: The step at which the run goes on; 0: it begins.
+    """
+    path = files.join(model_dir, COMMAND_NAME)
+    before = files.read_text(path) + "\n" if files.is_file(path) else ""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    what = f"goes on at step {step}" if step else "begins"
+    entry = [
+        f"# {now}: the run {what}",
+        f"# {'; '.join(f'{name} {version}' for name, version in versions().items())}",
+        f"# {device_text()}",
+        shlex.join(argv),
+    ]
+    files.write_text(path, before + "\n".join(entry) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run depends on."""
+    return {
+        "Python": platform.python_version(),
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+        "efficientvision": efficientvision.__version__,
+    }
+
+
+def device_text() -> str:
+    """The processor and the accelerators of this machine, by name."""
+    parts = [_processor_name()]
+    for device in tf.config.list_physical_devices():
+        if device.device_type == "GPU":
+            details = tf.config.experimental.get_device_details(device)
+            parts.append(details.get("device_name", "GPU"))
+        elif device.device_type == "TPU":
+            parts.append("TPU core")
+    named = dict.fromkeys(parts)
+    return ", ".join(
+        f"{parts.count(name)} x {name}" if parts.count(name) > 1 else name for name in named
+    )
+
+
+def _processor_name() -> str:
+    try:
+        lines = files.read_text("/proc/cpuinfo").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    if names:
+        return f"{len(names)} x {names[0]}" if len(names) > 1 else names[0]
+    return platform.processor() or platform.machine()
+
+
+def write_facts(model_dir: AnyPath, trainer: Trainer) -> None:
+    """Writes `run.json`: what is known of a run before its first step, and is in no other file."""
+    plan, task, model = trainer.plan, trainer.task, trainer.model
+    facts = {
+        "batch_size": plan.batch_size,
+        "total_steps": plan.total_steps,
+        "examples_per_epoch": plan.examples_per_epoch,
+        "num_epochs": plan.num_epochs,
+        "training_files": task.training_files,
+        "evaluation_files": task.evaluation_files,
+        "parameters": model.count_params(),
+        "replicas": trainer.strategy.num_replicas_in_sync,
+        "best_metric": task.best_metric,
+        "devices": device_text(),
+        "versions": versions(),
+    }
+    files.write_text(files.join(model_dir, FACTS_NAME), json.dumps(facts, indent=1) + "\n")
+
+
+def read_json(model_dir: AnyPath, *names: str) -> dict[str, Any]:
+    """A JSON object of the folder; empty if there is no such file."""
+    path = files.join(model_dir, *names)
+    return json.loads(files.read_text(path)) if files.is_file(path) else {}

@@ -1,0 +1,100 @@
+"""What is plotted of a run: curves over the steps, precision over recall, the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from efficientvision.report.plots import FAINT, INK, SERIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+MOST_NAMED = 8
+_WRITTEN_CELLS = 15
+
+
+def draw_series(axes: Axes, title: str, series: Series, *, log: bool = False) -> None:
+    """Lines over the training steps.
+
+    Args:
+        axes: Where to draw.
+        title: Above the plot.
+        series: Name -> (steps, values); values that are not finite leave a gap.
+        log: Logarithmic scale, where the values differ tenfold.
+    """
+    every = np.concatenate([np.asarray(values, float) for _, values in series.values()])
+    positive = every[np.isfinite(every) & (every > 0)]
+    log = log and len(positive) > 0 and positive.max() > 10 * positive.min()
+    for (name, (steps, values)), color in zip(series.items(), SERIES, strict=False):
+        values = np.asarray(values, float)
+        values = np.where(np.isfinite(values) & ((values > 0) | (not log)), values, np.nan)
+        marker = "o" if len(steps) < 30 else None
+        axes.plot(steps, values, label=name, color=color, marker=marker, markersize=3.5)
+    if log:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=min(0, every.min(initial=0, where=np.isfinite(every))))
+    axes.set_title(title)
+    axes.set_xlabel("step")
+    axes.margins(x=0.02)
+    axes.set_xlim(left=0)
+    if len(series) > 1:
+        axes.legend(loc="best")
+
+
+def draw_precision_recall(
+    axes: Axes,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    points: Mapping[str, tuple[float, float]],
+) -> None:
+    """Precision over recall of each class, and the points of best F1.
+
+    With more than `MOST_NAMED` classes all are faint lines, and the mean is named.
+
+    Args:
+        axes: Where to draw.
+        curves: Class -> (recalls, precisions), the same recalls for all.
+        points: Class -> (recall, precision) at the threshold of its best F1.
+    """
+    if len(curves) <= MOST_NAMED:
+        for (name, (recalls, precisions)), color in zip(curves.items(), SERIES, strict=False):
+            axes.plot(recalls, precisions, label=name, color=color)
+            if name in points:
+                axes.plot(*points[name], "o", color=color, markersize=6)
+    else:
+        for recalls, precisions in curves.values():
+            axes.plot(recalls, precisions, color=FAINT, linewidth=0.8)
+        mean = np.mean([precisions for _, precisions in curves.values()], axis=0)
+        axes.plot(recalls, mean, color=SERIES[0], linewidth=2.5, label="mean of the classes")
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.set_title("Precision and recall, IoU .50")
+    axes.legend(loc="lower left")
+
+
+def draw_confusion(axes: Axes, labels: Sequence[str], counts: np.ndarray) -> None:
+    """A confusion matrix; the colour is the share of the row.
+
+    Args:
+        axes: Where to draw.
+        labels: Names of rows and columns.
+        counts: [n, n], rows the truth.
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    axes.grid(False)
+    size = max(4, min(9, 260 / max(len(labels), 1)))
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(labels)), labels, fontsize=size)
+    axes.set(xlabel="detected as", ylabel="truth")
+    axes.set_title("Confusion matrix, IoU .50")
+    if len(labels) > _WRITTEN_CELLS:
+        return
+    for row in range(len(labels)):
+        for column in range(len(labels)):
+            color = "white" if shares[row, column] > 0.55 else INK
+            text = str(int(counts[row, column]))
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)

@@ -1,0 +1,67 @@
+"""Losses over the steps of a run, in a file of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from efficientvision.files import AnyPath
+from efficientvision.training.tables import read_table, write_table
+
+LOSSES_NAME = "losses.csv"
+MOST_ROWS = 1000
+
+
+class LossHistory:
+    """The means of a run's losses over equal stretches of steps, as `losses.csv`.
+
+    A row: `step` (the last of the stretch), `steps` (how many), `seconds` they took, then the
+    means by name. When there are `MOST_ROWS`, neighbours are joined and the stretches become
+    twice as long, so that a run of any length has a curve and a small file.
+
+    Args:
+        model_dir: The run's folder.
+        first_step: Steps that were done before; later rows of the file are dropped.
+    """
+
+    def __init__(self, model_dir: AnyPath, first_step: int = 0):
+        self._dir = model_dir
+        rows = [
+            {name: float(value) for name, value in row.items() if value}
+            for row in read_table(model_dir, LOSSES_NAME)
+        ]
+        self._rows = [row for row in rows if row["step"] <= first_step]
+        self._stride = max(1, *(int(row["steps"]) for row in self._rows[:-1]), 1)
+
+    def add(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
+        """Takes the means over the `steps` steps that ended at `step`."""
+        row = {"step": float(step), "steps": float(steps), "seconds": seconds, **losses}
+        if self._rows and self._rows[-1]["steps"] < self._stride:
+            row = _joined(self._rows.pop(), row)
+        self._rows.append(row)
+        if len(self._rows) >= MOST_ROWS:
+            pairs = zip(self._rows[::2], [*self._rows[1::2], None], strict=False)
+            self._rows = [_joined(one, two) if two else one for one, two in pairs]
+            self._stride *= 2
+
+    def write(self) -> None:
+        """Writes `losses.csv`."""
+        whole = ("step", "steps")
+        write_table(
+            self._dir,
+            LOSSES_NAME,
+            [{k: int(v) if k in whole else v for k, v in row.items()} for row in self._rows],
+        )
+
+
+def _joined(one: dict[str, float], two: dict[str, float]) -> dict[str, float]:
+    """One row for two that follow each other; a name that only one has keeps its value."""
+    total = one["steps"] + two["steps"]
+    row = {"step": two["step"], "steps": total, "seconds": one["seconds"] + two["seconds"]}
+    for name in {**one, **two}:
+        if name in row:
+            continue
+        if name in one and name in two:
+            row[name] = (one[name] * one["steps"] + two[name] * two["steps"]) / total
+        else:
+            row[name] = one.get(name, two.get(name))
+    return row

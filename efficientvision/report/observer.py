@@ -1,0 +1,124 @@
+"""Keeps a run's folder complete while it trains."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from efficientvision import files
+from efficientvision.report.build import build_report, without_plots
+from efficientvision.report.evaluation_files import write_evaluation, write_pictures
+from efficientvision.report.facts import append_command, write_facts
+from efficientvision.report.history import LossHistory
+from efficientvision.report.plots import can_plot
+from efficientvision.report.run_files import TRAIN_BATCH_NAME
+from efficientvision.tasks.base import Evaluation
+from efficientvision.training.observer import Observer
+from efficientvision.visualize.sheet import write_sheet
+
+if TYPE_CHECKING:
+    from efficientvision.training.trainer import Trainer
+
+_SHOWN_EXAMPLES = 12
+_COLUMNS = 4
+
+
+class RunReport(Observer):
+    """Writes everything about a run that is no checkpoint and no log, and its `report.html`.
+
+    At the start `command.txt`, `run.json` and `train_batch.jpg`; after each evaluation its tables
+    and photos, then the plots and the page; at the end these two again. What fails of it is said
+    in one line: a full disk or a damaged font must not end a training that goes well.
+
+    Args:
+        argv: The command that started the run, for `command.txt`.
+        eval_name: Subfolder of the evaluation's TensorBoard files.
+    """
+
+    def __init__(self, argv: Sequence[str], eval_name: str | None = None):
+        self._argv = list(argv)
+        self._eval_name = eval_name or "eval"
+        self._dir: str | None = None
+        self._history: LossHistory | None = None
+        self._writer: tf.summary.SummaryWriter | None = None
+        self._new = False  # Losses or an evaluation that the page does not show yet.
+        self._evaluated = False
+
+    def begin(self, trainer: Trainer) -> None:
+        self._dir = trainer.model_dir
+        step = trainer.state.step
+        with said_in_a_line("losses.csv of before"):
+            self._history = LossHistory(self._dir, step)
+        with said_in_a_line("command.txt and run.json"):
+            append_command(self._dir, self._argv, step)
+            write_facts(self._dir, trainer)
+        with said_in_a_line("TensorBoard's pictures"):
+            self._writer = tf.summary.create_file_writer(files.join(self._dir, self._eval_name))
+        with said_in_a_line(TRAIN_BATCH_NAME):
+            self._draw_training_batch(trainer)
+        if not can_plot():
+            tqdm.write(without_plots())
+
+    def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
+        if self._history is not None:
+            self._history.add(step, steps, seconds, losses)
+            self._new = True
+
+    def evaluated(
+        self,
+        step: int,
+        metrics: Mapping[str, float],
+        evaluation: Evaluation,
+        *,
+        report: str,
+        best: bool,
+    ) -> None:
+        with said_in_a_line("the details of the evaluation"):
+            write_evaluation(self._dir, step, metrics, evaluation, self._writer)
+        self._new = self._evaluated = True
+
+    def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        if self._evaluated:
+            self._write()
+
+    def end(self) -> None:
+        if self._new:
+            self._write()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self) -> None:
+        with said_in_a_line("report.html"):
+            if self._history is not None:
+                self._history.write()
+            build_report(self._dir)
+        self._new = self._evaluated = False
+
+    def _draw_training_batch(self, trainer: Trainer) -> None:
+        data = trainer.task.training_dataset(trainer.plan.batch_size, start_step=trainer.state.step)
+        batch = {name: value.numpy() for name, value in next(iter(data)).items()}
+        pictures = trainer.task.training_pictures(batch, _SHOWN_EXAMPLES)
+        if not pictures:
+            return
+        path = files.join(self._dir, TRAIN_BATCH_NAME)
+        files.write_bytes(path, write_sheet(pictures, _COLUMNS))
+        with self._writer.as_default(step=trainer.state.step):
+            write_pictures("train_batch", pictures[:_COLUMNS])
+
+
+@contextlib.contextmanager
+def said_in_a_line(what: str) -> Iterator[None]:
+    """Says in one line that something could not be written, instead of raising it.
+
+    Caught are what files, fonts, pictures and damaged tables raise; no mistakes of the program
+    such as a wrong type.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        tqdm.write(f"Could not write {what}: {reason}. The training goes on.")

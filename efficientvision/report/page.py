@@ -1,0 +1,202 @@
+"""`report.html`: one file that shows everything of a run and needs nothing else."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Mapping
+from importlib import resources
+
+import efficientvision
+from efficientvision import files
+from efficientvision.report import sections
+from efficientvision.report.markup import Markup, data_uri, join, tag
+from efficientvision.report.run_files import RunFiles
+from efficientvision.visualize.sheet import Picture, read_sheet
+
+_NO_PLOTS = "Plots need matplotlib (pip install matplotlib)."
+# Bytes of all photos together, before they grow by a third as text: the file stays under 5 MB.
+_PHOTO_BYTES = 2_600_000
+_QUALITIES = (82, 65, 45, 25, 10)
+
+_FOLDER = {
+    "report.html": "this page",
+    "config.yaml, labels.json": "hyper-parameters and class names, which every program reads back",
+    "command.txt, run.json": "how the run was started, on what",
+    "results.csv": "a row an epoch: losses and metrics; losses.csv has the losses in finer steps",
+    "last, best": "name the newest and the best checkpoint: --ckpt=RUN/best, --ckpt_path=RUN/last",
+    "ckpt-*.npz, archive/": "the last checkpoints, and the best one with its metrics",
+    "evaluation.json, per_class.csv, pr_curves.csv, confusion_matrix.csv": (
+        "what stands behind the metrics of the last evaluation"
+    ),
+    "curves.png, pr_curves.png, confusion_matrix.png": "the plots of this page",
+    "train_batch.jpg, val_predictions.jpg": "the photos of this page",
+    "train/, eval/": "TensorBoard: tensorboard --logdir=RUN",
+}
+
+
+def report_page(run: RunFiles, plots: Mapping[str, str], matrix_png: bytes) -> str:
+    """The page as text.
+
+    Args:
+        run: The run's folder.
+        plots: Name -> `<svg>` element: "losses", "metrics", "learning_rate", "gradient_norm" and
+            "precision_recall", those there are. Empty without matplotlib.
+        matrix_png: The confusion matrix as a picture, for matrices too large for a table.
+    """
+    parts = _parts(run, plots, matrix_png)
+    title = files.base_name(files.absolute(run.folder)) or "run"
+    model = run.config.get("name", "a run")
+    written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"{title}: {model}"),
+        tag("style", Markup(style())),
+    )
+    links = [tag("li", tag("a", name, href=f"#{anchor}")) for anchor, name, _ in parts]
+    body = tag(
+        "body",
+        tag(
+            "header",
+            tag("h1", title),
+            tag("p", _summary(run), class_="soft"),
+            sections.tiles(run),
+            tag("nav", tag("ul", *links), aria_label="Sections"),
+        ),
+        tag("main", *(_section(*part) for part in parts)),
+        tag("footer", f"efficientvision {efficientvision.__version__}, {written}."),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def style() -> str:
+    """The page's style sheet."""
+    return resources.files("efficientvision.report").joinpath("style.css").read_text("utf8")
+
+
+def _parts(
+    run: RunFiles, plots: Mapping[str, str], matrix_png: bytes
+) -> list[tuple[str, str, Markup]]:
+    """(anchor, heading, content) of each section that has something to show."""
+    batch = read_sheet(run.train_batch) if run.train_batch else []
+    predicted = read_sheet(run.predictions) if run.predictions else []
+    encoded = _encoded([picture for picture in (*predicted, *batch)])
+    curves = [_plot(plots[name], label) for name, label in _CURVES.items() if name in plots]
+    parts = [
+        ("setup", "Model and data", sections.setup(run)),
+        ("curves", "Curves", tag("div", *curves, class_="plots") if curves else _no_plots()),
+        ("metrics", "Metrics", sections.metrics_table(run)),
+    ]
+    if run.per_class:
+        parts.append(("classes", "Classes", join(_of_step(run), sections.per_class_table(run))))
+    if run.pr_curves:
+        plot = plots.get("precision_recall")
+        shown = _plot(plot, "Precision over recall of each class") if plot else None
+        content = tag("div", shown, class_="plots wide") if shown else _no_plots()
+        parts.append(("precision-recall", "Precision and recall", join(_of_step(run), content)))
+    if run.confusion:
+        parts.append(("confusion", "Confusion matrix", _confusion(run, matrix_png)))
+    if predicted:
+        shown = _photos(predicted, encoded[: len(predicted)], "pairs", "Validation photo.")
+        text = "Left the truth, right what was detected: the same photos at every evaluation."
+        parts.append(("predictions", "Predictions", join(tag("p", text), _of_step(run), shown)))
+    if batch:
+        shown = _photos(batch, encoded[len(predicted) :], "singles", "Training image.")
+        text = "The first training batch as the network sees it, after augmentation."
+        parts.append(("training-batch", "Training batch", join(tag("p", text), shown)))
+    if run.config_text:
+        parts.append(("configuration", "Configuration", sections.settings(run)))
+    if run.command:
+        parts.append(("command", "Command", tag("pre", run.command, class_="wrap")))
+    names = (join(tag("dt", tag("code", n)), tag("dd", text)) for n, text in _FOLDER.items())
+    parts.append(("folder", "The folder", tag("dl", *names, class_="facts")))
+    return [part for part in parts if part[2]]
+
+
+_CURVES = {
+    "losses": "Training losses over the steps",
+    "metrics": "Average precision on the validation data over the steps",
+    "learning_rate": "Learning rate over the steps",
+    "gradient_norm": "Norm of the gradients over the steps",
+}
+
+
+def _section(anchor: str, heading: str, content: Markup) -> Markup:
+    label = f"{anchor}-heading"
+    return tag("section", tag("h2", heading, id=label), content, id=anchor, aria_labelledby=label)
+
+
+def _summary(run: RunFiles) -> str:
+    config = run.config
+    said = [str(config.get("name", "A run"))]
+    if config.get("num_classes"):
+        said.append(f"{config['num_classes']} classes")
+    total = run.facts.get("total_steps")
+    if total and run.step < total:
+        said.append(f"at step {run.step:,} of {total:,}")
+    elif run.step:
+        said.append(f"{run.step:,} steps done")
+    if not run.evaluations:
+        said.append("not evaluated yet")
+    return ", ".join(said) + "."
+
+
+def _of_step(run: RunFiles) -> Markup | None:
+    step = run.evaluation.get("step")
+    return None if step is None else tag("p", f"Evaluation at step {step:,}.", class_="soft")
+
+
+def _no_plots() -> Markup:
+    return tag("p", _NO_PLOTS, class_="soft")
+
+
+def _plot(svg: str, label: str) -> Markup:
+    return tag("figure", Markup(svg), role="img", aria_label=label)
+
+
+def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
+    threshold = run.evaluation.get("score_threshold")
+    text = None
+    if threshold is not None:
+        text = tag(
+            "p",
+            f"Of detections with score {threshold:g} or more, the threshold with the best mean F1 "
+            "over the classes (a good --min_score_thresh), at IoU .50.",
+        )
+    matrix = sections.confusion_table(run)
+    if matrix is None and matrix_png:
+        label = f"Confusion matrix of {len(run.confusion) - 1} classes"
+        matrix = tag("img", src=data_uri(matrix_png, "image/png"), alt=label)
+    return join(text, _of_step(run), matrix or _no_plots(), sections.confusions(run))
+
+
+def _photos(pictures: list[Picture], encoded: list[bytes], kind: str, alt: str) -> Markup:
+    figures = []
+    for picture, content in zip(pictures, encoded, strict=True):
+        width, height = picture.image.size
+        image = tag(
+            "img",
+            src=data_uri(content, "image/jpeg"),
+            alt=f"{alt} {picture.caption}".strip(),
+            width=width,
+            height=height,
+        )
+        caption = tag("figcaption", picture.caption) if picture.caption else None
+        figures.append(tag("figure", image, caption))
+    return tag("div", *figures, class_=f"pictures {kind}")
+
+
+def _encoded(pictures: list[Picture]) -> list[bytes]:
+    """The pictures as JPEG files, in the best quality at which all of them fit."""
+    contents: list[bytes] = []
+    for quality in _QUALITIES:
+        contents = []
+        for picture in pictures:
+            content = io.BytesIO()
+            picture.image.save(content, "JPEG", quality=quality)
+            contents.append(content.getvalue())
+        if sum(map(len, contents)) <= _PHOTO_BYTES:
+            break
+    return contents

@@ -1,0 +1,258 @@
+"""The parts of the report that are text and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from efficientvision.configs import get_config
+from efficientvision.errors import UserError
+from efficientvision.evaluation.coco import DESCRIPTIONS, METRIC_NAMES
+from efficientvision.evaluation.details import TRUTH_COLUMN
+from efficientvision.report.markup import Markup, join, tag
+from efficientvision.report.run_files import RunFiles, number
+
+_MOST_CELLS = 20  # Classes up to which the confusion matrix is a table.
+_MOST_CONFUSED = 10
+
+
+def tiles(run: RunFiles) -> Markup:
+    """The run in a few large numbers."""
+    best, last = run.best, run.evaluations.get(max(run.evaluations, default=-1), {})
+    shown = []
+    if best:
+        shown.append(("Best AP", percent(best.get("AP")), f"at step {best.get('step', '?'):,}"))
+        shown.append(("Its AP at IoU .50", percent(best.get("AP50")), None))
+    if last:
+        shown.append(("Last AP", percent(last.get("AP")), f"at step {max(run.evaluations):,}"))
+    total = run.facts.get("total_steps")
+    shown.append(("Steps", f"{run.step:,}", f"of {total:,}" if total else None))
+    if run.seconds is not None:
+        shown.append(("Time", duration(run.seconds), "evaluations included"))
+    if parameters := run.facts.get("parameters"):
+        shown.append(("Parameters", f"{parameters / 1e6:.2f} M", None))
+    return tag(
+        "dl",
+        *(
+            tag("div", tag("dt", name), tag("dd", value, note and tag("small", note)))
+            for name, value, note in shown
+        ),
+        class_="tiles",
+    )
+
+
+def setup(run: RunFiles) -> Markup:
+    """Model, data and machine."""
+    config, facts, evaluation = run.config, run.facts, run.evaluation
+    epochs = facts.get("num_epochs")
+    rows = {
+        "Model": config.get("name"),
+        "Input": _input_size(config.get("image_size")),
+        "Classes": config.get("num_classes"),
+        "Training data": facts.get("training_files"),
+        "Validation data": facts.get("evaluation_files"),
+        "Validation images": evaluation
+        and f"{evaluation['images']:,} with {evaluation['objects']:,} objects",
+        "Batch": facts.get("batch_size") and _batch(facts),
+        "Length": epochs
+        and f"{epochs:,} epochs of {facts['examples_per_epoch']:,} images, "
+        f"{facts['total_steps']:,} steps",
+        "Optimizer": config.get("optimizer") and _optimizer(config),
+        "Machine": facts.get("devices"),
+        "Versions": ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()),
+    }
+    return tag(
+        "dl",
+        *(join(tag("dt", name), tag("dd", value)) for name, value in rows.items() if value),
+        class_="facts",
+    )
+
+
+def metrics_table(run: RunFiles) -> Markup | None:
+    """COCO's twelve numbers, of the best and of the last evaluation."""
+    columns = {}
+    if run.best:
+        columns[f"best (step {run.best['step']:,})"] = run.best
+    if run.evaluations:
+        step = max(run.evaluations)
+        if step != run.best.get("step"):
+            columns[f"last (step {step:,})"] = run.evaluations[step]
+    if not columns:
+        return None
+    body = [
+        [" ".join(meaning.split()), *(percent(values.get(name)) for values in columns.values())]
+        for name, meaning in zip(METRIC_NAMES, DESCRIPTIONS, strict=True)
+    ]
+    return table("COCO metrics in percent", ["metric", *columns], body)
+
+
+def per_class_table(run: RunFiles) -> Markup:
+    """A row a class."""
+    averages = ("AP", "AP50", "AP75", "AR")
+    head = ["class", "images", "objects", *averages, "best F1", "at score", "precision", "recall"]
+    body = []
+    for row in run.per_class:
+        body.append(
+            [
+                row["class"],
+                f"{int(row['images']):,}",
+                f"{int(row['instances']):,}",
+                *(_bar(row[name]) for name in averages),
+                percent(row["F1"]),
+                _fixed(row["threshold"]),
+                percent(row["precision"]),
+                percent(row["recall"]),
+            ]
+        )
+    return table(
+        "AP, AP50, AP75, AR, F1, precision and recall in percent. The score is the threshold at "
+        "which a class has its best F1 at IoU .50; precision and recall are those it then has.",
+        head,
+        body,
+    )
+
+
+def confusion_table(run: RunFiles) -> Markup | None:
+    """The confusion matrix, where it is small enough to be read."""
+    if len(run.confusion) > _MOST_CELLS + 1:
+        return None
+    labels = [row[TRUTH_COLUMN] for row in run.confusion]
+    body = []
+    for row in run.confusion:
+        counts = [int(row[label]) for label in labels]
+        total = max(sum(counts), 1)
+        body.append([row[TRUTH_COLUMN], *(_heat(count, count / total) for count in counts)])
+    return table(
+        "Rows are what an object is, columns what it was detected as. The colour is the share of "
+        "the row. Last column: objects that were missed; last row: detections of nothing.",
+        ["truth", *labels],
+        body,
+        class_="matrix",
+    )
+
+
+def confusions(run: RunFiles) -> Markup | None:
+    """The most frequent confusions of two classes, where the matrix is too large to be read."""
+    if len(run.confusion) <= _MOST_CELLS + 1:
+        return None
+    labels = [row[TRUTH_COLUMN] for row in run.confusion][:-1]
+    pairs = [
+        (int(row[label]), row[TRUTH_COLUMN], label)
+        for row in run.confusion[:-1]
+        for label in labels
+        if label != row[TRUTH_COLUMN] and int(row[label])
+    ]
+    pairs.sort(key=lambda pair: -pair[0])
+    if not pairs:
+        return None
+    body = [[truth, taken, f"{count:,}"] for count, truth, taken in pairs[:_MOST_CONFUSED]]
+    return table("The most frequent confusions", ["truth", "detected as", "objects"], body)
+
+
+def settings(run: RunFiles) -> Markup:
+    """The hyper-parameters that differ from the model's own, and all of them."""
+    changed = _changed(run.config)
+    head = ["name", "value", "default"]
+    return join(
+        table("Differing from the model's defaults", head, changed, text=3) if changed else None,
+        tag("details", tag("summary", "All of config.yaml"), tag("pre", run.config_text)),
+    )
+
+
+def table(
+    caption: str,
+    head: Sequence[Any],
+    body: Sequence[Sequence[Any]],
+    *,
+    text: int = 1,
+    class_: str | None = None,
+) -> Markup:
+    """A table that scrolls where it does not fit. The first `text` columns hold words."""
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", caption),
+            tag("thead", _line(head, "th", "col", text)),
+            tag("tbody", *(_line(cells, "td", "row", text) for cells in body)),
+            class_=class_,
+        ),
+        class_="scroll",
+        tabindex=0,
+        role="region",
+        aria_label=caption.split(".")[0],
+    )
+
+
+def _line(cells: Sequence[Any], element: str, scope: str, text: int) -> Markup:
+    """A row of a table; cells that are `Markup` are elements already."""
+    scopes = {"scope": "col"} if element == "th" else {}
+    others = [
+        cell
+        if isinstance(cell, Markup)
+        else tag(element, cell, class_="text" if column < text else None, **scopes)
+        for column, cell in enumerate(cells[1:], start=1)
+    ]
+    return tag("tr", tag("th", cells[0], scope=scope, class_="text"), *others)
+
+
+def percent(value: Any) -> str:
+    """A share as a percentage with one digit; a dash where it means nothing."""
+    share = number(value)
+    return "-" if share is None or share < 0 else f"{100 * share:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return f"{seconds:.0f} s"
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _bar(value: Any) -> Markup:
+    share = number(value)
+    if share is None:
+        return tag("td", "-")
+    return tag("td", percent(share), class_="bar", style=f"--share: {100 * share:.0f}%")
+
+
+def _heat(count: int, share: float) -> Markup:
+    return tag("td", f"{count:,}", class_="heat", style=f"--share: {0.6 * share:.2f}")
+
+
+def _fixed(value: Any) -> str:
+    score = number(value)
+    return "-" if score is None else f"{score:.2f}"
+
+
+def _input_size(size: Any) -> str | None:
+    if isinstance(size, int):
+        return f"{size} x {size}"
+    return None if size is None else str(size)
+
+
+def _batch(facts: dict[str, Any]) -> str:
+    replicas = facts.get("replicas", 1)
+    share = f", {facts['batch_size'] // replicas} on each of {replicas} devices"
+    return f"{facts['batch_size']:,} images" + (share if replicas > 1 else "")
+
+
+def _optimizer(config: dict[str, Any]) -> str:
+    rate = config.get("learning_rate")
+    return f"{config['optimizer']}, learning_rate {rate:g}, {config.get('lr_decay_method')} decay"
+
+
+def _changed(config: dict[str, Any]) -> list[list[str]]:
+    """name, value, default of the hyper-parameters that differ from the model's own."""
+    try:
+        defaults = get_config(str(config.get("name"))).as_dict()
+    except UserError:
+        return []
+    return [
+        [name, str(value), str(defaults.get(name))]
+        for name, value in sorted(config.items())
+        if value != defaults.get(name)
+    ]
