@@ -17,7 +17,7 @@ from efficientvision.evaluation.coco_backends import BoxScores, choose_backend, 
 from efficientvision.evaluation.object_matching import Collected
 
 METRIC_NAMES = "AP AP50 AP75 APs APm APl ARmax1 ARmax10 ARmax100 ARs ARm ARl".split()
-_DESCRIPTIONS = (
+DESCRIPTIONS = (
     "AP    IoU .50:.95",
     "AP    IoU .50",
     "AP    IoU .75",
@@ -286,7 +286,7 @@ class CocoEvaluator:
 def format_metrics(metrics: Mapping[str, float]) -> str:
     """A table of what `CocoEvaluator.compute` returns: the twelve numbers, then the classes."""
     lines = [f"{'COCO metric':<24}   value"]
-    for name, description in zip(METRIC_NAMES, _DESCRIPTIONS, strict=True):
+    for name, description in zip(METRIC_NAMES, DESCRIPTIONS, strict=True):
         lines.append(f"{description:<24}  {_percent(metrics[name])}")
     classes = [name.removeprefix("AP_/") for name in metrics if name.startswith("AP_/")]
     if classes:

@@ -26,11 +26,15 @@ class Task(abc.ABC):
         loss_names: Keys of what `losses` returns.
         best_metric: The metric by which the best checkpoint is chosen;
             larger is better.
+        training_files: Pattern of the training records, or None.
+        evaluation_files: Pattern of the evaluation records, or None.
     """
 
     prediction_inputs: tuple[str, ...]
     loss_names: tuple[str, ...]
     best_metric: str
+    training_files: str | None = None
+    evaluation_files: str | None = None
 
     @abc.abstractmethod
     def training_dataset(
