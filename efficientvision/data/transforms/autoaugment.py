@@ -165,14 +165,15 @@ def augment(
     """
     choice, applying = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     if policy == RANDAUG:
-        names: Sequence[str] = RANDAUG_OPERATIONS
+        names = RANDAUG_OPERATIONS
         indices = tf.random.stateless_uniform(
             [randaug_num_layers], choice, maxval=len(names), dtype=tf.int32
         )
         numbers = tf.tile([[1.0, float(randaug_magnitude)]], [randaug_num_layers, 1])
     else:
-        names, all_indices, all_numbers = _table(POLICIES[policy])
-        number = tf.random.stateless_uniform([], choice, maxval=len(all_indices), dtype=tf.int32)
+        sub_policies = POLICIES[policy]
+        names, all_indices, all_numbers = _table(sub_policies)
+        number = tf.random.stateless_uniform([], choice, maxval=len(sub_policies), dtype=tf.int32)
         indices, numbers = tf.gather(all_indices, number), tf.gather(all_numbers, number)
 
     def step(k, image, boxes, classes):
