@@ -155,8 +155,15 @@ def average_statistics(strategy: tf.distribute.Strategy, variables: Sequence) ->
     values = [v for v in values if v.dtype.is_floating]
     if not values:
         return
-    # As one vector: one collective instead of hundreds.
-    joined = strategy.run(lambda: tf.concat([tf.reshape(v, [-1]) for v in values], axis=0))
+    copies = [strategy.experimental_local_results(v) for v in values]
+    first = worker_index(strategy) * local_replicas(strategy)
+
+    def of_replica(context: tf.distribute.ValueContext) -> tf.Tensor:
+        # As one vector: one collective instead of hundreds.
+        own = context.replica_id_in_sync_group - first
+        return tf.concat([tf.reshape(c[own], [-1]) for c in copies], axis=0)
+
+    joined = strategy.experimental_distribute_values_from_function(of_replica)
     mean = strategy.reduce(tf.distribute.ReduceOp.MEAN, joined, axis=None)
     parts = tf.split(mean, [v.shape.num_elements() for v in values])
     for variable, part in zip(values, parts, strict=True):
