@@ -138,6 +138,14 @@ def from_chief(strategy: tf.distribute.Strategy, value: float) -> float:
     return float(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None))
 
 
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when every worker has called it.
+
+    A worker whose process ends while the others still run counts as dead for them.
+    """
+    from_chief(strategy, 0.0)
+
+
 def average_statistics(strategy: tf.distribute.Strategy, variables: Sequence) -> None:
     """Replaces each replica's moving statistics by their mean over the replicas of all workers.
 
