@@ -19,6 +19,7 @@ MATRIX_NAME = "confusion_matrix.png"
 PLOT_NAMES = (CURVES_NAME, PR_NAME, MATRIX_NAME)
 _METRICS = ("AP", "AP50", "AP75")
 _SIZE = (4.8, 3.2)
+_SIZE_PR = (4.8, 3.8)
 
 
 def build_report(model_dir: AnyPath) -> str:
@@ -43,8 +44,8 @@ def build_report(model_dir: AnyPath) -> str:
             _write(run, CURVES_NAME, plot_png(list(draws.values()), 2, _SIZE))
         if run.pr_curves:
             draw = _precision_recall(run)
-            svgs["precision_recall"] = plot_svg(draw, "precision_recall", (6.4, 4.8))
-            _write(run, PR_NAME, plot_png([draw], 1, (6.4, 4.8)))
+            svgs["precision_recall"] = plot_svg(draw, "precision_recall", _SIZE_PR)
+            _write(run, PR_NAME, plot_png([draw], 1, _SIZE_PR))
         if run.confusion:
             side = min(12.0, 3.5 + 0.22 * len(run.confusion))
             matrix = plot_png([_confusion(run)], 1, (side, side), long_labels=True)

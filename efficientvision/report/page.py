@@ -100,18 +100,18 @@ def _parts(
         parts.append(("confusion", "Confusion matrix", _confusion(run, matrix_png)))
     if predicted:
         shown = _photos(predicted, encoded[: len(predicted)], "pairs", "Validation photo.")
-        text = "Left the truth, right what was detected: the same photos at every evaluation."
+        text = "Left the truth, right what was detected; the same photos at every evaluation."
         parts.append(("predictions", "Predictions", join(tag("p", text), _of_step(run), shown)))
     if batch:
         shown = _photos(batch, encoded[len(predicted) :], "singles", "Training image.")
-        text = "The first training batch as the network sees it, after augmentation."
+        text = "The first batch of the last start as the network sees it, after augmentation."
         parts.append(("training-batch", "Training batch", join(tag("p", text), shown)))
     if run.config_text:
         parts.append(("configuration", "Configuration", sections.settings(run)))
     if run.command:
         parts.append(("command", "Command", tag("pre", run.command, class_="wrap")))
     names = (join(tag("dt", tag("code", n)), tag("dd", text)) for n, text in _FOLDER.items())
-    parts.append(("folder", "The folder", tag("dl", *names, class_="facts")))
+    parts.append(("folder", "The folder", tag("dl", *names, class_="facts files")))
     return [part for part in parts if part[2]]
 
 
@@ -158,18 +158,20 @@ def _plot(svg: str, label: str) -> Markup:
 
 def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     threshold = run.evaluation.get("score_threshold")
-    text = None
+    said = (
+        "What objects were detected as, at IoU .50. The colour is the share of the row; the last "
+        "column has the objects that were missed, the last row detections of nothing."
+    )
     if threshold is not None:
-        text = tag(
-            "p",
-            f"Of detections with score {threshold:g} or more, the threshold with the best mean F1 "
-            "over the classes (a good --min_score_thresh), at IoU .50.",
+        said += (
+            f" Counted are detections with score {threshold:g} or more, the threshold with the "
+            "best mean F1 over the classes: a good --min_score_thresh."
         )
     matrix = sections.confusion_table(run)
     if matrix is None and matrix_png:
         label = f"Confusion matrix of {len(run.confusion) - 1} classes"
         matrix = tag("img", src=data_uri(matrix_png, "image/png"), alt=label)
-    return join(text, _of_step(run), matrix or _no_plots(), sections.confusions(run))
+    return join(tag("p", said), _of_step(run), matrix or _no_plots(), sections.confusions(run))
 
 
 def _photos(pictures: list[Picture], encoded: list[bytes], kind: str, alt: str) -> Markup:

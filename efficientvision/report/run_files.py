@@ -42,7 +42,7 @@ class RunFiles:
         command: `command.txt`.
         facts: `run.json`.
         results: Rows of `results.csv`.
-        losses: Rows of `losses.csv`, or, in their absence, of `results.csv`.
+        losses: Rows of `losses.csv`, and of `results.csv` for the steps before them.
         evaluations: Metrics by step, from `results.csv` and `evaluations.csv`.
         evaluation: `evaluation.json`: the last evaluation.
         best: `archive/best_eval.txt`: step and metrics of the best checkpoint.
@@ -121,14 +121,15 @@ def read_run(model_dir: AnyPath) -> RunFiles:
     folder = files.as_text(model_dir)
     if not any(files.is_file(files.join(folder, name)) for name in _SIGNS):
         raise UserError(f"{folder} is not the folder of a run: it has none of {', '.join(_SIGNS)}.")
-    results = read_results(folder)
+    results, losses = read_results(folder), read_table(folder, LOSSES_NAME)
+    began = int(losses[0]["step"]) if losses else math.inf
     return RunFiles(
         folder=folder,
         config_text=_text(folder, CONFIG_NAME),
         command=_text(folder, COMMAND_NAME),
         facts=read_json(folder, FACTS_NAME),
         results=results,
-        losses=read_table(folder, LOSSES_NAME) or results,
+        losses=[row for row in results if int(row["step"]) < began] + losses,
         evaluations=_evaluations(results + read_table(folder, EVALUATIONS_NAME)),
         evaluation=read_json(folder, EVALUATION_NAME),
         best=read_json(folder, ARCHIVE_NAME, METRICS_NAME),

@@ -104,12 +104,11 @@ def per_class_table(run: RunFiles) -> Markup:
                 percent(row["recall"]),
             ]
         )
-    return table(
-        "AP, AP50, AP75, AR, F1, precision and recall in percent. The score is the threshold at "
-        "which a class has its best F1 at IoU .50; precision and recall are those it then has.",
-        head,
-        body,
+    note = (
+        "In percent. The score is the threshold at which a class has its best F1 at IoU .50; "
+        "precision and recall are those it then has."
     )
+    return join(tag("p", note), table("Metrics of each class", head, body))
 
 
 def confusion_table(run: RunFiles) -> Markup | None:
@@ -122,13 +121,7 @@ def confusion_table(run: RunFiles) -> Markup | None:
         counts = [int(row[label]) for label in labels]
         total = max(sum(counts), 1)
         body.append([row[TRUTH_COLUMN], *(_heat(count, count / total) for count in counts)])
-    return table(
-        "Rows are what an object is, columns what it was detected as. The colour is the share of "
-        "the row. Last column: objects that were missed; last row: detections of nothing.",
-        ["truth", *labels],
-        body,
-        class_="matrix",
-    )
+    return table("Truth (rows) against detection (columns)", ["truth", *labels], body, "matrix")
 
 
 def confusions(run: RunFiles) -> Markup | None:
@@ -163,9 +156,9 @@ def table(
     caption: str,
     head: Sequence[Any],
     body: Sequence[Sequence[Any]],
+    class_: str | None = None,
     *,
     text: int = 1,
-    class_: str | None = None,
 ) -> Markup:
     """A table that scrolls where it does not fit. The first `text` columns hold words."""
     return tag(
@@ -180,7 +173,7 @@ def table(
         class_="scroll",
         tabindex=0,
         role="region",
-        aria_label=caption.split(".")[0],
+        aria_label=caption,
     )
 
 
