@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from efficientvision.cli import run_setup
+from efficientvision.cli import devices, run_setup
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, load_detector
@@ -22,7 +22,6 @@ from efficientvision.training.checkpoints import (
     read_checkpoint,
     step_of,
 )
-from efficientvision.training.distribution import build_strategy
 from efficientvision.training.evaluator import Evaluator
 from efficientvision.training.run_log import write_scalar
 from efficientvision.training.state import assign_by_path
@@ -79,7 +78,7 @@ def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.M
     """Loads what is in `--model_dir`; `--model_name` counts where the folder does not tell."""
     own = (Path(given.model_dir) / CONFIG_FILE).is_file()
     named = given.model_name if given["model_name"].present else None
-    strategy = build_strategy(given.strategy)
+    strategy = devices.connect_for_evaluation(given)
     with strategy.scope():
         loaded = load_detector(given.model_dir, named, given.hparams)
     names = loaded.class_names if own else run_setup.class_names(loaded.config)

@@ -1,25 +1,27 @@
-"""What a training run is made of, from flags: configuration, class names, first weights."""
+"""What a training run is made of, from flags: configuration, class names, task, trainer."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 from absl import flags
 
-from efficientvision.api import build_from_config, load_weights
+from efficientvision import files
+from efficientvision.api import build_from_config
 from efficientvision.configs import DetectionConfig, config_from_yaml, get_config
-from efficientvision.data.checks import check_classes
+from efficientvision.data import data_folder
 from efficientvision.data.labels import find_labels, labels_text, resolve_label_map
-from efficientvision.data.record_files import match_files, write_text
+from efficientvision.data.preflight.class_checks import check_classes
+from efficientvision.data.record_files import match_files
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training import schedules
 from efficientvision.training.checkpoints import latest_checkpoint
-from efficientvision.training.distribution import build_strategy
+from efficientvision.training.freezing import freeze_parts
+from efficientvision.training.observer import Observer
 from efficientvision.training.trainer import Trainer, TrainingPlan
 from efficientvision.weights.identify import apply_checkpoint_architecture, identify
 
@@ -37,28 +39,61 @@ _ARCHITECTURE = (
 
 
 def check_flags(given: flags.FlagValues) -> None:
-    """Raises UserError for flags that are missing or exclude each other."""
+    """Raises UserError for flags that are missing or exclude each other; opens no file."""
     if not given.model_dir:
         raise UserError("--model_dir is missing: the folder for checkpoints and logs.")
+    if given.mode == "report":
+        return
     if given.mode != "eval":
-        if not given.train_file_pattern:
+        if not given.train_file_pattern and not given.data_dir:
             raise UserError("--train_file_pattern is missing: the training TFRecords.")
         if given.backbone_ckpt and given.ckpt:
             raise UserError(
                 "--ckpt and --backbone_ckpt exclude each other: the first starts from a whole "
                 "detector, the second from a classifier's backbone."
             )
-        match_files(given.train_file_pattern)
-    if (given.mode != "train" or given.eval_after_train) and not given.val_file_pattern:
+    if _evaluates(given) and not given.val_file_pattern and not given.data_dir:
         raise UserError("--val_file_pattern is missing: the TFRecords to evaluate on.")
-    if given.val_file_pattern:
-        match_files(given.val_file_pattern)
-    json_file = given.val_json_file
-    if json_file and not given.testdev_dir and not os.path.isfile(json_file):
-        raise UserError(f"--val_json_file={json_file} does not exist.")
     for name in ("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"):
         if given[name].value is not None and given[name].value < 1:
             raise UserError(f"--{name} must be at least 1, got {given[name].value}.")
+
+
+def _evaluates(given: flags.FlagValues) -> bool:
+    return given.mode != "train" or given.eval_after_train
+
+
+def find_data(given: flags.FlagValues) -> None:
+    """Fills the flags that name data from `--data_dir`, and makes sure that the files are there.
+
+    Raises:
+        UserError: Files are missing.
+    """
+    if given.data_dir:
+        found = data_folder.find_data(given.data_dir)
+        for flag, value, needed in (
+            ("train_file_pattern", found.training_records, given.mode != "eval"),
+            ("val_file_pattern", found.evaluation_records, _evaluates(given)),
+        ):
+            if not given[flag].value:
+                given[flag].value = value
+            if needed and not given[flag].value:
+                raise UserError(
+                    f"--data_dir={given.data_dir} holds no files "
+                    f"{flag.partition('_')[0]}*.tfrecord; name yours with --{flag}."
+                )
+        if not given.val_json_file and given.val_file_pattern == found.evaluation_records:
+            given["val_json_file"].value = found.ground_truth_json
+        print(
+            f"Data in {given.data_dir}: training {given.train_file_pattern}, evaluation "
+            f"{given.val_file_pattern}, its ground truth "
+            f"{given.val_json_file or 'in these records'}."
+        )
+    for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
+        match_files(pattern)
+    json_file = given.val_json_file
+    if json_file and not given.testdev_dir and not files.is_file(json_file):
+        raise UserError(f"--val_json_file={json_file} does not exist.")
 
 
 def training_config(given: flags.FlagValues) -> DetectionConfig:
@@ -71,9 +106,9 @@ def training_config(given: flags.FlagValues) -> DetectionConfig:
     for flag, key in (("num_epochs", "num_epochs"), ("strategy", "strategy"), ("seed", "seed")):
         if given[flag].value is not None:
             config.override({key: given[flag].value})
-    own = Path(given.model_dir) / CONFIG_FILE
-    if own.is_file() and latest_checkpoint(given.model_dir) is not None:
-        saved = config_from_yaml(str(own))
+    own = files.join(given.model_dir, CONFIG_FILE)
+    if files.is_file(own) and latest_checkpoint(given.model_dir) is not None:
+        saved = config_from_yaml(own)
         if saved.name != config.name:
             raise UserError(
                 f"{given.model_dir} holds a run of {saved.name}, and --model_name={config.name}: "
@@ -90,6 +125,11 @@ def training_config(given: flags.FlagValues) -> DetectionConfig:
             "heads names segmentation, which main.py cannot train in this version (it builds, "
             "loads and runs): train with heads=object_detection."
         )
+    if config.early_stopping_patience and (given.mode != "train_and_eval" or given.testdev_dir):
+        raise UserError(
+            f"early_stopping_patience={config.early_stopping_patience} counts evaluations: it "
+            "needs --mode=train_and_eval, without --testdev_dir."
+        )
     return config
 
 
@@ -105,12 +145,12 @@ def class_names(config: DetectionConfig, *patterns: str | None) -> dict[int, str
 def build_task(
     given: flags.FlagValues, config: DetectionConfig, names: dict[int, str]
 ) -> DetectionTask:
-    """The task of the flags' data, after a look at whether its classes fit the network."""
-    patterns = [given.val_file_pattern]
-    if given.mode != "eval":
-        patterns.insert(0, given.train_file_pattern)
-    for pattern in filter(None, patterns):
-        check_classes(pattern, config.num_classes)
+    """The task of the flags' data; an evaluation's classes are held against the network's.
+
+    Before training, the preflight does that.
+    """
+    if given.mode == "eval":
+        check_classes(given.val_file_pattern, config.num_classes, names)
     return DetectionTask(
         config,
         training_files=given.train_file_pattern,
@@ -123,20 +163,20 @@ def build_task(
     )
 
 
-def build_trainer(given: flags.FlagValues, config: DetectionConfig, task: DetectionTask) -> Trainer:
-    """The trainer of a run, with random weights; says how the learning rate will go."""
-    # Not 0: TensorFlow cannot combine a global seed of 0 with the pipeline's seeds (tensors).
-    keras.utils.set_random_seed(config.seed + 1)
-    if given.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    plan = TrainingPlan(
+def training_plan(given: flags.FlagValues, config: DetectionConfig) -> TrainingPlan:
+    """How long the flags let a run train."""
+    return TrainingPlan(
         batch_size=given.train_batch_size,
         examples_per_epoch=given.num_examples_per_epoch,
         num_epochs=config.num_epochs,
         save_every=given.save_checkpoints_steps,
         steps_per_call=given.iterations_per_loop,
     )
-    schedule = schedules.build_schedule(
+
+
+def learning_rates(config: DetectionConfig, plan: TrainingPlan) -> schedules.WarmupSchedule:
+    """The learning rate of every step of a run."""
+    return schedules.build_schedule(
         method=config.lr_decay_method,
         learning_rate=config.learning_rate,
         scale=config.scale_learning_rate,
@@ -149,14 +189,30 @@ def build_trainer(given: flags.FlagValues, config: DetectionConfig, task: Detect
         second_drop_epoch=config.second_lr_drop_epoch,
         power=config.poly_lr_power,
     )
+
+
+def build_trainer(
+    given: flags.FlagValues,
+    config: DetectionConfig,
+    task: DetectionTask,
+    strategy: tf.distribute.Strategy,
+    plan: TrainingPlan,
+    schedule: schedules.WarmupSchedule,
+    observers: Sequence[Observer] = (),
+) -> Trainer:
+    """The trainer of a run, with random weights; says how the learning rate will go."""
+    # Not 0: TensorFlow cannot combine a global seed of 0 with the pipeline's seeds (tensors).
+    keras.utils.set_random_seed(config.seed + 1)
+    if given.deterministic:
+        tf.config.experimental.enable_op_determinism()
     print(learning_rate_message(config, schedule, plan))
     return Trainer(
         task,
-        lambda: build_from_config(config),
+        lambda: _build_network(config),
         plan=plan,
         schedule=schedule,
         model_dir=given.model_dir,
-        strategy=build_strategy(config.strategy),
+        strategy=strategy,
         optimizer={
             "name": config.optimizer,
             "momentum": config.momentum,
@@ -169,10 +225,18 @@ def build_trainer(given: flags.FlagValues, config: DetectionConfig, task: Detect
         moving_average_decay=config.moving_average_decay,
         freeze_pattern=config.var_freeze_expr,
         seed=config.seed,
-        use_xla=given.use_xla,
+        # On a TPU the strategy compiles the step.
+        use_xla=given.use_xla and not isinstance(strategy, tf.distribute.TPUStrategy),
         eval_batch_size=given.eval_batch_size,
         profile=given.profile,
+        observers=observers,
     )
+
+
+def _build_network(config: DetectionConfig) -> keras.Model:
+    model = build_from_config(config)
+    freeze_parts(model, config.freeze)
+    return model
 
 
 def learning_rate_message(
@@ -192,32 +256,8 @@ def learning_rate_message(
     )
 
 
-def initialize(trainer: Trainer, given: flags.FlagValues, config: DetectionConfig) -> None:
-    """Gives the network its first weights.
-
-    The order: the newest checkpoint of this run in `--model_dir`; else `--ckpt`; else the
-    backbone of `--backbone_ckpt`; else random weights.
-    """
-    step = trainer.resume()
-    if step:
-        print(f"Going on from step {step} of {trainer.plan.total_steps} in {given.model_dir}.")
-        return
-    if given.ckpt:
-        load_weights(
-            trainer.model,
-            given.ckpt,
-            exclude=config.var_exclude_expr,
-            allow_class_head_mismatch=config.skip_mismatch,
-        )
-    elif given.backbone_ckpt:
-        load_weights(trainer.model, given.backbone_ckpt, parts=["backbone"])
-    else:
-        print("Training from scratch: neither --ckpt nor --backbone_ckpt is given.")
-    trainer.state.averages.reset()
-
-
 def write_sidecars(model_dir: str, config: DetectionConfig, names: dict[int, str]) -> None:
     """Writes `config.yaml` and, where there are class names, `labels.json` into the folder."""
-    write_text(os.path.join(model_dir, CONFIG_FILE), config.to_yaml())
+    files.write_text(files.join(model_dir, CONFIG_FILE), config.to_yaml())
     if names:
-        write_text(os.path.join(model_dir, LABELS_FILE), labels_text(names))
+        files.write_text(files.join(model_dir, LABELS_FILE), labels_text(names))

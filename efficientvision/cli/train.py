@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+import sys
 
 from absl import flags
 
-from efficientvision.cli import evaluate, run_setup
+from efficientvision import files
+from efficientvision.cli import devices, evaluate, first_weights, preflight, run_setup
 from efficientvision.cli.flags import MODES, report_obsolete
+from efficientvision.configs import DetectionConfig
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
-from efficientvision.training.best_checkpoint import best_objective
+from efficientvision.report.build import REPORT_NAME, build_report
+from efficientvision.report.observer import RunReport
+from efficientvision.tasks.detection import DetectionTask
+from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
+from efficientvision.training.distribution import is_chief, wait_for_all
+from efficientvision.training.early_stopping import EarlyStopping
+from efficientvision.training.observer import Observer
 from efficientvision.training.run_log import RESULTS_NAME
 from efficientvision.training.trainer import Trainer
 
@@ -30,7 +38,10 @@ def main(argv: list[str]) -> None:
             f"{nearest_names(FLAGS.mode, MODES)}"
         )
     run_setup.check_flags(FLAGS)
-    if FLAGS.mode == "eval":
+    if FLAGS.mode == "report":
+        print(build_report(FLAGS.model_dir))
+    elif FLAGS.mode == "eval":
+        run_setup.find_data(FLAGS)
         evaluate.run(FLAGS)
     else:
         train(FLAGS)
@@ -39,9 +50,19 @@ def main(argv: list[str]) -> None:
 def train(given: flags.FlagValues) -> None:
     """Trains; after every epoch (`train_and_eval`) or at the end on request, evaluates."""
     config = run_setup.training_config(given)
+    strategy = devices.connect(given, config)
+    run_setup.find_data(given)
     names = run_setup.class_names(config, given.train_file_pattern, given.val_file_pattern)
+    plan = run_setup.training_plan(given, config)
+    schedule = run_setup.learning_rates(config, plan)
+    if is_chief(strategy):
+        preflight.run(given, config, names, plan, schedule)
+    if given.preflight == "only":
+        return
     task = run_setup.build_task(given, config, names)
-    trainer = run_setup.build_trainer(given, config, task)
+    trainer = run_setup.build_trainer(
+        given, config, task, strategy, plan, schedule, observers(given, config, task)
+    )
     total = trainer.plan.total_steps
     newest = latest_checkpoint(given.model_dir)
     if newest is not None and step_of(newest) >= total:
@@ -50,8 +71,9 @@ def train(given: flags.FlagValues) -> None:
             "--num_epochs to train on, or choose another --model_dir."
         )
         return
-    run_setup.initialize(trainer, given, config)
-    run_setup.write_sidecars(given.model_dir, config, names)
+    first_weights.initialize(trainer, given, config, names)
+    if trainer.is_chief:
+        run_setup.write_sidecars(given.model_dir, config, names)
     with contextlib.ExitStack() as stack:
         for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
             stack.enter_context(data_errors(pattern))
@@ -60,20 +82,42 @@ def train(given: flags.FlagValues) -> None:
             evaluate_end=given.eval_after_train,
             eval_name=given.eval_name,
         )
-    print(final_message(trainer, task.best_metric))
+    if trainer.is_chief:
+        print(final_message(trainer, task.best_metric))
+    wait_for_all(strategy)
+
+
+def observers(
+    given: flags.FlagValues, config: DetectionConfig, task: DetectionTask
+) -> list[Observer]:
+    """What looks on at the run beside its own log."""
+    watching: list[Observer] = [RunReport(sys.orig_argv, given.eval_name)]
+    if config.early_stopping_patience:
+        watching.append(
+            EarlyStopping(
+                task.best_metric,
+                patience=config.early_stopping_patience,
+                min_delta=config.early_stopping_min_delta,
+            )
+        )
+    return watching
 
 
 def final_message(trainer: Trainer, metric: str) -> str:
     """Where everything is."""
-    folder = Path(trainer.model_dir)
+    folder = trainer.model_dir
+    archive, results = files.join(folder, ARCHIVE_NAME), files.join(folder, RESULTS_NAME)
     lines = [
         f"Done: {trainer.state.step} steps of {trainer.plan.batch_size} images.",
         f"  last checkpoint  {latest_checkpoint(folder)}",
     ]
     best = best_objective(folder)
-    if best is not None and (folder / "archive").is_dir():
-        lines.append(f"  best checkpoint  {folder / 'archive'} ({metric} {best:.4f})")
-    if (folder / RESULTS_NAME).is_file():
-        lines.append(f"  losses, metrics  {folder / RESULTS_NAME}")
+    if best is not None and files.is_folder(archive):
+        lines.append(f"  best checkpoint  {archive} ({metric} {best:.4f})")
+    if files.is_file(results):
+        lines.append(f"  losses, metrics  {results}")
+    page = files.join(folder, REPORT_NAME)
+    if files.is_file(page):
+        lines.append(f"  all of it        {page}")
     lines.append(f"  curves           tensorboard --logdir={folder}")
     return "\n".join(lines)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from efficientvision.cli.flag_spec import HPARAMS, USE_XLA, FlagSpec, UnavailableFlag
 
-MODES = ("train", "eval", "train_and_eval")
+MODES = ("train", "eval", "train_and_eval", "report")
 
 IMPLEMENTED = {
-    "mode": FlagSpec("string", "train", f"one of {', '.join(MODES)}"),
+    "mode": FlagSpec(
+        "string",
+        "train",
+        f"one of {', '.join(MODES)}; report: draw the plots and report.html of a run again, from "
+        "the files in --model_dir",
+    ),
     "model_name": FlagSpec("string", "efficientdet-d1", "model, such as efficientdet-d0"),
     "model_dir": FlagSpec(
         "string", None, "folder of the run: checkpoints, logs, config.yaml, labels.json"
@@ -84,7 +89,7 @@ IMPLEMENTED = {
         ("true", "false", "only"),
         "true",
         "true: look at records, classes, boxes, anchors and recipe before the first step, and stop "
-        "if something cannot work; only: end after that; false: do not look",
+        "if something cannot work; only: end after that; false: look at the class ids only",
     ),
     "use_xla": USE_XLA,
     "use_fake_data": FlagSpec("bool", False, "repeat the first batch, to time the rest"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -46,48 +47,47 @@ def counted(number: int, noun: str) -> str:
 
 
 def format_findings(findings: Sequence[Finding], width: int = 100) -> str:
-    """A table of four columns, the last two wrapped to fit.
+    """A table of four columns, the last two wrapped to fit; a figure without advice takes both.
 
     Args:
         findings: The rows.
         width: Characters a line.
     """
     subject_width = max([len("check"), *(len(finding.subject) for finding in findings)])
-    rest = max(width, _LEAST_WIDTH) - len(WARNING) - subject_width - 3 * len(_GAP)
-    widths = (len(WARNING), subject_width, rest - rest // 2, rest // 2)
-    rows = [("", "check", "found", "what to do")]
-    rows += [(_shown(f.level), f.subject, f.found, f.advice) for f in findings]
-    lines = [line for row in rows for line in _wrapped(row, widths)]
-    return "\n".join([lines[0], _GAP.join("-" * n for n in widths), *lines[1:]])
-
-
-def _shown(level: str) -> str:
-    return level if level == OK else level.upper()
+    rest = max(width, _LEAST_WIDTH) - len(WARNING) - subject_width - 2 * len(_GAP)
+    advice_width = (rest - len(_GAP)) // 2
+    narrow = (len(WARNING), subject_width, rest - advice_width - len(_GAP), advice_width)
+    wide = (len(WARNING), subject_width, rest)
+    lines = [*_wrapped(("", "check", "found", "what to do"), narrow)]
+    lines.append(_GAP.join("-" * column for column in narrow))
+    for finding in findings:
+        level = finding.level if finding.level == OK else finding.level.upper()
+        cells = (level, finding.subject, finding.found)
+        if finding.advice:
+            lines += _wrapped((*cells, finding.advice), narrow)
+        else:
+            lines += _wrapped(cells, wide)
+    return "\n".join(lines)
 
 
 def _wrapped(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    cells = [
-        textwrap.wrap(text, width, break_long_words=True) or [""]
-        for text, width in zip(row, widths, strict=True)
-    ]
-    height = max(map(len, cells))
-    padded = [cell + [""] * (height - len(cell)) for cell in cells]
+    """A row as lines of padded cells."""
+    cells = [textwrap.wrap(text, width) for text, width in zip(row, widths, strict=True)]
     return [
         _GAP.join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
-        for line in zip(*padded, strict=True)
+        for line in itertools.zip_longest(*cells, fillvalue="")
     ]
 
 
 def raise_on_errors(findings: Sequence[Finding]) -> None:
-    """Raises UserError, with the figure and the advice of every error, if there is one."""
+    """Raises UserError if there is an error: with the first one's figure and advice."""
     errors = [finding for finding in findings if finding.level == ERROR]
     if not errors:
         return
-    sentences = [
-        f"{error.subject}: {error.found}" + (f": {error.advice}" if error.advice else "")
-        for error in errors
-    ]
+    first = errors[0]
+    more = f" (and {counted(len(errors) - 1, 'error')} more, above)" if errors[1:] else ""
+    advice = f": {first.advice}" if first.advice else ""
     raise UserError(
-        f"The preflight found what cannot work. {'; '.join(sentences)}. "
-        "(--preflight=false trains without looking.)"
+        f"Preflight, {first.subject}{more}: {first.found}{advice}. (--preflight=false looks at the "
+        "class ids only.)"
     )

@@ -1,0 +1,71 @@
+"""The weights that a run begins with: its own, a checkpoint's, a classifier's, or random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from absl import flags
+
+from efficientvision.api import load_weights
+from efficientvision.configs import DetectionConfig
+from efficientvision.errors import UserError
+from efficientvision.loading import checkpoint_class_names
+from efficientvision.training.trainer import Trainer
+from efficientvision.weights.class_head import ClassMatch, match_classes
+from efficientvision.weights.names import part_of
+
+
+def initialize(
+    trainer: Trainer,
+    given: flags.FlagValues,
+    config: DetectionConfig,
+    names: Mapping[int, str],
+) -> None:
+    """Gives the network its first weights.
+
+    The order: the newest checkpoint of this run in `--model_dir`; else `--ckpt`; else the
+    backbone of `--backbone_ckpt`; else random weights.
+
+    Raises:
+        UserError: A checkpoint cannot be read or does not fit, or a frozen part would be random.
+    """
+    step = trainer.resume()
+    if step:
+        print(f"Going on from step {step} of {trainer.plan.total_steps} in {given.model_dir}.")
+        return
+    loaded: list[str] = []
+    if given.ckpt:
+        loaded = load_weights(
+            trainer.model,
+            given.ckpt,
+            exclude=config.var_exclude_expr,
+            allow_class_head_mismatch=config.skip_mismatch,
+            classes=_same_classes(given.ckpt, config, names),
+        ).loaded
+    elif given.backbone_ckpt:
+        loaded = load_weights(trainer.model, given.backbone_ckpt, parts=["backbone"]).loaded
+    else:
+        print("Training from scratch: neither --ckpt nor --backbone_ckpt is given.")
+    random_parts = [part for part in config.freeze if part not in set(map(part_of, loaded))]
+    if random_parts:
+        raise UserError(
+            f"freeze={'+'.join(config.freeze)} would keep random weights in "
+            f"{' and '.join(random_parts)}: begin from a detector with --ckpt (for the backbone "
+            "alone, from a classifier with --backbone_ckpt), or leave freeze out."
+        )
+    trainer.state.averages.reset()
+
+
+def _same_classes(
+    ckpt: str, config: DetectionConfig, names: Mapping[int, str]
+) -> ClassMatch | None:
+    """Which classes of the run the checkpoint knows by name; None where all are in their places.
+
+    None too where the names of one side are unknown, or the configuration does not want it.
+    """
+    theirs = checkpoint_class_names(ckpt) if config.match_classes_by_name and names else {}
+    if not theirs:
+        return None
+    match = match_classes({i: n for i, n in names.items() if i <= config.num_classes}, theirs)
+    in_place = all(ours == other for ours, other in match.pairs.items())
+    return None if in_place and len(match.pairs) == len(names) == len(theirs) else match
