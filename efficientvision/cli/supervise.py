@@ -54,8 +54,9 @@ def run_as_parent(given: flags.FlagValues) -> int | None:
 
 def _cluster(given: flags.FlagValues) -> Cluster | None:
     """The cluster that this process trains in, if it trains with others."""
-    alone = given.use_tpu or given.tpu or given.cpu_replicas > 1
-    if alone or given.mode == "eval" or given.strategy not in (None, "multi_worker"):
+    trains = given.mode in ("train", "train_and_eval")
+    elsewhere = given.use_tpu or given.tpu or given.cpu_replicas > 1
+    if not trains or elsewhere or given.strategy not in (None, "multi_worker"):
         return None
     cluster = find_cluster(os.environ)
     if cluster is None or given.heartbeat_port is None:

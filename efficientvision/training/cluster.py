@@ -69,7 +69,7 @@ def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
         cluster = _from_slurm(environment)
     else:
         return None
-    return cluster if len(cluster.workers) > 1 else None
+    return cluster if cluster is not None and len(cluster.workers) > 1 else None
 
 
 def choose_strategy(
@@ -109,7 +109,7 @@ def choose_strategy(
     return name
 
 
-def _from_tf_config(text: str) -> Cluster:
+def _from_tf_config(text: str) -> Cluster | None:
     try:
         content = json.loads(text)
         groups = content.get("cluster", {})
@@ -122,6 +122,8 @@ def _from_tf_config(text: str) -> Cluster:
             '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
             '"task": {"type": "worker", "index": 0}}.'
         ) from None
+    if not addresses:
+        return None
     if "ps" in addresses:
         raise UserError("TF_CONFIG names parameter servers (ps), which this program does not use.")
     if kind == "evaluator":
@@ -187,14 +189,15 @@ def expand_hosts(text: str) -> list[str]:
         ValueError: The list is malformed.
     """
     hosts: list[str] = []
-    for item in re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text):
+    items = re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text)
+    if not items or ",".join(items) != text:
+        raise ValueError(f"{text!r} is not a list of hosts")
+    for item in items:
         parts = re.split(r"\[([^\]]*)\]", item)
         names = [parts[0]]
         for ranges, rest in zip(parts[1::2], parts[2::2], strict=True):
             names = [name + number + rest for name in names for number in _numbers(ranges)]
         hosts += names
-    if not hosts or any("[" in host or "]" in host for host in hosts):
-        raise ValueError(f"{text!r} is not a list of hosts")
     return hosts
 
 

@@ -215,7 +215,7 @@ class Hub(threading.Thread):
         everyone = set(range(len(self._cluster.workers)))
         if self._failures:
             first = min(self._failures, key=lambda failure: failure.how)
-            if first.how <= LEFT or time.monotonic() - self._failed_at > SETTLE_SECONDS:
+            if first.how <= KILLED or time.monotonic() - self._failed_at > SETTLE_SECONDS:
                 self._end_attempt(first)
         elif self._running and self._done == everyone:
             self._tell_all({"end": True})

@@ -262,14 +262,11 @@ class _Parent:
 
     def _count_restart(self, text: str, again: bool) -> None:
         if not again:
-            remedy = (
-                "--restarts=N restarts it by itself"
-                if not self._restarts
-                else (f"it has been restarted {self._used} times (--restarts)")
-            )
+            used_up = f"--restarts={self._restarts} is used up"
+            remedy = used_up if self._restarts else "--restarts=N lets it do so by itself"
             raise UserError(
                 f"{text}. Training stops here; the same command goes on from the newest "
-                f"checkpoint, {remedy}."
+                f"checkpoint ({remedy})."
             )
         self._used += 1
         self._say(f"{text}. Restart {self._used} of {self._restarts}.")

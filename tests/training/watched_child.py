@@ -1,0 +1,23 @@
+"""Program: stands for a training process in the tests of its supervisor.
+
+Usage: watched_child.py FOLDER WORKER [CODE]. Writes its process id to FOLDER/WORKER.<attempt>, then
+waits for the file FOLDER/finish. With CODE it ends with that exit code at once.
+"""
+
+import os
+import pathlib
+import sys
+import time
+
+from efficientvision.training.supervisor import end_with_parent
+
+folder, worker, *code = sys.argv[1:]
+end_with_parent()
+attempt = len(list(pathlib.Path(folder).glob(f"{worker}.*")))
+unfinished = pathlib.Path(folder, f"new-{worker}")
+unfinished.write_text(str(os.getpid()))
+unfinished.rename(pathlib.Path(folder, f"{worker}.{attempt}"))
+if code:
+    sys.exit(int(code[0]))
+while not pathlib.Path(folder, "finish").exists():
+    time.sleep(0.02)
