@@ -1,0 +1,105 @@
+"""Program: `main.py` with a tiny network, which kills itself with SIGKILL at a chosen point.
+
+Usage: killed_training.py POINT FLAG..., where POINT is one of
+  never
+  trained:N   when step N is trained (and its checkpoint, if it has one, not yet written)
+  saved:N     right after the checkpoint of step N was saved
+  writing:N   in the middle of the bytes of that checkpoint
+  renaming:N  when all its bytes are written, before it gets its name
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+
+import keras
+import numpy as np
+
+from efficientvision.cli import run_main, run_setup
+from efficientvision.cli.flags import define_train_flags
+from efficientvision.layers.mbconv import MBConv
+from efficientvision.layers.normalization import BatchNorm
+from efficientvision.training.checkpoints import CheckpointFolder
+from efficientvision.training.train_step import TrainStep
+
+
+def tiny_detector(config):
+    """All that has a state: convolutions, batch norm, drop-connect; one level of the pyramid."""
+    channels = config.anchors_per_location
+    images = keras.Input((*config.image_hw, 3))
+    x = keras.layers.Conv2D(8, 8, 8, padding="same", name="stem")(images)
+    x = BatchNorm(momentum=0.9, name="bn")(x)
+    x = MBConv(3, 1, 8, 8, 2, se_filters=2, survival_prob=config.survival_prob, name="block")(x)
+    classes = keras.layers.Conv2D(channels * config.num_classes, 1, name="class")(x)
+    boxes = keras.layers.Conv2D(channels * 4, 1, name="box")(x)
+    return keras.Model(images, ([classes], [boxes]), name="tiny")
+
+
+def _die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_when_trained(number):
+    train = TrainStep.__call__
+
+    def call(self, *args):
+        losses = train(self, *args)
+        if self._state.step >= number:
+            _die()
+        return losses
+
+    TrainStep.__call__ = call
+
+
+def kill_when_saved(number):
+    save = CheckpointFolder.save
+
+    def call(self, checkpoint):
+        save(self, checkpoint)
+        if checkpoint.step == number:
+            _die()
+
+    CheckpointFolder.save = call
+
+
+def kill_when_writing(number):
+    savez = np.savez
+
+    def call(file, **arrays):
+        if json.loads(str(arrays["meta"]))["step"] == number:
+            content = io.BytesIO()
+            savez(content, **arrays)
+            file.write(content.getvalue()[: content.tell() // 2])
+            file.flush()
+            _die()
+        savez(file, **arrays)
+
+    np.savez = call
+
+
+def kill_when_renaming(number):
+    replace = os.replace
+
+    def call(source, target):
+        if os.path.basename(target) == f"ckpt-{number}.npz":
+            _die()
+        replace(source, target)
+
+    os.replace = call
+
+
+def main(argv):
+    from efficientvision.cli import train
+
+    return train.main(argv)
+
+
+if __name__ == "__main__":
+    run_setup.build_from_config = tiny_detector
+    point, _, step = sys.argv.pop(1).partition(":")
+    if point != "never":
+        globals()[f"kill_when_{point}"](int(step))
+    define_train_flags()
+    run_main(main)

@@ -1,0 +1,88 @@
+"""A run that is killed and begun again ends with the weights of one that was not, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from efficientvision.training.checkpoints import read_checkpoint, step_of
+from tests.made_records import write_made_records
+
+PROGRAM = os.path.join(os.path.dirname(__file__), "killed_training.py")
+IMAGES = 8
+STEPS = 20
+HPARAMS = (
+    "image_size=64,min_level=3,max_level=3,num_classes=2,survival_prob=0.8,"
+    "moving_average_decay=0.9,learning_rate=0.5"
+)
+
+
+def _train(repository, records, model_dir, point, steps_a_call=100):
+    return subprocess.run(
+        [
+            sys.executable,
+            PROGRAM,
+            point,
+            "--mode=train",
+            "--model_name=efficientdet-d0",
+            f"--model_dir={model_dir}",
+            f"--train_file_pattern={records}",
+            "--train_batch_size=2",
+            f"--num_examples_per_epoch={IMAGES}",
+            "--num_epochs=5",
+            "--save_checkpoints_steps=5",
+            f"--iterations_per_loop={steps_a_call}",
+            f"--hparams={HPARAMS}",
+            "--deterministic",
+        ],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _bytes_by_name(folder):
+    checkpoint = read_checkpoint(folder)
+    assert checkpoint.step == STEPS
+    return {
+        f"{group}/{name}": value.tobytes()
+        for group in ("weights", "ema", "optimizer")
+        for name, value in getattr(checkpoint, group).items()
+    }
+
+
+@pytest.mark.slow
+def test_killed_at_any_point_resumes_bit_for_bit(repository, tmp_path):
+    records = write_made_records(tmp_path / "made.tfrecord", IMAGES)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = _train(repository, records, whole, "never")
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    # Between two checkpoints; right after one; twice inside the writing of one.
+    left = None
+    for point, steps_a_call, newest in (
+        ("trained:7", 1, 5),
+        ("saved:10", 100, 10),
+        ("writing:15", 100, 10),
+        ("renaming:15", 3, 10),
+    ):
+        done = _train(repository, records, killed, point, steps_a_call)
+        assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+        if left is not None:
+            assert f"Going on from step {left} of {STEPS}" in done.stdout
+        left = newest
+        files = {path.name for path in killed.iterdir() if "ckpt-" in path.name}
+        assert max(step_of(name) for name in files if name.endswith(".npz")) == newest
+        assert any(name.startswith(".ckpt-15") for name in files) == point.endswith(":15")
+    done = _train(repository, records, killed, "never")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"Going on from step 10 of {STEPS}" in done.stdout
+    assert not list(killed.glob(".*"))
+
+    expected, got = _bytes_by_name(whole), _bytes_by_name(killed)
+    assert expected.keys() == got.keys()
+    assert [name for name in expected if got[name] != expected[name]] == []
