@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 MOST_NAMED = 8
+_MOST_LINES = 100
 _WRITTEN_CELLS = 15
 
 
@@ -53,7 +54,7 @@ def draw_precision_recall(
 ) -> None:
     """Precision over recall of each class, and the points of best F1.
 
-    With more than `MOST_NAMED` classes all are faint lines, and the mean is named.
+    With more than `MOST_NAMED` classes all are faint lines, or a band, and the mean is named.
 
     Args:
         axes: Where to draw.
@@ -66,9 +67,14 @@ def draw_precision_recall(
             if name in points:
                 axes.plot(*points[name], "o", color=color, markersize=6)
     else:
-        for recalls, precisions in curves.values():
-            axes.plot(recalls, precisions, color=FAINT, linewidth=0.8)
-        mean = np.mean([precisions for _, precisions in curves.values()], axis=0)
+        recalls = next(iter(curves.values()))[0]
+        every = np.array([precisions for _, precisions in curves.values()])
+        if len(curves) <= _MOST_LINES:
+            axes.plot(recalls, every.T, color=FAINT, linewidth=0.8)
+        else:
+            band = np.percentile(every, [10, 90], axis=0)
+            axes.fill_between(recalls, *band, color=FAINT, label="10% to 90% of the classes")
+        mean = every.mean(axis=0)
         axes.plot(recalls, mean, color=SERIES[0], linewidth=2.5, label="mean of the classes")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.set_title("Precision and recall, IoU .50")

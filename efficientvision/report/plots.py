@@ -31,7 +31,7 @@ FAINT = "#c9d0d4"
 _VARIABLES = {color: f"var(--c{i})" for i, color in enumerate(SERIES)}
 _VARIABLES |= {INK: "var(--ink)", FAINT: "var(--line)"}
 # Identifiers that nothing refers to, and that would be the same in every plot of a page.
-_UNUSED_ID = re.compile(r' id="[a-zA-Z0-9]+_[0-9]+"')
+_UNUSED_ID = re.compile(r' id="[a-zA-Z0-9.]+_[0-9]+"')
 _MARGINS = (0.72, 0.5, 0.14, 0.34)  # Left, bottom, right, top of a plot, in inches.
 _STYLE = {
     "font.family": "sans-serif",

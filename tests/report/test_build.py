@@ -1,0 +1,148 @@
+"""The page and the plots of a folder, without a browser."""
+
+import html.parser
+import re
+
+import pytest
+
+from efficientvision.errors import UserError
+from efficientvision.report import build
+from efficientvision.report.build import build_report
+from tests.report.made_run import write_made_run
+
+_VOID = {"img", "meta"}
+
+
+class _Reader(html.parser.HTMLParser):
+    """Holds a page to the rules of nesting, and collects what the tests ask for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.words = [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("matplotlib")
+    folder = write_made_run(tmp_path_factory.mktemp("my run"))
+    build_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return (folder / "report.html").read_text()
+
+
+def test_everything_is_in_the_folder(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        *("archive", "command.txt", "config.yaml", "confusion_matrix.csv", "confusion_matrix.png"),
+        *("curves.png", "evaluation.json", "losses.csv", "per_class.csv", "pr_curves.csv"),
+        *("pr_curves.png", "report.html", "results.csv", "run.json", "train_batch.jpg"),
+        "val_predictions.jpg",
+    }
+
+
+def test_the_page_shows_everything(page):
+    text = " ".join("".join(_Reader(page).words).split())
+    for heading in (
+        *("Model and data", "Curves", "Metrics", "Classes", "Precision and recall"),
+        *("Confusion matrix", "Predictions", "Training batch", "Configuration", "Command"),
+    ):
+        assert heading in text
+    assert "Best AP50.0at step 100" in text
+    assert "Time62 min" in text and "Parameters3.88 M" in text
+    assert "efficientdet-d0, 3 classes, at step 200 of 400." in text
+    assert "python main.py --hparams='a=<1>'" in text
+    assert "num_classes" in text and "image_size64512" in text
+    assert text.count("<b>cat & dog") >= 3
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    reader = _Reader(page)
+    assert not reader.all("script") and not reader.all("link")
+    for _, attributes in reader.elements:
+        for name in ("src", "href", "xlink:href"):
+            assert attributes.get(name, "#").startswith(("#", "data:"))
+    assert not re.findall(r"@import|url\((?!#)", page)
+    assert len(page) < 5_000_000
+
+
+def test_the_page_can_be_heard(page):
+    """Language, one first heading, names for what is drawn, headers in tables."""
+    reader = _Reader(page)
+    assert reader.all("html")[0]["lang"] == "en"
+    assert len(reader.all("h1")) == 1 and len(reader.all("title")) == 1
+    photos = reader.all("img")
+    assert len(photos) == 8 + 4 and all(photo["alt"] for photo in photos)
+    plots = [figure for figure in reader.all("figure") if figure.get("role") == "img"]
+    assert len(plots) == 5 and all(plot["aria-label"] for plot in plots)
+    assert len(reader.all("caption")) == len(reader.all("table"))
+    assert all(header.get("scope") for header in reader.all("th"))
+    anchors = {section["id"] for section in reader.all("section")}
+    assert {link["href"] for link in reader.all("a")} == {f"#{anchor}" for anchor in anchors}
+    ids = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_without_matplotlib_the_rest_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "can_plot", lambda: False)
+    folder = write_made_run(tmp_path)
+    build_report(folder)
+    assert not list(folder.glob("*.png"))
+    text = "".join(_Reader((folder / "report.html").read_text()).words)
+    assert "pip install matplotlib" in text
+    assert "Confusion matrix" in text and "Predictions" in text
+    assert "curves.png" in build.without_plots() and "pip install" in build.without_plots()
+
+
+@pytest.mark.parametrize("classes", [30, 120])
+def test_many_classes(tmp_path, classes):
+    pytest.importorskip("matplotlib")
+    build_report(write_made_run(tmp_path, classes))
+    page = (tmp_path / "report.html").read_text()
+    text = "".join(_Reader(page).words)
+    assert "The most frequent confusions" in text
+    assert f"Confusion matrix of {classes} classes" in page
+    assert len(page) < 5_000_000
+
+
+def test_a_run_that_has_just_begun(tmp_path):
+    (tmp_path / "config.yaml").write_text("name: efficientdet-d0\n")
+    build_report(tmp_path)
+    assert "not evaluated yet" in (tmp_path / "report.html").read_text()
+
+
+def test_metrics_of_an_eval_job_are_shown(tmp_path):
+    (tmp_path / "config.yaml").write_text("name: efficientdet-d0\n")
+    (tmp_path / "evaluations.csv").write_text("step,AP\n10,0.25\n")
+    build_report(tmp_path)
+    assert "25.0" in (tmp_path / "report.html").read_text()
+
+
+def test_a_folder_of_something_else(tmp_path):
+    with pytest.raises(UserError, match="not the folder of a run"):
+        build_report(tmp_path)
+    with pytest.raises(UserError, match="absent"):
+        build_report(tmp_path / "absent")

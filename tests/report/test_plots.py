@@ -1,0 +1,71 @@
+"""Plots as PNG and as SVG in the page's colours."""
+
+import io
+import re
+import xml.etree.ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from efficientvision.report import figures
+from efficientvision.report.plots import plot_png, plot_svg
+
+pytest.importorskip("matplotlib")
+
+
+def _losses(axes):
+    series = {"loss": ([1, 2, 3], [3.0, 0.1, float("nan")]), "box_loss": ([1, 2, 3], [1, 0, 2])}
+    figures.draw_series(axes, "Losses", series, log=True)
+
+
+def test_svg_has_no_colour_of_its_own():
+    svg = plot_svg(_losses, "losses")
+    assert not re.findall(r"#[0-9a-fA-F]{6}\b", svg.replace("#ffffff", ""))
+    assert {"var(--ink)", "var(--line)", "var(--c0)", "var(--c1)"} <= set(
+        re.findall(r"var\([^)]*\)", svg)
+    )
+    root = xml.etree.ElementTree.fromstring(svg)
+    assert root.get("width") is None and root.get("viewBox")
+    assert "loss" in "".join(root.itertext())
+
+
+def test_two_plots_on_a_page_share_no_identifier():
+    one, two = plot_svg(_losses, "losses"), plot_svg(_losses, "others")
+    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, two)]
+    assert ids[0] and not ids[0] & ids[1]
+    for svg, known in zip((one, two), ids, strict=True):
+        assert set(re.findall(r'(?:url\(|href=")#([^")]+)', svg)) <= known
+    assert plot_svg(_losses, "losses") == one
+
+
+def test_png_holds_every_plot():
+    size = Image.open(io.BytesIO(plot_png([_losses] * 3, 2, (3.0, 2.0)))).size
+    assert size == (660, 440)
+
+
+@pytest.mark.parametrize("classes", [1, 8, 9, 300])
+def test_precision_recall_of_few_and_many_classes(classes):
+    recalls = np.linspace(0, 1, 101)
+    curves = {f"class {i}": (recalls, 1 - recalls * i / classes) for i in range(classes)}
+    points = {"class 0": (0.5, 0.5)}
+    svg = plot_svg(lambda axes: figures.draw_precision_recall(axes, curves, points), "pr")
+    assert len(svg) < 400_000
+    assert ("class 0" in svg) == (classes <= figures.MOST_NAMED)
+    assert ("mean of the classes" in svg) == (classes > figures.MOST_NAMED)
+
+
+@pytest.mark.parametrize("classes", [2, 90])
+def test_confusion_matrix_is_drawn(classes):
+    counts = np.eye(classes, dtype=int) * 5
+    labels = [f"a long name of class {i}" for i in range(classes)]
+    content = plot_png(
+        [lambda axes: figures.draw_confusion(axes, labels, counts)], 1, (6, 6), long_labels=True
+    )
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    assert (pixels[..., 2].astype(int) - pixels[..., 0] > 60).any()
+
+
+def test_a_series_of_nothing_but_gaps():
+    gaps = {"loss": ([1, 2], [float("nan"), float("inf")])}
+    plot_svg(lambda axes: figures.draw_series(axes, "Losses", gaps, log=True), "gaps")
