@@ -1,4 +1,4 @@
-"""Preflight and post-mortem of record files: classes against ``num_classes``, damaged records."""
+"""Damaged records: found, and named when tf.data stumbles over one."""
 
 from __future__ import annotations
 
@@ -10,48 +10,11 @@ from typing import Any
 import tensorflow as tf
 from tqdm import tqdm
 
-from efficientvision.data.labels import find_labels
 from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
 
 _DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
-
-
-def check_classes(file_pattern: FilePattern, num_classes: int, *, sample: int = 2000) -> int:
-    """Makes sure that a head of ``num_classes`` classes has room for the classes of the records.
-
-    Args:
-        file_pattern: the records.
-        num_classes: classes without the background; ids run from 1 to this.
-        sample: look at so many records, spread over the shards.
-
-    Returns:
-        The highest class id seen (0 if no record of the sample has objects).
-
-    Raises:
-        UserError: an id outside 1..num_classes; the sentence has both numbers.
-    """
-    files = match_files(file_pattern)
-    names = find_labels(file_pattern) or {}
-    each = max(1, -(-sample // len(files)))
-    highest = 0
-    for path in files:
-        for position, serialized in enumerate(iter_records(path)):
-            if position == each:
-                break
-            example = decode_example(serialized)
-            for class_id in example.classes:
-                highest = max(highest, class_id)
-                if not 1 <= class_id <= num_classes:
-                    needed = max(highest, *names) if names else highest
-                    name = f" ({names[class_id]})" if class_id in names else ""
-                    raise UserError(
-                        f"num_classes={num_classes}, but image {example.source_id!r} in {path} "
-                        f"has an object of class {class_id}{name}: set num_classes={needed} "
-                        "(classes count from 1, without the background)."
-                    )
-    return highest
 
 
 def decode_error(encoded: bytes) -> str | None:

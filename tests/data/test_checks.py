@@ -1,11 +1,11 @@
-"""Preflight, post-mortem, report and ground truth of record files."""
+"""Damaged records, the report on records, and their ground truth."""
 
 import pytest
 
 from efficientvision.data import checks
+from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.ground_truth import coco_ground_truth
 from efficientvision.data.inspection import inspect_records
-from efficientvision.data.labels import write_labels
 from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.record_files import iter_records, match_files, write_shards
 from efficientvision.data.records import decode_example, encode_example
@@ -36,23 +36,16 @@ def truncated(make_records):
     return edit(make_records(5, image_format="JPEG"), cut)
 
 
-def test_check_classes_says_both_numbers(make_records):
-    pattern = make_records(4, boxes_per_image=(0, 2), classes=(1, 5))
-    assert checks.check_classes(pattern, 5) == 5
-    with pytest.raises(UserError, match=r"num_classes=3, but image '2' in .*set-00001.* class 5:"):
-        checks.check_classes(pattern, 3)
-    write_labels(pattern.removesuffix("-*"), {1: "a", 5: "e", 7: "g"})
-    with pytest.raises(UserError, match=r"class 5 \(e\): set num_classes=7"):
-        checks.check_classes(pattern, 3)
-    assert checks.check_classes(make_records(2, name="empty", boxes_per_image=(0,)), 1) == 0
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_a_truncated_jpeg_is_named(truncated, training):
     dataset = detection_dataset(
-        truncated, image_hw=(64, 64), batch_size=1, training=training, num_epochs=1,
-        jitter_min=1.0, jitter_max=1.0,
-    )  # fmt: skip
+        truncated,
+        image_hw=(64, 64),
+        batch_size=1,
+        training=training,
+        num_epochs=1,
+        augmentation=Augmentation(jitter_min=1.0, jitter_max=1.0),
+    )
     with pytest.raises(
         UserError, match=r"edited-00000.*image '3' \(2\.jpeg\), cannot.*JPEG is truncated"
     ):

@@ -1,0 +1,48 @@
+"""Empty, missing and outdated shards."""
+
+from efficientvision.data.preflight.file_checks import file_findings
+from efficientvision.data.preflight.findings import ERROR, OK, WARNING
+from efficientvision.data.preflight.record_scan import scan_records
+from tests.data.preflight.conftest import example
+
+
+def findings(pattern, **options):
+    return file_findings(scan_records(pattern, **options), "train")
+
+
+def test_whole_set(write):
+    (row,) = findings(write([example(i) for i in range(5)], num_shards=2))
+    assert (row.level, row.found) == (OK, "5 records in 2 files, all read")
+
+
+def test_part_of_a_set_says_how_many_were_read(write):
+    (row,) = findings(write([example(i) for i in range(9)], num_shards=3), limit=3)
+    assert "about 9 records" in row.found and "3 read" in row.found
+
+
+def test_an_empty_shard_is_named_and_an_empty_set_stops(write, tmp_path):
+    pattern = write([example(i) for i in range(4)], num_shards=2)
+    (tmp_path / "set-00001-of-00002.tfrecord").write_bytes(b"")
+    ok, row = findings(pattern)
+    assert ok.level == OK and "2 records" in ok.found
+    assert row.level == WARNING and row.found == "1 of 2 files empty: set-00001-of-00002.tfrecord"
+    (tmp_path / "set-00000-of-00002.tfrecord").write_bytes(b"")
+    (row,) = findings(pattern)
+    assert row.level == ERROR and "not one record" in row.found
+
+
+def test_a_missing_shard_is_named(write, tmp_path):
+    pattern = write([example(i) for i in range(3)], num_shards=3)
+    (tmp_path / "set-00001-of-00003.tfrecord").unlink()
+    _, row = findings(pattern)
+    assert row.level == WARNING
+    assert row.found == "1 of 3 numbered files missing: set-00001-of-00003.tfrecord"
+
+
+def test_two_conversions_side_by_side(write, tmp_path):
+    pattern = write([example(i) for i in range(4)], num_shards=2)
+    (tmp_path / "set-00000-of-00001.tfrecord").write_bytes(
+        (tmp_path / "set-00000-of-00002.tfrecord").read_bytes()
+    )
+    _, row = findings(pattern)
+    assert row.level == WARNING and "2 conversions of set" in row.found
