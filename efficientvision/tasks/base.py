@@ -18,11 +18,12 @@ Batch = dict[str, tf.Tensor]
 class Task(abc.ABC):
     """Inputs, losses and metrics of one kind of network.
 
-    The trainer calls `losses` and `predict` inside compiled functions, once per replica; all the
+    The trainer calls `losses`, `outputs` and `decode` inside compiled functions, once per replica
+    (`decode` on the host where the replicas are a TPU's, which has no dynamic shapes); all the
     rest runs in Python.
 
     Attributes:
-        prediction_inputs: What `predict` needs of a batch, by key.
+        prediction_inputs: What `outputs` and `decode` need of a batch, by key.
         loss_names: Keys of what `losses` returns.
         best_metric: The metric by which the best checkpoint is chosen;
             larger is better.
@@ -75,8 +76,16 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
+    def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
+        """What the network makes of a batch (its `prediction_inputs`); static shapes only."""
+
+    @abc.abstractmethod
+    def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
+        """Predictions from the network's outputs: tensors, first axis the batch."""
+
     def predict(self, model: keras.Model, batch: Batch) -> dict[str, tf.Tensor]:
-        """Predictions for a batch (its `prediction_inputs`): tensors, first axis the batch."""
+        """Predictions for a batch: `decode` of `outputs`."""
+        return self.decode(self.outputs(model, batch), batch)
 
     @abc.abstractmethod
     def new_evaluation(self) -> Evaluation:

@@ -147,13 +147,18 @@ class DetectionTask(Task):
         )
         return {"loss": losses["det_loss"], **losses}
 
-    def predict(self, model: keras.Model, batch: Batch) -> dict[str, tf.Tensor]:
+    def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
+        """The levels of the class head, then those of the box head, finest first."""
+        class_outputs, box_outputs = self._forward(model, batch, training=False)[:2]
+        return [*class_outputs, *box_outputs]
+
+    def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
         """Detections in pixels of the photos: see `detection.postprocess.Detections`."""
         config = self.config
-        class_outputs, box_outputs = self._forward(model, batch, training=False)[:2]
+        levels = len(outputs) // 2
         return postprocess(
-            class_outputs,
-            box_outputs,
+            outputs[:levels],
+            outputs[levels:],
             batch["image_scale"],
             anchors=self.anchors,
             image_hw=config.image_hw,

@@ -43,7 +43,9 @@ class Evaluator:
         self._replicas = local_replicas(strategy)
         self._batch_size = -(-batch_size // self._replicas) * self._replicas
         self.traces = 0
-        self._predict = tf.function(self._predict_on_replicas)
+        self._on_host = isinstance(strategy, tf.distribute.TPUStrategy)
+        self._run = tf.function(self._run_on_replicas)
+        self._decode = tf.function(task.decode)
 
     def evaluate(self) -> tuple[dict[str, float], str, Evaluation]:
         """Runs over the evaluation data set.
@@ -70,22 +72,25 @@ class Evaluator:
         missing = self._batch_size - images
         if missing:
             batch = {k: tf.concat([v, tf.repeat(v[:1], missing, 0)], 0) for k, v in batch.items()}
-        replicas = self._replicas
-        if replicas == 1:
-            outputs = [self._predict(batch)]
-        else:
-            parts = {name: tf.split(value, replicas) for name, value in batch.items()}
-            split = self._strategy.experimental_distribute_values_from_function(
-                lambda context: {k: v[context.replica_id_in_sync_group] for k, v in parts.items()}
-            )
-            results = self._predict(split)
-            local = {k: self._strategy.experimental_local_results(v) for k, v in results.items()}
-            outputs = [{k: v[i] for k, v in local.items()} for i in range(replicas)]
-        return {k: tf.concat([o[k] for o in outputs], 0)[:images].numpy() for k in outputs[0]}
+        results = self._run(self._shares(batch))
+        if self._on_host:
+            results = self._decode([self._joined(value) for value in results], batch)
+        return {name: self._joined(value)[:images].numpy() for name, value in results.items()}
 
-    def _predict_on_replicas(self, batch: Batch) -> dict[str, tf.Tensor]:
+    def _shares(self, batch: Batch) -> Batch:
+        """The batch, divided among the replicas."""
+        if self._replicas == 1:
+            return batch
+        parts = {name: tf.split(value, self._replicas) for name, value in batch.items()}
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda context: {k: v[context.replica_id_in_sync_group] for k, v in parts.items()}
+        )
+
+    def _joined(self, value) -> tf.Tensor:
+        """The replicas' parts of a result as one tensor."""
+        return tf.concat(self._strategy.experimental_local_results(value), axis=0)
+
+    def _run_on_replicas(self, batch: Batch):
         self.traces += 1
-        return self._strategy.run(self._predict_part, args=(batch,))
-
-    def _predict_part(self, batch: Batch) -> dict[str, tf.Tensor]:
-        return self._task.predict(self._model, batch)
+        part = self._task.outputs if self._on_host else self._task.predict
+        return self._strategy.run(lambda share: part(self._model, share), args=(batch,))

@@ -15,7 +15,7 @@ from efficientvision.api import build_from_config
 from efficientvision.configs import get_config
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.tasks.detection import DetectionTask
-from efficientvision.training.distribution import build_strategy
+from efficientvision.training.distribution import build_strategy, share_out
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
@@ -40,7 +40,7 @@ def small_detector(config):
     return keras.Model(images, ([classes], [boxes]), name="small")
 
 
-def batches():
+def pictures():
     """Random pictures; the two halves of a batch have different numbers of boxes."""
     rng = np.random.default_rng(0)
     result = []
@@ -58,8 +58,14 @@ def batches():
                 "gt_classes": classes.astype("int32"),
             }
         )
-    stacked = {key: np.stack([b[key] for b in result]) for key in result[0]}
-    return tf.data.Dataset.from_tensor_slices(stacked)
+    return {key: np.concatenate([b[key] for b in result]) for key in result[0]}
+
+
+def read(batch_size, *, start_step, input_shard):
+    """Some of the pictures' endless sequence, as a task's `training_dataset` reads it."""
+    index, count = input_shard
+    data = tf.data.Dataset.from_tensor_slices(pictures()).repeat().shard(count, index)
+    return data.skip(start_step * batch_size).batch(batch_size, drop_remainder=True)
 
 
 def train(strategy, config, build, start):
@@ -73,10 +79,7 @@ def train(strategy, config, build, start):
         )
     task = DetectionTask(config)
     step = TrainStep(task, state, weight_decay=1e-2, clip_norm=CLIP_NORM)
-    data = batches()
-    if strategy.num_replicas_in_sync > 1:
-        data = strategy.experimental_distribute_dataset(data)
-    iterator = iter(data)
+    iterator = iter(share_out(strategy, read, BATCH, 0))
     losses = [step(iterator, 1) for _ in range(2)] + [step(iterator, STEPS - 2)]
     assert step.traces == 1, step.traces
     return losses, state
