@@ -201,8 +201,7 @@ def build_trainer(
     observers: Sequence[Observer] = (),
 ) -> Trainer:
     """The trainer of a run, with random weights; says how the learning rate will go."""
-    # Not 0: TensorFlow cannot combine a global seed of 0 with the pipeline's seeds (tensors).
-    keras.utils.set_random_seed(config.seed + 1)
+    keras.utils.set_random_seed(config.seed)
     if given.deterministic:
         tf.config.experimental.enable_op_determinism()
     print(learning_rate_message(config, schedule, plan))
