@@ -9,7 +9,7 @@ from efficientvision.data.preflight.box_checks import (
     photo_findings,
 )
 from efficientvision.data.preflight.findings import ERROR, OK, WARNING
-from tests.data.preflight.conftest import HEIGHT, WIDTH, example, photo
+from tests.example_records import HEIGHT, WIDTH, example, photo
 
 GOOD = [(10, 20, 30, 60), (40, 5, 55, 80)]
 

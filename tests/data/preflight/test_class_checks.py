@@ -5,7 +5,7 @@ import pytest
 from efficientvision.data.preflight.class_checks import check_classes, class_findings
 from efficientvision.data.preflight.findings import ERROR, OK, WARNING
 from efficientvision.errors import UserError
-from tests.data.preflight.conftest import example
+from tests.example_records import example
 
 NAMES = {1: "cat", 2: "dog", 3: "Fox"}
 BOX = (10, 20, 30, 60)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from efficientvision.data.preflight.edge_alignment import edge_alignment, swapped_in_photo
-from tests.data.preflight.conftest import photo
+from tests.example_records import photo
 
 SHAPE = np.array([120, 160])
 

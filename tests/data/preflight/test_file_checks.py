@@ -3,7 +3,7 @@
 from efficientvision.data.preflight.file_checks import file_findings
 from efficientvision.data.preflight.findings import ERROR, OK, WARNING
 from efficientvision.data.preflight.record_scan import scan_records
-from tests.data.preflight.conftest import example
+from tests.example_records import example
 
 
 def findings(pattern, **options):

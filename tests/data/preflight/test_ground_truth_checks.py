@@ -10,7 +10,7 @@ from efficientvision.data.preflight.findings import ERROR, OK, WARNING
 from efficientvision.data.preflight.ground_truth_checks import id_findings, overlap_findings
 from efficientvision.data.preflight.record_scan import scan_records
 from efficientvision.errors import UserError
-from tests.data.preflight.conftest import HEIGHT, WIDTH, example, photo
+from tests.example_records import HEIGHT, WIDTH, example, photo
 
 BOXES = [(10, 20, 30, 60), (5, 50, 45, 80)]
 

@@ -5,7 +5,7 @@ import pytest
 
 from efficientvision.data.preflight.record_scan import scan_records
 from efficientvision.errors import UserError
-from tests.data.preflight.conftest import HEIGHT, WIDTH, example, photo
+from tests.example_records import HEIGHT, WIDTH, example, photo
 
 
 def test_every_field_comes_back(write):
