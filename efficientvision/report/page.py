@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+
+from PIL import Image
 
 import efficientvision
 from efficientvision import files
 from efficientvision.report import sections
 from efficientvision.report.markup import Markup, data_uri, join, tag
 from efficientvision.report.run_files import RunFiles
-from efficientvision.visualize.sheet import Picture, read_sheet
+from efficientvision.visualize.sheet import Picture, halves, read_sheet
 
 _NO_PLOTS = "Plots need matplotlib (pip install matplotlib)."
 # Bytes of all photos together, before they grow by a third as text: the file stays under 5 MB.
@@ -82,7 +84,8 @@ def _parts(
     """(anchor, heading, content) of each section that has something to show."""
     batch = read_sheet(run.train_batch) if run.train_batch else []
     predicted = read_sheet(run.predictions) if run.predictions else []
-    encoded = _encoded([picture for picture in (*predicted, *batch)])
+    pairs = [half for picture in predicted for half in halves(picture.image)]
+    encoded = iter(_encoded([*pairs, *(picture.image for picture in batch)]))
     curves = [_plot(plots[name], label) for name, label in _CURVES.items() if name in plots]
     parts = [
         ("setup", "Model and data", sections.setup(run)),
@@ -99,11 +102,11 @@ def _parts(
     if run.confusion:
         parts.append(("confusion", "Confusion matrix", _confusion(run, matrix_png)))
     if predicted:
-        shown = _photos(predicted, encoded[: len(predicted)], "pairs", "Validation photo.")
+        shown = _photos(predicted, encoded, "pairs", ("Truth.", "Detections."))
         text = "Left the truth, right what was detected; the same photos at every evaluation."
         parts.append(("predictions", "Predictions", join(tag("p", text), _of_step(run), shown)))
     if batch:
-        shown = _photos(batch, encoded[len(predicted) :], "singles", "Training image.")
+        shown = _photos(batch, encoded, "singles", ("Training image.",))
         text = "The first batch of the last start as the network sees it, after augmentation."
         parts.append(("training-batch", "Training batch", join(tag("p", text), shown)))
     if run.config_text:
@@ -174,31 +177,35 @@ def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     return join(tag("p", said), _of_step(run), matrix or _no_plots(), sections.confusions(run))
 
 
-def _photos(pictures: list[Picture], encoded: list[bytes], kind: str, alt: str) -> Markup:
+def _photos(
+    pictures: list[Picture],
+    encoded: Iterator[tuple[bytes, int, int]],
+    kind: str,
+    alts: Sequence[str],
+) -> Markup:
+    """A figure for each picture, which is made of as many images as there are `alts`."""
     figures = []
-    for picture, content in zip(pictures, encoded, strict=True):
-        width, height = picture.image.size
-        image = tag(
-            "img",
-            src=data_uri(content, "image/jpeg"),
-            alt=f"{alt} {picture.caption}".strip(),
-            width=width,
-            height=height,
-        )
+    for picture in pictures:
+        images = []
+        for alt in alts:
+            content, width, height = next(encoded)
+            source = data_uri(content, "image/jpeg")
+            text = f"{alt} {picture.caption}".strip()
+            images.append(tag("img", src=source, alt=text, width=width, height=height))
         caption = tag("figcaption", picture.caption) if picture.caption else None
-        figures.append(tag("figure", image, caption))
+        figures.append(tag("figure", tag("div", *images), caption))
     return tag("div", *figures, class_=f"pictures {kind}")
 
 
-def _encoded(pictures: list[Picture]) -> list[bytes]:
-    """The pictures as JPEG files, in the best quality at which all of them fit."""
+def _encoded(images: list[Image.Image]) -> list[tuple[bytes, int, int]]:
+    """JPEG file, width and height of each image, in the best quality at which all of them fit."""
     contents: list[bytes] = []
     for quality in _QUALITIES:
         contents = []
-        for picture in pictures:
+        for image in images:
             content = io.BytesIO()
-            picture.image.save(content, "JPEG", quality=quality)
+            image.save(content, "JPEG", quality=quality)
             contents.append(content.getvalue())
         if sum(map(len, contents)) <= _PHOTO_BYTES:
             break
-    return contents
+    return [(c, *image.size) for c, image in zip(contents, images, strict=True)]

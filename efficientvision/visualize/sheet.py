@@ -46,6 +46,13 @@ def beside(left: Image.Image, right: Image.Image, titles: tuple[str, str]) -> Im
     return both
 
 
+def halves(pair: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """The two pictures that `beside` put side by side, under their titles."""
+    width = (pair.width - _GAP) // 2
+    right = (width + _GAP, 0, pair.width, pair.height)
+    return pair.crop((0, 0, width, pair.height)), pair.crop(right)
+
+
 def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) -> bytes:
     """Puts pictures on one sheet, as the content of a JPEG file.
 

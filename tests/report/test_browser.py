@@ -89,7 +89,7 @@ def _seen(browser, page, width, *options):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_all_of_it_is_shown_and_nothing_is_fetched(browser, page, width):
     seen = _seen(browser, page, width)
-    assert seen["photos"] == seen["images"] == 8 + 4
+    assert seen["photos"] == seen["images"] == 2 * 8 + 4
     assert len(seen["plots"]) == 5 and min(seen["plots"]) > 250
     assert seen["sections"] == 11 and seen["window"] == width
     assert set(seen["requested"]) <= {"data:"}

@@ -95,7 +95,7 @@ def test_the_page_can_be_heard(page):
     assert reader.all("html")[0]["lang"] == "en"
     assert len(reader.all("h1")) == 1 and len(reader.all("title")) == 1
     photos = reader.all("img")
-    assert len(photos) == 8 + 4 and all(photo["alt"] for photo in photos)
+    assert len(photos) == 2 * 8 + 4 and all(photo["alt"] for photo in photos)
     plots = [figure for figure in reader.all("figure") if figure.get("role") == "img"]
     assert len(plots) == 5 and all(plot["aria-label"] for plot in plots)
     assert len(reader.all("caption")) == len(reader.all("table"))

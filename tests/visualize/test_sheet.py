@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.visualize.sheet import Picture, beside, fit, read_sheet, write_sheet
+from efficientvision.visualize.sheet import Picture, beside, fit, halves, read_sheet, write_sheet
 
 COLORS = [(250, 0, 0), (0, 0, 250), (0, 160, 0)]
 
@@ -56,3 +56,7 @@ def test_two_pictures_beside_each_other():
     assert tuple(pixels[-5, -5]) == COLORS[1]
     bar = pixels[: both.height - 32]
     assert (bar[:, :64] > 200).any() and (bar[:, 72:] > 200).any()
+    left, right = halves(both)
+    assert left.size == right.size == (64, both.height)
+    assert left.getpixel((5, both.height - 5)) == COLORS[0]
+    assert right.getpixel((5, both.height - 5)) == COLORS[1]
