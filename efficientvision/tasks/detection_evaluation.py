@@ -133,6 +133,7 @@ def _truth_beside_detections(
         truths[:, 6],
         names=collected.categories,
         max_boxes_to_draw=None,
+        line_thickness=2,
     )
     right = draw_detections(
         pixels,
@@ -142,6 +143,7 @@ def _truth_beside_detections(
         collected.categories,
         min_score_thresh=threshold,
         max_boxes_to_draw=None,
+        line_thickness=2,
     )
     titles = (
         f"truth: {_objects(len(truths))}",

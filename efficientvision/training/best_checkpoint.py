@@ -17,6 +17,8 @@ from efficientvision.training.checkpoints import (
 ARCHIVE_NAME = "archive"
 OBJECTIVE_NAME = "best_objective.txt"
 METRICS_NAME = "best_eval.txt"
+# Names the best checkpoint; as a path it stands for it (`weights.run_folder`).
+BEST_NAME = "best"
 _BACKUP_NAME = "backup"
 _STAGED_NAME = ".archive.tmp"
 _SIDECARS = ("config.yaml", "labels.json")
@@ -43,7 +45,7 @@ def archive_if_best(
     `archive/` then holds the checkpoint (without the optimizer's slots), copies of the run's
     `config.yaml` and `labels.json`, and `best_eval.txt` (JSON: step, images and all metrics); the
     archive before it moves to `backup/`; `model_dir/best_objective.txt` holds the metric. File
-    names are those of the original's `utils.archive_ckpt`.
+    names are those of the original's `utils.archive_ckpt`. `model_dir/best` names the checkpoint.
 
     Metrics are compared where they were measured on equally many images. One of fewer images than
     the archive's never replaces it, one of more always does; both are told in a printed line.
@@ -86,6 +88,8 @@ def archive_if_best(
         raise
     _finish_exchange(model_dir)
     files.write_text(files.join(model_dir, OBJECTIVE_NAME), f"{value:.6f}\n")
+    named = files.join(ARCHIVE_NAME, files.base_name(checkpoint_path(archive, checkpoint.step)))
+    files.write_text(files.join(model_dir, BEST_NAME), named + "\n")
     return True
 
 

@@ -32,8 +32,10 @@ from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 
 INDEX_NAME = "checkpoint.json"
+# Names the newest checkpoint; as a path it stands for it (`weights.run_folder`).
+LAST_NAME = "last"
 _FILE_NAME = re.compile(r"^ckpt-(\d+)\.npz$")
-_UNFINISHED = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json)\..*tmp$")
+_UNFINISHED = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json|last)\..*tmp$")
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError)
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -200,6 +202,7 @@ class CheckpointFolder:
             index = {"latest": files.base_name(path), "all": [files.base_name(p) for p in kept]}
             text = json.dumps(index, indent=2) + "\n"
             files.write_text(files.join(self.model_dir, INDEX_NAME), text)
+            files.write_text(files.join(self.model_dir, LAST_NAME), index["latest"] + "\n")
         for old in written[: -self.keep]:
             files.remove(old)
         return path

@@ -89,7 +89,7 @@ def open_checkpoint(
     Args:
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a `ckpt-<step>.npz` of a
-            run, or a folder that holds one of these (the newest counts).
+            run, its `last` or `best`, or a folder that holds one of these (the newest counts).
         scope: Outer scope the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -136,7 +136,9 @@ def find_checkpoint(path: AnyPath) -> str:
     Raises:
         UserError: Nothing there is a checkpoint.
     """
-    text = files.as_text(path)
+    from efficientvision.weights.run_folder import pointed_folder
+
+    text = pointed_folder(path) or files.as_text(path)
     if files.is_folder(text):
         return _find_in_folder(text.rstrip("/") or "/")
     for ending in (".index", ".meta"):

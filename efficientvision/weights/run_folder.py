@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from efficientvision.training.checkpoints import read_checkpoint
+from efficientvision import files
+from efficientvision.files import AnyPath
+from efficientvision.training.best_checkpoint import ARCHIVE_NAME, BEST_NAME
+from efficientvision.training.checkpoints import LAST_NAME, list_checkpoints, read_checkpoint
 from efficientvision.weights.checkpoint_reader import CheckpointReader
 from efficientvision.weights.names import name_from_keras_path
 
@@ -36,3 +39,19 @@ def open_run_checkpoint(path: str) -> CheckpointReader:
         auxiliary=tuple(f"optimizer/{name}" for name in checkpoint.optimizer),
         fetch=fetch,
     )
+
+
+def pointed_folder(path: AnyPath) -> str | None:
+    """The folder whose newest checkpoint `RUN/last` or `RUN/best` stands for.
+
+    What the two stand for is looked up, not read from the small files of these names: a damaged
+    newest checkpoint or an archive that was just exchanged then leads nobody astray.
+
+    Returns:
+        None, if the path is neither of them, or not one of a run.
+    """
+    run, name = files.parent(path) or ".", files.base_name(path)
+    folder = {LAST_NAME: run, BEST_NAME: files.join(run, ARCHIVE_NAME)}.get(name)
+    if folder is None or files.is_folder(path) or not list_checkpoints(folder):
+        return None
+    return folder

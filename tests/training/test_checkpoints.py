@@ -81,7 +81,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     with pytest.raises(OSError, match="disk full"):
         checkpoints.write_checkpoint(path, _checkpoint(1))
     assert path.read_bytes() == before
-    assert {p.name for p in tmp_path.iterdir()} == {"ckpt-1.npz", "checkpoint.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {"ckpt-1.npz", "checkpoint.json", "last"}
 
 
 def test_leftovers_of_a_killed_run_are_removed(tmp_path):
