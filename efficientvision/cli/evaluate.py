@@ -13,6 +13,9 @@ from efficientvision.cli import devices, run_setup
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, load_detector
+from efficientvision.report.build import build_report
+from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
+from efficientvision.report.observer import said_in_a_line
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.best_checkpoint import archive_if_best
 from efficientvision.training.checkpoints import (
@@ -100,7 +103,7 @@ def _follow_run(given: flags.FlagValues, folder: Path) -> None:
         checkpoint = _read_existing(folder, newest)
         assign_by_path(model.weights, {**checkpoint.weights, **checkpoint.ema}, "weights", newest)
         with data_errors(given.val_file_pattern):
-            metrics, report, _ = evaluator.evaluate()
+            metrics, report, evaluation = evaluator.evaluate()
         with writer.as_default(step=checkpoint.step):
             for name, value in metrics.items():
                 write_scalar(name, value)
@@ -113,6 +116,10 @@ def _follow_run(given: flags.FlagValues, folder: Path) -> None:
                 folder, checkpoint, metrics, task.best_metric
             ):
                 print(f"The best so far; archived in {folder / 'archive'}.")
+        with said_in_a_line("the details of the evaluation"):
+            add_evaluation(folder, checkpoint.step, metrics)
+            write_evaluation(folder, checkpoint.step, metrics, evaluation, writer)
+            print(f"Report: {build_report(folder)}")
         if not checkpoint.optimizer or total is None or checkpoint.step >= total:
             break
         newest = wait_for_checkpoint(folder, newest, given.eval_timeout)

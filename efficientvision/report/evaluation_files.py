@@ -51,7 +51,12 @@ def write_evaluation(
 
 
 def add_evaluation(model_dir: AnyPath, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds a row to `evaluations.csv`: for evaluations that are not a part of a training run."""
+    """Adds a row to `evaluations.csv`: for evaluations that are not a part of a training run.
+
+    Without metrics (test-dev) it does nothing.
+    """
+    if not metrics:
+        return
     rows = [row for row in read_table(model_dir, EVALUATIONS_NAME) if int(row["step"]) != step]
     rows.append({"step": step, **metrics})
     write_table(model_dir, EVALUATIONS_NAME, sorted(rows, key=lambda row: int(row["step"])))

@@ -121,4 +121,4 @@ def said_in_a_line(what: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        tqdm.write(f"Could not write {what}: {reason}. The training goes on.")
+        tqdm.write(f"Could not write {what}: {reason}. The run goes on.")

@@ -99,7 +99,7 @@ def test_what_cannot_be_written_is_said_and_the_run_goes_on(tmp_path, monkeypatc
     _epoch(watching, 10)
     watching.end()
     said = [line for line in capsys.readouterr().out.splitlines() if "Could not write" in line]
-    assert said and all("training goes on" in line for line in said)
+    assert said and all("The run goes on" in line for line in said)
     assert ("space" in said[0]) or ("font" in said[0])
 
 
