@@ -1,10 +1,10 @@
 """TFRecords -> padded batches for detection, with tf.data.
 
-Training: the order and every augmentation are functions of (seed, epoch), so a run that starts
-again at step n continues exactly: whole epochs are skipped by counting, the rest before decoding.
-The host sends uint8 (a quarter of the bytes); ``transforms.preprocess.normalize`` with
-``valid_hw`` runs on the device. Evaluation: shards in order, no randomness, and float32 pixels as
-the bilinear resize gives them, unrounded: that is what the original's numbers are computed from.
+Training: the order (:mod:`streams`) and every augmentation (:mod:`training_examples`) are
+functions of (seed, epoch), so a run that starts again at step n continues exactly. The host sends
+uint8 (a quarter of the bytes); ``transforms.preprocess.normalize`` with ``valid_hw`` runs on the
+device. Evaluation: shards in order, no randomness, and float32 pixels as the bilinear resize gives
+them, unrounded: that is what the original's numbers are computed from.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import tensorflow as tf
 from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.record_files import FilePattern, count_records, match_files
 from efficientvision.data.records import parse_example
+from efficientvision.data.service import through_service
 from efficientvision.data.streams import (
     AUTOTUNE,
-    endless_stream,
+    default_shuffle_buffer,
     read_in_order,
-    window_start,
-    with_partners,
+    training_stream,
 )
 from efficientvision.data.training_examples import TrainingExamples, source_id
 from efficientvision.data.transforms import decode, preprocess
@@ -47,9 +47,10 @@ def detection_dataset(
     max_examples: int | None = None,
     drop_remainder: bool | None = None,
     pad_last_batch: bool = False,
-    shuffle_buffer: int = 1024,
+    shuffle_buffer: int | None = None,
     input_shard: tuple[int, int] = (0, 1),
     num_parallel_calls: int | None = None,
+    data_service: str | None = None,
 ) -> tf.data.Dataset:
     """Batches of images and boxes.
 
@@ -71,10 +72,14 @@ def detection_dataset(
         drop_remainder: drop an incomplete last batch; None: when training.
         pad_last_batch: fill up an incomplete last batch with examples whose ``source_id`` is ""
             and that have no boxes, for callers who need one static shape.
-        shuffle_buffer: records held (encoded) to draw from.
+        shuffle_buffer: records held (encoded) to draw from; None: see
+            :func:`efficientvision.data.streams.default_shuffle_buffer`.
         input_shard: (index, count): this reader's share of the examples, every count-th one;
             ``batch_size`` and ``start_step`` then count that share.
         num_parallel_calls: parallel decoders; None: tuned by tf.data.
+        data_service: training: address of a tf.data service that does the work, or None; see
+            :func:`efficientvision.data.service.through_service`. Order and ``start_step`` then
+            hold only roughly.
 
     Returns:
         A dataset of dicts:
@@ -105,7 +110,6 @@ def detection_dataset(
         seed = random.SystemRandom().randrange(2**31)
     if drop_remainder is None:
         drop_remainder = training
-    parallel = num_parallel_calls or AUTOTUNE
     index, num_readers = input_shard
     if training:
         load = TrainingExamples(
@@ -116,19 +120,17 @@ def detection_dataset(
             augmentation=augmentation or Augmentation(),
             seed=seed,
         )
-        first = start_step * batch_size * num_readers
-        num_partners = load.augmentation.num_partners
-        stream = endless_stream(
+        stream = training_stream(
             files,
             counts,
             num_records=num_records,
             seed=seed,
-            first=window_start(first) if num_partners else first,
+            first=start_step * batch_size * num_readers,
             num_epochs=num_epochs,
-            shuffle_buffer=shuffle_buffer,
+            shuffle_buffer=shuffle_buffer or default_shuffle_buffer(files, counts),
             max_examples=max_examples,
+            num_partners=load.augmentation.num_partners,
         )
-        stream = with_partners(stream, seed=seed, first=first, num_partners=num_partners)
     else:
         stream = read_in_order(files).take(num_records).enumerate()
 
@@ -138,9 +140,12 @@ def detection_dataset(
             )
 
     if num_readers > 1:
-        stream = stream.shard(num_readers, index)
+        stream = stream.filter(lambda position, _: tf.equal(position % num_readers, index))
     dataset = stream.map(
-        load, num_parallel_calls=parallel, deterministic=deterministic or not training
+        # Nothing here is for AutoGraph to rewrite, and looking for it would take seconds.
+        tf.autograph.experimental.do_not_convert(load),
+        num_parallel_calls=num_parallel_calls or AUTOTUNE,
+        deterministic=deterministic or not training,
     )
     if pad_last_batch and not training:
         share = len(range(index, num_records, num_readers))
@@ -150,7 +155,10 @@ def detection_dataset(
     options = tf.data.Options()
     options.deterministic = deterministic or not training
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options).prefetch(2)
+    dataset = dataset.with_options(options)
+    if data_service is not None:
+        dataset = through_service(dataset, data_service)
+    return dataset.prefetch(2)
 
 
 def _check(

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientvision.files import size as file_size
+
 AUTOTUNE = tf.data.AUTOTUNE
 
 # Partners (mosaic, MixUp) come from the same window of so many examples of the sequence.
 PARTNER_WINDOW = 16
+# Shuffling holds so many records, or fewer, lest they take more memory than this.
+SHUFFLE_RECORDS, SHUFFLE_BYTES = 1024, 256 << 20
+_SAMPLED_FILES = 8
 
 
 def read_in_order(files: list[str]) -> tf.data.Dataset:
@@ -19,7 +24,20 @@ def read_in_order(files: list[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(files, buffer_size=1 << 20)
 
 
-def endless_stream(
+def default_shuffle_buffer(files: list[str], counts: list[int]) -> int:
+    """How many records to draw from: 1024, or as many as fit into 256 MB at their mean size.
+
+    Args:
+        files: record files; the mean is that of eight of them, spread evenly.
+        counts: records of each.
+    """
+    filled = [(path, count) for path, count in zip(files, counts, strict=True) if count]
+    sample = filled[:: -(-len(filled) // _SAMPLED_FILES)]
+    mean_bytes = sum(file_size(path) for path, _ in sample) / sum(count for _, count in sample)
+    return max(1, min(SHUFFLE_RECORDS, int(SHUFFLE_BYTES / mean_bytes)))
+
+
+def training_stream(
     files: list[str],
     counts: list[int],
     *,
@@ -29,23 +47,38 @@ def endless_stream(
     num_epochs: int | None,
     shuffle_buffer: int,
     max_examples: int | None,
+    num_partners: int,
 ) -> tf.data.Dataset:
-    """(position int64 [], serialized record string []), epoch after epoch.
+    """The endless sequence of training: records with their positions, epoch after epoch.
+
+    A record may come with partners, others to be combined with. For that the sequence is cut, at
+    fixed positions, into windows of ``PARTNER_WINDOW`` records, and partners are drawn within the
+    window, none twice. So example n is made of the same photos whatever the batch size, the number
+    of readers or the step that a run begins at; to combine within a batch would give other
+    pictures to two workers than to one, and none to a batch of one.
 
     Args:
         files, counts: record files, and how many records each holds.
         num_records: records of an epoch.
-        seed: of the order.
+        seed: of the order and of the partners.
         first: position to begin with.
         num_epochs: end after so many; None: never.
         shuffle_buffer: records held to draw from.
         max_examples: the first so many records are all there is; None: all of them.
+        num_partners: how many, less than ``PARTNER_WINDOW``.
+
+    Returns:
+        (position int64 [], serialized records string [1 + num_partners]).
     """
-    first_epoch, skipped = divmod(first, num_records)
+    begin = first // PARTNER_WINDOW * PARTNER_WINDOW if num_partners else first
+    first_epoch, skipped = divmod(begin, num_records)
     first_epoch, skipped = tf.constant(first_epoch, tf.int64), tf.constant(skipped, tf.int64)
     paths = [path for path, count in zip(files, counts, strict=True) if count]
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        # `shuffle` mixes the global seed in (and fails if that is 0); this sets the one of the
+        # graph that the function is traced into, and nobody else's.
+        tf.random.set_seed(1)
         epoch_seed = tf.random.stateless_uniform(
             [2], tf.stack([tf.constant(seed, tf.int64), epoch]), maxval=2**31 - 1, dtype=tf.int64
         )
@@ -66,47 +99,30 @@ def endless_stream(
         return records.skip(tf.where(tf.equal(epoch, first_epoch), skipped, 0))
 
     last = tf.int64.max if num_epochs is None else num_epochs
-    return tf.data.Dataset.range(first_epoch, last).flat_map(one_epoch)
-
-
-def with_partners(
-    stream: tf.data.Dataset, *, seed: int, first: int, num_partners: int
-) -> tf.data.Dataset:
-    """Gives every record of a sequence some others to be combined with.
-
-    The sequence is cut, at fixed positions, into windows of ``PARTNER_WINDOW`` records; partners
-    are drawn within the window, none twice. So example n is made of the same photos whatever the
-    batch size, the number of readers or the step that a run begins at.
-
-    Args:
-        stream: as `endless_stream` gives it, from position ``first`` rounded down to a window on
-            (:func:`window_start`).
-        seed: of the choice.
-        first: position to begin with.
-        num_partners: how many, less than ``PARTNER_WINDOW``.
-
-    Returns:
-        (position int64 [], records string [1 + num_partners]), from position ``first`` on.
-    """
-
+    stream = tf.data.Dataset.range(first_epoch, last).flat_map(_plain(one_epoch))
     if num_partners == 0:
         return stream.map(lambda position, record: (position, record[tf.newaxis]))
 
-    def groups(positions: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
-        size = tf.shape(records)[0]
-        # The last window of all may have fewer: then photos repeat.
-        others = tf.maximum(size - 1, 1)
-        window_seed = tf.stack([tf.constant(seed, tf.int64), positions[0]])
-        numbers = tf.random.stateless_uniform([size, tf.maximum(others, num_partners)], window_seed)
-        offsets = 1 + tf.argsort(numbers, axis=1)[:, :num_partners] % others
-        offsets = tf.concat([tf.zeros([size, 1], tf.int32), offsets], axis=1)
-        chosen = (tf.range(size)[:, tf.newaxis] + offsets) % size
-        chosen.set_shape([None, 1 + num_partners])
+    def with_partners(positions: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
+        chosen = _partners(tf.shape(records)[0], num_partners, seed, positions[0])
         return tf.data.Dataset.from_tensor_slices((positions, tf.gather(records, chosen)))
 
-    return stream.batch(PARTNER_WINDOW).flat_map(groups).skip(first - window_start(first))
+    stream = stream.batch(PARTNER_WINDOW).flat_map(_plain(with_partners))
+    return stream.filter(lambda position, _: position >= first)
 
 
-def window_start(position: int) -> int:
-    """The first position of the window that a position is in."""
-    return position // PARTNER_WINDOW * PARTNER_WINDOW
+def _partners(size: tf.Tensor, num_partners: int, seed: int, position: tf.Tensor) -> tf.Tensor:
+    """Of each record of a window, its own index and its partners', int32 [size, 1 + partners]."""
+    # The last window of all may have fewer than are needed: then photos repeat.
+    others = tf.maximum(size - 1, 1)
+    window_seed = tf.stack([tf.constant(seed, tf.int64), position])
+    numbers = tf.random.stateless_uniform([size, tf.maximum(others, num_partners)], window_seed)
+    offsets = 1 + tf.argsort(numbers, axis=1)[:, :num_partners] % others
+    offsets = tf.pad(offsets, [[0, 0], [1, 0]])
+    chosen = (tf.range(size)[:, tf.newaxis] + offsets) % size
+    return tf.ensure_shape(chosen, [None, 1 + num_partners])
+
+
+def _plain(function):
+    """Spares TensorFlow the search for Python control flow, of which there is none."""
+    return tf.autograph.experimental.do_not_convert(function)

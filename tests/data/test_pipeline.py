@@ -50,17 +50,19 @@ def test_shapes_and_types(make_records):
     assert spec["gt_boxes_original_yxyx"].shape == (None, 100, 4)
 
 
-@pytest.mark.parametrize("augmentation", [None, COMBINED], ids=["plain", "combined"])
-def test_order_and_augmentation_follow_the_seed_and_resume(make_records, augmentation):
+@pytest.mark.parametrize(
+    ("augmentation", "starts"), [(None, (1, 5, 10)), (COMBINED, (5,))], ids=["plain", "combined"]
+)
+def test_order_and_augmentation_follow_the_seed_and_resume(make_records, augmentation, starts):
     pattern = make_records(10, boxes_per_image=(1, 2))
     steps = 12  # nearly five epochs
     options = {"augmentation": augmentation}
     first = collect(train(pattern, **options), steps)
     assert same(first, collect(train(pattern, **options), steps))
-    for start in (1, 5, 10):
+    for start in starts:
         again = train(pattern, start_step=start, **options)
         assert same(first[start:], collect(again, steps - start))
-    assert not same(first, collect(train(pattern, seed=8, **options), steps))
+    assert not same(first[:2], collect(train(pattern, seed=8, **options), 2))
 
 
 def test_epochs_differ_in_order_and_augmentation(make_records):
@@ -80,37 +82,12 @@ def test_shares_of_several_readers_make_up_the_whole(make_records, augmentation)
     options = {"augmentation": augmentation}
     whole = collect(train(pattern, **options), 6)
     whole = {name: np.concatenate([b[name] for b in whole]) for name in whole[0]}
-    for start in (0, 1):
-        for index in (0, 1):
-            part = train(
-                pattern, input_shard=(index, 2), batch_size=2, start_step=2 * start, **options
-            )
-            part = collect(part, 4)
-            for name, values in whole.items():
-                share = np.concatenate([b[name] for b in part])
-                np.testing.assert_array_equal(share, values[8 * start :][index::2][:8])
-
-
-def test_boxes_stay_on_their_pixels(make_records):
-    """The red rectangle of each image is where its box says, whatever was drawn."""
-    pattern = make_records(6)
-    checked = flipped = 0
-    for batch in collect(
-        train(pattern, augmentation=Augmentation(jitter_min=0.6, jitter_max=1.6)), 16
-    ):
-        for image, boxes, (height, width) in zip(
-            batch["images"], batch["gt_boxes_yxyx"], batch["valid_hw"], strict=True
-        ):
-            red = (image[..., 0] > 180) & (image[..., 1] < 32)
-            assert not image[height:].any() and not image[:, width:].any()
-            if red.sum() < 16:
-                continue
-            rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
-            seen = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
-            np.testing.assert_allclose(boxes[0], seen, atol=2.1)
-            checked += 1
-            flipped += seen[1] > width / 2
-    assert checked > 40 and flipped > 3
+    for index, start in ((0, 0), (1, 1)):
+        part = train(pattern, input_shard=(index, 2), batch_size=2, start_step=2 * start, **options)
+        part = collect(part, 4)
+        for name, values in whole.items():
+            share = np.concatenate([b[name] for b in part])
+            np.testing.assert_array_equal(share, values[8 * start :][index::2][:8])
 
 
 @pytest.mark.parametrize(
@@ -127,11 +104,11 @@ def test_boxes_cover_the_red_pixels_and_nothing_else(make_records, options):
     """Of each picture, mosaics and blends too: red lies in boxes, and boxes are full of it."""
     pattern = make_records(9)
     augmentation = Augmentation(jitter_min=0.6, jitter_max=1.6, **options)
-    boxes_seen = 0
+    boxes_seen = red = red_outside = 0
     for batch in collect(train(pattern, augmentation=augmentation), 8):
         for image, boxes in zip(batch["images"], batch["gt_boxes_yxyx"], strict=True):
             image = image.astype(int)
-            # Blended with grey, red stays redder than green; slivers are without a box.
+            # Blended with grey, red stays redder than green.
             redness = (image[..., 0] - image[..., 1]) / 255
             covered = np.zeros(HW, bool)
             for ymin, xmin, ymax, xmax in boxes[boxes[:, 0] >= 0]:
@@ -140,8 +117,11 @@ def test_boxes_cover_the_red_pixels_and_nothing_else(make_records, options):
                     assert redness[inside].mean() > 0.1
                     boxes_seen += 1
                 covered[int(ymin) : int(ymax) + 2, int(xmin) : int(xmax) + 2] = True
-            assert (redness[~covered] > 0.1).sum() <= 0.02 * covered.size
+            red += (redness > 0.1).sum()
+            red_outside += (redness[~covered] > 0.1).sum()
     assert boxes_seen > 20
+    # Only slivers of objects, of which a frame shows less than a tenth, have no box.
+    assert red_outside < 0.02 * red
     for name in ("images", "gt_boxes_yxyx"):
         assert batch[name].shape[1:] == ((*HW, 3) if name == "images" else (100, 4))
 

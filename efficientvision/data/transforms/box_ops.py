@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from efficientvision.data.transforms.boxes import has_area
-from efficientvision.data.transforms.color_ops import fill_rectangle, rectangle_mask
+from efficientvision.data.transforms.color_ops import fill_rectangle, paste
 
 # Objects stand close to each other: the published policies were searched with this divisor, so
 # that not too many of a group are distorted.
@@ -39,10 +39,7 @@ def on_boxes(
         begin, end = begins[index], ends[index]
         part = image[begin[0] : end[0], begin[1] : end[1]]
         part = change(part, tf.random.experimental.stateless_fold_in(seed, index))
-        around = tf.stack([begin, size - end], axis=1)
-        placed = tf.pad(part, tf.concat([around, [[0, 0]]], axis=0))
-        changed = tf.where(rectangle_mask(size, begin, end), placed, image)
-        return index + 1, tf.ensure_shape(changed, [None, None, 3])
+        return index + 1, tf.ensure_shape(paste(image, part, begin), [None, None, 3])
 
     return tf.while_loop(
         lambda index, _: index < tf.shape(begins)[0],

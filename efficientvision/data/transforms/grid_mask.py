@@ -25,7 +25,7 @@ def random_grid_mask(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         spacing = tf.maximum(tf.floor(low + (high - low) * numbers[0]), 2.0)
         degrees = TURN_DEGREES * (TURN_MEAN + normal[1])
         kept = grid_mask(size_hw, spacing, tf.floor(spacing * numbers[1:]), degrees)
-        return tf.where(kept[..., tf.newaxis], image, tf.zeros_like(image))
+        return image * tf.cast(kept, tf.uint8)[..., tf.newaxis]
 
     return tf.cond(normal[0] < BELOW, masked, lambda: image)
 
