@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,11 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from efficientvision import files
-from efficientvision.report.build import build_report, without_plots
+from efficientvision.errors import UserError
+from efficientvision.report.build import REPORT_NAME, build_report, without_plots
 from efficientvision.report.evaluation_files import write_evaluation, write_pictures
 from efficientvision.report.facts import append_command, write_facts
-from efficientvision.report.history import LossHistory
+from efficientvision.report.history import LOSSES_NAME, LossHistory
 from efficientvision.report.plots import can_plot
 from efficientvision.report.run_files import TRAIN_BATCH_NAME
 from efficientvision.tasks.base import Evaluation
@@ -25,14 +27,17 @@ if TYPE_CHECKING:
 
 _SHOWN_EXAMPLES = 12
 _COLUMNS = 4
+_PAUSE = 20
 
 
 class RunReport(Observer):
     """Writes everything about a run that is no checkpoint and no log, and its `report.html`.
 
     At the start `command.txt`, `run.json` and `train_batch.jpg`; after each evaluation its tables
-    and photos, then the plots and the page; at the end these two again. What fails of it is said
-    in one line: a full disk or a damaged font must not end a training that goes well.
+    and photos, then the plots and the page; at the end these two again. Where evaluations follow
+    each other within seconds, plots and page wait, so that a twentieth of the time is spent on
+    them at most. What fails of it is said in one line: a full disk or a damaged font must not end
+    a training that goes well.
 
     Args:
         argv: The command that started the run, for `command.txt`.
@@ -47,6 +52,7 @@ class RunReport(Observer):
         self._writer: tf.summary.SummaryWriter | None = None
         self._new = False  # Losses or an evaluation that the page does not show yet.
         self._evaluated = False
+        self._next_page = 0.0
 
     def begin(self, trainer: Trainer) -> None:
         self._dir = trainer.model_dir
@@ -82,20 +88,28 @@ class RunReport(Observer):
         self._new = self._evaluated = True
 
     def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        if self._evaluated:
-            self._write()
+        if self._history is not None:
+            with said_in_a_line(LOSSES_NAME):
+                self._history.write()
+        if self._evaluated and time.monotonic() >= self._next_page:
+            self._write_page()
 
     def end(self) -> None:
         if self._new:
-            self._write()
-        if self._writer is not None:
-            self._writer.close()
-
-    def _write(self) -> None:
-        with said_in_a_line("report.html"):
             if self._history is not None:
-                self._history.write()
+                with said_in_a_line(LOSSES_NAME):
+                    self._history.write()
+            self._write_page()
+        if self._writer is not None:
+            with said_in_a_line("TensorBoard's pictures"):
+                self._writer.close()
+
+    def _write_page(self) -> None:
+        started = time.monotonic()
+        with said_in_a_line(REPORT_NAME):
             build_report(self._dir)
+        ended = time.monotonic()
+        self._next_page = ended + _PAUSE * (ended - started)
         self._new = self._evaluated = False
 
     def _draw_training_batch(self, trainer: Trainer) -> None:
@@ -106,8 +120,9 @@ class RunReport(Observer):
             return
         path = files.join(self._dir, TRAIN_BATCH_NAME)
         files.write_bytes(path, write_sheet(pictures, _COLUMNS))
-        with self._writer.as_default(step=trainer.state.step):
-            write_pictures("train_batch", pictures[:_COLUMNS])
+        if self._writer is not None:
+            with self._writer.as_default(step=trainer.state.step):
+                write_pictures("train_batch", pictures[:_COLUMNS])
 
 
 @contextlib.contextmanager
@@ -119,6 +134,6 @@ def said_in_a_line(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, UserError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         tqdm.write(f"Could not write {what}: {reason}. The run goes on.")

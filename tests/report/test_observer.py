@@ -78,6 +78,26 @@ def test_a_resumed_run_adds_to_it(tmp_path):
     assert "goes on at step 10" in (tmp_path / "command.txt").read_text()
 
 
+def test_evaluations_that_follow_quickly_share_a_page(tmp_path, monkeypatch):
+    drawn, clock = [], [100.0]
+    monkeypatch.setattr(observer_module.time, "monotonic", lambda: clock[0])
+    watching = RunReport(COMMAND)
+    watching.begin(_trainer(tmp_path))
+
+    def slow_page(folder):
+        drawn.append(clock[0])
+        clock[0] += 2
+
+    monkeypatch.setattr(observer_module, "build_report", slow_page)
+    for step in range(1, 8):
+        _epoch(watching, step)
+        clock[0] += 10
+    assert drawn == [100, 142]  # 40 seconds after the first was finished.
+    watching.end()
+    assert len(drawn) == 3
+    assert len(read_table(tmp_path, "losses.csv")) == 7
+
+
 @pytest.mark.parametrize(
     "error",
     [
