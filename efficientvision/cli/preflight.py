@@ -27,9 +27,9 @@ from efficientvision.data.preflight.findings import (
 from efficientvision.data.preflight.ground_truth_checks import id_findings, overlap_findings
 from efficientvision.data.preflight.record_scan import RecordScan, scan_records
 from efficientvision.tasks.anchor_checks import anchor_findings
+from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe_checks import recipe_findings
 from efficientvision.training.schedules import WarmupSchedule
-from efficientvision.training.trainer import TrainingPlan
 
 _WIDTHS = (90, 160)
 

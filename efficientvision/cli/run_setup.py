@@ -15,6 +15,7 @@ from efficientvision.data import data_folder
 from efficientvision.data.labels import find_labels, labels_text, resolve_label_map
 from efficientvision.data.preflight.class_checks import check_classes
 from efficientvision.data.record_files import match_files
+from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE
 from efficientvision.tasks.detection import DetectionTask
@@ -22,7 +23,8 @@ from efficientvision.training import schedules
 from efficientvision.training.checkpoints import latest_checkpoint
 from efficientvision.training.freezing import freeze_parts
 from efficientvision.training.observer import Observer
-from efficientvision.training.trainer import Trainer, TrainingPlan
+from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.trainer import Trainer
 from efficientvision.weights.identify import apply_checkpoint_architecture, identify
 
 # What a checkpoint that was given at the start of a run decided, and its continuation keeps.
@@ -52,6 +54,11 @@ def check_flags(given: flags.FlagValues) -> None:
                 "--ckpt and --backbone_ckpt exclude each other: the first starts from a whole "
                 "detector, the second from a classifier's backbone."
             )
+        if given.tf_data_service and given.deterministic:
+            raise UserError(
+                "--tf_data_service and --deterministic exclude each other: the service's machines "
+                "deliver examples as they get ready, in another order each time."
+            )
     if _evaluates(given) and not given.val_file_pattern and not given.data_dir:
         raise UserError("--val_file_pattern is missing: the TFRecords to evaluate on.")
     for name in ("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"):
@@ -67,7 +74,7 @@ def find_data(given: flags.FlagValues) -> None:
     """Fills the flags that name data from `--data_dir`, and makes sure that the files are there.
 
     Raises:
-        UserError: Files are missing.
+        UserError: Files are missing, or the tf.data service is.
     """
     if given.data_dir:
         found = data_folder.find_data(given.data_dir)
@@ -91,6 +98,8 @@ def find_data(given: flags.FlagValues) -> None:
         )
     for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
         match_files(pattern)
+    if given.mode != "eval" and given.tf_data_service:
+        check_service(given.tf_data_service)
     json_file = given.val_json_file
     if json_file and not given.testdev_dir and not files.is_file(json_file):
         raise UserError(f"--val_json_file={json_file} does not exist.")
@@ -160,6 +169,7 @@ def build_task(
         evaluation_images=given.eval_samples,
         fake_data=given.use_fake_data,
         testdev_dir=given.testdev_dir,
+        data_service=given.tf_data_service or None,
     )
 
 

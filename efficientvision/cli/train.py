@@ -28,8 +28,8 @@ from efficientvision.training.trainer import Trainer
 FLAGS = flags.FLAGS
 
 
-def main(argv: list[str]) -> None:
-    """Runs `--mode`."""
+def main(argv: list[str]) -> int:
+    """Runs `--mode`; returns the exit code."""
     del argv
     report_obsolete(FLAGS)
     if FLAGS.mode not in MODES:
@@ -44,11 +44,16 @@ def main(argv: list[str]) -> None:
         run_setup.find_data(FLAGS)
         evaluate.run(FLAGS)
     else:
-        train(FLAGS)
+        return train(FLAGS)
+    return 0
 
 
-def train(given: flags.FlagValues) -> None:
-    """Trains; after every epoch (`train_and_eval`) or at the end on request, evaluates."""
+def train(given: flags.FlagValues) -> int:
+    """Trains; after every epoch (`train_and_eval`) or at the end on request, evaluates.
+
+    Returns:
+        The exit code: 0, or 128 + the signal that ended the run early.
+    """
     config = run_setup.training_config(given)
     strategy = devices.connect(given, config)
     run_setup.find_data(given)
@@ -58,7 +63,7 @@ def train(given: flags.FlagValues) -> None:
     if is_chief(strategy):
         preflight.run(given, config, names, plan, schedule)
     if given.preflight == "only":
-        return
+        return 0
     task = run_setup.build_task(given, config, names)
     trainer = run_setup.build_trainer(
         given, config, task, strategy, plan, schedule, observers(given, config, task)
@@ -70,7 +75,7 @@ def train(given: flags.FlagValues) -> None:
             f"This run is finished: {newest} is at step {step_of(newest)} of {total}. Raise "
             "--num_epochs to train on, or choose another --model_dir."
         )
-        return
+        return 0
     first_weights.initialize(trainer, given, config, names)
     if trainer.is_chief:
         run_setup.write_sidecars(given.model_dir, config, names)
@@ -82,9 +87,10 @@ def train(given: flags.FlagValues) -> None:
             evaluate_end=given.eval_after_train,
             eval_name=given.eval_name,
         )
-    if trainer.is_chief:
+    if trainer.is_chief and not trainer.stop_signal:
         print(final_message(trainer, task.best_metric))
     wait_for_all(strategy)
+    return 128 + trainer.stop_signal if trainer.stop_signal else 0
 
 
 def observers(

@@ -121,6 +121,16 @@ def share_out(
     return strategy.distribute_datasets_from_function(of_worker)
 
 
+def on_any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
+    """Whether `flag` is set on one worker or more. All workers must call it at the same point."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return flag
+    values = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(float(flag))
+    )
+    return bool(strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None) > 0)
+
+
 def from_chief(strategy: tf.distribute.Strategy, value: float) -> float:
     """The chief's value, on every worker. All workers must call it at the same point.
 

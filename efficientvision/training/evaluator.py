@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -11,6 +12,10 @@ from tqdm import tqdm
 from efficientvision.tasks.base import Batch, Evaluation, Task
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas
+
+
+class EvaluationCancelled(Exception):
+    """The evaluation was asked to end before it had seen all images."""
 
 
 class Evaluator:
@@ -47,11 +52,19 @@ class Evaluator:
         self._run = tf.function(self._run_on_replicas)
         self._decode = tf.function(task.decode)
 
-    def evaluate(self) -> tuple[dict[str, float], str, Evaluation]:
+    def evaluate(
+        self, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> tuple[dict[str, float], str, Evaluation]:
         """Runs over the evaluation data set.
+
+        Args:
+            is_cancelled: Asked after every batch whether to leave off.
 
         Returns:
             The metrics by name, a table of them for people, and the evaluation that made them.
+
+        Raises:
+            EvaluationCancelled: It was left off.
         """
         evaluation = self._task.new_evaluation()
         data = self._task.evaluation_dataset(self._batch_size).prefetch(tf.data.AUTOTUNE)
@@ -65,6 +78,8 @@ class Evaluator:
                 predictions = self._predict_batch(inputs, images)
                 evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
                 bar.update(images)
+                if is_cancelled():
+                    raise EvaluationCancelled
         metrics = evaluation.compute()
         return metrics, evaluation.report(metrics), evaluation
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from efficientvision.configs import DetectionConfig
 from efficientvision.data.preflight.findings import OK, WARNING, Finding
 from efficientvision.training.averaging import ramp_up
+from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.schedules import REFERENCE_BATCH_SIZE, WarmupSchedule
-from efficientvision.training.trainer import TrainingPlan
 
 _MANY_PASSES = 20
 _SHORT_RUN = 2000  # Steps.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
@@ -17,61 +17,23 @@ from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import archive_if_best
-from efficientvision.training.checkpoints import CheckpointFolder
-from efficientvision.training.distribution import from_chief, is_chief, share_out
-from efficientvision.training.evaluator import Evaluator
+from efficientvision.training.checkpoints import CheckpointFolder, checkpoint_path
+from efficientvision.training.distribution import (
+    from_chief,
+    is_chief,
+    on_any_worker,
+    share_out,
+)
+from efficientvision.training.evaluator import EvaluationCancelled, Evaluator
+from efficientvision.training.interruption import Interruption
 from efficientvision.training.observer import Observer
 from efficientvision.training.optimizers import build_optimizer, uses_l2_loss
+from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_log import RunLog
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
 
 _SECONDS_PER_CALL = 2.0
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """How long and in what portions a run trains.
-
-    Attributes:
-        batch_size: Images a step, over all replicas.
-        examples_per_epoch: Images in an epoch.
-        num_epochs: Epochs.
-        save_every: Steps between checkpoints.
-        keep: How many checkpoints are kept.
-        steps_per_call: Most steps of one call of the compiled function.
-    """
-
-    batch_size: int
-    examples_per_epoch: int
-    num_epochs: int
-    save_every: int = 1000
-    keep: int = 5
-    steps_per_call: int = 1000
-
-    def __post_init__(self):
-        if self.total_steps < 1:
-            raise UserError(
-                f"There is nothing to train: --num_epochs={self.num_epochs} times "
-                f"--num_examples_per_epoch={self.examples_per_epoch} images make less than one "
-                f"batch of --train_batch_size={self.batch_size}."
-            )
-
-    @property
-    def total_steps(self) -> int:
-        """Steps of the whole run."""
-        return self.num_epochs * self.examples_per_epoch // self.batch_size
-
-    def epoch_end(self, epoch: int) -> int:
-        """The step at which epoch `epoch` (counted from 1) is over."""
-        return epoch * self.examples_per_epoch // self.batch_size
-
-    def epoch_of(self, step: int) -> int:
-        """Whole epochs done after `step` steps."""
-        if step >= self.total_steps:
-            return self.num_epochs
-        epoch = step * self.batch_size // self.examples_per_epoch
-        return epoch + 1 if self.epoch_end(epoch + 1) <= step else epoch
 
 
 class Trainer:
@@ -94,6 +56,9 @@ class Trainer:
         eval_batch_size: Images a batch of the evaluation.
         profile: Write a TensorFlow profile of a few steps to `<model_dir>/profile`.
         observers: Look on beside the run's own log.
+
+    Attributes:
+        stop_signal: The signal that ended the last `run`, None if it went to its end.
     """
 
     def __init__(
@@ -150,6 +115,9 @@ class Trainer:
         self._profile = profile
         self._portion = 1
         self._compiled = False
+        self._saved_step: int | None = None
+        self._interruption = Interruption(tqdm.write)
+        self.stop_signal: int | None = None
         self.evaluator = Evaluator(task, model, strategy, eval_batch_size, self.state.averages)
 
     @property
@@ -185,6 +153,8 @@ class Trainer:
     ) -> dict[str, float]:
         """Trains from the current step to the last.
 
+        Ctrl-C or SIGTERM end it early, after a checkpoint: `stop_signal` is that signal then.
+
         Of several workers the chief alone logs, writes and evaluates; the others wait for it.
 
         Args:
@@ -201,28 +171,53 @@ class Trainer:
         plan, state = self.plan, self.state
         watching = [self._new_log(eval_name), *self._observers] if self.is_chief else []
         metrics: dict[str, float] = {}
+        first = state.step
         try:
-            for observer in watching:
-                observer.begin(self)
-            batches = iter(self._distributed_batches())
-            while state.step < plan.total_steps and not self._is_stopped(watching):
-                epoch = plan.epoch_of(state.step) + 1
-                end = min(plan.epoch_end(epoch), plan.total_steps)
-                losses = self._train_until(end, batches, watching)
-                last = state.step == plan.total_steps
-                if evaluate_epochs or last:
-                    self._save()
-                if evaluate_epochs or (last and evaluate_end):
-                    metrics = self._evaluate(watching)
+            with Interruption(tqdm.write) as self._interruption:
                 for observer in watching:
-                    observer.epoch_ended(state.step, epoch, {**losses, **metrics})
+                    observer.begin(self)
+                batches = iter(self._distributed_batches())
+                while state.step < plan.total_steps and not self._is_stopped(watching):
+                    epoch = plan.epoch_of(state.step) + 1
+                    end = min(plan.epoch_end(epoch), plan.total_steps)
+                    losses = self._train_until(end, batches, watching)
+                    if self.stop_signal:
+                        break
+                    last = state.step == plan.total_steps
+                    if evaluate_epochs or last:
+                        self._save()
+                    if evaluate_epochs or (last and evaluate_end):
+                        metrics = self._evaluate(watching)
+                    for observer in watching:
+                        observer.epoch_ended(state.step, epoch, {**losses, **metrics})
+                if self._is_interrupted() and state.step > first:
+                    self._save()
+                    self._say_where_to_go_on()
         finally:
             for observer in watching:
                 observer.end()
         return metrics
 
+    def _is_interrupted(self) -> bool:
+        """Whether a signal asks for the end, here or on another worker; sets `stop_signal`."""
+        own = self._interruption.signal
+        if self.stop_signal is None and on_any_worker(self.strategy, own is not None):
+            self.stop_signal = own or signal.SIGTERM
+        return self.stop_signal is not None
+
+    def _say_where_to_go_on(self) -> None:
+        if self.is_chief:
+            step = self.state.step
+            tqdm.write(
+                f"Training was interrupted at step {step} of {self.plan.total_steps}. "
+                f"{checkpoint_path(self.model_dir, step)} is written: the same command goes on "
+                "from there."
+            )
+
     def _is_stopped(self, watching: list[Observer]) -> bool:
-        """Whether an observer asks for the end; on every worker what the chief's observers say."""
+        """Whether a signal or an observer asks for the end; on every worker the same."""
+        if self._is_interrupted():
+            return True
         reasons = [reason for observer in watching if (reason := observer.why_stop())]
         if reasons:
             tqdm.write(f"Training ends at step {self.state.step}: {' '.join(reasons)}")
@@ -243,7 +238,7 @@ class Trainer:
         )
 
     def _train_until(self, end: int, batches, watching: list[Observer]) -> dict[str, float]:
-        """Trains up to step `end`; returns the means of the losses."""
+        """Trains up to step `end`, or until a signal; returns the means of the losses."""
         state, plan = self.state, self.plan
         totals: dict[str, float] = {}
         first = state.step
@@ -266,7 +261,9 @@ class Trainer:
                 totals[name] = totals.get(name, 0.0) + value * steps
             if until_save == steps and step + steps < end:
                 self._save()
-        return {name: value / (end - first) for name, value in totals.items()}
+            if self._is_interrupted():
+                break
+        return {name: value / (state.step - first) for name, value in totals.items()}
 
     @contextlib.contextmanager
     def _profiler(self):
@@ -289,6 +286,9 @@ class Trainer:
         )
 
     def _save(self) -> None:
+        if self._saved_step == self.state.step:
+            return
+        self._saved_step = self.state.step
         snapshot = self._snapshot()
         if self.is_chief:
             self.checkpoints.save(snapshot)
@@ -305,9 +305,21 @@ class Trainer:
         snapshot = self._snapshot()
         if not self.is_chief:
             return {}
-        metrics, report, evaluation = self.evaluator.evaluate()
+        try:
+            metrics, report, evaluation = self.evaluator.evaluate(
+                lambda: self._interruption.signal is not None
+            )
+        except EvaluationCancelled:
+            tqdm.write(f"The evaluation of step {state.step} is left off; --mode=eval makes it.")
+            return {}
         metric = self.task.best_metric
-        best = metric in metrics and archive_if_best(self.model_dir, snapshot, metrics, metric)
+        best = metric in metrics and archive_if_best(
+            self.model_dir,
+            snapshot,
+            metrics,
+            metric,
+            images=self.task.num_evaluation_images,
+        )
         for observer in watching:
             observer.evaluated(state.step, metrics, evaluation, report=report, best=best)
         return metrics

@@ -2,10 +2,11 @@
 
 Usage: killed_training.py POINT FLAG..., where POINT is one of
   never
-  trained:N   when step N is trained (and its checkpoint, if it has one, not yet written)
-  saved:N     right after the checkpoint of step N was saved
-  writing:N   in the middle of the bytes of that checkpoint
-  renaming:N  when all its bytes are written, before it gets its name
+  trained:N      when step N is trained (and its checkpoint, if it has one, not yet written)
+  saved:N        right after the checkpoint of step N was saved
+  writing:N      in the middle of the bytes of that checkpoint
+  renaming:N     when all its bytes are written, before it gets its name
+  interrupted:N  when step N is trained, by SIGTERM instead, which asks it to end
 """
 
 import io
@@ -13,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 import keras
 import numpy as np
@@ -48,6 +50,19 @@ def kill_when_trained(number):
         losses = train(self, *args)
         if self._state.step >= number:
             _die()
+        return losses
+
+    TrainStep.__call__ = call
+
+
+def kill_when_interrupted(number):
+    train = TrainStep.__call__
+
+    def call(self, *args):
+        losses = train(self, *args)
+        if self._state.step == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)  # Another thread takes note of it.
         return losses
 
     TrainStep.__call__ = call

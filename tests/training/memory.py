@@ -16,7 +16,8 @@ from efficientvision.api import build_from_config
 from efficientvision.configs import get_config
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.observer import Observer
-from efficientvision.training.trainer import Trainer, TrainingPlan
+from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.trainer import Trainer
 
 ROUNDS = 5
 STEPS = 50

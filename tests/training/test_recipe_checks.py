@@ -4,9 +4,9 @@ import pytest
 
 from efficientvision.configs import get_config
 from efficientvision.data.preflight.findings import OK, WARNING
+from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe_checks import recipe_findings
 from efficientvision.training.schedules import WarmupSchedule
-from efficientvision.training.trainer import TrainingPlan
 
 ADAM = "optimizer=adam,moving_average_decay=0.998,bn_momentum=0.9"
 

@@ -62,16 +62,21 @@ def test_killed_at_any_point_resumes_bit_for_bit(repository, tmp_path):
     done = _train(repository, records, whole, "never")
     assert done.returncode == 0, done.stderr[-2000:]
 
-    # Between two checkpoints; right after one; twice inside the writing of one.
+    # Between two checkpoints; right after one; asked to end; twice inside the writing of one.
     left = None
     for point, steps_a_call, newest in (
         ("trained:7", 1, 5),
         ("saved:10", 100, 10),
-        ("writing:15", 100, 10),
-        ("renaming:15", 3, 10),
+        ("interrupted:12", 1, 12),
+        ("writing:15", 100, 12),
+        ("renaming:15", 3, 12),
     ):
         done = _train(repository, records, killed, point, steps_a_call)
-        assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+        asked = point.startswith("interrupted")
+        expected = 128 + signal.SIGTERM if asked else -signal.SIGKILL
+        assert done.returncode == expected, done.stderr[-2000:]
+        if asked:
+            assert f"interrupted at step 12 of {STEPS}. {killed / 'ckpt-12.npz'} is" in done.stdout
         if left is not None:
             assert f"Going on from step {left} of {STEPS}" in done.stdout
         left = newest
@@ -80,7 +85,7 @@ def test_killed_at_any_point_resumes_bit_for_bit(repository, tmp_path):
         assert any(name.startswith(".ckpt-15") for name in files) == point.endswith(":15")
     done = _train(repository, records, killed, "never")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert f"Going on from step 10 of {STEPS}" in done.stdout
+    assert f"Going on from step 12 of {STEPS}" in done.stdout
     assert not list(killed.glob(".*"))
 
     expected, got = _bytes_by_name(whole), _bytes_by_name(killed)
