@@ -11,7 +11,6 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from efficientvision import files
-from efficientvision.errors import UserError
 from efficientvision.report.build import REPORT_NAME, build_report, without_plots
 from efficientvision.report.evaluation_files import write_evaluation, write_pictures
 from efficientvision.report.facts import append_command, write_facts
@@ -134,6 +133,6 @@ def said_in_a_line(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, ValueError, UserError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         tqdm.write(f"Could not write {what}: {reason}. The run goes on.")
