@@ -1,0 +1,74 @@
+"""Parts frozen by name: weights and statistics stay, the others move."""
+
+import numpy as np
+import pytest
+
+from efficientvision.api import build_from_config
+from efficientvision.configs import get_config
+from efficientvision.errors import UserError
+from efficientvision.training.freezing import freeze_parts
+from efficientvision.training.state import trainable_variables
+from efficientvision.weights.names import part_of, published_variables
+
+SMALL = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,num_classes=2"
+
+
+def parts_that_move(override):
+    """(parts whose weights are trained, parts whose statistics move in training)."""
+    config = get_config("efficientdet-d0", f"{SMALL},{override}")
+    model = build_from_config(config)
+    freeze_parts(model, config.freeze)
+    trained = trainable_variables(model, config.var_freeze_expr)
+    statistics = {n: v for n, v in published_variables(model).items() if "/moving_" in n}
+    before = {name: v.numpy().copy() for name, v in statistics.items()}
+    model(np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32), training=True)
+    moved = [name for name, v in statistics.items() if not np.array_equal(before[name], v.numpy())]
+    return {part_of(v.path) for v in trained}, set(map(part_of, moved))
+
+
+ALL = {"backbone", "fpn", "class_net", "box_net"}
+
+
+@pytest.mark.parametrize(
+    ("override", "weights", "statistics"),
+    [
+        ("freeze=backbone", ALL - {"backbone"}, ALL - {"backbone"}),
+        ("freeze=backbone+fpn", {"class_net", "box_net"}, {"class_net", "box_net"}),
+        ("freeze=heads", {"backbone", "fpn"}, {"backbone", "fpn"}),
+        # The original's way: the statistics follow the data.
+        ("var_freeze_expr='efficientnet'", ALL - {"backbone"}, ALL),
+    ],
+)
+def test_frozen_parts_stay(override, weights, statistics):
+    assert parts_that_move(override) == (weights, statistics)
+
+
+def test_message_counts_parameters(capsys):
+    model = build_from_config(get_config("efficientdet-d0", SMALL))
+    freeze_parts(model, ())
+    assert capsys.readouterr().out == ""
+    freeze_parts(model, ("backbone",))
+    frozen = sum(
+        int(np.prod(v.shape))
+        for name, v in published_variables(model).items()
+        if part_of(name) == "backbone"
+    )
+    assert f"Frozen: backbone, {frozen:,} of {model.count_params():,} " in capsys.readouterr().out
+
+
+def test_something_must_be_left():
+    model = build_from_config(get_config("efficientdet-d0", SMALL))
+    with pytest.raises(UserError, match="leaves nothing to train"):
+        freeze_parts(model, ("backbone", "fpn", "class_net", "box_net"))
+
+
+def test_names_of_parts():
+    def freeze(text):
+        return get_config("efficientdet-d0", f"freeze={text}").freeze
+
+    assert freeze("fpn+backbone") == ("backbone", "fpn")
+    assert freeze("heads") == ("class_net", "box_net")
+    assert get_config("efficientdet-d0", {"freeze": ["box_net"]}).freeze == ("box_net",)
+    assert freeze("None") == freeze("") == ()
+    with pytest.raises(UserError, match="no part 'backbon'. Did you mean backbone?"):
+        freeze("backbon+fpn")
