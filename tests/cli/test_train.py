@@ -109,9 +109,11 @@ def test_train_and_eval_then_eval(repository, records, tmp_path):
     )
     assert code == 0, stderr[-2000:]
     assert "Learning rate: learning_rate=0.08 is for batches of 64; at 2 it is 0.0025" in stdout
-    assert {"config.yaml", "labels.json", "results.csv", "archive", "train", "eval"} <= {
-        path.name for path in run.iterdir()
-    }
+    assert {
+        *("config.yaml", "labels.json", "command.txt", "results.csv", "losses.csv", "report.html"),
+        *("per_class.csv", "confusion_matrix.csv", "train_batch.jpg", "val_predictions.jpg"),
+        *("archive", "train", "eval", "last", "best"),
+    } <= {path.name for path in run.iterdir()}
     assert json.loads((run / "labels.json").read_text()) == {"1": "dark", "2": "light"}
     rows = read_results(run)
     assert [(row["step"], row["epoch"]) for row in rows] == [("4", "1"), ("8", "2")]
@@ -123,6 +125,7 @@ def test_train_and_eval_then_eval(repository, records, tmp_path):
     assert code == 0, stderr[-2000:]
     assert "Step 8 of 8" in stdout
     assert "light" in stdout
+    assert f"Report: {run}" in stdout and (run / "evaluations.csv").is_file()
 
 
 @pytest.mark.slow
