@@ -106,6 +106,12 @@ IMPLEMENTED = {
     "deterministic": FlagSpec(
         "bool", False, "the same numbers in every run, at some cost of speed"
     ),
+    "tf_data_service": FlagSpec(
+        "string",
+        None,
+        "grpc://host:port of a tf.data service, whose machines then decode and augment the "
+        "training photos, for hosts that cannot feed their accelerators (not with --deterministic)",
+    ),
 }
 
 # Other names for the same flag: those of earlier and later published versions.

@@ -52,6 +52,8 @@ class DetectionTask(Task):
         evaluation_images: How many images to evaluate on, from the first; None: all.
         fake_data: Train on the first batch over and over.
         testdev_dir: Write the detections for the COCO test server there instead of measuring.
+        data_service: `grpc://host:port` of a tf.data service that prepares training batches; None:
+            this process does.
     """
 
     best_metric = "AP"
@@ -68,6 +70,7 @@ class DetectionTask(Task):
         evaluation_images: int | None = None,
         fake_data: bool = False,
         testdev_dir: str | None = None,
+        data_service: str | None = None,
     ):
         if "object_detection" not in config.heads:
             raise UserError(
@@ -81,6 +84,7 @@ class DetectionTask(Task):
         self.class_names = dict(class_names or {})
         self.fake_data = fake_data
         self._evaluation_images = evaluation_images
+        self._data_service = data_service
         self.anchors = generate_anchors(**config.anchor_options)
         nms = config.nms_configs
         self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
@@ -233,8 +237,9 @@ class DetectionTask(Task):
             skip_crowd_during_training=config.skip_crowd_during_training,
             regenerate_source_id=config.regenerate_source_id,
             seed=config.seed,
-            deterministic=True,
+            deterministic=self._data_service is None or not training,
             start_step=start_step,
             input_shard=input_shard,
             max_examples=None if training else self._evaluation_images,
+            data_service=self._data_service if training else None,
         )

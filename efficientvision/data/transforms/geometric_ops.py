@@ -26,7 +26,7 @@ def rotation(degrees: tf.Tensor, size_hw: tf.Tensor) -> AffineMap:
     radians = degrees * (3.141592653589793 / 180.0)
     cosine, sine = tf.cos(radians), tf.sin(radians)
     matrix = tf.reshape(tf.stack([cosine, -sine, sine, cosine]), [2, 2])
-    middle = tf.cast(size_hw[::-1], tf.float32) / 2.0
+    middle = tf.cast(tf.reverse(size_hw, [0]), tf.float32) / 2.0
     return AffineMap(matrix, middle - tf.linalg.matvec(matrix, middle))
 
 

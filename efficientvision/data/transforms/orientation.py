@@ -50,7 +50,7 @@ def draw_orientation(
 
 def oriented_size(orientation: Orientation, size_hw: tf.Tensor) -> tf.Tensor:
     """int32 [2], (height, width) of the oriented photo; the same call leads back."""
-    return tf.where(orientation.transpose, size_hw[::-1], size_hw)
+    return tf.where(orientation.transpose, tf.reverse(size_hw, [0]), size_hw)
 
 
 def orient_boxes(orientation: Orientation, boxes_normalized_yxyx: tf.Tensor) -> tf.Tensor:
