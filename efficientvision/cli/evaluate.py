@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 from absl import flags
 
+from efficientvision import files
 from efficientvision.cli import devices, run_setup
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
-from efficientvision.loading import CONFIG_FILE, load_detector
+from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
 from efficientvision.tasks.detection import DetectionTask
-from efficientvision.training.best_checkpoint import archive_if_best
+from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
     latest_checkpoint,
@@ -34,19 +34,19 @@ _POLL_SECONDS = 1.0
 
 def run(given: flags.FlagValues) -> None:
     """Evaluates what `--model_dir` holds: a run of ours, or a published checkpoint."""
-    folder = Path(given.model_dir)
-    if folder.is_dir() and not list_checkpoints(folder) and (folder / CONFIG_FILE).is_file():
-        found_foreign = any(folder.glob("*.index")) or any(folder.glob("*.h5"))
-        if not found_foreign:
+    folder = given.model_dir
+    is_folder = files.is_folder(folder)  # RUN/best is none: it is evaluated once.
+    if is_folder and not list_checkpoints(folder) and _has_config(folder):
+        if not any(name.endswith((".index", ".h5")) for name in files.list_names(folder)):
             print(f"{folder} has no checkpoint yet.")
             wait_for_checkpoint(folder, None, given.eval_timeout)
-    if list_checkpoints(folder):
+    if is_folder and list_checkpoints(folder):
         _follow_run(given, folder)
     else:
         _evaluate_once(given)
 
 
-def wait_for_checkpoint(folder: Path, after: Path | None, timeout: float | None) -> Path | None:
+def wait_for_checkpoint(folder: str, after: str | None, timeout: float | None) -> str | None:
     """Waits for a checkpoint newer than `after`.
 
     Args:
@@ -60,8 +60,8 @@ def wait_for_checkpoint(folder: Path, after: Path | None, timeout: float | None)
     start = time.monotonic()
     print("Waiting for the next checkpoint (--eval_timeout limits this; Ctrl-C ends it).")
     while timeout is None or time.monotonic() - start < timeout:
-        files = list_checkpoints(folder)
-        if files and (after is None or step_of(files[-1]) > step_of(after)):
+        found = list_checkpoints(folder)
+        if found and (after is None or step_of(found[-1]) > step_of(after)):
             newest = latest_checkpoint(folder)
             if newest is not None and (after is None or step_of(newest) > step_of(after)):
                 return newest
@@ -79,7 +79,7 @@ def _evaluate_once(given: flags.FlagValues) -> None:
 
 def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.Model]:
     """Loads what is in `--model_dir`; `--model_name` counts where the folder does not tell."""
-    own = (Path(given.model_dir) / CONFIG_FILE).is_file()
+    own = _has_config(run_folder_of(given.model_dir))
     named = given.model_name if given["model_name"].present else None
     strategy = devices.connect_for_evaluation(given)
     with strategy.scope():
@@ -90,14 +90,17 @@ def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.M
     return evaluator, task, loaded.model
 
 
-def _follow_run(given: flags.FlagValues, folder: Path) -> None:
+def _has_config(folder: str) -> bool:
+    return files.is_file(files.join(folder, CONFIG_FILE))
+
+
+def _follow_run(given: flags.FlagValues, folder: str) -> None:
     """Evaluates the newest checkpoint of a run, then each new one until the last step."""
     newest = latest_checkpoint(folder)
     if newest is None:
         raise UserError(f"No checkpoint in {folder} can be read.")
     evaluator, task, model = _prepare(given)
-    log_dir = folder / (given.eval_name or "eval")
-    writer = tf.summary.create_file_writer(str(log_dir))
+    writer = tf.summary.create_file_writer(files.join(folder, given.eval_name or "eval"))
     while newest is not None:
         started = time.monotonic()
         checkpoint = _read_existing(folder, newest)
@@ -112,10 +115,11 @@ def _follow_run(given: flags.FlagValues, folder: Path) -> None:
         print(f"Step {checkpoint.step} of {total} ({newest}):\n{report}")
         # A checkpoint without slots is an archived one: nothing will follow it.
         if checkpoint.optimizer:
+            images = task.num_evaluation_images
             if task.best_metric in metrics and archive_if_best(
-                folder, checkpoint, metrics, task.best_metric
+                folder, checkpoint, metrics, task.best_metric, images=images
             ):
-                print(f"The best so far; archived in {folder / 'archive'}.")
+                print(f"The best so far; archived in {files.join(folder, ARCHIVE_NAME)}.")
         with said_in_a_line("the details of the evaluation"):
             add_evaluation(folder, checkpoint.step, metrics)
             write_evaluation(folder, checkpoint.step, metrics, evaluation, writer)
@@ -130,6 +134,6 @@ def _follow_run(given: flags.FlagValues, folder: Path) -> None:
     writer.close()
 
 
-def _read_existing(folder: Path, path: Path) -> Checkpoint:
+def _read_existing(folder: str, path: str) -> Checkpoint:
     """Reads a checkpoint, or the newest one where the training has removed it meanwhile."""
-    return read_checkpoint(path if path.is_file() else folder)
+    return read_checkpoint(path if files.is_file(path) else folder)
