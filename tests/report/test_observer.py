@@ -68,6 +68,18 @@ def test_a_run_fills_its_folder(tmp_path):
     assert [row["step"] for row in read_table(tmp_path, "losses.csv")] == ["10", "20"]
 
 
+def test_a_remote_folder_is_filled_too():
+    folder = "ram://run of the observer"
+    watching = RunReport(COMMAND)
+    watching.begin(_trainer(folder))
+    _epoch(watching, 10)
+    watching.end()
+    assert {"command.txt", "train_batch.jpg", "val_predictions.jpg", "losses.csv"} <= set(
+        files.list_names(folder)
+    )
+    assert "Predictions" in files.read_text(f"{folder}/report.html")
+
+
 def test_a_resumed_run_adds_to_it(tmp_path):
     for step in (0, 10):
         watching = RunReport(COMMAND)
