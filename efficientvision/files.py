@@ -38,6 +38,7 @@ _ERRNO_BY_CODE = {
     16: errno.EACCES,
 }
 _UNIMPLEMENTED = 12
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def as_text(path: AnyPath) -> str:
@@ -129,6 +130,11 @@ def modified(path: AnyPath) -> float:
         return gfile.stat(as_text(path)).mtime_nsec / 1e9 if gfile else os.path.getmtime(path)
 
 
+def is_no_space(error: OSError) -> bool:
+    """Whether an error says that a disk or a quota is full."""
+    return error.errno in _NO_SPACE
+
+
 def free_bytes(folder: AnyPath) -> int | None:
     """Free space of the disk that a folder is on; None for a remote folder."""
     return None if is_remote(folder) else shutil.disk_usage(as_text(folder) or ".").free
@@ -178,7 +184,8 @@ def local_copy(path: AnyPath) -> Iterator[str]:
 def writing(path: AnyPath) -> Iterator[BinaryIO]:
     """Opens a file to write its bytes: in the end all of it is there, or the file as it was.
 
-    An error inside the block leaves nothing behind. The folder is made where it is missing.
+    An error inside the block leaves nothing behind; one of the disk names the file. The folder is
+    made where it is missing.
     """
     folder, name = parent(path), base_name(path)
     if folder:
@@ -197,6 +204,10 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
         move(temporary, path)
+    except OSError as error:
+        if error.errno and error.filename is None:
+            raise OSError(error.errno, error.strerror, as_text(path)) from error
+        raise
     finally:
         remove(temporary)
 

@@ -10,6 +10,7 @@ from typing import Any
 from absl import flags as absl_flags
 
 from efficientvision.errors import UserError
+from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
 
 INTERRUPTED = 130
@@ -54,7 +55,9 @@ def run_main(
         code = main(rest)
     except UserError as error:
         _fail(str(error), code=1)
-    except _FILE_ERRORS as error:
+    except OSError as error:
+        if not isinstance(error, _FILE_ERRORS) and not is_no_space(error):
+            raise
         _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
     except KeyboardInterrupt:
         _fail("interrupted", code=INTERRUPTED)

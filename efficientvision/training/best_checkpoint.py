@@ -67,30 +67,34 @@ def archive_if_best(
     _finish_exchange(model_dir)
     value = float(metrics[objective])
     archived = _archived_metrics(archive)
-    best = archived.get(objective, best_objective(model_dir))
-    if best is not None and not _replaces(value, images, best, archived.get("images"), objective):
+    before = archived.get(objective, best_objective(model_dir))
+    known = archived.get("images")
+    if before is not None and not _replaces(value, images, before, known, objective):
         return False
     files.remove_folder(staged)
     table = {"step": checkpoint.step, **({"images": images} if images else {}), **metrics}
-    try:
-        with full_disk_is_told(model_dir, "the copy of the best checkpoint", checkpoint):
-            write_checkpoint(
-                checkpoint_path(staged, checkpoint.step),
-                dataclasses.replace(checkpoint, optimizer={}),
-            )
-            for name in _SIDECARS:
-                if files.is_file(files.join(model_dir, name)):
-                    files.copy(files.join(model_dir, name), files.join(staged, name))
-            # The last of them: with it the folder is whole.
-            files.write_text(files.join(staged, METRICS_NAME), json.dumps(table, indent=2) + "\n")
-    except BaseException:
-        files.remove_folder(staged)
-        raise
-    _finish_exchange(model_dir)
-    files.write_text(files.join(model_dir, OBJECTIVE_NAME), f"{value:.6f}\n")
-    named = files.join(ARCHIVE_NAME, files.base_name(checkpoint_path(archive, checkpoint.step)))
-    files.write_text(files.join(model_dir, BEST_NAME), named + "\n")
+    best = files.join(ARCHIVE_NAME, files.base_name(checkpoint_path(archive, checkpoint.step)))
+    with full_disk_is_told(model_dir, "the copy of the best checkpoint", checkpoint):
+        try:
+            _stage(model_dir, staged, checkpoint, table)
+        except BaseException:
+            files.remove_folder(staged)
+            raise
+        _finish_exchange(model_dir)
+        files.write_text(files.join(model_dir, OBJECTIVE_NAME), f"{value:.6f}\n")
+        files.write_text(files.join(model_dir, BEST_NAME), best + "\n")
     return True
+
+
+def _stage(model_dir: AnyPath, staged: str, checkpoint: Checkpoint, table: dict) -> None:
+    """Writes a new archive beside the one that is there."""
+    path = checkpoint_path(staged, checkpoint.step)
+    write_checkpoint(path, dataclasses.replace(checkpoint, optimizer={}))
+    for name in _SIDECARS:
+        if files.is_file(files.join(model_dir, name)):
+            files.copy(files.join(model_dir, name), files.join(staged, name))
+    # The last of them: with it the folder is whole.
+    files.write_text(files.join(staged, METRICS_NAME), json.dumps(table, indent=2) + "\n")
 
 
 def _finish_exchange(model_dir: AnyPath) -> None:

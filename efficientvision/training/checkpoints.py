@@ -17,7 +17,6 @@ the order in which layers are made, which `tf.train.Checkpoint(model)` would not
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import re
 import zipfile
@@ -36,8 +35,9 @@ INDEX_NAME = "checkpoint.json"
 LAST_NAME = "last"
 _FILE_NAME = re.compile(r"^ckpt-(\d+)\.npz$")
 _UNFINISHED = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json|last)\..*tmp$")
+# What a zip file adds to an array, beside its name twice: three headers.
+_BYTES_AN_ARRAY = 236
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError)
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass
@@ -139,13 +139,18 @@ def read_checkpoint(path: AnyPath) -> Checkpoint:
 
 def write_checkpoint(path: AnyPath, checkpoint: Checkpoint) -> str:
     """Writes a checkpoint file: all of it, or nothing."""
+    with files.writing(path) as file:
+        np.savez(file, **_arrays(checkpoint))
+    return files.as_text(path)
+
+
+def _arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """What the file holds, by key."""
     arrays = {"meta": np.array(json.dumps({"step": checkpoint.step, **checkpoint.meta}))}
     for group in ("weights", "ema", "optimizer"):
         for name, value in getattr(checkpoint, group).items():
             arrays[f"{group}/{name}"] = np.asarray(value)
-    with files.writing(path) as file:
-        np.savez(file, **arrays)
-    return files.as_text(path)
+    return arrays
 
 
 @contextlib.contextmanager
@@ -160,10 +165,12 @@ def full_disk_is_told(model_dir: AnyPath, what: str, checkpoint: Checkpoint) -> 
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_FULL:
+        if not files.is_no_space(error):
             raise
-        groups = (checkpoint.weights, checkpoint.ema, checkpoint.optimizer)
-        needed = sum(np.asarray(v).nbytes for group in groups for v in group.values())
+        needed = sum(
+            array.nbytes + _BYTES_AN_ARRAY + 2 * len(name)
+            for name, array in _arrays(checkpoint).items()
+        )
         free = files.free_bytes(model_dir)
         room = "" if free is None else f" and {free:,} are free"
         newest = latest_checkpoint(model_dir)

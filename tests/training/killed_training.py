@@ -29,11 +29,12 @@ from efficientvision.training.train_step import TrainStep
 
 def tiny_detector(config):
     """All that has a state: convolutions, batch norm, drop-connect; one level of the pyramid."""
-    channels = config.anchors_per_location
+    channels, width = config.anchors_per_location, config.fpn_num_filters
     images = keras.Input((*config.image_hw, 3))
-    x = keras.layers.Conv2D(8, 8, 8, padding="same", name="stem")(images)
+    x = keras.layers.Conv2D(width, 8, 8, padding="same", name="stem")(images)
     x = BatchNorm(momentum=0.9, name="bn")(x)
-    x = MBConv(3, 1, 8, 8, 2, se_filters=2, survival_prob=config.survival_prob, name="block")(x)
+    keep = config.survival_prob
+    x = MBConv(3, 1, width, width, 2, se_filters=2, survival_prob=keep, name="block")(x)
     classes = keras.layers.Conv2D(channels * config.num_classes, 1, name="class")(x)
     boxes = keras.layers.Conv2D(channels * 4, 1, name="box")(x)
     return keras.Model(images, ([classes], [boxes]), name="tiny")

@@ -1,11 +1,15 @@
 """Checkpoint files: whole or not there, and never silently damaged."""
 
+import errno
 import json
+import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
 
+from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.training import checkpoints
 from efficientvision.training.best_checkpoint import archive_if_best, best_objective
@@ -98,6 +102,60 @@ def test_missing_checkpoint_is_said(tmp_path):
         checkpoints.read_checkpoint(tmp_path / "ckpt-1.npz")
 
 
+def _no_space(file, **arrays):
+    file.write(bytes(100))
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_full_disk_is_told_and_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    folder = checkpoints.CheckpointFolder(tmp_path, keep=1)
+    kept = folder.save(_checkpoint(1))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    room = files.free_bytes(tmp_path)
+    monkeypatch.setattr(files, "free_bytes", lambda folder: room)
+    monkeypatch.setattr(np, "savez", _no_space)
+    with pytest.raises(UserError) as caught:
+        folder.save(_checkpoint(2))
+    message = str(caught.value)
+    needed = os.path.getsize(kept)
+    assert f"No space left in {tmp_path}: the checkpoint {tmp_path / 'ckpt-2.npz'}" in message
+    assert f"{room:,} are free" in message
+    (said,) = re.findall(r"needs ([\d,]+) bytes", message)
+    assert int(said.replace(",", "")) == pytest.approx(needed, rel=0.01)
+    assert f"{kept} is whole" in message
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_full_disk_leaves_the_archive_before(tmp_path, monkeypatch):
+    assert archive_if_best(tmp_path, _checkpoint(1), {"AP": 0.2}, "AP")
+    monkeypatch.setattr(np, "savez", _no_space)
+    with pytest.raises(UserError, match="No space left.*best checkpoint"):
+        archive_if_best(tmp_path, _checkpoint(2), {"AP": 0.5}, "AP")
+    assert checkpoints.read_checkpoint(tmp_path / "archive").step == 1
+    assert best_objective(tmp_path) == 0.2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_damaged_later_file_does_not_push_out_what_is_written(tmp_path):
+    """The first checkpoint after a damaged newest one has a smaller step than that."""
+    folder = checkpoints.CheckpointFolder(tmp_path, keep=1)
+    damaged = pathlib.Path(folder.save(_checkpoint(20)))
+    damaged.write_bytes(b"cut")
+    folder.save(_checkpoint(15))
+    assert folder.restore().step == 15
+    folder.save(_checkpoint(16))
+    assert folder.restore().step == 16
+    folder.save(_checkpoint(20))
+    assert checkpoints.list_checkpoints(tmp_path) == [str(damaged)]
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_anew(tmp_path):
+    folder = checkpoints.CheckpointFolder(tmp_path)
+    pathlib.Path(folder.save(_checkpoint(1))).write_bytes(b"cut")
+    with pytest.raises(UserError, match="no readable checkpoint"):
+        folder.restore()
+
+
 def test_archive_holds_the_best(tmp_path):
     (tmp_path / "labels.json").write_text("{}")
     for step, ap, expected in ((1, 0.2, 1), (2, 0.5, 2), (3, 0.4, 2)):
@@ -109,3 +167,46 @@ def test_archive_holds_the_best(tmp_path):
     assert checkpoints.read_checkpoint(tmp_path / "backup").step == 1
     assert (tmp_path / "archive" / "labels.json").is_file()
     assert not checkpoints.read_checkpoint(tmp_path / "archive").optimizer
+
+
+def test_only_evaluations_of_as_many_images_are_compared(tmp_path, capsys):
+    def archive(step, ap, images):
+        return archive_if_best(tmp_path, _checkpoint(step), {"AP": ap}, "AP", images=images)
+
+    assert archive(1, 0.2, 87)
+    assert not archive(2, 0.9, 5)
+    said = capsys.readouterr().out
+    assert "0.9000 on 5 images" in said
+    assert "0.2000 on 87 images" in said
+    assert "stays" in said
+    assert archive(3, 0.3, 87)
+    assert not archive(4, 0.25, 87)
+    assert not capsys.readouterr().out
+    assert archive(5, 0.1, 100)
+    assert "gives way" in capsys.readouterr().out
+    best = json.loads((tmp_path / "archive" / "best_eval.txt").read_text())
+    assert best == {"step": 5, "images": 100, "AP": 0.1}
+    assert best_objective(tmp_path) == 0.1
+
+
+@pytest.mark.parametrize("moves", range(3))
+def test_archive_is_put_right_after_a_kill(tmp_path, monkeypatch, moves):
+    """Killed before, between and after the two moves that exchange the archive."""
+    assert archive_if_best(tmp_path, _checkpoint(1), {"AP": 0.2}, "AP")
+    move_folder, left = files.move_folder, iter([True] * moves)
+
+    def move_or_die(source, target, *, last):
+        if not next(left, False):
+            raise KeyboardInterrupt
+        move_folder(source, target, last=last)
+
+    monkeypatch.setattr(files, "move_folder", move_or_die)
+    if moves < 2:
+        with pytest.raises(KeyboardInterrupt):
+            archive_if_best(tmp_path, _checkpoint(2), {"AP": 0.5}, "AP")
+    else:
+        assert archive_if_best(tmp_path, _checkpoint(2), {"AP": 0.5}, "AP")
+    monkeypatch.setattr(files, "move_folder", move_folder)
+    assert not archive_if_best(tmp_path, _checkpoint(3), {"AP": 0.4}, "AP")
+    assert checkpoints.read_checkpoint(tmp_path / "archive").step == 2
+    assert checkpoints.read_checkpoint(tmp_path / "backup").step == 1

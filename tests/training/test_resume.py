@@ -15,11 +15,11 @@ IMAGES = 8
 STEPS = 20
 HPARAMS = (
     "image_size=64,min_level=3,max_level=3,num_classes=2,survival_prob=0.8,"
-    "moving_average_decay=0.9,learning_rate=0.5"
+    "moving_average_decay=0.9,learning_rate=0.5,fpn_num_filters="
 )
 
 
-def _train(repository, records, model_dir, point, steps_a_call=100):
+def _train(repository, records, model_dir, point, steps_a_call=100, filters=8):
     return subprocess.run(
         [
             sys.executable,
@@ -34,7 +34,7 @@ def _train(repository, records, model_dir, point, steps_a_call=100):
             "--num_epochs=5",
             "--save_checkpoints_steps=5",
             f"--iterations_per_loop={steps_a_call}",
-            f"--hparams={HPARAMS}",
+            f"--hparams={HPARAMS}{filters}",
             "--deterministic",
         ],
         cwd=repository,
@@ -91,3 +91,40 @@ def test_killed_at_any_point_resumes_bit_for_bit(repository, tmp_path):
     expected, got = _bytes_by_name(whole), _bytes_by_name(killed)
     assert expected.keys() == got.keys()
     assert [name for name in expected if got[name] != expected[name]] == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 10 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a file system needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=10m", "none", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"mounting is not permitted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_full_disk_ends_the_run_and_keeps_what_was_written(repository, tmp_path, small_disk):
+    records = write_made_records(tmp_path / "made.tfrecord", IMAGES)
+    run = small_disk / "run"
+    # A checkpoint has about 4 MB: the third one does not fit.
+    done = _train(repository, records, run, "never", filters=256)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if text.startswith("error:")]
+    assert f"No space left in {run}: the checkpoint {run / 'ckpt-15.npz'} needs" in line
+    assert f"{run / 'ckpt-10.npz'} is whole" in line
+    assert not list(run.glob(".*"))
+    assert read_checkpoint(run).step == 10
+
+    # What the sentence advises: make room, and the same command goes on.
+    (run / "ckpt-5.npz").unlink()
+    done = _train(repository, records, run, "never", filters=256)
+    assert f"Going on from step 10 of {STEPS}" in done.stdout
+    assert f"No space left in {run}: the checkpoint {run / 'ckpt-20.npz'} needs" in done.stderr
+    assert read_checkpoint(run).step == 15
