@@ -42,6 +42,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["efficientvision", "efficientvision.*"]),
+    package_data={"efficientvision.report": ["style.css"]},
     install_requires=_CORE,
     extras_require=_EXTRAS,
 )
