@@ -25,7 +25,8 @@ _FOLDER = {
     "report.html": "this page",
     "config.yaml, labels.json": "hyper-parameters and class names, which every program reads back",
     "command.txt, run.json": "how the run was started, on what",
-    "results.csv": "a row an epoch: losses and metrics; losses.csv has the losses in finer steps",
+    "results.csv": "a row an epoch: losses and metrics; losses.csv has the losses in finer steps, "
+    "evaluations.csv what --mode=eval measured",
     "last, best": "name the newest and the best checkpoint: --ckpt=RUN/best, --ckpt_path=RUN/last",
     "ckpt-*.npz, archive/": "the last checkpoints, and the best one with its metrics",
     "evaluation.json, per_class.csv, pr_curves.csv, confusion_matrix.csv": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ class RunFiles:
     train_batch: bytes
     predictions: bytes
 
-    @property
+    @functools.cached_property
     def config(self) -> dict[str, Any]:
         """The hyper-parameters."""
         return yaml.safe_load(self.config_text) or {}
