@@ -20,6 +20,7 @@ from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
+    has_ended,
     latest_checkpoint,
     list_checkpoints,
     read_checkpoint,
@@ -30,44 +31,69 @@ from efficientvision.training.run_log import write_scalar
 from efficientvision.training.state import assign_by_path
 
 _POLL_SECONDS = 1.0
+_REMINDER_SECONDS = 600.0
 
 
 def run(given: flags.FlagValues) -> None:
     """Evaluates what `--model_dir` holds: a run of ours, or a published checkpoint."""
-    folder = given.model_dir
-    is_folder = files.is_folder(folder)  # RUN/best is none: it is evaluated once.
-    if is_folder and not list_checkpoints(folder) and _has_config(folder):
-        if not any(name.endswith((".index", ".h5")) for name in files.list_names(folder)):
-            print(f"{folder} has no checkpoint yet.")
-            wait_for_checkpoint(folder, None, given.eval_timeout)
-    if is_folder and list_checkpoints(folder):
+    folder, timeout = given.model_dir, given.eval_timeout
+    if _may_come(folder, timeout):
+        wait_for_checkpoint(folder, None, timeout)
+    if files.is_folder(folder) and list_checkpoints(folder):  # RUN/best is evaluated once.
         _follow_run(given, folder)
     else:
         _evaluate_once(given)
 
 
-def wait_for_checkpoint(folder: str, after: str | None, timeout: float | None) -> str | None:
-    """Waits for a checkpoint newer than `after`.
+def _may_come(folder: str, timeout: float | None) -> bool:
+    """Whether a folder without checkpoints is one that a training will write to."""
+    if not files.exists(folder) and not files.exists(f"{folder}.index"):
+        return timeout is not None  # Else it is rather a slip of the pen.
+    names = files.list_names(folder) if files.is_folder(folder) else []
+    foreign = any(name.endswith((".index", ".h5", ".keras")) for name in names)
+    return CONFIG_FILE in names and not foreign and not list_checkpoints(folder)
+
+
+def wait_for_checkpoint(
+    folder: str, after: str | None, timeout: float | None, total: int | None = None
+) -> str | None:
+    """Waits for a checkpoint newer than `after`; says so, and again every ten minutes.
 
     Args:
         folder: The run's folder.
         after: The newest one so far, or None.
         timeout: Seconds to wait; None: for ever.
+        total: Steps of the whole run, if they are known.
 
     Returns:
-        The newest one; None when the time is over.
+        The newest one; None when the time is over, or the training has ended early.
     """
-    start = time.monotonic()
-    print("Waiting for the next checkpoint (--eval_timeout limits this; Ctrl-C ends it).")
-    while timeout is None or time.monotonic() - start < timeout:
+    if after is None:
+        wanted = f"the first checkpoint in {folder}"
+    else:
+        of = "" if total is None else f" of {total}"
+        wanted = f"a checkpoint in {folder} after step {step_of(after)}{of}"
+    limit = "--eval_timeout=SECONDS limits this" if timeout is None else f"{timeout:g} s at most"
+    print(f"Waiting for {wanted} ({limit}; Ctrl-C ends it).", flush=True)
+    start = told = time.monotonic()
+    while True:
         found = list_checkpoints(folder)
         if found and (after is None or step_of(found[-1]) > step_of(after)):
             newest = latest_checkpoint(folder)
             if newest is not None and (after is None or step_of(newest) > step_of(after)):
                 return newest
+        if has_ended(folder):
+            print(f"The training in {folder} has ended early: no more checkpoints will come.")
+            return None
+        now = time.monotonic()
+        if timeout is not None and now - start >= timeout:
+            print(f"There was none in {timeout:g} s (--eval_timeout).")
+            return None
+        if now - told >= _REMINDER_SECONDS:
+            minutes = (now - start) / 60
+            print(f"Still waiting for {wanted}, since {minutes:.0f} minutes.", flush=True)
+            told = now
         time.sleep(_POLL_SECONDS)
-    print(f"No new checkpoint in {timeout} seconds.")
-    return None
 
 
 def _evaluate_once(given: flags.FlagValues) -> None:
@@ -126,9 +152,9 @@ def _follow_run(given: flags.FlagValues, folder: str) -> None:
             print(f"Report: {build_report(folder)}")
         if not checkpoint.optimizer or total is None or checkpoint.step >= total:
             break
-        newest = wait_for_checkpoint(folder, newest, given.eval_timeout)
+        newest = wait_for_checkpoint(folder, newest, given.eval_timeout, total)
         pause = given.min_eval_interval - (time.monotonic() - started)
-        if newest is not None and pause > 0:
+        if newest is not None and step_of(newest) < total and pause > 0:
             time.sleep(pause)
             newest = latest_checkpoint(folder) or newest
     writer.close()

@@ -94,6 +94,15 @@ def latest_checkpoint(model_dir: AnyPath, *, say: bool = False) -> str | None:
     return None
 
 
+def has_ended(model_dir: AnyPath) -> bool:
+    """Whether a training ended before its last step, for a reason other than an error."""
+    try:
+        index = json.loads(files.read_text(files.join(model_dir, INDEX_NAME)))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return bool(index.get("ended"))
+
+
 def is_whole(path: AnyPath) -> bool:
     """Whether a checkpoint file is complete and its checksums are right.
 
@@ -205,14 +214,21 @@ class CheckpointFolder:
             write_checkpoint(path, checkpoint)
             # A later step in the folder is a damaged file that this run was not begun from.
             written = [p for p in list_checkpoints(self.model_dir) if step_of(p) <= checkpoint.step]
-            kept = written[-self.keep :]
-            index = {"latest": files.base_name(path), "all": [files.base_name(p) for p in kept]}
-            text = json.dumps(index, indent=2) + "\n"
-            files.write_text(files.join(self.model_dir, INDEX_NAME), text)
-            files.write_text(files.join(self.model_dir, LAST_NAME), index["latest"] + "\n")
+            self._write_index(written[-self.keep :])
+            files.write_text(files.join(self.model_dir, LAST_NAME), files.base_name(path) + "\n")
         for old in written[: -self.keep]:
             files.remove(old)
         return path
+
+    def mark_ended(self) -> None:
+        """Lets those who wait for more checkpoints know that none will come."""
+        self._write_index(list_checkpoints(self.model_dir)[-self.keep :], ended=True)
+
+    def _write_index(self, kept: list[str], **more: bool) -> None:
+        names = [files.base_name(path) for path in kept]
+        index = {"latest": names[-1] if names else None, "all": names, **more}
+        text = json.dumps(index, indent=2) + "\n"
+        files.write_text(files.join(self.model_dir, INDEX_NAME), text)
 
     def restore(self) -> Checkpoint | None:
         """The newest whole checkpoint, or None for a new run.

@@ -221,6 +221,7 @@ class Trainer:
         reasons = [reason for observer in watching if (reason := observer.why_stop())]
         if reasons:
             tqdm.write(f"Training ends at step {self.state.step}: {' '.join(reasons)}")
+            self.checkpoints.mark_ended()
         return bool(from_chief(self.strategy, bool(reasons)))
 
     def _new_log(self, eval_name: str | None) -> RunLog:
@@ -259,7 +260,7 @@ class Trainer:
                 observer.trained(step + steps, steps, seconds, losses)
             for name, value in losses.items():
                 totals[name] = totals.get(name, 0.0) + value * steps
-            if until_save == steps and step + steps < end:
+            if until_save == steps:
                 self._save()
             if self._is_interrupted():
                 break
