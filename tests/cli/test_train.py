@@ -190,3 +190,19 @@ def test_infinite_loss_stops(repository, records, tmp_path):
     result = _run(repository, "train", records, tmp_path / "run", hparams, "--num_epochs=5")
     _assert_sentence(result, "not finite", "learning rate")
     assert os.listdir(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_early_stopping_ends_the_run_and_its_continuation(repository, records, tmp_path):
+    # No evaluation can be better than the first by more than 1.
+    stop = "early_stopping_patience=2,early_stopping_min_delta=1"
+    run = tmp_path / "run"
+    options = ("--num_epochs=9", f"--hparams={HPARAMS},{stop}", "--eval_samples=3")
+    for _ in range(2):
+        code, stdout, stderr = _run(repository, "train_and_eval", records, run, *options)
+        assert code == 0, stderr[-2000:]
+        assert "Training ends at step 12: AP has not risen" in stdout + stderr
+        assert "best checkpoint" in stdout
+        assert [row["step"] for row in read_results(run)] == ["4", "8", "12"]
+    result = _run(repository, "train", records, tmp_path / "other", *options)
+    _assert_sentence(result, "early_stopping_patience=2", "--mode=train_and_eval")
