@@ -25,8 +25,8 @@ def run_main(
 ) -> None:
     """Parses the flags, runs a program and leaves the process with its exit code.
 
-    Mistakes of the user end as one line `error: ...` on stderr; only defects of the program show
-    a traceback.
+    Mistakes of the user end as one line `error: ...` on stderr (and what a `UserError` lists below
+    it); only defects of the program show a traceback.
 
     Args:
         main: Called with the program's name in a list, as absl does. An int that it returns is
@@ -54,7 +54,7 @@ def run_main(
     try:
         code = main(rest)
     except UserError as error:
-        _fail(str(error), code=1)
+        _fail(error.sentence, code=1, lines=error.lines)
     except OSError as error:
         if not isinstance(error, _FILE_ERRORS) and not is_no_space(error):
             raise
@@ -64,9 +64,9 @@ def run_main(
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(sentence: str, code: int) -> None:
+def _fail(sentence: str, code: int, lines: Sequence[str] = ()) -> None:
     sys.stdout.flush()
-    print(f"error: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"error: {' '.join(sentence.split())}", *lines, sep="\n", file=sys.stderr)
     sys.exit(code)
 
 

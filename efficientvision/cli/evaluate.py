@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 from absl import flags
 
 from efficientvision import files
-from efficientvision.cli import devices, run_setup
+from efficientvision.cli import devices, out_of_memory, run_setup
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
@@ -97,10 +99,20 @@ def wait_for_checkpoint(
 
 
 def _evaluate_once(given: flags.FlagValues) -> None:
-    evaluator, _, _ = _prepare(given)
-    with data_errors(given.val_file_pattern):
+    evaluator, task, _ = _prepare(given)
+    with _errors_explained(given, evaluator, task):
         _, report, _ = evaluator.evaluate()
     print(report)
+
+
+@contextlib.contextmanager
+def _errors_explained(
+    given: flags.FlagValues, evaluator: Evaluator, task: DetectionTask
+) -> Iterator[None]:
+    """Answers damaged records, and too little memory, with what to do."""
+    memory = out_of_memory.answered(given, task.config, evaluator.strategy, "evaluation")
+    with memory, data_errors(given.val_file_pattern):
+        yield
 
 
 def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.Model]:
@@ -131,7 +143,7 @@ def _follow_run(given: flags.FlagValues, folder: str) -> None:
         started = time.monotonic()
         checkpoint = _read_existing(folder, newest)
         assign_by_path(model.weights, {**checkpoint.weights, **checkpoint.ema}, "weights", newest)
-        with data_errors(given.val_file_pattern):
+        with _errors_explained(given, evaluator, task):
             metrics, report, evaluation = evaluator.evaluate()
         with writer.as_default(step=checkpoint.step):
             for name, value in metrics.items():

@@ -66,8 +66,10 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     load_tensorflow_quietly()
     import tensorflow as tf
 
+    from efficientvision.cli.gpu_memory import grow_gpu_memory
     from efficientvision.cli.inspect_settings import InspectSettings
 
+    grow_gpu_memory()
     tf.get_logger().setLevel("ERROR")
     if flag_values.threads:
         tf.config.threading.set_intra_op_parallelism_threads(flag_values.threads)

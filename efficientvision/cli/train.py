@@ -8,7 +8,14 @@ import sys
 from absl import flags
 
 from efficientvision import files
-from efficientvision.cli import devices, evaluate, first_weights, preflight, run_setup
+from efficientvision.cli import (
+    devices,
+    evaluate,
+    first_weights,
+    out_of_memory,
+    preflight,
+    run_setup,
+)
 from efficientvision.cli.flags import MODES, report_obsolete
 from efficientvision.configs import DetectionConfig
 from efficientvision.data.checks import data_errors
@@ -80,6 +87,7 @@ def train(given: flags.FlagValues) -> int:
     if trainer.is_chief:
         run_setup.write_sidecars(given.model_dir, config, names)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(out_of_memory.answered(given, config, strategy, "training"))
         for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
             stack.enter_context(data_errors(pattern))
         trainer.run(

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from efficientvision.tasks.base import Batch, Evaluation, Task
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas
+from efficientvision.training.memory_errors import memory_errors
 
 
 class EvaluationCancelled(Exception):
@@ -52,6 +53,12 @@ class Evaluator:
         self._run = tf.function(self._run_on_replicas)
         self._decode = tf.function(task.decode)
 
+    @property
+    def strategy(self) -> tf.distribute.Strategy:
+        """The distribution strategy."""
+        return self._strategy
+
+    @memory_errors("evaluation")
     def evaluate(
         self, is_cancelled: Callable[[], bool] = lambda: False
     ) -> tuple[dict[str, float], str, Evaluation]:
@@ -65,6 +72,7 @@ class Evaluator:
 
         Raises:
             EvaluationCancelled: It was left off.
+            OutOfMemory: Memory ran out.
         """
         evaluation = self._task.new_evaluation()
         data = self._task.evaluation_dataset(self._batch_size).prefetch(tf.data.AUTOTUNE)

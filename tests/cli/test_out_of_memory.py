@@ -1,0 +1,143 @@
+"""The remedies when memory runs out: their order and their numbers, from flags to stderr."""
+
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from efficientvision.cli import out_of_memory, run_main
+from efficientvision.cli.flags import define_train_flags
+from efficientvision.configs import get_config
+from efficientvision.training.memory_errors import memory_errors
+
+OOM = tf.errors.ResourceExhaustedError(
+    None,
+    None,
+    "OOM when allocating tensor with shape[8,96,256,256] and type float on "
+    "/job:localhost/replica:0/task:0/device:CPU:0 by allocator cpu",
+)
+
+
+class FakeTrainer:
+    """Runs out of memory, in training or in its evaluation."""
+
+    def __init__(self, evaluates=False):
+        self.evaluates = evaluates
+
+    def run(self):
+        if self.evaluates:
+            self._evaluate()
+        raise OOM
+
+    @memory_errors("evaluation")
+    def _evaluate(self):
+        raise OOM
+
+
+def answer(
+    capfd, *arguments, hparams="", replicas=1, during="training", evaluates=False, folder="none"
+):
+    """What the program prints: the first line, and those below it."""
+    config = get_config("efficientdet-d0", hparams)
+    strategy = SimpleNamespace(
+        num_replicas_in_sync=replicas,
+        extended=SimpleNamespace(worker_devices=["a device"] * replicas),
+    )
+    values = flags.FlagValues()
+    define_train_flags(values)
+
+    def main(argv):
+        with out_of_memory.answered(values, config, strategy, during):
+            FakeTrainer(evaluates).run()
+
+    with pytest.raises(SystemExit) as ended:
+        run_main(main, ["main.py", f"--model_dir={folder}", *arguments], flag_values=values)
+    assert ended.value.code == 1
+    first, *lines = capfd.readouterr().err.splitlines()
+    return first, lines
+
+
+def test_training(capfd):
+    first, lines = answer(capfd, "--train_batch_size=8")
+    assert first.startswith(
+        "error: Out of memory in training, with 8 images of 512x512 in float32 at a time "
+        "(--train_batch_size=8). 192 MiB more were wanted; This process had used up to "
+    )
+    assert [line.partition(":")[0].strip() for line in lines] == [
+        "1. mixed_precision=true in --hparams",
+        "2. gradient_accumulation=2 in --hparams",
+        "3. grad_checkpoint=true in --hparams",
+        "4. --train_batch_size=4",
+        "5. image_size=384 in --hparams",
+    ]
+    assert "the 8 images of a step in 2 parts of 4, activations 50% of now" in lines[1]
+    # 0.08 is for batches of 64.
+    assert "4 of 8 images at a time, activations 50% of now" in lines[3]
+    assert "the learning rate follows from 0.01 to 0.005" in lines[3]
+    assert "56% of the pixels" in lines[4]
+
+
+def test_remedies_in_use_are_left_out(capfd):
+    hparams = "mixed_precision=true,grad_checkpoint=true,gradient_accumulation=3"
+    first, lines = answer(
+        capfd,
+        "--train_batch_size=24",
+        hparams=f"{hparams},learning_rate=0.002,scale_learning_rate=false,image_size=640x512",
+        replicas=2,
+    )
+    assert "with 4 images of 640x512 in half precision at a time on each of 2 devices" in first
+    assert [line.partition(":")[0].strip() for line in lines] == [
+        "1. gradient_accumulation=4 in --hparams",
+        "2. --train_batch_size=12",
+        "3. image_size=512x384 in --hparams",
+    ]
+    assert "the 12 images of a step in 4 parts of 3, activations 75% of now" in lines[0]
+    assert "2 of 4 images at a time, activations 50% of now" in lines[1]
+    assert "stays 0.002 (scale_learning_rate=false), consider 0.001" in lines[1]
+    assert "60% of the pixels" in lines[2]
+
+
+def test_a_batch_that_cannot_be_halved_is_cut_into_single_images(capfd):
+    _, lines = answer(capfd, "--train_batch_size=3")
+    assert (
+        "2. gradient_accumulation=3 in --hparams: the 3 images of a step in 3 parts of 1"
+        in (lines[1])
+    )
+    assert "--train_batch_size=1: 1 of 3 images at a time, activations 33% of now" in lines[3]
+
+
+def test_nothing_is_left(capfd):
+    hparams = "mixed_precision=true,grad_checkpoint=true,image_size=64"
+    first, lines = answer(capfd, "--train_batch_size=2", hparams=hparams, replicas=2)
+    assert "with 1 image of 64x64" in first
+    assert first.endswith("Nothing is left to make smaller but the network (--model_name).")
+    assert lines == []
+
+
+def test_where_training_goes_on(capfd, tmp_path):
+    (tmp_path / "ckpt-00000040.npz").touch()
+    _, lines = answer(capfd, folder=tmp_path)
+    assert lines[-1] == (
+        f"{tmp_path} keeps what was trained: the same command with a remedy goes on from step 40."
+    )
+
+
+def test_evaluation_inside_a_training(capfd):
+    first, lines = answer(
+        capfd, "--mode=train_and_eval", "--eval_batch_size=16", replicas=2, evaluates=True
+    )
+    assert "Out of memory in evaluation, with 8 images" in first
+    assert [line.partition(":")[0].strip() for line in lines] == [
+        "1. --eval_batch_size=8",
+        "2. --mode=train, and --mode=eval in another process when it is over",
+        "3. mixed_precision=true in --hparams",
+        "4. image_size=384 in --hparams",
+    ]
+    assert "4 of 8 images at a time" in lines[0]
+
+
+def test_evaluation_alone(capfd):
+    first, lines = answer(capfd, "--mode=eval", hparams="mixed_precision=true", during="evaluation")
+    assert "with 1 image of 512x512 in half precision at a time (--eval_batch_size=1)" in first
+    assert [line.partition(":")[0] for line in lines] == ["  1. image_size=384 in --hparams"]
