@@ -60,7 +60,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         values = ops.cast(inputs, "float32")
         count = ops.cast(ops.size(values) // ops.shape(values)[-1], "float32")
         if self.synchronized:
-            mean, variance = ops.moments(values, axes, synchronized=True)
+            mean, variance = _moments_of_replicas(values, axes)
             count = count * _replica_count()
         else:
             mean, variance = ops.moments(values, axes)
@@ -76,6 +76,28 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def get_config(self):
         return {**super().get_config(), "frozen": self.frozen}
+
+
+def _moments_of_replicas(values, axes):
+    """Mean and variance over all replicas of a `tf.distribute` strategy.
+
+    The mean first, then the squares around it. Keras' own synchronised moments subtract the square
+    of the mean from the mean of the squares, which loses the variance of a nearly constant channel
+    to rounding: two replicas then trained differently from one.
+    """
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+
+    def mean_of_replicas(value):
+        if context is None or context.num_replicas_in_sync == 1:
+            return value
+        return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+    mean = mean_of_replicas(ops.mean(values, axes))
+    # The variance does not change with its centre, to first order.
+    deviations = values - ops.stop_gradient(mean)
+    return mean, mean_of_replicas(ops.mean(ops.square(deviations), axes))
 
 
 def _replica_count():

@@ -30,6 +30,31 @@ def test_training_uses_batch_statistics_and_keeps_the_unbiased_variance(values, 
     )
 
 
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_the_variance_of_a_nearly_constant_channel_is_not_lost(synchronized):
+    """Mean of the squares less square of the mean would be off by 100^2 * 2^-24, six times it."""
+    noise = np.random.default_rng(0).normal(0.0, 0.01, (4, 8, 8, 1)).astype(np.float32)
+    values = noise + np.float32(100.0)
+    layer = BatchNorm(momentum=0.0, synchronized=synchronized)
+    layer(values, training=True)
+    expected = values.astype(np.float64).var(ddof=1)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), [expected], rtol=0.01)
+
+
+def test_synchronized_gradients_are_those_of_the_fused_kernel(values):
+    import tensorflow as tf
+
+    gradients = []
+    for synchronized in (False, True):
+        layer = BatchNorm(synchronized=synchronized)
+        inputs = tf.Variable(values)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.sin(layer(inputs, training=True)))
+        gradients.append(tape.gradient(loss, [inputs, *layer.trainable_variables]))
+    for fused, own in zip(*gradients, strict=True):
+        np.testing.assert_allclose(own, fused, rtol=1e-4, atol=1e-5)
+
+
 def test_inference_uses_moving_statistics(values):
     layer = BatchNorm()
     layer.build(values.shape)
