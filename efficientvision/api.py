@@ -56,7 +56,11 @@ def build_from_config(config: DetectionConfig):
     }
     dtype = "mixed_bfloat16" if config.mixed_precision else "float32"
     backbone = efficientnet_backbone(
-        config.backbone_name, act_type=config.act_type, batch_norm=batch_norm, dtype=dtype
+        config.backbone_name,
+        act_type=config.act_type,
+        grad_checkpoint=config.grad_checkpoint,
+        batch_norm=batch_norm,
+        dtype=dtype,
     )
     return efficientdet(
         name=config.name,
@@ -79,6 +83,7 @@ def build_from_config(config: DetectionConfig):
         survival_prob=config.survival_prob,
         heads=config.heads,
         seg_num_classes=config.seg_num_classes,
+        grad_checkpoint=config.grad_checkpoint,
         batch_norm=batch_norm,
         dtype=dtype,
     )

@@ -1,6 +1,7 @@
 """EfficientNet-B0..B8, L2 and the lite variants: image -> {level: features}."""
 
 import dataclasses
+import functools
 import math
 
 import keras
@@ -8,6 +9,7 @@ import keras
 from efficientvision.layers.composite import CompositeLayer
 from efficientvision.layers.conv import ClassificationHead, ConvNormAct
 from efficientvision.layers.mbconv import MBConv
+from efficientvision.layers.rematerialization import rematerialized
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +126,8 @@ class EfficientNet(CompositeLayer):
             branch, falling linearly from 1 over the blocks; 1 turns it off.
         num_classes: adds the classification head where given.
         dropout_rate: before the classifier, or None for the published one.
+        grad_checkpoint: in training keep only the blocks' outputs for the gradient, which computes
+            the rest again: less memory, more time, same numbers (TensorFlow backend).
 
     Input: `[N, H, W, 3]` float, normalised. Output: a dict `{1: [N, H/2, W/2, C1], ...,
     5: [N, H/32, W/32, C5]}` (sizes rounded up), with `"logits": [N, num_classes]` if there is a
@@ -140,6 +144,7 @@ class EfficientNet(CompositeLayer):
         survival_prob=0.8,
         num_classes=None,
         dropout_rate=None,
+        grad_checkpoint=False,
         **kwargs,
     ):
         kwargs.setdefault("name", architecture)
@@ -152,6 +157,7 @@ class EfficientNet(CompositeLayer):
         self.act_type = act_type or ("relu6" if is_lite(architecture) else "swish")
         self.survival_prob = survival_prob
         self.num_classes = num_classes
+        self.grad_checkpoint = grad_checkpoint
         self.dropout_rate = (
             SCALINGS[architecture].dropout_rate if dropout_rate is None else dropout_rate
         )
@@ -186,7 +192,9 @@ class EfficientNet(CompositeLayer):
         x = self.stem(inputs, training=training)
         features, level = {}, 1
         for index, block in enumerate(self.blocks):
-            x = block(x, training=training)
+            run = functools.partial(block, training=training)
+            remat = self.grad_checkpoint and training
+            x = rematerialized(run, [block], x) if remat else run(x)
             following = self.blocks[index + 1 : index + 2]
             if not following or following[0].strides == 2:
                 features[level] = x
@@ -196,5 +204,7 @@ class EfficientNet(CompositeLayer):
         return features
 
     def get_config(self):
-        names = "architecture act_type survival_prob num_classes dropout_rate".split()
+        names = (
+            "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint"
+        ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

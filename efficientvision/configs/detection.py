@@ -215,6 +215,9 @@ class DetectionConfig:
     mixed_precision: bool = hyperparameter(
         False, MIXED_PRECISION, "compute in bfloat16, keep variables and losses in float32"
     )
+    grad_checkpoint: bool = hyperparameter(
+        False, BOOLEAN, "training computes intermediate results twice to save memory"
+    )
 
     backbone_name: str = hyperparameter(
         "efficientnet-b0", one_of(*backbone_names()), "backbone network"

@@ -63,9 +63,6 @@ INVALID = {
     ),
     "fpn_config": Unavailable((None,), "choose a fusion network with fpn_name"),
     "fpn_quad_method": Unavailable((None,), "use fpn_name=qufpn and fpn_weight_method"),
-    "grad_checkpoint": Unavailable(
-        (None, False), "gradient checkpointing is not available in this version"
-    ),
     "pooling_type": Unavailable(
         (None, "", "max"), "feature maps are always reduced by max pooling"
     ),

@@ -8,6 +8,7 @@ from keras import ops
 from efficientvision.layers.activations import get_activation
 from efficientvision.layers.composite import CompositeLayer, numbered
 from efficientvision.layers.fusion_graphs import FusionNode, output_offsets
+from efficientvision.layers.rematerialization import rematerialized
 from efficientvision.layers.resample import Resample
 
 WEIGHT_METHODS = ("fastattn", "attn", "sum", "channel_fastattn", "channel_attn")
@@ -167,18 +168,30 @@ class FusionCell(CompositeLayer):
         min_level, max_level: of the pyramid.
         filters: channels of every output.
         node_options: further arguments of every `FusionNodeLayer`.
+        grad_checkpoint: in training keep only the nodes' outputs for the gradient, as
+            `EfficientNet` does with its blocks.
 
     Input: a list of `[N, h, w, c]`, one a level, finest first, static sizes. Output: a list of
     `[N, h, w, filters]` of the same sizes.
     """
 
-    def __init__(self, nodes, min_level, max_level, filters, node_options=None, **kwargs):
+    def __init__(
+        self,
+        nodes,
+        min_level,
+        max_level,
+        filters,
+        node_options=None,
+        grad_checkpoint=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.nodes = [_as_node(node) for node in nodes]
         self.min_level = min_level
         self.max_level = max_level
         self.filters = filters
         self.node_options = dict(node_options or {})
+        self.grad_checkpoint = grad_checkpoint
         self.node_layers = []
 
     def build(self, input_shape):
@@ -207,7 +220,10 @@ class FusionCell(CompositeLayer):
     def call(self, inputs, training=None):
         maps = list(inputs)
         for node, layer in zip(self.nodes, self.node_layers, strict=True):
-            maps.append(layer([maps[offset] for offset in node.inputs], training=training))
+            run = functools.partial(layer, training=training)
+            chosen = [maps[offset] for offset in node.inputs]
+            remat = self.grad_checkpoint and training
+            maps.append(rematerialized(run, [layer], chosen) if remat else run(chosen))
         outputs = output_offsets(self.nodes, self.min_level, self.max_level)
         return [maps[offset] for offset in outputs.values()]
 
@@ -219,6 +235,7 @@ class FusionCell(CompositeLayer):
             "max_level": self.max_level,
             "filters": self.filters,
             "node_options": dict(self.node_options),
+            "grad_checkpoint": self.grad_checkpoint,
         }
 
 
@@ -228,12 +245,22 @@ class FusionStack(CompositeLayer):
 
     Args:
         repeats: number of cells.
-        nodes, min_level, max_level, filters, node_options: as `FusionCell`.
+        nodes, min_level, max_level, filters, node_options, grad_checkpoint: as `FusionCell`.
 
     Input and output as `FusionCell`.
     """
 
-    def __init__(self, repeats, nodes, min_level, max_level, filters, node_options=None, **kwargs):
+    def __init__(
+        self,
+        repeats,
+        nodes,
+        min_level,
+        max_level,
+        filters,
+        node_options=None,
+        grad_checkpoint=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.repeats = repeats
         self.cells = [
@@ -243,6 +270,7 @@ class FusionStack(CompositeLayer):
                 max_level,
                 filters,
                 node_options,
+                grad_checkpoint,
                 name=f"cell_{index}",
                 batch_norm=self.batch_norm,
                 dtype=self.dtype_policy,
@@ -255,6 +283,7 @@ class FusionStack(CompositeLayer):
             "max_level": max_level,
             "filters": filters,
             "node_options": dict(node_options or {}),
+            "grad_checkpoint": grad_checkpoint,
         }
 
     def call(self, inputs, training=None):

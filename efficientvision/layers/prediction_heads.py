@@ -1,5 +1,6 @@
 """The class and box heads, shared by all levels, and the small segmentation head."""
 
+import functools
 import math
 
 import keras
@@ -7,6 +8,7 @@ from keras import ops
 
 from efficientvision.layers.activations import get_activation
 from efficientvision.layers.composite import CompositeLayer, numbered
+from efficientvision.layers.rematerialization import rematerialized
 
 _FOREGROUND_PRIOR = 0.01
 
@@ -26,6 +28,8 @@ class PredictionHead(CompositeLayer):
         separable_conv: depthwise and pointwise instead of full convolutions.
         survival_prob: keeps the residual of a hidden convolution with this probability in
             training; None builds no residuals (the published networks).
+        grad_checkpoint: in training keep of the hidden convolutions only each level's last output
+            for the gradient, as `EfficientNet` does with its blocks.
 
     Input: a list of `[N, h, w, C]`; output: a list of `[N, h, w, out_filters]` in float32.
 
@@ -42,6 +46,7 @@ class PredictionHead(CompositeLayer):
         act_type="swish",
         separable_conv=True,
         survival_prob=None,
+        grad_checkpoint=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -55,6 +60,7 @@ class PredictionHead(CompositeLayer):
         self.act_type = act_type
         self.separable_conv = separable_conv
         self.survival_prob = survival_prob
+        self.grad_checkpoint = grad_checkpoint
         self.convs = [
             self._conv(filters, f"{kind}-{i}", "zeros", self.dtype_policy) for i in range(repeats)
         ]
@@ -101,20 +107,34 @@ class PredictionHead(CompositeLayer):
         super().build(input_shape)
 
     def call(self, inputs, training=None):
-        activation = get_activation(self.act_type)
         outputs = []
         for index, x in enumerate(inputs):
-            for repeat, conv in enumerate(self.convs):
-                shortcut = x
-                x = activation(self.norms[repeat][index](conv(x), training=training))
-                if self.drop is not None and repeat > 0:
-                    x = self.drop(x, training=training) + shortcut
+            run = functools.partial(self._hidden, index=index, training=training)
+            if self.grad_checkpoint and training:
+                x = rematerialized(run, self._hidden_layers(index), x)
+            else:
+                x = run(x)
             outputs.append(self.predict(x))
         return outputs
 
+    def _hidden(self, x, index, training):
+        """The hidden convolutions on the map of level `min_level + index`."""
+        activation = get_activation(self.act_type)
+        for repeat, conv in enumerate(self.convs):
+            shortcut = x
+            x = activation(self.norms[repeat][index](conv(x), training=training))
+            if self.drop is not None and repeat > 0:
+                x = self.drop(x, training=training) + shortcut
+        return x
+
+    def _hidden_layers(self, index):
+        norms = [norms[index] for norms in self.norms]
+        return [*self.convs, *norms, *([] if self.drop is None else [self.drop])]
+
     def get_config(self):
         names = (
-            "kind out_filters filters repeats min_level act_type separable_conv survival_prob"
+            "kind out_filters filters repeats min_level act_type separable_conv survival_prob "
+            "grad_checkpoint"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

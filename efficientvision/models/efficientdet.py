@@ -33,6 +33,7 @@ def efficientdet(
     survival_prob=None,
     heads=("object_detection",),
     seg_num_classes=3,
+    grad_checkpoint=False,
     batch_norm=None,
     dtype=None,
 ):
@@ -56,6 +57,8 @@ def efficientdet(
         survival_prob: of the heads' residuals; None builds none.
         heads: any of `"object_detection"`, `"segmentation"`.
         seg_num_classes: classes of the segmentation head.
+        grad_checkpoint: fusion nodes and detection heads compute their intermediate results again
+            for the gradient (less memory, more time, same numbers); the backbone has its own.
         batch_norm: arguments of every `BatchNorm`.
         dtype: Keras dtype policy, e.g. `"mixed_bfloat16"`; predictions stay float32.
 
@@ -95,7 +98,8 @@ def efficientdet(
         "conv_after_downsample": conv_after_downsample,
     }
     levels = {"min_level": min_level, "max_level": max_level, "filters": fpn_num_filters}
-    common = {**levels, "node_options": node_options, "name": "fpn_cells", **shared}
+    shared_by_cells = {"node_options": node_options, "grad_checkpoint": grad_checkpoint}
+    common = {**levels, **shared_by_cells, "name": "fpn_cells", **shared}
     if fusion == "vfpn":
         nodes = fusion_graphs.vfpn(min_level, max_level, fpn_cell_repeats)
         pyramid = FusionCell(nodes, **common)(pyramid)
@@ -115,6 +119,7 @@ def efficientdet(
                 act_type,
                 separable_conv,
                 survival_prob,
+                grad_checkpoint,
                 name=f"{kind}_net",
                 **shared,
             )
@@ -132,7 +137,9 @@ def efficientdet(
     return keras.Model(images, outputs[0] if len(outputs) == 1 else tuple(outputs), name=name)
 
 
-def efficientnet_backbone(architecture, *, act_type=None, batch_norm=None, dtype=None):
+def efficientnet_backbone(
+    architecture, *, act_type=None, grad_checkpoint=False, batch_norm=None, dtype=None
+):
     """The EfficientNet backbone as the published detectors train it.
 
     Stochastic depth is off for b0 and 0.8 for every other member, lite0 included.
@@ -142,6 +149,7 @@ def efficientnet_backbone(architecture, *, act_type=None, batch_norm=None, dtype
         architecture,
         act_type=act_type,
         survival_prob=survival_prob,
+        grad_checkpoint=grad_checkpoint,
         batch_norm=batch_norm,
         dtype=dtype,
     )
