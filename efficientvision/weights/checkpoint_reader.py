@@ -139,6 +139,9 @@ def find_checkpoint(path: AnyPath) -> str:
     from efficientvision.weights.run_folder import pointed_folder
 
     text = pointed_folder(path) or files.as_text(path)
+    # Before folders: to a store without real ones, a prefix may look like one.
+    if files.is_file(text + ".index"):
+        return text
     if files.is_folder(text):
         return _find_in_folder(text.rstrip("/") or "/")
     for ending in (".index", ".meta"):
@@ -146,8 +149,6 @@ def find_checkpoint(path: AnyPath) -> str:
             return _require_index(text.removesuffix(ending))
     if ".data-" in files.base_name(text):
         return _require_index(text[: text.rindex(".data-")])
-    if files.is_file(text + ".index"):
-        return text
     if files.is_file(text):
         if text.endswith((".h5", ".hdf5", ".keras", ".npz")):
             return text

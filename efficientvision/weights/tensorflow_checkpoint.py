@@ -34,7 +34,7 @@ def open_tensorflow(prefix: str) -> CheckpointReader:
     unreadable = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
     _check_shards(prefix)
     try:
-        bundle = tf.train.load_checkpoint(prefix)
+        bundle = tf.compat.v1.train.NewCheckpointReader(prefix)
         shapes = {key: tuple(s) for key, s in bundle.get_variable_to_shape_map().items()}
     except unreadable as error:
         raise UserError(f"The file {prefix}.index is damaged or cut short.") from error
