@@ -50,30 +50,53 @@ class Task(abc.ABC):
                 index-th on; `batch_size` and `start_step` count this share.
         """
 
+    def source_ids(self, batch_size: int, *, step: int) -> list[str]:
+        """The images of a training batch; empty where the order of the data is not fixed.
+
+        Args:
+            batch_size: Images in a batch.
+            step: How many batches come before it.
+        """
+        return []
+
     @abc.abstractmethod
     def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
         """Batches of the evaluation images, each image once; the last may be smaller."""
 
+    def prepare(self, batch: Batch) -> Batch:
+        """Adds to a replica's part of a batch what needs no network, such as targets.
+
+        The first axis of everything in it is the batch: it may be cut into micro-batches.
+        """
+        return batch
+
+    def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """What the losses of the whole global batch are divided by (float32 scalar).
+
+        Args:
+            batch: A replica's part of the batch, prepared.
+            reduce_sum: Sums a scalar over the replicas.
+        """
+        return tf.ones([])
+
     @abc.abstractmethod
     def losses(
-        self,
-        model: keras.Model,
-        batch: Batch,
-        *,
-        training: bool,
-        reduce_sum: Callable[[tf.Tensor], tf.Tensor],
+        self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Losses of a replica's part of a batch; "loss" is what is minimised, without L2.
+        """Losses of a part of a batch; "loss" is what is minimised, without L2.
 
         Args:
             model: The network.
-            batch: A replica's part of a batch.
+            batch: A part of a batch, prepared.
             training: Whether layers run in training mode.
-            reduce_sum: Sums a scalar over the replicas, for normalisers of the global batch.
+            normalizer: Of the global batch.
 
         Returns:
-            float32 scalars that *add up*, over the replicas, to the global batch's losses.
+            float32 scalars that *add up*, over the parts, to the global batch's losses.
         """
+
+    def step_done(self, normalizer: tf.Tensor) -> None:  # noqa: B027
+        """After a step that changed the network, in replica context: keeps what a task carries."""
 
     @abc.abstractmethod
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:

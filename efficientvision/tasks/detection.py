@@ -18,7 +18,7 @@ from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.losses import detection_losses
-from efficientvision.detection.matching import assign_targets
+from efficientvision.detection.matching import AnchorTargets, assign_targets
 from efficientvision.detection.postprocess import postprocess
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco import CocoEvaluator
@@ -106,38 +106,58 @@ class DetectionTask(Task):
         ).map(lambda batch: {name: batch[name] for name in _TRAINING_INPUTS})
         return data.take(1).cache().repeat() if self.fake_data else data
 
+    def source_ids(self, batch_size: int, *, step: int) -> list[str]:
+        if self._data_service is not None:
+            return []
+        step = 0 if self.fake_data else step
+        data = self._dataset(self.training_files, batch_size, training=True, start_step=step)
+        batch = next(iter(data.take(1)))
+        return [name.decode() for name in batch["source_id"].numpy()]
+
     def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
         return self._dataset(self.evaluation_files, batch_size, training=False)
 
+    def prepare(self, batch: Batch) -> Batch:
+        """Adds to a batch what each anchor is to predict: the fields of `AnchorTargets`.
+
+        Args:
+            batch: `gt_boxes_yxyx` float32 [B,M,4] in pixels of the network input (-1 padded),
+                `gt_classes` int32 [B,M], and what `losses` needs besides.
+        """
+        targets = assign_targets(self.anchors, batch["gt_boxes_yxyx"], batch["gt_classes"])
+        return {**batch, **targets._asdict()}
+
+    def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """Positive anchors of the global batch, plus one, or their moving average.
+
+        The average begins with the first batch.
+        """
+        positives = reduce_sum(tf.reduce_sum(batch["num_positives"])) + 1.0
+        if self._positives is None:
+            return positives
+        momentum = tf.where(self._positives > 0.0, self.config.positives_momentum, 0.0)
+        return momentum * self._positives + (1.0 - momentum) * positives
+
     def losses(
-        self,
-        model: keras.Model,
-        batch: Batch,
-        *,
-        training: bool,
-        reduce_sum: Callable[[tf.Tensor], tf.Tensor],
+        self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Losses of the class and box heads; see `detection.losses.detection_losses`.
 
         Args:
             model: EfficientDet.
-            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], `gt_boxes_yxyx` float32
-                [B,M,4] in pixels of the network input (-1 padded), `gt_classes` int32 [B,M].
+            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and what `prepare` added.
             training: Whether layers run in training mode.
-            reduce_sum: Sums over the replicas.
+            normalizer: From `normalizer`.
 
         Returns:
-            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, perhaps `box_iou_loss`. The
-            normaliser is the number of positive anchors in the global batch, plus one.
+            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, perhaps `box_iou_loss`.
         """
         config = self.config
-        targets = assign_targets(self.anchors, batch["gt_boxes_yxyx"], batch["gt_classes"])
-        positives = reduce_sum(tf.reduce_sum(targets.num_positives)) + 1.0
         class_outputs, box_outputs = self._forward(model, batch, training)[:2]
         losses = detection_losses(
             class_outputs,
             box_outputs,
-            targets,
+            AnchorTargets(**{name: batch[name] for name in AnchorTargets._fields}),
             num_classes=config.num_classes,
             anchors=self.anchors,
             alpha=config.alpha,
@@ -147,9 +167,13 @@ class DetectionTask(Task):
             box_loss_weight=config.box_loss_weight,
             iou_loss_type=config.iou_loss_type,
             iou_loss_weight=config.iou_loss_weight,
-            normalizer=self._normalizer(positives) if training else positives,
+            normalizer=normalizer,
         )
         return {"loss": losses["det_loss"], **losses}
+
+    def step_done(self, normalizer: tf.Tensor) -> None:
+        if self._positives is not None:
+            self._positives.assign(normalizer)
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
         """The levels of the class head, then those of the box head, finest first."""
@@ -205,13 +229,6 @@ class DetectionTask(Task):
             batch["images"], batch["valid_hw"], self.config.mean_rgb, self.config.stddev_rgb
         )
         return model(images, training=training)
-
-    def _normalizer(self, positives: tf.Tensor) -> tf.Tensor:
-        """Positives of the batch, or their moving average, which begins with the first batch."""
-        if self._positives is None:
-            return positives
-        momentum = tf.where(self._positives > 0.0, self.config.positives_momentum, 0.0)
-        return self._positives.assign(momentum * self._positives + (1.0 - momentum) * positives)
 
     def _ground_truth(self):
         """A COCO file, or the boxes of the records; None where these have no lasting ids."""

@@ -27,44 +27,37 @@ class WeightAverages:
     updates its own copy with its own weights.
 
     Args:
-        variables: Keras variables to average.
+        groups: The variables to average.
         decay: Largest decay; 0 disables the averaging (`enabled` is False).
     """
 
-    def __init__(self, variables: Sequence, decay: float):
+    def __init__(self, groups: Sequence[FlatVariables], decay: float):
         self.decay = decay
         self.enabled = bool(decay)
-        self._flat = FlatVariables(variables)
-        self._average: tf.Variable | None = None
-        if self.enabled:
-            self._average = tf.Variable(
-                self._flat.from_dict({}),
-                trainable=False,
-                name="weight_averages",
-                aggregation=tf.VariableAggregation.NONE,
-            )
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """What holds the averages."""
-        return [self._average] if self.enabled else []
+        self._groups = list(groups) if self.enabled else []
+        self.variables: list[tf.Variable] = [
+            group.new_vector(f"average_{index}", group.from_dict({}))
+            for index, group in enumerate(self._groups)
+        ]
 
     def update(self, step) -> None:
-        """Moves the averages towards the variables after step `step` (scalar, from 0)."""
-        if not self.enabled:
-            return
+        """Moves the averages towards the groups' vectors after step `step` (scalar, from 0)."""
         t = tf.cast(step, tf.float32)
         rate = 1.0 - tf.minimum(self.decay, ramp_up(t))
-        self._average.assign_sub(rate * (self._average - self._flat.read()))
+        for group, average in zip(self._groups, self.variables, strict=True):
+            average.assign_sub(rate * (average - group.vector))
 
     def numpy(self) -> dict[str, np.ndarray]:
         """The averages by variable path; empty when they are disabled."""
-        return self._flat.to_dict(self._average.numpy()) if self.enabled else {}
+        values: dict[str, np.ndarray] = {}
+        for group, average in zip(self._groups, self.variables, strict=True):
+            values |= group.to_dict(average.numpy())
+        return values
 
     def load(self, values: Mapping[str, np.ndarray]) -> None:
         """Sets the averages by path; where `values` has none, to the variable's value."""
-        if self.enabled:
-            self._average.assign(self._flat.from_dict(values))
+        for group, average in zip(self._groups, self.variables, strict=True):
+            average.assign(group.from_dict(values))
 
     def reset(self) -> None:
         """Restarts the averages at the variables' values (after loading pretrained weights)."""
@@ -74,7 +67,8 @@ class WeightAverages:
     def applied(self) -> Iterator[None]:
         """Inside the context the variables hold their averages; afterwards their own values."""
         averages = self.numpy()
-        own = [(v, v.numpy()) for v in self._flat.variables if v.path in averages]
+        variables = [v for group in self._groups for v in group.variables]
+        own = [(v, v.numpy()) for v in variables]
         for variable, _ in own:
             variable.assign(averages[variable.path])
         try:

@@ -4,49 +4,83 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 
 class FlatVariables:
-    """A list of variables, read and written as one vector.
+    """A list of variables, worked on as one vector.
 
     A detector has hundreds of small variables. What is done to all of them alike (all-reduce,
-    optimizer, averages) is done to one vector instead: tens of thousands of graph nodes fewer to
-    trace, optimise and run, and one collective instead of hundreds.
+    clipping, optimizer, averages, keeping a bad step out) is done to one vector instead: tens of
+    thousands of graph nodes fewer to trace, optimise and run, and one collective instead of
+    hundreds.
+
+    Between two calls of the compiled step the variables hold the values. A call begins with
+    `gather`, works on `vector`, from which the network reads by `bound`, and ends with `scatter`.
+    Create it under the strategy's scope; each replica works on its own copy.
 
     Args:
         variables: Keras variables, all float.
+        name: Name of the vector.
     """
 
-    def __init__(self, variables: Sequence):
+    def __init__(self, variables: Sequence, name: str):
         self.variables = list(variables)
         self.paths = [v.path for v in self.variables]
         self._shapes = [tuple(v.shape) for v in self.variables]
         self._sizes = [int(np.prod(shape)) for shape in self._shapes]
+        self.vector = self.new_vector(name)
 
     @property
     def size(self) -> int:
         """Length of the vector."""
         return sum(self._sizes)
 
-    def read(self) -> tf.Tensor:
-        """The variables' values, float32 [size]."""
-        return self.join([v.value for v in self.variables])
+    def new_vector(self, name: str, initial: np.ndarray | None = None) -> tf.Variable:
+        """A variable of the vector's length, which each replica assigns for itself.
 
-    def write(self, vector: tf.Tensor) -> None:
-        """Assigns the parts of a vector [size] to the variables."""
-        parts = tf.split(vector, self._sizes)
-        for variable, part, shape in zip(self.variables, parts, self._shapes, strict=True):
-            variable.value.assign(tf.reshape(part, shape))
+        Args:
+            name: Its name.
+            initial: float32 [size]; zeros by default.
+        """
+        return tf.Variable(
+            np.zeros(self.size, np.float32) if initial is None else initial,
+            trainable=False,
+            name=name,
+            aggregation=tf.VariableAggregation.NONE,
+        )
+
+    def gather(self) -> None:
+        """Fills the vector from the variables."""
+        self.vector.assign(self.join([v.value for v in self.variables]))
+
+    def scatter(self) -> None:
+        """Fills the variables from the vector."""
+        for variable, value in zip(self.variables, self.split(self.vector), strict=True):
+            variable.value.assign(value)
+
+    def bound(self, vector: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """What each variable is if the vector is this one, for `keras.StatelessScope`."""
+        return list(zip(self.variables, self.split(vector), strict=True))
 
     def join(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        """One vector of tensors that are shaped like the variables."""
+        """float32 [size] of tensors that are shaped like the variables."""
+        if not tensors:
+            return tf.zeros([0])
         return tf.concat([tf.reshape(tf.cast(t, tf.float32), [-1]) for t in tensors], axis=0)
+
+    def split(self, vector: tf.Tensor) -> list[tf.Tensor]:
+        """Tensors shaped like the variables of float32 [size]."""
+        if not self.variables:
+            return []
+        parts = tf.split(vector, self._sizes)
+        return [tf.reshape(part, shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def to_dict(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """The parts of a vector by variable path."""
-        parts = np.split(vector, np.cumsum(self._sizes)[:-1])
+        parts = np.split(vector, np.cumsum(self._sizes))[:-1]
         return {
             path: part.reshape(shape)
             for path, part, shape in zip(self.paths, parts, self._shapes, strict=True)
@@ -56,4 +90,15 @@ class FlatVariables:
         """The vector of values by path; the variable's own value where one is missing."""
         missing = {v.path: v for v in self.variables if v.path not in values}
         arrays = [missing[p].numpy() if p in missing else values[p] for p in self.paths]
-        return np.concatenate([np.asarray(a, np.float32).reshape(-1) for a in arrays])
+        return np.concatenate([np.float32([]), *(np.ravel(a) for a in arrays)], dtype=np.float32)
+
+
+def counter(name: str) -> tf.Variable:
+    """A whole number that each replica counts for itself, all of them alike."""
+    return tf.Variable(
+        0,
+        dtype=tf.int64,
+        trainable=False,
+        name=name,
+        aggregation=tf.VariableAggregation.NONE,
+    )

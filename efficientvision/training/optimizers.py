@@ -3,37 +3,114 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from efficientvision.errors import UserError
-from efficientvision.training.flat_variables import FlatVariables
+from efficientvision.training.flat_variables import FlatVariables, counter
 from efficientvision.training.gradients import is_regularized
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 _ITERATIONS = "iterations"
+_UPDATES = "updates"
+
+
+class UpdateRule(Protocol):
+    """How a vector of weights moves along its gradient.
+
+    Attributes:
+        slots: Names of the vectors that the rule keeps beside the weights.
+        weight_decay: What `update` takes off the kernels per unit of learning rate.
+    """
+
+    slots: ClassVar[tuple[str, ...]]
+    weight_decay: float
+
+    def update(
+        self,
+        weights: tf.Variable,
+        slots: Sequence[tf.Variable],
+        gradient: tf.Tensor,
+        learning_rate: tf.Tensor,
+        updates: tf.Tensor,
+    ) -> None:
+        """One update.
+
+        Args:
+            weights: float32 [size], changed in place.
+            slots: The rule's vectors for these weights, changed in place.
+            gradient: float32 [size].
+            learning_rate: float32 scalar.
+            updates: float32 scalar, how many there will have been with this one.
+        """
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """m = momentum * m - rate * g; w = w + m."""
+
+    slots: ClassVar[tuple[str, ...]] = ("momentum",)
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def update(self, weights, slots, gradient, learning_rate, updates) -> None:
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=weights.handle,
+            accum=slots[0].handle,
+            lr=learning_rate,
+            grad=gradient,
+            momentum=self.momentum,
+        )
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980, end of section 2).
+
+    With a `weight_decay` it is AdamW (https://arxiv.org/abs/1711.05101).
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("momentum", "velocity")
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    weight_decay: float = 0.0
+
+    def update(self, weights, slots, gradient, learning_rate, updates) -> None:
+        tf.raw_ops.ResourceApplyAdam(
+            var=weights.handle,
+            m=slots[0].handle,
+            v=slots[1].handle,
+            beta1_power=tf.pow(self.beta_1, updates),
+            beta2_power=tf.pow(self.beta_2, updates),
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
 
 
 def build_optimizer(
     name: str,
-    learning_rate,
     *,
     momentum: float = 0.9,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
     weight_decay: float = 0.0,
-) -> keras.optimizers.Optimizer:
+) -> UpdateRule:
     """Builds an optimizer by name.
 
-    Clipping and averaging are not the optimizer's: Keras clips on each replica before the
-    gradients are summed, see `gradients.clip_gradients` and `averaging.WeightAverages`.
+    TensorFlow's fused operations do the arithmetic (the same as Keras' optimizers, in one pass over
+    the memory instead of ten). Clipping and averaging are not the optimizer's, see
+    `gradients.clip_gradients` and `averaging.WeightAverages`.
 
     Args:
         name: "sgd" (momentum), "adam" or "adamw".
-        learning_rate: Number or schedule.
         momentum: Momentum of "sgd".
         beta_1: First-moment decay of "adam" and "adamw".
         beta_2: Second-moment decay of "adam" and "adamw".
@@ -41,19 +118,15 @@ def build_optimizer(
         weight_decay: Decoupled decay of "adamw" (kernels only). The other two leave it to the L2
             penalty in the loss.
 
-    Returns:
-        The optimizer, not built.
-
     Raises:
         UserError: If the name is unknown.
     """
     if name == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum=momentum)
-    moments = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+        return Sgd(momentum)
     if name == "adam":
-        return keras.optimizers.Adam(learning_rate, **moments)
+        return Adam(beta_1, beta_2, epsilon)
     if name == "adamw":
-        return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, **moments)
+        return Adam(beta_1, beta_2, epsilon, weight_decay)
     raise UserError(f"optimizer must be one of {', '.join(OPTIMIZERS)}; got {name!r}.")
 
 
@@ -63,67 +136,54 @@ def uses_l2_loss(name: str) -> bool:
 
 
 class FlatOptimizer:
-    """A Keras optimizer that sees a network's variables as two vectors.
+    """An optimizer's state for a network whose weights are two vectors, kernels and the rest.
 
-    Kernels are one, all the rest the other, so that a decoupled weight decay can be limited to
-    kernels. Every rule of these optimizers works element by element: the numbers are the same as
-    with the variables themselves. Create it under the strategy's scope.
+    Every rule here works element by element: the numbers are the same as with the variables
+    themselves. A decoupled weight decay is limited to the kernels. Create it under the strategy's
+    scope; every replica does the same to its own copy, so that nothing has to be merged.
 
     Args:
-        optimizer: Not built yet.
+        rule: From `build_optimizer`.
+        learning_rate: Number, or function of the step.
         variables: Keras variables to train.
     """
 
-    def __init__(self, optimizer: keras.optimizers.Optimizer, variables: Sequence):
-        self.optimizer = optimizer
+    def __init__(self, rule: UpdateRule, learning_rate, variables: Sequence):
+        self._rule = rule
+        self._rate = learning_rate
         kernels = [v for v in variables if is_regularized(v.path)]
         rest = [v for v in variables if not is_regularized(v.path)]
         named = {"kernels": kernels, "other_weights": rest}
-        self._groups = [FlatVariables(group) for group in named.values() if group]
-        self._vectors = [
-            keras.Variable(group.from_dict({}), name=name)
-            for group, name in zip(self._groups, (n for n, g in named.items() if g), strict=True)
-        ]
-        self.variables = [v for group in self._groups for v in group.variables]
-        if isinstance(optimizer, keras.optimizers.AdamW) and rest:
-            optimizer.exclude_from_weight_decay(var_list=[self._vectors[-1]])
-        optimizer.build(self._vectors)
-        self._slots = [
-            v for v in optimizer.variables if v is not optimizer.iterations and v.shape.rank == 1
-        ]
-
-    @property
-    def iterations(self) -> tf.Tensor:
-        """Steps done, int64 scalar."""
-        return self.optimizer.iterations.value
+        self.groups = [FlatVariables(group, name) for name, group in named.items() if group]
+        self.kernels = self.groups[0] if kernels else None
+        self._slots = [[group.new_vector(name) for name in rule.slots] for group in self.groups]
+        self.iterations = counter(_ITERATIONS)
+        self.updates = counter(_UPDATES)
 
     @property
     def learning_rate(self) -> tf.Tensor:
         """The rate of the next step, float32 scalar."""
-        return tf.cast(self.optimizer.learning_rate, tf.float32)
+        rate = self._rate(self.iterations) if callable(self._rate) else self._rate
+        return tf.cast(rate, tf.float32)
 
-    def apply(self, gradients: Sequence[tf.Tensor], replicas: int) -> None:
-        """One step, in replica context.
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One update of the groups' vectors, in replica context.
 
         Args:
-            gradients: Of `variables`, in their order, the same on every replica.
-            replicas: How many replicas there are.
+            gradients: float32 [size] of each group, the same on every replica.
         """
-        gradients = list(gradients)
-        vectors = []
-        for group, vector in zip(self._groups, self._vectors, strict=True):
-            count = len(group.variables)
-            # `apply` sums over the replicas, which the gradients have been already.
-            vectors.append(group.join(gradients[:count]) / replicas)
-            del gradients[:count]
-            vector.assign(group.read())
-        self.optimizer.apply(vectors, self._vectors)
-        for group, vector in zip(self._groups, self._vectors, strict=True):
-            group.write(tf.convert_to_tensor(vector.value))
+        rate = self.learning_rate
+        self.updates.assign_add(1)
+        updates = tf.cast(self.updates, tf.float32)
+        for group, slots, gradient in zip(self.groups, self._slots, gradients, strict=True):
+            weights = group.vector
+            if self._rule.weight_decay and group is self.kernels:
+                weights.assign_sub(weights * (self._rule.weight_decay * rate))
+            self._rule.update(weights, slots, gradient, rate, updates)
 
     def numpy(self) -> dict[str, np.ndarray]:
-        """Step count and slots: `iterations`, `<slot>/<variable path>`."""
-        values = {_ITERATIONS: self.optimizer.iterations.numpy()}
+        """Counters and slots: `iterations`, `updates`, `<slot>/<variable path>`."""
+        values = {_ITERATIONS: self.iterations.numpy(), _UPDATES: self.updates.numpy()}
         for slot, name, group in self._named_slots():
             for path, value in group.to_dict(slot.numpy()).items():
                 values[f"{name}/{path}"] = value
@@ -145,12 +205,12 @@ class FlatOptimizer:
                     )
         for slot, name, group in self._named_slots():
             slot.assign(group.from_dict({p: values[f"{name}/{p}"] for p in group.paths}))
-        self.optimizer.iterations.assign(values[_ITERATIONS])
+        self.iterations.assign(values[_ITERATIONS])
+        # Before steps could be skipped, every step was an update.
+        self.updates.assign(values.get(_UPDATES, values[_ITERATIONS]))
 
     def _named_slots(self):
         """(slot, its name such as "momentum", group) for every slot."""
-        for group, vector in zip(self._groups, self._vectors, strict=True):
-            for slot in self._slots:
-                prefix = f"{vector.path}_".replace("/", "_")
-                if slot.name.startswith(prefix):
-                    yield slot, slot.name.removeprefix(prefix), group
+        for group, slots in zip(self.groups, self._slots, strict=True):
+            for slot, name in zip(slots, self._rule.slots, strict=True):
+                yield slot, name, group

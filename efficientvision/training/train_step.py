@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import keras
 import tensorflow as tf
 
 from efficientvision.tasks.base import Batch, Task
-from efficientvision.training.gradients import all_reduce_sum, clip_gradients, l2_penalty
+from efficientvision.training.gradients import all_reduce_sum, clip_gradients
+from efficientvision.training.micro_batches import MicroBatchSums
 from efficientvision.training.state import TrainingState
+
+
+class NonFiniteStep(ArithmeticError):
+    """A step whose loss or gradients are not finite; it changed nothing.
+
+    Attributes:
+        steps: Steps of the call that were done before it.
+        losses: The means over these.
+        values: Losses, gradient norm and learning rate of the step itself.
+    """
+
+    def __init__(self, steps: int, losses: dict[str, float], values: dict[str, float]):
+        super().__init__(f"not finite after {steps} steps: {values}")
+        self.steps = steps
+        self.losses = losses
+        self.values = values
 
 
 class TrainStep:
     """Runs several steps a call: forward, backward, all-reduce, clip, apply, average.
 
-    The losses of the replicas add up to the global batch's, so that gradients are summed, and
-    what follows the sum (clipping, optimizer, averages) is the same on every replica. The loop
-    over steps stands outside `strategy.run`: inside, the optimizer's merge calls would fail.
+    The losses of the replicas, and of the micro-batches one after the other, add up to the global
+    batch's, so that gradients are summed, and what follows the sum (clipping, optimizer, averages)
+    is the same on every replica. A step whose loss, gradients or batch statistics are not finite
+    changes neither weights nor averages, slots or statistics: the forward pass only computes the
+    new statistics, and all that is kept is written together at the end, or not at all. The loops
+    stand outside `strategy.run`: inside, the replicas could not sum.
 
     Args:
         task: Gives the losses.
         state: Network, optimizer, averages.
         weight_decay: Factor of the L2 penalty in the loss (0 for a decoupled optimizer).
         clip_norm: Limit of the gradients' norms, 0 for none.
+        micro_batches: Parts into which each replica cuts its batch; memory is needed for one.
+        skip_non_finite: Go on after a step that is not finite, without it.
         use_xla: Compile the step with XLA (fast on accelerators, slow on CPUs).
+
+    Attributes:
+        names: Keys of what a call returns.
+        counted: Steps of the last call that its means are over; skipped ones are not.
+        traces: How often the step was compiled.
     """
 
     def __init__(
@@ -31,20 +61,31 @@ class TrainStep:
         *,
         weight_decay: float,
         clip_norm: float,
+        micro_batches: int = 1,
+        skip_non_finite: bool = False,
         use_xla: bool = False,
     ):
         self._task = task
         self._state = state
         self._weight_decay = weight_decay
         self._clip_norm = clip_norm
+        self._micro_batches = micro_batches
+        self._skip = skip_non_finite
         self._strategy = state.strategy
         self.names = (*task.loss_names, "reg_l2_loss", "gradient_norm", "learning_rate")
         self.traces = 0
-        self._replica_step = (
-            tf.function(self._step_on_replica, jit_compile=True)
+        self.counted = 0
+        self._compile = (
+            (lambda function: tf.function(function, jit_compile=True))
             if use_xla
-            else tf.autograph.experimental.do_not_convert(self._step_on_replica)
+            else tf.autograph.experimental.do_not_convert
         )
+        self._whole_step = self._compile(self._step_on_replica)
+        if micro_batches > 1:
+            self._sums = MicroBatchSums(state, len(task.loss_names))
+            self._begin = self._compile(self._begin_on_replica)
+            self._add = self._compile(self._add_on_replica)
+            self._finish = self._compile(self._finish_on_replica)
         self._run = tf.function(self._run_steps)
 
     def __call__(self, iterator, steps: int) -> dict[str, float]:
@@ -53,42 +94,126 @@ class TrainStep:
         Returns:
             The means over these steps of the task's losses (the global batch's; "loss" includes
             the L2 penalty), `reg_l2_loss`, `gradient_norm` (before clipping), `learning_rate`.
+            Skipped steps do not count; NaN if all were.
+
+        Raises:
+            NonFiniteStep: A step is not finite, and such steps are not skipped.
         """
-        totals = self._run(iterator, tf.constant(steps, tf.int32))
-        return {
-            name: value / steps
-            for name, value in zip(self.names, totals.numpy().tolist(), strict=True)
-        }
+        totals, counted, last, stopped = self._run(iterator, tf.constant(steps, tf.int32))
+        self.counted = int(counted)
+        means = totals.numpy() / (self.counted or float("nan"))
+        losses = dict(zip(self.names, means.tolist(), strict=True))
+        if stopped:
+            values = dict(zip(self.names, last.numpy().tolist(), strict=True))
+            raise NonFiniteStep(self.counted, losses, values)
+        return losses
 
-    def _run_steps(self, iterator, steps: tf.Tensor) -> tf.Tensor:
+    def _run_steps(self, iterator, steps: tf.Tensor):
         self.traces += 1
-        totals = tf.zeros([len(self.names)])
-        for _ in tf.range(steps):
-            values = self._strategy.run(self._replica_step, args=(next(iterator),))
-            totals += self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
-        return totals
+        self._strategy.run(self._state.gather)
+        totals = last = tf.zeros([len(self.names)])
+        done, counted, stopped = tf.constant(0), tf.constant(0), tf.constant(False)
+        while done < steps and not stopped:
+            last, kept, stopped = self._step(next(iterator))
+            totals += tf.where(kept, last, 0.0)
+            counted += tf.cast(kept, tf.int32)
+            done += 1
+        self._strategy.run(self._state.scatter)
+        return totals, counted, last, stopped
 
-    def _step_on_replica(self, batch: Batch) -> tf.Tensor:
-        state = self._state
-        replicas = self._strategy.num_replicas_in_sync
-        state.seed_layers()
-        with tf.GradientTape() as tape:
-            losses = self._task.losses(
-                state.model, batch, training=True, reduce_sum=lambda x: all_reduce_sum([x])[0]
-            )
-            penalty = l2_penalty(state.trainables, self._weight_decay) / replicas
-            losses["loss"] += penalty
-        gradients = tape.gradient(losses["loss"], [v.value for v in state.trainables])
-        gradients = [
-            tf.zeros_like(v.value) if g is None else g
-            for g, v in zip(gradients, state.trainables, strict=True)
-        ]
-        gradients, norm = clip_gradients(all_reduce_sum(gradients), self._clip_norm)
-        step = tf.identity(state.optimizer.iterations)
-        rate = state.optimizer.learning_rate
-        state.optimizer.apply(gradients, replicas)
-        state.averages.update(step)
-        losses["reg_l2_loss"] = penalty
-        losses["gradient_norm"] = norm / replicas
-        losses["learning_rate"] = rate / replicas
-        return tf.stack([losses[name] for name in self.names])
+    def _step(self, batch):
+        """A step on the global batch; see `_apply` for what it returns."""
+        run = self._strategy.run
+        if self._micro_batches == 1:
+            outcome = run(self._whole_step, args=(batch,))
+        else:
+            parts, normalizer = run(self._begin, args=(batch,))
+            for index in tf.range(self._micro_batches):
+                run(self._add, args=(parts, normalizer, index))
+            outcome = run(self._finish, args=(normalizer,))
+        return [self._strategy.experimental_local_results(value)[0] for value in outcome]
+
+    # In replica context:
+
+    def _step_on_replica(self, batch: Batch):
+        batch, normalizer = self._prepare(batch)
+        statistics = tf.convert_to_tensor(self._state.statistics.vector)
+        return self._apply(normalizer, *self._backward(batch, normalizer, statistics, 0))
+
+    def _begin_on_replica(self, batch: Batch):
+        batch, normalizer = self._prepare(batch)
+        self._sums.reset(self._state.statistics.vector)
+        parts = {
+            name: tf.reshape(value, [self._micro_batches, -1, *value.shape[1:]])
+            for name, value in batch.items()
+        }
+        return parts, normalizer
+
+    def _add_on_replica(self, parts: Batch, normalizer, index: tf.Tensor) -> None:
+        batch = {name: value[index] for name, value in parts.items()}
+        self._sums.add(*self._backward(batch, normalizer, self._sums.statistics, index))
+
+    def _finish_on_replica(self, normalizer):
+        return self._apply(normalizer, *self._sums.values())
+
+    def _prepare(self, batch: Batch):
+        batch = self._task.prepare(batch)
+        return batch, self._task.normalizer(batch, lambda x: all_reduce_sum([x])[0])
+
+    def _backward(self, batch: Batch, normalizer, statistics: tf.Tensor, index):
+        """Losses [n], the gradients of the weight vectors, and the new statistics."""
+        state, task = self._state, self._task
+        state.seed_layers(index)
+        weights = [tf.convert_to_tensor(group.vector) for group in state.optimizer.groups]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            with keras.StatelessScope(state.bound(weights, statistics)) as scope:
+                losses = task.losses(state.model, batch, training=True, normalizer=normalizer)
+            target = state.loss_scale.scaled(losses["loss"])
+        gradients = tape.gradient(target, weights, unconnected_gradients="zero")
+        values = tf.stack([losses[name] for name in task.loss_names])
+        return values, gradients, state.new_statistics(scope)
+
+    def _apply(self, normalizer, values: tf.Tensor, gradients: Sequence, statistics: tf.Tensor):
+        """Writes a step's results if they are finite.
+
+        Returns:
+            float32 [len(names)], whether these count, whether training must stop.
+        """
+        state, optimizer = self._state, self._state.optimizer
+        bad = tf.math.count_nonzero(~tf.math.is_finite(statistics), dtype=tf.float32)
+        *gradients, values, bad = all_reduce_sum([*gradients, values, bad])
+        gradients = state.loss_scale.unscaled(gradients)
+        gradients, penalty = self._regularized(gradients)
+        gradients, norm = clip_gradients(optimizer.groups, gradients, self._clip_norm)
+        values = tf.concat([[values[0] + penalty], values[1:]], axis=0)
+        clean = tf.reduce_all(tf.math.is_finite(values)) & tf.equal(bad, 0.0)
+        finite = clean & tf.math.is_finite(norm)
+        overflow = clean & ~finite & state.loss_scale.explains_overflow()
+        stopped = ~finite & ~overflow & (not self._skip)
+        results = tf.concat([values, [penalty, norm, optimizer.learning_rate]], axis=0)
+
+        def keep():
+            optimizer.apply(gradients)
+            state.statistics.vector.assign(statistics)
+            state.averages.update(optimizer.iterations)
+            state.loss_scale.after_good_step()
+            self._task.step_done(normalizer)
+            return 0
+
+        def leave():
+            state.leave_out(overflow)
+            return 0
+
+        with tf.control_dependencies([results]):
+            tf.cond(finite, keep, leave)
+        optimizer.iterations.assign_add(tf.cast(~stopped, tf.int64))
+        return results, finite, stopped
+
+    def _regularized(self, gradients: list) -> tuple[list, tf.Tensor]:
+        """Adds the gradient of the L2 penalty of the kernels; returns the penalty too."""
+        kernels = self._state.optimizer.kernels
+        if not self._weight_decay or kernels is None:
+            return gradients, tf.zeros([])
+        first = gradients[0] + self._weight_decay * kernels.vector
+        return [first, *gradients[1:]], self._weight_decay * tf.nn.l2_loss(kernels.vector)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,11 @@ from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import archive_if_best
-from efficientvision.training.checkpoints import CheckpointFolder, checkpoint_path
+from efficientvision.training.checkpoints import (
+    CheckpointFolder,
+    checkpoint_path,
+    latest_checkpoint,
+)
 from efficientvision.training.distribution import (
     from_chief,
     is_chief,
@@ -26,12 +29,13 @@ from efficientvision.training.distribution import (
 )
 from efficientvision.training.evaluator import EvaluationCancelled, Evaluator
 from efficientvision.training.interruption import Interruption
+from efficientvision.training.non_finite import ON_NAN, skip_sentence, stop_sentence
 from efficientvision.training.observer import Observer
 from efficientvision.training.optimizers import build_optimizer, uses_l2_loss
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_log import RunLog
 from efficientvision.training.state import TrainingState
-from efficientvision.training.train_step import TrainStep
+from efficientvision.training.train_step import NonFiniteStep, TrainStep
 
 _SECONDS_PER_CALL = 2.0
 
@@ -52,6 +56,11 @@ class Trainer:
         moving_average_decay: Largest decay of the weight averages, 0 for none.
         freeze_pattern: Regular expression of variables that are not trained.
         seed: Seed of the layers' randomness.
+        micro_batches: Parts in which each replica works off its share of a batch, one after the
+            other, to need less memory.
+        scale_loss: Scale the loss, as float16 needs it.
+        on_nan: "stop" at a step whose loss or gradients are not finite, or "skip" it; either way
+            nothing of it is applied.
         use_xla: Compile the training step with XLA.
         eval_batch_size: Images a batch of the evaluation.
         profile: Write a TensorFlow profile of a few steps to `<model_dir>/profile`.
@@ -76,16 +85,23 @@ class Trainer:
         moving_average_decay: float = 0.0,
         freeze_pattern: str | None = None,
         seed: int = 0,
+        micro_batches: int = 1,
+        scale_loss: bool = False,
+        on_nan: str = "stop",
         use_xla: bool = False,
         eval_batch_size: int = 1,
         profile: bool = False,
         observers: Sequence[Observer] = (),
     ):
-        if plan.batch_size % strategy.num_replicas_in_sync:
+        parts = strategy.num_replicas_in_sync * micro_batches
+        if plan.batch_size % parts:
+            times = f" times gradient_accumulation={micro_batches}" if micro_batches > 1 else ""
             raise UserError(
                 f"--train_batch_size={plan.batch_size} must be a multiple of the "
-                f"{strategy.num_replicas_in_sync} devices."
+                f"{strategy.num_replicas_in_sync} devices{times}."
             )
+        if on_nan not in ON_NAN:
+            raise UserError(f"on_nan must be one of {', '.join(ON_NAN)}; got {on_nan!r}.")
         self.task = task
         self.plan = plan
         self.strategy = strategy
@@ -98,17 +114,22 @@ class Trainer:
             task.create_variables()
             self.state = TrainingState(
                 model,
-                build_optimizer(learning_rate=schedule, weight_decay=decoupled, **optimizer),
+                build_optimizer(weight_decay=decoupled, **optimizer),
                 strategy,
+                learning_rate=schedule,
                 moving_average_decay=moving_average_decay,
                 freeze_pattern=freeze_pattern,
                 seed=seed,
+                scale_loss=scale_loss,
+                reports_skipped=on_nan == "skip",
             )
         self.train_step = TrainStep(
             task,
             self.state,
             weight_decay=0.0 if decoupled else weight_decay,
             clip_norm=clip_norm,
+            micro_batches=micro_batches,
+            skip_non_finite=on_nan == "skip",
             use_xla=use_xla,
         )
         self._observers = list(observers)
@@ -166,7 +187,7 @@ class Trainer:
             The metrics of the last evaluation, empty without one (and on the other workers).
 
         Raises:
-            UserError: If a loss is not finite.
+            UserError: If a step is not finite, and such steps are not skipped.
         """
         plan, state = self.plan, self.state
         watching = [self._new_log(eval_name), *self._observers] if self.is_chief else []
@@ -242,29 +263,21 @@ class Trainer:
         """Trains up to step `end`, or until a signal; returns the means of the losses."""
         state, plan = self.state, self.plan
         totals: dict[str, float] = {}
-        first = state.step
+        weight = 0
         while (step := state.step) < end:
             until_save = plan.save_every - step % plan.save_every
             steps = min(self._portion, end - step, until_save)
-            start = time.perf_counter()
-            with self._profiler():
-                losses = self.train_step(batches, steps)
-            seconds = time.perf_counter() - start
-            self._check_finite(losses, step + steps)
-            if self._compiled:
-                # Calls of a fixed duration keep the bar and the log lively.
-                portion = int(from_chief(self.strategy, _SECONDS_PER_CALL * steps // seconds))
-                self._portion = max(1, min(portion, plan.steps_per_call))
-            self._compiled = True
-            for observer in watching:
-                observer.trained(step + steps, steps, seconds, losses)
-            for name, value in losses.items():
-                totals[name] = totals.get(name, 0.0) + value * steps
+            losses = self._train_steps(batches, steps, watching)
+            counted = self.train_step.counted
+            for name, value in losses.items() if counted else ():
+                totals[name] = totals.get(name, 0.0) + value * counted
+            weight += counted
             if until_save == steps:
                 self._save()
             if self._is_interrupted():
                 break
-        return {name: value / (state.step - first) for name, value in totals.items()}
+        means = {name: value / weight for name, value in totals.items()}
+        return means | self.state.counts()
 
     @contextlib.contextmanager
     def _profiler(self):
@@ -276,15 +289,41 @@ class Trainer:
         with tf.profiler.experimental.Profile(files.join(self.model_dir, "profile")):
             yield
 
-    def _check_finite(self, losses: dict[str, float], step: int) -> None:
-        if all(math.isfinite(value) for value in losses.values()):
-            return
-        shown = ", ".join(f"{name}={value:.6g}" for name, value in losses.items())
-        raise UserError(
-            f"The loss is not finite at step {step} ({shown}). Training stops; the last checkpoint "
-            f"in {self.model_dir} is from before. Lower the learning rate, or look for bad boxes "
-            "with dataset/inspect_tfrecords.py."
-        )
+    def _train_steps(self, batches, steps: int, watching: list[Observer]) -> dict[str, float]:
+        """One call of the compiled step, told to the observers.
+
+        Raises:
+            UserError: A step is not finite, and such steps are not left out.
+        """
+        first, skipped = self.state.step, int(self.state.skipped.numpy())
+        start = time.perf_counter()
+        stop: NonFiniteStep | None = None
+        try:
+            with self._profiler():
+                losses = self.train_step(batches, steps)
+        except NonFiniteStep as error:
+            stop, losses, steps = error, error.losses, error.steps
+        seconds = time.perf_counter() - start
+        if self._compiled and not stop:
+            # Calls of a fixed duration keep the bar and the log lively.
+            portion = int(from_chief(self.strategy, _SECONDS_PER_CALL * steps // seconds))
+            self._portion = max(1, min(portion, self.plan.steps_per_call))
+        self._compiled = True
+        if steps:
+            for observer in watching:
+                observer.trained(first + steps, steps, seconds, losses | self.state.counts())
+        if stop:
+            step = self.state.step + 1
+            kept = latest_checkpoint(self.model_dir)
+            raise UserError(stop_sentence(step, stop.values, self._batch_ids(step), kept))
+        if watching and (count := int(self.state.skipped.numpy())) > skipped:
+            step = int(self.state.last_skipped.numpy())
+            tqdm.write(skip_sentence(step, count, self._batch_ids(step)))
+        return losses
+
+    def _batch_ids(self, step: int) -> list[str]:
+        """The images of the batch of a step (from 1)."""
+        return self.task.source_ids(self.plan.batch_size, step=step - 1)
 
     def _save(self) -> None:
         if self._saved_step == self.state.step:

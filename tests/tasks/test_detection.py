@@ -37,6 +37,12 @@ def _constant_detector(config, class_bias=0.0):
     return keras.Model(images, ([heads[0]], [heads[1]]))
 
 
+def _losses(task, model, batch, reduce_sum):
+    prepared = task.prepare(batch)
+    normalizer = task.normalizer(prepared, reduce_sum)
+    return task.losses(model, prepared, training=True, normalizer=normalizer)
+
+
 @pytest.fixture
 def records(tmp_path):
     return str(write_made_records(tmp_path / "made-00000-of-00001.tfrecord", 7))
@@ -47,14 +53,14 @@ def test_normalizer_counts_the_positives_of_all_replicas(records):
     task = DetectionTask(config, training_files=records)
     model = _constant_detector(config)
     batch = next(iter(task.training_dataset(4, start_step=0)))
-    alone = task.losses(model, batch, training=True, reduce_sum=lambda x: x)
+    alone = _losses(task, model, batch, tf.identity)
     seen = []
 
     def as_one_of_three(positives):
         seen.append(float(positives))
         return 3.0 * positives
 
-    shared = task.losses(model, batch, training=True, reduce_sum=as_one_of_three)
+    shared = _losses(task, model, batch, as_one_of_three)
     (positives,) = seen
     assert positives >= 1
     ratio = (positives + 1.0) / (3.0 * positives + 1.0)
@@ -66,12 +72,11 @@ def test_moving_normalizer_starts_at_the_first_batch_and_is_saved(records):
     config = _config(positives_momentum=0.75)
     task = DetectionTask(config, training_files=records)
     task.create_variables()
-    model = _constant_detector(config)
     batch = next(iter(task.training_dataset(4, start_step=0)))
     for _ in range(2):
-        task.losses(model, batch, training=True, reduce_sum=tf.identity)
+        task.step_done(task.normalizer(task.prepare(batch), tf.identity))
     first = task.snapshot()["positives"]
-    task.losses(model, batch, training=True, reduce_sum=lambda x: 0.0 * x)
+    task.step_done(task.normalizer(task.prepare(batch), lambda x: 0.0 * x))
     assert first > 1.0
     assert task.snapshot()["positives"] == pytest.approx(0.75 * first + 0.25)
     other = DetectionTask(config)

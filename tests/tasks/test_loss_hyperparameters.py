@@ -36,7 +36,10 @@ class ConstantHeads(keras.Model):
 def losses(batch, override=""):
     """The losses, the anchors' targets and the normaliser."""
     task = DetectionTask(get_config("efficientdet-d0", ",".join(filter(None, [BASE, override]))))
-    found = task.losses(ConstantHeads(), batch, training=True, reduce_sum=tf.identity)
+    prepared = task.prepare(batch)
+    found = task.losses(
+        ConstantHeads(), prepared, training=True, normalizer=task.normalizer(prepared, tf.identity)
+    )
     targets = assign_targets(task.anchors, batch["gt_boxes_yxyx"], batch["gt_classes"])
     normalizer = float(tf.reduce_sum(targets.num_positives)) + 1.0
     return {name: float(value) for name, value in found.items()}, targets, normalizer

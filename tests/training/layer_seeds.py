@@ -20,7 +20,7 @@ def main(*steps):
     with strategy.scope():
         layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)]
         model = keras.Sequential([*layers, keras.layers.Dropout(0.3)])
-        state = TrainingState(model, build_optimizer("sgd", 0.1), strategy, seed=7)
+        state = TrainingState(model, build_optimizer("sgd"), strategy, learning_rate=0.1, seed=7)
     seeds = [v for v in model.variables if v.shape == (2,)]
     inputs = tf.ones([2, 4])
 
@@ -34,7 +34,7 @@ def main(*steps):
 
     drawn = []
     for step in steps:
-        state.optimizer.optimizer.iterations.assign(int(step))
+        state.optimizer.iterations.assign(int(step))
         run()
         copies = [strategy.experimental_local_results(v.value) for v in seeds]
         drawn.append([[copy.numpy().tolist() for copy in c] for c in copies])

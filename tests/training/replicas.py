@@ -75,7 +75,11 @@ def train(strategy, config, build, start):
         for variable, value in zip(model.weights, start, strict=True):
             variable.assign(value)
         state = TrainingState(
-            model, build_optimizer("sgd", 0.05), strategy, moving_average_decay=0.99
+            model,
+            build_optimizer("sgd"),
+            strategy,
+            learning_rate=0.05,
+            moving_average_decay=0.99,
         )
     task = DetectionTask(config)
     step = TrainStep(task, state, weight_decay=1e-2, clip_norm=CLIP_NORM)

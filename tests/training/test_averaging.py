@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from efficientvision.training.averaging import WeightAverages
+from efficientvision.training.flat_variables import FlatVariables
 
 
 def _variables():
@@ -13,13 +14,20 @@ def _variables():
     ]
 
 
+def _averages(variables, decay):
+    groups = [FlatVariables(variables[:1], "first"), FlatVariables(variables[1:], "second")]
+    return groups, WeightAverages(groups, decay)
+
+
 def test_decay_ramps_up():
     variables = _variables()
-    averages = WeightAverages(variables, 0.9998)
+    groups, averages = _averages(variables, 0.9998)
     expected = [v.numpy() for v in variables]
     for step in range(4):
         for i, variable in enumerate(variables):
             variable.assign(variable.numpy() + step + i + 1.0)
+        for group in groups:
+            group.gather()
         averages.update(step)
         decay = min(0.9998, (1 + step) / (10 + step))
         expected = [
@@ -32,7 +40,7 @@ def test_decay_ramps_up():
 
 def test_applied_swaps_and_swaps_back():
     variables = _variables()
-    averages = WeightAverages(variables, 0.5)
+    _, averages = _averages(variables, 0.5)
     variables[0].assign(np.full((2, 3), 7.0))
     with averages.applied():
         np.testing.assert_array_equal(variables[0].numpy(), 1.0)
@@ -40,7 +48,7 @@ def test_applied_swaps_and_swaps_back():
 
 
 def test_zero_decay_keeps_none():
-    averages = WeightAverages(_variables(), 0.0)
+    _, averages = _averages(_variables(), 0.0)
     averages.update(0)
     assert not averages.enabled
     assert averages.numpy() == {}

@@ -52,14 +52,17 @@ def run():
         variable.assign(fill(name, variable.shape))
     task = DetectionTask(config)
     batch = _batch()
-    test = task.losses(model, batch, training=False, reduce_sum=tf.identity)
+    prepared = task.prepare(batch)
+    normalizer = task.normalizer(prepared, tf.identity)
+    test = task.losses(model, prepared, training=False, normalizer=normalizer)
     schedule = WarmupSchedule(
         "cosine", peak=0.08 * 2 / 64, warmup_init=0.008, warmup_steps=10, total_steps=300
     )
     state = TrainingState(
         model,
-        build_optimizer("sgd", schedule, momentum=0.9),
+        build_optimizer("sgd", momentum=0.9),
         tf.distribute.get_strategy(),
+        learning_rate=schedule,
         moving_average_decay=0.9998,
     )
     step = TrainStep(task, state, weight_decay=4e-5, clip_norm=10.0)

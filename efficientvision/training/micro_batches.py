@@ -1,0 +1,56 @@
+"""Gradient accumulation: what the micro-batches of one step add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from efficientvision.training.state import TrainingState
+
+
+class MicroBatchSums:
+    """Losses, gradients and moving statistics after some of a step's micro-batches.
+
+    They live in variables from one `strategy.run` to the next. All methods are called in replica
+    context; every replica has its own sums.
+
+    Args:
+        state: Network and optimizer.
+        num_losses: Losses of the task.
+    """
+
+    def __init__(self, state: TrainingState, num_losses: int):
+        groups = state.optimizer.groups
+        with state.strategy.scope():
+            self._losses = tf.Variable(
+                tf.zeros([num_losses]),
+                trainable=False,
+                name="loss_sums",
+                aggregation=tf.VariableAggregation.NONE,
+            )
+            self._gradients = [group.new_vector("gradient_sums") for group in groups]
+            self._statistics = state.statistics.new_vector("statistics_so_far")
+
+    @property
+    def statistics(self) -> tf.Tensor:
+        """The moving statistics after the micro-batches so far."""
+        return tf.convert_to_tensor(self._statistics)
+
+    def reset(self, statistics: tf.Variable) -> None:
+        """Begins a step, at its moving statistics."""
+        for total in (self._losses, *self._gradients):
+            total.assign(tf.zeros_like(total))
+        self._statistics.assign(statistics)
+
+    def add(self, losses: tf.Tensor, gradients: Sequence, statistics: tf.Tensor) -> None:
+        """Adds a micro-batch's losses and gradients; `statistics` are those after it."""
+        self._losses.assign_add(losses)
+        for total, gradient in zip(self._gradients, gradients, strict=True):
+            total.assign_add(gradient)
+        self._statistics.assign(statistics)
+
+    def values(self) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
+        """Losses, gradients and statistics of the step."""
+        read = tf.convert_to_tensor
+        return read(self._losses), [read(total) for total in self._gradients], self.statistics
