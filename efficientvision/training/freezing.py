@@ -13,9 +13,9 @@ from efficientvision.weights.names import name_from_keras_path, part_of
 def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
     """Makes the weights of whole parts untrainable, and their batch-norm statistics constant.
 
-    A frozen part normalises with its moving statistics in training, as in evaluation: what it
-    computes of an image stays the same. (`var_freeze_expr`, the original's way, leaves the
-    statistics to follow the data.)
+    A frozen part normalises with its moving statistics in training, as in evaluation. Stochastic
+    depth, which the backbones of d1 and larger have, still acts. (`var_freeze_expr`, the
+    original's way, leaves the statistics to follow the data.)
 
     Args:
         model: A detector.
