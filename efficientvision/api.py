@@ -54,7 +54,7 @@ def build_from_config(config: DetectionConfig):
         "synchronized": config.sync_bn,
         "frozen": not config.is_training_bn,
     }
-    dtype = "mixed_bfloat16" if config.mixed_precision else "float32"
+    dtype = config.dtype_policy
     backbone = efficientnet_backbone(
         config.backbone_name,
         act_type=config.act_type,

@@ -210,7 +210,7 @@ def test_regular_expressions_stay_text():
         ("backbone_name=resnet50", "efficientnet-b0"),
         ("mean_rgb=1*2", "three"),
         ("strategy=tpu", "gpus"),
-        ("precision=mixed_float16", "mixed_bfloat16"),
+        ("precision=mixed_float8", "mixed_bfloat16"),
         ("label_map=3", "mapping"),
     ],
 )

@@ -234,6 +234,9 @@ def build_trainer(
         moving_average_decay=config.moving_average_decay,
         freeze_pattern=config.var_freeze_expr,
         seed=config.seed,
+        micro_batches=config.gradient_accumulation,
+        scale_loss=config.dtype_policy == "mixed_float16",
+        on_nan=given.on_nan,
         # On a TPU the strategy compiles the step.
         use_xla=given.use_xla and not isinstance(strategy, tf.distribute.TPUStrategy),
         eval_batch_size=given.eval_batch_size,

@@ -123,6 +123,7 @@ def final_message(trainer: Trainer, metric: str) -> str:
     archive, results = files.join(folder, ARCHIVE_NAME), files.join(folder, RESULTS_NAME)
     lines = [
         f"Done: {trainer.state.step} steps of {trainer.plan.batch_size} images.",
+        *left_out_lines(trainer),
         f"  last checkpoint  {latest_checkpoint(folder)}",
     ]
     best = best_objective(folder)
@@ -135,3 +136,17 @@ def final_message(trainer: Trainer, metric: str) -> str:
         lines.append(f"  all of it        {page}")
     lines.append(f"  curves           tensorboard --logdir={folder}")
     return "\n".join(lines)
+
+
+def left_out_lines(trainer: Trainer) -> list[str]:
+    """How many steps were not applied, if any."""
+    counts = trainer.state.counts()
+    lines = []
+    if skipped := int(counts.get("skipped_steps", 0)):
+        lines.append(f"  left out         {skipped} steps that were not finite (--on_nan=skip)")
+    if overflows := int(counts.get("overflow_steps", 0)):
+        lines.append(
+            f"  left out         {overflows} steps while the float16 loss scale was found "
+            f"(now {counts['loss_scale']:g})"
+        )
+    return lines

@@ -103,6 +103,12 @@ IMPLEMENTED = {
     "seed": FlagSpec(
         "int", None, "seed of weights, order and augmentation; else the hyper-parameter seed"
     ),
+    "on_nan": FlagSpec(
+        ("stop", "skip"),
+        "stop",
+        "a step whose loss or gradients are not finite (NaN, infinite) is never applied; stop: end "
+        "there, with the images of its batch; skip: go on without it, and count",
+    ),
     "deterministic": FlagSpec(
         "bool", False, "the same numbers in every run, at some cost of speed"
     ),

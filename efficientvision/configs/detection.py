@@ -212,8 +212,13 @@ class DetectionConfig:
         optional(one_of("none", "gpus", "multi_worker", "tpu", "")),
         "none, gpus, multi_worker or tpu, as --strategy; None: chosen by what is there",
     )
-    mixed_precision: bool = hyperparameter(
-        False, MIXED_PRECISION, "compute in bfloat16, keep variables and losses in float32"
+    mixed_precision: bool | str = hyperparameter(
+        False,
+        MIXED_PRECISION,
+        "compute in bfloat16 (true) or float16, keep variables, statistics and losses in float32",
+    )
+    gradient_accumulation: int = hyperparameter(
+        1, _COUNT, "parts in which a step works off its batch: memory for one, results of all"
     )
     grad_checkpoint: bool = hyperparameter(
         False, BOOLEAN, "training computes intermediate results twice to save memory"
@@ -269,6 +274,13 @@ class DetectionConfig:
     def image_hw(self) -> tuple[int, int]:
         """Height and width of the network's input, pixels."""
         return parse_image_size(self.image_size)
+
+    @property
+    def dtype_policy(self) -> str:
+        """The Keras dtype policy of the network."""
+        if not self.mixed_precision:
+            return "float32"
+        return "mixed_bfloat16" if self.mixed_precision is True else "mixed_float16"
 
     @property
     def anchors_per_location(self) -> int:

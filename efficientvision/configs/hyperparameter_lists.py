@@ -23,7 +23,7 @@ OBSOLETE = {
     "ckpt_var_scope": "the loader recognises the backbone's variables in any checkpoint",
     "drop_remainder": "training batches are always full and evaluation never drops an image",
     "img_summary_steps": "no pictures are written to TensorBoard; model_inspect.py draws them",
-    "loss_scale": "mixed precision is bfloat16 here, which needs no loss scaling",
+    "loss_scale": "float16 finds its scale by itself, bfloat16 needs none",
     "map_freq": "train_and_eval evaluates after every epoch",
     "nms_configs.pyfunc": "non-maximum suppression always runs in the graph",
     "resnet_depth": "it belongs to a ResNet backbone, and the backbones here are EfficientNets",

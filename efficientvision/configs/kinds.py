@@ -258,10 +258,12 @@ _PRECISIONS = {
     "float32": False,
     "bfloat16": True,
     "mixed_bfloat16": True,
+    "float16": "float16",
+    "mixed_float16": "float16",
 }
 
 
-def _mixed_precision(value: Any) -> bool:
+def _mixed_precision(value: Any) -> bool | str:
     if value is None or isinstance(value, str):
         if value not in _PRECISIONS:
             raise ValueError
@@ -270,7 +272,6 @@ def _mixed_precision(value: Any) -> bool:
 
 
 MIXED_PRECISION = Kind(
-    "true or false, or float32, mixed_bfloat16 (bfloat16 is the half precision used here: it "
-    "needs no loss scaling)",
+    "true (bfloat16) or false, or float32, mixed_bfloat16, mixed_float16",
     _mixed_precision,
 )

@@ -95,10 +95,12 @@ class Trainer:
     ):
         parts = strategy.num_replicas_in_sync * micro_batches
         if plan.batch_size % parts:
-            times = f" times gradient_accumulation={micro_batches}" if micro_batches > 1 else ""
+            devices = f"{strategy.num_replicas_in_sync} devices"
+            micro = f"{micro_batches} parts (gradient_accumulation)"
+            divisors = [devices] * (parts > micro_batches) + [micro] * (micro_batches > 1)
             raise UserError(
-                f"--train_batch_size={plan.batch_size} must be a multiple of the "
-                f"{strategy.num_replicas_in_sync} devices{times}."
+                f"--train_batch_size={plan.batch_size} must be a multiple of {parts}: it is shared "
+                f"out to {' of '.join(divisors)}."
             )
         if on_nan not in ON_NAN:
             raise UserError(f"on_nan must be one of {', '.join(ON_NAN)}; got {on_nan!r}.")
