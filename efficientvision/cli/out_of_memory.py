@@ -73,7 +73,7 @@ def what_happened(
     flag = "eval_batch_size" if evaluates else "train_batch_size"
     replicas = local_replicas(strategy) if evaluates else strategy.num_replicas_in_sync
     images = -(-given[flag].value // replicas)
-    parts = 1 if evaluates else _parts(config)
+    parts = 1 if evaluates else config.gradient_accumulation
     height, width = config.image_hw
     load = f"{images // parts} images" if images // parts > 1 else "1 image"
     load += f" of {width}x{height} in {_precision(config)} at a time"
@@ -95,7 +95,7 @@ def training_remedies(given: flags.FlagValues, config: DetectionConfig, replicas
         config: Hyper-parameters.
         replicas: Replicas that share the batch.
     """
-    batch, parts = given.train_batch_size, _parts(config)
+    batch, parts = given.train_batch_size, config.gradient_accumulation
     each = batch // replicas
     remedies = _half_precision(config, "weights and losses stay float32")
     more = next((k for k in range(parts + 1, each + 1) if each % k == 0), None)
@@ -187,12 +187,8 @@ def _smaller_image(config: DetectionConfig, what: str) -> list[str]:
     ]
 
 
-def _parts(config: DetectionConfig) -> int:
-    return getattr(config, "gradient_accumulation", 1)
-
-
 def _precision(config: DetectionConfig) -> str:
-    return "half precision" if config.mixed_precision else "float32"
+    return config.dtype_policy.removeprefix("mixed_")
 
 
 def _peak(device: str | None) -> tuple[str, int]:

@@ -79,14 +79,14 @@ def test_training(capfd):
 
 
 def test_remedies_in_use_are_left_out(capfd):
-    hparams = "mixed_precision=true,grad_checkpoint=true,gradient_accumulation=3"
+    hparams = "mixed_precision=float16,grad_checkpoint=true,gradient_accumulation=3"
     first, lines = answer(
         capfd,
         "--train_batch_size=24",
         hparams=f"{hparams},learning_rate=0.002,scale_learning_rate=false,image_size=640x512",
         replicas=2,
     )
-    assert "with 4 images of 640x512 in half precision at a time on each of 2 devices" in first
+    assert "with 4 images of 640x512 in float16 at a time on each of 2 devices" in first
     assert [line.partition(":")[0].strip() for line in lines] == [
         "1. gradient_accumulation=4 in --hparams",
         "2. --train_batch_size=12",
@@ -139,5 +139,5 @@ def test_evaluation_inside_a_training(capfd):
 
 def test_evaluation_alone(capfd):
     first, lines = answer(capfd, "--mode=eval", hparams="mixed_precision=true", during="evaluation")
-    assert "with 1 image of 512x512 in half precision at a time (--eval_batch_size=1)" in first
+    assert "with 1 image of 512x512 in bfloat16 at a time (--eval_batch_size=1)" in first
     assert [line.partition(":")[0] for line in lines] == ["  1. image_size=384 in --hparams"]
