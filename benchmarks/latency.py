@@ -14,11 +14,11 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import flags  # noqa: E402
 from tqdm import tqdm  # noqa: E402
+from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
 from efficientvision.export.frozen_graph import (  # noqa: E402
@@ -37,7 +37,6 @@ from efficientvision.loading import load_detector, serving_metadata  # noqa: E40
 FLAGS = flags.FLAGS
 CANDIDATES = 200
 WARM_UP_ROUNDS = 3
-YARDSTICK = "EfficientNetB0 features (yardstick)"
 
 
 def main(argv):
@@ -53,19 +52,6 @@ def main(argv):
             rows |= detector_rows(model, size, f"{folder}/{index}")
         times = measure(rows, FLAGS.rounds)
     print_table(times, size)
-
-
-def yardstick(size):
-    """The features of keras.applications' EfficientNetB0, as a function without arguments."""
-    model = keras.applications.EfficientNetB0(
-        include_top=False, weights=None, input_shape=(size, size, 3)
-    )
-    call = tf.function(
-        lambda images: model(images, training=False),
-        input_signature=[tf.TensorSpec((1, size, size, 3), tf.float32)],
-    )
-    images = tf.random.stateless_normal((1, size, size, 3), (0, 0))
-    return lambda: call(images).numpy()
 
 
 def detector_rows(model, size, folder):

@@ -1,0 +1,144 @@
+"""A process of `training_step.py` that trains with one set of hyper-parameters, when told to.
+
+Reads a number of steps a line, and answers each line, and its own readiness, with one line of
+JSON: `seconds` a step, `peak` bytes of memory so far; or `skipped`, why there is nothing to time.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+
+from absl import flags
+
+from efficientvision.cli.flags import define_train_flags
+from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
+from efficientvision.errors import UserError
+
+BOXES = 8
+YARDSTICK_CALLS = 5  # For each step of the others, which take much longer.
+
+
+def main(hparams, model_name, image_size, batch_size, threads):
+    """Answers lines of stdin until there are no more.
+
+    Args:
+        hparams: hyper-parameters of the training; None: the yardstick instead.
+        model_name: detector.
+        image_size: side of the input, pixels.
+        batch_size: images a step.
+        threads: threads of TensorFlow.
+    """
+    # Stdout is for the answers, not for what the library tells of the run.
+    answers, sys.stdout = sys.stdout, open(os.devnull, "w", encoding="utf-8")
+    load_tensorflow_quietly()
+    import tensorflow as tf
+
+    from efficientvision.cli.gpu_memory import grow_gpu_memory
+
+    tf.get_logger().setLevel("ERROR")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    grow_gpu_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            if hparams is None:
+                run = yardstick_run(image_size)
+            else:
+                run = training_run(folder, hparams, model_name, image_size, batch_size)
+        except UserError as error:
+            print(json.dumps({"skipped": error.sentence}), file=answers, flush=True)
+            return
+        run(2)  # Compiles.
+        print(json.dumps({"peak": peak_memory()}), file=answers, flush=True)
+        for line in sys.stdin:
+            answer = {"seconds": run(int(line)), "peak": peak_memory()}
+            print(json.dumps(answer), file=answers, flush=True)
+
+
+def yardstick_run(image_size):
+    """Steps -> seconds a call of the yardstick."""
+    from yardstick import yardstick
+
+    call = yardstick(image_size)
+
+    def run(steps):
+        start = time.perf_counter()
+        for _ in range(steps * YARDSTICK_CALLS):
+            call()
+        return (time.perf_counter() - start) / (steps * YARDSTICK_CALLS)
+
+    return run
+
+
+def training_run(folder, hparams, model_name, image_size, batch_size):
+    """Steps -> seconds a step of the trainer that main.py would make, on a batch of noise."""
+    import tensorflow as tf
+
+    from efficientvision.cli import devices, run_setup
+
+    given = flags.FlagValues()
+    define_train_flags(given)
+    given(
+        [
+            "main.py",
+            "--strategy=none",
+            f"--model_name={model_name}",
+            f"--model_dir={folder}",
+            f"--train_batch_size={batch_size}",
+            f"--hparams=image_size={image_size},{hparams}".rstrip(","),
+        ]
+    )
+    config = run_setup.training_config(given)
+    strategy = devices.connect(given, config)
+    plan = run_setup.training_plan(given, config)
+    task = run_setup.build_task(given, config, {})
+    trainer = run_setup.build_trainer(
+        given, config, task, strategy, plan, run_setup.learning_rates(config, plan)
+    )
+    batches = iter(tf.data.Dataset.from_tensors(noise_batch(config, batch_size)).repeat())
+
+    def run(steps):
+        start = time.perf_counter()
+        trainer.train_step(batches, steps)
+        return (time.perf_counter() - start) / steps
+
+    return run
+
+
+def noise_batch(config, batch_size):
+    """A batch as the input pipeline makes it: pictures of noise with a few boxes each."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    height, width = config.image_hw
+    boxes = np.full((batch_size, config.max_instances_per_image, 4), -1.0, np.float32)
+    classes = np.full((batch_size, config.max_instances_per_image), -1, np.int32)
+    top_left = random.uniform(0.0, 0.6, (batch_size, BOXES, 2))
+    corners = np.concatenate([top_left, top_left + 0.3], axis=-1)
+    boxes[:, :BOXES] = corners * [height, width, height, width]
+    classes[:, :BOXES] = random.integers(1, config.num_classes + 1, (batch_size, BOXES))
+    return {
+        "images": random.integers(0, 256, (batch_size, height, width, 3), dtype=np.uint8),
+        "valid_hw": np.tile(np.int32([height, width]), (batch_size, 1)),
+        "gt_boxes_yxyx": boxes,
+        "gt_classes": classes,
+    }
+
+
+def peak_memory():
+    """Most bytes that the GPU gave, or where there is none, that this process had in memory."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    with open("/proc/self/status", encoding="ascii") as status:
+        (line,) = [line for line in status if line.startswith("VmHWM:")]
+    return 1024 * int(line.split()[1])
+
+
+if __name__ == "__main__":
+    # TensorFlow's own words are hidden unless the environment asks for them.
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    main(**json.loads(sys.argv[1]))
