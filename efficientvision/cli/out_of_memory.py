@@ -79,11 +79,10 @@ def what_happened(
     load += f" of {width}x{height} in {_precision(config)} at a time"
     if replicas > 1:
         load += f" on each of {replicas} devices"
-    wanted = "" if error.wanted is None else f" {_size(error.wanted)} more were wanted;"
-    where, peak = _peak(error.device)
+    wanted = "" if error.wanted is None else f" {_size(error.wanted)} more were wanted."
     return (
         f"Out of memory in {error.during}, with {load} (--{flag}={given[flag].value})."
-        f"{wanted} {where} had used up to {_size(peak)}."
+        f"{wanted}{_used(error.device)}"
     )
 
 
@@ -191,11 +190,15 @@ def _precision(config: DetectionConfig) -> str:
     return config.dtype_policy.removeprefix("mixed_")
 
 
-def _peak(device: str | None) -> tuple[str, int]:
-    """Whose memory, and how many bytes of it were in use at most."""
+def _used(device: str | None) -> str:
+    """How much was in use at most, where it is known whose memory ran out."""
     if device is not None and device.startswith("GPU"):
-        return device, tf.config.experimental.get_memory_info(device)["peak"]
-    return "This process", 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = tf.config.experimental.get_memory_info(device)["peak"]
+        return f" On {device} up to {_size(peak)} were in use."
+    if device is None and tf.config.list_physical_devices("GPU"):
+        return ""
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return f" This process had up to {_size(peak)} in use."
 
 
 def _size(count: int) -> str:

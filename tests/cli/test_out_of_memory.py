@@ -1,5 +1,6 @@
 """The remedies when memory runs out: their order and their numbers, from flags to stderr."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -62,7 +63,7 @@ def test_training(capfd):
     first, lines = answer(capfd, "--train_batch_size=8")
     assert first.startswith(
         "error: Out of memory in training, with 8 images of 512x512 in float32 at a time "
-        "(--train_batch_size=8). 192 MiB more were wanted; This process had used up to "
+        "(--train_batch_size=8). 192 MiB more were wanted. This process had up to "
     )
     assert [line.partition(":")[0].strip() for line in lines] == [
         "1. mixed_precision=true in --hparams",
@@ -113,6 +114,20 @@ def test_nothing_is_left(capfd):
     assert "with 1 image of 64x64" in first
     assert first.endswith("Nothing is left to make smaller but the network (--model_name).")
     assert lines == []
+
+
+def test_the_gpu_that_was_full(capfd, monkeypatch):
+    full = tf.errors.ResourceExhaustedError(
+        None,
+        None,
+        "OOM when allocating tensor with shape[4,32,256,256] and type half on "
+        "/job:localhost/replica:0/task:0/device:GPU:1 by allocator GPU_1_bfc",
+    )
+    monkeypatch.setattr(sys.modules[__name__], "OOM", full)
+    peaks = {"GPU:1": {"current": 0, "peak": 15 * 2**30}}
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", peaks.get)
+    first, _ = answer(capfd, "--train_batch_size=4")
+    assert "16 MiB more were wanted. On GPU:1 up to 15.0 GiB were in use." in first
 
 
 def test_where_training_goes_on(capfd, tmp_path):
