@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -185,6 +186,8 @@ class _Parent:
     def kill_child(self) -> None:
         """Ends the child, if there is one."""
         if self._child is not None:
+            if self._child.end is None:
+                print(file=sys.stderr)  # It may have left a progress bar without a line's end.
             self._child.kill()
             self._child = None
 
