@@ -35,6 +35,7 @@ ALL = {"backbone", "fpn", "class_net", "box_net"}
         ("freeze=backbone", ALL - {"backbone"}, ALL - {"backbone"}),
         ("freeze=backbone+fpn", {"class_net", "box_net"}, {"class_net", "box_net"}),
         ("freeze=heads", {"backbone", "fpn"}, {"backbone", "fpn"}),
+        ("freeze=backbone,grad_checkpoint=true", ALL - {"backbone"}, ALL - {"backbone"}),
         # The original's way: the statistics follow the data.
         ("var_freeze_expr='efficientnet'", ALL - {"backbone"}, ALL),
     ],
