@@ -32,7 +32,8 @@ _SEND_SECONDS = 5.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 # How a worker may end: of several, the lowest is taken for the cause of the others.
-DONE, LOST, LEFT, KILLED, MISTAKE, ABORTED, CRASHED = range(7)
+# LEFT: its parent was asked to end; YIELDED: the training ended early, on another's request.
+DONE, LOST, LEFT, KILLED, MISTAKE, ABORTED, CRASHED, YIELDED = range(8)
 CLOSED = "its connection was closed; it was killed, or its machine ended"
 
 
@@ -92,7 +93,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job cannot go on: a worker, how it ended (`LOST` ... `CRASHED`), and words for it."""
+    """Why a job cannot go on: a worker, how it ended (`LOST` ... `YIELDED`), and words for it."""
 
     worker: int
     how: int

@@ -6,8 +6,11 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
+# The same signal again within so many seconds is the same request.
+_SAME_SECONDS = 1.0
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
@@ -29,6 +32,7 @@ class Interruption:
 
     def __init__(self, say: Callable[[str], None]):
         self.signal: int | None = None
+        self._noted = 0.0
         self._say = say
 
     @property
@@ -70,8 +74,12 @@ class Interruption:
 
     def _note(self, number: int) -> None:
         if self.signal is not None:
+            # A terminal and a cluster tell every process of a job, and a parent passes it on.
+            if number == self.signal and time.monotonic() - self._noted < _SAME_SECONDS:
+                return
             os._exit(128 + number)
         self.signal = number
+        self._noted = time.monotonic()
         self._say(
             f"{self.name}: the running steps end, then a checkpoint is written. Once more ends "
             "the program at once."

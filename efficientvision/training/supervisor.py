@@ -34,6 +34,7 @@ from efficientvision.training.heartbeat import (
     KILLED,
     LEFT,
     MISTAKE,
+    YIELDED,
     Connection,
     Hub,
     join,
@@ -41,12 +42,15 @@ from efficientvision.training.heartbeat import (
 
 # Tells a child that it is one, and where it hears of its parent.
 PARENT_SOCKET = "EFFICIENTVISION_PARENT_SOCKET"
-# How a child ends after a defect; 1, 2 and 130 mean that the user has something to correct.
+# How a child ends after a defect; 1 and 2 mean that the user has something to correct.
 CRASH_CODE = 70
-_MISTAKES = (1, 2, 130)
+_MISTAKES = (1, 2)
+_YIELDS = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 # A child whose threads stand still for so long is frozen. Generous: nothing else hints at it.
 FROZEN_SECONDS = 300.0
-_GRACE_SECONDS = 10.0
+# A child that was asked to end finishes its steps and writes a checkpoint.
+_GRACE_SECONDS = 120.0
+_HUB_SECONDS = 10.0
 _TICK_SECONDS = 0.2
 
 
@@ -106,7 +110,7 @@ class Child:
     """A running child process.
 
     Attributes:
-        end: How it ended (`heartbeat.DONE` ... `CRASHED`) and words for it; None while it lives.
+        end: How it ended (`heartbeat.DONE` ... `YIELDED`) and words for it; None while it lives.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]):
@@ -139,11 +143,9 @@ class Child:
             self.end = KILLED, f"hung: its process stood still for {FROZEN_SECONDS:.0f} s"
         return self.end is not None
 
-    def ask_to_end(self) -> None:
-        """Lets the child end in its own way, for a while."""
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_SECONDS)
+    def ask_to_end(self, number: int) -> None:
+        """Passes a signal on."""
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Ends the child, whatever it does."""
@@ -162,6 +164,8 @@ def describe_end(code: int) -> tuple[int, str]:
         return how, f"died: its training process was ended by signal {-code} ({name})"
     if code in _MISTAKES:
         return MISTAKE, f"stopped with an error (exit code {code}), see its own output"
+    if code in _YIELDS:
+        return YIELDED, "ended its training early, as a signal asked"
     return CRASHED, f"failed: its training process ended with code {code}, see its own output"
 
 
@@ -177,11 +181,14 @@ class _Parent:
         self._say = say
         self._child: Child | None = None
         self._asked = 0
+        self._passed_on = False
+        self._deadline = 0.0
 
     def ask_to_end(self, number: int, frame) -> None:
-        """Signal handler: the loop ends at its next turn."""
+        """Signal handler: the child gets the signal and some time; a second one ends it at once."""
         del frame
-        self._asked = number
+        self._deadline = 0.0 if self._asked else time.monotonic() + _GRACE_SECONDS
+        self._asked = self._asked or number
 
     def kill_child(self) -> None:
         """Ends the child, if there is one."""
@@ -195,13 +202,13 @@ class _Parent:
         """Runs the child, again and again where it dies; the exit code."""
         while True:
             self._start_child()
-            while not self._asked and self._child.end is None:
+            while not self._leaves() and self._child.end is None:
                 self._child.look()
                 time.sleep(_TICK_SECONDS)
             if self._asked:
-                return self._leave()
+                return 128 + self._asked
             how, text = self._child.end
-            if how in (DONE, MISTAKE):
+            if how in (DONE, MISTAKE, YIELDED):
                 return self._child.code
             self._count_restart(f"The training {text}", self._used < self._restarts)
 
@@ -217,7 +224,7 @@ class _Parent:
             return code
         finally:
             if hub is not None:
-                hub.join(_GRACE_SECONDS)
+                hub.join(_HUB_SECONDS)
 
     def _attempt(self) -> int | None:
         """Joins the others and runs a child; the exit code, or None to try again."""
@@ -238,10 +245,11 @@ class _Parent:
                 except OSError:
                     text = f"{self._cluster.name(0)} died: {CLOSED}"
                     return self._stop(text, self._used < self._restarts)
-                if self._asked:
+                if self._leaves():
+                    name = signal.Signals(self._asked).name
                     with contextlib.suppress(OSError):
-                        link.send(ended=LEFT, text=f"was asked to end (signal {self._asked})")
-                    return self._leave()
+                        link.send(ended=LEFT, text=f"was asked to end ({name})")
+                    return 128 + self._asked
 
     def _turn(self, link: Connection) -> list[dict]:
         """Waits a moment for messages; shows life to the hub, and reports how the child ended."""
@@ -252,7 +260,8 @@ class _Parent:
             raise TimeoutError
         if self._child is not None and self._child.end is None and self._child.look():
             how, text = self._child.end
-            link.send(ended=how, text=text)
+            if not self._asked:
+                link.send(ended=how, text=text)
         return messages
 
     def _stop(self, text: str, again: bool) -> int | None:
@@ -280,8 +289,13 @@ class _Parent:
             environment["TF_CONFIG"] = self._cluster.tf_config()
         self._child = Child(self._command, environment)
 
-    def _leave(self) -> int:
-        """Passes on the request to end; the exit code of a process that a signal has ended."""
-        if self._child is not None:
-            self._child.ask_to_end()
-        return 128 + self._asked
+    def _leaves(self) -> bool:
+        """Whether this parent was asked to end, and its child has ended or had its time."""
+        if not self._asked:
+            return False
+        if self._child is None or self._child.end is not None:
+            return True
+        if not self._passed_on:
+            self._child.ask_to_end(self._asked)
+            self._passed_on = True
+        return time.monotonic() > self._deadline

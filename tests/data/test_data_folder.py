@@ -50,9 +50,7 @@ def test_what_cannot_be_found_is_told(tmp_path):
     with pytest.raises(UserError, match="no folder"):
         find_data(tmp_path / "nowhere")
     make(tmp_path, "train/1.jpg")
-    with pytest.raises(
-        UserError, match=r"train\*.tfrecord and .*--val_file_pattern"
-    ):
+    with pytest.raises(UserError, match=r"train\*.tfrecord and .*--val_file_pattern"):
         find_data(tmp_path)
 
 

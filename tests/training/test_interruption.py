@@ -49,6 +49,16 @@ def test_first_signal_is_noted_and_handlers_come_back(number):
     assert "once more" in said[0].lower()
 
 
+def test_the_same_signal_twice_at_once_is_one_request():
+    said = []
+    with Interruption(said.append) as interruption:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        assert interruption.signal == signal.SIGTERM
+    assert len(said) == 1
+
+
 def test_second_signal_ends_the_process_in_the_middle_of_a_call(repository):
     done = subprocess.run(
         [sys.executable, "-c", BUSY],

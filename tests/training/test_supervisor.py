@@ -234,7 +234,7 @@ def test_a_mistake_alone_keeps_its_exit_code(job):
     assert one.end(0) == (2, "")
 
 
-def test_a_request_to_end_reaches_the_child_and_the_peer(job):
+def test_a_request_to_end_gives_the_children_time_and_names_who_was_asked(job):
     two = job()
     for worker in (0, 1):
         two.start(worker)
@@ -243,9 +243,29 @@ def test_a_request_to_end_reaches_the_child_and_the_peer(job):
     assert two.end(1)[0] == 128 + signal.SIGTERM
     code, output = two.end(0)
     assert code == 1
-    assert f"{SECOND} was asked to end" in output
+    assert f"error: {SECOND} was asked to end (SIGTERM)" in output
     for process_id in children:
         assert_gone(process_id)
+
+
+def test_a_child_that_does_not_end_is_ended_by_a_second_request(job):
+    one = job(workers=1)
+    one.start(0)
+    child = one.child(0)
+    os.kill(child, signal.SIGSTOP)
+    for _ in range(2):
+        one.parents[0].send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+    assert one.end(0)[0] == 128 + signal.SIGTERM
+    assert_gone(child)
+
+
+def test_a_request_to_end_alone_keeps_the_exit_code_of_its_signal(job):
+    one = job(workers=1, restarts=3)
+    one.start(0)
+    one.child(0)
+    one.parents[0].send_signal(signal.SIGTERM)
+    assert one.end(0) == (128 + signal.SIGTERM, "")
 
 
 def test_a_child_does_not_outlive_its_parent(job):
