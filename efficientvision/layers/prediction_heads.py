@@ -129,7 +129,8 @@ class PredictionHead(CompositeLayer):
 
     def _hidden_layers(self, index):
         norms = [norms[index] for norms in self.norms]
-        return [*self.convs, *norms, *([] if self.drop is None else [self.drop])]
+        drops = [self.drop] if self.drop is not None and self.repeats > 1 else []
+        return [*self.convs, *norms, *drops]
 
     def get_config(self):
         names = (

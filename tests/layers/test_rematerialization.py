@@ -115,3 +115,9 @@ def test_a_layer_that_is_not_built_is_built_under_its_own_names():
     other = MBConv(3, 1, 4, 4, 2, name="block")
     other(IMAGES)
     assert [v.path for v in layer.variables] == [v.path for v in other.variables]
+
+
+def test_on_other_backends_the_function_just_runs(block, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(tf, "recompute_grad", None)
+    assert float(rematerialized(lambda x: x + 1.0, [block], tf.constant(1.0))) == 2.0

@@ -127,7 +127,8 @@ def test_odd_sizes_give_the_levels_of_the_anchors():
     {"min_level": 4, "max_level": 8, "fpn_name": "vfpn", "fpn_cell_repeats": 2},
     {"separable_conv": False, "conv_bn_act_pattern": True, "conv_after_downsample": True,
      "apply_bn_for_resampling": False, "survival_prob": 0.8, "fpn_cell_repeats": 1},
-    {"heads": "object_detection*segmentation", "seg_num_classes": 5, "fpn_cell_repeats": 1},
+    {"heads": "object_detection*segmentation", "seg_num_classes": 5, "fpn_cell_repeats": 1,
+     "grad_checkpoint": True},
 ])  # fmt: skip
 def test_options_round_trip_through_a_keras_file(hyper_parameters, tmp_path):
     if isinstance(hyper_parameters.get("heads"), str):
@@ -136,6 +137,7 @@ def test_options_round_trip_through_a_keras_file(hyper_parameters, tmp_path):
     model.save(tmp_path / "model.keras")
     twin = keras.saving.load_model(tmp_path / "model.keras")
     assert [v.path for v in twin.weights] == [v.path for v in model.weights]
+    assert [x.get_config() for x in twin.layers] == [x.get_config() for x in model.layers]
     images = make_input(128)
     for ours, theirs in zip(
         keras.tree.flatten(model(images)), keras.tree.flatten(twin(images)), strict=True
