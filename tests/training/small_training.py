@@ -1,0 +1,91 @@
+"""A small detector and its training steps, on batches of which some may be poisoned."""
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.configs import get_config
+from efficientvision.tasks.detection import DetectionTask
+from efficientvision.training.optimizers import build_optimizer
+from efficientvision.training.state import TrainingState
+from efficientvision.training.train_step import TrainStep
+from tests.training.replicas import BATCH, SIZE, STEPS, pictures, small_detector
+
+OPTIONS = {
+    "num_classes": 3,
+    "image_size": SIZE,
+    "anchor_scale": 2,
+    "bn_momentum": 0.9,
+    "min_level": 3,
+    "max_level": 3,
+    "positives_momentum": 0.9,
+}
+_START = []
+
+
+class PoisonedTask(DetectionTask):
+    """The detection task; a positive `poison` of an image makes the step not finite.
+
+    Args:
+        kind: "loss": the loss is NaN; "gradient": the loss is finite, its gradient is not.
+    """
+
+    def __init__(self, config, kind):
+        super().__init__(config)
+        self.kind = kind
+
+    def losses(self, model, batch, *, training, normalizer):
+        losses = super().losses(model, batch, training=training, normalizer=normalizer)
+        poison = tf.reduce_max(batch["poison"])
+        if self.kind == "loss":
+            wrong = tf.where(poison > 0.0, float("nan"), 0.0)
+        else:
+            # The square root is 0 where it is poisoned; its slope is infinite.
+            wrong = 1e-9 * tf.sqrt(losses["loss"] * (1.0 - poison))
+        return losses | {"loss": losses["loss"] + wrong}
+
+
+class SmallTraining:
+    """Task, state and step of a small detector that starts at the same weights every time.
+
+    Args:
+        config: overrides of the configuration.
+        kind: see `PoisonedTask`.
+        optimizer: name.
+        scale_loss: as `TrainingState`.
+        options: further arguments of `TrainStep`.
+    """
+
+    def __init__(self, config=None, kind="loss", optimizer="adam", scale_loss=False, **options):
+        self.task = PoisonedTask(get_config("efficientdet-d0", {**OPTIONS, **(config or {})}), kind)
+        self.task.create_variables()
+        model = small_detector(self.task.config)
+        if not _START:
+            _START.extend(w.numpy() for w in model.weights)
+        model.set_weights(_START)
+        self.state = TrainingState(
+            model,
+            build_optimizer(optimizer),
+            tf.distribute.get_strategy(),
+            learning_rate=0.01,
+            moving_average_decay=0.99,
+            scale_loss=scale_loss,
+        )
+        self.step = TrainStep(self.task, self.state, weight_decay=1e-2, clip_norm=0.5, **options)
+
+    def train(self, batches, poisoned=()):
+        """Trains on batches of these numbers, in one call."""
+        data = pictures()
+        poison = np.repeat(np.isin(np.arange(STEPS), poisoned), BATCH).astype(np.float32)
+        rows = np.concatenate([np.arange(BATCH) + BATCH * number for number in batches])
+        data = {name: value[rows] for name, value in (data | {"poison": poison}).items()}
+        dataset = tf.data.Dataset.from_tensor_slices(data).batch(BATCH, drop_remainder=True)
+        return self.step(iter(dataset), len(batches))
+
+    def values(self):
+        """Everything that a step may change, by name."""
+        snapshot = self.state.snapshot()
+        groups = {"weights": snapshot.weights, "ema": snapshot.ema, "optimizer": snapshot.optimizer}
+        values = {
+            f"{g}/{name}": value for g, items in groups.items() for name, value in items.items()
+        }
+        return values | {"positives": np.float64(self.task.snapshot()["positives"])}

@@ -1,0 +1,162 @@
+"""A step that is not finite changes nothing: it stops training, or is left out and counted."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from efficientvision.configs import get_config
+from efficientvision.tasks.detection import DetectionTask
+from efficientvision.training.checkpoints import list_checkpoints, read_checkpoint, step_of
+from efficientvision.training.non_finite import batch_text
+from efficientvision.training.run_log import read_results
+from efficientvision.training.train_step import NonFiniteStep
+from tests.made_records import made_record
+from tests.training.poisoned_training import POISONED_CLASS
+from tests.training.small_training import SmallTraining
+
+PROGRAM = os.path.join(os.path.dirname(__file__), "poisoned_training.py")
+
+WAYS = pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("loss", {}),
+        ("gradient", {}),
+        ("loss", {"micro_batches": 2}),
+        ("gradient", {"use_xla": True}),
+        ("loss", {"optimizer": "sgd"}),
+    ],
+    ids=["loss", "gradient", "micro_batches", "xla", "sgd"],
+)
+
+
+def _assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@WAYS
+def test_stop_at_the_very_step_with_nothing_of_it_applied(kind, options):
+    clean = SmallTraining(kind=kind, **options)
+    clean.train([0, 1])
+    before = clean.values()
+
+    poisoned = SmallTraining(kind=kind, **options)
+    with pytest.raises(NonFiniteStep) as error:
+        poisoned.train([0, 1, 2, 3], poisoned=[2])
+    assert error.value.steps == poisoned.state.step == 2
+    assert error.value.values["learning_rate"] == pytest.approx(0.01)
+    assert np.isfinite(error.value.values["loss"]) == (kind == "gradient")
+    assert all(np.isfinite(value) for value in error.value.losses.values())
+    _assert_same(poisoned.values(), before)
+
+
+@WAYS
+def test_skip_goes_on_as_if_the_step_had_not_been(kind, options):
+    clean = SmallTraining(kind=kind, **options)
+    clean.train([0, 1])
+    clean.state.optimizer.iterations.assign_add(1)
+    last = clean.train([3])
+
+    poisoned = SmallTraining(kind=kind, skip_non_finite=True, **options)
+    losses = poisoned.train([0, 1, 2, 3], poisoned=[2])
+    assert all(np.isfinite(value) for value in losses.values())
+    assert (poisoned.state.step, poisoned.step.counted) == (4, 3)
+    assert int(poisoned.state.skipped) == 1
+    assert int(poisoned.state.last_skipped) == 3
+    _assert_same(poisoned.values(), clean.values())
+    assert all(np.isfinite(value) for value in last.values())
+
+
+def test_counts_are_kept_in_the_checkpoint():
+    first = SmallTraining(skip_non_finite=True)
+    means = first.train([0, 1], poisoned=[0, 1])
+    assert all(np.isnan(value) for value in means.values())
+    second = SmallTraining()
+    second.state.restore(first.state.snapshot())
+    assert int(second.state.skipped) == int(second.state.last_skipped) == 2
+    assert int(second.state.optimizer.updates) == 0
+
+
+def test_images_of_a_batch_in_words():
+    assert batch_text(["7", "12"]) == "the images 7, 12"
+    assert "not known" in batch_text([])
+    assert batch_text([str(i) for i in range(70)]).endswith(" and 6 more")
+
+
+def _records(path, poisoned):
+    """Twelve records; number `poisoned` has an object of class 3."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for index in range(12):
+            example = tf.train.Example.FromString(made_record(index))
+            if index == poisoned:
+                label = example.features.feature["image/object/class/label"].int64_list
+                label.value[:] = [POISONED_CLASS]
+            writer.write(example.SerializeToString())
+    return path
+
+
+def _run(repository, records, model_dir, *more):
+    hparams = "num_classes=3,image_size=64,fpn_cell_repeats=1,box_class_repeats=1"
+    return subprocess.run(
+        [
+            sys.executable,
+            PROGRAM,
+            "--model_name=efficientdet-d0",
+            f"--model_dir={model_dir}",
+            f"--train_file_pattern={records}",
+            "--train_batch_size=2",
+            "--num_examples_per_epoch=12",
+            "--num_epochs=1",
+            "--save_checkpoints_steps=2",
+            "--preflight=false",
+            f"--hparams={hparams},jitter_min=1,jitter_max=1,lr_warmup_epoch=0",
+            *more,
+        ],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_poisoned_record(repository, tmp_path):
+    """The step in which it is drawn, its learning rate and its images are named."""
+    records = _records(tmp_path / "made-00000-of-00001.tfrecord", poisoned=4)
+    # The order is a function of the seed: where number 5 (index 4) comes, and with what.
+    config = get_config("efficientdet-d0", {"num_classes": 3, "image_size": 64})
+    task = DetectionTask(config, training_files=str(records))
+    batches = [task.source_ids(2, step=step) for step in range(6)]
+    assert sorted(name for batch in batches for name in batch) == sorted(map(str, range(1, 13)))
+    (step,) = [number for number, batch in enumerate(batches, start=1) if "5" in batch]
+    images = f"the images {', '.join(batches[step - 1])}."
+
+    stopped = _run(repository, records, tmp_path / "stopped")
+    assert stopped.returncode == 1, stopped.stderr[-3000:]
+    assert "Traceback" not in stopped.stderr
+    (line,) = [text for text in stopped.stderr.splitlines() if text.startswith("error:")]
+    rate = 0.5 * 0.08 * 2 / 64 * (1 + np.cos(np.pi * (step - 1) / 6))
+    assert f"Step {step} is not finite (loss=nan" in line
+    assert f"at learning rate {rate:.4g}" in line
+    assert images in line
+    kept = [step_of(path) for path in list_checkpoints(tmp_path / "stopped")]
+    assert kept == [number for number in (2, 4) if number < step]
+    for number in kept:
+        checkpoint = read_checkpoint(tmp_path / "stopped" / f"ckpt-{number}.npz")
+        for values in (checkpoint.weights, checkpoint.ema, checkpoint.optimizer):
+            assert all(np.isfinite(value).all() for value in values.values())
+
+    skipped = _run(repository, records, tmp_path / "skipped", "--on_nan=skip")
+    assert skipped.returncode == 0, skipped.stderr[-3000:]
+    said = skipped.stdout + skipped.stderr
+    assert f"Step {step} was not finite and is left out (the first): {images}" in said
+    assert "1 steps that were not finite" in skipped.stdout
+    (row,) = read_results(tmp_path / "skipped")
+    assert (row["step"], row["skipped_steps"]) == ("6", "1")
+    assert np.isfinite(float(row["loss"]))
