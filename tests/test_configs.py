@@ -209,7 +209,7 @@ def test_regular_expressions_stay_text():
         ("name=efficientdet-d1", "efficientdet-d0"),
         ("backbone_name=resnet50", "efficientnet-b0"),
         ("mean_rgb=1*2", "three"),
-        ("strategy=tpu", "gpus"),
+        ("strategy=tpus", "gpus"),
         ("precision=mixed_float8", "mixed_bfloat16"),
         ("label_map=3", "mapping"),
     ],

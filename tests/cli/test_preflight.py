@@ -115,7 +115,8 @@ def test_an_empty_shard_is_a_warning(look, tmp_path, capsys):
 
 def test_photos_of_val_in_train_are_a_warning(look, capsys):
     look(val={"encoded": photo(seed=3)}, encoded=photo(seed=3))
-    assert "are in train too" in " ".join(capsys.readouterr().out.split())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "are in train too" in text, text
 
 
 def test_off_it_looks_at_the_classes_alone(look, capsys):

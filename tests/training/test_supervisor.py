@@ -43,7 +43,7 @@ class Job:
     def child(self, worker, attempt=0):
         """The child's process id, when it runs."""
         path = self.folder / f"{worker}.{attempt}"
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not path.exists():
             assert time.monotonic() < end, f"{path.name} has not started"
             time.sleep(0.02)
@@ -58,7 +58,7 @@ class Job:
 
     def end(self, worker):
         """Exit code and output of a parent that ends now."""
-        output, _ = self.parents[worker].communicate(timeout=30)
+        output, _ = self.parents[worker].communicate(timeout=120)
         return self.parents[worker].returncode, output
 
 
