@@ -48,8 +48,8 @@ def check_cores(strategy: tf.distribute.Strategy, num_cores: int) -> None:
     found = strategy.num_replicas_in_sync
     if found != num_cores:
         raise UserError(
-            f"--num_cores={num_cores}, but this TPU has {found} cores: leave the flag out to "
-            "train on all of them."
+            f"--num_cores={num_cores}, but the cores of this TPU are {found}: leave the flag out "
+            "to train on all of them."
         )
 
 
