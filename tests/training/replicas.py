@@ -1,7 +1,9 @@
 """Program: trains the same network with one replica and with two logical devices.
 
+The two devices may each work off their part of a batch in micro-batches.
+
 Prints JSON: the losses of each, and the largest difference of weights, averages and slots.
-Usage: replicas.py (frozen | synchronized) (small | d0)
+Usage: replicas.py (frozen | synchronized) (small | d0) [MICRO_BATCHES]
 """
 
 import json
@@ -68,7 +70,7 @@ def read(batch_size, *, start_step, input_shard):
     return data.skip(start_step * batch_size).batch(batch_size, drop_remainder=True)
 
 
-def train(strategy, config, build, start):
+def train(strategy, config, build, start, micro_batches):
     """Trains `STEPS` steps; returns losses by step, and the final state."""
     with strategy.scope():
         model = build(config)
@@ -82,14 +84,16 @@ def train(strategy, config, build, start):
             moving_average_decay=0.99,
         )
     task = DetectionTask(config)
-    step = TrainStep(task, state, weight_decay=1e-2, clip_norm=CLIP_NORM)
+    step = TrainStep(
+        task, state, weight_decay=1e-2, clip_norm=CLIP_NORM, micro_batches=micro_batches
+    )
     iterator = iter(share_out(strategy, read, BATCH, 0))
     losses = [step(iterator, 1) for _ in range(2)] + [step(iterator, STEPS - 2)]
     assert step.traces == 1, step.traces
     return losses, state
 
 
-def main(norm, size):
+def main(norm, size, micro_batches=1):
     two = build_strategy("gpus", cpu_replicas=2)
     options = {"num_classes": 3, "image_size": SIZE, "anchor_scale": 2, "bn_momentum": 0.9}
     options |= {"is_training_bn": False} if norm == "frozen" else {"sync_bn": True}
@@ -99,8 +103,8 @@ def main(norm, size):
     build = small_detector if size == "small" else build_from_config
     start = [w.numpy() for w in build(config).weights]
     losses, snapshots = [], []
-    for strategy in (build_strategy(None), two):
-        own, state = train(strategy, config, build, start)
+    for strategy, parts in ((build_strategy(None), 1), (two, int(micro_batches))):
+        own, state = train(strategy, config, build, start, parts)
         losses.append(own)
         copies = [strategy.experimental_local_results(v.value) for v in state.model.weights]
         for values in copies:

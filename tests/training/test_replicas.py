@@ -10,10 +10,10 @@ import pytest
 PROGRAM = os.path.join(os.path.dirname(__file__), "replicas.py")
 
 
-def _compare(repository, norm, size):
+def _compare(repository, norm, size, micro_batches=1):
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     done = subprocess.run(
-        [sys.executable, PROGRAM, norm, size],
+        [sys.executable, PROGRAM, norm, size, str(micro_batches)],
         cwd=repository,
         env=environment,
         capture_output=True,
@@ -35,6 +35,10 @@ def _compare(repository, norm, size):
 @pytest.mark.parametrize("norm", ["frozen", "synchronized"])
 def test_small_detector(repository, norm):
     _compare(repository, norm, "small")
+
+
+def test_two_devices_with_two_micro_batches_each(repository):
+    _compare(repository, "frozen", "small", micro_batches=2)
 
 
 @pytest.mark.slow
