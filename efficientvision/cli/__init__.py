@@ -56,12 +56,19 @@ def run_main(
     except UserError as error:
         _fail(error.sentence, code=1, lines=error.lines)
     except OSError as error:
-        if not isinstance(error, _FILE_ERRORS) and not is_no_space(error):
+        if not is_users_mistake(error):
             raise
         _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
     except KeyboardInterrupt:
         _fail("interrupted", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def is_users_mistake(error: BaseException) -> bool:
+    """Whether an error is one that the user can correct, and not a defect of the program."""
+    if isinstance(error, OSError):
+        return isinstance(error, _FILE_ERRORS) or is_no_space(error)
+    return isinstance(error, UserError)
 
 
 def _fail(sentence: str, code: int, lines: Sequence[str] = ()) -> None:

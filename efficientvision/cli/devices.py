@@ -37,10 +37,10 @@ def connect(given: flags.FlagValues, config: DetectionConfig) -> tf.distribute.S
     name = config.strategy
     tpu = wants_tpu(given)
     if given.cpu_replicas > 1:
-        if tpu or name not in (None, "gpus"):
+        if tpu or name not in (None, "gpus") or find_cluster(os.environ):
             raise UserError(
-                f"--cpu_replicas={given.cpu_replicas} makes replicas of this machine's CPU: leave "
-                "--strategy and --tpu out."
+                f"--cpu_replicas={given.cpu_replicas} makes replicas of one machine's CPU: leave "
+                "--strategy, --tpu and other workers (TF_CONFIG, srun) out."
             )
         name = "gpus"
     gpus = len(tf.config.list_physical_devices("GPU"))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from absl import flags
 
+from efficientvision.cli import is_users_mistake
 from efficientvision.errors import UserError
 from efficientvision.training.cluster import Cluster, find_cluster
 from efficientvision.training.supervisor import (
@@ -66,16 +67,14 @@ def _cluster(given: flags.FlagValues) -> Cluster | None:
 
 @contextlib.contextmanager
 def ending_for_parent() -> Iterator[None]:
-    """In a child, gives a defect an exit code of its own, and does not wait for peers to say bye.
+    """In a child, gives a defect an exit code of its own, and ends without a goodbye to peers.
 
     Without a parent it does nothing.
     """
     try:
         yield
-    except (UserError, OSError, KeyboardInterrupt):
-        raise
-    except Exception:
-        if PARENT_SOCKET not in os.environ:
+    except Exception as error:
+        if PARENT_SOCKET not in os.environ or is_users_mistake(error):
             raise
         traceback.print_exc()
         sys.stdout.flush()
