@@ -32,8 +32,9 @@ def made(index, change=lambda boxes: boxes, shift=0, renumbered=0, **fields):
 
 
 @pytest.fixture
-def look(tmp_path):
-    """Writes records and runs the preflight over them."""
+def look(tmp_path, monkeypatch):
+    """Writes records and runs the preflight over them, on a terminal that wraps little."""
+    monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "labels.json").write_text(json.dumps(NAMES))
     truth = write_examples(tmp_path, (made(k) for k in range(COUNT, COUNT + 6)), "truth")
     (tmp_path / "truth.json").write_text(json.dumps(coco_ground_truth(truth, NAMES)))
