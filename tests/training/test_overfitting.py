@@ -11,7 +11,7 @@ from efficientvision.training.run_log import read_results
 # No augmentation; a step sees all eight photographs.
 HPARAMS = (
     "hparams/bccd.yaml,jitter_min=1.0,jitter_max=1.0,input_rand_hflip=false,input_rand_vflip=false,"
-    "lr_warmup_epoch=20,moving_average_decay=0"
+    "image_size=256,iou_loss_type=None,lr_warmup_epoch=20,moving_average_decay=0"
 )
 STEPS = 240
 
