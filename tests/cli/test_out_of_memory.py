@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
-from efficientvision.cli import out_of_memory, run_main
+from efficientvision.cli import evaluate, out_of_memory, run_main, train
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.configs import get_config
 from efficientvision.training.memory_errors import memory_errors
+from tests.made_records import write_made_records
 
 OOM = tf.errors.ResourceExhaustedError(
     None,
@@ -26,7 +27,7 @@ class FakeTrainer:
     def __init__(self, evaluates=False):
         self.evaluates = evaluates
 
-    def run(self):
+    def run(self, **_):
         if self.evaluates:
             self._evaluate()
         raise OOM
@@ -156,3 +157,49 @@ def test_evaluation_alone(capfd):
     first, lines = answer(capfd, "--mode=eval", hparams="mixed_precision=true", during="evaluation")
     assert "with 1 image of 512x512 in bfloat16 at a time (--eval_batch_size=1)" in first
     assert [line.partition(":")[0] for line in lines] == ["  1. image_size=384 in --hparams"]
+
+
+def run_program(capfd, main, *arguments):
+    values = flags.FlagValues()
+    define_train_flags(values)
+    with pytest.raises(SystemExit) as ended:
+        run_main(lambda argv: main(values), ["main.py", *arguments], flag_values=values)
+    assert ended.value.code == 1
+    return capfd.readouterr().err
+
+
+def test_main_answers_in_training(capfd, monkeypatch, tmp_path):
+    trainer = FakeTrainer()
+    trainer.plan, trainer.is_chief = SimpleNamespace(total_steps=4), False
+    monkeypatch.setattr(train.run_setup, "build_trainer", lambda *_: trainer)
+    monkeypatch.setattr(train.first_weights, "initialize", lambda *_: None)
+    records = write_made_records(tmp_path / "made.tfrecord", 4)
+    text = run_program(
+        capfd,
+        train.train,
+        "--model_name=efficientdet-d0",
+        f"--model_dir={tmp_path / 'run'}",
+        f"--train_file_pattern={records}",
+        "--train_batch_size=2",
+        "--preflight=false",
+        "--hparams=num_classes=2,image_size=64,mixed_precision=true",
+    )
+    assert "error: Out of memory in training, with 2 images of 64x64 in bfloat16" in text
+    assert "\n  1. gradient_accumulation=2 in --hparams: " in text
+
+
+def test_main_answers_in_evaluation(capfd, monkeypatch, tmp_path):
+    class FakeEvaluator:
+        strategy = tf.distribute.get_strategy()
+
+        @memory_errors("evaluation")
+        def evaluate(self):
+            raise OOM
+
+    task = SimpleNamespace(config=get_config("efficientdet-d0", "image_size=64"))
+    monkeypatch.setattr(evaluate, "_prepare", lambda given: (FakeEvaluator(), task, None))
+    text = run_program(
+        capfd, evaluate.run, "--mode=eval", f"--model_dir={tmp_path}", "--eval_batch_size=4"
+    )
+    assert "error: Out of memory in evaluation, with 4 images of 64x64 in float32" in text
+    assert "\n  1. --eval_batch_size=2: 2 of 4 images at a time" in text
