@@ -35,8 +35,12 @@ class FlatVariables:
 
     @property
     def size(self) -> int:
-        """Length of the vector."""
-        return sum(self._sizes)
+        """Length of the vector; 1 if there are no variables.
+
+        Workers send each other every variable's initial value, and TensorFlow's broadcast of one
+        without elements ends the process.
+        """
+        return max(sum(self._sizes), 1)
 
     def new_vector(self, name: str, initial: np.ndarray | None = None) -> tf.Variable:
         """A variable of the vector's length, which each replica assigns for itself.
@@ -66,9 +70,9 @@ class FlatVariables:
         return list(zip(self.variables, self.split(vector), strict=True))
 
     def join(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        """float32 [size] of tensors that are shaped like the variables."""
+        """float32 [size] of tensors that are shaped like the variables; zeros of none."""
         if not tensors:
-            return tf.zeros([0])
+            return tf.zeros([self.size])
         return tf.concat([tf.reshape(tf.cast(t, tf.float32), [-1]) for t in tensors], axis=0)
 
     def split(self, vector: tf.Tensor) -> list[tf.Tensor]:
@@ -90,7 +94,9 @@ class FlatVariables:
         """The vector of values by path; the variable's own value where one is missing."""
         missing = {v.path: v for v in self.variables if v.path not in values}
         arrays = [missing[p].numpy() if p in missing else values[p] for p in self.paths]
-        return np.concatenate([np.float32([]), *(np.ravel(a) for a in arrays)], dtype=np.float32)
+        if not arrays:
+            return np.zeros(self.size, np.float32)
+        return np.concatenate([np.ravel(a) for a in arrays], dtype=np.float32)
 
 
 def counter(name: str) -> tf.Variable:

@@ -20,14 +20,6 @@ BATCH = 4
 SMALL = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,num_classes=2"
 HPARAMS = f"{SMALL},anchor_scale=2,bn_momentum=0.9,moving_average_decay=0.9,learning_rate=0.01"
 
-# A known defect, see "What was not run" in the README.
-pytestmark = pytest.mark.xfail(
-    run=False,
-    reason="the training process of worker 0 ends natively (SIGSEGV) since the step works on "
-    "vectors; the heartbeats then end the job as they should",
-)
-
-
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     return write_made_records(tmp_path_factory.mktemp("records") / "made.tfrecord", STEPS * BATCH)
