@@ -31,8 +31,10 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         train = bool(training) and self.trainable and not self.frozen
-        fused = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4
-        if fused and not (train and self.synchronized):
+        tensorflow = keras.backend.backend() == "tensorflow"
+        if train and self.synchronized and tensorflow:
+            return self._synchronized(inputs)
+        if tensorflow and len(inputs.shape) == 4:
             return self._fused(inputs, train)
         if not train:
             return super().call(inputs, training=False, mask=mask)
@@ -55,19 +57,25 @@ class BatchNorm(keras.layers.BatchNormalization):
             self._update_statistics(mean, variance)
         return outputs
 
+    def _synchronized(self, inputs):
+        from efficientvision.layers import synchronized_norm
+
+        values = ops.cast(inputs, "float32")
+        outputs, mean, variance = synchronized_norm.synchronized_batch_norm(
+            values, self.gamma, self.beta, self.epsilon
+        )
+        count = _count(values) * synchronized_norm.replica_count()
+        self._update_statistics(mean, _unbiased(variance, count))
+        return ops.cast(outputs, self.compute_dtype)
+
     def _unfused_training(self, inputs):
         axes = list(range(len(inputs.shape) - 1))
         values = ops.cast(inputs, "float32")
-        count = ops.cast(ops.size(values) // ops.shape(values)[-1], "float32")
-        if self.synchronized:
-            mean, variance = _moments_of_replicas(values, axes)
-            count = count * _replica_count()
-        else:
-            mean, variance = ops.moments(values, axes)
+        mean, variance = ops.moments(values, axes)
         outputs = ops.batch_normalization(
             values, mean, variance, -1, offset=self.beta, scale=self.gamma, epsilon=self.epsilon
         )
-        self._update_statistics(mean, variance * count / ops.maximum(count - 1.0, 1.0))
+        self._update_statistics(mean, _unbiased(variance, _count(values)))
         return ops.cast(outputs, self.compute_dtype)
 
     def _update_statistics(self, mean, variance):
@@ -78,29 +86,10 @@ class BatchNorm(keras.layers.BatchNormalization):
         return {**super().get_config(), "frozen": self.frozen}
 
 
-def _moments_of_replicas(values, axes):
-    """Mean and variance over all replicas of a `tf.distribute` strategy.
-
-    The mean first, then the squares around it. Keras' own synchronised moments subtract the square
-    of the mean from the mean of the squares, which loses the variance of a nearly constant channel
-    to rounding: two replicas then trained differently from one.
-    """
-    import tensorflow as tf
-
-    context = tf.distribute.get_replica_context()
-
-    def mean_of_replicas(value):
-        if context is None or context.num_replicas_in_sync == 1:
-            return value
-        return context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
-
-    mean = mean_of_replicas(ops.mean(values, axes))
-    # The variance does not change with its centre, to first order.
-    deviations = values - ops.stop_gradient(mean)
-    return mean, mean_of_replicas(ops.mean(ops.square(deviations), axes))
+def _count(values):
+    """Values of each channel."""
+    return ops.cast(ops.size(values) // ops.shape(values)[-1], "float32")
 
 
-def _replica_count():
-    import tensorflow as tf
-
-    return float(tf.distribute.get_strategy().num_replicas_in_sync)
+def _unbiased(variance, count):
+    return variance * count / ops.maximum(count - 1.0, 1.0)

@@ -96,7 +96,12 @@ def train(strategy, config, build, start, micro_batches):
 def main(norm, size, micro_batches=1):
     two = build_strategy("gpus", cpu_replicas=2)
     options = {"num_classes": 3, "image_size": SIZE, "anchor_scale": 2, "bn_momentum": 0.9}
-    options |= {"is_training_bn": False} if norm == "frozen" else {"sync_bn": True}
+    if norm == "frozen":
+        options |= {"is_training_bn": False}
+    else:
+        # Levels 6 and 7 are single locations here: batch norms over 4 values, and near ties in the
+        # max-pooling, where one replica whose images change places differs by 1e-4 from itself.
+        options |= {"sync_bn": True, "max_level": 5}
     if size == "small":
         options |= {"min_level": 3, "max_level": 3}
     config = get_config("efficientdet-d0", options)
