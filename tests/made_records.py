@@ -13,15 +13,16 @@ SIZE = 64
 SIDE = 24
 
 
-def made_record(index: int, *, cut: bool = False) -> bytes:
+def made_record(index: int, *, cut: bool = False, noise: int = 80) -> bytes:
     """A serialised example with one object; its class is 1 or 2 by turns.
 
     Args:
         index: decides the picture; the image id is `index + 1`.
         cut: leave out the second half of the JPEG file.
+        noise: values of the noise, from 0.
     """
     rng = np.random.default_rng(index)
-    picture = rng.integers(0, 80, (SIZE, SIZE, 3), dtype=np.uint8)
+    picture = rng.integers(0, noise, (SIZE, SIZE, 3), dtype=np.uint8)
     ymin, xmin = rng.integers(0, SIZE // 2, 2)
     picture[ymin : ymin + SIDE, xmin : xmin + SIDE] = 250
     encoded = io.BytesIO()
@@ -44,9 +45,11 @@ def made_record(index: int, *, cut: bool = False) -> bytes:
     )
 
 
-def write_made_records(path: pathlib.Path, count: int, *, cut: int | None = None) -> pathlib.Path:
+def write_made_records(
+    path: pathlib.Path, count: int, *, cut: int | None = None, noise: int = 80
+) -> pathlib.Path:
     """Writes `count` records, number `cut` of them damaged; returns the path."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for index in range(count):
-            writer.write(made_record(index, cut=index == cut))
+            writer.write(made_record(index, cut=index == cut, noise=noise))
     return path
