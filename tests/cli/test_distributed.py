@@ -20,6 +20,7 @@ BATCH = 4
 SMALL = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,num_classes=2"
 HPARAMS = f"{SMALL},anchor_scale=2,bn_momentum=0.9,moving_average_decay=0.9,learning_rate=0.01"
 
+
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     # Noise of the whole range: on dark pictures one replica differs by the tolerance from itself
