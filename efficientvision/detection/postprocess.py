@@ -165,9 +165,7 @@ def postprocess(
     return detections._replace(boxes_yxyx=boxes)
 
 
-def suppress_candidates(
-    candidates: Candidates, *, num_classes: int, nms: NmsConfig
-) -> Detections:
+def suppress_candidates(candidates: Candidates, *, num_classes: int, nms: NmsConfig) -> Detections:
     """Suppression within each class of candidates from anywhere, such as several input sizes.
 
     Args:

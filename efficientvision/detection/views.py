@@ -53,7 +53,9 @@ def make_views(
                 f"The input scales {other:g} and {scales[first]:g} both give {size[1]}x{size[0]} "
                 f"pixels (sizes are multiples of {multiple}): leave one out."
             )
-    return [View(size, flip) for size in sizes for flip in ((False, True) if mirrored else (False,))]
+    return [
+        View(size, flip) for size in sizes for flip in ((False, True) if mirrored else (False,))
+    ]
 
 
 def _scaled(image_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int, int]:
