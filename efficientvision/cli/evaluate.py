@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import flags
 
 from efficientvision import files
-from efficientvision.cli import devices, out_of_memory, run_setup, test_time, testdev
+from efficientvision.cli import devices, evaluation_views, out_of_memory, run_setup, testdev
 from efficientvision.data.checks import data_errors
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.errors import UserError
@@ -45,7 +45,7 @@ def run(given: flags.FlagValues) -> None:
     """
     folder, timeout = given.model_dir, given.eval_timeout
     _tell_images(given)
-    if given.testdev_dir or test_time.asks_for_views(given):
+    if given.testdev_dir or evaluation_views.asks_for_views(given):
         _evaluate_once(given)
         return
     if _may_come(folder, timeout):

@@ -1,4 +1,4 @@
-"""Several looks at one photo: its mirror image, other input sizes, and the way back to its pixels."""
+"""Several looks at one photo: its mirror image, other input sizes; and the way back to it."""
 
 from __future__ import annotations
 

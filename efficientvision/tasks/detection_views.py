@@ -30,7 +30,7 @@ MAX_NMS_INPUTS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
-class TestTimeOptions:
+class ViewOptions:
     """How often, and how, an evaluation looks at each photo.
 
     Attributes:
@@ -40,8 +40,6 @@ class TestTimeOptions:
             fusion, arXiv:1910.13302); "nms": the candidates of all views enter one suppression.
         iou_thresh: wbf: least overlap (0..1) of boxes that are averaged.
     """
-
-    __test__ = False  # Not a test case, whatever pytest thinks of the name.
 
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
@@ -53,11 +51,6 @@ class TestTimeOptions:
             raise UserError(f"Unknown way {self.merge!r} to merge views: {' or '.join(MERGES)}.")
         if not 0 < self.iou_thresh <= 1:
             raise UserError(f"An overlap lies above 0 and at most at 1, got {self.iou_thresh:g}.")
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether this is one look at the network's own size."""
-        return not self.flip and tuple(self.scales) == (1.0,)
 
 
 class DetectionViews:
@@ -80,11 +73,11 @@ class DetectionViews:
     def __init__(
         self,
         config: DetectionConfig,
-        options: TestTimeOptions | None = None,
+        options: ViewOptions | None = None,
         build_network: Callable[[DetectionConfig], keras.Model] | None = None,
     ):
         self._config = config
-        self._options = options or TestTimeOptions()
+        self._options = options or ViewOptions()
         nms = config.nms_configs
         self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
         self.views = make_views(

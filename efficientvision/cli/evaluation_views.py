@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from absl import flags
 
+from efficientvision.api import build_from_config
+from efficientvision.configs import DetectionConfig
 from efficientvision.errors import UserError
+from efficientvision.tasks.detection_views import DetectionViews, ViewOptions
 
-FLAGS = ("test_flip", "test_scales", "test_merge", "test_iou_thresh")
+_NAMES = ("test_flip", "test_scales", "test_merge", "test_iou_thresh")
 
 
 def check_flags(given: flags.FlagValues) -> None:
     """Raises UserError where the flags cannot be honoured; opens no file."""
-    named = [f"--{name}" for name in FLAGS if given[name].present]
+    named = [f"--{name}" for name in _NAMES if given[name].present]
     if not named:
         return
     if given.mode != "eval":
@@ -21,9 +24,10 @@ def check_flags(given: flags.FlagValues) -> None:
             "--test_iou_thresh is for --test_merge=wbf; the overlap of nms is "
             "--hparams=nms_configs.iou_thresh=0.5."
         )
-    if not asks_for_views(given):
+    merging = [name for name in named if name in ("--test_merge", "--test_iou_thresh")]
+    if merging and not given.test_flip and len(_scales(given)) == 1:
         raise UserError(
-            f"{named[0]} has nothing to merge: add --test_flip or --test_scales=0.75,1,1.25."
+            f"{merging[0]} has nothing to merge: add --test_flip or --test_scales=0.75,1,1.25."
         )
 
 
@@ -32,30 +36,19 @@ def asks_for_views(given: flags.FlagValues) -> bool:
     return given.test_flip or _scales(given) != (1.0,)
 
 
-def build_views(given: flags.FlagValues, config):
-    """The views that the flags ask for; None for the plain evaluation.
-
-    Args:
-        given: The flags.
-        config: `DetectionConfig` of the detector.
-
-    Returns:
-        `tasks.detection_views.DetectionViews` or None; prints a line on what is looked at.
-    """
+def build_views(given: flags.FlagValues, config: DetectionConfig) -> DetectionViews | None:
+    """The views that the flags ask for; None for the plain evaluation. Says what they are."""
     if not asks_for_views(given):
         return None
-    from efficientvision.api import build_from_config
-    from efficientvision.tasks.detection_views import DetectionViews, TestTimeOptions
-
     overlap = {} if given.test_iou_thresh is None else {"iou_thresh": given.test_iou_thresh}
-    options = TestTimeOptions(given.test_flip, _scales(given), given.test_merge, **overlap)
+    options = ViewOptions(given.test_flip, _scales(given), given.test_merge, **overlap)
     views = DetectionViews(config, options, build_from_config)
     looks = ", ".join(
         f"{width}x{height}{' mirrored' if mirrored else ''}"
         for (height, width), mirrored in views.views
     )
     merged = f", merged by {options.merge}" if len(views.views) > 1 else ""
-    print(f"Each photo is looked at {len(views.views)} times: {looks}{merged}.")
+    print(f"Each photo is seen as {looks}{merged}.")
     return views
 
 
