@@ -44,7 +44,7 @@ def run(given: flags.FlagValues) -> None:
     nothing is written to the run: its metrics compare plain evaluations.
     """
     folder, timeout = given.model_dir, given.eval_timeout
-    _tell_images(given)
+    tell_images(given)
     if given.testdev_dir or evaluation_views.asks_for_views(given):
         _evaluate_once(given)
         return
@@ -107,7 +107,7 @@ def wait_for_checkpoint(
         time.sleep(_POLL_SECONDS)
 
 
-def _tell_images(given: flags.FlagValues) -> None:
+def tell_images(given: flags.FlagValues) -> None:
     """Says how many images there are where `--eval_samples` means another number."""
     wanted = given.eval_samples
     available = sum(count_records(match_files(given.val_file_pattern)))

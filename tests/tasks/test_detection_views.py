@@ -18,7 +18,7 @@ from efficientvision.errors import UserError
 from efficientvision.tasks.detection import TESTDEV_NAME, DetectionTask
 from efficientvision.tasks.detection_views import DetectionViews, ViewOptions
 from efficientvision.training.evaluator import Evaluator
-from tests.filled_detector import filled_detector, textured_photo, values_of
+from tests.filled_detector import filled_detector, textured_photo
 
 # 128 pixels for a photo 171 wide and 117 high: it is fitted into 128x87, not 87.6.
 PHOTO_HW = (117, 171)
@@ -121,7 +121,7 @@ def test_a_box_survives_from_record_to_json(records, tmp_path, flip, scales, mer
 
 def test_another_size_computes_what_a_network_of_that_size_does():
     small = filled_detector()
-    config = small.config.override({"image_size": 128})
+    config = small.config
     views = DetectionViews(config, ViewOptions(scales=(1.5,)), build_from_config)
     (view,) = views.views
     assert view.image_hw == (192, 192) and views.inputs == ("images_1", "valid_hw_1", "original_hw")
@@ -145,7 +145,7 @@ def test_another_size_computes_what_a_network_of_that_size_does():
 
 def test_max_nms_inputs_and_method_are_those_of_the_evaluation():
     detector = filled_detector()
-    config = detector.config.override({"image_size": 128})
+    config = detector.config
     photo = textured_photo(128, 128)[None].astype(np.float32)
     batch = {
         "images": photo,
@@ -173,10 +173,3 @@ def test_max_nms_inputs_and_method_are_those_of_the_evaluation():
 def test_bad_options(options, fault):
     with pytest.raises(UserError, match=fault):
         ViewOptions(**options)
-
-
-def test_a_filled_detector_has_the_weights_that_its_names_say():
-    # Guards the comparison above: equal outputs of two random networks would prove nothing.
-    detector = filled_detector()
-    name, value = next(iter(values_of(detector.model).items()))
-    assert np.ptp(value) > 0, name
