@@ -109,7 +109,7 @@ def test_captions_alone(run, tmp_path):
 
 
 @pytest.fixture
-def test2017(tmp_path):
+def testdev_flags(tmp_path):
     """What stands for COCO's test2017: two photos and their info file; returns the flags."""
     (tmp_path / "test2017").mkdir()
     (tmp_path / "annotations").mkdir()
@@ -124,13 +124,13 @@ def test2017(tmp_path):
     content = {"info": {}, "images": images, "categories": [{"id": 1, "name": "person"}]}
     (tmp_path / INFO).write_text(json.dumps(content))
     return [
-        "--image_dir=test2017", f"--image_info_file={INFO}", "--output_file_prefix=tfrecord/testdev",
-        "--num_shards=32",
+        "--image_dir=test2017", f"--image_info_file={INFO}", "--num_shards=32",
+        "--output_file_prefix=tfrecord/testdev",
     ]  # fmt: skip
 
 
-def test_test_dev_and_its_bad_inputs(run, test2017, tmp_path):
-    result = run("create_coco_tfrecord.py", *test2017)
+def test_test_dev_and_its_bad_inputs(run, testdev_flags, tmp_path):
+    result = run("create_coco_tfrecord.py", *testdev_flags)
     assert result.returncode == 0, result.stderr
     assert "2 images, 0 boxes" in result.stdout
     shards = [f"testdev-0000{k}-of-00002.tfrecord" for k in range(2)]
@@ -138,15 +138,15 @@ def test_test_dev_and_its_bad_inputs(run, test2017, tmp_path):
     for path in (tmp_path / "tfrecord").iterdir():
         path.unlink()
     (tmp_path / "test2017" / "1.jpg").write_bytes(b"")
-    line = one_sentence(run("create_coco_tfrecord.py", *test2017))
+    line = one_sentence(run("create_coco_tfrecord.py", *testdev_flags))
     assert "test2017/1.jpg is empty (0 bytes)" in line
     assert os.listdir(tmp_path / "tfrecord") == []
     (tmp_path / INFO).unlink()
-    line = one_sentence(run("create_coco_tfrecord.py", *test2017))
+    line = one_sentence(run("create_coco_tfrecord.py", *testdev_flags))
     assert f"Cannot read {INFO}: No such file" in line
 
 
-def test_results_are_checked(run, test2017, tmp_path):
+def test_results_are_checked(run, testdev_flags, tmp_path):
     entry = {"category_id": 1, "bbox": [0.0, 0.0, 4.0, 4.0], "score": 0.5}
     results = [{"image_id": image_id, **entry} for image_id in (10, 11)]
     path = tmp_path / "results.json"
