@@ -23,6 +23,8 @@ def check_flags(given: flags.FlagValues) -> None:
             "--testdev_info_file lists the images of a results file: give --testdev_dir, the "
             "folder to write that into."
         )
+    if given.testdev_info_file and given.mode != "eval":
+        raise UserError("--testdev_info_file is for --mode=eval: results are written when done.")
     if given.testdev_dir and given["val_json_file"].present and given.val_json_file:
         raise UserError(
             "--testdev_dir measures nothing, so that --val_json_file has no use: leave one of "

@@ -52,10 +52,18 @@ def write_results(
         path: Of the file; its folder is made.
         detections: float [n, 7] arrays: image number, x, y, width, height (pixels), score, class.
         image_ids: Image number -> id.
+
+    Raises:
+        UserError: A number is not finite, which JSON cannot express.
     """
     with files.writing(path) as file:
         separator = b"["
         for rows in detections:
+            if not np.isfinite(rows).all():
+                raise UserError(
+                    f"Image {image_ids[int(rows[0, 0])]} has detections that are no finite numbers "
+                    "(NaN or infinite): are the weights those of a whole training?"
+                )
             for row in rows.tolist():
                 entry = {
                     "image_id": image_ids[int(row[0])],

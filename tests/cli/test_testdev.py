@@ -39,7 +39,11 @@ def test_flags_that_cannot_be_honoured(arguments, fault):
         run_setup.check_flags(_given(*arguments))
 
 
-def test_a_training_has_no_views():
+def test_a_training_has_no_views_and_no_results():
+    info = ("--testdev_dir=out", "--testdev_info_file=a.json")
+    given = _given("--train_file_pattern=train*", *info, mode="train_and_eval")
+    with pytest.raises(UserError, match="--testdev_info_file is for --mode=eval"):
+        run_setup.check_flags(given)
     given = _given("--train_file_pattern=train*", "--test_flip", mode="train_and_eval")
     with pytest.raises(UserError, match="--test_flip is for --mode=eval"):
         run_setup.check_flags(given)

@@ -73,6 +73,10 @@ def test_no_detections_are_an_empty_list(tmp_path):
 def test_an_error_leaves_no_file(tmp_path):
     with pytest.raises(KeyError):
         write_results(tmp_path / "results.json", [_rows(1), _rows(9)], IDS)
+    broken = _rows(2)
+    broken[0, 5] = np.nan
+    with pytest.raises(UserError, match="Image 20000000007 .*no finite numbers"):
+        write_results(tmp_path / "results.json", [_rows(1), broken], IDS)
     assert list(tmp_path.iterdir()) == []
 
 
