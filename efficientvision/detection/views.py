@@ -66,6 +66,9 @@ def _scaled(image_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int
 def mirror(images: tf.Tensor, valid_hw: tf.Tensor) -> tf.Tensor:
     """Photos on a canvas with left and right exchanged; the padding stays where it is.
 
+    So the network sees what flipped training images look like. (The original's evaluation mirrors
+    the padding too.)
+
     Args:
         images: [B, H, W, C], photos in the top-left corners.
         valid_hw: int32 [B, 2], their sizes on the canvas, pixels.

@@ -232,6 +232,13 @@ class DetectionTask(Task):
             names = {} if truth["categories"] else names
         else:
             ids = image_ids(self.evaluation_files, max_examples=self._evaluation_images)
+            named = [image_id for image_id in ids if not isinstance(image_id, int)]
+            if named:
+                raise UserError(
+                    f"The test server knows images by numbers, and {self.evaluation_files} has the "
+                    f"image id {named[0]!r}: make the records with "
+                    "dataset/create_coco_tfrecord.py --image_info_file."
+                )
             truth = {"images": [{"id": image_id} for image_id in ids], "categories": []}
         return CocoEvaluator(truth, names, records=str(self.evaluation_files))
 

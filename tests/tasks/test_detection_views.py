@@ -19,6 +19,7 @@ from efficientvision.tasks.detection import TESTDEV_NAME, DetectionTask
 from efficientvision.tasks.detection_views import DetectionViews, ViewOptions
 from efficientvision.training.evaluator import Evaluator
 from tests.filled_detector import filled_detector, textured_photo
+from tests.made_records import made_record
 
 # 128 pixels for a photo 171 wide and 117 high: it is fitted into 128x87, not 87.6.
 PHOTO_HW = (117, 171)
@@ -164,6 +165,18 @@ def test_max_nms_inputs_and_method_are_those_of_the_evaluation():
     np.testing.assert_array_equal(default["boxes_yxyx"], same["boxes_yxyx"])
     soft = detections(score_thresh=0.0, method="gaussian")
     assert not np.allclose(soft["scores"], default["scores"])
+
+
+def test_names_are_no_ids_for_the_test_server(tmp_path):
+    path = str(tmp_path / "named.tfrecord")
+    example = tf.train.Example.FromString(made_record(0))
+    example.features.feature["image/source_id"].bytes_list.value[:] = [b"cat_01"]
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(example.SerializeToString())
+    config = get_config("efficientdet-d0", OPTIONS)
+    task = DetectionTask(config, evaluation_files=path, testdev_dir=str(tmp_path))
+    with pytest.raises(UserError, match="by numbers.*'cat_01'"):
+        task.new_evaluation()
 
 
 @pytest.mark.parametrize(
