@@ -24,8 +24,9 @@ def check_flags(given: flags.FlagValues) -> None:
             "--test_iou_thresh is for --test_merge=wbf; the overlap of nms is "
             "--hparams=nms_configs.iou_thresh=0.5."
         )
+    scales = _scales(given)
     merging = [name for name in named if name in ("--test_merge", "--test_iou_thresh")]
-    if merging and not given.test_flip and len(_scales(given)) == 1:
+    if merging and not given.test_flip and len(scales) == 1:
         raise UserError(
             f"{merging[0]} has nothing to merge: add --test_flip or --test_scales=0.75,1,1.25."
         )

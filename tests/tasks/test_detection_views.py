@@ -23,8 +23,8 @@ from tests.made_records import made_record
 
 # 128 pixels for a photo 171 wide and 117 high: it is fitted into 128x87, not 87.6.
 PHOTO_HW = (117, 171)
-SIGMA = np.array([9.0, 14.0])
-CENTERS = {4: np.array([70.0, 60.0]), 11: np.array([44.0, 101.0])}
+SIGMA = (9.0, 14.0)
+CENTERS = {4: (70.0, 60.0), 11: (44.0, 101.0)}
 OPTIONS = {
     "num_classes": 2,
     "image_size": 128,
@@ -35,10 +35,26 @@ OPTIONS = {
 }
 
 
+def _photo(image_id):
+    """A bright spot, uint8 [height, width]."""
+    y, x = (
+        ((np.arange(side) + 0.5 - center) / sigma) ** 2
+        for side, center, sigma in zip(PHOTO_HW, CENTERS[image_id], SIGMA, strict=True)
+    )
+    return np.round(255 * np.exp(-(y[:, None] + x[None]) / 2)).astype(np.uint8)
+
+
 def _box_xywh(image_id):
-    """Two standard deviations of the spot to each side of its centre."""
-    ymin, xmin = CENTERS[image_id] - 2 * SIGMA
-    return [xmin, ymin, 4 * SIGMA[1], 4 * SIGMA[0]]
+    """Two standard deviations of the photo's light to each side of its centre."""
+    light = _photo(image_id) / _photo(image_id).sum(dtype=np.float64)
+    low_high = []
+    for axis, side in enumerate(PHOTO_HW):
+        profile, place = light.sum(axis=1 - axis), np.arange(side) + 0.5
+        center = (profile * place).sum()
+        spread = np.sqrt((profile * (place - center) ** 2).sum())
+        low_high.append((center - 2 * spread, center + 2 * spread))
+    (ymin, ymax), (xmin, xmax) = low_high
+    return [xmin, ymin, xmax - xmin, ymax - ymin]
 
 
 @pytest.fixture
@@ -46,13 +62,9 @@ def records(tmp_path):
     """Each photo has one bright spot, whose place a network can know to a hundredth of a pixel."""
     path = tmp_path / "spots.tfrecord"
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for image_id, center in CENTERS.items():
-            y, x = (np.arange(n) + 0.5 for n in PHOTO_HW)
-            distance = ((y[:, None] - center[0]) / SIGMA[0]) ** 2
-            distance = distance + ((x[None] - center[1]) / SIGMA[1]) ** 2
-            pixels = np.round(255 * np.exp(-distance / 2)).astype(np.uint8)
+        for image_id in CENTERS:
             encoded = io.BytesIO()
-            Image.fromarray(np.stack([pixels] * 3, axis=-1)).save(encoded, "PNG")
+            Image.fromarray(np.stack([_photo(image_id)] * 3, axis=-1)).save(encoded, "PNG")
             example = DetectionExample(
                 encoded=encoded.getvalue(), image_format="png", filename=f"{image_id}.png",
                 source_id=str(image_id), height=PHOTO_HW[0], width=PHOTO_HW[1],
