@@ -54,9 +54,9 @@ IMPLEMENTED = {
     "test_scales": FlagSpec(
         "string",
         "1",
-        "--mode=eval: input sizes at which to look at each photo, as factors of image_size, such "
-        "as 0.75,1,1.25; other sizes than 1 are rounded to multiples of the finest stride (8 "
-        "pixels)",
+        "--mode=eval: scales at which to look at each photo, as factors of image_size, such as "
+        "0.75,1,1.25; the network's input grows or shrinks by whole strides of its coarsest level "
+        "(128 pixels)",
     ),
     "test_merge": FlagSpec(
         ("wbf", "nms"),
