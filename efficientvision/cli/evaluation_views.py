@@ -48,7 +48,8 @@ def build_views(given: flags.FlagValues, config: DetectionConfig) -> DetectionVi
         f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
         for view in views.views
     )
-    merged = f", merged by {options.merge}" if len(views.views) > 1 else ""
+    how = {"wbf": "weighted box fusion, each after hard NMS", "nms": "one NMS of all candidates"}
+    merged = f"; merged by {how[options.merge]}" if len(views.views) > 1 else ""
     print(f"Each photo is seen as {looks}{merged}.")
     return views
 

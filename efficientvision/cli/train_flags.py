@@ -62,7 +62,8 @@ IMPLEMENTED = {
         ("wbf", "nms"),
         "wbf",
         "how the detections of several looks become one set; wbf: boxes that overlap are averaged "
-        "(weighted box fusion); nms: the candidates of all enter one suppression (nms_configs)",
+        "(weighted box fusion), after hard NMS in each look; nms: the candidates of all enter one "
+        "suppression, as nms_configs says",
     ),
     "test_iou_thresh": FlagSpec(
         "float", None, "wbf: least overlap (0..1) of boxes that are averaged; without it 0.55"

@@ -37,7 +37,8 @@ def make_views(
     How the cells of a feature level lie on the input depends on which of the sizes before it are
     odd, and a network knows only what it was trained with: on inputs of other remainders its boxes
     are displaced. So a photo gets any scale, but the input grows and shrinks in steps of the
-    coarsest stride, which leave the remainders as they are; what the photo does not fill is padding.
+    coarsest stride, which leave the remainders as they are. What the photo does not fill is
+    padding.
 
     Args:
         image_hw: The network's own input, pixels: that of scale 1.

@@ -36,8 +36,10 @@ class ViewOptions:
     Attributes:
         flip: Also at its mirror image.
         scales: Sizes of the photo on the network's input, as factors of the usual one.
-        merge: "wbf": the detections of the views are averaged where they agree (weighted box
-            fusion, arXiv:1910.13302); "nms": the candidates of all views enter one suppression.
+        merge: "wbf": the detections of the views, each after hard suppression, are averaged where
+            they agree (weighted box fusion, arXiv:1910.13302): what soft-NMS leaves of a box's
+            neighbours would be averaged with it, and lower its score; "nms": the candidates of all
+            views enter one suppression, by the configured method.
         iou_thresh: wbf: least overlap (0..1) of boxes that are averaged.
     """
 
@@ -79,12 +81,17 @@ class DetectionViews:
         self._config = config
         self._options = options or ViewOptions()
         nms = config.nms_configs
-        self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
         self.views = make_views(
             config.image_hw,
             self._options.scales,
             mirrored=self._options.flip,
             step=2**config.max_level,
+        )
+        is_fused = self._options.merge == "wbf" and len(self.views) > 1
+        self._nms = dataclasses.replace(
+            nms,
+            method="hard" if is_fused else nms.method,
+            max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS,
         )
         usual = (config.image_hw, config.image_hw)
         self.sizes = list(dict.fromkeys([usual, *(view[:2] for view in self.views)]))

@@ -113,7 +113,7 @@ def _spot_network(config):
     ("flip", "scales"), [(False, (1,)), (True, (1,)), (False, (0.75, 1.5)), (True, (1, 1.25))]
 )
 def test_a_box_survives_from_record_to_json(records, tmp_path, flip, scales, merge):
-    config = get_config("efficientdet-d0", {**OPTIONS, "nms_configs": {"method": "hard"}})
+    config = get_config("efficientdet-d0", OPTIONS)
     views = DetectionViews(config, ViewOptions(flip, scales, merge), _spot_network)
     task = DetectionTask(
         config, evaluation_files=records, testdev_dir=str(tmp_path / "out"), views=views
