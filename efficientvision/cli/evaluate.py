@@ -12,8 +12,12 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.cli import devices, out_of_memory, run_setup
+from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.data.checks import data_errors
+from efficientvision.data.preflight.class_checks import check_classes
+from efficientvision.detector import Detector, is_export
 from efficientvision.errors import UserError
+from efficientvision.evaluation.coco import format_metrics
 from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
@@ -39,12 +43,31 @@ _REMINDER_SECONDS = 600.0
 def run(given: flags.FlagValues) -> None:
     """Evaluates what `--model_dir` holds: a run of ours, or a published checkpoint."""
     folder, timeout = given.model_dir, given.eval_timeout
+    if is_export(folder):
+        _evaluate_export(given)
+        return
     if _may_come(folder, timeout):
         wait_for_checkpoint(folder, None, timeout)
     if files.is_folder(folder) and list_checkpoints(folder):  # RUN/best is evaluated once.
         _follow_run(given, folder)
     else:
         _evaluate_once(given)
+
+
+def _evaluate_export(given: flags.FlagValues) -> None:
+    """Prints the metrics of an exported model."""
+    if given.testdev_dir:
+        raise UserError(
+            f"--model_dir={given.model_dir} is an exported model, and the file of --testdev_dir is "
+            "made from a checkpoint: name that"
+        )
+    detector = Detector.from_checkpoint(given.model_dir, min_score_thresh=0.0)
+    pattern = given.val_file_pattern
+    check_classes(pattern, detector.metadata.num_classes, detector.class_names)
+    with data_errors(pattern):
+        coco = evaluate_export(detector, pattern, given.val_json_file, given.eval_samples)
+        metrics = coco.compute()
+    print(format_metrics(metrics))
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:

@@ -5,6 +5,7 @@
   ckpt                   does --ckpt_path fit; --export_ckpt writes its averages as a checkpoint
   bm                     time the network on noise
   infer                  draw what --ckpt_path finds in --input_image into --output_image_dir
+  export                 write --format to --saved_model_dir, each checked against the network
   saved_model            export photos -> detections to --saved_model_dir
   saved_model_infer      as infer, with the SavedModel or frozen graph --saved_model_dir
   saved_model_benchmark  time an exported model, photo to detections
@@ -23,8 +24,9 @@ from efficientvision.registry import list_models, nearest_names
 # Runmodes of the published program that this version lacks.
 _UNAVAILABLE = {"saved_model_video": "video is not available in this version; use infer"}
 
-_BUILD = {"dry", "ckpt", "bm", "infer", "saved_model", "freeze"}
+_BUILD = {"dry", "ckpt", "bm", "infer", "export", "saved_model", "freeze"}
 _RUN_EXPORTED = {"saved_model_infer", "saved_model_benchmark"}
+_EXPORT = {"export", "saved_model"}
 _DRAW = {"infer", "saved_model_infer"}
 # Flag -> the runmodes that it means something to; a flag that is not here serves all of them.
 _USED_BY = {
@@ -33,17 +35,23 @@ _USED_BY = {
     "export_ckpt": {"ckpt"},
     "logdir": {"dry", "freeze"},
     "delete_logdir": {"dry", "freeze"},
+    "format": {"export"},
+    "nms": {"export"},
+    "tflite_path": {"saved_model"},
+    "calibration_file_pattern": {"export"},
+    "val_file_pattern": {"export"},
+    "val_json_file": {"export"},
     "batch_size": {"bm", "saved_model", "freeze", "saved_model_benchmark"},
-    "bm_runs": {"bm", "saved_model_benchmark"},
+    "bm_runs": {"bm", "export", "saved_model_benchmark"},
     "trace_filename": {"bm"},
     "use_xla": {"bm"},
-    "input_image": _DRAW | {"saved_model_benchmark"},
+    "input_image": _DRAW | {"export", "saved_model_benchmark"},
     "output_image_dir": _DRAW,
     "line_thickness": _DRAW,
-    "max_boxes_to_draw": _DRAW | {"saved_model"},
-    "min_score_thresh": _DRAW | {"saved_model"},
-    "nms_method": _DRAW | {"saved_model"},
-    "saved_model_dir": _RUN_EXPORTED | {"saved_model"},
+    "max_boxes_to_draw": _DRAW | _EXPORT,
+    "min_score_thresh": _DRAW | _EXPORT,
+    "nms_method": _DRAW | _EXPORT,
+    "saved_model_dir": _RUN_EXPORTED | _EXPORT,
 }
 
 
@@ -93,6 +101,13 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
         bm_runs=flag_values.bm_runs,
         use_xla=flag_values.use_xla,
         trace_filename=flag_values.trace_filename,
+        formats=tuple(name.strip() for name in flag_values.format.split(",") if name.strip()),
+        nms=flag_values.nms,
+        calibration_file_pattern=flag_values.calibration_file_pattern,
+        val_file_pattern=flag_values.val_file_pattern,
+        val_json_file=flag_values.val_json_file,
+        threads=flag_values.threads,
+        tflite_path=flag_values.tflite_path,
     )
     importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
 
