@@ -1,0 +1,63 @@
+"""A thread that decodes ahead of the detector."""
+
+from __future__ import annotations
+
+import threading
+
+from efficientvision.video.channel import Cancelled, Channel
+from efficientvision.video.source import Frame, VideoSource
+
+# Frames that wait decoded: 8 of 1920x1080 take 50 MB.
+_AHEAD = 8
+# A camera's frames are looked at when they are new.
+_AHEAD_OF_CAMERA = 2
+# For a stream that sends nothing; it is then left to the end of the process.
+_JOIN_SECONDS = 2.0
+
+
+class Reader:
+    """Decodes a video in a thread of its own, from now on.
+
+    Frames of a camera that come faster than they are taken are dropped, the oldest first, so that
+    those taken are new; their sound is kept.
+
+    Args:
+        source: the video; it is closed when it ends or when the reader is closed.
+
+    Attributes:
+        source: the video.
+        frames: the decoded frames.
+        dropped: frames of a camera that were not taken, so far.
+    """
+
+    def __init__(self, source: VideoSource):
+        self.source = source
+        self.dropped = 0
+        self.frames: Channel[Frame] = (
+            Channel(_AHEAD_OF_CAMERA, self._drop) if source.endless else Channel(_AHEAD)
+        )
+        self._thread = threading.Thread(target=self._read, name="video reader", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.frames.cancel()
+        self._thread.join(_JOIN_SECONDS)
+
+    def _read(self) -> None:
+        try:
+            for frame in self.source:
+                self.frames.put(frame)
+        except Cancelled:
+            pass
+        except BaseException as error:  # Raised again where the frames are taken.
+            self.frames.finish(error)
+        finally:
+            self.source.close()
+            self.frames.finish()
+
+    def _drop(self, oldest: Frame, following: Frame) -> None:
+        self.dropped += 1
+        following.audio = oldest.audio + following.audio
