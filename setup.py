@@ -21,7 +21,7 @@ _PLOTS = ["matplotlib"]
 
 _EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.20"],
-    "video": ["av"],
+    "video": ["av>=18"],
     "onnx": ["onnx", "onnxruntime", "tf2onnx"],
     "openvino": ["openvino"],
     "litert": ["ai-edge-litert"],
@@ -42,7 +42,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["efficientvision", "efficientvision.*"]),
-    package_data={"efficientvision.report": ["style.css"]},
+    package_data={"efficientvision.report": ["style.css"], "efficientvision.video": ["live.html"]},
     install_requires=_CORE,
     extras_require=_EXTRAS,
 )

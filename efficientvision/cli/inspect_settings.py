@@ -25,6 +25,7 @@ class InspectSettings:
             postprocessing; None: as `nms_configs` in the hyper-parameters says, or the published
             program's hard, 0.4, 100.
         line_thickness: pixels, None: grows with the picture.
+        live_port: of the live page, 0: any free one; None: none was named.
     """
 
     model_name: str | None = None
@@ -38,6 +39,9 @@ class InspectSettings:
     line_thickness: int | None = None
     input_image: str | None = None
     output_image_dir: str | None = None
+    input_video: str | None = None
+    output_video: str | None = None
+    live_port: int | None = None
     saved_model_dir: str = "/tmp/saved_model"
     logdir: str = "/tmp/deff/"
     delete_logdir: bool = True

@@ -43,9 +43,7 @@ class Channel(Generic[Item]):
         """
         with self._changed:
             if self._on_drop is None:
-                self._changed.wait_for(
-                    lambda: len(self._items) < self._capacity or self._cancelled
-                )
+                self._changed.wait_for(lambda: len(self._items) < self._capacity or self._cancelled)
             if self._cancelled:
                 raise Cancelled
             self._items.append(item)

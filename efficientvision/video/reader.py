@@ -47,16 +47,17 @@ class Reader:
         self._thread.join(_JOIN_SECONDS)
 
     def _read(self) -> None:
+        failure = None
         try:
             for frame in self.source:
                 self.frames.put(frame)
         except Cancelled:
             pass
         except BaseException as error:  # Raised again where the frames are taken.
-            self.frames.finish(error)
+            failure = error
         finally:
             self.source.close()
-            self.frames.finish()
+            self.frames.finish(failure)
 
     def _drop(self, oldest: Frame, following: Frame) -> None:
         self.dropped += 1

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoFrame
 
 _UNKNOWN_RATE = Fraction(30)
+# The last frame's own duration is known only roughly.
+_MISSING_SECONDS = 0.5
 # These carry no times: FFmpeg counts 25 frames/s, whatever the camera really sends.
 _WITHOUT_TIMES = ("mpjpeg", "mjpeg")
 
@@ -31,7 +33,8 @@ class Frame:
     Attributes:
         rgb: uint8 [H, W, 3], upright.
         pts: when it is shown, in units of the source's `time_base`, from the video's start.
-        audio: packets of sound that stand before it in the file, with times from the same start.
+        audio: packets of sound that stand before it in the file (and behind it, for the last one),
+            with times from the same start.
     """
 
     rgb: np.ndarray
@@ -66,7 +69,6 @@ class VideoSource:
         audio_streams: streams of sound, in whose order and time base packets come.
         broken: frames that could not be decoded and were left out, so far.
         ended_early: why reading stopped before the end; None: it did not.
-        audio_after: when all frames are read, packets of sound that stand behind the last one.
 
     Raises:
         UserError: no such video, or one without a single whole picture.
@@ -81,7 +83,7 @@ class VideoSource:
             )
             self.broken = 0
             self.ended_early: str | None = None
-            self.audio_after: list[Packet] = []
+            self._audio_after: list[Packet] = []
             self._decoded = self._decode()
             self._first = next(self._decoded, None)
             if self._first is None:
@@ -103,9 +105,9 @@ class VideoSource:
         started = monotonic()
         before = None
         step = max(1, round(1 / (self.rate * self.time_base)))
-        decoded = self._decoded
-        picture, audio = self._first
-        while True:
+        following = self._first
+        while following is not None:
+            picture, audio = following
             if self._container.format.name in _WITHOUT_TIMES and self.endless:
                 pts = round((monotonic() - started) / self.time_base)
             elif picture.pts is None:
@@ -114,12 +116,11 @@ class VideoSource:
                 pts = round(picture.pts * picture.time_base / self.time_base) - self._start
             # Two pictures of the same time, which a damaged file may hold, cannot be written.
             before = pts if before is None else max(pts, before + 1)
-            yield Frame(self._rgb(picture), before, [self._from_start(p) for p in audio])
-            following = next(decoded, None)
+            following = next(self._decoded, None)
             if following is None:
-                self.audio_after = [self._from_start(p) for p in self.audio_after]
-                return
-            picture, audio = following
+                audio += self._audio_after
+                self._compare_with_header(before + step)
+            yield Frame(self._rgb(picture), before, [self._from_start(p) for p in audio])
 
     def _choose_stream(self):
         attached = load_av().stream.Disposition.attached_pic
@@ -153,6 +154,16 @@ class VideoSource:
         )
         self._start = round(self._start_seconds / self.time_base)
 
+    def _compare_with_header(self, end: int) -> None:
+        """Notes it where a file lasts longer by its header than by its frames."""
+        announced = self._video.duration or 0
+        missing = float((announced - end) * self.time_base)
+        if self.ended_early is None and not self.endless and missing > _MISSING_SECONDS:
+            self.ended_early = (
+                f"its frames end after {float(end * self.time_base):.1f} of "
+                f"{float(announced * self.time_base):.1f} s"
+            )
+
     def _announced(self) -> int | None:
         if self._video.frames:
             return self._video.frames
@@ -173,25 +184,31 @@ class VideoSource:
             except av.FFmpegError as error:
                 self.ended_early = error.strerror or str(error)
                 packet = None
-            if packet is None:
-                break
-            if packet.stream.type == "audio":
+            if packet is not None and packet.stream.type == "audio":
                 # The last packet of a stream is empty: it tells a decoder that nothing follows.
                 if packet.dts is not None:
                     audio.append(packet)
                 continue
-            try:
-                pictures = packet.decode()
-            except av.FFmpegError:
-                self.broken += 1
-                continue
-            for picture in pictures:
-                if picture.is_corrupt:
-                    self.broken += 1
-                    continue
+            for picture in self._pictures(packet):
                 yield picture, audio
                 audio = []
-        self.audio_after = audio
+            if packet is None:
+                break
+        self._audio_after = audio
+
+    def _pictures(self, packet: Packet | None) -> list[VideoFrame]:
+        """The whole pictures that a packet completes; None asks for those that still wait."""
+        av = load_av()
+        try:
+            pictures = self._video.codec_context.decode(packet)
+        except av.EOFError:
+            return []  # The packets have ended with a request of their own.
+        except av.FFmpegError:
+            self.broken += 1
+            return []
+        whole = [p for p in pictures if not p.is_corrupt]
+        self.broken += len(pictures) - len(whole)
+        return whole
 
     def _rgb(self, picture: VideoFrame) -> np.ndarray:
         width, height = self._stored_wh  # A stream may change its size, its record may not.
