@@ -16,13 +16,13 @@ _JOIN_SECONDS = 2.0
 
 
 class Reader:
-    """Decodes a video in a thread of its own, from now on.
+    """Decodes a video in a thread of its own, from now on until the context ends.
 
     Frames of a camera that come faster than they are taken are dropped, the oldest first, so that
     those taken are new; their sound is kept.
 
     Args:
-        source: the video; it is closed when it ends or when the reader is closed.
+        source: the video; the context closes it when it ends.
 
     Attributes:
         source: the video.
@@ -45,6 +45,9 @@ class Reader:
     def __exit__(self, *error: object) -> None:
         self.frames.cancel()
         self._thread.join(_JOIN_SECONDS)
+        # Not under the hands of the thread. Packets of sound need the source until they are written.
+        if not self._thread.is_alive():
+            self.source.close()
 
     def _read(self) -> None:
         failure = None
@@ -55,9 +58,7 @@ class Reader:
             pass
         except BaseException as error:  # Raised again where the frames are taken.
             failure = error
-        finally:
-            self.source.close()
-            self.frames.finish(failure)
+        self.frames.finish(failure)
 
     def _drop(self, oldest: Frame, following: Frame) -> None:
         self.dropped += 1

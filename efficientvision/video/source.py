@@ -51,7 +51,7 @@ class Colors(NamedTuple):
 
 
 class VideoSource:
-    """An open video. Iterate over it once, in one thread, and close it there.
+    """An open video. Iterate over it once.
 
     Args:
         address: file, camera or URL, see `open_address`.
