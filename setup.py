@@ -18,16 +18,17 @@ _CORE = [
 
 _FAST_EVAL = ["hotcoco", "faster-coco-eval"]
 _PLOTS = ["matplotlib"]
+_VIDEO = ["av>=18"]
 
 _EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.20"],
-    "video": ["av>=18"],
+    "video": _VIDEO,
     "onnx": ["onnx", "onnxruntime", "tf2onnx"],
     "openvino": ["openvino"],
     "litert": ["ai-edge-litert"],
     "fast-eval": _FAST_EVAL,
     "plots": _PLOTS,
-    "dev": ["pytest", "pytest-xdist", "ruff", *_FAST_EVAL, *_PLOTS],
+    "dev": ["pytest", "pytest-xdist", "ruff", *_FAST_EVAL, *_PLOTS, *_VIDEO],
 }
 
 _README = pathlib.Path(__file__).parent / "README.md"

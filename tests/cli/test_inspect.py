@@ -178,11 +178,11 @@ def test_benchmarks_print_the_published_lines(tmp_path, capsys):
     ("arguments", "complaint"),
     [
         (["--runmode=infr"], "infer"),
-        (["--runmode=saved_model_video"], "video"),
+        (["--runmode=saved_model_video"], "--input_video"),
+        (["--runmode=saved_model_video", "--input_video=x", "--saved_model_dir=no"], "--ckpt_path"),
         (["--model_name=efficientdet-d9"], "efficientdet-d7"),
         (["--tflite_path=x.tflite"], "tflite_path"),
         (["--tensorrt=FP16"], "TensorRT"),
-        (["--input_video=x.mp4"], "video"),
         (["--bm_runs=0"], "bm_runs"),
         (["--min_score_thresh=40"], "min_score_thresh"),
         (["--runmode=infer"], "--ckpt_path"),

@@ -10,6 +10,8 @@ import av
 import numpy as np
 
 SOUND_HZ = 44100
+# The display matrix of phones held upright: stored lying, to be turned clockwise.
+PHONE = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 # A picture's number stands in its upper left corner, as squares that are black or white.
 _BITS = 8
 _SQUARE = 8

@@ -11,10 +11,14 @@ import pytest
 from efficientvision.errors import UserError
 from efficientvision.video import address
 from efficientvision.video.source import VideoSource
-from tests.video.made_video import Sound, number_of, numbered_picture, read_video, write_video
-
-# As phones write it when they are held upright: stored lying, to be turned clockwise.
-PHONE = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
+from tests.video.made_video import (
+    PHONE,
+    Sound,
+    number_of,
+    numbered_picture,
+    read_video,
+    write_video,
+)
 
 
 def read_all(path, **options):
@@ -216,7 +220,9 @@ def test_a_number_is_a_camera(tmp_path, monkeypatch, platform, given, device, ki
     monkeypatch.setattr(address.sys, "platform", platform)
     monkeypatch.setattr(av, "open", fake_open)
     monkeypatch.setattr(
-        av, "enumerate_input_devices", lambda kind: [Camera("First camera"), Camera("Second camera")]
+        av,
+        "enumerate_input_devices",
+        lambda kind: [Camera("First camera"), Camera("Second camera")],
     )
     source = VideoSource(given)
     source.close()

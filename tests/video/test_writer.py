@@ -13,8 +13,7 @@ from efficientvision.video.pipeline import process
 from efficientvision.video.reader import Reader
 from efficientvision.video.source import VideoSource
 from efficientvision.video.writer import writing_video
-from tests.video.made_video import Sound, number_of, read_video, write_video
-from tests.video.test_source import PHONE
+from tests.video.made_video import PHONE, Sound, number_of, read_video, write_video
 
 
 def nothing(frames):
