@@ -67,7 +67,8 @@ def _open_sinks(settings: InspectSettings, source: VideoSource, closing: ExitSta
     page = closing.enter_context(LivePage(source.name, settings.live_port))
     print(
         f"Live at {page.url} (from another machine: ssh -L {page.port}:127.0.0.1:{page.port} HOST, "
-        "then the same address there); Ctrl-C ends"
+        "then the same address there); Ctrl-C ends",
+        flush=True,
     )
     _open_window(page.url)
     return [*sinks, page]

@@ -45,7 +45,7 @@ class Reader:
     def __exit__(self, *error: object) -> None:
         self.frames.cancel()
         self._thread.join(_JOIN_SECONDS)
-        # Not under the hands of the thread. Packets of sound need the source until they are written.
+        # Not under the hands of the thread; and not earlier, for packets of sound refer to it.
         if not self._thread.is_alive():
             self.source.close()
 
