@@ -112,6 +112,8 @@ def _report(settings: InspectSettings, reader: Reader, outcome: Outcome) -> None
         named = [f"{name} {n}" for name, n in outcome.objects.most_common(_MOST_CLASSES)]
         more = len(outcome.objects) - len(named)
         print(f"Objects in all frames: {', '.join(named)}{f', {more} classes more' * bool(more)}")
+    if source.audio_left_out:
+        print(f"{source.audio_left_out} sounds of a kind that FFmpeg does not know were not copied")
     if source.broken:
         print(f"{source.broken} broken frames were left out")
     if reader.dropped:

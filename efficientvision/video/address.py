@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextlib import ExitStack
@@ -19,6 +20,8 @@ _STORE = re.compile(r"(gs|s3|ram|hdfs|viewfs):/")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _DEVICE = re.compile(r"\d+|/dev/video\d+")
 _DEVICE_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+# A Mac's cameras refuse FFmpeg's usual 29.97 frames/s.
+_OPTIONS = {"v4l2": {}, "avfoundation": {"framerate": "30"}, "dshow": {}}
 # Before a stream counts as dead: to connect, and between two packets, seconds.
 _TIMEOUT = (10.0, 10.0)
 
@@ -70,7 +73,7 @@ def _open_camera(address: str, closing: ExitStack) -> Opened:
             raise UserError(f"there is no camera {address}: {_found(cameras)}")
         device = f"video={cameras[int(address)]}"
     try:
-        container = closing.enter_context(av.open(device, format=kind))
+        container = closing.enter_context(av.open(device, format=kind, options=_OPTIONS[kind]))
     except (av.FFmpegError, ValueError) as error:
         cameras = [f"{d.name} ({d.description})" for d in _cameras(kind)]
         raise UserError(
@@ -110,7 +113,10 @@ def _open_file(path: str, closing: ExitStack) -> Opened:
     if files.is_folder(path):
         raise UserError(f"{path!r} is a folder, not a video; --input_image takes folders")
     try:
-        file = closing.enter_context(files.reading(path)) if files.is_remote(path) else path
+        if files.is_remote(path):
+            file = closing.enter_context(files.reading(path))
+        else:
+            file = os.path.abspath(path)  # FFmpeg takes 12:30.mov for a protocol named 12.
         container = closing.enter_context(av.open(file))
     except FileNotFoundError as error:
         raise UserError(f"there is no video file {path!r}") from error

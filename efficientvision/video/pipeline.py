@@ -87,6 +87,8 @@ def process(
     source = reader.source
     # Networks are compiled at their first call, which says nothing about the rate to come.
     detect([np.zeros((source.height, source.width, 3), np.uint8)] * batch_size)
+    # So does what a camera has sent meanwhile.
+    reader.dropped = 0
     outcome = Outcome()
     total = source.frames_announced
     with (

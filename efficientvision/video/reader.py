@@ -27,7 +27,7 @@ class Reader:
     Attributes:
         source: the video.
         frames: the decoded frames.
-        dropped: frames of a camera that were not taken, so far.
+        dropped: frames of a camera that were not taken, so far. May be set.
     """
 
     def __init__(self, source: VideoSource):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoFrame
 
 _UNKNOWN_RATE = Fraction(30)
+_CAMERA_SECONDS = 0.005
 # The last frame's own duration is known only roughly.
 _MISSING_SECONDS = 0.5
 # These carry no times: FFmpeg counts 25 frames/s, whatever the camera really sends.
@@ -67,6 +68,7 @@ class VideoSource:
         colors: as announced.
         frames_announced: by the file's header; None: it says nothing, or there is no end.
         audio_streams: streams of sound, in whose order and time base packets come.
+        audio_left_out: streams of sound of an unknown kind, which are not read.
         broken: frames that could not be decoded and were left out, so far.
         ended_early: why reading stopped before the end; None: it did not.
 
@@ -78,9 +80,10 @@ class VideoSource:
         with ExitStack() as closing:
             self._container, self.name, self.endless = open_address(address, closing)
             self._video = self._choose_stream()
-            self.audio_streams: list[AudioStream] = (
-                list(self._container.streams.audio) if with_audio else []
-            )
+            sounds = list(self._container.streams.audio) if with_audio else []
+            # FFmpeg has no name for some, such as the spatial sound beside the usual one.
+            self.audio_streams: list[AudioStream] = [s for s in sounds if s.codec_context]
+            self.audio_left_out = len(sounds) - len(self.audio_streams)
             self.broken = 0
             self.ended_early: str | None = None
             self._audio_after: list[Packet] = []
@@ -113,7 +116,7 @@ class VideoSource:
             elif picture.pts is None:
                 pts = 0 if before is None else before + step
             else:
-                pts = round(picture.pts * picture.time_base / self.time_base) - self._start
+                pts = self._pts(picture) - self._start
             # Two pictures of the same time, which a damaged file may hold, cannot be written.
             before = pts if before is None else max(pts, before + 1)
             following = next(self._decoded, None)
@@ -148,7 +151,7 @@ class VideoSource:
         self.frames_announced = None if self.endless else self._announced()
         start = self._container.start_time
         self._start_seconds = (
-            (first.pts or 0) * first.time_base
+            (first.pts or 0) * self.time_base
             if start is None
             else Fraction(start, load_av().time_base)
         )
@@ -177,10 +180,15 @@ class VideoSource:
         """Yields whole pictures with the packets of sound before them; counts the broken ones."""
         av = load_av()
         audio: list[Packet] = []
-        packets = self._container.demux([self._video, *self.audio_streams])
+        streams = [self._video, *self.audio_streams]
+        packets = self._container.demux(streams)
         while True:
             try:
                 packet = next(packets, None)
+            except av.BlockingIOError:  # A Mac's camera: the next picture is not there yet.
+                sleep(_CAMERA_SECONDS)
+                packets = self._container.demux(streams)
+                continue
             except av.FFmpegError as error:
                 self.ended_early = error.strerror or str(error)
                 packet = None
@@ -214,6 +222,11 @@ class VideoSource:
         width, height = self._stored_wh  # A stream may change its size, its record may not.
         stored = picture.to_ndarray(format="rgb24", width=width, height=height)
         return self._orientation.upright(stored)
+
+    def _pts(self, picture: VideoFrame) -> int:
+        """A picture's time in units of `time_base`."""
+        # Those that a decoder gives up at the end of a broken file do not tell their unit.
+        return round(picture.pts * (picture.time_base or self.time_base) / self.time_base)
 
     def _from_start(self, packet: Packet) -> Packet:
         shift = round(self._start_seconds / packet.time_base)

@@ -82,6 +82,7 @@ class VideoWriter:
 
     def __init__(self, file: BinaryIO, format_name: str, source: VideoSource):
         self.frames = 0
+        self._begin = 0
         self._source = source
         self._container = load_av().open(file, "w", format=format_name)
         self._video = self._container.add_stream(
@@ -115,7 +116,11 @@ class VideoWriter:
     def show(self, frame: Frame, picture: Image.Image, detections: object) -> None:
         """Writes a frame's picture, and the sound before it."""
         del detections
-        self._copy(frame.audio)
+        if self._source.endless and self.frames == 0:
+            # A camera has run since it was opened: its record begins with the first frame.
+            self._begin = frame.pts
+        else:
+            self._copy(frame.audio)
         array = np.asarray(picture)
         height, width = array.shape[:2]
         array = np.pad(array, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -125,7 +130,7 @@ class VideoWriter:
             dst_colorspace=_MATRICES.get(self._colors.matrix),
             dst_color_range="MPEG",
         )
-        encoded.pts, encoded.time_base = frame.pts, self._source.time_base
+        encoded.pts, encoded.time_base = frame.pts - self._begin, self._source.time_base
         self._container.mux(self._video.encode(encoded))
         self.frames += 1
 
@@ -141,6 +146,10 @@ class VideoWriter:
 
     def _copy(self, packets: list[Packet]) -> None:
         for packet in packets:
+            shift = round(self._begin * self._source.time_base / packet.time_base)
+            packet.dts -= shift
+            if packet.pts is not None:
+                packet.pts -= shift
             packet.stream = self._audio[packet.stream.index]
             self._container.mux(packet)
 

@@ -70,6 +70,13 @@ def test_pixels_that_are_not_square_turn_with_the_picture(tmp_path):
     assert read_all(tmp_path / "b.mov")[0].pixel_aspect == Fraction(4, 3)
 
 
+def test_a_name_may_look_like_a_protocol(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mov", frames=2)
+    (tmp_path / "a.mov").rename(tmp_path / "12:30.mov")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_all("12:30.mov")[1]) == 2
+
+
 def test_time_begins_at_zero_where_the_file_begins_later(tmp_path):
     write_video(tmp_path / "a.ts", frames=20, sound=Sound())
     with av.open(str(tmp_path / "a.ts")) as container:
@@ -194,15 +201,15 @@ def test_what_is_no_video_is_told_in_one_sentence(tmp_path, make, says):
 
 
 @pytest.mark.parametrize(
-    ("platform", "given", "device", "kind"),
+    ("platform", "given", "device", "kind", "options"),
     [
-        ("linux", "0", "/dev/video0", "v4l2"),
-        ("linux", "/dev/video2", "/dev/video2", "v4l2"),
-        ("darwin", "1", "1", "avfoundation"),
-        ("win32", "1", "video=Second camera", "dshow"),
+        ("linux", "0", "/dev/video0", "v4l2", {}),
+        ("linux", "/dev/video2", "/dev/video2", "v4l2", {}),
+        ("darwin", "1", "1", "avfoundation", {"framerate": "30"}),
+        ("win32", "1", "video=Second camera", "dshow", {}),
     ],
 )
-def test_a_number_is_a_camera(tmp_path, monkeypatch, platform, given, device, kind):
+def test_a_number_is_a_camera(tmp_path, monkeypatch, platform, given, device, kind, options):
     write_video(tmp_path / "a.mkv", frames=3)
     opened = []
     real_open = av.open
@@ -226,7 +233,7 @@ def test_a_number_is_a_camera(tmp_path, monkeypatch, platform, given, device, ki
     )
     source = VideoSource(given)
     source.close()
-    assert opened == [((device,), {"format": kind})]
+    assert opened == [((device,), {"format": kind, "options": options})]
     assert source.endless and source.frames_announced is None
 
 
