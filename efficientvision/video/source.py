@@ -25,6 +25,7 @@ _CAMERA_SECONDS = 0.005
 _MISSING_SECONDS = 0.5
 # These carry no times: FFmpeg counts 25 frames/s, whatever the camera really sends.
 _WITHOUT_TIMES = ("mpjpeg", "mjpeg")
+_CLOCK_UNIT = Fraction(1, 1000)
 
 
 @dataclass
@@ -111,7 +112,7 @@ class VideoSource:
         following = self._first
         while following is not None:
             picture, audio = following
-            if self._container.format.name in _WITHOUT_TIMES and self.endless:
+            if self._by_the_clock:
                 pts = round((monotonic() - started) / self.time_base)
             elif picture.pts is None:
                 pts = 0 if before is None else before + step
@@ -144,14 +145,15 @@ class VideoSource:
         swapped = self._orientation.transposed
         self.width, self.height = self._stored_wh[::-1] if swapped else self._stored_wh
         self.rate: Fraction = video.average_rate or video.guessed_rate or _UNKNOWN_RATE
-        self.time_base: Fraction = video.time_base
+        self._by_the_clock = self.endless and self._container.format.name in _WITHOUT_TIMES
+        self.time_base: Fraction = _CLOCK_UNIT if self._by_the_clock else video.time_base
         aspect = video.sample_aspect_ratio or None
         self.pixel_aspect = 1 / aspect if aspect and swapped else aspect
         self.colors = Colors(first.color_primaries, first.color_trc, first.colorspace)
         self.frames_announced = None if self.endless else self._announced()
         start = self._container.start_time
         self._start_seconds = (
-            (first.pts or 0) * self.time_base
+            (first.pts or 0) * video.time_base
             if start is None
             else Fraction(start, load_av().time_base)
         )
@@ -226,7 +228,8 @@ class VideoSource:
     def _pts(self, picture: VideoFrame) -> int:
         """A picture's time in units of `time_base`."""
         # Those that a decoder gives up at the end of a broken file do not tell their unit.
-        return round(picture.pts * (picture.time_base or self.time_base) / self.time_base)
+        unit = picture.time_base or self._video.time_base
+        return round(picture.pts * unit / self.time_base)
 
     def _from_start(self, packet: Packet) -> Packet:
         shift = round(self._start_seconds / packet.time_base)

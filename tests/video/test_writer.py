@@ -118,6 +118,21 @@ def test_pixels_that_are_not_square_are_kept(tmp_path):
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
+def test_a_cameras_record_begins_with_its_first_frame(tmp_path):
+    write_video(tmp_path / "in.mov", frames=60, sound=Sound())
+    source = VideoSource(str(tmp_path / "in.mov"), with_audio=True)
+    source.endless = True
+    with Reader(source) as reader, writing_video(str(tmp_path / "out.mov"), source) as writer:
+        reader._thread.join()  # Only the last two frames are left.
+        process(reader, nothing, as_it_is, [writer], progress=False)
+    before, after = read_video(tmp_path / "in.mov"), read_video(tmp_path / "out.mov")
+    assert [number_of(p) for p in after.pictures] == [58, 59]
+    np.testing.assert_allclose(after.times, [0, 1 / 30], atol=1e-3)
+    assert 0 < len(after.sound) < 10 and after.sound == before.sound[-len(after.sound) :]
+    shift = np.subtract(before.sound_times[-len(after.sound) :], after.sound_times)
+    np.testing.assert_allclose(shift, 58 / 30, atol=1e-3)
+
+
 # What cannot be written.
 
 
