@@ -47,7 +47,7 @@ def writing_video(path: str, source: VideoSource) -> Iterator[VideoWriter]:
         raise UserError(f"--output_video={path}: the name must end in {', '.join(_FORMATS)}")
     if files.is_folder(path):
         raise UserError(f"--output_video={path} is a folder: name a file in it")
-    if os.path.exists(path) and os.path.exists(source.name) and os.path.samefile(path, source.name):
+    if path == source.name or _is_same_file(path, source.name):
         raise UserError(f"--output_video={path} is the video that is read: name another file")
     with contextlib.ExitStack() as closing:
         try:
@@ -152,6 +152,10 @@ class VideoWriter:
                 packet.pts -= shift
             packet.stream = self._audio[packet.stream.index]
             self._container.mux(packet)
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 def _writable(colors: Colors) -> Colors:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.video.pipeline import process
 from efficientvision.video.reader import Reader
@@ -131,6 +132,19 @@ def test_a_cameras_record_begins_with_its_first_frame(tmp_path):
     assert 0 < len(after.sound) < 10 and after.sound == before.sound[-len(after.sound) :]
     shift = np.subtract(before.sound_times[-len(after.sound) :], after.sound_times)
     np.testing.assert_allclose(shift, 58 / 30, atol=1e-3)
+
+
+def test_paths_may_be_remote(tmp_path):
+    write_video(tmp_path / "in.mov", frames=10, sound=Sound())
+    files.copy(tmp_path / "in.mov", "ram://videos/in.mov")
+    convert("ram://videos/in.mov", "ram://videos/out.mov")
+    files.copy("ram://videos/out.mov", tmp_path / "out.mov")
+    before, after = read_video(tmp_path / "in.mov"), read_video(tmp_path / "out.mov")
+    assert [number_of(p) for p in after.pictures] == list(range(10))
+    assert after.sound == before.sound
+    assert files.list_names("ram://videos") == ["in.mov", "out.mov"]
+    with pytest.raises(UserError, match="there is no video file 'ram://videos/none.mov'"):
+        VideoSource("ram://videos/none.mov")
 
 
 # What cannot be written.
