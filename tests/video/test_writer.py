@@ -1,5 +1,7 @@
 """Writing: the file that comes out, read by PyAV, against the one that went in."""
 
+import contextlib
+import errno
 import types
 from fractions import Fraction
 
@@ -178,6 +180,31 @@ def test_where_nothing_can_be_written_is_told(tmp_path, target, says):
     assert f"--output_video={tmp_path / target}" in str(caught.value)
     assert (tmp_path / "in.mov").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.mov", "in.mov"]
+
+
+@pytest.mark.parametrize("room", [0, 20_000])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch, room):
+    real = files.writing
+
+    @contextlib.contextmanager
+    def small_disk(path):
+        with real(path) as file:
+            written = []
+
+            def write(data):
+                written.append(len(data))
+                if sum(written) > room:
+                    raise OSError(errno.ENOSPC, "No space left on device", path)
+                return file.write(data)
+
+            yield types.SimpleNamespace(write=write, seek=file.seek, tell=file.tell, name="disk")
+
+    write_video(tmp_path / "in.mov", frames=60, size_hw=(480, 640), sound=Sound())
+    monkeypatch.setattr(files, "writing", small_disk)
+    with pytest.raises(OSError) as caught:
+        convert(tmp_path / "in.mov", tmp_path / "out.mov")
+    assert caught.value.errno == errno.ENOSPC
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mov"]
 
 
 def test_an_error_on_the_way_leaves_what_was_there(tmp_path):
