@@ -114,6 +114,8 @@ def _open_file(path: str, closing: ExitStack) -> Opened:
         raise UserError(f"{path!r} is a folder, not a video; --input_image takes folders")
     try:
         if files.is_remote(path):
+            if not files.is_file(path):  # Opened, it would be missed only when it is read.
+                raise FileNotFoundError(path)
             file = closing.enter_context(files.reading(path))
         else:
             file = os.path.abspath(path)  # FFmpeg takes 12:30.mov for a protocol named 12.
@@ -127,7 +129,8 @@ def _open_file(path: str, closing: ExitStack) -> Opened:
 
 def _complaint(path: str, error: Exception) -> str:
     """Why a file is not opened: MOV and MP4 say by their first bytes that they are cut short."""
-    if not isinstance(error, load_av().InvalidDataError):
+    av = load_av()
+    if not isinstance(error, (av.InvalidDataError, av.EOFError)):
         return f"the video {path!r} cannot be opened ({_reason(error)})"
     if files.size(path) == 0:
         return f"{path!r} is an empty file, not a video"

@@ -110,7 +110,7 @@ class VideoWriter:
             raise UserError(
                 f"a {format_name} file cannot be written with the sound ({sounds or 'none'}) of "
                 f"{source.name} ({error}): let the name of --output_video end in .mkv, which takes "
-                "any sound"
+                "most sounds"
             ) from error
 
     def show(self, frame: Frame, picture: Image.Image, detections: object) -> None:
@@ -119,8 +119,7 @@ class VideoWriter:
         if self._source.endless and self.frames == 0:
             # A camera has run since it was opened: its record begins with the first frame.
             self._begin = frame.pts
-        else:
-            self._copy(frame.audio)
+        self._copy(frame.audio)
         array = np.asarray(picture)
         height, width = array.shape[:2]
         array = np.pad(array, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -147,6 +146,8 @@ class VideoWriter:
     def _copy(self, packets: list[Packet]) -> None:
         for packet in packets:
             shift = round(self._begin * self._source.time_base / packet.time_base)
+            if packet.dts < shift and self._source.endless:
+                continue
             packet.dts -= shift
             if packet.pts is not None:
                 packet.pts -= shift
