@@ -106,11 +106,12 @@ class VideoWriter:
             }
             self._container.start_encoding()
         except (load_av().FFmpegError, ValueError) as error:
+            self.abandon()
             sounds = ", ".join(stream.codec_context.name for stream in source.audio_streams)
             raise UserError(
-                f"a {format_name} file cannot be written with the sound ({sounds or 'none'}) of "
-                f"{source.name} ({error}): let the name of --output_video end in .mkv, which takes "
-                "most sounds"
+                f"a {format_name} file cannot hold the sound ({sounds or 'none'}) of "
+                f"{source.name} ({getattr(error, 'strerror', None) or error}): let the name of "
+                "--output_video end in .mkv, which takes most sounds"
             ) from error
 
     def show(self, frame: Frame, picture: Image.Image, detections: object) -> None:

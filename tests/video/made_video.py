@@ -89,7 +89,7 @@ def write_video(
 def _tone(audio, sound: Sound, seconds: float):
     samples = np.arange(round(SOUND_HZ * float(seconds)))
     wave = 0.3 * np.sin(2 * np.pi * 440 * samples / SOUND_HZ)
-    wave = (wave * 32767).astype(np.int16) if sound.samples == "s16" else wave.astype(np.float32)
+    wave = (wave * 32767).astype(np.int16) if sound.samples[0] == "s" else wave.astype(np.float32)
     for start in range(0, len(wave), 1024):
         part = np.ascontiguousarray(wave[None, start : start + 1024])
         frame = av.AudioFrame.from_ndarray(part, format=sound.samples, layout="mono")

@@ -152,9 +152,10 @@ def test_paths_may_be_remote(tmp_path):
 # What cannot be written.
 
 
-def test_sound_that_the_format_cannot_hold_is_told_before_the_work(tmp_path):
-    write_video(tmp_path / "in.mkv", frames=5, sound=Sound("libvorbis"))
-    with pytest.raises(UserError, match=r"vorbis.*\.mkv"):
+@pytest.mark.parametrize("sound", [Sound("flac", "s16"), Sound("wavpack", "s16p")])
+def test_sound_that_the_format_cannot_hold_is_told_before_the_work(tmp_path, sound):
+    write_video(tmp_path / "in.mkv", frames=5, sound=sound)
+    with pytest.raises(UserError, match=rf"{sound.codec}.*\.mkv"):
         convert(tmp_path / "in.mkv", tmp_path / "out.mov", detect=lambda frames: 1 / 0)
     assert [p.name for p in tmp_path.iterdir()] == ["in.mkv"]
     convert(tmp_path / "in.mkv", tmp_path / "out.mkv")
