@@ -18,7 +18,7 @@ _CORE = [
 
 _FAST_EVAL = ["hotcoco", "faster-coco-eval"]
 _PLOTS = ["matplotlib"]
-_VIDEO = ["av"]
+_VIDEO = ["av>=18"]
 _ONNX = ["onnx", "onnxruntime", "tf2onnx"]
 _OPENVINO = ["openvino", *_ONNX]  # Its files are written by way of ONNX.
 _LITERT = ["ai-edge-litert"]
@@ -55,7 +55,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["efficientvision", "efficientvision.*"]),
-    package_data={"efficientvision.report": ["style.css"]},
+    package_data={"efficientvision.report": ["style.css"], "efficientvision.video": ["live.html"]},
     install_requires=_CORE,
     extras_require=_EXTRAS,
 )

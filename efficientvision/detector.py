@@ -210,13 +210,15 @@ class Detector:
         """Class number (1..K) -> name."""
         return self.metadata.class_names
 
-    def __call__(self, photos: Photo | Sequence[Photo]) -> Any:
+    def __call__(self, photos: Photo | Sequence[Photo], batch_size: int = 1) -> Any:
         """Detects objects.
 
         Args:
             photos: a path, a uint8 RGB array [H, W, 3], a PIL image, or a list of these. Files and
                 PIL images are turned upright as their EXIF orientation tells; boxes refer to the
                 upright photo.
+            batch_size: photos of a list, those of one size, that the network takes at a time. An
+                exported model that was made for another number takes that many.
 
         Returns:
             `Detections`, or a list of them for a list.
@@ -225,8 +227,8 @@ class Detector:
             UserError: a file is missing or no picture, an array is none of [H, W, 3].
         """
         if isinstance(photos, (list, tuple)):
-            return [self._detect(photo) for photo in photos]
-        return self._detect(photos)
+            return self._detect_all(photos, self.metadata.batch_size or batch_size)
+        return self._detect([as_array(photos)], self.metadata.batch_size or 1)[0]
 
     def draw(
         self,
@@ -258,9 +260,36 @@ class Detector:
         """
         return np.asarray(self._run(image_arrays))
 
-    def _detect(self, photo: Photo) -> Detections:
-        array = as_array(photo)
-        rows = self.detect_batch(np.repeat(array[None], self.metadata.batch_size or 1, axis=0))[0]
+    def _detect_all(self, photos: Sequence[Photo], batch_size: int) -> list[Detections]:
+        """Detects in photos of any sizes, in batches of one size each."""
+        found: list[Detections | None] = [None] * len(photos)
+        waiting: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
+
+        def run(batch: dict[int, np.ndarray]) -> None:
+            for index, detections in zip(
+                batch, self._detect(list(batch.values()), batch_size), strict=True
+            ):
+                found[index] = detections
+
+        for index, photo in enumerate(photos):
+            array = as_array(photo)
+            batch = waiting.setdefault(array.shape, {})
+            batch[index] = array
+            if len(batch) == batch_size:
+                run(waiting.pop(array.shape))
+        for batch in waiting.values():
+            run(batch)
+        return found
+
+    def _detect(self, arrays: list[np.ndarray], batch_size: int) -> list[Detections]:
+        """Detects in up to `batch_size` photos [H, W, 3] of one size."""
+        # A model made for a number of photos takes no fewer: the last one fills the batch.
+        fixed = self.metadata.batch_size is not None
+        missing = batch_size - len(arrays) if fixed else 0
+        rows = self.detect_batch(np.stack(arrays + arrays[-1:] * missing))
+        return [self._named(rows[index]) for index in range(len(arrays))]
+
+    def _named(self, rows: np.ndarray) -> Detections:
         rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= self.min_score_thresh)]
         classes = rows[:, 6].astype(np.int32)
         return Detections(

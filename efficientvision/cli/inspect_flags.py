@@ -13,6 +13,7 @@ RUNMODES = (
     "saved_model",
     "saved_model_infer",
     "saved_model_benchmark",
+    "saved_model_video",
     "freeze",
 )
 
@@ -49,7 +50,16 @@ IMPLEMENTED = {
     "threads": FlagSpec("int", 0, "threads of a benchmark; 0: as many as TensorFlow likes"),
     "trace_filename": FlagSpec("string", None, "write a trace of one benchmark run there"),
     "use_xla": USE_XLA,
-    "input_image": FlagSpec("string", None, "photo or glob of photos"),
+    "input_image": FlagSpec("string", None, "photo, folder or glob of photos"),
+    "input_video": FlagSpec(
+        "string", None, "video file, camera by its number (0), or URL (rtsp://..., http://...)"
+    ),
+    "output_video": FlagSpec(
+        "string", None, ".mov, .mp4 or .mkv to write; without it the video is shown on a live page"
+    ),
+    "live_port": FlagSpec(
+        "int", None, "port of the live page on 127.0.0.1 (default 8765, 0: any free one)"
+    ),
     "output_image_dir": FlagSpec("string", None, "folder for the pictures 0.jpg, 1.jpg, ..."),
     "line_thickness": FlagSpec("int", None, "width of the drawn boxes, pixels"),
     "max_boxes_to_draw": FlagSpec("int", None, "most boxes of a picture (default 100)"),
@@ -97,12 +107,7 @@ OBSOLETE = {
     ),
 }
 
-_NO_VIDEO = "video is not available in this version; use --input_image with the frames"
-
-
 INVALID = {
-    "input_video": UnavailableFlag(FlagSpec("string", None, "not available"), _NO_VIDEO),
-    "output_video": UnavailableFlag(FlagSpec("string", None, "not available"), _NO_VIDEO),
     "tensorrt": UnavailableFlag(
         FlagSpec("string", None, "not available"),
         "TensorFlow has no TensorRT any more; give NVIDIA's trtexec the file of "

@@ -26,6 +26,7 @@ class InspectSettings:
             program's hard, 0.4, 100.
         line_thickness: pixels, None: grows with the picture.
         threads: of a benchmark, 0: as the runtime likes.
+        live_port: of the live page, 0: any free one; None: none was named.
     """
 
     model_name: str | None = None
@@ -39,6 +40,9 @@ class InspectSettings:
     line_thickness: int | None = None
     input_image: str | None = None
     output_image_dir: str | None = None
+    input_video: str | None = None
+    output_video: str | None = None
+    live_port: int | None = None
     saved_model_dir: str = "/tmp/saved_model"
     logdir: str = "/tmp/deff/"
     delete_logdir: bool = True
