@@ -181,15 +181,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
+        # Browsers show a frame when they see the boundary behind it: that is sent at once.
+        boundary = f"--{_BOUNDARY}\r\n".encode("ascii")
+        self.wfile.write(boundary)
         seen = 0
         while (newest := self.page.newest(seen)) is not None:
             seen, jpeg = newest
-            self.wfile.write(
-                f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
-                f"Content-Length: {len(jpeg)}\r\n\r\n".encode("ascii")
-            )
-            self.wfile.write(jpeg + b"\r\n")
-        self.wfile.write(f"--{_BOUNDARY}--\r\n".encode("ascii"))
+            headers = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(headers.encode("ascii") + jpeg + b"\r\n" + boundary)
 
     def _send(self, kind: str, content: bytes) -> None:
         self.send_response(HTTPStatus.OK)

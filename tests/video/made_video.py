@@ -71,19 +71,25 @@ def write_video(
         if display_matrix is not None:
             video.set_display_matrix(display_matrix)
         prepare(video)
-        audio = None
+        packets = iter(())
         if sound is not None:
             audio = container.add_stream(sound.codec, rate=SOUND_HZ, layout="mono")
             audio.format = sound.samples
+            packets = _tone(audio, sound, frames / rate)
+        # As cameras write it: each sound beside its picture.
+        following = next(packets, None)
         for number in range(frames):
             picture = av.VideoFrame.from_ndarray(numbered_picture(number, height, width))
             picture.pts = number if times is None else times[number]
             picture.time_base = 1 / Fraction(rate) if times is None else Fraction(1, 1000)
             container.mux(video.encode(picture))
+            while following and following.pts * following.time_base <= picture.time:
+                container.mux(following)
+                following = next(packets, None)
         container.mux(video.encode(None))
-        if audio is not None:
-            for packet in _tone(audio, sound, frames / rate):
-                container.mux(packet)
+        while following:
+            container.mux(following)
+            following = next(packets, None)
 
 
 def _tone(audio, sound: Sound, seconds: float):
@@ -95,8 +101,8 @@ def _tone(audio, sound: Sound, seconds: float):
         frame = av.AudioFrame.from_ndarray(part, format=sound.samples, layout="mono")
         frame.sample_rate, frame.pts = SOUND_HZ, start
         frame.time_base = Fraction(1, SOUND_HZ)
-        yield audio.encode(frame)
-    yield audio.encode(None)
+        yield from audio.encode(frame)
+    yield from audio.encode(None)
 
 
 class Read(NamedTuple):

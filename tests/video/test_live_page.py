@@ -38,16 +38,24 @@ def get(page, path, host=None):
     return connection.getresponse()
 
 
+def watch(page):
+    """Opens the stream."""
+    stream = get(page, "/stream.mjpg")
+    assert stream.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=frame"
+    assert stream.readline() == b"--frame\r\n"
+    return stream
+
+
 def read_part(answer):
     """Reads one picture of an MJPEG stream as a client that knows nothing else."""
-    assert answer.readline() == b"--frame\r\n"
     headers = {}
     while (line := answer.readline().strip()) != b"":
         name, _, value = line.decode().partition(": ")
         headers[name] = value
     assert headers["Content-Type"] == "image/jpeg"
     jpeg = answer.read(int(headers["Content-Length"]))
-    assert answer.readline() == b"\r\n"
+    # The boundary follows at once: browsers show no picture before it.
+    assert answer.readline() + answer.readline() == b"\r\n--frame\r\n"
     return np.asarray(Image.open(io.BytesIO(jpeg)))
 
 
@@ -61,8 +69,7 @@ def test_the_page_comes_whole_and_asks_nobody_else(page):
 
 def test_the_stream_shows_each_new_frame(page):
     show(page, 1, ["cat"])
-    stream = get(page, "/stream.mjpg")
-    assert stream.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=frame"
+    stream = watch(page)
     assert number_of(read_part(stream)) == 1
     show(page, 2, ["cat"])
     assert number_of(read_part(stream)) == 2
@@ -71,7 +78,7 @@ def test_the_stream_shows_each_new_frame(page):
 
 def test_a_viewer_who_comes_early_waits(page):
     threading.Timer(0.2, show, (page, 9, [])).start()
-    assert number_of(read_part(get(page, "/stream.mjpg"))) == 9
+    assert number_of(read_part(watch(page))) == 9
 
 
 def test_counts_per_class(page):
@@ -88,10 +95,10 @@ def test_counts_per_class(page):
 
 def test_viewers_get_the_end(page):
     show(page, 1, [])
-    stream = get(page, "/stream.mjpg")
+    stream = watch(page)
     read_part(stream)
     page.__exit__()
-    assert stream.readline() == b"--frame--\r\n"
+    assert stream.read() == b""
     with pytest.raises(ConnectionError):
         get(page, "/")
 
@@ -130,12 +137,12 @@ def test_the_usual_port(monkeypatch):
 
 def test_a_viewer_who_leaves_harms_nobody(page, capfd):
     show(page, 1, [])
-    stream = get(page, "/stream.mjpg")
+    stream = watch(page)
     read_part(stream)
     stream.close()
     for number in range(30):
         show(page, number, [])
-    assert number_of(read_part(get(page, "/stream.mjpg"))) == 29
+    assert number_of(read_part(watch(page))) == 29
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -144,7 +151,7 @@ def test_a_video_is_shown_live_from_end_to_end(tmp_path):
     source = VideoSource(str(tmp_path / "in.mov"))
     seen = []
     with Reader(source) as reader, LivePage(source.name, port=0) as page:
-        stream = get(page, "/stream.mjpg")
+        stream = watch(page)
 
         class Watched:
             """Each frame is looked at before the next one is shown."""
