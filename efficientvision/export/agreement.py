@@ -8,7 +8,7 @@ import numpy as np
 
 from efficientvision.detection import boxes as box_ops
 
-_SAME_OBJECT_IOU = 0.8
+_SAME_OBJECT_IOU = 0.9
 
 
 class Agreement(NamedTuple):
@@ -30,7 +30,7 @@ class Agreement(NamedTuple):
 def compare(expected: np.ndarray, found: np.ndarray, min_score: float) -> Agreement:
     """Compares the detections of one photo.
 
-    Two detections are the same if class and place agree (IoU 0.8), the closest first. One that
+    Two detections are the same if class and place agree (IoU 0.9), the closest first. One that
     passes `min_score` on one side need not pass it on the other.
 
     Args:

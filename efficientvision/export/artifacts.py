@@ -31,6 +31,8 @@ class Format:
         box_tolerance: largest difference of a box from the Keras model's, in pixels of the photo;
             None: not held to one (its loss is measured as AP).
         score_tolerance: the same of a score.
+        differ_tolerance: share of the detections that only one side may have: where two boxes
+            overlap by just the limit, rounding decides which of them suppression keeps.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Format:
     nms: str = "offset"
     box_tolerance: float | None = 0.1
     score_tolerance: float | None = 1e-3
+    differ_tolerance: float = 0.005
 
 
 FORMATS = {
@@ -55,6 +58,7 @@ FORMATS = {
             "float16",
             box_tolerance=2.0,
             score_tolerance=0.02,
+            differ_tolerance=0.02,
         ),
         # Eight bits for coordinates of up to 1,000 pixels would be too few: the network alone is
         # quantised, and boxes are decoded outside.
