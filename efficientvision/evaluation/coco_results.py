@@ -98,16 +98,17 @@ def check_image_ids(
     foreign = sorted(found - expected, key=str)
     if foreign:
         raise UserError(
-            f"{what}: {_images(foreign)} not in {os.fspath(info_file)} "
+            f"{what}: {len(foreign)} of {len(found)} images are not in {os.fspath(info_file)} "
             f"(ids {_listed(foreign)}): make the records from that very file with "
             "dataset/create_coco_tfrecord.py --image_info_file."
         )
     missing = sorted(expected - found, key=str)
     if missing:
         raise UserError(
-            f"{what}: {_images(missing)} of {os.fspath(info_file)} missing "
-            f"(ids {_listed(missing)}); the server wants all {len(expected)}: evaluate every image "
-            f"(--eval_samples={len(expected)}), with nms_configs.score_thresh=0."
+            f"{what}: {len(missing)} of {len(expected)} images of {os.fspath(info_file)} are "
+            f"missing (ids {_listed(missing)}), and the server wants all: make the records from "
+            f"that very file, evaluate them all (--eval_samples={len(expected)}), with "
+            "nms_configs.score_thresh=0."
         )
 
 
@@ -170,10 +171,6 @@ def _fault(entry: Any, categories: Collection[int]) -> str | None:
 
 def _is_finite(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
-
-
-def _images(ids: Collection) -> str:
-    return f"{len(ids)} image{' is' if len(ids) == 1 else 's are'}"
 
 
 def _listed(ids: list) -> str:

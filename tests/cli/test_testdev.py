@@ -95,11 +95,11 @@ def _check(tmp_path, records, info_file, *more, **changes):
 def test_ids_of_records_must_be_those_of_the_info_file(tmp_path, records, info):
     _check(tmp_path, records, info([1, 2, 3, 4]))
     _check(tmp_path, records, info([4, 2, 3, 1]), "--eval_samples=20288")
-    with pytest.raises(UserError, match=r"1 image is of .*info\.json missing \(ids 9\)"):
+    with pytest.raises(UserError, match=r"1 of 5 images of .*info\.json are missing \(ids 9\)"):
         _check(tmp_path, records, info([1, 2, 3, 4, 9]))
-    with pytest.raises(UserError, match=r"2 images are not in .*info\.json \(ids 3, 4\)"):
+    with pytest.raises(UserError, match=r"2 of 4 images are not in .*info\.json \(ids 3, 4\)"):
         _check(tmp_path, records, info([1, 2]))
-    with pytest.raises(UserError, match=r"eval_samples=3\): 1 image is of .*\(ids 4\)"):
+    with pytest.raises(UserError, match=r"eval_samples=3\): 1 of 4 images of .*\(ids 4\)"):
         _check(tmp_path, records, info([1, 2, 3, 4]), "--eval_samples=3")
     assert list((tmp_path / "out").iterdir()) == []
 

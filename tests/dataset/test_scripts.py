@@ -155,7 +155,7 @@ def test_results_are_checked(run, testdev_flags, tmp_path):
     result = run("check_coco_results.py", *flags)
     assert result.returncode == 0 and "2 detections of 2 images" in result.stdout, result.stderr
     path.write_text(json.dumps(results[:1]))
-    assert "1 image is of" in one_sentence(run("check_coco_results.py", *flags))
+    assert "1 of 2 images of" in one_sentence(run("check_coco_results.py", *flags))
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,12 @@ def test_an_error_leaves_no_file(tmp_path):
 
 
 def test_missing_and_foreign_images_are_refused(info, tmp_path):
-    with pytest.raises(UserError, match=r"1 image is of .*missing \(ids 139\).*eval_samples=3"):
+    with pytest.raises(UserError, match=r"1 of 3 images of .*missing \(ids 139\).*eval_samples=3"):
         check_results_file(_saved(tmp_path, _for_all()[1:]), info)
-    with pytest.raises(UserError, match="3 images are of .*missing"):
+    with pytest.raises(UserError, match="3 of 3 images of .* missing"):
         check_results_file(_saved(tmp_path, []), info)
     entries = [*_for_all(), *({**GOOD, "image_id": 1000 + i} for i in range(9))]
-    with pytest.raises(UserError, match=r"9 images are not in .*1000, 1001, .*, \.\.\.\)"):
+    with pytest.raises(UserError, match=r"9 of 12 images are not in .*1000, 1001, .*, \.\.\.\)"):
         check_results_file(_saved(tmp_path, entries), info)
 
 
