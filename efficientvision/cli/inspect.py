@@ -44,7 +44,8 @@ _USED_BY = {
     "val_json_file": {"export"},
     "batch_size": _DRAW | {"bm", "saved_model", "freeze", "saved_model_benchmark"},
     "bm_runs": {"bm", "export", "saved_model_benchmark"},
-    "trace_filename": {"bm"},
+    "bm_runs_warmup": {"bm", "saved_model_benchmark"},
+    "trace_filename": {"bm", "saved_model_benchmark"},
     "use_xla": {"bm"},
     "input_image": _PHOTOS | {"export", "saved_model_benchmark"},
     "output_image_dir": _PHOTOS,
@@ -109,6 +110,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
         delete_logdir=flag_values.delete_logdir,
         export_ckpt=flag_values.export_ckpt,
         bm_runs=flag_values.bm_runs,
+        bm_runs_warmup=flag_values.bm_runs_warmup,
         use_xla=flag_values.use_xla,
         trace_filename=flag_values.trace_filename,
         formats=tuple(name.strip() for name in flag_values.format.split(",") if name.strip()),
@@ -135,7 +137,7 @@ def _check_values(flag_values: flags.FlagValues) -> None:
         raise UserError(f"unknown --model_name={name}. {nearest_names(name, valid)}")
     if flag_values.bm_runs < 1:
         raise UserError(f"--bm_runs={flag_values.bm_runs}: at least one run is needed")
-    for name in ("batch_size", "threads"):
+    for name in ("batch_size", "threads", "bm_runs_warmup"):
         if flag_values[name].value is not None and flag_values[name].value < 0:
             raise UserError(f"--{name}={flag_values[name].value}: must not be negative")
     for name in ("line_thickness", "max_boxes_to_draw"):

@@ -47,6 +47,7 @@ IMPLEMENTED = {
     "delete_logdir": FlagSpec("bool", True, "empty --logdir of our own files first"),
     "batch_size": FlagSpec("int", 1, "images at a time; 0 in an export: any number"),
     "bm_runs": FlagSpec("int", 10, "timed runs of a benchmark"),
+    "bm_runs_warmup": FlagSpec("int", 5, "runs of a benchmark before those"),
     "threads": FlagSpec("int", 0, "threads of a benchmark; 0: as many as TensorFlow likes"),
     "trace_filename": FlagSpec("string", None, "write a trace of one benchmark run there"),
     "use_xla": USE_XLA,

@@ -48,6 +48,7 @@ class InspectSettings:
     delete_logdir: bool = True
     export_ckpt: str | None = None
     bm_runs: int = 10
+    bm_runs_warmup: int = 5
     use_xla: bool = False
     trace_filename: str | None = None
     formats: tuple[str, ...] = ()

@@ -191,10 +191,19 @@ def test_benchmarks_print_the_published_lines(tmp_path, capsys):
     per_batch, fps = printed.splitlines()[-2:]
     seconds = float(per_batch.removeprefix("Per batch inference time:"))
     assert float(fps.removeprefix("FPS:")) == pytest.approx(1 / seconds)
+    trace = tmp_path / "whole.json"
     code = inspect(
-        "--runmode=saved_model_benchmark", f"--saved_model_dir={exported_folder()}", "--bm_runs=2"
+        "--runmode=saved_model_benchmark",
+        f"--saved_model_dir={exported_folder()}",
+        "--bm_runs=2",
+        "--bm_runs_warmup=1",
+        f"--trace_filename={trace}",
     )
-    assert code == 0 and "FPS:" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert code == 0 and "FPS:" in printed
+    assert printed.count("Warm up:") == 1
+    names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
+    assert "NonMaxSuppressionV5" in names
 
 
 @pytest.mark.parametrize(
