@@ -132,6 +132,8 @@ def wait_for_checkpoint(
 
 def tell_images(given: flags.FlagValues) -> None:
     """Says how many images there are where `--eval_samples` means another number."""
+    if given.use_fake_data or not given.val_file_pattern:
+        return
     wanted = given.eval_samples
     available = sum(count_records(match_files(given.val_file_pattern)))
     if wanted < available:
