@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from pycocotools.coco import COCO
 
 from demo.make_shapes import make_scene
 from efficientvision.api import build_model
+from efficientvision.data.labels import BUILTIN
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.weights.identify import identify
 from efficientvision.weights.names import published_variables
@@ -245,6 +247,41 @@ def test_coco_records_and_evaluation(place):
         " --val_json_file=annotations/instances_val2017.json --use_tpu=False",
     )
     assert re.search(r"\bAP50\b", printed)
+
+
+def test_test_dev(place):
+    """A small set stands for test2017: `eval_samples` is far above what there is."""
+    photos = place / "test2017"
+    if not photos.exists():
+        photos.symlink_to(place / "val2017")
+    images = json.loads((place / "annotations" / "captions_val2017.json").read_text())["images"][:6]
+    # Seven of the 90 classes: what the others give is no result.
+    categories = [{"id": i, "name": str(i)} for i in range(1, 8)]
+    info = place / "annotations" / "image_info_test-dev2017.json"
+    info.write_text(json.dumps({"info": {}, "images": images, "categories": categories}))
+    run(
+        place,
+        'PYTHONPATH=".:$PYTHONPATH" python dataset/create_coco_tfrecord.py --image_dir=test2017'
+        " --image_info_file=annotations/image_info_test-dev2017.json"
+        " --output_file_prefix=tfrecord/testdev --num_shards=32",
+    )
+    command = (
+        "python main.py --mode=eval --model_name=${MODEL} --model_dir=${CKPT_PATH}"
+        " --validation_file_pattern=tfrecord/testdev* --testdev_dir='testdev_output'"
+        " --eval_samples=20288 --use_tpu=False"
+    )
+    printed = run(place, command)
+    assert "--eval_samples=20288, and there are 6 images: all are evaluated." in printed
+    path = place / "testdev_output" / "detections_test-dev2017_test_results.json"
+    rows = json.loads(path.read_text())
+    assert {row["image_id"] for row in rows} == {image["id"] for image in images}
+    assert {row["category_id"] for row in rows} <= set(BUILTIN["coco"])
+    path.unlink()
+    printed = run(place, f"{command} --testdev_info_file={info.relative_to(place)}")
+    assert "and all 6 images of annotations/image_info_test-dev2017.json" in printed
+    loaded = COCO(str(info)).loadRes(str(path))
+    assert sorted(loaded.getImgIds()) == sorted(image["id"] for image in images)
+    assert {row["category_id"] for row in json.loads(path.read_text())} <= set(range(1, 8))
 
 
 def test_pascal_records_and_training(place):

@@ -11,9 +11,14 @@ import tensorflow as tf
 from absl import flags
 
 from efficientvision import files
-from efficientvision.cli import devices, out_of_memory, run_setup
+from efficientvision.cli import devices, evaluation_views, out_of_memory, run_setup, testdev
+from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.data.checks import data_errors
+from efficientvision.data.preflight.class_checks import check_classes
+from efficientvision.data.record_files import count_records, match_files
+from efficientvision.detector import Detector, is_export
 from efficientvision.errors import UserError
+from efficientvision.evaluation.coco import format_metrics
 from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
@@ -37,14 +42,41 @@ _REMINDER_SECONDS = 600.0
 
 
 def run(given: flags.FlagValues) -> None:
-    """Evaluates what `--model_dir` holds: a run of ours, or a published checkpoint."""
+    """Evaluates what `--model_dir` holds: a run of ours, or a published checkpoint.
+
+    For test-dev, and with several looks at each photo, that is the newest checkpoint, once, and
+    nothing is written to the run: its metrics compare plain evaluations.
+    """
     folder, timeout = given.model_dir, given.eval_timeout
+    tell_images(given)
+    if is_export(folder):
+        _evaluate_export(given)
+        return
+    if given.testdev_dir or evaluation_views.asks_for_views(given):
+        _evaluate_once(given)
+        return
     if _may_come(folder, timeout):
         wait_for_checkpoint(folder, None, timeout)
     if files.is_folder(folder) and list_checkpoints(folder):  # RUN/best is evaluated once.
         _follow_run(given, folder)
     else:
         _evaluate_once(given)
+
+
+def _evaluate_export(given: flags.FlagValues) -> None:
+    """Prints the metrics of an exported model."""
+    if given.testdev_dir or evaluation_views.asks_for_views(given):
+        raise UserError(
+            f"--model_dir={given.model_dir} is an exported model; --testdev_dir, --test_flip and "
+            "--test_scales need a checkpoint: name that"
+        )
+    detector = Detector.from_checkpoint(given.model_dir, min_score_thresh=0.0)
+    pattern = given.val_file_pattern
+    check_classes(pattern, detector.metadata.num_classes, detector.class_names)
+    with data_errors(pattern):
+        coco = evaluate_export(detector, pattern, given.val_json_file, given.eval_samples)
+        metrics = coco.compute()
+    print(format_metrics(metrics))
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:
@@ -98,11 +130,25 @@ def wait_for_checkpoint(
         time.sleep(_POLL_SECONDS)
 
 
+def tell_images(given: flags.FlagValues) -> None:
+    """Says how many images there are where `--eval_samples` means another number."""
+    wanted = given.eval_samples
+    available = sum(count_records(match_files(given.val_file_pattern)))
+    if wanted < available:
+        print(f"{wanted} of {available} images are evaluated (--eval_samples={wanted}).")
+    elif wanted > available and given["eval_samples"].present:
+        print(f"--eval_samples={wanted}, and there are {available} images: all are evaluated.")
+
+
 def _evaluate_once(given: flags.FlagValues) -> None:
     evaluator, task, _ = _prepare(given)
     with _errors_explained(given, evaluator, task):
+        if given.testdev_dir:
+            testdev.check_before(given, task.config)
         _, report, _ = evaluator.evaluate()
     print(report)
+    if given.testdev_dir:
+        testdev.check_after(given)
 
 
 @contextlib.contextmanager
@@ -122,7 +168,9 @@ def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.M
     strategy = devices.connect_for_evaluation(given)
     with strategy.scope():
         loaded = load_detector(given.model_dir, named, given.hparams)
-    names = loaded.class_names if own else run_setup.class_names(loaded.config)
+    # For test-dev the classes of the detector count, whose records have no objects.
+    known = own or given.testdev_dir
+    names = loaded.class_names if known else run_setup.class_names(loaded.config)
     task = run_setup.build_task(given, loaded.config, names)
     evaluator = Evaluator(task, loaded.model, strategy, given.eval_batch_size)
     return evaluator, task, loaded.model

@@ -5,6 +5,7 @@
   ckpt                   does --ckpt_path fit; --export_ckpt writes its averages as a checkpoint
   bm                     time the network on noise
   infer                  draw what --ckpt_path finds in --input_image into --output_image_dir
+  export                 write --format to --saved_model_dir, each checked against the network
   saved_model            export photos -> detections to --saved_model_dir
   saved_model_infer      as infer, with the SavedModel or frozen graph --saved_model_dir
   saved_model_video      as infer, with --input_video into --output_video or on a live page;
@@ -22,8 +23,9 @@ from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
-_BUILD = {"dry", "ckpt", "bm", "infer", "saved_model", "freeze"}
+_BUILD = {"dry", "ckpt", "bm", "infer", "export", "saved_model", "freeze"}
 _RUN_EXPORTED = {"saved_model_infer", "saved_model_benchmark"}
+_EXPORT = {"export", "saved_model"}
 _PHOTOS = {"infer", "saved_model_infer"}
 _VIDEO = {"saved_model_video"}
 _DRAW = _PHOTOS | _VIDEO
@@ -34,20 +36,26 @@ _USED_BY = {
     "export_ckpt": {"ckpt"},
     "logdir": {"dry", "freeze"},
     "delete_logdir": {"dry", "freeze"},
+    "format": {"export"},
+    "nms": {"export"},
+    "tflite_path": {"saved_model"},
+    "calibration_file_pattern": {"export"},
+    "val_file_pattern": {"export"},
+    "val_json_file": {"export"},
     "batch_size": _DRAW | {"bm", "saved_model", "freeze", "saved_model_benchmark"},
-    "bm_runs": {"bm", "saved_model_benchmark"},
+    "bm_runs": {"bm", "export", "saved_model_benchmark"},
     "trace_filename": {"bm"},
     "use_xla": {"bm"},
-    "input_image": _PHOTOS | {"saved_model_benchmark"},
+    "input_image": _PHOTOS | {"export", "saved_model_benchmark"},
     "output_image_dir": _PHOTOS,
     "input_video": _VIDEO,
     "output_video": _VIDEO,
     "live_port": _VIDEO,
     "line_thickness": _DRAW,
-    "max_boxes_to_draw": _DRAW | {"saved_model"},
-    "min_score_thresh": _DRAW | {"saved_model"},
-    "nms_method": _DRAW | {"saved_model"},
-    "saved_model_dir": _RUN_EXPORTED | _VIDEO | {"saved_model"},
+    "max_boxes_to_draw": _DRAW | _EXPORT,
+    "min_score_thresh": _DRAW | _EXPORT,
+    "nms_method": _DRAW | _EXPORT,
+    "saved_model_dir": _RUN_EXPORTED | _VIDEO | _EXPORT,
 }
 
 
@@ -103,6 +111,13 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
         bm_runs=flag_values.bm_runs,
         use_xla=flag_values.use_xla,
         trace_filename=flag_values.trace_filename,
+        formats=tuple(name.strip() for name in flag_values.format.split(",") if name.strip()),
+        nms=flag_values.nms,
+        calibration_file_pattern=flag_values.calibration_file_pattern,
+        val_file_pattern=flag_values.val_file_pattern,
+        val_json_file=flag_values.val_json_file,
+        threads=flag_values.threads,
+        tflite_path=flag_values.tflite_path,
     )
     return importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
 

@@ -9,11 +9,22 @@ RUNMODES = (
     "ckpt",
     "bm",
     "infer",
+    "export",
     "saved_model",
     "saved_model_infer",
     "saved_model_benchmark",
     "saved_model_video",
     "freeze",
+)
+
+EXPORT_FORMATS = (
+    "saved_model",
+    "frozen",
+    "onnx",
+    "openvino",
+    "litert",
+    "litert_fp16",
+    "litert_int8",
 )
 
 
@@ -57,7 +68,31 @@ IMPLEMENTED = {
         ("hard", "gaussian"), None, "non-maximum suppression; else as nms_configs.method says"
     ),
     "saved_model_dir": FlagSpec(
-        "string", "/tmp/saved_model", "SavedModel folder, or <model>_frozen.pb to read"
+        "string",
+        "/tmp/saved_model",
+        "SavedModel folder; to read also <model>_frozen.pb, .onnx, .xml (OpenVINO) or .tflite; "
+        "--runmode=export: folder of all formats",
+    ),
+    "tflite_path": FlagSpec("string", None, "--runmode=saved_model: write a LiteRT file there too"),
+    "format": FlagSpec(
+        "string",
+        "saved_model,onnx,litert",
+        f"--runmode=export: any of {', '.join(EXPORT_FORMATS)}, with commas",
+    ),
+    "nms": FlagSpec(
+        ("offset", "none"),
+        None,
+        "--runmode=export: suppression inside (offset) or left to the caller (none); else inside, "
+        "but for int8; SavedModel and frozen graph have their own kind",
+    ),
+    "calibration_file_pattern": FlagSpec(
+        "string", None, "TFRecords whose photos int8 takes its ranges from; else --input_image"
+    ),
+    "val_file_pattern": FlagSpec(
+        "string", None, "--runmode=export: TFRecords to measure the AP of each format on"
+    ),
+    "val_json_file": FlagSpec(
+        "string", None, "ground truth of --val_file_pattern; else what the records say"
     ),
 }
 
@@ -75,11 +110,7 @@ OBSOLETE = {
 INVALID = {
     "tensorrt": UnavailableFlag(
         FlagSpec("string", None, "not available"),
-        "TensorRT is not built into this TensorFlow; convert the exported SavedModel with "
-        "NVIDIA's own tools",
-    ),
-    "tflite_path": UnavailableFlag(
-        FlagSpec("string", None, "not available"),
-        "LiteRT export is not available in this version; use --runmode=saved_model",
+        "TensorFlow has no TensorRT any more; give NVIDIA's trtexec the file of "
+        "--runmode=export --format=onnx --nms=none",
     ),
 }

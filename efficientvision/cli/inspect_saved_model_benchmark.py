@@ -11,7 +11,7 @@ from efficientvision.detector import Detector, as_array
 def run(settings: InspectSettings) -> None:
     """Times photo -> detections with --saved_model_dir, on --input_image or on noise."""
     settings.need_export()
-    detector = Detector.from_checkpoint(settings.saved_model_dir)
+    detector = Detector.from_checkpoint(settings.saved_model_dir, threads=settings.threads)
     batch = detector.metadata.batch_size or settings.batch_size or 1
     if settings.input_image:
         photo = as_array(list_photos(settings.input_image)[0])

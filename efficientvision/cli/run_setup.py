@@ -10,6 +10,7 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.api import build_from_config
+from efficientvision.cli import evaluation_views, testdev
 from efficientvision.configs import DetectionConfig, config_from_yaml, get_config
 from efficientvision.data import data_folder
 from efficientvision.data.labels import find_labels, labels_text, resolve_label_map
@@ -61,6 +62,8 @@ def check_flags(given: flags.FlagValues) -> None:
             )
     if _evaluates(given) and not given.val_file_pattern and not given.data_dir:
         raise UserError("--val_file_pattern is missing: the TFRecords to evaluate on.")
+    testdev.check_flags(given)
+    evaluation_views.check_flags(given)
     for name in ("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"):
         if given[name].value is not None and given[name].value < 1:
             raise UserError(f"--{name} must be at least 1, got {given[name].value}.")
@@ -169,6 +172,8 @@ def build_task(
         evaluation_images=given.eval_samples,
         fake_data=given.use_fake_data,
         testdev_dir=given.testdev_dir,
+        testdev_info_file=given.testdev_info_file,
+        views=evaluation_views.build_views(given, config),
         data_service=given.tf_data_service or None,
     )
 

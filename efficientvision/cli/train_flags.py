@@ -34,12 +34,39 @@ IMPLEMENTED = {
     "testdev_dir": FlagSpec(
         "string",
         None,
-        "write detections for the COCO test-dev server into this folder; there is no ground "
-        "truth then",
+        "write detections for the COCO test-dev server into this folder "
+        "(detections_test-dev2017_test_results.json); nothing is measured then",
+    ),
+    "testdev_info_file": FlagSpec(
+        "string",
+        None,
+        "with --testdev_dir: COCO's image_info_test-dev2017.json; results are refused, and records "
+        "before that, whose image ids are not exactly those of this file",
     ),
     "train_batch_size": FlagSpec("int", 64, "images in a training step, all devices together"),
     "eval_batch_size": FlagSpec("int", 1, "images in an evaluation step"),
-    "eval_samples": FlagSpec("int", 5000, "most images of an evaluation"),
+    "eval_samples": FlagSpec("int", 5000, "most images of an evaluation, from the first"),
+    "test_flip": FlagSpec(
+        "bool",
+        False,
+        "--mode=eval: look at each photo's mirror image too (twice the time)",
+    ),
+    "test_scales": FlagSpec(
+        "string",
+        "1",
+        "--mode=eval: input sizes at which to look at each photo, as factors of image_size, such "
+        "as 0.75,1,1.25; other sizes than 1 are rounded to multiples of the finest stride (8 "
+        "pixels)",
+    ),
+    "test_merge": FlagSpec(
+        ("wbf", "nms"),
+        "wbf",
+        "how the detections of several looks become one set; wbf: boxes that overlap are averaged "
+        "(weighted box fusion); nms: the candidates of all enter one suppression (nms_configs)",
+    ),
+    "test_iou_thresh": FlagSpec(
+        "float", None, "wbf: least overlap (0..1) of boxes that are averaged; without it 0.55"
+    ),
     "num_examples_per_epoch": FlagSpec("int", 120000, "images in an epoch"),
     "num_epochs": FlagSpec("int", None, "epochs; without it, the hyper-parameter num_epochs"),
     "save_checkpoints_steps": FlagSpec("int", 1000, "steps between checkpoints"),

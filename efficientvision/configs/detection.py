@@ -55,7 +55,9 @@ class NmsConfig:
         None, optional(_POSITIVE), "width of the gaussian of soft-NMS; None: 0.5"
     )
     max_nms_inputs: int = hyperparameter(
-        0, integer(0), "best-scored candidates that enter NMS; 0: all of them"
+        0,
+        integer(0),
+        "best-scored candidates that enter NMS; 0: all of them, in an evaluation the best 5000",
     )
     max_output_size: int = hyperparameter(100, _COUNT, "most detections of an image")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -42,22 +42,7 @@ def coco_ground_truth(
     names = dict(class_names or find_labels(file_pattern) or {})
     images: dict[int | str, dict] = {}
     annotations: list[dict] = []
-    records = (r for path in match_files(file_pattern) for r in iter_records(path))
-    for position, serialized in enumerate(records):
-        if position == max_examples:
-            break
-        example = decode_example(serialized)
-        if not example.source_id:
-            raise UserError(
-                f"Record {position} ({example.filename}) has no image/source_id; evaluate with "
-                "--val_json_file, or convert the data again."
-            )
-        image_id = image_id_of(example.source_id)
-        if image_id in images:
-            raise UserError(
-                f"Two records of {file_pattern!r} have the image id {image_id}: the pattern "
-                "probably matches two data sets."
-            )
+    for image_id, example in _examples(file_pattern, max_examples):
         images[image_id] = {
             "id": image_id,
             "file_name": example.filename,
@@ -89,6 +74,44 @@ def coco_ground_truth(
         "annotations": annotations,
         "categories": [{"id": i, "name": name} for i, name in sorted(names.items())],
     }
+
+
+def image_ids(file_pattern: FilePattern, *, max_examples: int | None = None) -> list[int | str]:
+    """The image ids of the records, in the order in which they are evaluated.
+
+    Args:
+        file_pattern: the records.
+        max_examples: only the first so many.
+
+    Raises:
+        UserError: as :func:`coco_ground_truth`.
+    """
+    return [image_id for image_id, _ in _examples(file_pattern, max_examples)]
+
+
+def _examples(
+    file_pattern: FilePattern, max_examples: int | None
+) -> Iterator[tuple[int | str, DetectionExample]]:
+    """The records with their image ids, none of which may be missing or come twice."""
+    seen: set[int | str] = set()
+    records = (r for path in match_files(file_pattern) for r in iter_records(path))
+    for position, serialized in enumerate(records):
+        if position == max_examples:
+            break
+        example = decode_example(serialized)
+        if not example.source_id:
+            raise UserError(
+                f"Record {position} ({example.filename}) has no image/source_id; evaluate with "
+                "--val_json_file, or convert the data again."
+            )
+        image_id = image_id_of(example.source_id)
+        if image_id in seen:
+            raise UserError(
+                f"Two records of {file_pattern!r} have the image id {image_id}: the pattern "
+                "probably matches two data sets."
+            )
+        seen.add(image_id)
+        yield image_id, example
 
 
 def image_id_of(source_id: str | bytes) -> int | str:

@@ -10,6 +10,7 @@ them, unrounded: that is what the original's numbers are computed from.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -36,6 +37,7 @@ def detection_dataset(
     image_hw: Size,
     batch_size: int,
     training: bool,
+    more_image_hw: Sequence[Size] = (),
     max_instances_per_image: int = 100,
     augmentation: Augmentation | None = None,
     skip_crowd_during_training: bool = True,
@@ -59,6 +61,7 @@ def detection_dataset(
         image_hw: (height, width) of the network input.
         batch_size: examples a batch.
         training: shuffle, augment, repeat; or read once, in order, as it is.
+        more_image_hw: evaluation: further sizes (height, width) at which each photo is given too.
         max_instances_per_image: M; of more boxes the first M are kept (the ground truth for
             evaluation loses them too: better take it from ``ground_truth.coco_ground_truth``).
         augmentation: training: what is done to the photos; None: its defaults.
@@ -93,7 +96,8 @@ def detection_dataset(
         Evaluation adds the ground truth as it stands in the records, crowds included:
         ``original_hw`` int32 [B, 2]; ``gt_boxes_original_yxyx`` float32 [B, M, 4], pixels of the
         photo, ``gt_classes_original`` int32 [B, M] and ``gt_area`` float32 [B, M], square pixels,
-        all three -1 padded; ``gt_is_crowd`` bool [B, M].
+        all three -1 padded; ``gt_is_crowd`` bool [B, M]; and ``images_1``, ``valid_hw_1``, ... for
+        the first, ... of ``more_image_hw``.
 
     Raises:
         UserError: no files, no records, or arguments that make no sense.
@@ -136,7 +140,11 @@ def detection_dataset(
 
         def load(_: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             return _evaluation_example(
-                parse_example(serialized), image_hw, max_instances_per_image, regenerate_source_id
+                parse_example(serialized),
+                image_hw,
+                more_image_hw,
+                max_instances_per_image,
+                regenerate_source_id,
             )
 
     if num_readers > 1:
@@ -177,7 +185,11 @@ def _check(
 
 
 def _evaluation_example(
-    example: dict[str, tf.Tensor], image_hw: Size, max_instances: int, regenerate_source_id: bool
+    example: dict[str, tf.Tensor],
+    image_hw: Size,
+    more_image_hw: Sequence[Size],
+    max_instances: int,
+    regenerate_source_id: bool,
 ) -> dict[str, tf.Tensor]:
     photo = decode.decode_image(example["encoded"])
     source_hw = tf.shape(photo)[:2]
@@ -190,7 +202,12 @@ def _evaluation_example(
     # PASCAL records (and the fallback) store fractions of the image; COCO's areas are pixels.
     fraction = example["area"] <= 1.0
     area = tf.where(fraction, example["area"] * source[0] * source[1], example["area"])
+    further = {}
+    for number, size in enumerate(more_image_hw, start=1):
+        other, _, other_valid_hw = preprocess.resize_and_pad(photo, size)
+        further |= {f"images_{number}": other, f"valid_hw_{number}": other_valid_hw}
     return {
+        **further,
         "images": image,
         "valid_hw": valid_hw,
         "image_scale": image_scale,
@@ -220,7 +237,7 @@ def _empty_examples(spec: dict[str, tf.TensorSpec], count: int) -> tf.data.Datas
     empty = {
         name: tf.constant("")
         if tensor.dtype == tf.string
-        else tf.cast(tf.fill(tensor.shape, fills.get(name, 0)), tensor.dtype)
+        else tf.cast(tf.fill(tensor.shape, fills.get(name.rstrip("_0123456789"), 0)), tensor.dtype)
         for name, tensor in spec.items()
     }
     return tf.data.Dataset.from_tensors(empty).repeat(count)

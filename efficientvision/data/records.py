@@ -64,6 +64,8 @@ class DetectionExample:
 
 def image_format_of(encoded: bytes, path: str) -> str:
     """ "jpeg" or "png" by the file's first bytes; ``UserError`` for anything else."""
+    if not encoded:
+        raise UserError(f"{path} is empty (0 bytes): copy or download it again.")
     if encoded.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if encoded.startswith(b"\x89PNG\r\n\x1a\n"):

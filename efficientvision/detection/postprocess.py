@@ -155,13 +155,7 @@ def postprocess(
                 size,
             )
         else:
-            kept = _map_images(
-                lambda boxes, scores, classes: nms_ops.suppress_per_class(
-                    boxes, scores, classes, thresholds, size, num_classes
-                ),
-                candidates,
-                size,
-            )
+            kept = _kept_per_class(candidates, thresholds, size, num_classes)
         detections = _gather(candidates, *kept, zero_padding=mode != "global")
     boxes = detections.boxes_yxyx
     if mode in ("global", "combined"):
@@ -169,6 +163,37 @@ def postprocess(
     if image_scales is not None:
         boxes *= tf.cast(image_scales, tf.float32)[:, tf.newaxis, tf.newaxis]
     return detections._replace(boxes_yxyx=boxes)
+
+
+def suppress_candidates(candidates: Candidates, *, num_classes: int, nms: NmsConfig) -> Detections:
+    """Suppression within each class of candidates from anywhere, such as several input sizes.
+
+    Args:
+        candidates: See `Candidates`; the boxes of an image in any one unit.
+        num_classes: K, without background.
+        nms: Method and thresholds.
+
+    Returns:
+        `Detections`, boxes in the candidates' unit; padding rows are zeros.
+
+    Raises:
+        UserError: Unknown method.
+    """
+    thresholds = nms_ops.resolve_thresholds(
+        nms.method, iou_thresh=nms.iou_thresh, score_thresh=nms.score_thresh, sigma=nms.sigma
+    )
+    kept = _kept_per_class(candidates, thresholds, nms.max_output_size, num_classes)
+    return _gather(candidates, *kept, zero_padding=True)
+
+
+def _kept_per_class(candidates: Candidates, thresholds, size: int, num_classes: int):
+    return _map_images(
+        lambda boxes, scores, classes: nms_ops.suppress_per_class(
+            boxes, scores, classes, thresholds, size, num_classes
+        ),
+        candidates,
+        size,
+    )
 
 
 def _gather(candidates: Candidates, indices, scores, valid_len, *, zero_padding: bool):

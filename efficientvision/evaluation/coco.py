@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from efficientvision import files
 from efficientvision.data.coco_format import read_json
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_backends import BoxScores, choose_backend, evaluate_boxes
+from efficientvision.evaluation.coco_results import write_results
 from efficientvision.evaluation.object_matching import Collected
 
 METRIC_NAMES = "AP AP50 AP75 APs APm APl ARmax1 ARmax10 ARmax100 ARs ARm ARl".split()
@@ -204,23 +203,17 @@ class CocoEvaluator:
         )
 
     def write_results(self, path: str | os.PathLike[str]) -> None:
-        """Writes the detections as a COCO results file (`detections_*.json`).
+        """Writes the detections as a COCO results file: see `evaluation.coco_results`.
 
-        A list of {image_id, category_id, bbox: [x, y, width, height], score}, boxes in pixels of
-        the photo, rounded to thousandths.
+        Those of classes that are no categories (heads of 90 classes have gaps) are left out.
         """
-        numbers = {number: self._image_ids[name] for name, number in self._seen.items()}
-        results = [
-            {
-                "image_id": numbers[int(row[0])],
-                "category_id": int(row[6]),
-                "bbox": [round(float(side), 3) for side in row[1:5]],
-                "score": round(float(row[5]), 5),
-            }
+        categories = list(self._categories)
+        kept = (
+            rows[np.isin(rows[:, 6], categories)] if categories else rows
             for rows in self._detections
-            for row in rows
-        ]
-        files.write_text(path, json.dumps(results))
+        )
+        numbers = {number: self._image_ids[name] for name, number in self._seen.items()}
+        write_results(path, kept, numbers)
 
     def _index(self, ground_truth: Mapping[str, Any]) -> None:
         for image in ground_truth["images"]:

@@ -12,24 +12,24 @@ import tensorflow as tf
 
 from efficientvision.configs import DetectionConfig
 from efficientvision.data.augmentation import Augmentation
-from efficientvision.data.ground_truth import coco_ground_truth
+from efficientvision.data.ground_truth import coco_ground_truth, image_ids
 from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.losses import detection_losses
 from efficientvision.detection.matching import AnchorTargets, assign_targets
-from efficientvision.detection.postprocess import postprocess
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco import CocoEvaluator
+from efficientvision.evaluation.coco_results import read_image_info
 from efficientvision.tasks.base import Batch, Evaluation, Task
 from efficientvision.tasks.detection_evaluation import (
     DetectionEvaluation,
     draw_training_examples,
 )
+from efficientvision.tasks.detection_views import DetectionViews
 from efficientvision.visualize.sheet import Picture
 
-MAX_NMS_INPUTS = 5000
 TESTDEV_NAME = "detections_test-dev2017_test_results.json"
 _TRAINING_INPUTS = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
 
@@ -52,12 +52,13 @@ class DetectionTask(Task):
         evaluation_images: How many images to evaluate on, from the first; None: all.
         fake_data: Train on the first batch over and over.
         testdev_dir: Write the detections for the COCO test server there instead of measuring.
+        testdev_info_file: COCO's image info file: its categories are those of the results.
+        views: How an evaluation looks at each photo; None: once, at the network's own size.
         data_service: `grpc://host:port` of a tf.data service that prepares training batches; None:
             this process does.
     """
 
     best_metric = "AP"
-    prediction_inputs = ("images", "valid_hw", "image_scale")
 
     def __init__(
         self,
@@ -70,6 +71,8 @@ class DetectionTask(Task):
         evaluation_images: int | None = None,
         fake_data: bool = False,
         testdev_dir: str | None = None,
+        testdev_info_file: str | None = None,
+        views: DetectionViews | None = None,
         data_service: str | None = None,
     ):
         if "object_detection" not in config.heads:
@@ -86,11 +89,12 @@ class DetectionTask(Task):
         self._evaluation_images = evaluation_images
         self._data_service = data_service
         self.anchors = generate_anchors(**config.anchor_options)
-        nms = config.nms_configs
-        self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
+        self._views = views or DetectionViews(config)
+        self.prediction_inputs = self._views.inputs
         self._positives: tf.Variable | None = None
         self._coco: CocoEvaluator | None = None
         self._results_path = testdev_dir and os.path.join(testdev_dir, TESTDEV_NAME)
+        self._testdev_info_file = testdev_info_file
         iou = ("box_iou_loss",) if config.iou_loss_type else ()
         self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
 
@@ -176,30 +180,19 @@ class DetectionTask(Task):
             self._positives.assign(normalizer)
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """The levels of the class head, then those of the box head, finest first."""
-        class_outputs, box_outputs = self._forward(model, batch, training=False)[:2]
-        return [*class_outputs, *box_outputs]
+        """For each view the levels of the class head, then those of the box head, finest first."""
+        return self._views.outputs(model, batch)
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
-        """Detections in pixels of the photos: see `detection.postprocess.Detections`."""
-        config = self.config
-        levels = len(outputs) // 2
-        return postprocess(
-            outputs[:levels],
-            outputs[levels:],
-            batch["image_scale"],
-            anchors=self.anchors,
-            image_hw=config.image_hw,
-            num_classes=config.num_classes,
-            nms=self._nms,
-        )._asdict()
+        """Detections in pixels of the photos: see `tasks.detection_views.DetectionViews`."""
+        return self._views.decode(outputs, batch)
 
     def new_evaluation(self) -> Evaluation:
         if self._coco is None:
-            self._coco = CocoEvaluator(
-                self._ground_truth(), self.class_names, records=str(self.evaluation_files)
-            )
-        return DetectionEvaluation(self._coco, self._results_path, self.num_evaluation_images)
+            self._coco = self._new_coco_evaluator()
+        return DetectionEvaluation(
+            self._coco, self._results_path, self.num_evaluation_images, merge=self._views.merge
+        )
 
     def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
         return draw_training_examples(batch, self.class_names, limit)
@@ -230,6 +223,25 @@ class DetectionTask(Task):
         )
         return model(images, training=training)
 
+    def _new_coco_evaluator(self) -> CocoEvaluator:
+        names = self.class_names
+        if self._results_path is None:
+            truth = self._ground_truth()
+        elif self._testdev_info_file:
+            truth = read_image_info(self._testdev_info_file)
+            names = {} if truth["categories"] else names
+        else:
+            ids = image_ids(self.evaluation_files, max_examples=self._evaluation_images)
+            named = [image_id for image_id in ids if not isinstance(image_id, int)]
+            if named:
+                raise UserError(
+                    f"The test server knows images by numbers, and {self.evaluation_files} has the "
+                    f"image id {named[0]!r}: make the records with "
+                    "dataset/create_coco_tfrecord.py --image_info_file."
+                )
+            truth = {"images": [{"id": image_id} for image_id in ids], "categories": []}
+        return CocoEvaluator(truth, names, records=str(self.evaluation_files))
+
     def _ground_truth(self):
         """A COCO file, or the boxes of the records; None where these have no lasting ids."""
         if self.ground_truth_json:
@@ -249,6 +261,7 @@ class DetectionTask(Task):
             image_hw=config.image_hw,
             batch_size=batch_size,
             training=training,
+            more_image_hw=() if training else self._views.sizes[1:],
             max_instances_per_image=config.max_instances_per_image,
             augmentation=training_augmentation(config),
             skip_crowd_during_training=config.skip_crowd_during_training,

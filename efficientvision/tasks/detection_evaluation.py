@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class DetectionEvaluation(Evaluation):
         results_path: Write the detections there, and compute nothing.
         num_images: Images that will come, where that is known: some of them, the same ones in
             every evaluation, are kept to be shown.
+        merge: Makes one set of detections an image of what the network gave; None: it is one.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class DetectionEvaluation(Evaluation):
         coco: CocoEvaluator,
         results_path: str | None = None,
         num_images: int | None = None,
+        merge: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None,
     ):
         coco.reset()
         self._coco = coco
         self._results_path = results_path
+        self._merge = merge or dict
         last = num_images or SHOWN_PHOTOS
         self._shown = set(np.linspace(1, last, min(SHOWN_PHOTOS, last)).round().astype(int))
         self._photos: dict[int, tuple[str, np.ndarray, float]] = {}
@@ -44,6 +47,7 @@ class DetectionEvaluation(Evaluation):
         self._details: Details | None = None
 
     def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
+        predictions = self._merge(predictions)
         numbers = self._coco.update(
             batch["source_id"],
             predictions["boxes_yxyx"],

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+INFO = "annotations/image_info_test-dev2017.json"
+
 
 @pytest.fixture
 def run(repository, tmp_path):
@@ -106,8 +108,64 @@ def test_captions_alone(run, tmp_path):
     assert "1.jpg" in one_sentence(run("create_coco_tfrecord.py", *flags))
 
 
+@pytest.fixture
+def testdev_flags(tmp_path):
+    """What stands for COCO's test2017: two photos and their info file; returns the flags."""
+    (tmp_path / "test2017").mkdir()
+    (tmp_path / "annotations").mkdir()
+    images = [
+        {"id": 10 + k, "file_name": f"{k}.jpg", "height": 8, "width": 8, "coco_url": ""}
+        for k in range(2)
+    ]
+    for image in images:
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(
+            tmp_path / "test2017" / image["file_name"]
+        )
+    content = {"info": {}, "images": images, "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / INFO).write_text(json.dumps(content))
+    return [
+        "--image_dir=test2017", f"--image_info_file={INFO}", "--num_shards=32",
+        "--output_file_prefix=tfrecord/testdev",
+    ]  # fmt: skip
+
+
+def test_test_dev_and_its_bad_inputs(run, testdev_flags, tmp_path):
+    result = run("create_coco_tfrecord.py", *testdev_flags)
+    assert result.returncode == 0, result.stderr
+    assert "2 images, 0 boxes" in result.stdout
+    shards = [f"testdev-0000{k}-of-00002.tfrecord" for k in range(2)]
+    assert sorted(os.listdir(tmp_path / "tfrecord")) == shards
+    for path in (tmp_path / "tfrecord").iterdir():
+        path.unlink()
+    (tmp_path / "test2017" / "1.jpg").write_bytes(b"")
+    line = one_sentence(run("create_coco_tfrecord.py", *testdev_flags))
+    assert "test2017/1.jpg is empty (0 bytes)" in line
+    assert os.listdir(tmp_path / "tfrecord") == []
+    (tmp_path / INFO).unlink()
+    line = one_sentence(run("create_coco_tfrecord.py", *testdev_flags))
+    assert f"Cannot read {INFO}: No such file" in line
+
+
+def test_results_are_checked(run, testdev_flags, tmp_path):
+    entry = {"category_id": 1, "bbox": [0.0, 0.0, 4.0, 4.0], "score": 0.5}
+    results = [{"image_id": image_id, **entry} for image_id in (10, 11)]
+    path = tmp_path / "results.json"
+    flags = ["--results_file=results.json", f"--image_info_file={INFO}"]
+    path.write_text(json.dumps(results))
+    result = run("check_coco_results.py", *flags)
+    assert result.returncode == 0 and "2 detections of 2 images" in result.stdout, result.stderr
+    path.write_text(json.dumps(results[:1]))
+    assert "1 of 2 images of" in one_sentence(run("check_coco_results.py", *flags))
+
+
 @pytest.mark.parametrize(
-    "script", ["create_pascal_tfrecord.py", "create_coco_tfrecord.py", "inspect_tfrecords.py"]
+    "script",
+    [
+        "create_pascal_tfrecord.py",
+        "create_coco_tfrecord.py",
+        "inspect_tfrecords.py",
+        "check_coco_results.py",
+    ],
 )
 def test_without_flags_and_with_help(run, script):
     assert "--help" in one_sentence(run(script))

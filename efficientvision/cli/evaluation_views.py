@@ -1,0 +1,66 @@
+"""`--test_*`: how an evaluation looks at each photo, from flags."""
+
+from __future__ import annotations
+
+from absl import flags
+
+from efficientvision.api import build_from_config
+from efficientvision.configs import DetectionConfig
+from efficientvision.errors import UserError
+from efficientvision.tasks.detection_views import DetectionViews, ViewOptions
+
+_NAMES = ("test_flip", "test_scales", "test_merge", "test_iou_thresh")
+
+
+def check_flags(given: flags.FlagValues) -> None:
+    """Raises UserError where the flags cannot be honoured; opens no file."""
+    named = [f"--{name}" for name in _NAMES if given[name].present]
+    if not named:
+        return
+    if given.mode != "eval":
+        raise UserError(f"{named[0]} is for --mode=eval; a training evaluates without it.")
+    if given.test_iou_thresh is not None and given.test_merge != "wbf":
+        raise UserError(
+            "--test_iou_thresh is for --test_merge=wbf; the overlap of nms is "
+            "--hparams=nms_configs.iou_thresh=0.5."
+        )
+    scales = _scales(given)
+    merging = [name for name in named if name in ("--test_merge", "--test_iou_thresh")]
+    if merging and not given.test_flip and len(scales) == 1:
+        raise UserError(
+            f"{merging[0]} has nothing to merge: add --test_flip or --test_scales=0.75,1,1.25."
+        )
+
+
+def asks_for_views(given: flags.FlagValues) -> bool:
+    """Whether the flags ask for more than one look at the network's own size."""
+    return given.test_flip or _scales(given) != (1.0,)
+
+
+def build_views(given: flags.FlagValues, config: DetectionConfig) -> DetectionViews | None:
+    """The views that the flags ask for; None for the plain evaluation. Says what they are."""
+    if not asks_for_views(given):
+        return None
+    overlap = {} if given.test_iou_thresh is None else {"iou_thresh": given.test_iou_thresh}
+    options = ViewOptions(given.test_flip, _scales(given), given.test_merge, **overlap)
+    views = DetectionViews(config, options, build_from_config)
+    looks = ", ".join(
+        f"{width}x{height}{' mirrored' if mirrored else ''}"
+        for (height, width), mirrored in views.views
+    )
+    merged = f", merged by {options.merge}" if len(views.views) > 1 else ""
+    print(f"Each photo is seen as {looks}{merged}.")
+    return views
+
+
+def _scales(given: flags.FlagValues) -> tuple[float, ...]:
+    parts = [part for part in given.test_scales.replace("*", ",").split(",") if part.strip()]
+    try:
+        scales = tuple(float(part) for part in parts)
+    except ValueError:
+        scales = ()
+    if not scales or any(not 0 < scale < 100 for scale in scales):
+        raise UserError(
+            f"--test_scales={given.test_scales} is no list of factors such as 0.75,1,1.25."
+        )
+    return scales

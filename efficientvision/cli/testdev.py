@@ -1,0 +1,87 @@
+"""`--testdev_dir`: what is checked before hours of evaluation, and the file after them."""
+
+from __future__ import annotations
+
+from absl import flags
+
+from efficientvision import files
+from efficientvision.configs import DetectionConfig
+from efficientvision.data.ground_truth import image_ids
+from efficientvision.errors import UserError
+from efficientvision.evaluation.coco_results import (
+    check_image_ids,
+    check_results_file,
+    read_image_info,
+)
+from efficientvision.tasks.detection import TESTDEV_NAME
+
+
+def check_flags(given: flags.FlagValues) -> None:
+    """Raises UserError for flags that exclude each other; opens no file."""
+    if given.testdev_info_file and not given.testdev_dir:
+        raise UserError(
+            "--testdev_info_file lists the images of a results file: give --testdev_dir, the "
+            "folder to write that into."
+        )
+    if given.testdev_info_file and given.mode != "eval":
+        raise UserError("--testdev_info_file is for --mode=eval: results are written when done.")
+    if given.testdev_dir and given["val_json_file"].present and given.val_json_file:
+        raise UserError(
+            "--testdev_dir measures nothing, so that --val_json_file has no use: leave one of "
+            "them out. The list of the images to be in the results is --testdev_info_file."
+        )
+
+
+def check_before(given: flags.FlagValues, config: DetectionConfig) -> None:
+    """Finds out in seconds what would make the results useless.
+
+    Raises:
+        UserError: The folder cannot be written to; image ids would not be those of the records;
+            or, where `--testdev_info_file` is given, it is missing, its images are not exactly
+            those that will be evaluated, or images could be left without detections.
+    """
+    _check_folder(given.testdev_dir)
+    if config.regenerate_source_id:
+        raise UserError(
+            "regenerate_source_id=true gives images other ids than those that the test server "
+            "knows: set it to false."
+        )
+    if not given.testdev_info_file:
+        return
+    if config.nms_configs.score_thresh:
+        raise UserError(
+            f"nms_configs.score_thresh={config.nms_configs.score_thresh:g} can leave images "
+            "without any detection, and the results must have every image of "
+            "--testdev_info_file: add --hparams=nms_configs.score_thresh=0."
+        )
+    info = read_image_info(given.testdev_info_file)
+    check_image_ids(
+        image_ids(given.val_file_pattern, max_examples=given.eval_samples),
+        [image["id"] for image in info["images"]],
+        what=f"The records {given.val_file_pattern} (--eval_samples={given.eval_samples})",
+        info_file=given.testdev_info_file,
+    )
+
+
+def check_after(given: flags.FlagValues) -> None:
+    """Holds the results file against `--testdev_info_file`, if there is one, and says so.
+
+    Raises:
+        UserError: The test server would not take the file.
+    """
+    if not given.testdev_info_file:
+        return
+    path = files.join(given.testdev_dir, TESTDEV_NAME)
+    rows, images = check_results_file(path, given.testdev_info_file)
+    print(f"Checked: {rows} detections, and all {images} images of {given.testdev_info_file}.")
+
+
+def _check_folder(folder: str) -> None:
+    probe = files.join(folder, ".can_be_written")
+    try:
+        files.write_bytes(probe, b"")
+        files.remove(probe)
+    except OSError as error:
+        raise UserError(
+            f"--testdev_dir={folder} cannot be written to: {error.strerror}; choose another folder."
+        ) from error
