@@ -176,7 +176,8 @@ def test_sound_that_the_format_cannot_hold_is_told_before_the_work(tmp_path, sou
         ("out", "must end in"),
         ("folder.mov", "is a folder"),
         ("in.mov", "is the video that is read"),
-        ("in.mov/out.mov", "cannot be written"),
+        ("in.mov/out.mov", "cannot be written .its folder is a file"),
+        ("in.mov/deeper/out.mov", "cannot be written .its folder is a file"),
     ],
 )
 def test_where_nothing_can_be_written_is_told(tmp_path, target, says):
