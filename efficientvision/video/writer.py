@@ -53,9 +53,9 @@ def writing_video(path: str, source: VideoSource) -> Iterator[VideoWriter]:
         try:
             file = closing.enter_context(files.writing(path))
         except OSError as error:
-            raise UserError(
-                f"--output_video={path} cannot be written ({error.strerror or error})"
-            ) from error
+            is_file = isinstance(error, (FileExistsError, NotADirectoryError))
+            reason = "its folder is a file" if is_file else error.strerror or error
+            raise UserError(f"--output_video={path} cannot be written ({reason})") from error
         writer = VideoWriter(file, _FORMATS[suffix], source)
         try:
             yield writer

@@ -30,14 +30,15 @@ def read_all(path, **options):
         source.close()
 
 
-def damage(path, packet_number, stream=0):
-    """Overwrites the content of one packet in a file."""
+def damage(path, packet_number, keep=0.0):
+    """Overwrites the content of one packet in a file, all but the given share at its beginning."""
     with av.open(str(path)) as container:
-        packets = [bytes(p) for p in container.demux(container.streams[stream]) if p.size]
+        packets = [bytes(p) for p in container.demux(video=0) if p.size]
     data = path.read_bytes()
     content = packets[packet_number]
     assert data.count(content) == 1
-    path.write_bytes(data.replace(content, bytes(len(content))))
+    kept = content[: int(keep * len(content))]
+    path.write_bytes(data.replace(content, kept.ljust(len(content), b"\0")))
 
 
 def test_every_frame_comes_once_and_at_its_time(tmp_path):
@@ -117,6 +118,18 @@ def test_broken_frames_are_left_out_and_counted(tmp_path, codec, pixels):
     # The others keep their times.
     times = [float(frame.pts * source.time_base) for frame in frames]
     np.testing.assert_allclose(times, np.array(numbers) / 30, atol=2e-3)
+
+
+def test_a_frame_that_the_decoder_has_patched_up_is_left_out(tmp_path):
+    def prepare(stream):
+        stream.codec_context.max_b_frames = 0
+
+    path = tmp_path / "a.mkv"
+    write_video(path, frames=20, size_hw=(240, 320), prepare=prepare)
+    damage(path, 8, keep=0.5)
+    source, frames = read_all(path)
+    assert source.broken == 1
+    assert [number_of(frame.rgb) for frame in frames] == [n for n in range(20) if n != 8]
 
 
 def test_a_video_that_breaks_off_is_read_to_there(tmp_path):
