@@ -45,10 +45,11 @@ def build_views(given: flags.FlagValues, config: DetectionConfig) -> DetectionVi
     options = ViewOptions(given.test_flip, _scales(given), given.test_merge, **overlap)
     views = DetectionViews(config, options, build_from_config)
     looks = ", ".join(
-        f"{width}x{height}{' mirrored' if mirrored else ''}"
-        for (height, width), mirrored in views.views
+        f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
+        for view in views.views
     )
-    merged = f", merged by {options.merge}" if len(views.views) > 1 else ""
+    how = {"wbf": "weighted box fusion, each after hard NMS", "nms": "one NMS of all candidates"}
+    merged = f"; merged by {how[options.merge]}" if len(views.views) > 1 else ""
     print(f"Each photo is seen as {looks}{merged}.")
     return views
 

@@ -54,15 +54,16 @@ IMPLEMENTED = {
     "test_scales": FlagSpec(
         "string",
         "1",
-        "--mode=eval: input sizes at which to look at each photo, as factors of image_size, such "
-        "as 0.75,1,1.25; other sizes than 1 are rounded to multiples of the finest stride (8 "
-        "pixels)",
+        "--mode=eval: scales at which to look at each photo, as factors of image_size, such as "
+        "0.75,1,1.25; the network's input grows or shrinks by whole strides of its coarsest level "
+        "(128 pixels)",
     ),
     "test_merge": FlagSpec(
         ("wbf", "nms"),
         "wbf",
         "how the detections of several looks become one set; wbf: boxes that overlap are averaged "
-        "(weighted box fusion); nms: the candidates of all enter one suppression (nms_configs)",
+        "(weighted box fusion), after hard NMS in each look; nms: the candidates of all enter one "
+        "suppression, as nms_configs says",
     ),
     "test_iou_thresh": FlagSpec(
         "float", None, "wbf: least overlap (0..1) of boxes that are averaged; without it 0.55"

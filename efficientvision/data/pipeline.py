@@ -37,7 +37,7 @@ def detection_dataset(
     image_hw: Size,
     batch_size: int,
     training: bool,
-    more_image_hw: Sequence[Size] = (),
+    more_sizes: Sequence[tuple[Size, Size]] = (),
     max_instances_per_image: int = 100,
     augmentation: Augmentation | None = None,
     skip_crowd_during_training: bool = True,
@@ -61,7 +61,8 @@ def detection_dataset(
         image_hw: (height, width) of the network input.
         batch_size: examples a batch.
         training: shuffle, augment, repeat; or read once, in order, as it is.
-        more_image_hw: evaluation: further sizes (height, width) at which each photo is given too.
+        more_sizes: evaluation: (image_hw, fit_hw) of further inputs for each photo: see
+            :func:`efficientvision.data.transforms.preprocess.resize_and_pad`.
         max_instances_per_image: M; of more boxes the first M are kept (the ground truth for
             evaluation loses them too: better take it from ``ground_truth.coco_ground_truth``).
         augmentation: training: what is done to the photos; None: its defaults.
@@ -97,7 +98,7 @@ def detection_dataset(
         ``original_hw`` int32 [B, 2]; ``gt_boxes_original_yxyx`` float32 [B, M, 4], pixels of the
         photo, ``gt_classes_original`` int32 [B, M] and ``gt_area`` float32 [B, M], square pixels,
         all three -1 padded; ``gt_is_crowd`` bool [B, M]; and ``images_1``, ``valid_hw_1``, ... for
-        the first, ... of ``more_image_hw``.
+        the first, ... of ``more_sizes``.
 
     Raises:
         UserError: no files, no records, or arguments that make no sense.
@@ -142,7 +143,7 @@ def detection_dataset(
             return _evaluation_example(
                 parse_example(serialized),
                 image_hw,
-                more_image_hw,
+                more_sizes,
                 max_instances_per_image,
                 regenerate_source_id,
             )
@@ -187,7 +188,7 @@ def _check(
 def _evaluation_example(
     example: dict[str, tf.Tensor],
     image_hw: Size,
-    more_image_hw: Sequence[Size],
+    more_sizes: Sequence[tuple[Size, Size]],
     max_instances: int,
     regenerate_source_id: bool,
 ) -> dict[str, tf.Tensor]:
@@ -203,8 +204,8 @@ def _evaluation_example(
     fraction = example["area"] <= 1.0
     area = tf.where(fraction, example["area"] * source[0] * source[1], example["area"])
     further = {}
-    for number, size in enumerate(more_image_hw, start=1):
-        other, _, other_valid_hw = preprocess.resize_and_pad(photo, size)
+    for number, sizes in enumerate(more_sizes, start=1):
+        other, _, other_valid_hw = preprocess.resize_and_pad(photo, *sizes)
         further |= {f"images_{number}": other, f"valid_hw_{number}": other_valid_hw}
     return {
         **further,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,10 +16,12 @@ class View(NamedTuple):
 
     Attributes:
         image_hw: (height, width) of the network's input, pixels.
+        fit_hw: The top-left part of the input, in which the photo is fitted; the rest is padding.
         mirrored: Whether left and right are exchanged.
     """
 
     image_hw: tuple[int, int]
+    fit_hw: tuple[int, int]
     mirrored: bool
 
 
@@ -27,39 +30,50 @@ def make_views(
     scales: Sequence[float] = (1.0,),
     *,
     mirrored: bool = False,
-    multiple: int = 8,
+    step: int = 128,
 ) -> list[View]:
-    """The looks of an evaluation with several input sizes, each perhaps mirrored too.
+    """The looks of an evaluation with several scales, each perhaps mirrored too.
+
+    How the cells of a feature level lie on the input depends on which of the sizes before it are
+    odd, and a network knows only what it was trained with: on inputs of other remainders its boxes
+    are displaced. So a photo gets any scale, but the input grows and shrinks in steps of the
+    coarsest stride, which leave the remainders as they are. What the photo does not fill is
+    padding.
 
     Args:
-        image_hw: The network's own input, pixels: the size at scale 1, taken as it is.
-        scales: Factors of it. Other sizes are rounded to a multiple.
-        mirrored: Each size once more, mirrored.
-        multiple: Of pixels, for other sizes; the stride of the finest feature level.
+        image_hw: The network's own input, pixels: that of scale 1.
+        scales: Factors by which photos are larger than there.
+        mirrored: Each scale once more, mirrored.
+        step: Stride of the coarsest feature level, pixels.
 
     Returns:
-        The views, size by size in the order of `scales`, the mirrored one second.
+        The views, in the order of `scales`, the mirrored one second.
 
     Raises:
-        UserError: No scales, one that is not positive, or two that give the same size.
+        UserError: No scales, one that is not positive, or two that come to the same size.
     """
     if not scales or any(not scale > 0 for scale in scales):
         raise UserError(f"The input scales of an evaluation must be above 0, got {list(scales)}.")
-    sizes = [image_hw if scale == 1 else _scaled(image_hw, scale, multiple) for scale in scales]
-    for first, size in enumerate(sizes):
-        if size in sizes[:first]:
-            other = scales[sizes.index(size)]
+    fits = [tuple(max(1, round(side * scale)) for side in image_hw) for scale in scales]
+    for position, fit in enumerate(fits):
+        if fit in fits[:position]:
             raise UserError(
-                f"The input scales {other:g} and {scales[first]:g} both give {size[1]}x{size[0]} "
-                f"pixels (sizes are multiples of {multiple}): leave one out."
+                f"The input scales {scales[fits.index(fit)]:g} and {scales[position]:g} both give "
+                f"{fit[1]}x{fit[0]} pixels: leave one out."
             )
     return [
-        View(size, flip) for size in sizes for flip in ((False, True) if mirrored else (False,))
+        View(_input_size(image_hw, fit, step), fit, flip)
+        for fit in fits
+        for flip in ((False, True) if mirrored else (False,))
     ]
 
 
-def _scaled(image_hw: tuple[int, int], scale: float, multiple: int) -> tuple[int, int]:
-    height, width = (max(1, round(side * scale / multiple)) * multiple for side in image_hw)
+def _input_size(image_hw: tuple[int, int], fit_hw: tuple[int, int], step: int) -> tuple[int, int]:
+    """The least input that holds `fit_hw` and differs from `image_hw` by whole steps."""
+    height, width = (
+        own + step * math.ceil((fit - own) / step)
+        for own, fit in zip(image_hw, fit_hw, strict=True)
+    )
     return height, width
 
 

@@ -261,7 +261,7 @@ class DetectionTask(Task):
             image_hw=config.image_hw,
             batch_size=batch_size,
             training=training,
-            more_image_hw=() if training else self._views.sizes[1:],
+            more_sizes=() if training else self._views.sizes[1:],
             max_instances_per_image=config.max_instances_per_image,
             augmentation=training_augmentation(config),
             skip_crowd_during_training=config.skip_crowd_during_training,

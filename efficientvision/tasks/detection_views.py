@@ -35,9 +35,11 @@ class ViewOptions:
 
     Attributes:
         flip: Also at its mirror image.
-        scales: Input sizes, as factors of the network's own.
-        merge: "wbf": the detections of the views are averaged where they agree (weighted box
-            fusion, arXiv:1910.13302); "nms": the candidates of all views enter one suppression.
+        scales: Sizes of the photo on the network's input, as factors of the usual one.
+        merge: "wbf": the detections of the views, each after hard suppression, are averaged where
+            they agree (weighted box fusion, arXiv:1910.13302): what soft-NMS leaves of a box's
+            neighbours would be averaged with it, and lower its score; "nms": the candidates of all
+            views enter one suppression, by the configured method.
         iou_thresh: wbf: least overlap (0..1) of boxes that are averaged.
     """
 
@@ -56,18 +58,18 @@ class ViewOptions:
 class DetectionViews:
     """Runs a detector on the views of a batch, and merges what it finds.
 
-    The network has one input size; for each further size another one is built, which computes
-    with the first one's weights (it has no use for its own).
+    The network has one input size; for each other size that views need another one is built, which
+    computes with the first one's weights (it has no use for its own).
 
     Attributes:
         views: See `detection.views.make_views`.
-        sizes: The input sizes (height, width) that a batch holds: the network's own, then others.
+        sizes: (image_hw, fit_hw) of the inputs that a batch holds: the usual one, then others.
         inputs: What `outputs` and `decode` need of a batch, by key.
 
     Args:
         config: Of the detector.
         options: Test-time augmentation; None: none.
-        build_network: Configuration -> network; needed where `options` has other sizes.
+        build_network: Configuration -> network; needed where `options` has other scales.
     """
 
     def __init__(
@@ -79,18 +81,24 @@ class DetectionViews:
         self._config = config
         self._options = options or ViewOptions()
         nms = config.nms_configs
-        self._nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
         self.views = make_views(
             config.image_hw,
             self._options.scales,
             mirrored=self._options.flip,
-            multiple=2**config.min_level,
+            step=2**config.max_level,
         )
-        own = config.image_hw
-        self.sizes = list(dict.fromkeys([own, *(view.image_hw for view in self.views)]))
+        is_fused = self._options.merge == "wbf" and len(self.views) > 1
+        self._nms = dataclasses.replace(
+            nms,
+            method="hard" if is_fused else nms.method,
+            max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS,
+        )
+        usual = (config.image_hw, config.image_hw)
+        self.sizes = list(dict.fromkeys([usual, *(view[:2] for view in self.views)]))
         self._networks = {
             size: build_network(dataclasses.replace(config, image_size=size))
-            for size in self.sizes[1:]
+            for size in dict.fromkeys(image_hw for image_hw, _ in self.sizes)
+            if size != config.image_hw
         }
         numbers = sorted({self._number(view) for view in self.views})
         self.inputs = (
@@ -139,8 +147,8 @@ class DetectionViews:
         return dict(zip(Detections._fields, map(np.stack, columns), strict=True))
 
     def _number(self, view: View) -> str:
-        """What the batch's keys for a view's size end in."""
-        index = self.sizes.index(view.image_hw)
+        """What the batch's keys for a view's input end in."""
+        index = self.sizes.index(view[:2])
         return f"_{index}" if index else ""
 
     def _outputs(self, model: keras.Model, batch: Batch, view: View) -> list[tf.Tensor]:

@@ -57,10 +57,9 @@ def test_views_are_said(capsys):
         "image_size=128x64,fpn_cell_repeats=1,box_class_repeats=0,num_classes=1",
     )
     views = evaluation_views.build_views(given, config)
-    assert views.sizes == [(64, 128), (32, 64)]
-    assert (
-        "64x32, 64x32 mirrored, 128x64, 128x64 mirrored, merged by wbf" in capsys.readouterr().out
-    )
+    assert views.sizes == [((64, 128), (64, 128)), ((64, 128), (32, 64))]
+    printed = capsys.readouterr().out
+    assert "64x32, 64x32 mirrored, 128x64, 128x64 mirrored; merged by weighted box" in printed
     assert evaluation_views.build_views(_given(), config) is None
 
 

@@ -211,12 +211,16 @@ def test_bad_arguments(make_records):
 
 def test_the_same_photos_at_further_sizes(make_records):
     pattern = make_records(3, boxes_per_image=(1,))
-    sizes = [(32, 48), (96, 96)]
-    batches = collect(evaluate(pattern, more_image_hw=sizes, pad_last_batch=True), 2)
+    sizes = [((32, 48), (32, 48)), ((96, 128), (48, 72))]
+    batches = collect(evaluate(pattern, more_sizes=sizes, pad_last_batch=True), 2)
     assert len(batches) == 1
-    for number, size in enumerate(sizes, start=1):
-        (alone,) = collect(evaluate(pattern, image_hw=size), 2)
-        np.testing.assert_array_equal(batches[0][f"images_{number}"][:3], alone["images"])
+    for number, (image_hw, fit_hw) in enumerate(sizes, start=1):
+        (alone,) = collect(evaluate(pattern, image_hw=fit_hw), 2)
+        images = batches[0][f"images_{number}"]
+        assert images.shape == (4, *image_hw, 3)
+        height, width = fit_hw
+        np.testing.assert_array_equal(images[:3, :height, :width], alone["images"])
+        assert not images[:, height:].any() and not images[:, :, width:].any()
         np.testing.assert_array_equal(batches[0][f"valid_hw_{number}"][:3], alone["valid_hw"])
         # Nothing divides by the size of what fills up the batch.
         assert (batches[0][f"valid_hw_{number}"][3] == 1).all()

@@ -7,11 +7,16 @@ from efficientvision.detection.views import View, boxes_on_photo, make_views, mi
 from efficientvision.errors import UserError
 
 
-def test_sizes_are_multiples_except_the_networks_own():
-    views = make_views((250, 330), (0.5, 1.0, 1.3), mirrored=True, multiple=16)
-    sizes = [(128, 160), (250, 330), (320, 432)]
-    assert views == [View(size, flip) for size in sizes for flip in (False, True)]
-    assert make_views((250, 330)) == [View((250, 330), False)]
+def test_inputs_change_by_whole_steps():
+    """320 and 240 have remainders by 128: they stay, and the photo fills a part of the input."""
+    views = make_views((240, 320), (0.5, 1.0, 1.25), mirrored=True)
+    sizes = [((240, 192), (120, 160)), ((240, 320), (240, 320)), ((368, 448), (300, 400))]
+    assert views == [View(*pair, flip) for pair in sizes for flip in (False, True)]
+    assert make_views((240, 320)) == [View((240, 320), (240, 320), False)]
+    # Whole strides are filled.
+    squares = make_views((512, 512), (0.75, 1.5))
+    assert [view[:2] for view in squares] == [((384, 384),) * 2, ((768, 768),) * 2]
+    assert make_views((64, 64), (0.1,))[0][:2] == ((64, 64), (6, 6))
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0), (float("nan"),)])
@@ -21,8 +26,8 @@ def test_scales_must_be_positive(scales):
 
 
 def test_the_same_size_twice_is_refused():
-    with pytest.raises(UserError, match=r"1 and 1\.02 both give 64x64 .*multiples of 8"):
-        make_views((64, 64), (0.5, 1.0, 1.02))
+    with pytest.raises(UserError, match=r"1 and 1\.005 both give 64x64 pixels"):
+        make_views((64, 64), (0.5, 1.0, 1.005))
 
 
 def test_mirror_leaves_the_padding_where_it_is():

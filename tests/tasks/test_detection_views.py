@@ -113,7 +113,7 @@ def _spot_network(config):
     ("flip", "scales"), [(False, (1,)), (True, (1,)), (False, (0.75, 1.5)), (True, (1, 1.25))]
 )
 def test_a_box_survives_from_record_to_json(records, tmp_path, flip, scales, merge):
-    config = get_config("efficientdet-d0", {**OPTIONS, "nms_configs": {"method": "hard"}})
+    config = get_config("efficientdet-d0", OPTIONS)
     views = DetectionViews(config, ViewOptions(flip, scales, merge), _spot_network)
     task = DetectionTask(
         config, evaluation_files=records, testdev_dir=str(tmp_path / "out"), views=views
@@ -137,15 +137,16 @@ def test_another_size_computes_what_a_network_of_that_size_does():
     config = small.config
     views = DetectionViews(config, ViewOptions(scales=(1.5,)), build_from_config)
     (view,) = views.views
-    assert view.image_hw == (192, 192) and views.inputs == ("images_1", "valid_hw_1", "original_hw")
-    large = build_from_config(get_config(config.name, {**config.as_dict(), "image_size": 192}))
+    assert view.image_hw == (256, 256) and view.fit_hw == (192, 192)
+    assert views.inputs == ("images_1", "valid_hw_1", "original_hw")
+    large = build_from_config(get_config(config.name, {**config.as_dict(), "image_size": 256}))
     for variable in large.weights:
         variable.assign({v.path: v for v in small.model.weights}[variable.path])
-    photo = textured_photo(192, 192)[None].astype(np.float32)
+    photo = textured_photo(256, 256)[None].astype(np.float32)
     batch = {
         "images_1": photo,
-        "valid_hw_1": np.array([[192, 192]], np.int32),
-        "original_hw": np.array([[384, 192]], np.int32),
+        "valid_hw_1": np.array([[256, 256]], np.int32),
+        "original_hw": np.array([[512, 256]], np.int32),
     }
     outputs = views.outputs(small.model, batch)
     mean, stddev = (np.array(v, np.float32) for v in (config.mean_rgb, config.stddev_rgb))

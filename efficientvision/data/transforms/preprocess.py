@@ -55,7 +55,9 @@ def pad_to_canvas(image: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
     return padded
 
 
-def resize_and_pad(image: tf.Tensor, image_hw: Size) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def resize_and_pad(
+    image: tf.Tensor, image_hw: Size, fit_hw: Size | None = None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Fits a photo, or a batch of photos of one size, into the network input.
 
     Works on static and dynamic shapes, eagerly and inside ``tf.function``.
@@ -63,6 +65,7 @@ def resize_and_pad(image: tf.Tensor, image_hw: Size) -> tuple[tf.Tensor, tf.Tens
     Args:
         image: [H, W, 3] or [N, H, W, 3], uint8 or float, pixel values 0..255.
         image_hw: (height, width) of the network input.
+        fit_hw: the top-left part of it, in which the photo must fit; None: all of it.
 
     Returns:
         (image, image_scale, valid_hw): float32 [h, w, 3] or [N, h, w, 3], raw pixel values and zero
@@ -73,7 +76,7 @@ def resize_and_pad(image: tf.Tensor, image_hw: Size) -> tuple[tf.Tensor, tf.Tens
     image = tf.convert_to_tensor(image)
     rank = image.shape.rank
     source_hw = tf.shape(image)[rank - 3 : rank - 1]
-    scale, valid_hw = fitted_size(source_hw, image_hw)
+    scale, valid_hw = fitted_size(source_hw, fit_hw or image_hw)
     canvas = pad_to_canvas(resize_bilinear(image, valid_hw), image_hw)
     image_scale = 1.0 / scale
     if rank == 4:
