@@ -18,16 +18,29 @@ _CORE = [
 
 _FAST_EVAL = ["hotcoco", "faster-coco-eval"]
 _PLOTS = ["matplotlib"]
+_VIDEO = ["av>=18"]
+_ONNX = ["onnx", "onnxruntime", "tf2onnx"]
+_OPENVINO = ["openvino", *_ONNX]  # Its files are written by way of ONNX.
+_LITERT = ["ai-edge-litert"]
 
 _EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.20"],
-    "video": ["av"],
-    "onnx": ["onnx", "onnxruntime", "tf2onnx"],
-    "openvino": ["openvino"],
-    "litert": ["ai-edge-litert"],
+    "video": _VIDEO,
+    "onnx": _ONNX,
+    "openvino": _OPENVINO,
+    "litert": _LITERT,
     "fast-eval": _FAST_EVAL,
     "plots": _PLOTS,
-    "dev": ["pytest", "pytest-xdist", "ruff", *_FAST_EVAL, *_PLOTS],
+    "dev": [
+        "pytest",
+        "pytest-xdist",
+        "ruff",
+        *_FAST_EVAL,
+        *_PLOTS,
+        *_VIDEO,
+        *_OPENVINO,
+        *_LITERT,
+    ],
 }
 
 _README = pathlib.Path(__file__).parent / "README.md"
@@ -42,7 +55,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["efficientvision", "efficientvision.*"]),
-    package_data={"efficientvision.report": ["style.css"]},
+    package_data={"efficientvision.report": ["style.css"], "efficientvision.video": ["live.html"]},
     install_requires=_CORE,
     extras_require=_EXTRAS,
 )

@@ -4,11 +4,20 @@
 
 The yardstick is keras.applications.EfficientNetB0(include_top=False) at the same size: the column
 `ratio` compares medians and means the same on every machine. Rounds are interleaved: each measures
-every row once, so that a disturbance falls on all rows alike. Weights are random; the score
-threshold is set so that about 200 anchors reach non-maximum suppression.
+every row once, so that a disturbance falls on all rows alike. Without --ckpt_path weights are
+random; the score threshold is set so that about 200 anchors reach non-maximum suppression. `photo
+to boxes` is the whole way from a decoded photo to boxes in its pixels; of the runtimes those that
+are installed are measured. The last table has the peak memory of a process that loads one file and
+runs it.
 """
 
+import dataclasses
+import functools
+import importlib.util
 import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -21,6 +30,8 @@ from tqdm import tqdm  # noqa: E402
 from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
+from efficientvision.detector import Detector  # noqa: E402
+from efficientvision.export.artifacts import FORMATS  # noqa: E402
 from efficientvision.export.frozen_graph import (  # noqa: E402
     freeze,
     graph_function,
@@ -32,9 +43,17 @@ from efficientvision.export.saved_model import (  # noqa: E402
     network_function,
 )
 from efficientvision.export.serving import build_serving  # noqa: E402
+from efficientvision.export.write_portable import write_portable  # noqa: E402
 from efficientvision.loading import load_detector, serving_metadata  # noqa: E402
 
 FLAGS = flags.FLAGS
+RUNTIMES = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "litert": "ai_edge_litert",
+    "litert_int8": "ai_edge_litert",
+}
+BATCH = 8
 CANDIDATES = 200
 WARM_UP_ROUNDS = 3
 
@@ -46,19 +65,28 @@ def main(argv):
     tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
     tf.config.threading.set_inter_op_parallelism_threads(FLAGS.threads)
     size = FLAGS.image_size
+    if FLAGS.memory_of:
+        Detector.from_checkpoint(FLAGS.memory_of, threads=FLAGS.threads).detect_batch(noise_photo())
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
     rows = {YARDSTICK: yardstick(size)}
+    artifacts = {}
     with tempfile.TemporaryDirectory() as folder:
         for index, model in enumerate(FLAGS.models):
-            rows |= detector_rows(model, size, f"{folder}/{index}")
+            rows |= detector_rows(model, size, f"{folder}/{index}", artifacts)
         times = measure(rows, FLAGS.rounds)
-    print_table(times, size)
+        print_table(times, size)
+        print_memory(artifacts)
 
 
-def detector_rows(model, size, folder):
-    """What there is to measure of one detector: name of the row -> function without arguments."""
+def detector_rows(model, size, folder, artifacts):
+    """What there is to measure of one detector: name of the row -> function without arguments.
+
+    Adds name of the row -> path for every file to `artifacts`.
+    """
     name, _, fusion = model.partition(":")
     overrides = {"fpn_name": fusion} if fusion else {}
-    loaded = load_detector(None, name, image_size=size, **overrides)
+    loaded = load_detector(FLAGS.ckpt_path, name, image_size=size, **overrides)
     images = tf.random.stateless_normal((1, size, size, 3), (0, 0))
     set_threshold(loaded, images)
     serving = build_serving(loaded.model, loaded.config)
@@ -71,14 +99,57 @@ def detector_rows(model, size, folder):
     end_to_end = graph_function(
         read_frozen_graph(f"{folder}/{name}_frozen.pb"), ["image_arrays:0"], ["detections:0"]
     )
-    height, width = FLAGS.photo_height, FLAGS.photo_width
-    photo = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    return {
+    photo = noise_photo()
+    artifacts[f"{model} photo to boxes, SavedModel"] = folder
+    rows = {
         f"{model} network, Keras in tf.function": lambda: _wait(function(images)),
         f"{model} network, frozen graph": lambda: _wait(frozen(images)),
         f"{model} photo to boxes, SavedModel": lambda: saved_model(photo),
         f"{model} photo to boxes, frozen graph": lambda: _wait(end_to_end(photo)),
     }
+    for form, runtime in RUNTIMES.items():
+        if importlib.util.find_spec(runtime) is None:
+            continue
+        path = f"{folder}/portable/{form}{FORMATS[form].suffix}"
+        metadata = serving_metadata(loaded, batch_size=1)
+        write_portable(
+            loaded.model,
+            loaded.config,
+            metadata,
+            FORMATS[form],
+            path,
+            calibration=noise_images(size),
+        )
+        detector = Detector.from_checkpoint(path, threads=FLAGS.threads)
+        artifacts[f"{model} photo to boxes, {form}"] = path
+        rows[f"{model} photo to boxes, {form}"] = functools.partial(detector.detect_batch, photo)
+        if form in ("onnx", "litert"):
+            path = f"{folder}/portable/{form}_8{FORMATS[form].suffix}"
+            write_portable(
+                loaded.model,
+                loaded.config,
+                dataclasses.replace(metadata, batch_size=BATCH),
+                FORMATS[form],
+                path,
+                nms="none",
+            )
+            many = Detector.from_checkpoint(path, threads=FLAGS.threads)
+            rows[f"{model} {BATCH} photos to boxes, {form}"] = functools.partial(
+                many.detect_batch, np.repeat(photo, BATCH, axis=0)
+            )
+    return rows
+
+
+def noise_photo():
+    """uint8 [1, H, W, 3]."""
+    shape = (1, FLAGS.photo_height, FLAGS.photo_width, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def noise_images(size):
+    """What int8 takes its ranges from: enough to measure speed."""
+    rng = np.random.default_rng(1)
+    return [rng.uniform(0, 255, (1, size, size, 3)).astype(np.float32) for _ in range(4)]
 
 
 def set_threshold(loaded, images):
@@ -117,10 +188,25 @@ def print_table(times, size):
     base = np.median(times[YARDSTICK])
     for name, seconds in times.items():
         p50, p90, p99 = 1000 * np.percentile(seconds, [50, 90, 99])
+        images = BATCH if f" {BATCH} photos" in name else 1
         print(
             f"{name:<{width}}{p50:>9.1f}{p90:>9.1f}{p99:>9.1f}"
-            f"{1000 / p50:>10.2f}{p50 / 1000 / base:>8.2f}"
+            f"{1000 * images / p50:>10.2f}{p50 / 1000 / base:>8.2f}"
         )
+
+
+def print_memory(artifacts):
+    """Prints the peak memory of a process for every file."""
+    width = max(map(len, artifacts))
+    print(f"{'':<{width}}{'peak MiB':>10}")
+    for name, path in artifacts.items():
+        done = subprocess.run(
+            [sys.executable, __file__, f"--memory_of={path}", f"--threads={FLAGS.threads}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        print(f"{name:<{width}}{int(done.stdout.split()[-1]) / 1024:>10.0f}")
 
 
 def _wait(outputs):
@@ -129,6 +215,8 @@ def _wait(outputs):
 
 if __name__ == "__main__":
     flags.DEFINE_list("models", ["efficientdet-d0"], "detectors, as name or name:fusion")
+    flags.DEFINE_string("ckpt_path", None, "weights of the (one) model; random without")
+    flags.DEFINE_string("memory_of", None, "load and run this export, and print the peak in KiB")
     flags.DEFINE_integer("image_size", 512, "side of the networks' input, pixels")
     flags.DEFINE_integer("photo_width", 640, "width of the photo, pixels")
     flags.DEFINE_integer("photo_height", 480, "height of the photo, pixels")

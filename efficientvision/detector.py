@@ -3,24 +3,27 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from efficientvision import files
 from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.data.photos import open_photo
 from efficientvision.errors import UserError
+from efficientvision.export.artifacts import is_artifact
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph, read_metadata
 from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.export.portable_runner import load_portable
 from efficientvision.export.saved_model import load_saved_model
 from efficientvision.export.serving import build_serving
+from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedDetector, load_detector, serving_metadata
 from efficientvision.visualize.draw import draw_detections, to_pil
 
-Photo = str | os.PathLike[str] | np.ndarray | Image.Image
+Photo = AnyPath | np.ndarray | Image.Image
 
 
 class Detection(NamedTuple):
@@ -97,7 +100,7 @@ class Detector:
     @classmethod
     def from_checkpoint(
         cls,
-        path: str | os.PathLike[str],
+        path: AnyPath,
         model_name: str | None = None,
         hparams: str | Mapping[str, Any] | None = None,
         *,
@@ -105,13 +108,15 @@ class Detector:
         nms_method: str | None = None,
         max_detections: int | None = None,
         use_ema: bool = True,
+        threads: int = 0,
         **overrides: Any,
     ) -> "Detector":
         """Makes a detector of a checkpoint or of an exported model.
 
         Args:
             path: a TF1 or TF2 checkpoint (prefix, file or folder), `.h5`, `.weights.h5`, `.keras`,
-                a training run's folder, a SavedModel folder, or `<model>_frozen.pb`.
+                a training run's folder, a SavedModel folder, `<model>_frozen.pb`, or an ONNX,
+                OpenVINO (`.xml`) or LiteRT (`.tflite`) file that `--runmode=export` wrote.
             model_name: None: as the checkpoint's own configuration or its variables tell.
             hparams: overrides, as on the command line (`"image_size=640"`, `"my.yaml"`), or a dict.
             min_score_thresh: detections with lower scores are left out; None: the checkpoint's own
@@ -119,17 +124,18 @@ class Detector:
             nms_method: `"hard"` or `"gaussian"`; None: as configured.
             max_detections: for one photo; None: as configured.
             use_ema: prefer moving averages of the weights, where there are any.
+            threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
             **overrides: further hyper-parameters by name.
 
         Raises:
             UserError: the file is missing, cut short or of another model; or settings are given
                 that are baked into an exported model.
         """
-        path = Path(path)
+        path = files.as_text(path)
         if is_export(path):
             changes = {"hparams": hparams, "nms_method": nms_method, **overrides}
             changes["max_detections"] = max_detections
-            return cls._from_export(path, model_name, min_score_thresh, changes)
+            return cls._from_export(path, model_name, min_score_thresh, changes, threads)
         nms: dict[str, Any] = {}
         if nms_method is not None:
             nms["method"] = nms_method
@@ -142,9 +148,14 @@ class Detector:
         return cls.from_loaded(loaded)
 
     @classmethod
-    def from_loaded(cls, loaded: LoadedDetector) -> "Detector":
-        """Makes a detector of a network in memory; its NMS settings decide what is returned."""
-        serving = build_serving(loaded.model, loaded.config)
+    def from_loaded(cls, loaded: LoadedDetector, *, nms_mode: str = "per_class") -> "Detector":
+        """Makes a detector of a network in memory; its NMS settings decide what is returned.
+
+        Args:
+            loaded: network and configuration.
+            nms_mode: see `detection.postprocess.postprocess`.
+        """
+        serving = build_serving(loaded.model, loaded.config, nms_mode=nms_mode)
         function = tf.function(
             serving.detections_from_arrays,
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
@@ -158,10 +169,11 @@ class Detector:
     @classmethod
     def _from_export(
         cls,
-        path: Path,
+        path: str,
         model_name: str | None,
         min_score_thresh: float | None,
         changes: Mapping[str, Any],
+        threads: int,
     ) -> "Detector":
         baked = [key for key, value in changes.items() if value not in (None, "", {})]
         baked = [key for key in baked if key != "label_map"]
@@ -170,11 +182,13 @@ class Detector:
                 f"{path} is an exported model, {', '.join(baked)} cannot be changed any more: "
                 "export it again, or name the checkpoint"
             )
-        if path.suffix == ".pb":
+        if is_artifact(path):
+            run, metadata = load_portable(path, threads)
+        elif path.endswith(".pb"):
             graph = read_frozen_graph(path)
             detect = graph_function(graph, ["image_arrays:0"], ["detections:0"])
             text = read_metadata(graph)
-            metadata = None if text is None else DetectorMetadata.from_json(text, str(path))
+            metadata = None if text is None else DetectorMetadata.from_json(text, path)
 
             def run(image_arrays: np.ndarray) -> np.ndarray:
                 return detect(image_arrays)[0].numpy()
@@ -188,20 +202,23 @@ class Detector:
         names = resolve_label_map(changes.get("label_map"))
         if names and not metadata.class_names:
             metadata = replace(metadata, class_names=names)
-        return cls(run, metadata, min_score_thresh=min_score_thresh or 0.0)
+        least = metadata.min_score_thresh if min_score_thresh is None else min_score_thresh
+        return cls(run, metadata, min_score_thresh=least)
 
     @property
     def class_names(self) -> dict[int, str]:
         """Class number (1..K) -> name."""
         return self.metadata.class_names
 
-    def __call__(self, photos: Photo | Sequence[Photo]) -> Any:
+    def __call__(self, photos: Photo | Sequence[Photo], batch_size: int = 1) -> Any:
         """Detects objects.
 
         Args:
             photos: a path, a uint8 RGB array [H, W, 3], a PIL image, or a list of these. Files and
                 PIL images are turned upright as their EXIF orientation tells; boxes refer to the
                 upright photo.
+            batch_size: photos of a list, those of one size, that the network takes at a time. An
+                exported model that was made for another number takes that many.
 
         Returns:
             `Detections`, or a list of them for a list.
@@ -210,8 +227,8 @@ class Detector:
             UserError: a file is missing or no picture, an array is none of [H, W, 3].
         """
         if isinstance(photos, (list, tuple)):
-            return [self._detect(photo) for photo in photos]
-        return self._detect(photos)
+            return self._detect_all(photos, self.metadata.batch_size or batch_size)
+        return self._detect([as_array(photos)], self.metadata.batch_size or 1)[0]
 
     def draw(
         self,
@@ -243,9 +260,36 @@ class Detector:
         """
         return np.asarray(self._run(image_arrays))
 
-    def _detect(self, photo: Photo) -> Detections:
-        array = as_array(photo)
-        rows = self.detect_batch(np.repeat(array[None], self.metadata.batch_size or 1, axis=0))[0]
+    def _detect_all(self, photos: Sequence[Photo], batch_size: int) -> list[Detections]:
+        """Detects in photos of any sizes, in batches of one size each."""
+        found: list[Detections | None] = [None] * len(photos)
+        waiting: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
+
+        def run(batch: dict[int, np.ndarray]) -> None:
+            for index, detections in zip(
+                batch, self._detect(list(batch.values()), batch_size), strict=True
+            ):
+                found[index] = detections
+
+        for index, photo in enumerate(photos):
+            array = as_array(photo)
+            batch = waiting.setdefault(array.shape, {})
+            batch[index] = array
+            if len(batch) == batch_size:
+                run(waiting.pop(array.shape))
+        for batch in waiting.values():
+            run(batch)
+        return found
+
+    def _detect(self, arrays: list[np.ndarray], batch_size: int) -> list[Detections]:
+        """Detects in up to `batch_size` photos [H, W, 3] of one size."""
+        # A model made for a number of photos takes no fewer: the last one fills the batch.
+        fixed = self.metadata.batch_size is not None
+        missing = batch_size - len(arrays) if fixed else 0
+        rows = self.detect_batch(np.stack(arrays + arrays[-1:] * missing))
+        return [self._named(rows[index]) for index in range(len(arrays))]
+
+    def _named(self, rows: np.ndarray) -> Detections:
         rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= self.min_score_thresh)]
         classes = rows[:, 6].astype(np.int32)
         return Detections(
@@ -256,9 +300,14 @@ class Detector:
         )
 
 
-def is_export(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a frozen graph or a SavedModel folder by its name and files."""
-    return Path(path).suffix == ".pb" or (Path(path) / "saved_model.pb").is_file()
+def is_export(path: AnyPath) -> bool:
+    """Whether a path is an exported model by its name: a SavedModel folder, or a file."""
+    path = files.as_text(path)
+    return (
+        is_artifact(path)
+        or path.endswith(".pb")
+        or files.is_file(files.join(path, "saved_model.pb"))
+    )
 
 
 def as_array(photo: Photo) -> np.ndarray:

@@ -254,6 +254,15 @@ def copy(source: AnyPath, target: AnyPath) -> None:
                 shutil.copyfileobj(file, written, _CHUNK_BYTES)
 
 
+def copy_folder(source: AnyPath, target: AnyPath) -> None:
+    """Copies a folder and all that is in it; either may be remote."""
+    make_folder(target)
+    for name in list_names(source):
+        path = join(source, name)
+        copy_one = copy_folder if is_folder(path) else copy
+        copy_one(path, join(target, name))
+
+
 def move_folder(source: AnyPath, target: AnyPath, *, last: str) -> None:
     """Moves a folder of files to a name that nothing has.
 

@@ -62,11 +62,10 @@ def exported_folder() -> pathlib.Path:
     parent = pathlib.Path(tempfile.mkdtemp(prefix="exported-"))
     atexit.register(shutil.rmtree, parent, ignore_errors=True)
     loaded = filled_detector()
-    return export_saved_model(
-        build_serving(loaded.model, loaded.config),
-        parent / "saved_model",
-        serving_metadata(loaded, batch_size=1),
-    )
+    folder = parent / "saved_model"
+    serving = build_serving(loaded.model, loaded.config)
+    export_saved_model(serving, folder, serving_metadata(loaded, batch_size=1))
+    return folder
 
 
 def write_filled_checkpoint(

@@ -5,6 +5,7 @@ from PIL import Image
 import efficientvision as ev
 from efficientvision.detector import Detection, Detections, Detector
 from efficientvision.errors import UserError
+from efficientvision.export.metadata import DetectorMetadata
 from efficientvision.loading import class_names, run_folder_of
 from tests.filled_detector import (
     NAMES,
@@ -47,6 +48,46 @@ def test_array_file_and_pil_give_the_same(detector, tmp_path):
     several = detector([PHOTO, tmp_path / "photo.png"])
     assert isinstance(several, list) and len(several) == 2
     assert_equal(several[1], expected)
+
+
+@pytest.mark.parametrize(
+    ("baked", "asked", "calls"),
+    [
+        (None, 1, [(6, 4)] * 4 + [(4, 8)] * 3),
+        (None, 3, [(6, 4), (4, 8), (6, 4)]),
+        (3, 1, [(6, 4), (4, 8), (6, 4)]),
+    ],
+)
+def test_photos_of_one_size_go_together(baked, asked, calls):
+    seen = []
+
+    def run(images):
+        """Finds one object in each photo, as wide as the photo is bright."""
+        seen.append(images.shape)
+        rows = np.zeros((len(images), 2, 7), np.float32)
+        rows[:, 0, 4] = images[:, 0, 0, 0]
+        rows[:, 0, 5:] = (0.9, 1)
+        return rows
+
+    metadata = DetectorMetadata("efficientdet-d0", (128, 128), 3, NAMES, batch_size=baked)
+    sizes = [(6, 4), (4, 8), (6, 4), (6, 4), (4, 8), (4, 8), (6, 4)]
+    photos = [np.full((*hw, 3), i + 1, np.uint8) for i, hw in enumerate(sizes)]
+    found = Detector(run, metadata)(photos, batch_size=asked)
+    assert [detections.boxes_yxyx[0, 3] for detections in found] == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(shape[1:3] for shape in seen) == sorted(calls)
+    full = baked or asked
+    if baked:
+        assert {shape[0] for shape in seen} == {baked}
+    else:
+        assert sum(shape[0] for shape in seen) == 7 and max(shape[0] for shape in seen) == full
+
+
+def test_a_batch_gives_what_each_photo_gives(detector):
+    other = textured_photo(150, 110, seed=1)
+    first, second = detector([PHOTO, other], batch_size=2)
+    assert_equal(first, detector(PHOTO))
+    assert_equal(second, detector(other))
+    assert not np.array_equal(first.boxes_yxyx, second.boxes_yxyx)
 
 
 def test_detections_are_a_sequence_with_names(detector):

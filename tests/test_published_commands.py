@@ -26,6 +26,7 @@ from efficientvision.weights.identify import identify
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
+from tests.video.made_video import Sound, read_video, write_video
 
 pytestmark = pytest.mark.slow
 
@@ -184,6 +185,28 @@ def test_saved_model_and_its_inference(place):
         " --input_image=img.png --output_image_dir=/tmp/",
     )
     assert_picture_with_boxes(place)
+
+
+def test_video(place):
+    write_video(place / "input.mov", frames=6, size_hw=(240, 320), sound=Sound())
+    shared = (
+        "python model_inspect.py --runmode=saved_model_video --model_name=efficientdet-d0"
+        " --ckpt_path=efficientdet-d0 --saved_model_dir=/tmp/savedmodel --input_video=input.mov"
+    )
+    # Once with the checkpoint, once with the model that was exported from it.
+    printed = run(place, shared)
+    assert "No exported model" in printed and "Live at http://127.0.0.1:" in printed
+    run(
+        place,
+        "python model_inspect.py --runmode=saved_model --model_name=efficientdet-d0"
+        " --ckpt_path=efficientdet-d0 --saved_model_dir=/tmp/savedmodel",
+    )
+    printed = run(place, f"{shared} --output_video=output.mov")
+    assert "Detecting with the exported model" in printed and "6 frames in" in printed
+    before, after = read_video(place / "input.mov"), read_video(place / "output.mov")
+    assert len(after.pictures) == 6 and after.sound == before.sound
+    changed = np.abs(after.pictures[3].astype(int) - before.pictures[3]).max(axis=-1) > 60
+    assert 0.005 < changed.mean() < 0.95
 
 
 def test_infer_with_a_configuration_of_ones_own(place):

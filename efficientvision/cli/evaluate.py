@@ -12,9 +12,13 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.cli import devices, evaluation_views, out_of_memory, run_setup, testdev
+from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.data.checks import data_errors
+from efficientvision.data.preflight.class_checks import check_classes
 from efficientvision.data.record_files import count_records, match_files
+from efficientvision.detector import Detector, is_export
 from efficientvision.errors import UserError
+from efficientvision.evaluation.coco import format_metrics
 from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
@@ -45,6 +49,9 @@ def run(given: flags.FlagValues) -> None:
     """
     folder, timeout = given.model_dir, given.eval_timeout
     tell_images(given)
+    if is_export(folder):
+        _evaluate_export(given)
+        return
     if given.testdev_dir or evaluation_views.asks_for_views(given):
         _evaluate_once(given)
         return
@@ -54,6 +61,22 @@ def run(given: flags.FlagValues) -> None:
         _follow_run(given, folder)
     else:
         _evaluate_once(given)
+
+
+def _evaluate_export(given: flags.FlagValues) -> None:
+    """Prints the metrics of an exported model."""
+    if given.testdev_dir or evaluation_views.asks_for_views(given):
+        raise UserError(
+            f"--model_dir={given.model_dir} is an exported model; --testdev_dir, --test_flip and "
+            "--test_scales need a checkpoint: name that"
+        )
+    detector = Detector.from_checkpoint(given.model_dir, min_score_thresh=0.0)
+    pattern = given.val_file_pattern
+    check_classes(pattern, detector.metadata.num_classes, detector.class_names)
+    with data_errors(pattern):
+        coco = evaluate_export(detector, pattern, given.val_json_file, given.eval_samples)
+        metrics = coco.compute()
+    print(format_metrics(metrics))
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:
@@ -109,6 +132,8 @@ def wait_for_checkpoint(
 
 def tell_images(given: flags.FlagValues) -> None:
     """Says how many images there are where `--eval_samples` means another number."""
+    if given.use_fake_data or not given.val_file_pattern:
+        return
     wanted = given.eval_samples
     available = sum(count_records(match_files(given.val_file_pattern)))
     if wanted < available:

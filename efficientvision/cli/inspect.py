@@ -5,8 +5,11 @@
   ckpt                   does --ckpt_path fit; --export_ckpt writes its averages as a checkpoint
   bm                     time the network on noise
   infer                  draw what --ckpt_path finds in --input_image into --output_image_dir
+  export                 write --format to --saved_model_dir, each checked against the network
   saved_model            export photos -> detections to --saved_model_dir
   saved_model_infer      as infer, with the SavedModel or frozen graph --saved_model_dir
+  saved_model_video      as infer, with --input_video into --output_video or on a live page;
+                         with the model of --saved_model_dir, or --ckpt_path where there is none
   saved_model_benchmark  time an exported model, photo to detections
   freeze                 the network alone as a frozen graph, in --logdir
 """
@@ -20,39 +23,52 @@ from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
-# Runmodes of the published program that this version lacks.
-_UNAVAILABLE = {"saved_model_video": "video is not available in this version; use infer"}
-
-_BUILD = {"dry", "ckpt", "bm", "infer", "saved_model", "freeze"}
+_BUILD = {"dry", "ckpt", "bm", "infer", "export", "saved_model", "freeze"}
 _RUN_EXPORTED = {"saved_model_infer", "saved_model_benchmark"}
-_DRAW = {"infer", "saved_model_infer"}
+_EXPORT = {"export", "saved_model"}
+_PHOTOS = {"infer", "saved_model_infer"}
+_VIDEO = {"saved_model_video"}
+_DRAW = _PHOTOS | _VIDEO
 # Flag -> the runmodes that it means something to; a flag that is not here serves all of them.
 _USED_BY = {
-    "ckpt_path": _BUILD,
-    "input_image_size": _BUILD,
+    "ckpt_path": _BUILD | _VIDEO,
+    "input_image_size": _BUILD | _VIDEO,
     "export_ckpt": {"ckpt"},
     "logdir": {"dry", "freeze"},
     "delete_logdir": {"dry", "freeze"},
-    "batch_size": {"bm", "saved_model", "freeze", "saved_model_benchmark"},
-    "bm_runs": {"bm", "saved_model_benchmark"},
-    "trace_filename": {"bm"},
+    "format": {"export"},
+    "nms": {"export"},
+    "tflite_path": {"saved_model"},
+    "calibration_file_pattern": {"export"},
+    "val_file_pattern": {"export"},
+    "val_json_file": {"export"},
+    "batch_size": _DRAW | {"bm", "saved_model", "freeze", "saved_model_benchmark"},
+    "bm_runs": {"bm", "export", "saved_model_benchmark"},
+    "bm_runs_warmup": {"bm", "saved_model_benchmark"},
+    "trace_filename": {"bm", "saved_model_benchmark"},
     "use_xla": {"bm"},
-    "input_image": _DRAW | {"saved_model_benchmark"},
-    "output_image_dir": _DRAW,
+    "input_image": _PHOTOS | {"export", "saved_model_benchmark"},
+    "output_image_dir": _PHOTOS,
+    "input_video": _VIDEO,
+    "output_video": _VIDEO,
+    "live_port": _VIDEO,
     "line_thickness": _DRAW,
-    "max_boxes_to_draw": _DRAW | {"saved_model"},
-    "min_score_thresh": _DRAW | {"saved_model"},
-    "nms_method": _DRAW | {"saved_model"},
-    "saved_model_dir": _RUN_EXPORTED | {"saved_model"},
+    "max_boxes_to_draw": _DRAW | _EXPORT,
+    "min_score_thresh": _DRAW | _EXPORT,
+    "nms_method": _DRAW | _EXPORT,
+    "saved_model_dir": _RUN_EXPORTED | _VIDEO | _EXPORT,
 }
 
 
-def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
     """Runs the runmode that the flags name.
 
     Args:
         argv: what was no flag; not used.
         flag_values: parsed flags of `define_inspect_flags`.
+
+    Returns:
+        The exit code; None: 0.
 
     Raises:
         UserError: bad flags or bad input.
@@ -86,20 +102,29 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
         line_thickness=flag_values.line_thickness,
         input_image=flag_values.input_image,
         output_image_dir=flag_values.output_image_dir,
+        input_video=flag_values.input_video,
+        output_video=flag_values.output_video,
+        live_port=flag_values.live_port,
         saved_model_dir=flag_values.saved_model_dir,
         logdir=flag_values.logdir,
         delete_logdir=flag_values.delete_logdir,
         export_ckpt=flag_values.export_ckpt,
         bm_runs=flag_values.bm_runs,
+        bm_runs_warmup=flag_values.bm_runs_warmup,
         use_xla=flag_values.use_xla,
         trace_filename=flag_values.trace_filename,
+        formats=tuple(name.strip() for name in flag_values.format.split(",") if name.strip()),
+        nms=flag_values.nms,
+        calibration_file_pattern=flag_values.calibration_file_pattern,
+        val_file_pattern=flag_values.val_file_pattern,
+        val_json_file=flag_values.val_json_file,
+        threads=flag_values.threads,
+        tflite_path=flag_values.tflite_path,
     )
-    importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
+    return importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
 
 
 def _checked_runmode(runmode: str) -> str:
-    if runmode in _UNAVAILABLE:
-        raise UserError(f"--runmode={runmode}: {_UNAVAILABLE[runmode]}")
     if runmode not in RUNMODES:
         raise UserError(f"unknown --runmode={runmode}. {nearest_names(runmode, RUNMODES)}")
     return runmode
@@ -112,7 +137,7 @@ def _check_values(flag_values: flags.FlagValues) -> None:
         raise UserError(f"unknown --model_name={name}. {nearest_names(name, valid)}")
     if flag_values.bm_runs < 1:
         raise UserError(f"--bm_runs={flag_values.bm_runs}: at least one run is needed")
-    for name in ("batch_size", "threads"):
+    for name in ("batch_size", "threads", "bm_runs_warmup"):
         if flag_values[name].value is not None and flag_values[name].value < 0:
             raise UserError(f"--{name}={flag_values[name].value}: must not be negative")
     for name in ("line_thickness", "max_boxes_to_draw"):

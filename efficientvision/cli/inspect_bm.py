@@ -13,8 +13,6 @@ from efficientvision.export.frozen_graph import freeze, graph_function, write_ch
 from efficientvision.export.saved_model import network_function
 from efficientvision.export.serving import build_serving
 
-WARM_UP_RUNS = 5
-
 
 def run(settings: InspectSettings) -> None:
     """Times the frozen network, without pre- and postprocessing, on noise."""
@@ -29,16 +27,17 @@ def run(settings: InspectSettings) -> None:
     compiled = tf.function(run_network, jit_compile=True) if settings.use_xla else run_network
     images = tf.constant(noise)
     print(f"{loaded.config.name}, input {width}x{height} (WxH), batch {batch}")
-    report(time_runs(lambda: compiled(images), settings.bm_runs), batch)
+    report(time_runs(lambda: compiled(images), settings), batch)
     if settings.trace_filename:
         fetches = [f"{name}:0" for name in outputs]
         write_chrome_trace(graph, {"input:0": noise}, fetches, settings.trace_filename)
         print(f"trace, for chrome://tracing: {settings.trace_filename}")
 
 
-def time_runs(step: Callable[[], Any], runs: int) -> np.ndarray:
+def time_runs(step: Callable[[], Any], settings: InspectSettings) -> np.ndarray:
     """Runs `step` and returns the seconds of each run after the warm-up."""
-    for index in range(WARM_UP_RUNS):
+    runs = settings.bm_runs
+    for index in range(settings.bm_runs_warmup):
         print(f"Warm up: {index} {_seconds(step):.4f}s")
     print(f"Start benchmark runs total={runs}")
     times = [_seconds(step) for _ in tqdm(range(runs), unit="run")]

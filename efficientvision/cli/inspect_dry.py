@@ -1,12 +1,11 @@
 """--runmode=dry: what the network consists of."""
 
-import os
-from pathlib import Path
-
 import keras
 
+from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.export.flops import multiply_adds_by_part
+from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedDetector
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
@@ -26,11 +25,11 @@ def run(settings: InspectSettings) -> None:
     """Prints parameters and multiply-adds of each part; writes the weights to --logdir."""
     loaded = settings.load()
     print_summary(loaded)
-    prefix = write_weights(loaded.model, Path(settings.logdir) / loaded.config.name)
+    prefix = write_weights(loaded.model, files.join(settings.logdir, loaded.config.name))
     print(f"weights: {prefix}")
 
 
-def write_weights(model: keras.Model, prefix: str | os.PathLike[str]) -> str:
+def write_weights(model: keras.Model, prefix: AnyPath) -> str:
     """Writes a TF1 checkpoint with the weights as they are loaded, averages applied."""
     variables = published_variables(model)
     return write_tf1_checkpoint(prefix, {name: v.numpy() for name, v in variables.items()})

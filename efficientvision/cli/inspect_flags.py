@@ -9,10 +9,22 @@ RUNMODES = (
     "ckpt",
     "bm",
     "infer",
+    "export",
     "saved_model",
     "saved_model_infer",
     "saved_model_benchmark",
+    "saved_model_video",
     "freeze",
+)
+
+EXPORT_FORMATS = (
+    "saved_model",
+    "frozen",
+    "onnx",
+    "openvino",
+    "litert",
+    "litert_fp16",
+    "litert_int8",
 )
 
 
@@ -35,10 +47,20 @@ IMPLEMENTED = {
     "delete_logdir": FlagSpec("bool", True, "empty --logdir of our own files first"),
     "batch_size": FlagSpec("int", 1, "images at a time; 0 in an export: any number"),
     "bm_runs": FlagSpec("int", 10, "timed runs of a benchmark"),
+    "bm_runs_warmup": FlagSpec("int", 5, "runs of a benchmark before those"),
     "threads": FlagSpec("int", 0, "threads of a benchmark; 0: as many as TensorFlow likes"),
     "trace_filename": FlagSpec("string", None, "write a trace of one benchmark run there"),
     "use_xla": USE_XLA,
-    "input_image": FlagSpec("string", None, "photo or glob of photos"),
+    "input_image": FlagSpec("string", None, "photo, folder or glob of photos"),
+    "input_video": FlagSpec(
+        "string", None, "video file, camera by its number (0), or URL (rtsp://..., http://...)"
+    ),
+    "output_video": FlagSpec(
+        "string", None, ".mov, .mp4 or .mkv to write; without it the video is shown on a live page"
+    ),
+    "live_port": FlagSpec(
+        "int", None, "port of the live page on 127.0.0.1 (default 8765, 0: any free one)"
+    ),
     "output_image_dir": FlagSpec("string", None, "folder for the pictures 0.jpg, 1.jpg, ..."),
     "line_thickness": FlagSpec("int", None, "width of the drawn boxes, pixels"),
     "max_boxes_to_draw": FlagSpec("int", None, "most boxes of a picture (default 100)"),
@@ -47,7 +69,31 @@ IMPLEMENTED = {
         ("hard", "gaussian"), None, "non-maximum suppression; else as nms_configs.method says"
     ),
     "saved_model_dir": FlagSpec(
-        "string", "/tmp/saved_model", "SavedModel folder, or <model>_frozen.pb to read"
+        "string",
+        "/tmp/saved_model",
+        "SavedModel folder; to read also <model>_frozen.pb, .onnx, .xml (OpenVINO) or .tflite; "
+        "--runmode=export: folder of all formats",
+    ),
+    "tflite_path": FlagSpec("string", None, "--runmode=saved_model: write a LiteRT file there too"),
+    "format": FlagSpec(
+        "string",
+        "saved_model,onnx,litert",
+        f"--runmode=export: any of {', '.join(EXPORT_FORMATS)}, with commas",
+    ),
+    "nms": FlagSpec(
+        ("offset", "none"),
+        None,
+        "--runmode=export: suppression inside (offset) or left to the caller (none); else inside, "
+        "but for int8; SavedModel and frozen graph have their own kind",
+    ),
+    "calibration_file_pattern": FlagSpec(
+        "string", None, "TFRecords whose photos int8 takes its ranges from; else --input_image"
+    ),
+    "val_file_pattern": FlagSpec(
+        "string", None, "--runmode=export: TFRecords to measure the AP of each format on"
+    ),
+    "val_json_file": FlagSpec(
+        "string", None, "ground truth of --val_file_pattern; else what the records say"
     ),
 }
 
@@ -62,19 +108,10 @@ OBSOLETE = {
     ),
 }
 
-_NO_VIDEO = "video is not available in this version; use --input_image with the frames"
-
-
 INVALID = {
-    "input_video": UnavailableFlag(FlagSpec("string", None, "not available"), _NO_VIDEO),
-    "output_video": UnavailableFlag(FlagSpec("string", None, "not available"), _NO_VIDEO),
     "tensorrt": UnavailableFlag(
         FlagSpec("string", None, "not available"),
-        "TensorRT is not built into this TensorFlow; convert the exported SavedModel with "
-        "NVIDIA's own tools",
-    ),
-    "tflite_path": UnavailableFlag(
-        FlagSpec("string", None, "not available"),
-        "LiteRT export is not available in this version; use --runmode=saved_model",
+        "TensorFlow has no TensorRT any more; give NVIDIA's trtexec the file of "
+        "--runmode=export --format=onnx --nms=none",
     ),
 }

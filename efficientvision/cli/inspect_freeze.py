@@ -1,7 +1,6 @@
 """--runmode=freeze: the network alone as a frozen graph."""
 
-from pathlib import Path
-
+from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.export.saved_model import export_network
 from efficientvision.export.serving import build_serving
@@ -11,8 +10,9 @@ def run(settings: InspectSettings) -> None:
     """Writes `<logdir>/<model>_frozen.pb` and `<logdir>/savedmodel`."""
     loaded = settings.load()
     if settings.delete_logdir:
-        for earlier in Path(settings.logdir).glob("*_frozen.pb"):
-            earlier.unlink()
+        for name in files.list_names(settings.logdir):
+            if name.endswith("_frozen.pb"):
+                files.remove(files.join(settings.logdir, name))
     frozen, saved_model = export_network(
         build_serving(loaded.model, loaded.config),
         settings.logdir,

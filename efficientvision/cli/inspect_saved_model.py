@@ -1,8 +1,12 @@
 """--runmode=saved_model: photos in, detections out, as a SavedModel and a frozen graph."""
 
+import dataclasses
+
 from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.saved_model import check_replaceable, export_saved_model
 from efficientvision.export.serving import build_serving
+from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import serving_metadata
 
 
@@ -13,4 +17,9 @@ def run(settings: InspectSettings) -> None:
     serving = build_serving(loaded.model, loaded.config)
     metadata = serving_metadata(loaded, batch_size=settings.batch_size)
     directory = export_saved_model(serving, settings.saved_model_dir, metadata)
+    if settings.tflite_path:
+        form = FORMATS["litert"]
+        portable = dataclasses.replace(metadata, batch_size=1)
+        write_portable(loaded.model, loaded.config, portable, form, settings.tflite_path)
+        print(f"LiteRT: {settings.tflite_path} (--runmode=export checks it, and has more formats)")
     print(f"SavedModel: {directory} (with {metadata.model_name}_frozen.pb and metadata.json)")

@@ -15,6 +15,11 @@ def run(settings: InspectSettings) -> None:
     settings.need("output_image_dir", "saved_model_infer")
     photos = list_photos(settings.input_image)
     open_photo(photos[0])
+    write_pictures(settings, load_export(settings), photos)
+
+
+def load_export(settings: InspectSettings) -> Detector:
+    """The detector of --saved_model_dir; says which settings it does not follow."""
     config = get_config(settings.model_name or DEFAULT_MODEL, settings.hparams)
     detector = Detector.from_checkpoint(
         settings.saved_model_dir,
@@ -23,7 +28,7 @@ def run(settings: InspectSettings) -> None:
         **({"label_map": config.label_map} if config.label_map else {}),
     )
     _say_what_is_baked(settings, detector, config)
-    write_pictures(settings, detector, photos)
+    return detector
 
 
 def _say_what_is_baked(
@@ -36,12 +41,14 @@ def _say_what_is_baked(
         "image_size": config.image_hw if config.is_set("image_size") else None,
         "nms_method": settings.nms_method,
         "min_score_thresh": settings.min_score_thresh,
+        "batch_size": settings.batch_size if settings.batch_size != 1 else None,
     }
     baked = {
         "model_name": metadata.model_name,
         "image_size": metadata.image_hw,
         "nms_method": metadata.nms.get("method"),
         "min_score_thresh": metadata.nms.get("score_thresh"),
+        "batch_size": metadata.batch_size or settings.batch_size,
     }
     for name, value in asked.items():
         known = metadata.nms and value is not None

@@ -25,6 +25,8 @@ class InspectSettings:
             postprocessing; None: as `nms_configs` in the hyper-parameters says, or the published
             program's hard, 0.4, 100.
         line_thickness: pixels, None: grows with the picture.
+        threads: of a benchmark, 0: as the runtime likes.
+        live_port: of the live page, 0: any free one; None: none was named.
     """
 
     model_name: str | None = None
@@ -38,13 +40,24 @@ class InspectSettings:
     line_thickness: int | None = None
     input_image: str | None = None
     output_image_dir: str | None = None
+    input_video: str | None = None
+    output_video: str | None = None
+    live_port: int | None = None
     saved_model_dir: str = "/tmp/saved_model"
     logdir: str = "/tmp/deff/"
     delete_logdir: bool = True
     export_ckpt: str | None = None
     bm_runs: int = 10
+    bm_runs_warmup: int = 5
     use_xla: bool = False
     trace_filename: str | None = None
+    formats: tuple[str, ...] = ()
+    nms: str | None = None
+    calibration_file_pattern: str | None = None
+    val_file_pattern: str | None = None
+    val_json_file: str | None = None
+    threads: int = 0
+    tflite_path: str | None = None
 
     def load(self) -> LoadedDetector:
         """Builds the network and loads its checkpoint; the flags decide its NMS settings."""
@@ -83,8 +96,9 @@ class InspectSettings:
         """
         if not is_export(self.saved_model_dir):
             raise UserError(
-                f"--saved_model_dir={self.saved_model_dir} is no SavedModel folder and no frozen "
-                "graph (<model>_frozen.pb): write one with --runmode=saved_model"
+                f"--saved_model_dir={self.saved_model_dir} is no SavedModel folder and no exported "
+                "file (_frozen.pb, .onnx, .xml, .tflite): write one with "
+                "--runmode=saved_model or --runmode=export"
             )
 
 

@@ -141,10 +141,8 @@ def suppress_with_class_offsets(
 ):
     """Hard suppression within each class with one class-agnostic, static-shaped operation.
 
-    Each class is moved to its own cell of a square grid, where boxes of other classes cannot
-    overlap it; a grid rather than a row keeps the coordinates small, hence float32 exact to
-    about a thousandth of a pixel. `tf.image.non_max_suppression_padded` runs in SavedModel,
-    LiteRT, ONNX and OpenVINO.
+    See `move_to_class_cells`. `tf.image.non_max_suppression_padded` runs in SavedModel, LiteRT,
+    ONNX and OpenVINO.
 
     Args:
         boxes_yxyx: float32 [B, n, 4], pixels of the network input.
@@ -166,11 +164,7 @@ def suppress_with_class_offsets(
         raise UserError(
             "Class-offset NMS is hard only; set nms_configs.method=hard or use per-class NMS."
         )
-    side = float(max(image_hw))
-    columns = math.ceil(math.sqrt(num_classes))
-    cell = tf.cast(tf.stack([classes // columns, classes % columns], axis=-1), tf.float32)
-    offsets = tf.tile(cell * (3.0 * side + 1.0), [1, 1, 2])
-    moved = tf.clip_by_value(boxes_yxyx, -side, 2.0 * side) + offsets
+    moved = move_to_class_cells(boxes_yxyx, classes, num_classes, image_hw)
     indices, valid_len = tf.image.non_max_suppression_padded(
         moved,
         scores,
@@ -182,3 +176,23 @@ def suppress_with_class_offsets(
     valid = tf.range(max_output_size)[tf.newaxis] < valid_len[:, tf.newaxis]
     kept_scores = tf.gather(scores, indices, batch_dims=1)
     return indices, tf.where(valid, kept_scores, 0.0), valid_len
+
+
+def move_to_class_cells(boxes_yxyx, classes, num_classes: int, image_hw: tuple[int, int]):
+    """Moves the boxes of each class to its own cell of a square grid.
+
+    Boxes of other classes cannot overlap them there, so that one class-agnostic suppression acts
+    within each class. A grid rather than a row keeps the coordinates small, hence float32 exact to
+    about a thousandth of a pixel.
+
+    Args:
+        boxes_yxyx: float32 [..., n, 4], pixels of the network input.
+        classes: int32 [..., n], 0..num_classes-1.
+        num_classes: K.
+        image_hw: Size of the network input, pixels.
+    """
+    side = float(max(image_hw))
+    columns = math.ceil(math.sqrt(num_classes))
+    cell = tf.cast(tf.stack([classes // columns, classes % columns], axis=-1), tf.float32)
+    offsets = tf.concat([cell, cell], axis=-1) * (3.0 * side + 1.0)
+    return tf.clip_by_value(boxes_yxyx, -side, 2.0 * side) + offsets

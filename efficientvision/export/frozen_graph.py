@@ -1,8 +1,6 @@
 """Frozen TensorFlow graphs: written, read, profiled. The only file that speaks `compat.v1`."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,9 @@ from tensorflow.python.framework import ops
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  registers the counts
 
+from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
 
 METADATA_NODE = "efficientvision_metadata"
 
@@ -41,31 +41,23 @@ def freeze(
     return graph_def
 
 
-def write_frozen_graph(graph_def: tf.compat.v1.GraphDef, path: str | os.PathLike[str]) -> Path:
-    """Writes a graph to a `.pb` file, under a temporary name first. Returns the path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(graph_def.SerializeToString())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+def write_frozen_graph(graph_def: tf.compat.v1.GraphDef, path: AnyPath) -> str:
+    """Writes a graph to a `.pb` file, whole or not at all. Returns the path."""
+    files.write_bytes(path, graph_def.SerializeToString())
+    return files.as_text(path)
 
 
-def read_frozen_graph(path: str | os.PathLike[str]) -> tf.compat.v1.GraphDef:
+def read_frozen_graph(path: AnyPath) -> tf.compat.v1.GraphDef:
     """Reads a `.pb` file.
 
     Raises:
         UserError: there is no such file, or it is not a whole GraphDef.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not files.is_file(path):
         raise UserError(f"there is no frozen graph {path}")
     graph_def = tf.compat.v1.GraphDef()
     try:
-        graph_def.ParseFromString(path.read_bytes())
+        graph_def.ParseFromString(files.read_bytes(path))
     except DecodeError as error:
         raise UserError(
             f"{path} is not a frozen TensorFlow graph, or it was cut short: export it again"
@@ -147,7 +139,7 @@ def write_chrome_trace(
     graph_def: tf.compat.v1.GraphDef,
     feeds: Mapping[str, np.ndarray],
     fetches: Sequence[str],
-    path: str | os.PathLike[str],
+    path: AnyPath,
 ) -> None:
     """Runs a graph twice and writes what each operation of the second run took.
 
@@ -163,9 +155,7 @@ def write_chrome_trace(
         session.run(list(fetches), dict(feeds))
         session.run(list(fetches), dict(feeds), options=options, run_metadata=measured)
     text = timeline.Timeline(measured.step_stats).generate_chrome_trace_format()
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    files.write_text(path, text)
 
 
 def _as_graph(graph_def: tf.compat.v1.GraphDef) -> tf.Graph:

@@ -24,6 +24,11 @@ class DetectorMetadata:
             score_thresh (weaker detections are left out), max_output_size, per_class.
         batch_size: images in a batch, None: any number.
         columns: meaning of the last axis of `detections`.
+        precision: of the weights: float32, float16 or int8.
+        preprocessing: of a file that takes resized photos: `mean_rgb`, with which they are padded
+            at the bottom and the right; it becomes 0 after the normalisation inside.
+        anchors: of a file without suppression: arguments of `generate_anchors`.
+        min_score_thresh: detections with lower scores are left out unless asked for.
     """
 
     model_name: str
@@ -34,6 +39,10 @@ class DetectorMetadata:
     nms: dict[str, Any] = field(default_factory=dict)
     batch_size: int | None = 1
     columns: tuple[str, ...] = ("image_id", "ymin", "xmin", "ymax", "xmax", "score", "class")
+    precision: str = "float32"
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    anchors: dict[str, Any] = field(default_factory=dict)
+    min_score_thresh: float = 0.0
 
     def to_json(self) -> str:
         """Returns a JSON text that `from_json` reads."""

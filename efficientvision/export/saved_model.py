@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import freeze, write_frozen_graph
 from efficientvision.export.metadata import DetectorMetadata
 from efficientvision.export.serving import DetectionServing, decode_image, to_rows
+from efficientvision.files import AnyPath
 
 METADATA_FILE = "metadata.json"
 # What exports (ours and the original's) leave in their folder: it may be replaced.
@@ -30,9 +33,9 @@ _EXPORTED = {
 
 def export_saved_model(
     serving: DetectionServing,
-    directory: str | os.PathLike[str],
+    directory: AnyPath,
     metadata: DetectorMetadata,
-) -> Path:
+) -> str:
     """Writes a SavedModel with pre- and postprocessing, and the frozen graph beside it.
 
     Signatures: `serving_default` takes `image_arrays`, uint8 [N, H, W, 3], photos of any one size;
@@ -54,14 +57,14 @@ def export_saved_model(
     """
     batch = metadata.batch_size
     arrays = tf.TensorSpec((batch, None, None, 3), tf.uint8, name="image_arrays")
-    files = tf.TensorSpec((batch,), tf.string, name="image_files")
+    encoded = tf.TensorSpec((batch,), tf.string, name="image_files")
     from_arrays = tf.function(
         lambda image_arrays: {"detections": serving.detections_from_arrays(image_arrays)},
         input_signature=[arrays],
     )
     from_files = tf.function(
         lambda image_files: {"detections": serving.detections_from_files(image_files)},
-        input_signature=[files],
+        input_signature=[encoded],
     )
     with replaced_directory(directory) as temporary:
         tf.saved_model.save(
@@ -74,13 +77,13 @@ def export_saved_model(
         )
         (temporary / METADATA_FILE).write_text(metadata.to_json())
         write_frozen_graph(
-            freeze(_frozen_function(serving, files), ["detections"], metadata.to_json()),
+            freeze(_frozen_function(serving, encoded), ["detections"], metadata.to_json()),
             temporary / f"{metadata.model_name}_frozen.pb",
         )
-    return Path(directory)
+    return files.as_text(directory)
 
 
-def _frozen_function(serving: DetectionServing, files: tf.TensorSpec) -> Any:
+def _frozen_function(serving: DetectionServing, encoded: tf.TensorSpec) -> Any:
     """One chain files -> arrays -> detections: the photos of a batch must have one size."""
 
     def detect(image_files: tf.Tensor) -> tf.Tensor:
@@ -93,16 +96,16 @@ def _frozen_function(serving: DetectionServing, files: tf.TensorSpec) -> Any:
         inputs = serving.preprocess_arrays(tf.identity(arrays, name="image_arrays"))
         return tf.identity(to_rows(serving.detect(inputs)), name="detections")
 
-    return tf.function(detect, input_signature=[files]).get_concrete_function()
+    return tf.function(detect, input_signature=[encoded]).get_concrete_function()
 
 
 def export_network(
     serving: DetectionServing,
-    directory: str | os.PathLike[str],
+    directory: AnyPath,
     model_name: str,
     *,
     batch_size: int | None = 1,
-) -> tuple[Path, Path]:
+) -> tuple[str, str]:
     """Writes the network alone, without pre- and postprocessing.
 
     Args:
@@ -119,12 +122,11 @@ def export_network(
         `box_predict_0`, ...
     """
     function, names = network_function(serving, batch_size)
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    with replaced_directory(directory / "savedmodel") as temporary:
+    saved_model = files.join(directory, "savedmodel")
+    with replaced_directory(saved_model) as temporary:
         tf.saved_model.save(serving, str(temporary), signatures={"serving_default": function})
-    frozen = write_frozen_graph(freeze(function, names), directory / f"{model_name}_frozen.pb")
-    return frozen, directory / "savedmodel"
+    path = files.join(directory, f"{model_name}_frozen.pb")
+    return write_frozen_graph(freeze(function, names), path), saved_model
 
 
 def network_function(serving: DetectionServing, batch_size: int | None) -> tuple[Any, list[str]]:
@@ -148,14 +150,20 @@ def network_function(serving: DetectionServing, batch_size: int | None) -> tuple
 
 
 @contextlib.contextmanager
-def replaced_directory(directory: str | os.PathLike[str]) -> Iterator[Path]:
+def replaced_directory(directory: AnyPath) -> Iterator[Path]:
     """Yields a temporary folder that takes the place of `directory` when all went well.
 
     Raises:
         UserError: `directory` is a file, or holds what no export wrote.
     """
+    check_replaceable(directory)
+    if files.is_remote(directory):
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            files.remove_folder(directory)
+            files.copy_folder(folder, directory)
+        return
     target = Path(os.path.abspath(directory))
-    check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     previous = target.with_name(f".{target.name}.{os.getpid()}.old")
@@ -170,33 +178,30 @@ def replaced_directory(directory: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_replaceable(directory: str | os.PathLike[str]) -> None:
+def check_replaceable(directory: AnyPath) -> None:
     """Makes sure that a folder is missing, empty, or holds nothing but an earlier export.
 
     Raises:
         UserError: it is a file, or holds what no export wrote.
     """
-    target = Path(directory)
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise UserError(f"--saved_model_dir {target} is a file: name a folder")
-    strange = sorted(
-        path.name
-        for path in target.iterdir()
-        if path.name not in _EXPORTED
-        and not path.name.endswith(("_frozen.pb", ".tflite"))
-        and not path.name.startswith("tensorrt_")
-    )
+    if files.is_file(directory):
+        raise UserError(f"--saved_model_dir {directory} is a file: name a folder")
+    strange = [
+        name
+        for name in files.list_names(directory)
+        if name not in _EXPORTED
+        and not name.endswith(("_frozen.pb", ".tflite"))
+        and not name.startswith("tensorrt_")
+    ]
     if strange:
         raise UserError(
-            f"the folder {target} exists and holds {strange[0]!r}, which is no part of a "
+            f"the folder {directory} exists and holds {strange[0]!r}, which is no part of a "
             "SavedModel: name an empty folder, a new one, or an earlier export"
         )
 
 
 def load_saved_model(
-    directory: str | os.PathLike[str],
+    directory: AnyPath,
 ) -> tuple[Callable[[np.ndarray], np.ndarray], DetectorMetadata | None]:
     """Loads a SavedModel with the signature `serving_default` of `export_saved_model`.
 
@@ -207,11 +212,11 @@ def load_saved_model(
     Raises:
         UserError: no SavedModel, one cut short, or one of another kind.
     """
-    directory = Path(directory)
-    if not (directory / "saved_model.pb").is_file():
+    directory = files.as_text(directory)
+    if not files.is_file(files.join(directory, "saved_model.pb")):
         raise UserError(f"{directory} holds no SavedModel (there is no saved_model.pb in it)")
     try:
-        loaded = tf.saved_model.load(str(directory))
+        loaded = tf.saved_model.load(directory)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise UserError(
             f"the SavedModel {directory} cannot be loaded, it may have been cut short "
@@ -227,9 +232,9 @@ def load_saved_model(
             "--runmode=saved_model"
         )
     (input_name,), (output_name,) = inputs, outputs
-    path = directory / METADATA_FILE
-    text = path.read_text() if path.is_file() else None
-    metadata = None if text is None else DetectorMetadata.from_json(text, str(path))
+    path = files.join(directory, METADATA_FILE)
+    text = files.read_text(path) if files.is_file(path) else None
+    metadata = None if text is None else DetectorMetadata.from_json(text, path)
 
     def run(image_arrays: np.ndarray) -> np.ndarray:
         outputs = signature(**{input_name: tf.constant(image_arrays)})

@@ -1,11 +1,9 @@
 """Batch normalisation whose statistics are those of all replicas of a `tf.distribute` strategy."""
 
-import tensorflow as tf
+from keras import ops
 
 
-def synchronized_batch_norm(
-    values: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def synchronized_batch_norm(values, gamma, beta, epsilon: float):
     """Normalises with the mean and variance over all replicas, which have equally many values.
 
     Two replicas must train as one does, so what is summed is summed with care: axis by axis,
@@ -25,6 +23,7 @@ def synchronized_batch_norm(
     Reference: Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167, algorithm 1 and the
     gradients that follow it.
     """
+    import tensorflow as tf
 
     @tf.custom_gradient
     def normalize(values, gamma, beta):
@@ -49,18 +48,22 @@ def synchronized_batch_norm(
 
 def replica_count() -> int:
     """How many replicas the strategy in scope has."""
+    import tensorflow as tf
+
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _mean(values):
     """float32 [C], the mean over all axes but the last, taken one by one."""
     for _ in range(len(values.shape) - 1):
-        values = tf.reduce_mean(values, axis=0)
+        values = ops.mean(values, axis=0)
     return values
 
 
 def _over_replicas(value):
     """The mean of the replicas' values."""
+    import tensorflow as tf
+
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value

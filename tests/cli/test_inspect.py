@@ -12,6 +12,7 @@ from PIL import Image
 from efficientvision.cli import run_main
 from efficientvision.cli.flags import RUNMODES, define_inspect_flags
 from efficientvision.cli.inspect import main
+from efficientvision.detector import Detector
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from tests.filled_detector import (
@@ -78,6 +79,28 @@ def test_infer(checkpoint, photos, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "fpn_name=bifpn" in printed and "loaded" in printed
     assert "a.png" in printed.splitlines()[-2] and "1.jpg" in printed.splitlines()[-1]
+
+
+def test_a_folder_goes_through_the_network_in_batches(checkpoint, tmp_path, monkeypatch):
+    sizes = []
+
+    def detect(self, images):
+        sizes.append(len(images))
+        rows = np.zeros((len(images), 1, 7), np.float32)
+        rows[:, 0] = (0, 10, 10, 80, 80, 0.9, 1)
+        return rows
+
+    monkeypatch.setattr(Detector, "detect_batch", detect)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(5):
+        Image.fromarray(textured_photo(100, 140, seed=index)).save(folder / f"{index}.png")
+    code = inspect(
+        "--runmode=infer", MODEL, HPARAMS, f"--ckpt_path={checkpoint}",
+        f"--input_image={folder}", f"--output_image_dir={tmp_path}/out", "--batch_size=2",
+    )  # fmt: skip
+    assert code == 0 and sizes == [2, 2, 1]
+    assert_pictures(tmp_path / "out", folder, 5)
 
 
 def test_saved_model_infer_with_folder_and_frozen_graph(photos, tmp_path):
@@ -168,21 +191,31 @@ def test_benchmarks_print_the_published_lines(tmp_path, capsys):
     per_batch, fps = printed.splitlines()[-2:]
     seconds = float(per_batch.removeprefix("Per batch inference time:"))
     assert float(fps.removeprefix("FPS:")) == pytest.approx(1 / seconds)
+    trace = tmp_path / "whole.json"
     code = inspect(
-        "--runmode=saved_model_benchmark", f"--saved_model_dir={exported_folder()}", "--bm_runs=2"
+        "--runmode=saved_model_benchmark",
+        f"--saved_model_dir={exported_folder()}",
+        "--bm_runs=2",
+        "--bm_runs_warmup=1",
+        f"--trace_filename={trace}",
     )
-    assert code == 0 and "FPS:" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert code == 0 and "FPS:" in printed
+    assert printed.count("Warm up:") == 1
+    names = {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
+    assert "NonMaxSuppressionV5" in names
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--runmode=infr"], "infer"),
-        (["--runmode=saved_model_video"], "video"),
+        (["--runmode=saved_model_video"], "--input_video"),
+        (["--runmode=saved_model_video", "--input_video=x", "--saved_model_dir=no"], "--ckpt_path"),
         (["--model_name=efficientdet-d9"], "efficientdet-d7"),
-        (["--tflite_path=x.tflite"], "tflite_path"),
-        (["--tensorrt=FP16"], "TensorRT"),
-        (["--input_video=x.mp4"], "video"),
+        (["--tensorrt=FP16"], "trtexec"),
+        (["--runmode=export", "--format=onyx", "--input_image={png}"], "onnx"),
+        (["--runmode=export", "--format=onnx"], "needs --input_image"),
         (["--bm_runs=0"], "bm_runs"),
         (["--min_score_thresh=40"], "min_score_thresh"),
         (["--runmode=infer"], "--ckpt_path"),

@@ -31,7 +31,8 @@ def test_names_survive_and_intermediate_tensors_can_be_fed(graph, tmp_path):
     (result,) = frozen_graph.graph_function(read, ["doubled:0"], ["result:0"])(2 * x)
     np.testing.assert_allclose(result, expected)
     assert frozen_graph.read_metadata(read) == "a text"
-    assert [path.name for path in path.parent.iterdir()] == ["x_frozen.pb"]
+    assert path == str(tmp_path / "new" / "x_frozen.pb")
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["x_frozen.pb"]
 
 
 def test_operations_are_counted_and_split(graph):

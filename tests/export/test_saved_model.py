@@ -1,10 +1,12 @@
 import io
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from efficientvision import files
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.postprocess import postprocess
 from efficientvision.errors import UserError
@@ -178,6 +180,26 @@ def test_a_failed_export_leaves_the_earlier_one(tmp_path):
         raise ZeroDivisionError
     assert (earlier / "saved_model.pb").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_an_export_may_be_in_a_store(exported, tmp_path):
+    """Written to the place of an earlier one, and read from there; `ram://` stands for `gs://`."""
+    store = f"ram://{tmp_path.name}/exported"
+    files.write_text(f"{store}/saved_model.pb", "old")
+    with replaced_directory(store) as temporary:
+        shutil.copytree(exported, temporary, dirs_exist_ok=True)
+    assert files.list_names(store) == sorted(path.name for path in exported.iterdir())
+    photo = textured_photo(100, 180)
+    run, metadata = load_saved_model(store)
+    assert metadata == load_saved_model(exported)[1]
+    assert_same(run(photo[None])[0], step_by_step(photo), photo)
+    graph = read_frozen_graph(f"{store}/efficientdet-d0_frozen.pb")
+    (rows,) = graph_function(graph, ["image_arrays:0"], ["detections:0"])(photo[None])
+    assert_same(rows.numpy()[0], step_by_step(photo), photo)
+    files.write_text(f"{store}/diary.txt", "rain")
+    with pytest.raises(UserError, match="diary.txt"), replaced_directory(store):
+        pytest.fail("not reached")
+    files.remove_folder(f"ram://{tmp_path.name}")
 
 
 def test_files_that_cannot_be_loaded_are_named(exported, tmp_path):

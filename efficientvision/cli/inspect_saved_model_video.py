@@ -1,0 +1,124 @@
+"""--runmode=saved_model_video: a video or camera with boxes, as a file or as a live page."""
+
+import os
+import sys
+import webbrowser
+from contextlib import ExitStack
+
+from efficientvision.cli import INTERRUPTED
+from efficientvision.cli.inspect_infer import draw
+from efficientvision.cli.inspect_saved_model_infer import load_export
+from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.detector import Detector, is_export
+from efficientvision.errors import UserError
+from efficientvision.video.live_page import LivePage
+from efficientvision.video.pacing import Pacing
+from efficientvision.video.pipeline import Outcome, Sink, process
+from efficientvision.video.reader import Reader
+from efficientvision.video.source import VideoSource
+from efficientvision.video.writer import writing_video
+
+_MOST_CLASSES = 10
+
+
+def run(settings: InspectSettings) -> int | None:
+    """Runs --input_video through the detector, into --output_video or onto a live page.
+
+    The model is that of --saved_model_dir; where there is none, --ckpt_path.
+
+    Returns:
+        The exit code: 130 where a file was interrupted; a camera has no other end.
+    """
+    address = settings.need("input_video", "saved_model_video")
+    exported = is_export(settings.saved_model_dir)
+    if not exported and settings.ckpt_path is None:
+        raise UserError(
+            f"--saved_model_dir={settings.saved_model_dir} is no SavedModel folder and no frozen "
+            "graph (<model>_frozen.pb): write one with --runmode=saved_model, or name --ckpt_path"
+        )
+    with ExitStack() as closing:
+        # All that may be wrong with the videos is found before a network is loaded.
+        source = VideoSource(address, with_audio=bool(settings.output_video))
+        reader = closing.enter_context(Reader(source))
+        sinks = _open_sinks(settings, source, closing)
+        detector = _load_export(settings) if exported else _load_checkpoint(settings)
+        batch_size = detector.metadata.batch_size or settings.batch_size or 1
+        outcome = process(
+            reader,
+            lambda frames: detector(frames, batch_size=batch_size),
+            lambda frame, detections: draw(settings, detector, frame, detections),
+            sinks,
+            batch_size=batch_size,
+        )
+        if outcome.frames == 0:
+            raise KeyboardInterrupt  # It came before the first frame: no file is better than none.
+    _report(settings, reader, outcome)
+    return INTERRUPTED if outcome.interrupted and not source.endless else None
+
+
+def _open_sinks(settings: InspectSettings, source: VideoSource, closing: ExitStack) -> list[Sink]:
+    """Opens the file, or the page, or both where --live_port asks for it."""
+    if settings.output_video:
+        sinks: list[Sink] = [closing.enter_context(writing_video(settings.output_video, source))]
+        if settings.live_port is None:
+            return sinks
+    else:
+        sinks = [] if source.endless else [Pacing(source.time_base)]
+    page = closing.enter_context(LivePage(source.name, settings.live_port))
+    print(
+        f"Live at {page.url} (from another machine: ssh -L {page.port}:127.0.0.1:{page.port} HOST, "
+        "then the same address there); Ctrl-C ends",
+        flush=True,
+    )
+    _open_window(page.url)
+    return [*sinks, page]
+
+
+def _open_window(url: str) -> None:
+    """Opens the page in the browser of the desk that the user sits at, if there is one."""
+    # Elsewhere the browser would be one for terminals, or one that draws over the network.
+    has_display = not sys.platform.startswith("linux") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if has_display and not os.environ.get("SSH_CONNECTION"):
+        webbrowser.open(url)
+
+
+def _load_export(settings: InspectSettings) -> Detector:
+    unused = [f"--{name}" for name in ("ckpt_path", "input_image_size") if getattr(settings, name)]
+    without = f"; without effect: {', '.join(unused)}" if unused else ""
+    print(f"Detecting with the exported model {settings.saved_model_dir}{without}")
+    return load_export(settings)
+
+
+def _load_checkpoint(settings: InspectSettings) -> Detector:
+    print(
+        f"No exported model in {settings.saved_model_dir}: detecting with the checkpoint "
+        f"{settings.ckpt_path} (--runmode=saved_model would export it)"
+    )
+    return Detector.from_loaded(settings.load())
+
+
+def _report(settings: InspectSettings, reader: Reader, outcome: Outcome) -> None:
+    """Prints what was written, how fast, what was found and what was left out."""
+    source = reader.source
+    if outcome.interrupted:
+        print(f"Interrupted after {outcome.frames} frames")
+    if settings.output_video:
+        sound = " with its sound" if source.audio_streams else ""
+        print(f"{settings.output_video}: {source.width}x{source.height}{sound}")
+    print(f"{outcome.frames} frames in {outcome.seconds:.1f} s: {outcome.rate:.1f} frames/s")
+    if outcome.objects:
+        named = [f"{name} {n}" for name, n in outcome.objects.most_common(_MOST_CLASSES)]
+        more = len(outcome.objects) - len(named)
+        print(f"Objects in all frames: {', '.join(named)}{f', {more} classes more' * bool(more)}")
+    if source.audio_left_out:
+        print(f"{source.audio_left_out} sounds of a kind that FFmpeg does not know were not copied")
+    if source.broken:
+        print(f"{source.broken} broken frames were left out")
+    if reader.dropped:
+        print(
+            f"{reader.dropped} frames of the camera came faster than the detector and were missed"
+        )
+    if source.ended_early and not outcome.interrupted:
+        print(f"{source.name} ended early: {source.ended_early}")

@@ -1,0 +1,90 @@
+"""Detections from the raw outputs of a network, in numpy: what `--nms=none` leaves to the caller.
+
+The same numbers as the suppression inside the other exports; nothing here needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def detect(
+    logits: np.ndarray,
+    codes: np.ndarray,
+    anchors: np.ndarray,
+    *,
+    iou_thresh: float,
+    score_thresh: float,
+    max_output_size: int,
+    max_candidates: int,
+) -> np.ndarray:
+    """Decodes the boxes of one image and suppresses within each class, hard.
+
+    Each anchor stands for its best class.
+
+    Args:
+        logits: float32 [A, K].
+        codes: float32 [A, 4].
+        anchors: float32 [A, 4], pixels of the network input.
+        iou_thresh: overlap above which the box of lower score is dropped.
+        score_thresh: least score, exclusive.
+        max_output_size: most boxes to keep.
+        max_candidates: most boxes that enter suppression.
+
+    Returns:
+        float32 [max_output_size, 6]: ymin, xmin, ymax, xmax in pixels of the network input, score,
+        class (1..K); best first, zeros where there is none.
+    """
+    best = logits.max(axis=1)
+    rows = np.flatnonzero(_sigmoid(best) > score_thresh)
+    if len(rows) > max_candidates:
+        rows = rows[np.argpartition(-best[rows], max_candidates)[:max_candidates]]
+    rows = rows[np.argsort(-best[rows], kind="stable")]
+    boxes = decode(codes[rows], anchors[rows])
+    classes = logits[rows].argmax(axis=1)
+    kept = suppress(boxes, classes, iou_thresh, max_output_size)
+    result = np.zeros((max_output_size, 6), np.float32)
+    result[: len(kept), :4] = boxes[kept]
+    result[: len(kept), 4] = _sigmoid(best[rows[kept]])
+    result[: len(kept), 5] = classes[kept] + 1
+    return result
+
+
+def decode(codes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """Boxes [n, 4] of codes [n, 4] = ty, tx, th, tw; see `boxes.decode`."""
+    half = (anchors[:, 2:] - anchors[:, :2]) / 2.0
+    center = (anchors[:, 2:] + anchors[:, :2]) / 2.0 + codes[:, :2] * 2.0 * half
+    with np.errstate(over="ignore"):
+        half = half * np.exp(codes[:, 2:])
+    return np.concatenate([center - half, center + half], axis=1)
+
+
+def suppress(
+    boxes: np.ndarray, classes: np.ndarray, iou_thresh: float, max_output_size: int
+) -> np.ndarray:
+    """Indices of the boxes that hard suppression within each class keeps, at most so many.
+
+    Args:
+        boxes: float32 [n, 4], best score first.
+        classes: int [n].
+        iou_thresh: overlap above which the later box is dropped.
+        max_output_size: most boxes to keep.
+    """
+    areas = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
+    alive = np.ones(len(boxes), bool)
+    kept: list[int] = []
+    # One round for each box that stays; a round looks at all others at once.
+    while len(kept) < max_output_size and alive.any():
+        first = int(alive.argmax())
+        kept.append(first)
+        corner = np.maximum(boxes[first, :2], boxes[:, :2])
+        sides = np.maximum(np.minimum(boxes[first, 2:], boxes[:, 2:]) - corner, 0.0)
+        shared = sides[:, 0] * sides[:, 1]
+        overlaps = shared > iou_thresh * (areas[first] + areas - shared)
+        alive &= ~(overlaps & (classes == classes[first]))
+        alive[first] = False
+    return np.array(kept, int)
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-logits))

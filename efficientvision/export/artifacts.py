@@ -1,0 +1,111 @@
+"""The formats of a portable detector: their names, files, runtimes and tolerances."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
+
+# images float32 [N, h, w, 3] -> the outputs of `portable.portable_function` by name.
+Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Attributes:
+        name: as in `--format`.
+        suffix: of the file's name, after the model's name.
+        module: of `efficientvision.export`, with `write`, `read_metadata` and `load`.
+        precision: of the weights.
+        nms: the kind of suppression inside, unless another is asked for.
+        box_tolerance: largest difference of a box from the Keras model's, in pixels of the photo;
+            None: not held to one (its loss is measured as AP).
+        score_tolerance: the same of a score.
+        differ_tolerance: share of the detections that only one side may have: where two boxes
+            overlap by just the limit, rounding decides which of them suppression keeps.
+    """
+
+    name: str
+    suffix: str
+    module: str
+    precision: str = "float32"
+    nms: str = "offset"
+    box_tolerance: float | None = 0.1
+    score_tolerance: float | None = 1e-3
+    differ_tolerance: float = 0.005
+
+
+FORMATS = {
+    f.name: f
+    for f in (
+        Format("onnx", ".onnx", "onnx_format"),
+        Format("openvino", ".xml", "openvino_format"),
+        Format("litert", ".tflite", "litert_format"),
+        Format(
+            "litert_fp16",
+            "_fp16.tflite",
+            "litert_format",
+            "float16",
+            box_tolerance=2.0,
+            score_tolerance=0.02,
+            differ_tolerance=0.02,
+        ),
+        # Eight bits for coordinates of up to 1,000 pixels would be too few: the network alone is
+        # quantised, and boxes are decoded outside.
+        Format(
+            "litert_int8",
+            "_int8.tflite",
+            "litert_format",
+            "int8",
+            nms="none",
+            box_tolerance=None,
+            score_tolerance=None,
+        ),
+    )
+}
+_MODULES = {".onnx": "onnx_format", ".xml": "openvino_format", ".tflite": "litert_format"}
+
+
+def is_artifact(path: AnyPath) -> bool:
+    """Whether a path is a portable export by its name."""
+    return _suffix(path) in _MODULES
+
+
+def module_of(path: AnyPath) -> ModuleType:
+    """The module that reads a file; see `Format.module`."""
+    return importlib.import_module(f"efficientvision.export.{_MODULES[_suffix(path)]}")
+
+
+def need(package: str, extra: str, what: str) -> Any:
+    """Imports a package of an extra.
+
+    Args:
+        package: its name for `import`.
+        extra: the extra of this library that installs it.
+        what: what needs it, for the error.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise UserError(
+            f"{what} needs {package}, which cannot be imported ({error}): "
+            f"pip install 'efficientvision[{extra}]'"
+        ) from error
+
+
+def _suffix(path: AnyPath) -> str:
+    name = files.base_name(path)
+    return name[name.rfind(".") :] if "." in name else ""

@@ -1,0 +1,127 @@
+"""Detectors as LiteRT (TensorFlow Lite) files, in float32, float16 or int8."""
+
+import os
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.errors import UserError
+from efficientvision.export.artifacts import Runner, need
+from efficientvision.files import AnyPath
+
+_KEY = "efficientvision"
+_IDENTIFIER = b"TFL3"
+_EXTRA = "litert"
+
+
+def write(
+    function: Any,
+    path: AnyPath,
+    metadata: str,
+    *,
+    precision: str = "float32",
+    calibration: Iterable[np.ndarray] = (),
+) -> None:
+    """Writes the concrete function of `portable.portable_function` as a LiteRT file.
+
+    Args:
+        function: the concrete function.
+        path: the file.
+        metadata: JSON, which goes into the file's metadata.
+        precision: of the weights: "float32"; "float16": half the size, computed in float32 on a
+            CPU; "int8": weights and activations after ranges seen in `calibration`, inputs and
+            outputs stay float32.
+        calibration: "int8": images as the function takes them.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if precision == "float16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    elif precision == "int8":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([images] for images in calibration)
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+            tf.lite.OpsSet.TFLITE_BUILTINS,
+        ]
+    names = sorted(function.structured_outputs)
+    files.write_bytes(path, _with_metadata(converter.convert(), metadata, names))
+
+
+def read_metadata(path: AnyPath) -> str | None:
+    """The JSON that `write` put there; None in a file of another origin."""
+    try:
+        return _metadata(_content(path))
+    except (struct.error, ValueError, TypeError) as error:
+        raise UserError(f"{path} was cut short ({error})") from error
+
+
+def load(path: AnyPath, threads: int = 0) -> Runner:
+    """Loads a file for running on the CPU.
+
+    Args:
+        path: the file.
+        threads: at most so many; 0: one for each core that this process may use.
+    """
+    litert = need("ai_edge_litert.interpreter", _EXTRA, f"running {path}")
+    content = _content(path)
+    try:
+        interpreter = litert.Interpreter(
+            model_content=content, num_threads=threads or os.cpu_count() or 1
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{path} is no LiteRT file that can be run, or it was cut short ({error})"
+        ) from error
+    (source,) = [detail["index"] for detail in interpreter.get_input_details()]
+    targets = {d["name"]: d["index"] for d in interpreter.get_output_details()}
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        interpreter.set_tensor(source, images)
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in targets.items()}
+
+    return run
+
+
+def _content(path: AnyPath) -> bytes:
+    """The bytes of a file that begins as a LiteRT file does."""
+    content = files.read_bytes(path)
+    if content[4:8] != _IDENTIFIER:
+        raise UserError(f"{path} is no LiteRT file")
+    return content
+
+
+def _with_metadata(content: bytes, metadata: str, names: list[str]) -> bytes:
+    """Puts the metadata in, and names the output tensors."""
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    graph = model.subgraphs[0]
+    for index, name in zip(graph.outputs, names, strict=True):
+        graph.tensors[index].name = name.encode()
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(metadata.encode(), np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = _KEY.encode(), len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(content) + len(metadata))
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _metadata(content: bytes) -> str | None:
+    schema = need("ai_edge_litert.schema_py_generated", _EXTRA, "reading LiteRT files")
+    model = schema.Model.GetRootAsModel(content, 0)
+    for entry in map(model.Metadata, range(model.MetadataLength())):
+        if entry.Name() == _KEY.encode():
+            return model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().decode()
+    return None

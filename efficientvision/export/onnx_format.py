@@ -1,0 +1,105 @@
+"""Detectors as ONNX files, run by ONNX Runtime."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.errors import UserError
+from efficientvision.export.artifacts import Runner, need
+from efficientvision.export.frozen_graph import freeze
+from efficientvision.files import AnyPath
+
+_KEY = "efficientvision"
+# Read by ONNX Runtime 1.12 (2022) and later.
+_OPSET = 17
+_EXTRA = "onnx"
+# ONNX Runtime's level of logging: it warns of operations of ours that will never change.
+_ERRORS = 3
+
+
+def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
+    """Writes the concrete function of `portable.portable_function` as an ONNX file.
+
+    Args:
+        function: the concrete function.
+        path: the file.
+        metadata: JSON, which goes into the file's metadata.
+    """
+    files.write_bytes(path, to_model(function, metadata).SerializeToString())
+
+
+def to_model(function: Any, metadata: str) -> Any:
+    """The function as an `onnx.ModelProto`."""
+    tf2onnx = need("tf2onnx", _EXTRA, "writing ONNX")
+    names = sorted(function.structured_outputs)
+    model, _ = tf2onnx.convert.from_graph_def(
+        freeze(function, names),
+        input_names=["images:0"],
+        output_names=[f"{name}:0" for name in names],
+        opset=_OPSET,
+    )
+    _rename(model, {f"{name}:0": name for name in ("images", *names)})
+    entry = model.metadata_props.add()
+    entry.key, entry.value = _KEY, metadata
+    return model
+
+
+def read_metadata(path: AnyPath) -> str | None:
+    """The JSON that `write` put there; None in a file of another origin."""
+    entries = _session(path, 1).get_modelmeta().custom_metadata_map
+    return entries.get(_KEY)
+
+
+def load(path: AnyPath, threads: int = 0) -> Runner:
+    """Loads a file for running.
+
+    Args:
+        path: the file.
+        threads: at most so many; 0: as ONNX Runtime likes.
+    """
+    session = _session(path, threads)
+    names = [output.name for output in session.get_outputs()]
+    (source,) = [value.name for value in session.get_inputs()]
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, {source: images}), strict=True))
+
+    return run
+
+
+def _session(path: AnyPath, threads: int) -> Any:
+    runtime = need("onnxruntime", _EXTRA, f"running {path}")
+    runtime.set_default_logger_severity(_ERRORS)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _ERRORS
+    try:
+        return runtime.InferenceSession(
+            files.read_bytes(path), options, providers=runtime.get_available_providers()
+        )
+    # The runtime's errors have no common class of their own.
+    except Exception as error:
+        raise UserError(
+            f"{path} is no ONNX file that can be run, or it was cut short ({_first_line(error)})"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _rename(model: Any, names: dict[str, str]) -> None:
+    """Gives inputs and outputs their names without TensorFlow's output number."""
+    graph = model.graph
+    for value in (*graph.input, *graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        for ends in (node.input, node.output):
+            _rename_in(ends, names)
+
+
+def _rename_in(ends: Sequence[str], names: dict[str, str]) -> None:
+    for index, name in enumerate(ends):
+        ends[index] = names.get(name, name)

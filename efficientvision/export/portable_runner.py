@@ -1,0 +1,105 @@
+"""Photos to detections with a portable export: what stands before and behind its runtime."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision import files
+from efficientvision.data.transforms.preprocess import fitted_size, resize_bilinear
+from efficientvision.detection import raw_outputs
+from efficientvision.detection.anchors import generate_anchors
+from efficientvision.detection.nms import DEFAULT_IOU_THRESH
+from efficientvision.errors import UserError
+from efficientvision.export.artifacts import Runner, module_of
+from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.files import AnyPath
+
+
+def load_portable(
+    path: AnyPath, threads: int = 0
+) -> tuple[Callable[[np.ndarray], np.ndarray], DetectorMetadata]:
+    """Loads an ONNX, OpenVINO or LiteRT file of ours.
+
+    Args:
+        path: the file.
+        threads: of the runtime; 0: as it likes.
+
+    Returns:
+        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns float32
+        [N, max, 7] as a SavedModel does, see `serving.to_rows`.
+
+    Raises:
+        UserError: no such file, its runtime is not installed, or it is damaged or not ours.
+    """
+    if not files.is_file(path):
+        raise UserError(f"there is no exported model {path}")
+    module = module_of(path)
+    text = module.read_metadata(path)
+    if text is None:
+        raise UserError(
+            f"{path} does not say how its images are to be prepared (no metadata of ours): export "
+            "it with model_inspect.py --runmode=export"
+        )
+    metadata = DetectorMetadata.from_json(text, files.as_text(path))
+    return _PhotoRunner(module.load(path, threads), metadata), metadata
+
+
+class _PhotoRunner:
+    """Resizes photos, runs the network, and brings its boxes to the photo's pixels."""
+
+    def __init__(self, network: Runner, metadata: DetectorMetadata):
+        self._network = network
+        self._metadata = metadata
+        height, width = metadata.image_hw
+        self._canvas = np.empty((metadata.batch_size or 1, height, width, 3), np.float32)
+        self._anchors = None
+        if metadata.anchors:
+            self._anchors = np.asarray(generate_anchors(**metadata.anchors), np.float32)
+        self._resize = tf.function(
+            lambda photos: self._fit(photos),
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+        )
+
+    def __call__(self, photos: np.ndarray) -> np.ndarray:
+        images, scale = self._prepare(photos)
+        outputs = self._network(images)
+        if "detections" in outputs:
+            found = outputs["detections"]
+        else:
+            pairs = zip(outputs["logits"], outputs["codes"], strict=True)
+            found = np.stack([self._decode(logits, codes) for logits, codes in pairs])
+        numbers = np.arange(len(found), dtype=np.float32)[:, None, None]
+        rows = np.concatenate([np.broadcast_to(numbers, (*found.shape[:2], 1)), found], axis=-1)
+        rows[..., 1:5] *= scale
+        return rows
+
+    def _fit(self, photos):
+        scale, fitted = fitted_size(tf.shape(photos)[1:3], self._metadata.image_hw)
+        return resize_bilinear(photos, fitted), 1.0 / scale
+
+    def _prepare(self, photos: np.ndarray) -> tuple[np.ndarray, np.float32]:
+        """Images as the network takes them, and pixels of the photo for one of theirs."""
+        if len(photos) != len(self._canvas):
+            raise UserError(
+                f"this file takes {len(self._canvas)} photos at a time, not {len(photos)}"
+            )
+        resized, scale = self._resize(photos)
+        height, width = resized.shape[1:3]
+        padding = np.float32(self._metadata.preprocessing["mean_rgb"])
+        self._canvas[:, :height, :width] = resized
+        self._canvas[:, height:] = padding
+        self._canvas[:, :height, width:] = padding
+        return self._canvas, scale.numpy()
+
+    def _decode(self, logits: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        settings = self._metadata.nms
+        return raw_outputs.detect(
+            logits,
+            codes,
+            self._anchors,
+            iou_thresh=settings.get("iou_thresh") or DEFAULT_IOU_THRESH,
+            score_thresh=settings.get("score_thresh") or 0.0,
+            max_output_size=settings["max_output_size"],
+            max_candidates=settings["max_candidates"],
+        )

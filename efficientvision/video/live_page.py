@@ -1,0 +1,199 @@
+"""A page on this machine's own address that shows a running video and counts what is in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections import Counter, deque
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files as resources
+from time import monotonic
+from typing import Any
+
+from PIL import Image
+
+from efficientvision.errors import UserError
+from efficientvision.video.source import Frame
+
+# This machine alone: the picture of a camera is nobody else's business.
+_ADDRESS = "127.0.0.1"
+_USUAL_PORT = 8765
+_OWN_NAMES = (_ADDRESS, "localhost")
+_JPEG_QUALITY = 80
+_BOUNDARY = "frame"
+# Frames over which the rate is taken.
+_RATE_FRAMES = 30
+# A viewer who waits for the next frame looks this often whether the video has ended, seconds.
+_LOOK_SECONDS = 0.5
+
+
+class LivePage:
+    """Serves the newest frame and counts per class; a context that ends the server.
+
+    `/` is the page, `/stream.mjpg` the video as an MJPEG stream, `/frame.jpg` the newest frame,
+    `/status.json` the counts. A slow viewer misses frames and delays nobody.
+
+    Args:
+        name: of the video, shown on the page.
+        port: of 127.0.0.1; 0: any free one; None: 8765, or any free one where that is taken.
+
+    Attributes:
+        url: the page's address.
+        port: the port in it.
+
+    Raises:
+        UserError: the port is taken or not allowed.
+    """
+
+    def __init__(self, name: str, port: int | None = None):
+        self._name = name
+        self._changed = threading.Condition()
+        self._jpeg = b""
+        self._frames = 0
+        self._ended = False
+        self._times: deque[float] = deque(maxlen=_RATE_FRAMES)
+        self._now: Counter[str] = Counter()
+        self._most: Counter[str] = Counter()
+        self._total: Counter[str] = Counter()
+        self._server = self._listen(port)
+        self.port: int = self._server.server_port
+        self.url = f"http://{_ADDRESS}:{self.port}/"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="live page", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> LivePage:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def show(self, frame: Frame, picture: Image.Image, detections: Any) -> None:
+        """Shows a frame's picture and counts its detections."""
+        del frame
+        encoded = io.BytesIO()
+        picture.save(encoded, format="JPEG", quality=_JPEG_QUALITY)
+        now = Counter(detections.names)
+        with self._changed:
+            self._jpeg = encoded.getvalue()
+            self._frames += 1
+            self._times.append(monotonic())
+            self._now = now
+            self._most |= now
+            self._total += now
+            self._changed.notify_all()
+
+    def newest(self, seen: int = 0) -> tuple[int, bytes] | None:
+        """Waits for a frame after number `seen`.
+
+        Returns:
+            Number (1, 2, ...) and JPEG of the newest frame; None: the video has ended.
+        """
+        with self._changed:
+            while self._frames <= seen and not self._ended:
+                self._changed.wait(_LOOK_SECONDS)
+            return (self._frames, self._jpeg) if self._frames > seen else None
+
+    def status(self) -> dict[str, Any]:
+        """The counts.
+
+        Returns:
+            name, frames so far, rate (frames/s of late), and classes: for each, most frequent
+            first, its name, its number now, its most in one frame, and its total over all frames.
+        """
+        with self._changed:
+            times = list(self._times)
+            passed = times[-1] - times[0] if len(times) > 1 else 0.0
+            return {
+                "name": self._name,
+                "frames": self._frames,
+                "rate": (len(times) - 1) / passed if passed else 0.0,
+                "classes": [
+                    {"name": n, "now": self._now[n], "most": self._most[n], "total": total}
+                    for n, total in self._total.most_common()
+                ],
+            }
+
+    def _listen(self, port: int | None) -> ThreadingHTTPServer:
+        handler = type("Handler", (_Handler,), {"page": self})
+        try:
+            return ThreadingHTTPServer((_ADDRESS, _USUAL_PORT if port is None else port), handler)
+        except (OSError, OverflowError) as error:
+            if port is None:
+                return ThreadingHTTPServer((_ADDRESS, 0), handler)
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"--live_port={port} cannot be used ({reason}): name another one, or 0 for any "
+                "free port"
+            ) from error
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one browser."""
+
+    page: LivePage
+
+    def do_GET(self) -> None:
+        # A page of the world's, whose name was made to lead here, must not see the camera.
+        if self.headers.get("Host", "").rpartition(":")[0] not in _OWN_NAMES:
+            self.send_error(HTTPStatus.FORBIDDEN, "Only by the name localhost")
+            return
+        answer = {
+            "/": self._page,
+            "/status.json": self._status,
+            "/frame.jpg": self._frame,
+            "/stream.mjpg": self._stream,
+        }.get(self.path.partition("?")[0])
+        if answer is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        try:
+            answer()
+        except ConnectionError:
+            pass  # The viewer has gone.
+
+    def log_message(self, *arguments: object) -> None:
+        """Says nothing: the terminal shows the progress bar."""
+
+    def _page(self) -> None:
+        html = resources("efficientvision.video").joinpath("live.html").read_bytes()
+        self._send("text/html; charset=utf-8", html)
+
+    def _status(self) -> None:
+        self._send("application/json", json.dumps(self.page.status()).encode("utf8"))
+
+    def _frame(self) -> None:
+        newest = self.page.newest()
+        if newest is None:
+            self.send_error(HTTPStatus.NOT_FOUND, "The video ended without a frame")
+        else:
+            self._send("image/jpeg", newest[1])
+
+    def _stream(self) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        # Browsers show a frame when they see the boundary behind it: that is sent at once.
+        boundary = f"--{_BOUNDARY}\r\n".encode("ascii")
+        self.wfile.write(boundary)
+        seen = 0
+        while (newest := self.page.newest(seen)) is not None:
+            seen, jpeg = newest
+            headers = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(headers.encode("ascii") + jpeg + b"\r\n" + boundary)
+
+    def _send(self, kind: str, content: bytes) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(content)

@@ -1,0 +1,160 @@
+"""Decode, detect, show: three stages in three threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from efficientvision.video.channel import Cancelled, Channel
+from efficientvision.video.interruption import Interruption
+from efficientvision.video.reader import Reader
+from efficientvision.video.source import Frame
+
+# Frames that wait to be drawn and encoded.
+_BEHIND = 8
+
+
+class Found(Protocol):
+    """What a detector finds in one frame: `efficientvision.detector.Detections`."""
+
+    names: list[str]
+
+
+class Sink(Protocol):
+    """Where drawn frames go."""
+
+    def show(self, frame: Frame, picture: Image.Image, detections: Any) -> None:
+        """Takes a frame, its picture with boxes, and the detections; called in one thread."""
+
+
+@dataclass
+class Outcome:
+    """What became of a video.
+
+    Attributes:
+        frames: shown or written.
+        seconds: from the first frame's detection to the last one's end in the sinks.
+        objects: class name -> detections in all frames.
+        interrupted: Ctrl-C or SIGTERM ended it.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    objects: Counter[str] = field(default_factory=Counter)
+    interrupted: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Frames/s."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+def process(
+    reader: Reader,
+    detect: Callable[[list[np.ndarray]], list[Any]],
+    draw: Callable[[np.ndarray, Any], Image.Image],
+    sinks: Sequence[Sink],
+    *,
+    batch_size: int = 1,
+    progress: bool = True,
+) -> Outcome:
+    """Runs a video through a detector.
+
+    Decoding, detection and drawing with encoding overlap: the first in the reader's thread, the
+    second in the calling one, the last in a third. At most 8 frames wait between two of them, so
+    memory does not grow with the video.
+
+    Args:
+        reader: gives the frames.
+        detect: up to `batch_size` uint8 frames [H, W, 3] of one size -> detections of each.
+        draw: frame, detections -> picture with boxes, of the same size.
+        sinks: get each frame in turn.
+        batch_size: frames in a call of `detect`.
+        progress: show a bar with frames/s.
+
+    Returns:
+        The outcome. After a first Ctrl-C or SIGTERM, that of the frames detected so far: all of
+        them have been shown.
+    """
+    source = reader.source
+    # Networks are compiled at their first call, which says nothing about the rate to come.
+    detect([np.zeros((source.height, source.width, 3), np.uint8)] * batch_size)
+    # So does what a camera has sent meanwhile.
+    reader.dropped = 0
+    outcome = Outcome()
+    total = source.frames_announced
+    with (
+        Interruption() as interruption,
+        tqdm(total=total, unit="frame", disable=not progress) as bar,
+    ):
+        started = monotonic()
+        drawing = _Drawing(draw, sinks, outcome, bar)
+        try:
+            for frames in reader.frames.batches(batch_size, lambda: interruption.noted):
+                found = detect([frame.rgb for frame in frames])
+                for frame, detections in zip(frames, found, strict=True):
+                    drawing.put(frame, detections)
+        finally:
+            reader.frames.cancel()
+            drawing.close()
+        outcome.seconds = monotonic() - started
+        outcome.interrupted = interruption.noted
+    return outcome
+
+
+class _Drawing:
+    """The thread that draws and feeds the sinks."""
+
+    def __init__(
+        self,
+        draw: Callable[[np.ndarray, Any], Image.Image],
+        sinks: Sequence[Sink],
+        outcome: Outcome,
+        bar: tqdm,
+    ):
+        self._draw, self._sinks, self._outcome, self._bar = draw, sinks, outcome, bar
+        self._waiting: Channel[tuple[Frame, Found]] = Channel(_BEHIND)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="video drawing", daemon=True)
+        self._thread.start()
+
+    def put(self, frame: Frame, detections: Found) -> None:
+        """Adds a frame; raises what ended the thread, if it has ended."""
+        try:
+            self._waiting.put((frame, detections))
+        except Cancelled:
+            self.close()
+
+    def close(self) -> None:
+        """Waits until every frame is through; raises what ended the thread."""
+        self._waiting.finish()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:  # A second one: only the frame in work is waited for.
+            self._waiting.cancel()
+            self._thread.join()
+            raise
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _run(self) -> None:
+        try:
+            for ((frame, detections),) in self._waiting.batches():
+                picture = self._draw(frame.rgb, detections)
+                for sink in self._sinks:
+                    sink.show(frame, picture, detections)
+                self._outcome.frames += 1
+                self._outcome.objects.update(detections.names)
+                self._bar.update()
+        except BaseException as error:  # Raised again in the thread that detects.
+            self._error = error
+            self._waiting.cancel()

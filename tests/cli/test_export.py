@@ -1,0 +1,119 @@
+"""--runmode=export: files, table, exit code; exports evaluated by main.py; --tflite_path."""
+
+import dataclasses
+import functools
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+from PIL import Image
+
+from efficientvision.cli import run_main
+from efficientvision.cli.flags import define_inspect_flags
+from efficientvision.cli.inspect import main
+from efficientvision.export import artifacts
+from tests.filled_detector import textured_photo, write_filled_checkpoint
+from tests.made_records import write_made_records
+
+HPARAMS = "image_size=128,fpn_cell_repeats=1,box_class_repeats=1"
+
+
+def inspect(*arguments):
+    """Runs the program; returns its exit code."""
+    values = flags.FlagValues()
+    define_inspect_flags(values)
+    program = functools.partial(main, flag_values=values)
+    with pytest.raises(SystemExit) as ended:
+        run_main(program, ["model_inspect.py", *map(str, arguments)], flag_values=values)
+    return ended.value.code
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Flags: a checkpoint, and photos to compare on."""
+    folder = tmp_path_factory.mktemp("given")
+    checkpoint = write_filled_checkpoint(folder / "run", shallow=True)
+    (folder / "photos").mkdir()
+    for index, hw in enumerate([(100, 140), (180, 90)]):
+        photo = Image.fromarray(textured_photo(*hw, seed=index))
+        photo.save(folder / "photos" / f"{index}.png")
+    return [
+        "--model_name=efficientdet-d0",
+        f"--ckpt_path={checkpoint}",
+        f"--hparams={HPARAMS}",
+        f"--input_image={folder / 'photos'}",
+        "--bm_runs=2",
+        "--min_score_thresh=0.6",
+    ]
+
+
+@pytest.fixture(scope="module")
+def litert():
+    pytest.importorskip("ai_edge_litert")
+
+
+def test_files_table_and_evaluation(given, tmp_path, capsys, litert, repository):
+    records = write_made_records(tmp_path / "val.tfrecord", 4)
+    formats = "saved_model,frozen,litert"
+    wanted = [*given, f"--saved_model_dir={tmp_path / 'out'}", f"--format={formats}"]
+    assert inspect("--runmode=export", *wanted, f"--val_file_pattern={records}") == 0
+    printed = capsys.readouterr().out
+    header, *lines = printed[printed.index("format ") :].splitlines()
+    assert header.split() == "format file MB box px score differ ms AP AP50".split()
+    table = {line.split()[0]: line.split() for line in lines}
+    assert list(table) == formats.split(",")
+    for name, path in (
+        ("saved_model", "saved_model"),
+        ("frozen", "saved_model/efficientdet-d0_frozen.pb"),
+        ("litert", "efficientdet-d0.tflite"),
+    ):
+        assert table[name][1] == str(tmp_path / "out" / path)
+        assert (tmp_path / "out" / path).exists()
+        assert float(table[name][3]) < 0.1
+        assert table[name][-1] == "ok"
+    differ, detections = re.search(r"(\d+) of (\d+)", " ".join(table["litert"])).groups()
+    assert (int(differ), int(detections) > 20) == (0, True)
+
+    done = subprocess.run(
+        [
+            sys.executable,
+            "main.py",
+            "--mode=eval",
+            f"--model_dir={tmp_path / 'out' / 'efficientdet-d0.tflite'}",
+            f"--val_file_pattern={records}",
+        ],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ap = table["litert"][-3]
+    assert re.search(rf"AP +IoU \.50:\.95 +{re.escape(ap)}", done.stdout), (ap, done.stdout)
+
+
+def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch, litert):
+    strict = dataclasses.replace(artifacts.FORMATS["litert_fp16"], box_tolerance=1e-9)
+    monkeypatch.setitem(artifacts.FORMATS, "litert_fp16", strict)
+    wanted = ["--format=litert_fp16", f"--saved_model_dir={tmp_path / 'out'}"]
+    assert inspect("--runmode=export", *given, *wanted) == 1
+    printed = capsys.readouterr()
+    assert "FAILED" in printed.out
+    assert "beyond the tolerance: litert_fp16" in printed.err
+
+
+def test_tflite_path(given, tmp_path, capsys, litert):
+    path = tmp_path / "phone" / "d0.tflite"
+    flags_given = [f"--saved_model_dir={tmp_path / 'out'}", f"--tflite_path={path}"]
+    without_photos = [flag for flag in given if not flag.startswith(("--input_image", "--bm"))]
+    assert inspect("--runmode=saved_model", *without_photos, *flags_given) == 0
+    assert f"LiteRT: {path}" in capsys.readouterr().out
+    assert path.read_bytes()[4:8] == b"TFL3"
+
+
+def test_soft_nms_is_for_saved_models(given, tmp_path, capsys, litert):
+    wanted = ["--format=litert", "--nms_method=gaussian", f"--saved_model_dir={tmp_path / 'out'}"]
+    assert inspect("--runmode=export", *given, *wanted) == 1
+    assert "soft-NMS (gaussian) exists in SavedModels only" in capsys.readouterr().err
