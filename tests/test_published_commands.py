@@ -255,8 +255,8 @@ def test_test_dev(place):
     if not photos.exists():
         photos.symlink_to(place / "val2017")
     images = json.loads((place / "annotations" / "captions_val2017.json").read_text())["images"][:6]
-    # Seven of the 90 classes: what the others give is no result.
-    categories = [{"id": i, "name": str(i)} for i in range(1, 8)]
+    # 80 of the head's 90 classes: what the others give is no result.
+    categories = [{"id": i, "name": name} for i, name in BUILTIN["coco"].items()]
     info = place / "annotations" / "image_info_test-dev2017.json"
     info.write_text(json.dumps({"info": {}, "images": images, "categories": categories}))
     run(
@@ -281,7 +281,6 @@ def test_test_dev(place):
     assert "and all 6 images of annotations/image_info_test-dev2017.json" in printed
     loaded = COCO(str(info)).loadRes(str(path))
     assert sorted(loaded.getImgIds()) == sorted(image["id"] for image in images)
-    assert {row["category_id"] for row in json.loads(path.read_text())} <= set(range(1, 8))
 
 
 def test_pascal_records_and_training(place):

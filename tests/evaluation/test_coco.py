@@ -181,6 +181,18 @@ def test_results_file(golden, tmp_path):
     assert results[0]["score"] == pytest.approx(float(rows[0, 0, 5]), abs=1e-5)
 
 
+def test_results_have_the_categories_of_the_ground_truth_only(golden, tmp_path):
+    """A head of 90 classes has ten that are no COCO categories."""
+    truth = _json_of(golden["coco/groundtruth"], range(20, 26))
+    kept = truth["categories"][0]
+    evaluator = CocoEvaluator({**truth, "categories": [kept], "annotations": []})
+    evaluator.update(range(20, 26), *_predictions(golden["coco/detections"]))
+    evaluator.write_results(tmp_path / "results.json")
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {row["category_id"] for row in results} == {kept["id"]}
+    assert len(results) == int((golden["coco/detections"][..., 6] == kept["id"]).sum())
+
+
 def test_table_names_every_class(golden):
     metrics = dict.fromkeys(METRIC_NAMES, 0.5) | {"APs": -1.0, "AP_/cell": 0.25, "AP50_/cell": 1.0}
     table = format_metrics(metrics).splitlines()
