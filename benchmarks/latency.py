@@ -15,7 +15,6 @@ import dataclasses
 import functools
 import importlib.util
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import flags  # noqa: E402
+from process_memory import peak_bytes  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 from yardstick import YARDSTICK, yardstick  # noqa: E402
 
@@ -67,7 +67,7 @@ def main(argv):
     size = FLAGS.image_size
     if FLAGS.memory_of:
         Detector.from_checkpoint(FLAGS.memory_of, threads=FLAGS.threads).detect_batch(noise_photo())
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        print(peak_bytes())
         return
     rows = {YARDSTICK: yardstick(size)}
     artifacts = {}
@@ -206,7 +206,7 @@ def print_memory(artifacts):
             text=True,
             check=True,
         )
-        print(f"{name:<{width}}{int(done.stdout.split()[-1]) / 1024:>10.0f}")
+        print(f"{name:<{width}}{int(done.stdout.split()[-1]) / 2**20:>10.0f}")
 
 
 def _wait(outputs):
@@ -216,7 +216,7 @@ def _wait(outputs):
 if __name__ == "__main__":
     flags.DEFINE_list("models", ["efficientdet-d0"], "detectors, as name or name:fusion")
     flags.DEFINE_string("ckpt_path", None, "weights of the (one) model; random without")
-    flags.DEFINE_string("memory_of", None, "load and run this export, and print the peak in KiB")
+    flags.DEFINE_string("memory_of", None, "load and run this export, and print the peak in bytes")
     flags.DEFINE_integer("image_size", 512, "side of the networks' input, pixels")
     flags.DEFINE_integer("photo_width", 640, "width of the photo, pixels")
     flags.DEFINE_integer("photo_height", 480, "height of the photo, pixels")

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from absl import flags
+from process_memory import peak_bytes
 
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
@@ -133,9 +134,7 @@ def peak_memory():
 
     if tf.config.list_physical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    with open("/proc/self/status", encoding="ascii") as status:
-        (line,) = [line for line in status if line.startswith("VmHWM:")]
-    return 1024 * int(line.split()[1])
+    return peak_bytes()
 
 
 if __name__ == "__main__":
