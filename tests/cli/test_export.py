@@ -1,33 +1,19 @@
 """--runmode=export: files, table, exit code; exports evaluated by main.py; --tflite_path."""
 
 import dataclasses
-import functools
 import re
 import subprocess
 import sys
 
 import pytest
-from absl import flags
 from PIL import Image
 
-from efficientvision.cli import run_main
-from efficientvision.cli.flags import define_inspect_flags
-from efficientvision.cli.inspect import main
 from efficientvision.export import artifacts
 from tests.filled_detector import textured_photo, write_filled_checkpoint
+from tests.inspect_program import inspect
 from tests.made_records import write_made_records
 
 HPARAMS = "image_size=128,fpn_cell_repeats=1,box_class_repeats=1"
-
-
-def inspect(*arguments):
-    """Runs the program; returns its exit code."""
-    values = flags.FlagValues()
-    define_inspect_flags(values)
-    program = functools.partial(main, flag_values=values)
-    with pytest.raises(SystemExit) as ended:
-        run_main(program, ["model_inspect.py", *map(str, arguments)], flag_values=values)
-    return ended.value.code
 
 
 @pytest.fixture(scope="module")

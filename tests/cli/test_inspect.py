@@ -1,17 +1,13 @@
 """model_inspect.py: its runmodes on a small detector, and what it says to bad input."""
 
-import functools
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 from PIL import Image
 
-from efficientvision.cli import run_main
-from efficientvision.cli.flags import RUNMODES, define_inspect_flags
-from efficientvision.cli.inspect import main
+from efficientvision.cli.flags import RUNMODES
 from efficientvision.detector import Detector
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.weights.checkpoint_reader import open_checkpoint
@@ -23,20 +19,11 @@ from tests.filled_detector import (
     values_of,
     write_filled_checkpoint,
 )
+from tests.inspect_program import inspect
 
 # The shallow detector of three classes at 128 pixels, for which the checkpoint below is.
 MODEL = "--model_name=efficientdet-d0"
 HPARAMS = "--hparams=image_size=128,fpn_cell_repeats=1,box_class_repeats=1"
-
-
-def inspect(*arguments):
-    """Runs the program; returns its exit code."""
-    values = flags.FlagValues()
-    define_inspect_flags(values)
-    program = functools.partial(main, flag_values=values)
-    with pytest.raises(SystemExit) as ended:
-        run_main(program, ["model_inspect.py", *map(str, arguments)], flag_values=values)
-    return ended.value.code
 
 
 @pytest.fixture(scope="module")
