@@ -13,6 +13,7 @@ import json
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,18 +38,27 @@ class CocoImage:
     captions: list[str] | None
 
 
+def load_json(path: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: missing, or no JSON.
+    """
+    try:
+        return json.loads(files.read_text(path))
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no valid JSON: {error}.") from error
+
+
 def read_json(path: str, *required: str) -> dict:
     """Reads an annotation file.
 
     Raises:
         UserError: missing, no JSON, or without one of the required lists.
     """
-    try:
-        content = json.loads(files.read_text(path))
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no valid JSON: {error}.") from error
+    content = load_json(path)
     for key in required:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise UserError(f"{path} has no list {key!r}; is it a COCO annotation file?")

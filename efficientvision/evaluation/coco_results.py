@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_format import read_json
+from efficientvision.data.coco_format import load_json, read_json
 from efficientvision.errors import UserError
 
 # What the server needs and no more: hundredths of a pixel, as in the original.
@@ -131,12 +131,7 @@ def check_results_file(
     """
     results_file = os.fspath(results_file)
     info = read_image_info(info_file)
-    try:
-        results = json.loads(files.read_text(results_file))
-    except OSError as error:
-        raise UserError(f"Cannot read {results_file}: {error.strerror}.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{results_file} is no valid JSON: {error}.") from error
+    results = load_json(results_file)
     if not isinstance(results, list):
         raise UserError(f"{results_file} holds no list of detections.")
     categories = {category["id"] for category in info["categories"]}

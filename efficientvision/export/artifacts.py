@@ -73,7 +73,7 @@ FORMATS = {
         ),
     )
 }
-_MODULES = {".onnx": "onnx_format", ".xml": "openvino_format", ".tflite": "litert_format"}
+_MODULES = {form.suffix[form.suffix.rfind(".") :]: form.module for form in FORMATS.values()}
 
 
 def is_artifact(path: AnyPath) -> bool:

@@ -70,7 +70,7 @@ def _limits(config: DetectionConfig) -> Thresholds:
     """
     settings = config.nms_configs
     limits = resolve_thresholds(
-        settings.method or "hard",
+        settings.method,
         iou_thresh=settings.iou_thresh,
         score_thresh=settings.score_thresh,
         sigma=settings.sigma,

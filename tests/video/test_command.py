@@ -1,6 +1,5 @@
 """--runmode=saved_model_video as it is typed, and what it says to bad input."""
 
-import functools
 import json
 import os
 import re
@@ -12,13 +11,10 @@ import urllib.request
 
 import numpy as np
 import pytest
-from absl import flags
 
 from efficientvision.cli import inspect_saved_model_video as command
-from efficientvision.cli import run_main
-from efficientvision.cli.flags import define_inspect_flags
-from efficientvision.cli.inspect import main
 from tests.filled_detector import NAMES, exported_folder, write_filled_checkpoint
+from tests.inspect_program import inspect
 from tests.video.made_video import PHONE, Sound, read_video, write_video
 
 MODEL = "--model_name=efficientdet-d0"
@@ -26,13 +22,7 @@ MODEL = "--model_name=efficientdet-d0"
 
 def video(*arguments):
     """Runs the program; returns its exit code."""
-    values = flags.FlagValues()
-    define_inspect_flags(values)
-    program = functools.partial(main, flag_values=values)
-    command_line = ["model_inspect.py", "--runmode=saved_model_video", *map(str, arguments)]
-    with pytest.raises(SystemExit) as ended:
-        run_main(program, command_line, flag_values=values)
-    return ended.value.code
+    return inspect("--runmode=saved_model_video", *arguments)
 
 
 @pytest.fixture
