@@ -230,26 +230,38 @@ class _Parent:
         """Joins the others and runs a child; the exit code, or None to try again."""
         here = self._cluster.name(self._cluster.index)
         self._say(f"{here} waits for the {len(self._cluster.workers)} workers of the job.")
-        link = join(self._cluster, restarts=self._used, seconds=self._join_seconds)
-        with contextlib.closing(link):
-            while True:
-                try:
-                    for message in self._turn(link):
-                        if "start" in message:
-                            self._used = int(message["start"])
-                            self._start_child()
-                        elif "end" in message:
-                            return 0
-                        elif "stop" in message:
-                            return self._stop(str(message["stop"]), bool(message["again"]))
-                except OSError:
-                    text = f"{self._cluster.name(0)} died: {CLOSED}"
-                    return self._stop(text, self._used < self._restarts)
-                if self._leaves():
-                    name = signal.Signals(self._asked).name
-                    with contextlib.suppress(OSError):
-                        link.send(ended=LEFT, text=f"was asked to end ({name})")
-                    return 128 + self._asked
+        deadline = time.monotonic() + self._join_seconds
+        while True:
+            seconds = deadline - time.monotonic()
+            link = join(self._cluster, restarts=self._used, seconds=seconds)
+            try:
+                with contextlib.closing(link):
+                    return self._take_part(link)
+            except OSError:
+                # A hub that dies still takes connections for a moment. Nothing has begun: the next
+                # hub is waited for.
+                if self._child is None and time.monotonic() < deadline:
+                    time.sleep(_TICK_SECONDS)
+                    continue
+                text = f"{self._cluster.name(0)} died: {CLOSED}"
+                return self._stop(text, self._used < self._restarts)
+
+    def _take_part(self, link: Connection) -> int | None:
+        """Does as the hub says; as `_attempt`. Raises OSError where the hub is gone."""
+        while True:
+            for message in self._turn(link):
+                if "start" in message:
+                    self._used = int(message["start"])
+                    self._start_child()
+                elif "end" in message:
+                    return 0
+                elif "stop" in message:
+                    return self._stop(str(message["stop"]), bool(message["again"]))
+            if self._leaves():
+                name = signal.Signals(self._asked).name
+                with contextlib.suppress(OSError):
+                    link.send(ended=LEFT, text=f"was asked to end ({name})")
+                return 128 + self._asked
 
     def _turn(self, link: Connection) -> list[dict]:
         """Waits a moment for messages; shows life to the hub, and reports how the child ended."""

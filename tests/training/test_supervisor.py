@@ -1,5 +1,6 @@
 """Parents and children without TensorFlow: who dies, who says so, who starts again."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -24,14 +25,14 @@ class Job:
 
     def __init__(self, folder, repository, *, restarts=0, join_seconds=30, workers=2):
         self.folder = folder
-        self._port = free_port() if workers > 1 else 0
+        self.port = free_port() if workers > 1 else 0
         self._options = [str(restarts), str(join_seconds)]
         self._environment = {**os.environ, "PYTHONPATH": str(repository)}
         self.parents = {}
 
     def start(self, worker, *code):
         self.parents[worker] = subprocess.Popen(
-            [sys.executable, PARENT, self.folder, str(self._port), str(worker)]
+            [sys.executable, PARENT, self.folder, str(self.port), str(worker)]
             + [*self._options, *map(str, code)],
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -165,6 +166,32 @@ def test_a_worker_that_is_started_again_rejoins(job, killed):
         two.child(worker, 1)
     two.finish()
     assert [two.end(worker)[0] for worker in (0, 1)] == [0, 0]
+
+
+def test_a_hub_that_dies_before_the_start_costs_no_restart(job):
+    """The kernel takes connections for one that is killed until its sockets are closed."""
+    two = job(join_seconds=60)
+    with socket.create_server(("127.0.0.1", two.port)) as dying:
+        two.start(1)
+        dying.accept()[0].close()
+    two.start(0)
+    for worker in (0, 1):
+        two.child(worker)
+    two.finish()
+    assert [two.end(worker)[0] for worker in (0, 1)] == [0, 0]
+
+
+def test_a_stranger_on_the_port_is_not_asked_for_ever(job):
+    two = job(join_seconds=1)
+    with socket.create_server(("127.0.0.1", two.port)) as stranger:
+        two.start(1)
+        while two.parents[1].poll() is None:
+            stranger.settimeout(0.1)
+            with contextlib.suppress(TimeoutError):
+                stranger.accept()[0].close()
+    code, output = two.end(1)
+    assert code == 1
+    assert "Worker 0 (127.0.0.1:11) died: its connection was closed" in output
 
 
 def test_restarts_are_counted(job):
