@@ -13,13 +13,14 @@ from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  re
 
 from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.export.batch_norm_folding import fold_batch_norms
 from efficientvision.files import AnyPath
 
 METADATA_NODE = "efficientvision_metadata"
 
 
 def freeze(
-    function: Any, outputs: Sequence[str], metadata: str | None = None
+    function: Any, outputs: Sequence[str], metadata: str | None = None, *, fold: bool = True
 ) -> tf.compat.v1.GraphDef:
     """Turns a concrete function into a graph whose variables are constants.
 
@@ -30,8 +31,11 @@ def freeze(
         function: a concrete function (`tf.function(...).get_concrete_function(...)`).
         outputs: names of the operations that the graph is made for; only what they need stays.
         metadata: text to carry along, in a string constant named `efficientvision_metadata`.
+        fold: fold batch norms into the convolutions before them.
     """
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
+    if fold:
+        fold_batch_norms(graph_def, outputs)
     _keep_ancestors(graph_def, outputs)
     if metadata is not None:
         node = graph_def.node.add()

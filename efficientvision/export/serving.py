@@ -1,5 +1,6 @@
 """The whole way from encoded images to detections, as one TensorFlow graph."""
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,13 +28,12 @@ class Preprocessed(NamedTuple):
     valid_hw: tf.Tensor
 
 
-class DetectionServing(tf.Module):
+class DetectionServing:
     """Network, preprocessing and postprocessing of one detector.
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> (class logits, box codes), lists,
             finest level first.
-        variables: what `network` reads, `tf.Variable`s; they go into a SavedModel.
         image_hw: input size of the network, pixels.
         mean_rgb: subtracted from the pixels (0..255), one number or three.
         stddev_rgb: the difference is divided by it.
@@ -43,20 +43,23 @@ class DetectionServing(tf.Module):
     def __init__(
         self,
         network: Callable[..., Any],
-        variables: list[tf.Variable],
         *,
         image_hw: tuple[int, int],
         mean_rgb: Any,
         stddev_rgb: Any,
         detect: Callable[..., Detections],
     ):
-        super().__init__(name="serving")
         self._network = network
-        self.network_variables = variables
         self.image_hw = image_hw
         self.mean_rgb = mean_rgb
         self.stddev_rgb = stddev_rgb
         self._detect = detect
+
+    def with_network(self, network: Callable[..., Any]) -> "DetectionServing":
+        """The same with another network, of the same inputs and outputs."""
+        changed = copy.copy(self)
+        changed._network = network
+        return changed
 
     def preprocess_arrays(self, image_arrays: tf.Tensor) -> Preprocessed:
         """uint8 photos of one size [N, H, W, 3] -> network input."""
@@ -156,7 +159,6 @@ def build_serving(
     )
     return DetectionServing(
         lambda images: model(images, training=False),
-        [weight.value for weight in model.weights],
         image_hw=config.image_hw,
         mean_rgb=config.mean_rgb,
         stddev_rgb=config.stddev_rgb,

@@ -1,0 +1,129 @@
+"""Folds batch norms into the convolutions before them: what inference need not compute twice."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+_ADDITIONS = ("BiasAdd", "AddV2", "Add")
+_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+
+
+def fold_batch_norms(graph_def: tf.compat.v1.GraphDef, outputs: Iterable[str] = ()) -> int:
+    """Folds, in place, batch norms into the convolutions before them.
+
+    A batch norm in inference multiplies each channel by a constant and adds one. Behind a
+    convolution, with or without a bias, both go into the kernel and a new bias; a kernel that
+    several batch norms follow in turn (the heads' own, shared by the levels) is copied for each.
+    The new additions keep the batch norms' names. Operations that nothing needs any more stay.
+
+    Args:
+        graph_def: a graph without variables.
+        outputs: names of operations whose results must stay as they are.
+
+    Returns:
+        How many were folded: those whose numbers are constants and whose convolution serves
+        nothing else.
+    """
+    folding = _Folding(graph_def, outputs)
+    norms = [node for node in graph_def.node if node.op == "FusedBatchNormV3"]
+    return sum(folding.fold(norm) for norm in norms)
+
+
+class _Folding:
+    def __init__(self, graph_def: tf.compat.v1.GraphDef, outputs: Iterable[str]):
+        self._graph = graph_def
+        self._nodes = {node.name: node for node in graph_def.node}
+        # Tensor name -> how often it is read. An output is read by someone else, too.
+        self._uses = collections.Counter(
+            _tensor(name) for node in graph_def.node for name in node.input
+        )
+        self._uses.update(_tensor(name) for name in outputs)
+        self._values: dict[str, np.ndarray | None] = {}
+
+    def fold(self, norm: tf.compat.v1.NodeDef) -> bool:
+        if norm.attr["is_training"].b or norm.attr["data_format"].s not in (b"", b"NHWC"):
+            return False
+        if any(self._uses[f"{norm.name}:{index}"] for index in range(1, 6)):
+            return False
+        scale, offset, mean, variance = (self._constant(name) for name in norm.input[1:5])
+        if any(value is None for value in (scale, offset, mean, variance)):
+            return False
+        bias, name = self._without_bias(norm.input[0], len(scale))
+        convolution = self._nodes[_operation(name)]
+        if convolution.op not in _CONVOLUTIONS or self._uses[_tensor(name)] != 1:
+            return False
+        kernel = self._constant(convolution.input[1])
+        if kernel is None:
+            return False
+        factor = scale / np.sqrt(variance + np.float32(norm.attr["epsilon"].f))
+        depthwise = convolution.op == "DepthwiseConv2dNative"
+        by_channel = factor.reshape(kernel.shape[2:]) if depthwise else factor
+        number_type = convolution.attr["T"].type
+        convolution.input[1] = self._add_constant(
+            f"{norm.name}/kernel", kernel * by_channel, number_type
+        )
+        bias = self._add_constant(f"{norm.name}/bias", (bias - mean) * factor + offset, number_type)
+        norm.op = "BiasAdd"
+        norm.ClearField("attr")
+        norm.attr["T"].type = number_type
+        norm.attr["data_format"].s = b"NHWC"
+        del norm.input[:]
+        norm.input.extend([name, bias])
+        return True
+
+    def _without_bias(self, name: str, channels: int) -> tuple[np.ndarray, str]:
+        """The constant that a tensor adds to another one [channels], and that other tensor."""
+        none = np.zeros(channels, np.float32)
+        node = self._nodes[_operation(name)]
+        if node.op not in _ADDITIONS or self._uses[_tensor(name)] != 1:
+            return none, name
+        for value, other in ((node.input[1], node.input[0]), (node.input[0], node.input[1])):
+            bias = self._constant(value)
+            # Of shape [C] or [1, 1, 1, C]: one number for a channel.
+            if bias is not None and bias.size == channels == bias.shape[-1]:
+                return bias.reshape(channels), other
+        return none, name
+
+    def _constant(self, name: str) -> np.ndarray | None:
+        """The float32 value of a tensor that does not depend on the input, else None."""
+        if name not in self._values:
+            self._values[name] = self._evaluate(self._nodes[_operation(name)])
+        return self._values[name]
+
+    def _evaluate(self, node: tf.compat.v1.NodeDef) -> np.ndarray | None:
+        if node.op == "Const":
+            value = tf.make_ndarray(node.attr["value"].tensor)
+            # Half precision is computed with in float32.
+            return value if value.dtype.kind in "iu" else value.astype(np.float32)
+        if node.op in ("Identity", "Cast"):
+            return self._constant(node.input[0])
+        if node.op == "Reshape":
+            value, shape = map(self._constant, node.input)
+            return None if value is None or shape is None else value.reshape(shape)
+        if node.op == "Squeeze":
+            value = self._constant(node.input[0])
+            axes = tuple(node.attr["squeeze_dims"].list.i) or None
+            return None if value is None else np.squeeze(value, axes)
+        return None
+
+    def _add_constant(self, name: str, value: np.ndarray, number_type: int) -> str:
+        kind = tf.dtypes.as_dtype(number_type)
+        node = self._graph.node.add()
+        node.name, node.op = name, "Const"
+        node.attr["dtype"].type = number_type
+        tensor = tf.make_tensor_proto(value.astype(kind.as_numpy_dtype))
+        node.attr["value"].tensor.CopyFrom(tensor)
+        return name
+
+
+def _operation(name: str) -> str:
+    return name.lstrip("^").split(":")[0]
+
+
+def _tensor(name: str) -> str:
+    """A tensor's name with its output number, which may be left out for the first one."""
+    return name if ":" in name or name.startswith("^") else f"{name}:0"
