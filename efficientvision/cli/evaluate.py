@@ -19,6 +19,7 @@ from efficientvision.data.record_files import count_records, match_files
 from efficientvision.detector import Detector, is_export
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco import format_metrics
+from efficientvision.evaluation.coco_source import for_test_server, measuring
 from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
@@ -64,19 +65,29 @@ def run(given: flags.FlagValues) -> None:
 
 
 def _evaluate_export(given: flags.FlagValues) -> None:
-    """Prints the metrics of an exported model."""
-    if given.testdev_dir or evaluation_views.asks_for_views(given):
+    """Prints the metrics of an exported model, or writes its results for the test server."""
+    if evaluation_views.asks_for_views(given):
         raise UserError(
-            f"--model_dir={given.model_dir} is an exported model; --testdev_dir, --test_flip and "
-            "--test_scales need a checkpoint: name that"
+            f"--model_dir={given.model_dir} is an exported model, which sees each photo once; "
+            "--test_flip and --test_scales need a checkpoint: name that"
         )
     detector = Detector.from_checkpoint(given.model_dir, min_score_thresh=0.0)
-    pattern = given.val_file_pattern
-    check_classes(pattern, detector.metadata.num_classes, detector.class_names)
+    pattern, limit, names = given.val_file_pattern, given.eval_samples, detector.class_names
     with data_errors(pattern):
-        coco = evaluate_export(detector, pattern, given.val_json_file, given.eval_samples)
-        metrics = coco.compute()
-    print(format_metrics(metrics))
+        if given.testdev_dir:
+            least = detector.metadata.nms.get("score_thresh") or 0.0
+            testdev.check_before(given, score_thresh=least)
+            coco = for_test_server(
+                pattern, names or None, given.testdev_info_file, max_examples=limit
+            )
+            evaluate_export(detector, pattern, coco, limit)
+            print(f"The detections are in {testdev.write(given, coco)}.")
+            testdev.check_after(given)
+            return
+        check_classes(pattern, detector.metadata.num_classes, names)
+        coco = measuring(pattern, names or None, given.val_json_file, max_examples=limit)
+        evaluate_export(detector, pattern, coco, limit)
+        print(format_metrics(coco.compute()))
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:
@@ -146,7 +157,11 @@ def _evaluate_once(given: flags.FlagValues) -> None:
     evaluator, task, _ = _prepare(given)
     with _errors_explained(given, evaluator, task):
         if given.testdev_dir:
-            testdev.check_before(given, task.config)
+            testdev.check_before(
+                given,
+                score_thresh=task.config.nms_configs.score_thresh or 0.0,
+                ids_are_regenerated=task.config.regenerate_source_id,
+            )
         _, report, _ = evaluator.evaluate()
     print(report)
     if given.testdev_dir:

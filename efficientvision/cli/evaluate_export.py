@@ -1,11 +1,11 @@
-"""COCO metrics of an exported model, photo by photo."""
+"""Detections of an exported model in the photos of records, for COCO metrics or results."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 from tqdm import tqdm
 
-from efficientvision.data.record_files import match_files
+from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.records import parse_example
 from efficientvision.data.streams import read_in_order
 from efficientvision.detector import Detector
@@ -14,49 +14,28 @@ from efficientvision.export.serving import decode_image
 
 
 def evaluate_export(
-    detector: Detector,
-    pattern: str,
-    ground_truth_json: str | None = None,
-    limit: int | None = None,
-) -> CocoEvaluator:
+    detector: Detector, pattern: str, coco: CocoEvaluator, limit: int | None = None
+) -> None:
     """Runs an export on the photos of records.
 
     Args:
         detector: the export, with every detection it makes.
         pattern: glob of TFRecord files.
-        ground_truth_json: COCO annotation file; None: what the records say.
+        coco: gets the detections.
         limit: at most so many photos.
-
-    Returns:
-        The evaluator, whose `compute` gives the metrics.
     """
-    names = detector.class_names
-    coco = CocoEvaluator(ground_truth_json, names or None, records=pattern)
-    data = read_in_order(match_files(pattern)).map(_read, tf.data.AUTOTUNE).prefetch(8)
-    if limit:
-        data = data.take(limit)
-    for example in tqdm(data.as_numpy_iterator(), desc="evaluation", unit="image", total=limit):
-        rows = detector.detect_batch(example.pop("photo")[None])[0]
+    paths = match_files(pattern)
+    available = sum(count_records(paths))
+    count = min(available, limit or available)
+    photos = read_in_order(paths).map(_read, tf.data.AUTOTUNE).take(count).prefetch(8)
+    progress = tqdm(photos.as_numpy_iterator(), desc="evaluation", unit="image", total=count)
+    for photo, source_id in progress:
+        rows = detector.detect_batch(photo[None])[0]
         rows = rows[rows[:, 5] > 0]
-        coco.update(
-            [example.pop("source_id")],
-            rows[None, :, 1:5],
-            rows[None, :, 5],
-            rows[None, :, 6],
-            [len(rows)],
-            {name: value[None] for name, value in example.items()},
-        )
-    return coco
+        boxes, scores, classes = rows[None, :, 1:5], rows[None, :, 5], rows[None, :, 6]
+        coco.update([source_id], boxes, scores, classes, [len(rows)])
 
 
-def _read(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = parse_example(serialized)
-    photo = decode_image(parsed["encoded"])
-    height_width = tf.cast(tf.shape(photo)[:2], tf.float32)
-    return {
-        "photo": photo,
-        "source_id": parsed["source_id"],
-        "gt_boxes_original_yxyx": parsed["boxes_normalized_yxyx"] * tf.tile(height_width, [2]),
-        "gt_classes_original": parsed["classes"],
-        "gt_is_crowd": parsed["is_crowd"],
-    }
+    return decode_image(parsed["encoded"]), parsed["source_id"]

@@ -20,6 +20,7 @@ from efficientvision.data.streams import read_in_order
 from efficientvision.data.transforms.preprocess import normalize, resize_and_pad
 from efficientvision.detector import Detector
 from efficientvision.errors import UserError
+from efficientvision.evaluation.coco_source import measuring
 from efficientvision.export import agreement
 from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.saved_model import export_saved_model
@@ -180,9 +181,10 @@ def _check(
     )
     scores = ("", "")
     if settings.val_file_pattern:
-        metrics = evaluate_export(
-            detector, settings.val_file_pattern, settings.val_json_file
-        ).compute()
+        pattern = settings.val_file_pattern
+        coco = measuring(pattern, detector.class_names or None, settings.val_json_file)
+        evaluate_export(detector, pattern, coco)
+        metrics = coco.compute()
         scores = tuple(f"{100 * metrics[key]:.1f}" for key in ("AP", "AP50"))
     cells = (
         name,

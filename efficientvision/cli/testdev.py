@@ -5,9 +5,9 @@ from __future__ import annotations
 from absl import flags
 
 from efficientvision import files
-from efficientvision.configs import DetectionConfig
 from efficientvision.data.ground_truth import image_ids
 from efficientvision.errors import UserError
+from efficientvision.evaluation.coco import CocoEvaluator
 from efficientvision.evaluation.coco_results import (
     check_image_ids,
     check_results_file,
@@ -32,8 +32,15 @@ def check_flags(given: flags.FlagValues) -> None:
         )
 
 
-def check_before(given: flags.FlagValues, config: DetectionConfig) -> None:
+def check_before(
+    given: flags.FlagValues, *, score_thresh: float, ids_are_regenerated: bool = False
+) -> None:
     """Finds out in seconds what would make the results useless.
+
+    Args:
+        given: The flags.
+        score_thresh: Detections of lower scores are left out.
+        ids_are_regenerated: Images get other ids than those of the records.
 
     Raises:
         UserError: The folder cannot be written to; image ids would not be those of the records;
@@ -41,18 +48,19 @@ def check_before(given: flags.FlagValues, config: DetectionConfig) -> None:
             those that will be evaluated, or images could be left without detections.
     """
     _check_folder(given.testdev_dir)
-    if config.regenerate_source_id:
+    if ids_are_regenerated:
         raise UserError(
             "regenerate_source_id=true gives images other ids than those that the test server "
             "knows: set it to false."
         )
     if not given.testdev_info_file:
         return
-    if config.nms_configs.score_thresh:
+    if score_thresh:
         raise UserError(
-            f"nms_configs.score_thresh={config.nms_configs.score_thresh:g} can leave images "
-            "without any detection, and the results must have every image of "
-            "--testdev_info_file: add --hparams=nms_configs.score_thresh=0."
+            f"nms_configs.score_thresh={score_thresh:g} can leave images without any detection, "
+            "and the results must have every image of --testdev_info_file: add "
+            "--hparams=nms_configs.score_thresh=0 (an exported model: export it again with "
+            "--min_score_thresh=0)."
         )
     info = read_image_info(given.testdev_info_file)
     check_image_ids(
@@ -61,6 +69,13 @@ def check_before(given: flags.FlagValues, config: DetectionConfig) -> None:
         what=f"The records {given.val_file_pattern} (--eval_samples={given.eval_samples})",
         info_file=given.testdev_info_file,
     )
+
+
+def write(given: flags.FlagValues, coco: CocoEvaluator) -> str:
+    """Writes the detections; returns the file's path."""
+    path = files.join(given.testdev_dir, TESTDEV_NAME)
+    coco.write_results(path)
+    return path
 
 
 def check_after(given: flags.FlagValues) -> None:

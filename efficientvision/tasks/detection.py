@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from efficientvision.configs import DetectionConfig
 from efficientvision.data.augmentation import Augmentation
-from efficientvision.data.ground_truth import coco_ground_truth, image_ids
 from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.transforms.preprocess import normalize
@@ -21,7 +20,7 @@ from efficientvision.detection.losses import detection_losses
 from efficientvision.detection.matching import AnchorTargets, assign_targets
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco import CocoEvaluator
-from efficientvision.evaluation.coco_results import read_image_info
+from efficientvision.evaluation.coco_source import for_test_server, measuring
 from efficientvision.tasks.base import Batch, Evaluation, Task
 from efficientvision.tasks.detection_evaluation import (
     DetectionEvaluation,
@@ -224,32 +223,20 @@ class DetectionTask(Task):
         return model(images, training=training)
 
     def _new_coco_evaluator(self) -> CocoEvaluator:
-        names = self.class_names
-        if self._results_path is None:
-            truth = self._ground_truth()
-        elif self._testdev_info_file:
-            truth = read_image_info(self._testdev_info_file)
-            names = {} if truth["categories"] else names
-        else:
-            ids = image_ids(self.evaluation_files, max_examples=self._evaluation_images)
-            named = [image_id for image_id in ids if not isinstance(image_id, int)]
-            if named:
-                raise UserError(
-                    f"The test server knows images by numbers, and {self.evaluation_files} has the "
-                    f"image id {named[0]!r}: make the records with "
-                    "dataset/create_coco_tfrecord.py --image_info_file."
-                )
-            truth = {"images": [{"id": image_id} for image_id in ids], "categories": []}
-        return CocoEvaluator(truth, names, records=str(self.evaluation_files))
-
-    def _ground_truth(self):
-        """A COCO file, or the boxes of the records; None where these have no lasting ids."""
-        if self.ground_truth_json:
-            return self.ground_truth_json
-        if self.config.regenerate_source_id:
-            return None
-        return coco_ground_truth(
-            self.evaluation_files, self.class_names, max_examples=self._evaluation_images
+        limit = self._evaluation_images
+        if self._results_path is not None:
+            return for_test_server(
+                self.evaluation_files,
+                self.class_names,
+                self._testdev_info_file,
+                max_examples=limit,
+            )
+        return measuring(
+            self.evaluation_files,
+            self.class_names,
+            self.ground_truth_json,
+            max_examples=limit,
+            ids_are_regenerated=self.config.regenerate_source_id,
         )
 
     def _dataset(

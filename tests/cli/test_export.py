@@ -1,14 +1,24 @@
 """--runmode=export: files, table, exit code; exports evaluated by main.py; --tflite_path."""
 
 import dataclasses
+import io
+import json
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from absl import flags
 from PIL import Image
 
+from efficientvision.cli import evaluate
+from efficientvision.cli.flags import define_train_flags
+from efficientvision.data.record_files import iter_records
+from efficientvision.data.records import decode_example
+from efficientvision.detector import Detector
 from efficientvision.export import artifacts
+from efficientvision.tasks.detection import TESTDEV_NAME
 from tests.filled_detector import textured_photo, write_filled_checkpoint
 from tests.inspect_program import inspect
 from tests.made_records import write_made_records
@@ -78,6 +88,28 @@ def test_files_table_and_evaluation(given, tmp_path, capsys, litert, repository)
     assert done.returncode == 0, done.stderr
     ap = table["litert"][-3]
     assert re.search(rf"AP +IoU \.50:\.95 +{re.escape(ap)}", done.stdout), (ap, done.stdout)
+    check_test_server_results(tmp_path / "out" / "efficientdet-d0.tflite", records, tmp_path)
+
+
+def check_test_server_results(export, records, folder):
+    """The same command with --testdev_dir writes what the export detects."""
+    given = flags.FlagValues()
+    define_train_flags(given)
+    results = [f"--testdev_dir={folder / 'results'}", "--eval_samples=3"]
+    source = [f"--model_dir={export}", f"--val_file_pattern={records}"]
+    given(["main.py", "--mode=eval", *source, *results])
+    evaluate.run(given)
+    rows = json.loads((folder / "results" / TESTDEV_NAME).read_text())
+    assert {row["image_id"] for row in rows} == {1, 2, 3}
+    record = next(iter_records(str(records)))
+    photo = Image.open(io.BytesIO(decode_example(record).encoded))
+    detections = Detector.from_checkpoint(str(export), min_score_thresh=0)(photo)
+    expected = [
+        (d.box_yxyx[1], d.box_yxyx[0], d.box_yxyx[3] - d.box_yxyx[1], d.box_yxyx[2] - d.box_yxyx[0])
+        for d in detections
+    ]
+    found = [row["bbox"] for row in rows if row["image_id"] == 1]
+    np.testing.assert_allclose(found, expected, atol=0.006)
 
 
 def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch, litert):

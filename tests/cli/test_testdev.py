@@ -81,14 +81,14 @@ def info(tmp_path):
     return write
 
 
-def _check(tmp_path, records, info_file, *more, **changes):
+def _check(tmp_path, records, info_file, *more, score_thresh=0.0, **changes):
     given = _given(
         f"--testdev_dir={tmp_path}/out",
         f"--testdev_info_file={info_file}",
         f"--val_file_pattern={records}",
         *more,
     )
-    testdev.check_before(given, get_config("efficientdet-d0", changes))
+    testdev.check_before(given, score_thresh=score_thresh, **changes)
 
 
 def test_ids_of_records_must_be_those_of_the_info_file(tmp_path, records, info):
@@ -105,9 +105,9 @@ def test_ids_of_records_must_be_those_of_the_info_file(tmp_path, records, info):
 
 def test_what_could_leave_images_out_is_refused(tmp_path, records, info):
     with pytest.raises(UserError, match="score_thresh=0.4 can leave images"):
-        _check(tmp_path, records, info([1]), **{"nms_configs": {"score_thresh": 0.4}})
+        _check(tmp_path, records, info([1]), score_thresh=0.4)
     with pytest.raises(UserError, match="regenerate_source_id"):
-        _check(tmp_path, records, info([1]), regenerate_source_id=True)
+        _check(tmp_path, records, info([1]), ids_are_regenerated=True)
     with pytest.raises(UserError, match="Cannot read .*absent.json: No such file"):
         _check(tmp_path, records, tmp_path / "absent.json")
 
