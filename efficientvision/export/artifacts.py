@@ -14,6 +14,8 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 
+# Under this name a file carries its metadata.
+METADATA_KEY = "efficientvision"
 # images float32 [N, h, w, 3] -> the outputs of `portable.portable_function` by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -25,7 +27,7 @@ class Format:
     Attributes:
         name: as in `--format`.
         suffix: of the file's name, after the model's name.
-        module: of `efficientvision.export`, with `write`, `read_metadata` and `load`.
+        module: of `efficientvision.export`, with `write` and `load`.
         precision: of the weights.
         nms: the kind of suppression inside, unless another is asked for.
         box_tolerance: largest difference of a box from the Keras model's, in pixels of the photo;

@@ -9,10 +9,9 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import Runner, need
+from efficientvision.export.artifacts import METADATA_KEY, Runner, need
 from efficientvision.files import AnyPath
 
-_KEY = "efficientvision"
 _IDENTIFIER = b"TFL3"
 _EXTRA = "litert"
 
@@ -53,33 +52,29 @@ def write(
     files.write_bytes(path, _with_metadata(converter.convert(), metadata, names))
 
 
-def read_metadata(path: AnyPath) -> str | None:
-    """The JSON that `write` put there; None in a file of another origin."""
-    try:
-        return _metadata(_content(path))
-    except (struct.error, ValueError, TypeError) as error:
-        raise UserError(f"{path} was cut short ({error})") from error
-
-
-def load(path: AnyPath, threads: int = 0) -> Runner:
+def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
     """Loads a file for running on the CPU.
 
     Args:
         path: the file.
         threads: at most so many; 0: one for each core that this process may use.
+
+    Returns:
+        The runner, and the JSON that `write` put there; None in a file of another origin.
     """
     litert = need("ai_edge_litert.interpreter", _EXTRA, f"running {path}")
     content = _content(path)
     try:
+        metadata = _metadata(content)
         interpreter = litert.Interpreter(
             model_content=content, num_threads=threads or os.cpu_count() or 1
         )
         interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, TypeError, struct.error) as error:
         raise UserError(
             f"{path} is no LiteRT file that can be run, or it was cut short ({error})"
         ) from error
-    (source,) = [detail["index"] for detail in interpreter.get_input_details()]
+    source = interpreter.get_input_details()[0]["index"]
     targets = {d["name"]: d["index"] for d in interpreter.get_output_details()}
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -87,7 +82,7 @@ def load(path: AnyPath, threads: int = 0) -> Runner:
         interpreter.invoke()
         return {name: interpreter.get_tensor(index) for name, index in targets.items()}
 
-    return run
+    return run, metadata
 
 
 def _content(path: AnyPath) -> bytes:
@@ -111,7 +106,7 @@ def _with_metadata(content: bytes, metadata: str, names: list[str]) -> bytes:
     buffer.data = np.frombuffer(metadata.encode(), np.uint8)
     model.buffers.append(buffer)
     entry = schema.MetadataT()
-    entry.name, entry.buffer = _KEY.encode(), len(model.buffers) - 1
+    entry.name, entry.buffer = METADATA_KEY.encode(), len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
     builder = flatbuffers.Builder(len(content) + len(metadata))
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
@@ -122,6 +117,6 @@ def _metadata(content: bytes) -> str | None:
     schema = need("ai_edge_litert.schema_py_generated", _EXTRA, "reading LiteRT files")
     model = schema.Model.GetRootAsModel(content, 0)
     for entry in map(model.Metadata, range(model.MetadataLength())):
-        if entry.Name() == _KEY.encode():
+        if entry.Name() == METADATA_KEY.encode():
             return model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().decode()
     return None

@@ -7,11 +7,10 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import Runner, need
+from efficientvision.export.artifacts import METADATA_KEY, Runner, need
 from efficientvision.export.frozen_graph import freeze
 from efficientvision.files import AnyPath
 
-_KEY = "efficientvision"
 # Read by ONNX Runtime 1.12 (2022) and later.
 _OPSET = 17
 _EXTRA = "onnx"
@@ -42,31 +41,28 @@ def to_model(function: Any, metadata: str) -> Any:
     )
     _rename(model, {f"{name}:0": name for name in ("images", *names)})
     entry = model.metadata_props.add()
-    entry.key, entry.value = _KEY, metadata
+    entry.key, entry.value = METADATA_KEY, metadata
     return model
 
 
-def read_metadata(path: AnyPath) -> str | None:
-    """The JSON that `write` put there; None in a file of another origin."""
-    entries = _session(path, 1).get_modelmeta().custom_metadata_map
-    return entries.get(_KEY)
-
-
-def load(path: AnyPath, threads: int = 0) -> Runner:
+def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
     """Loads a file for running.
 
     Args:
         path: the file.
         threads: at most so many; 0: as ONNX Runtime likes.
+
+    Returns:
+        The runner, and the JSON that `write` put there; None in a file of another origin.
     """
     session = _session(path, threads)
     names = [output.name for output in session.get_outputs()]
-    (source,) = [value.name for value in session.get_inputs()]
+    source = session.get_inputs()[0].name
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return dict(zip(names, session.run(names, {source: images}), strict=True))
 
-    return run
+    return run, session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
 
 
 def _session(path: AnyPath, threads: int) -> Any:

@@ -8,10 +8,9 @@ import numpy as np
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export import onnx_format
-from efficientvision.export.artifacts import Runner, need
+from efficientvision.export.artifacts import METADATA_KEY, Runner, need
 from efficientvision.files import AnyPath
 
-_KEY = "efficientvision"
 _EXTRA = "openvino"
 
 
@@ -31,7 +30,7 @@ def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
         source = files.join(folder, "model.onnx")
         onnx_format.write(function, source, metadata)
         model = openvino.convert_model(source)
-        model.set_rt_info(metadata, [_KEY])
+        model.set_rt_info(metadata, [METADATA_KEY])
         # The weights as they are: halves would be written otherwise.
         openvino.save_model(model, files.join(folder, "model.xml"), compress_to_fp16=False)
         files.copy(files.join(folder, "model.bin"), weights_of(path))
@@ -43,25 +42,25 @@ def weights_of(path: AnyPath) -> str:
     return files.as_text(path).removesuffix(".xml") + ".bin"
 
 
-def read_metadata(path: AnyPath) -> str | None:
-    """The JSON that `write` put there; None in a file of another origin."""
-    model = _read(path)
-    return model.get_rt_info([_KEY]).astype(str) if model.has_rt_info([_KEY]) else None
-
-
-def load(path: AnyPath, threads: int = 0) -> Runner:
+def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
     """Loads a model for running on the CPU.
 
     Args:
         path: the `.xml` file.
         threads: at most so many; 0: as OpenVINO likes.
+
+    Returns:
+        The runner, and the JSON that `write` put there; None in a file of another origin.
     """
     openvino = need("openvino", _EXTRA, f"running {path}")
     # OpenVINO would compute in bfloat16 where the processor can.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
-    compiled = openvino.compile_model(_read(path), "CPU", settings)
+    model = _read(path)
+    known = model.has_rt_info([METADATA_KEY])
+    metadata = model.get_rt_info([METADATA_KEY]).astype(str) if known else None
+    compiled = openvino.compile_model(model, "CPU", settings)
     names = [output.get_any_name() for output in compiled.outputs]
     request = compiled.create_infer_request()
 
@@ -69,7 +68,7 @@ def load(path: AnyPath, threads: int = 0) -> Runner:
         results = request.infer([images])
         return {name: results[index].copy() for index, name in enumerate(names)}
 
-    return run
+    return run, metadata
 
 
 def _read(path: AnyPath) -> Any:

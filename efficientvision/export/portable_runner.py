@@ -34,15 +34,14 @@ def load_portable(
     """
     if not files.is_file(path):
         raise UserError(f"there is no exported model {path}")
-    module = module_of(path)
-    text = module.read_metadata(path)
+    network, text = module_of(path).load(path, threads)
     if text is None:
         raise UserError(
             f"{path} does not say how its images are to be prepared (no metadata of ours): export "
             "it with model_inspect.py --runmode=export"
         )
     metadata = DetectorMetadata.from_json(text, files.as_text(path))
-    return _PhotoRunner(module.load(path, threads), metadata), metadata
+    return _PhotoRunner(network, metadata), metadata
 
 
 class _PhotoRunner:
