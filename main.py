@@ -4,7 +4,7 @@ from absl import flags
 
 from efficientvision.cli import run_main, supervise
 from efficientvision.cli.flags import define_train_flags
-from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
 
 def main(argv):

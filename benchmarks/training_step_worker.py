@@ -14,7 +14,7 @@ from absl import flags
 from process_memory import peak_bytes
 
 from efficientvision.cli.flags import define_train_flags
-from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
 
 BOXES = 8

@@ -19,7 +19,7 @@ import importlib
 from absl import flags
 
 from efficientvision.cli.flags import RUNMODES, report_obsolete
-from efficientvision.cli.quiet_tensorflow import load_tensorflow_quietly
+from efficientvision.cli.tensorflow_start import compile_clusters, load_tensorflow_quietly
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
@@ -46,7 +46,7 @@ _USED_BY = {
     "bm_runs": {"bm", "export", "saved_model_benchmark"},
     "bm_runs_warmup": {"bm", "saved_model_benchmark"},
     "trace_filename": {"bm", "saved_model_benchmark"},
-    "use_xla": {"bm"},
+    "use_xla": {"bm", "saved_model_benchmark"},
     "input_image": _PHOTOS | {"export", "saved_model_benchmark"},
     "output_image_dir": _PHOTOS,
     "input_video": _VIDEO,
@@ -78,6 +78,8 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     runmode = _checked_runmode(flag_values.runmode)
     _check_values(flag_values)
     _say_unused(runmode, flag_values)
+    if flag_values.use_xla and runmode == "saved_model_benchmark":
+        compile_clusters()
     # TensorFlow starts here and no earlier: mistakes in flags are told at once.
     load_tensorflow_quietly()
     import tensorflow as tf

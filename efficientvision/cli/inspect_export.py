@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.cli.evaluate_export import evaluate_export
-from efficientvision.cli.inspect_flags import EXPORT_FORMATS
+from efficientvision.cli.inspect_flags import EXPORT_FORMATS, NO_TENSORRT
 from efficientvision.cli.inspect_settings import DEFAULT_MIN_SCORE, InspectSettings
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.record_files import match_files
@@ -76,6 +76,8 @@ def _check_formats(names: tuple[str, ...]) -> None:
     if not names:
         raise UserError(f"--format names none of {', '.join(EXPORT_FORMATS)}")
     for name in names:
+        if name == "tensorrt":
+            raise UserError(f"--format=tensorrt: {NO_TENSORRT}")
         if name not in EXPORT_FORMATS:
             raise UserError(f"--format={name}: unknown. {nearest_names(name, EXPORT_FORMATS)}")
 

@@ -97,6 +97,11 @@ IMPLEMENTED = {
     ),
 }
 
+NO_TENSORRT = (
+    "TensorFlow has no TensorRT any more; give NVIDIA's trtexec the file of "
+    "--runmode=export --format=onnx --nms=none"
+)
+
 # Other names for the same flag: those of earlier and later published versions.
 ALIASES = {"xla": "use_xla"}
 
@@ -111,7 +116,6 @@ OBSOLETE = {
 INVALID = {
     "tensorrt": UnavailableFlag(
         FlagSpec("string", None, "not available"),
-        "TensorFlow has no TensorRT any more; give NVIDIA's trtexec the file of "
-        "--runmode=export --format=onnx --nms=none",
+        NO_TENSORRT,
     ),
 }

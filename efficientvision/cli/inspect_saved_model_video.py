@@ -10,7 +10,6 @@ from efficientvision.cli.inspect_infer import draw
 from efficientvision.cli.inspect_saved_model_infer import load_export
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.detector import Detector, is_export
-from efficientvision.errors import UserError
 from efficientvision.video.live_page import LivePage
 from efficientvision.video.pacing import Pacing
 from efficientvision.video.pipeline import Outcome, Sink, process
@@ -31,11 +30,8 @@ def run(settings: InspectSettings) -> int | None:
     """
     address = settings.need("input_video", "saved_model_video")
     exported = is_export(settings.saved_model_dir)
-    if not exported and settings.ckpt_path is None:
-        raise UserError(
-            f"--saved_model_dir={settings.saved_model_dir} is no SavedModel folder and no frozen "
-            "graph (<model>_frozen.pb): write one with --runmode=saved_model, or name --ckpt_path"
-        )
+    if settings.ckpt_path is None:
+        settings.need_export(otherwise=", or name --ckpt_path")
     with ExitStack() as closing:
         # All that may be wrong with the videos is found before a network is loaded.
         source = VideoSource(address, with_audio=bool(settings.output_video))

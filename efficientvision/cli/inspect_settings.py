@@ -88,8 +88,11 @@ class InspectSettings:
             raise UserError(f"--runmode={runmode} needs --{flag}")
         return value
 
-    def need_export(self) -> None:
+    def need_export(self, otherwise: str = "") -> None:
         """Makes sure that --saved_model_dir is an exported model.
+
+        Args:
+            otherwise: what else the user may do, for the error.
 
         Raises:
             UserError: it is not.
@@ -98,7 +101,7 @@ class InspectSettings:
             raise UserError(
                 f"--saved_model_dir={self.saved_model_dir} is no SavedModel folder and no exported "
                 "file (_frozen.pb, .onnx, .xml, .tflite): write one with "
-                "--runmode=saved_model or --runmode=export"
+                f"--runmode=saved_model or --runmode=export{otherwise}"
             )
 
 

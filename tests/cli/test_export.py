@@ -135,3 +135,18 @@ def test_soft_nms_is_for_saved_models(given, tmp_path, capsys, litert):
     wanted = ["--format=litert", "--nms_method=gaussian", f"--saved_model_dir={tmp_path / 'out'}"]
     assert inspect("--runmode=export", *given, *wanted) == 1
     assert "soft-NMS (gaussian) exists in SavedModels only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "answer"),
+    [
+        ("tensorrt", "give NVIDIA's trtexec the file of --runmode=export --format=onnx"),
+        ("onx", "--format=onx: unknown. Did you mean onnx"),
+        (",", "--format names none of saved_model"),
+    ],
+)
+def test_formats_that_cannot_be_written(given, tmp_path, capsys, names, answer):
+    wanted = [f"--format={names}", f"--saved_model_dir={tmp_path / 'out'}"]
+    assert inspect("--runmode=export", *given, *wanted) == 1
+    assert answer in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
