@@ -11,7 +11,6 @@ are installed are measured. The last table has the peak memory of a process that
 runs it.
 """
 
-import dataclasses
 import functools
 import importlib.util
 import os
@@ -31,17 +30,9 @@ from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
 from efficientvision.detector import Detector  # noqa: E402
-from efficientvision.export.artifacts import FORMATS  # noqa: E402
-from efficientvision.export.frozen_graph import (  # noqa: E402
-    freeze,
-    graph_function,
-    read_frozen_graph,
-)
-from efficientvision.export.saved_model import (  # noqa: E402
-    export_saved_model,
-    load_saved_model,
-    network_function,
-)
+from efficientvision.export.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
+from efficientvision.export.frozen_graph import freeze, graph_function  # noqa: E402
+from efficientvision.export.saved_model import export_saved_model, network_function  # noqa: E402
 from efficientvision.export.serving import build_serving  # noqa: E402
 from efficientvision.export.write_portable import write_portable  # noqa: E402
 from efficientvision.loading import load_detector, serving_metadata  # noqa: E402
@@ -56,6 +47,8 @@ RUNTIMES = {
 BATCH = 8
 CANDIDATES = 200
 WARM_UP_ROUNDS = 3
+# The threads of a runtime wait busily for a moment for more work, and would slow the next row.
+REST_SECONDS = 0.2
 
 
 def main(argv):
@@ -66,78 +59,78 @@ def main(argv):
     tf.config.threading.set_inter_op_parallelism_threads(FLAGS.threads)
     size = FLAGS.image_size
     if FLAGS.memory_of:
-        Detector.from_checkpoint(FLAGS.memory_of, threads=FLAGS.threads).detect_batch(noise_photo())
+        run_once(FLAGS.memory_of)
         print(peak_bytes())
         return
     rows = {YARDSTICK: yardstick(size)}
-    artifacts = {}
+    paths = {YARDSTICK: YARDSTICK}
     with tempfile.TemporaryDirectory() as folder:
         for index, model in enumerate(FLAGS.models):
-            rows |= detector_rows(model, size, f"{folder}/{index}", artifacts)
+            rows |= detector_rows(model, size, f"{folder}/{index}", paths)
         times = measure(rows, FLAGS.rounds)
         print_table(times, size)
-        print_memory(artifacts)
+        print_memory(paths)
 
 
-def detector_rows(model, size, folder, artifacts):
+def detector_rows(model, size, folder, files):
     """What there is to measure of one detector: name of the row -> function without arguments.
 
-    Adds name of the row -> path for every file to `artifacts`.
+    Adds name of the row -> path to `files`, for every file of batch 1.
     """
     name, _, fusion = model.partition(":")
     overrides = {"fpn_name": fusion} if fusion else {}
     loaded = load_detector(FLAGS.ckpt_path, name, image_size=size, **overrides)
     images = tf.random.stateless_normal((1, size, size, 3), (0, 0))
     set_threshold(loaded, images)
-    serving = build_serving(loaded.model, loaded.config)
-    function, outputs = network_function(serving, 1)
-    frozen = graph_function(
-        freeze(function, outputs), ["input:0"], [f"{output}:0" for output in outputs]
-    )
-    export_saved_model(serving, folder, serving_metadata(loaded, batch_size=1))
-    saved_model, _ = load_saved_model(folder)
-    end_to_end = graph_function(
-        read_frozen_graph(f"{folder}/{name}_frozen.pb"), ["image_arrays:0"], ["detections:0"]
-    )
-    photo = noise_photo()
-    artifacts[f"{model} photo to boxes, SavedModel"] = folder
+    function, outputs = network_function(build_serving(loaded.model, loaded.config), 1)
+    fetches = [f"{output}:0" for output in outputs]
+    frozen = graph_function(freeze(function, outputs), ["input:0"], fetches)
     rows = {
         f"{model} network, Keras in tf.function": lambda: _wait(function(images)),
         f"{model} network, frozen graph": lambda: _wait(frozen(images)),
-        f"{model} photo to boxes, SavedModel": lambda: saved_model(photo),
-        f"{model} photo to boxes, frozen graph": lambda: _wait(end_to_end(photo)),
+    }
+    pixels = noise_images(size)[0]
+    for batch in (1, BATCH):
+        what = "photo to boxes" if batch == 1 else f"{batch} photos to boxes"
+        photos = np.repeat(noise_photo(), batch, axis=0)
+        for runtime, path in write_files(loaded, batch, f"{folder}/{batch}").items():
+            detector = Detector.from_checkpoint(path, threads=FLAGS.threads)
+            row = f"{model} {what}, {runtime}"
+            rows[row] = functools.partial(detector.detect_batch, photos)
+            if batch > 1:
+                continue
+            files[row] = path
+            if is_artifact(path):
+                network, _ = module_of(path).load(path, FLAGS.threads)
+                alone = "network" if runtime == "litert_int8" else "network with NMS"
+                rows[f"{model} {alone}, {runtime}"] = functools.partial(network, pixels)
+    return rows
+
+
+def write_files(loaded, batch, folder):
+    """Exports a detector for every runtime that is installed: its name -> path."""
+    metadata = serving_metadata(loaded, batch_size=batch)
+    folder_of_tensorflow = f"{folder}/saved_model"
+    export_saved_model(build_serving(loaded.model, loaded.config), folder_of_tensorflow, metadata)
+    paths = {
+        "SavedModel": folder_of_tensorflow,
+        "frozen graph": f"{folder_of_tensorflow}/{metadata.model_name}_frozen.pb",
     }
     for form, runtime in RUNTIMES.items():
         if importlib.util.find_spec(runtime) is None:
             continue
-        path = f"{folder}/portable/{form}{FORMATS[form].suffix}"
-        metadata = serving_metadata(loaded, batch_size=1)
+        paths[form] = f"{folder}/{form}{FORMATS[form].suffix}"
         write_portable(
             loaded.model,
             loaded.config,
             metadata,
             FORMATS[form],
-            path,
-            calibration=noise_images(size),
+            paths[form],
+            # Suppression inside takes one image.
+            nms=None if batch == 1 else "none",
+            calibration=noise_images(FLAGS.image_size, batch),
         )
-        detector = Detector.from_checkpoint(path, threads=FLAGS.threads)
-        artifacts[f"{model} photo to boxes, {form}"] = path
-        rows[f"{model} photo to boxes, {form}"] = functools.partial(detector.detect_batch, photo)
-        if form in ("onnx", "litert"):
-            path = f"{folder}/portable/{form}_8{FORMATS[form].suffix}"
-            write_portable(
-                loaded.model,
-                loaded.config,
-                dataclasses.replace(metadata, batch_size=BATCH),
-                FORMATS[form],
-                path,
-                nms="none",
-            )
-            many = Detector.from_checkpoint(path, threads=FLAGS.threads)
-            rows[f"{model} {BATCH} photos to boxes, {form}"] = functools.partial(
-                many.detect_batch, np.repeat(photo, BATCH, axis=0)
-            )
-    return rows
+    return paths
 
 
 def noise_photo():
@@ -146,10 +139,10 @@ def noise_photo():
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def noise_images(size):
+def noise_images(size, batch=1):
     """What int8 takes its ranges from: enough to measure speed."""
     rng = np.random.default_rng(1)
-    return [rng.uniform(0, 255, (1, size, size, 3)).astype(np.float32) for _ in range(4)]
+    return [rng.uniform(0, 255, (batch, size, size, 3)).astype(np.float32) for _ in range(4)]
 
 
 def set_threshold(loaded, images):
@@ -169,6 +162,8 @@ def measure(rows, rounds):
     times = {name: [] for name in rows}
     for index in tqdm(range(WARM_UP_ROUNDS + rounds), unit="round"):
         for name, run in rows.items():
+            time.sleep(REST_SECONDS)
+            run()  # The row before has filled the caches with its own.
             start = time.perf_counter()
             run()
             if index >= WARM_UP_ROUNDS:
@@ -180,7 +175,7 @@ def print_table(times, size):
     """Prints milliseconds, images a second, and the median beside the yardstick's."""
     rounds = len(times[YARDSTICK])
     print(
-        f"input {size}x{size}, photo {FLAGS.photo_width}x{FLAGS.photo_height}, batch 1, "
+        f"input {size}x{size}, photo {FLAGS.photo_width}x{FLAGS.photo_height}, "
         f"{FLAGS.threads} threads, {rounds} interleaved rounds, milliseconds"
     )
     width = max(map(len, times))
@@ -195,18 +190,29 @@ def print_table(times, size):
         )
 
 
-def print_memory(artifacts):
-    """Prints the peak memory of a process for every file."""
-    width = max(map(len, artifacts))
-    print(f"{'':<{width}}{'peak MiB':>10}")
-    for name, path in artifacts.items():
+def run_once(path):
+    """What a process does whose memory is measured."""
+    if path == YARDSTICK:
+        yardstick(FLAGS.image_size)()
+    else:
+        Detector.from_checkpoint(path, threads=FLAGS.threads).detect_batch(noise_photo())
+
+
+def print_memory(paths):
+    """Prints the peak memory of a process for every file, and beside the yardstick's."""
+    peaks = {}
+    for name, path in paths.items():
         done = subprocess.run(
             [sys.executable, __file__, f"--memory_of={path}", f"--threads={FLAGS.threads}"],
             capture_output=True,
             text=True,
             check=True,
         )
-        print(f"{name:<{width}}{int(done.stdout.split()[-1]) / 2**20:>10.0f}")
+        peaks[name] = int(done.stdout.split()[-1])
+    width = max(map(len, paths))
+    print(f"{'':<{width}}{'peak MiB':>10}{'ratio':>8}")
+    for name, peak in peaks.items():
+        print(f"{name:<{width}}{peak / 2**20:>10.0f}{peak / peaks[YARDSTICK]:>8.2f}")
 
 
 def _wait(outputs):

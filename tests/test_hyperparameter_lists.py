@@ -97,6 +97,8 @@ def test_unavailable_names_are_refused_unless_they_ask_for_nothing(name):
         ("precision=mixed_bfloat16", "mixed_precision", True),
         ("precision=float32", "mixed_precision", False),
         ("precision=mixed_float16", "mixed_precision", "float16"),
+        ("precision=mixed-float16", "mixed_precision", "float16"),
+        ("precision=mixed-bfloat16", "mixed_precision", True),
         ("use_bfloat16=true", "mixed_precision", True),
         ("label_id_mapping={1: cat}", "label_map", {1: "cat"}),
     ],

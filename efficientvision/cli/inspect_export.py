@@ -165,21 +165,20 @@ def _check(
     portable = name in FORMATS
     wanted = expected("offset" if portable else "per_class")
     batch = detector.metadata.batch_size or 1
-    parts = []
-    progress = tqdm(photos, desc=f"check {name}", unit="photo")
-    for photo, rows in zip(progress, wanted, strict=True):
-        found = detector.detect_batch(np.repeat(photo[np.newaxis], batch, axis=0))[0]
-        parts.append(agreement.compare(rows, found, _COMPARED_SCORE))
-    total = agreement.together(parts)
-    _say_if_few(parts)
     box, score, differ = _TENSORFLOW_TOLERANCE
     if portable:
         form = FORMATS[name]
         box, score, differ = form.box_tolerance, form.score_tolerance, form.differ_tolerance
+    parts = []
+    progress = tqdm(photos, desc=f"check {name}", unit="photo")
+    for photo, rows in zip(progress, wanted, strict=True):
+        found = detector.detect_batch(np.repeat(photo[np.newaxis], batch, axis=0))[0]
+        parts.append(agreement.compare(rows, found, _COMPARED_SCORE, box or np.inf))
+    total = agreement.together(parts)
+    _say_if_few(parts)
+    differing = total.unmatched + total.displaced
     failed = box is not None and (
-        total.box > box
-        or total.score > score
-        or total.unmatched > differ * max(total.detections, 1)
+        total.score > score or differing > differ * max(total.detections, 1)
     )
     scores = ("", "")
     if settings.val_file_pattern:
@@ -194,7 +193,7 @@ def _check(
         f"{_size(path) / 1e6:.1f}",
         f"{total.box:.2g}",
         f"{total.score:.2g}",
-        f"{total.unmatched} of {total.detections}",
+        f"{differing} of {total.detections}",
         f"{1000 * _median_seconds(detector, photos[0], batch, settings.bm_runs):.1f}",
         *scores,
         "FAILED" if failed else "measured by AP" if box is None else "ok",

@@ -264,6 +264,9 @@ _PRECISIONS = {
 
 
 def _mixed_precision(value: Any) -> bool | str:
+    if isinstance(value, str):
+        # Published versions wrote mixed-float16 and mixed_float16.
+        value = value.replace("-", "_")
     if value is None or isinstance(value, str):
         if value not in _PRECISIONS:
             raise ValueError

@@ -19,15 +19,21 @@ class Agreement(NamedTuple):
         score: largest difference of a score among these.
         detections: how many the network has.
         unmatched: detections that only one of the two sides has.
+        displaced: detections of both sides with a larger difference of a coordinate than allowed:
+            where two anchors with nearly the same score found an object, rounding decides which
+            of them suppression keeps.
     """
 
     box: float
     score: float
     detections: int
     unmatched: int
+    displaced: int
 
 
-def compare(expected: np.ndarray, found: np.ndarray, min_score: float) -> Agreement:
+def compare(
+    expected: np.ndarray, found: np.ndarray, min_score: float, box_tolerance: float = np.inf
+) -> Agreement:
     """Compares the detections of one photo.
 
     Two detections are the same if class and place agree (IoU 0.9), the closest first. One that
@@ -37,6 +43,7 @@ def compare(expected: np.ndarray, found: np.ndarray, min_score: float) -> Agreem
         expected: float32 [n, 7], rows of the network as `serving.to_rows` makes them.
         found: float32 [m, 7], rows of the export.
         min_score: detections from this score on are looked for on the other side.
+        box_tolerance: pixels; see `Agreement.displaced`.
     """
     expected, found = (rows[rows[:, 5] > 0] for rows in (expected, found))
     wanted, told = (int((rows[:, 5] >= min_score).sum()) for rows in (expected, found))
@@ -47,11 +54,13 @@ def compare(expected: np.ndarray, found: np.ndarray, min_score: float) -> Agreem
     first, second = np.array(strong, int).reshape(-1, 2).T
     seen = sum(expected[a, 5] >= min_score for a, _ in strong)
     seen_by_other = sum(found[b, 5] >= min_score for _, b in strong)
+    shifts = np.abs(expected[first, 1:5] - found[second, 1:5]).max(axis=1, initial=0.0)
     return Agreement(
-        box=float(np.abs(expected[first, 1:5] - found[second, 1:5]).max(initial=0.0)),
+        box=float(shifts.max(initial=0.0)),
         score=float(np.abs(expected[first, 5] - found[second, 5]).max(initial=0.0)),
         detections=wanted,
         unmatched=int(wanted - seen + told - seen_by_other),
+        displaced=int((shifts > box_tolerance).sum()),
     )
 
 
@@ -62,6 +71,7 @@ def together(parts: list[Agreement]) -> Agreement:
         score=max(part.score for part in parts),
         detections=sum(part.detections for part in parts),
         unmatched=sum(part.unmatched for part in parts),
+        displaced=sum(part.displaced for part in parts),
     )
 
 

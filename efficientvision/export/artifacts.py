@@ -30,11 +30,12 @@ class Format:
         module: of `efficientvision.export`, with `write` and `load`.
         precision: of the weights.
         nms: the kind of suppression inside, unless another is asked for.
-        box_tolerance: largest difference of a box from the Keras model's, in pixels of the photo;
-            None: not held to one (its loss is measured as AP).
-        score_tolerance: the same of a score.
-        differ_tolerance: share of the detections that only one side may have: where two boxes
-            overlap by just the limit, rounding decides which of them suppression keeps.
+        box_tolerance: difference of a box from the Keras model's, in pixels of the photo, up to
+            which they are the same; None: not held to one (its loss is measured as AP).
+        score_tolerance: largest difference of a score.
+        differ_tolerance: share of the detections that may be another box, or be on one side only:
+            where two boxes have nearly the same score, or overlap by just the limit, rounding
+            decides which of them suppression keeps.
     """
 
     name: str
