@@ -16,6 +16,7 @@ skipped and counted.
 from absl import flags
 
 from efficientvision.cli import run_main
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
 flags.DEFINE_bool("include_masks", False, "also store the mask of each object, as PNG")
 flags.DEFINE_string("image_dir", "", "folder of the images")
@@ -34,6 +35,7 @@ def main(_: list[str]) -> None:
 
     if not FLAGS.image_dir:
         raise UserError("--image_dir is missing; see --help for an example.")
+    load_tensorflow_quietly()
     report = coco_format.convert(
         FLAGS.image_dir,
         FLAGS.output_file_prefix,

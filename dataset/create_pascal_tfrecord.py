@@ -16,6 +16,7 @@ annotations, numbered from 1 in alphabetical order; or what --label_map_json_pat
 from absl import flags
 
 from efficientvision.cli import run_main
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
 flags.DEFINE_string("data_dir", "", "folder that holds the year's folder, such as VOCdevkit")
 flags.DEFINE_string("set", "train", "list of images: train, val, trainval, test or one of your own")
@@ -39,6 +40,7 @@ def main(_: list[str]) -> None:
     for name in ("data_dir", "output_path"):
         if not FLAGS[name].value:
             raise UserError(f"--{name} is missing; see --help for an example.")
+    load_tensorflow_quietly()
     report = pascal.convert(
         FLAGS.data_dir,
         FLAGS.year,

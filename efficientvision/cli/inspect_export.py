@@ -13,6 +13,7 @@ from efficientvision import files
 from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.cli.inspect_flags import EXPORT_FORMATS, NO_TENSORRT
 from efficientvision.cli.inspect_settings import DEFAULT_MIN_SCORE, InspectSettings
+from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.record_files import match_files
 from efficientvision.data.records import parse_example
@@ -57,6 +58,7 @@ def run(settings: InspectSettings) -> None:
     _check_formats(settings.formats)
     paths = list_photos(settings.need("input_image", "export"))[:_COMPARED_PHOTOS]
     photos = [open_photo(path) for path in paths]
+    check_output_folder("saved_model_dir", settings.saved_model_dir)
     if "litert_int8" in settings.formats and not settings.calibration_file_pattern:
         print(f"int8 takes its ranges from the {len(photos)} photos of --input_image; better is "
               "--calibration_file_pattern with 100 or more")  # fmt: skip

@@ -6,6 +6,7 @@ from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.detector import Detections, Detector
 from efficientvision.errors import UserError
@@ -16,9 +17,19 @@ def run(settings: InspectSettings) -> None:
     settings.need("ckpt_path", "infer")
     settings.need("input_image", "infer")
     settings.need("output_image_dir", "infer")
+    photos = check_photos(settings)
+    write_pictures(settings, Detector.from_loaded(settings.load()), photos)
+
+
+def check_photos(settings: InspectSettings) -> list[str]:
+    """Paths of --input_image, when the first can be read and --output_image_dir be written."""
     photos = list_photos(settings.input_image)
     open_photo(photos[0])
-    write_pictures(settings, Detector.from_loaded(settings.load()), photos)
+    directory = settings.output_image_dir
+    if files.is_file(directory):
+        raise UserError(f"--output_image_dir={directory} is a file: name a folder")
+    check_output_folder("output_image_dir", directory)
+    return photos
 
 
 def write_pictures(settings: InspectSettings, detector: Detector, photos: list[str]) -> None:
@@ -28,9 +39,6 @@ def write_pictures(settings: InspectSettings, detector: Detector, photos: list[s
     is whole; the run stops at a photo that cannot be read.
     """
     directory = settings.output_image_dir
-    if files.is_file(directory):
-        raise UserError(f"--output_image_dir={directory} is a file: name a folder")
-    files.make_folder(directory)
     batch_size = detector.metadata.batch_size or settings.batch_size or 1
     with tqdm(total=len(photos), unit="image", disable=len(photos) < 2) as bar:
         for start in range(0, len(photos), batch_size):

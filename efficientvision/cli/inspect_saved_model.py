@@ -3,6 +3,7 @@
 import dataclasses
 
 from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.saved_model import check_replaceable, export_saved_model
 from efficientvision.export.serving import build_serving
@@ -12,6 +13,7 @@ from efficientvision.loading import serving_metadata
 
 def run(settings: InspectSettings) -> None:
     """Writes a SavedModel to --saved_model_dir."""
+    check_output_folder("saved_model_dir", settings.saved_model_dir, replaced=True)
     check_replaceable(settings.saved_model_dir)
     loaded = settings.load()
     serving = build_serving(loaded.model, loaded.config)

@@ -1,9 +1,8 @@
 """--runmode=saved_model_infer: pictures with boxes from an exported model."""
 
-from efficientvision.cli.inspect_infer import write_pictures
+from efficientvision.cli.inspect_infer import check_photos, write_pictures
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.configs import DetectionConfig, get_config
-from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.detector import Detector
 from efficientvision.loading import DEFAULT_MODEL
 
@@ -13,8 +12,7 @@ def run(settings: InspectSettings) -> None:
     settings.need_export()
     settings.need("input_image", "saved_model_infer")
     settings.need("output_image_dir", "saved_model_infer")
-    photos = list_photos(settings.input_image)
-    open_photo(photos[0])
+    photos = check_photos(settings)
     write_pictures(settings, load_export(settings), photos)
 
 

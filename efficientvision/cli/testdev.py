@@ -5,6 +5,7 @@ from __future__ import annotations
 from absl import flags
 
 from efficientvision import files
+from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.data.ground_truth import image_ids
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco import CocoEvaluator
@@ -47,7 +48,7 @@ def check_before(
             or, where `--testdev_info_file` is given, it is missing, its images are not exactly
             those that will be evaluated, or images could be left without detections.
     """
-    _check_folder(given.testdev_dir)
+    check_output_folder("testdev_dir", given.testdev_dir)
     if ids_are_regenerated:
         raise UserError(
             "regenerate_source_id=true gives images other ids than those that the test server "
@@ -89,14 +90,3 @@ def check_after(given: flags.FlagValues) -> None:
     path = files.join(given.testdev_dir, TESTDEV_NAME)
     rows, images = check_results_file(path, given.testdev_info_file)
     print(f"Checked: {rows} detections, and all {images} images of {given.testdev_info_file}.")
-
-
-def _check_folder(folder: str) -> None:
-    probe = files.join(folder, ".can_be_written")
-    try:
-        files.write_bytes(probe, b"")
-        files.remove(probe)
-    except OSError as error:
-        raise UserError(
-            f"--testdev_dir={folder} cannot be written to: {error.strerror}; choose another folder."
-        ) from error

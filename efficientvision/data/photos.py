@@ -54,6 +54,8 @@ def open_photo(path: AnyPath) -> np.ndarray:
     except IsADirectoryError as error:
         raise UserError(f"{path!r} is a folder, not a picture") from error
     except UnidentifiedImageError as error:
+        if not files.size(path):
+            raise UserError(f"the picture {path!r} is empty (0 bytes)") from error
         raise UserError(f"{path!r} is not a picture that Pillow can read") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(

@@ -161,13 +161,14 @@ class VideoSource:
 
     def _compare_with_header(self, end: int) -> None:
         """Notes it where a file lasts longer by its header than by its frames."""
-        announced = self._video.duration or 0
-        missing = float((announced - end) * self.time_base)
+        announced = float((self._video.duration or 0) * self.time_base)
+        # Matroska tells how long the whole lasts, and sound may last longer than the pictures.
+        if not announced and len(self._container.streams) == 1:
+            announced = float(Fraction(self._container.duration or 0, load_av().time_base))
+        shown = float(end * self.time_base)
+        missing = announced - shown
         if self.ended_early is None and not self.endless and missing > _MISSING_SECONDS:
-            self.ended_early = (
-                f"its frames end after {float(end * self.time_base):.1f} of "
-                f"{float(announced * self.time_base):.1f} s"
-            )
+            self.ended_early = f"its frames end after {shown:.1f} of {announced:.1f} s"
 
     def _announced(self) -> int | None:
         if self._video.frames:

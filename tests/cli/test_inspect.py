@@ -215,6 +215,19 @@ def test_benchmarks_print_the_published_lines(tmp_path, capsys):
         (["--runmode=infer", "--ckpt_path={ckpt}", "--input_image={png}"], "cut short"),
         (["--runmode=dry", "--hparams=image_sise=3"], "image_size"),
         (["--runmode=saved_model", "--saved_model_dir={full}"], "diary.txt"),
+        (
+            ["--runmode=saved_model", "--saved_model_dir={png}/x"],
+            "saved_model_dir={png}/x cannot be written to: Not a directory",
+        ),
+        (
+            ["--runmode=export", "--input_image={png}", "--saved_model_dir={png}/x"],
+            "saved_model_dir={png}/x cannot be written to: Not a directory",
+        ),
+        (
+            ["--runmode=infer", "--ckpt_path={tmp}/no", "--input_image={png}"]
+            + ["--output_image_dir={png}/x"],
+            "--output_image_dir={png}/x cannot be written to: Not a directory",
+        ),
         (["--runmode=saved_model_infer", "--saved_model_dir={tmp}/no"], "no SavedModel"),
         (["--runmode=saved_model_infer", "--saved_model_dir={pb}"], "cut short"),
     ],
@@ -240,7 +253,7 @@ def test_bad_input_gets_one_sentence(arguments, complaint, checkpoint, photos, t
         cut = cut if part.suffix == ".index" else cut[: len(cut) // 2]
         (names["ckpt"].parent / part.name).write_bytes(cut)
     out = tmp_path / "out"
-    wants_out = arguments[0].endswith("infer") and complaint != "--output_image_dir"
+    wants_out = arguments[0].endswith("infer") and "--output_image_dir" not in complaint
     arguments = [a.format(**names) for a in arguments]
     if wants_out:
         arguments += [f"--output_image_dir={out}", HPARAMS, MODEL]

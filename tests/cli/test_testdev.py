@@ -100,7 +100,7 @@ def test_ids_of_records_must_be_those_of_the_info_file(tmp_path, records, info):
         _check(tmp_path, records, info([1, 2]))
     with pytest.raises(UserError, match=r"eval_samples=3\): 1 of 4 images of .*\(ids 4\)"):
         _check(tmp_path, records, info([1, 2, 3, 4]), "--eval_samples=3")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_could_leave_images_out_is_refused(tmp_path, records, info):

@@ -56,6 +56,9 @@ def test_the_orientation_of_a_camera_is_applied(tmp_path):
 
 def test_bad_pictures_are_named(folder, tmp_path):
     (folder / "text.jpg").write_text("this is no picture")
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(UserError, match="empty.jpg' is empty"):
+        open_photo(tmp_path / "empty.jpg")
     with pytest.raises(UserError, match="text.jpg.*not a picture"):
         open_photo(folder / "text.jpg")
     rng = np.random.default_rng(0)
