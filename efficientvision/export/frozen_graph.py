@@ -17,6 +17,8 @@ from efficientvision.export.batch_norm_folding import fold_batch_norms
 from efficientvision.files import AnyPath
 
 METADATA_NODE = "efficientvision_metadata"
+# Constants of this size and more are weights.
+_LARGE_BYTES = 1 << 12
 
 
 def freeze(
@@ -102,9 +104,53 @@ def graph_function(
             f"the frozen graph has no tensor {', '.join(missing)}; "
             "export it with --runmode=saved_model"
         )
-    imported = tf.compat.v1.wrap_function(
-        lambda: tf.compat.v1.import_graph_def(graph_def, name=""), []
-    )
+    return _imported(graph_def, feeds, fetches, {})
+
+
+def thaw(
+    graph_def: tf.compat.v1.GraphDef, feeds: Sequence[str], fetches: Sequence[str]
+) -> tuple[Callable[..., Any], list[tf.Variable]]:
+    """Makes a frozen graph callable, with variables for its weights.
+
+    A graph is copied several times on the way to its first run, and the constants with it: of
+    variables there is one.
+
+    Args:
+        graph_def: the graph.
+        feeds, fetches: as for `graph_function`.
+
+    Returns:
+        A function as of `graph_function`, and the variables, which the caller must keep.
+    """
+    light = tf.compat.v1.GraphDef()
+    variables = {}
+    for node in graph_def.node:
+        added = light.node.add()
+        if node.op == "Const" and node.attr["value"].tensor.ByteSize() > _LARGE_BYTES:
+            value = tf.make_ndarray(node.attr["value"].tensor)
+            variables[f"{node.name}:0"] = tf.Variable(value, trainable=False)
+            added.name, added.op = node.name, "Placeholder"
+            added.attr["dtype"].CopyFrom(node.attr["dtype"])
+        else:
+            added.CopyFrom(node)
+    light.library.CopyFrom(graph_def.library)
+    light.versions.CopyFrom(graph_def.versions)
+    return _imported(light, feeds, fetches, variables), list(variables.values())
+
+
+def _imported(
+    graph_def: tf.compat.v1.GraphDef,
+    feeds: Sequence[str],
+    fetches: Sequence[str],
+    variables: Mapping[str, tf.Variable],
+) -> Callable[..., Any]:
+    """A function of the graph, in which variables stand for the tensors of these names."""
+
+    def build() -> None:
+        values = {name: variable.read_value() for name, variable in variables.items()}
+        tf.compat.v1.import_graph_def(graph_def, input_map=values, name="")
+
+    imported = tf.compat.v1.wrap_function(build, [])
     graph = imported.graph
     pruned = imported.prune(
         [graph.get_tensor_by_name(name) for name in feeds],

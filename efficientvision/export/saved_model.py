@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.export.frozen_graph import freeze, graph_function, write_frozen_graph
+from efficientvision.export.frozen_graph import freeze, thaw, write_frozen_graph
 from efficientvision.export.metadata import DetectorMetadata
 from efficientvision.export.serving import DetectionServing, decode_image, to_rows
 from efficientvision.files import AnyPath
@@ -42,8 +42,7 @@ def export_saved_model(
     `serving_base64` takes `image_files`, string [N], encoded photos (the bytes of the files). Both
     return `detections`, float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in pixels of the
     photo, score, class. `<model>_frozen.pb` has the tensors `image_files:0`, `image_arrays:0` and
-    `detections:0`; the first two may be fed. The weights are constants of the graphs, with batch
-    norms folded into the convolutions.
+    `detections:0`; the first two may be fed. Batch norms are folded into the convolutions.
 
     Args:
         serving: see `efficientvision.export.serving.build_serving`.
@@ -57,7 +56,7 @@ def export_saved_model(
         UserError: the folder holds something else.
     """
     batch = metadata.batch_size
-    serving = _with_constants(serving, batch)
+    serving, weights = _folded(serving, batch)
     arrays = tf.TensorSpec((batch, None, None, 3), tf.uint8, name="image_arrays")
     encoded = tf.TensorSpec((batch,), tf.string, name="image_files")
     from_arrays = tf.function(
@@ -69,13 +68,11 @@ def export_saved_model(
         input_signature=[encoded],
     )
     with replaced_directory(directory) as temporary:
-        tf.saved_model.save(
-            tf.Module(),
-            str(temporary),
-            signatures={
-                "serving_default": from_arrays.get_concrete_function(),
-                "serving_base64": from_files.get_concrete_function(),
-            },
+        _save(
+            temporary,
+            weights,
+            serving_default=from_arrays.get_concrete_function(),
+            serving_base64=from_files.get_concrete_function(),
         )
         (temporary / METADATA_FILE).write_text(metadata.to_json())
         write_frozen_graph(
@@ -123,10 +120,11 @@ def export_network(
         `box_net/box-predict/BiasAdd`, ...; the SavedModel calls them `class_predict_0`, ...,
         `box_predict_0`, ...
     """
-    function, names = network_function(_with_constants(serving, batch_size), batch_size)
+    serving, weights = _folded(serving, batch_size)
+    function, names = network_function(serving, batch_size)
     saved_model = files.join(directory, "savedmodel")
     with replaced_directory(saved_model) as temporary:
-        tf.saved_model.save(tf.Module(), str(temporary), signatures={"serving_default": function})
+        _save(temporary, weights, serving_default=function)
     path = files.join(directory, f"{model_name}_frozen.pb")
     return write_frozen_graph(freeze(function, names), path), saved_model
 
@@ -151,16 +149,24 @@ def network_function(serving: DetectionServing, batch_size: int | None) -> tuple
     return tf.function(predict, input_signature=[spec]).get_concrete_function(), names
 
 
-def _with_constants(serving: DetectionServing, batch_size: int | None) -> DetectionServing:
-    """The same detector with a frozen network, for `batch_size` images: it runs faster."""
+def _folded(
+    serving: DetectionServing, batch_size: int | None
+) -> tuple[DetectionServing, list[tf.Variable]]:
+    """The same detector without batch norms, for `batch_size` images, and its weights."""
     function, names = network_function(serving, batch_size)
-    run = graph_function(freeze(function, names), ["input:0"], [f"{name}:0" for name in names])
+    run, weights = thaw(freeze(function, names), ["input:0"], [f"{name}:0" for name in names])
 
     def network(images: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         outputs = run(images)
         return outputs[: len(names) // 2], outputs[len(names) // 2 :]
 
-    return serving.with_network(network)
+    return serving.with_network(network), weights
+
+
+def _save(folder: Path, weights: list[tf.Variable], **signatures: Any) -> None:
+    module = tf.Module()
+    module.weights = weights
+    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 @contextlib.contextmanager

@@ -35,6 +35,25 @@ def test_names_survive_and_intermediate_tensors_can_be_fed(graph, tmp_path):
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["x_frozen.pb"]
 
 
+def test_a_thawed_graph_computes_the_same_with_variables():
+    kernel = tf.Variable(np.random.default_rng(0).normal(size=(3, 3, 8, 40)).astype(np.float32))
+
+    def predict(x):
+        return tf.identity(tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME")) + 1.0, name="y")
+
+    spec = tf.TensorSpec((1, 6, 6, 8), tf.float32, name="x")
+    frozen = frozen_graph.freeze(
+        tf.function(predict, input_signature=[spec]).get_concrete_function(), ["y"]
+    )
+    run, variables = frozen_graph.thaw(frozen, ["x:0"], ["y:0"])
+    assert [v.shape for v in variables] == [kernel.shape]  # What is small stays a constant.
+    x = np.random.default_rng(1).normal(size=(1, 6, 6, 8)).astype(np.float32)
+    expected = predict(tf.constant(x))
+    np.testing.assert_allclose(run(x)[0], expected, atol=1e-5)
+    variables[0].assign(tf.zeros_like(kernel))
+    np.testing.assert_array_equal(run(x)[0], np.ones_like(expected))
+
+
 def test_operations_are_counted_and_split(graph):
     total = frozen_graph.float_operations(graph)
     by_node = frozen_graph.float_operations_by_node(graph)
