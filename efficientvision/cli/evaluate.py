@@ -18,13 +18,13 @@ from efficientvision.data.preflight.class_checks import check_classes
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.detector import Detector, is_export
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco import format_metrics
 from efficientvision.evaluation.coco_source import for_test_server, measuring
 from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
 from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.detection_evaluation import DetectionEvaluation
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -72,22 +72,22 @@ def _evaluate_export(given: flags.FlagValues) -> None:
             "--test_flip and --test_scales need a checkpoint: name that"
         )
     detector = Detector.from_checkpoint(given.model_dir, min_score_thresh=0.0)
-    pattern, limit, names = given.val_file_pattern, given.eval_samples, detector.class_names
+    pattern, limit, names = given.val_file_pattern, given.eval_samples, detector.class_names or None
+    results = None
     with data_errors(pattern):
         if given.testdev_dir:
             least = detector.metadata.nms.get("score_thresh") or 0.0
             testdev.check_before(given, score_thresh=least)
-            coco = for_test_server(
-                pattern, names or None, given.testdev_info_file, max_examples=limit
-            )
-            evaluate_export(detector, pattern, coco, limit)
-            print(f"The detections are in {testdev.write(given, coco)}.")
-            testdev.check_after(given)
-            return
-        check_classes(pattern, detector.metadata.num_classes, names)
-        coco = measuring(pattern, names or None, given.val_json_file, max_examples=limit)
+            coco = for_test_server(pattern, names, given.testdev_info_file, max_examples=limit)
+            results = testdev.results_path(given)
+        else:
+            check_classes(pattern, detector.metadata.num_classes, detector.class_names)
+            coco = measuring(pattern, names, given.val_json_file, max_examples=limit)
+        evaluation = DetectionEvaluation(coco, results)
         evaluate_export(detector, pattern, coco, limit)
-        print(format_metrics(coco.compute()))
+        print(evaluation.report(evaluation.compute()))
+    if given.testdev_dir:
+        testdev.check_after(given)
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:

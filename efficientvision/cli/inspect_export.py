@@ -21,6 +21,7 @@ from efficientvision.data.streams import read_in_order
 from efficientvision.data.transforms.preprocess import normalize, resize_and_pad
 from efficientvision.detector import Detector
 from efficientvision.errors import UserError
+from efficientvision.evaluation.coco import CocoEvaluator
 from efficientvision.evaluation.coco_source import measuring
 from efficientvision.export import agreement
 from efficientvision.export.artifacts import FORMATS
@@ -67,7 +68,11 @@ def run(settings: InspectSettings) -> None:
         loaded.config.override({"nms_configs": {"score_thresh": _LEAST_SCORE}})
     written = dict(_write(settings, loaded, photos))
     expected = functools.cache(lambda nms_mode: _detected(loaded, nms_mode, photos))
-    rows = [_check(settings, name, path, photos, expected) for name, path in written.items()]
+    coco = None
+    if settings.val_file_pattern:
+        names = loaded.class_names or None
+        coco = measuring(settings.val_file_pattern, names, settings.val_json_file)
+    rows = [_check(settings, name, path, photos, expected, coco) for name, path in written.items()]
     _print_table([row.cells for row in rows])
     failed = [row.cells[0] for row in rows if row.failed]
     if failed:
@@ -153,6 +158,7 @@ def _check(
     path: str,
     photos: list[np.ndarray],
     expected: Callable[[str], list[np.ndarray]],
+    coco: CocoEvaluator | None,
 ) -> Row:
     """Loads an export in its own runtime, and compares it with the network.
 
@@ -162,6 +168,7 @@ def _check(
         path: of the export.
         photos: to compare on.
         expected: mode of suppression -> the network's rows of each photo.
+        coco: to measure with; None: nothing is measured.
     """
     detector = Detector.from_checkpoint(path, min_score_thresh=0.0, threads=settings.threads)
     portable = name in FORMATS
@@ -183,10 +190,9 @@ def _check(
         total.score > score or differing > differ * max(total.detections, 1)
     )
     scores = ("", "")
-    if settings.val_file_pattern:
-        pattern = settings.val_file_pattern
-        coco = measuring(pattern, detector.class_names or None, settings.val_json_file)
-        evaluate_export(detector, pattern, coco)
+    if coco is not None:
+        coco.reset()
+        evaluate_export(detector, settings.val_file_pattern, coco)
         metrics = coco.compute()
         scores = tuple(f"{100 * metrics[key]:.1f}" for key in ("AP", "AP50"))
     cells = (

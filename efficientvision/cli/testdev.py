@@ -8,7 +8,6 @@ from efficientvision import files
 from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.data.ground_truth import image_ids
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco import CocoEvaluator
 from efficientvision.evaluation.coco_results import (
     check_image_ids,
     check_results_file,
@@ -72,11 +71,9 @@ def check_before(
     )
 
 
-def write(given: flags.FlagValues, coco: CocoEvaluator) -> str:
-    """Writes the detections; returns the file's path."""
-    path = files.join(given.testdev_dir, TESTDEV_NAME)
-    coco.write_results(path)
-    return path
+def results_path(given: flags.FlagValues) -> str:
+    """Where the results are written."""
+    return files.join(given.testdev_dir, TESTDEV_NAME)
 
 
 def check_after(given: flags.FlagValues) -> None:
@@ -87,6 +84,5 @@ def check_after(given: flags.FlagValues) -> None:
     """
     if not given.testdev_info_file:
         return
-    path = files.join(given.testdev_dir, TESTDEV_NAME)
-    rows, images = check_results_file(path, given.testdev_info_file)
+    rows, images = check_results_file(results_path(given), given.testdev_info_file)
     print(f"Checked: {rows} detections, and all {images} images of {given.testdev_info_file}.")

@@ -1,4 +1,4 @@
-"""Frozen TensorFlow graphs: written, read, profiled. The only file that speaks `compat.v1`."""
+"""Frozen TensorFlow graphs: written, read, profiled. The only file that calls `compat.v1`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
