@@ -107,7 +107,10 @@ class _Pickler:
         return bytes(self.code + b".")
 
     def write(self, value: Any) -> None:
-        if value is None or isinstance(value, bool):
+        if isinstance(value, np.ndarray | np.generic):
+            array = np.asarray(value)
+            self._tensor(View(Storage(array.reshape(-1)), array.shape))
+        elif value is None or isinstance(value, bool):
             self.code += {None: b"N", True: b"\x88", False: b"\x89"}[value]
         elif isinstance(value, int):
             self._integer(value)
@@ -135,8 +138,7 @@ class _Pickler:
         elif isinstance(value, View):
             self._tensor(value)
         else:
-            array = np.asarray(value)
-            self._tensor(View(Storage(array.reshape(-1)), array.shape))
+            raise TypeError(f"cannot write a {type(value).__name__}")
 
     def _integer(self, value: int) -> None:
         if 0 <= value < 256:
