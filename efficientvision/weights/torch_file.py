@@ -95,7 +95,9 @@ def _opened(path: str) -> Iterator:
         with files.reading(path) as file:
             yield file
     except Refused as error:
-        raise UserError(f"The file {path} {error}.") from error
+        # Names in a hostile file may hold what commands a terminal.
+        reason = "".join(c if c.isprintable() else "?" for c in str(error))
+        raise UserError(f"The file {path} {reason}.") from error
 
 
 def _what_else(head: bytes) -> str | None:

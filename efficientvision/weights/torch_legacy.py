@@ -26,10 +26,12 @@ def read_legacy(file: BinaryIO, size: int) -> Container:
     """
     head = read_at(file, 0, min(size, MAX_PICKLE_BYTES))
     magic, end = read_pickle(head)
+    if magic != _MAGIC_NUMBER:
+        raise Refused("is a pickle, but not of PyTorch's format")
     version, end = read_pickle(head, end)
-    system, end = read_pickle(head, end)
-    if (magic, version) != (_MAGIC_NUMBER, _PROTOCOL_VERSION) or not isinstance(system, dict):
+    if version != _PROTOCOL_VERSION:
         raise Refused("is of an unknown version of PyTorch's format")
+    _, end = read_pickle(head, end)  # Sizes of numbers where it was written.
     windows: list[StorageWindow] = []
     value, end = read_pickle(head, end, windows)
     keys, end = read_pickle(head, end)

@@ -15,21 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from efficientvision.weights.torch_tensors import (
-    STORAGE_DTYPES,
-    Refused,
-    StorageWindow,
-    storage_window,
-    stored_tensor,
-)
+from efficientvision.weights.torch_names import REBUILDS, STORAGES, NotRead, set_item
+from efficientvision.weights.torch_tensors import Refused, StorageWindow, storage_window
 
 MAX_PICKLE_BYTES = 1 << 24
 # A state dict takes about 40 for a tensor.
 MAX_OPCODES = 1_000_000
-
-
-class NotRead:
-    """A harmless value that no network needs, such as a random-number state."""
+_MAX_ARGUMENTS = 8
 
 
 @dataclass(frozen=True)
@@ -43,56 +35,7 @@ class _Mark:
     """Where a group of values begins on the stack."""
 
 
-_NOT_READ = NotRead()
 _MARK = _Mark()
-_ORDERED_DICT = "collections.OrderedDict"
-_SIZE = "torch.Size"
-_STORAGES = {f"torch{part}.{kind}" for kind in STORAGE_DTYPES for part in ("", ".cuda")}
-# Scores and random states of training checkpoints: what builds them is known to hold no tensor.
-_LEFT_OUT = {
-    "_codecs.encode",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "torch.device",
-}
-
-
-def _ordered_dict(pairs: Any = ()) -> dict:
-    result: dict = {}
-    for key, value in pairs:  # Only Python 2 wrote any.
-        _set_item(result, key, value)
-    return result
-
-
-def _set_item(target: dict, key: Any, value: Any) -> None:
-    # Other keys could take forever to compare.
-    if not isinstance(key, str | int | float | None):
-        raise Refused(f"holds a dictionary with a key that is a {type(key).__name__}")
-    target[key] = value
-
-
-def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Any:
-    return stored_tensor(storage, offset, shape, strides)
-
-
-def _rebuild_parameter(data: Any, *_: Any) -> Any:
-    return data
-
-
-def _size(shape: Any) -> Any:
-    return shape
-
-
-# The only names that may be "called", and what is done instead.
-_REBUILDS: dict[str, Callable[..., Any]] = {
-    _ORDERED_DICT: _ordered_dict,
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
-    _SIZE: _size,
-    **{name: lambda *_: _NOT_READ for name in _LEFT_OUT},
-}
 
 
 def read_pickle(
@@ -199,7 +142,7 @@ class _Machine:
         if type(target) is not dict or len(values) % 2:
             raise TypeError(target)
         for key, value in zip(values[::2], values[1::2], strict=True):
-            _set_item(target, key, value)
+            set_item(target, key, value)
 
     def _pair(self) -> list[Any]:
         value, key = self._stack.pop(), self._stack.pop()
@@ -207,17 +150,17 @@ class _Machine:
 
     def _global(self, module: Any, name: Any) -> None:
         dotted = ".".join((module, name))
-        if dotted not in _REBUILDS and dotted not in _STORAGES:
+        if dotted not in REBUILDS and dotted not in STORAGES:
             _refuse_name(dotted)
         self._push(_Name(dotted))
 
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
-        if not isinstance(function, _Name) or function.dotted not in _REBUILDS:
+        if not isinstance(function, _Name) or function.dotted not in REBUILDS:
             raise Refused("calls something that builds no tensor")
-        if not isinstance(arguments, tuple):
-            raise TypeError(arguments)
-        self._push(_REBUILDS[function.dotted](*arguments))
+        if not isinstance(arguments, tuple) or len(arguments) > _MAX_ARGUMENTS:
+            raise Refused(f"calls {function.dotted} in a way that is not PyTorch's")
+        self._push(REBUILDS[function.dotted](*arguments))
 
     def _build(self) -> None:
         """Drops the attributes of a value, such as the `_metadata` of a state dict."""
@@ -227,7 +170,7 @@ class _Machine:
 
     def _persistent(self) -> None:
         identity = self._stack.pop()
-        if isinstance(identity, tuple):
+        if isinstance(identity, tuple) and len(identity) <= _MAX_ARGUMENTS:
             identity = tuple(i.dotted if isinstance(i, _Name) else i for i in identity)
         window = storage_window(identity)
         if self._storages is None:
