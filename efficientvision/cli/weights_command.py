@@ -32,22 +32,33 @@ _TASKS = ["classification", "detection", "segmentation"]
 _USAGE = "expected: show FILE, or convert FILE OUTPUT; see --help"
 
 
-def define_flags() -> None:
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     """Declares what the command takes beside its files."""
-    flags.DEFINE_string("model_name", None, "the network, where the file does not tell it")
-    flags.DEFINE_enum("task", None, _TASKS, "what for, where the file does not tell it")
-    flags.DEFINE_integer("num_classes", None, "classes, where the file does not tell them")
-    flags.DEFINE_string("image_size", None, "input of the converted network: 224, 512x256 (WxH)")
-    flags.DEFINE_bool("overwrite", False, "replace OUTPUT if it exists")
+    flags.DEFINE_string(
+        "model_name", None, "the network, where the file does not tell it", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "task", None, _TASKS, "what for, where the file does not tell it", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_classes", None, "classes, where the file does not tell them", flag_values=values
+    )
+    flags.DEFINE_string(
+        "image_size",
+        None,
+        "input of the converted network: 224, 512x256 (WxH)",
+        flag_values=values,
+    )
+    flags.DEFINE_bool("overwrite", False, "replace OUTPUT if it exists", flag_values=values)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Runs the command that stands after the program's name."""
     match argv[1:]:
         case ["show", path]:
             show(path)
         case ["convert", path, output]:
-            convert(path, output, flags.FLAGS)
+            convert(path, output, flag_values)
         case given:
             raise UserError(f"{' '.join(given) or 'no command'} is not complete: {_USAGE}")
 
