@@ -54,6 +54,11 @@ def is_name(name: str) -> bool:
     return "/" not in name and "." in name
 
 
+def is_weight_name(name: str) -> bool:
+    """Whether a name of this form ends like a weight or a moving statistic."""
+    return is_name(name) and name.rpartition(".")[2] in {"bias", *_LEAVES.values()}
+
+
 def part_of(name: str) -> str:
     """`backbone`, `classifier_head`, `decoder`, `pyramid`, `box_heads`, `class_heads`; else the
     name's first component.

@@ -32,7 +32,8 @@ _DEPTHWISE_LAYER = re.compile(r"^depthwise_conv2d(?:_\d+)?$")
 
 def is_weight_name(name: str) -> bool:
     """Whether a name ends like a weight or a moving statistic, not like an optimizer's slot."""
-    return _LEAF.match(name.rsplit("/", 1)[-1]) is not None
+    leaf = name.rsplit("/", 1)[-1]
+    return _LEAF.match(leaf) is not None or edgenet_names.is_weight_name(name)
 
 
 def canonical_name(name: str, scope: str | None = None, backbone: str | None = None) -> str:

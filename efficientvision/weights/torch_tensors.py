@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_DIMENSIONS = 16
+# Of anything that is counted in values: numpy multiplies such numbers without looking.
+_MAX_COUNT = 1 << 40
 
 
 class Refused(Exception):
@@ -132,6 +134,8 @@ def stored_tensor(storage: object, offset: object, shape: object, strides: objec
         raise Refused(f"holds a tensor of {len(shape)} dimensions and {len(strides)} strides")
     _check_counts([offset, *shape, *strides], "a tensor's shape, strides or offset")
     count = math.prod(shape)
+    if math.prod(max(side, 1) for side in shape) >= _MAX_COUNT:
+        raise Refused(f"holds a tensor of shape {list(shape)}")
     reach = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) + 1
     if count and (reach > storage.length or count > storage.length):
         raise Refused(
@@ -143,7 +147,7 @@ def stored_tensor(storage: object, offset: object, shape: object, strides: objec
 
 def _check_counts(numbers: list, what: str) -> None:
     for number in numbers:
-        if type(number) is not int or not 0 <= number < 2**62:
+        if type(number) is not int or not 0 <= number < _MAX_COUNT:
             raise Refused(f"states {_short(number)} in {what}, where a count belongs")
 
 

@@ -18,6 +18,7 @@ from efficientvision.weights import names as naming
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.identify import identify
+from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.weights.made_torch_files import write_legacy, write_zip
 
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "goldens" / "edgenets"
@@ -312,6 +313,22 @@ def test_own_runs(tmp_path, build):
     assert not report.missing and not report.unused and report.num_averaged == len(expected)
     for name, value in values_of(model).items():
         np.testing.assert_array_equal(value, averages[name], err_msg=name)
+
+
+def test_tensorflow_checkpoint_of_a_detector_on_an_edge_network(tmp_path):
+    model = detector()
+    rng = np.random.default_rng(6)
+    arrays = {
+        name: rng.standard_normal(variable.shape).astype(np.float32)
+        for name, variable in naming.published_variables(model).items()
+    }
+    slots = {"level1.conv.weight/Momentum": np.zeros(3, np.float32)}
+    prefix = write_tf1_checkpoint(tmp_path / "model", {**arrays, **slots})
+    clear(model)
+    report = load_weights(model, prefix, verbose=False)
+    assert len(report.loaded) == len(arrays) and report.auxiliary == 1
+    for name, variable in naming.published_variables(model).items():
+        np.testing.assert_array_equal(variable.numpy(), arrays[name], err_msg=name)
 
 
 def test_the_content_counts_not_the_ending(tmp_path, saved):
