@@ -1,0 +1,191 @@
+"""ESPNetv2, DiCENet and ShuffleNetv2: the original's outputs, counts, and every size and road."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from efficientvision.api import build_model
+from efficientvision.backbones.dicenet import DiCENet
+from efficientvision.export import litert_format, onnx_format
+from efficientvision.models.classifier import edge_network
+from efficientvision.registry import list_models
+from efficientvision.weights.automl import load_weights
+from tests.filled_edge_network import GOLDENS, classifiers, filled, noise
+from tests.weights.made_torch_files import write_legacy
+
+# Trainable parameters and millions of multiply-adds in convolutions, as published and as the
+# original code counts them; dicenet_s_2.4 and the rest of ShuffleNetv2 have no published counts.
+TABLE = {
+    "espnetv2_s_0.5": (1_241_332, 28.38),
+    "espnetv2_s_1.0": (1_670_072, 85.72),
+    "espnetv2_s_1.25": (1_965_440, 123.40),
+    "espnetv2_s_1.5": (2_314_856, 168.60),
+    "espnetv2_s_2.0": (3_498_136, 284.81),
+    "dicenet_s_0.2": (1_130_704, 14.90),
+    "dicenet_s_0.5": (1_214_120, 24.71),
+    "dicenet_s_0.75": (1_495_676, 46.83),
+    "dicenet_s_1.0": (1_805_604, 70.71),
+    "dicenet_s_1.25": (2_162_888, 98.11),
+    "dicenet_s_1.5": (2_652_200, 135.48),
+    "dicenet_s_1.75": (3_264_932, 182.24),
+    "dicenet_s_2.0": (3_979_044, 236.29),
+    "shufflenetv2_s_0.5": (1_369_736, 40.477),
+    "shufflenetv2_s_1.0": (2_283_656, 142.616),
+}
+EDGE_NETWORKS = [name for name in list_models("classification") if "_s_" in name]
+SMALLEST = ["espnetv2_s_0.5", "dicenet_s_0.2", "shufflenetv2_s_0.1"]
+
+
+@functools.cache
+def outputs_of(name):
+    with np.load(GOLDENS / "classification" / "classifiers.npz") as arrays:
+        mine = [key for key in arrays.files if key.startswith(f"{name}|")]
+        return {key.split("|")[1].removeprefix("stage:"): arrays[key] for key in mine}
+
+
+def relative_error(outputs, expected):
+    return np.abs(np.asarray(outputs) - expected).max() / np.abs(expected).max()
+
+
+def parameters(model):
+    return sum(int(np.prod(v.shape)) for v in model.trainable_weights)
+
+
+def multiply_adds(model):
+    """Of the convolutions, for one image."""
+    signature = [tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)]
+    call = tf.function(lambda images: model(images, training=False), input_signature=signature)
+    total = 0
+    for operation in call.get_concrete_function().graph.get_operations():
+        if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
+            height, width, depth, _ = operation.inputs[1].shape
+            depth = 1 if operation.type == "DepthwiseConv2dNative" else depth
+            total += int(np.prod(operation.outputs[0].shape)) * height * width * depth
+    return total
+
+
+@pytest.mark.parametrize("name", sorted(classifiers()))
+def test_golden(name, tmp_path):
+    """Logits and stages with weights from a state-dict file."""
+    golden = classifiers()[name]
+    path = tmp_path / f"{name}.pth"
+    write_legacy(path, {key: filled(key, shape, kind) for key, shape, kind in golden["state_dict"]})
+    model = build_model(name)
+    report = load_weights(model, path, verbose=False)
+    assert not report.missing and not report.unused and not report.skipped
+    assert parameters(model) == golden["params"]
+    assert multiply_adds(model) / 1e6 == pytest.approx(golden["multiply_adds_M"], rel=1e-3)
+    network = next(layer for layer in model.layers if layer.name == name)
+    features = network(noise((1, 3, 224, 224)))
+    expected = outputs_of(name)
+    assert relative_error(features["logits"], expected.pop("logits")) < 1e-5
+    last = {"espnetv2": {"level3.2": 3, "level4.6": 4, "level5.2": 5}}.get(name.split("_")[0], {})
+    checked = 0
+    for stage, values in expected.items():
+        level = last.get(stage) or ("." not in stage and int(stage[5]))
+        if level and not (stage == "level5" and name.startswith("shuffle")):
+            step = features[level].shape[1] // 7
+            ours = np.moveaxis(np.asarray(features[level][0, ::step, ::step, :8]), -1, 0)
+            assert relative_error(ours[:, :7, :7], values) < 1e-5, stage
+            checked += 1
+    assert checked == len([stage for stage in expected if "." not in stage or stage in last]) - (
+        "level5" in expected and name.startswith("shuffle")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EDGE_NETWORKS)
+def test_counts(name):
+    model = build_model(name)
+    assert model.output_shape == (None, 1000)
+    if name in TABLE:
+        params, madds = TABLE[name]
+        assert parameters(model) == params
+        assert multiply_adds(model) / 1e6 == pytest.approx(madds, rel=1e-3)
+
+
+@pytest.mark.parametrize("image_hw", [(224, 224), (256, 320), (97, 130)])
+@pytest.mark.parametrize("name", SMALLEST)
+def test_levels_of_any_size(name, image_hw):
+    images = keras.Input((*image_hw, 3))
+    features = keras.Model(images, edge_network(name)(images))(np.zeros((2, *image_hw, 3), "f"))
+    for level in range(1, 6):
+        expected = tuple(-(-side // 2**level) for side in image_hw)
+        assert features[level].shape[:3] == (2, *expected)
+
+
+@pytest.mark.parametrize("name", ["espnetv2_s_0.5", "shufflenetv2_s_0.1"])
+def test_sizes_may_be_open(name):
+    images = keras.Input((None, None, 3))
+    model = keras.Model(images, edge_network(name, num_classes=5)(images)["logits"])
+    for size in ((64, 64), (50, 81)):
+        batch = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+        fixed_images = keras.Input((*size, 3))
+        fixed = keras.Model(fixed_images, edge_network(name, num_classes=5)(fixed_images)["logits"])
+        fixed.set_weights(model.get_weights())
+        np.testing.assert_allclose(model(batch), fixed(batch), atol=1e-5)
+
+
+def test_dicenet_says_that_it_needs_sizes():
+    with pytest.raises(ValueError, match="height and width must be known"):
+        edge_network("dicenet_s_0.2")(keras.Input((None, 64, 3)))
+    with pytest.raises(ValueError, match="multiples of 32"):
+        DiCENet(0.2, build_hw=(100, 64))
+    with pytest.raises(ValueError, match=r"no width 3.0; expected one of 0.2, .*2.4"):
+        edge_network("dicenet_s_3.0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_step_in_bfloat16(name):
+    """Losses fall, all that is used learns, and what is not used stays."""
+    model = build_model(name, num_classes=4, image_size=64, dtype="mixed_bfloat16")
+    images = np.random.default_rng(0).normal(size=(8, 64, 64, 3)).astype("float32")
+    labels = np.arange(8) % 4
+    optimizer = keras.optimizers.Adam(1e-3)
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = loss_of(labels, model(images, training=True))
+        gradients = tape.gradient(loss, model.trainable_weights)
+        learned = [
+            (g, v) for g, v in zip(gradients, model.trainable_weights, strict=True) if g is not None
+        ]
+        optimizer.apply_gradients(learned)
+        return loss, len(learned)
+
+    assert model(images).dtype == "float32"
+    (first, learned), *_, (last, _) = (step() for _ in range(6))
+    # Slopes of EESP units in down-samplers, and the reinforcement of the last one.
+    unused = {"espnetv2_s_0.5": 4 + 7}.get(name, 0)
+    assert int(learned) == len(model.trainable_weights) - unused
+    assert float(last) < float(first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_exports(name, tmp_path):
+    model = build_model(name, image_size="96x64")
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        if variable.path.endswith("moving_variance"):
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    images = rng.normal(size=(1, 64, 96, 3)).astype("float32")
+    expected = model(images).numpy()
+    function = tf.function(
+        lambda images: {"logits": tf.identity(model(images, training=False), name="logits")},
+        input_signature=[tf.TensorSpec(images.shape, tf.float32, name="images")],
+    )
+    model.export(str(tmp_path / "saved"), verbose=False)
+    again = tf.saved_model.load(str(tmp_path / "saved"))
+    assert relative_error(again.serve(images), expected) < 1e-5
+    for form, suffix in ((onnx_format, "onnx"), (litert_format, "tflite")):
+        path = str(tmp_path / f"model.{suffix}")
+        form.write(function.get_concrete_function(), path, "{}")
+        runner, _ = form.load(path, 1)
+        assert relative_error(runner(images)["logits"], expected) < 1e-5, suffix
