@@ -16,9 +16,10 @@ from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.data.checks import data_errors
 from efficientvision.data.preflight.class_checks import check_classes
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.detector import Detector, is_export
+from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_source import for_test_server, measuring
+from efficientvision.export.load_export import is_export
 from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation

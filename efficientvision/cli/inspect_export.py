@@ -26,7 +26,8 @@ from efficientvision.evaluation.coco_source import measuring
 from efficientvision.export import agreement
 from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.saved_model import export_saved_model
-from efficientvision.export.serving import build_serving, decode_image
+from efficientvision.export.serving import build_serving
+from efficientvision.export.serving_base import decode_image
 from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import LoadedDetector, serving_metadata
 from efficientvision.registry import nearest_names

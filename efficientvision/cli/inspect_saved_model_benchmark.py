@@ -6,9 +6,10 @@ from efficientvision import files
 from efficientvision.cli.inspect_bm import report, time_runs
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.data.photos import list_photos
-from efficientvision.detector import Detector, as_array
+from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import read_frozen_graph, write_chrome_trace
+from efficientvision.photo_batches import as_array
 
 
 def run(settings: InspectSettings) -> None:

@@ -9,7 +9,8 @@ from efficientvision.cli import INTERRUPTED
 from efficientvision.cli.inspect_infer import draw
 from efficientvision.cli.inspect_saved_model_infer import load_export
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.detector import Detector, is_export
+from efficientvision.detector import Detector
+from efficientvision.export.load_export import is_export
 from efficientvision.video.live_page import LivePage
 from efficientvision.video.pacing import Pacing
 from efficientvision.video.pipeline import Outcome, Sink, process

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from efficientvision.configs.overrides import read_overrides
-from efficientvision.detector import is_export
 from efficientvision.errors import UserError
+from efficientvision.export.load_export import is_export
 from efficientvision.loading import LoadedDetector, load_detector
 
 DEFAULT_MIN_SCORE = 0.4

@@ -1,0 +1,83 @@
+"""The whole way from encoded images to probabilities, as one TensorFlow graph."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from efficientvision.data.transforms.center_crop import resize_and_crop
+from efficientvision.data.transforms.preprocess import normalize
+from efficientvision.export.serving_base import Serving
+
+
+class ClassificationServing(Serving):
+    """Network, preprocessing and postprocessing of one classifier.
+
+    Its results are `probabilities`, float32 [N, K].
+
+    Args:
+        network: float32 images [N, h, w, 3], normalised -> [logits].
+        image_hw: input size of the network, pixels.
+        mean_rgb: subtracted from the pixels (0..255), one number or three.
+        stddev_rgb: the difference is divided by it.
+        crop_fraction: see `resize_and_crop`.
+        multilabel: an image may be of several classes: a sigmoid for each instead of one softmax.
+    """
+
+    result_name = "probabilities"
+
+    def __init__(
+        self,
+        network: Callable[[tf.Tensor], list[tf.Tensor]],
+        image_hw: tuple[int, int],
+        *,
+        mean_rgb: Any,
+        stddev_rgb: Any,
+        crop_fraction: float | None,
+        multilabel: bool,
+    ):
+        super().__init__(network, image_hw)
+        self.mean_rgb = mean_rgb
+        self.stddev_rgb = stddev_rgb
+        self.crop_fraction = crop_fraction
+        self.multilabel = multilabel
+
+    def network_output_names(self, count: int) -> list[tuple[str, str]]:
+        return [("logits", "logits")]
+
+    @property
+    def input_specs(self) -> tf.TensorSpec:
+        return tf.TensorSpec((*self.image_hw, 3), tf.float32)
+
+    def preprocess_arrays(self, image_arrays: tf.Tensor) -> tf.Tensor:
+        return resize_and_crop(image_arrays, self.image_hw, self.crop_fraction)
+
+    def results(self, inputs: tf.Tensor) -> tf.Tensor:
+        with tf.name_scope("normalize"):
+            images = normalize(inputs, None, self.mean_rgb, self.stddev_rgb)
+        (logits,) = self.network(images)
+        with tf.name_scope("postprocess"):
+            return probabilities(logits, self.multilabel)
+
+
+def probabilities(logits: tf.Tensor, multilabel: bool) -> tf.Tensor:
+    """float32 [N, K] of logits [N, K]: of each class for itself, or adding up to 1."""
+    logits = tf.cast(logits, tf.float32)
+    return tf.sigmoid(logits) if multilabel else tf.nn.softmax(logits)
+
+
+def classification_serving(model: Any, config: Any) -> ClassificationServing:
+    """Joins a Keras classifier with the preprocessing and postprocessing of its configuration.
+
+    Args:
+        model: images [N, h, w, 3], normalised -> logits [N, K].
+        config: its hyper-parameters.
+    """
+    return ClassificationServing(
+        lambda images: [model(images, training=False)],
+        config.image_hw,
+        mean_rgb=config.mean_rgb,
+        stddev_rgb=config.stddev_rgb,
+        crop_fraction=config.crop_fraction,
+        multilabel=config.multilabel,
+    )
