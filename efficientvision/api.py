@@ -1,6 +1,11 @@
 """The library in three verbs: list the models, build one, load its weights."""
 
-from efficientvision.configs import DetectionConfig, get_config, parse_image_size
+from efficientvision.configs import (
+    ClassificationConfig,
+    TrainingConfig,
+    get_config,
+    parse_image_size,
+)
 from efficientvision.errors import UserError
 from efficientvision.models.classifier import efficientnet_classifier
 from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
@@ -39,8 +44,8 @@ def build_model(name, **hyper_parameters):
     return build_from_config(get_config(name, hyper_parameters))
 
 
-def build_from_config(config: DetectionConfig):
-    """Builds the detector that a resolved configuration describes.
+def build_from_config(config: TrainingConfig):
+    """Builds the network that a resolved configuration describes.
 
     Args:
         config: from `configs.get_config`.
@@ -55,6 +60,14 @@ def build_from_config(config: DetectionConfig):
         "frozen": not config.is_training_bn,
     }
     dtype = config.dtype_policy
+    if isinstance(config, ClassificationConfig):
+        return efficientnet_classifier(
+            config.name,
+            image_hw=config.image_hw,
+            num_classes=config.num_classes,
+            batch_norm=batch_norm,
+            dtype=dtype,
+        )
     backbone = efficientnet_backbone(
         config.backbone_name,
         act_type=config.act_type,

@@ -13,9 +13,9 @@ from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.export.detection_serving import detection_serving
 from efficientvision.export.load_export import check_not_baked, is_export, load_export
-from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.export.metadata import DetectorMetadata, ModelMetadata
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedDetector, load_detector, serving_metadata
+from efficientvision.loading import LoadedModel, load_detector, serving_metadata
 from efficientvision.photo_batches import Photo, as_array, run_by_size
 from efficientvision.visualize.draw import draw_detections
 
@@ -127,9 +127,18 @@ class Detector:
         """
         path = files.as_text(path)
         if is_export(path):
+            label_map = overrides.pop("label_map", None)
             changes = {"hparams": hparams, "nms_method": nms_method, **overrides}
-            changes["max_detections"] = max_detections
-            return cls._from_export(path, model_name, min_score_thresh, changes, threads)
+            check_not_baked(path, {**changes, "max_detections": max_detections})
+            run, metadata = load_export(path, threads)
+            return cls.from_run(
+                run,
+                metadata,
+                path,
+                model_name=model_name,
+                min_score_thresh=min_score_thresh,
+                label_map=label_map,
+            )
         nms: dict[str, Any] = {}
         if nms_method is not None:
             nms["method"] = nms_method
@@ -142,7 +151,7 @@ class Detector:
         return cls.from_loaded(loaded)
 
     @classmethod
-    def from_loaded(cls, loaded: LoadedDetector, *, nms_mode: str = "per_class") -> "Detector":
+    def from_loaded(cls, loaded: LoadedModel, *, nms_mode: str = "per_class") -> "Detector":
         """Makes a detector of a network in memory; its NMS settings decide what is returned.
 
         Args:
@@ -161,26 +170,38 @@ class Detector:
         )
 
     @classmethod
-    def _from_export(
+    def from_run(
         cls,
-        path: str,
-        model_name: str | None,
-        min_score_thresh: float | None,
-        changes: Mapping[str, Any],
-        threads: int,
+        run: Callable[[np.ndarray], np.ndarray],
+        metadata: ModelMetadata | None,
+        origin: AnyPath,
+        *,
+        model_name: str | None = None,
+        min_score_thresh: float | None = None,
+        label_map: Any = None,
     ) -> "Detector":
-        check_not_baked(path, {k: v for k, v in changes.items() if k != "label_map"})
-        run, metadata = load_export(path, threads)
+        """Makes a detector of what `load_export` found at `origin`.
+
+        Args:
+            run, metadata: see `load_export`.
+            origin: for what is said.
+            model_name: for a model that does not say its own.
+            min_score_thresh: None: as the model says.
+            label_map: names for a model that has none, as the hyper-parameter.
+
+        Raises:
+            UserError: it is a classifier.
+        """
         if metadata is None:
-            print(f"{path} does not say what it is: taken for a detector of the 90 COCO classes")
+            print(f"{origin} does not say what it is: taken for a detector of the 90 COCO classes")
             metadata = DetectorMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )
         if not isinstance(metadata, DetectorMetadata):
             raise UserError(
-                f"{path} is {metadata.model_name}, which is no detector: use Classifier for it"
+                f"{origin} is {metadata.model_name}, which is no detector: use Classifier for it"
             )
-        names = resolve_label_map(changes.get("label_map"))
+        names = resolve_label_map(label_map)
         if names and not metadata.class_names:
             metadata = replace(metadata, class_names=names)
         least = metadata.min_score_thresh if min_score_thresh is None else min_score_thresh

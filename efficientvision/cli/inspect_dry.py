@@ -6,7 +6,7 @@ from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.export.flops import multiply_adds_by_part
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedDetector
+from efficientvision.loading import LoadedModel
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 
@@ -35,7 +35,7 @@ def write_weights(model: keras.Model, prefix: AnyPath) -> str:
     return write_tf1_checkpoint(prefix, {name: v.numpy() for name, v in variables.items()})
 
 
-def print_summary(loaded: LoadedDetector) -> None:
+def print_summary(loaded: LoadedModel) -> None:
     """Prints a table: parameters (trainable, all) and multiply-adds of one image."""
     model, config = loaded.model, loaded.config
     trainable = _parameters(model.trainable_weights)

@@ -29,7 +29,7 @@ from efficientvision.export.saved_model import export_saved_model
 from efficientvision.export.serving import build_serving
 from efficientvision.export.serving_base import decode_image
 from efficientvision.export.write_portable import write_portable
-from efficientvision.loading import LoadedDetector, serving_metadata
+from efficientvision.loading import LoadedModel, serving_metadata
 from efficientvision.registry import nearest_names
 
 # From this score on a detection is looked for on the other side.
@@ -91,7 +91,7 @@ def _check_formats(names: tuple[str, ...]) -> None:
 
 
 def _write(
-    settings: InspectSettings, loaded: LoadedDetector, photos: list[np.ndarray]
+    settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]
 ) -> Iterator[tuple[str, str]]:
     """Writes all formats; yields (format, path)."""
     folder = settings.saved_model_dir
@@ -127,7 +127,7 @@ def _write(
 
 
 def _calibration_images(
-    settings: InspectSettings, loaded: LoadedDetector, photos: list[np.ndarray]
+    settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Images as a portable function takes them."""
     config = loaded.config
@@ -146,7 +146,7 @@ def _calibration_images(
         yield (normalize(image, valid_hw, mean, 1.0).numpy() + mean)[np.newaxis]
 
 
-def _detected(loaded: LoadedDetector, nms_mode: str, photos: list[np.ndarray]) -> list[np.ndarray]:
+def _detected(loaded: LoadedModel, nms_mode: str, photos: list[np.ndarray]) -> list[np.ndarray]:
     """What the network itself detects in each photo, rows [n, 7]."""
     network = Detector.from_loaded(loaded, nms_mode=nms_mode)
     progress = tqdm(photos, desc=f"network, NMS {nms_mode}", unit="photo")

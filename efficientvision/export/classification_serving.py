@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from efficientvision.configs import ClassificationConfig
 from efficientvision.data.transforms.center_crop import resize_and_crop
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.export.serving_base import Serving
@@ -66,7 +67,7 @@ def probabilities(logits: tf.Tensor, multilabel: bool) -> tf.Tensor:
     return tf.sigmoid(logits) if multilabel else tf.nn.softmax(logits)
 
 
-def classification_serving(model: Any, config: Any) -> ClassificationServing:
+def classification_serving(model: Any, config: ClassificationConfig) -> ClassificationServing:
     """Joins a Keras classifier with the preprocessing and postprocessing of its configuration.
 
     Args:
@@ -78,6 +79,12 @@ def classification_serving(model: Any, config: Any) -> ClassificationServing:
         config.image_hw,
         mean_rgb=config.mean_rgb,
         stddev_rgb=config.stddev_rgb,
-        crop_fraction=config.crop_fraction,
-        multilabel=config.multilabel,
+        crop_fraction=crop_fraction_of(config),
+        multilabel=config.multi_label,
     )
+
+
+def crop_fraction_of(config: ClassificationConfig) -> float | None:
+    """How a configuration's photos are brought to the input size, as `resize_and_crop` takes it."""
+    whole = config.multi_label and config.eval_share >= 1
+    return None if whole else config.eval_share

@@ -4,10 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from efficientvision.configs import ClassificationConfig
 from efficientvision.export.classification_serving import probabilities
 
 
-def portable_classifier(model: Any, config: Any, *, batch_size: int = 1) -> Any:
+def portable_classifier(model: Any, config: ClassificationConfig, *, batch_size: int = 1) -> Any:
     """Traces the network with normalisation and softmax (or sigmoid), in static shapes.
 
     Args:
@@ -24,7 +25,7 @@ def portable_classifier(model: Any, config: Any, *, batch_size: int = 1) -> Any:
 
     def run(images):
         logits = model((images - mean) / stddev, training=False)
-        result = probabilities(logits, config.multilabel)
+        result = probabilities(logits, config.multi_label)
         return {"probabilities": tf.identity(result, name="probabilities")}
 
     spec = tf.TensorSpec((batch_size, *config.image_hw, 3), tf.float32, name="images")

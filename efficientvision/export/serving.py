@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import DetectionConfig, TrainingConfig
 from efficientvision.export.classification_serving import classification_serving
 from efficientvision.export.detection_serving import detection_serving
 from efficientvision.export.serving_base import Serving
 
 
-def build_serving(model: Any, config: Any) -> Serving:
+def build_serving(model: Any, config: TrainingConfig) -> Serving:
     """What an export of a model serves, after the kind of its configuration.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import DetectionConfig, TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import Format
 from efficientvision.export.metadata import ClassifierMetadata, DetectorMetadata, ModelMetadata
@@ -19,7 +19,7 @@ from efficientvision.files import AnyPath
 
 def write_portable(
     model: Any,
-    config: Any,
+    config: TrainingConfig,
     metadata: ModelMetadata,
     form: Format,
     path: AnyPath,
