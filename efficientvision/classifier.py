@@ -191,9 +191,9 @@ class Classifier:
         return draw_classes(as_array(photo), predictions)
 
     def _named(self, row: np.ndarray, limit: int | None) -> list[Prediction]:
-        order = np.argsort(-row, kind="stable")[:limit]
+        likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= self.min_probability]
+        ids = self.metadata.class_ids
         return [
-            Prediction(self.class_names.get(int(i) + 1, f"class {i + 1}"), float(row[i]))
-            for i in order
-            if row[i] >= self.min_probability
+            Prediction(self.class_names.get(ids[i], f"class {ids[i]}"), float(row[i]))
+            for i in likely[:limit]
         ]

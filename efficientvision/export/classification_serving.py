@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from efficientvision.configs import ClassificationConfig
-from efficientvision.data.transforms.center_crop import resize_and_crop
 from efficientvision.data.transforms.preprocess import normalize
+from efficientvision.data.transforms.random_crop import evaluation_crop
 from efficientvision.export.serving_base import Serving
 
 
@@ -21,7 +21,7 @@ class ClassificationServing(Serving):
         image_hw: input size of the network, pixels.
         mean_rgb: subtracted from the pixels (0..255), one number or three.
         stddev_rgb: the difference is divided by it.
-        crop_fraction: see `resize_and_crop`.
+        crop_fraction: see `fit_photos`.
         multilabel: an image may be of several classes: a sigmoid for each instead of one softmax.
     """
 
@@ -48,10 +48,10 @@ class ClassificationServing(Serving):
 
     @property
     def input_specs(self) -> tf.TensorSpec:
-        return tf.TensorSpec((*self.image_hw, 3), tf.float32)
+        return tf.TensorSpec((*self.image_hw, 3), tf.uint8)
 
     def preprocess_arrays(self, image_arrays: tf.Tensor) -> tf.Tensor:
-        return resize_and_crop(image_arrays, self.image_hw, self.crop_fraction)
+        return fit_photos(image_arrays, self.image_hw, self.crop_fraction)
 
     def results(self, inputs: tf.Tensor) -> tf.Tensor:
         with tf.name_scope("normalize"):
@@ -59,6 +59,23 @@ class ClassificationServing(Serving):
         (logits,) = self.network(images)
         with tf.name_scope("postprocess"):
             return probabilities(logits, self.multilabel)
+
+
+def fit_photos(
+    photos: tf.Tensor, image_hw: tuple[int, int], crop_fraction: float | None
+) -> tf.Tensor:
+    """Brings photos of one size to the network's input size, as evaluation does.
+
+    Args:
+        photos: uint8 [N, H, W, 3].
+        image_hw: (height, width) of the network input.
+        crop_fraction: share of a resized photo's shorter side that is cut out of its middle; None:
+            the whole photo is resized, whatever its shape.
+
+    Returns:
+        uint8 [N, h, w, 3].
+    """
+    return evaluation_crop(photos, image_hw, crop_fraction or 1.0, squash=crop_fraction is None)
 
 
 def probabilities(logits: tf.Tensor, multilabel: bool) -> tf.Tensor:
@@ -85,6 +102,6 @@ def classification_serving(model: Any, config: ClassificationConfig) -> Classifi
 
 
 def crop_fraction_of(config: ClassificationConfig) -> float | None:
-    """How a configuration's photos are brought to the input size, as `resize_and_crop` takes it."""
+    """How a configuration's photos are brought to the input size, as `fit_photos` takes it."""
     whole = config.multi_label and config.eval_share >= 1
     return None if whole else config.eval_share

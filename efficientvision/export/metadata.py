@@ -70,7 +70,7 @@ class ClassifierMetadata(ModelMetadata):
 
     Attributes:
         multilabel: an image may be of several classes; the probabilities do not add up to 1.
-        crop_fraction: how photos are brought to `image_hw`, see `resize_and_crop`.
+        crop_fraction: how photos are brought to `image_hw`, see `fit_photos`.
     """
 
     format: ClassVar[str] = "efficientvision-classifier-1"
@@ -78,6 +78,12 @@ class ClassifierMetadata(ModelMetadata):
 
     multilabel: bool = False
     crop_fraction: float | None = None
+
+    @property
+    def class_ids(self) -> list[int]:
+        """The class number of each probability: those that have names, in order, else 1..K."""
+        named = sorted(self.class_names)
+        return named if len(named) == self.num_classes else list(range(1, self.num_classes + 1))
 
 
 _KINDS = {kind.format: kind for kind in (DetectorMetadata, ClassifierMetadata)}

@@ -18,7 +18,7 @@ def portable_classifier(model: Any, config: ClassificationConfig, *, batch_size:
 
     Returns:
         A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, as
-        `resize_and_crop` makes them, which returns a dict: `probabilities`, float32 [N, K].
+        `fit_photos` makes them, which returns a dict: `probabilities`, float32 [N, K].
     """
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)

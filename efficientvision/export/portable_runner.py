@@ -6,13 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision import files
-from efficientvision.data.transforms.center_crop import resize_and_crop
 from efficientvision.data.transforms.preprocess import fitted_size, resize_bilinear
 from efficientvision.detection import raw_outputs
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.nms import DEFAULT_IOU_THRESH
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import Runner, module_of
+from efficientvision.export.classification_serving import fit_photos
 from efficientvision.export.metadata import (
     ClassifierMetadata,
     DetectorMetadata,
@@ -66,13 +66,14 @@ class _ClassificationRunner:
         self._network = network
         self._metadata = metadata
         self._prepare = tf.function(
-            lambda photos: resize_and_crop(photos, metadata.image_hw, metadata.crop_fraction),
+            lambda photos: fit_photos(photos, metadata.image_hw, metadata.crop_fraction),
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
         )
 
     def __call__(self, photos: np.ndarray) -> np.ndarray:
         _check_number(photos, self._metadata)
-        return self._network(self._prepare(photos).numpy())[self._metadata.result_name]
+        images = self._prepare(photos).numpy().astype(np.float32)
+        return self._network(images)[self._metadata.result_name]
 
 
 class _DetectionRunner:

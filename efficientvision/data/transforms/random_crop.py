@@ -83,7 +83,7 @@ def place_crop(
 
 
 def resize_like_pillow(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor:
-    """Bilinear with antialiasing, rounded: uint8 [h, w, 3] -> uint8 [H, W, 3]."""
+    """Bilinear with antialiasing, rounded: uint8 [.., h, w, 3] -> uint8 [.., H, W, 3]."""
     resized = tf.image.resize(image, size_hw, method="bilinear", antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 
@@ -115,24 +115,25 @@ def training_crop(
 
 
 def evaluation_crop(photo: tf.Tensor, image_hw: Size, share: float, *, squash: bool) -> tf.Tensor:
-    """The middle of a photo at the input's size.
+    """The middle of a photo, or of each of a batch of one size, at the input's size.
 
     The photo is scaled until it covers the input's sides divided by `share` (a square input: its
     shorter side has that length), and the input is cut out of the middle.
 
     Args:
-        photo: uint8 [h, w, 3].
+        photo: uint8 [h, w, 3] or [N, h, w, 3].
         image_hw: (height, width) of the network input.
         share: of the scaled photo's shorter side that is seen, 0..1.
         squash: resize the whole photo to the input instead, whatever its shape.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 [H, W, 3] or [N, H, W, 3].
     """
+    shape = [*photo.shape[:-3], *image_hw, 3]
     if squash:
-        return tf.ensure_shape(resize_like_pillow(photo, image_hw), [*image_hw, 3])
+        return tf.ensure_shape(resize_like_pillow(photo, image_hw), shape)
     cover = tf.constant([int(side / share) for side in image_hw], tf.int32)
-    source_hw = tf.shape(photo)[:2]
+    source_hw = tf.shape(photo)[-3:-1]
     # Whole numbers: (cover / source) is greater for the side that decides.
     by_height = cover[0] * source_hw[1] >= cover[1] * source_hw[0]
     fitted_hw = tf.where(
@@ -144,5 +145,5 @@ def evaluation_crop(photo: tf.Tensor, image_hw: Size, share: float, *, squash: b
     resized = resize_like_pillow(photo, fitted_hw)
     free = tf.cast(fitted_hw - tf.constant(image_hw), tf.float32)
     y, x = tf.unstack(tf.cast(tf.round(free / 2.0), tf.int32))
-    cut = resized[y : y + image_hw[0], x : x + image_hw[1]]
-    return tf.ensure_shape(cut, [*image_hw, 3])
+    cut = resized[..., y : y + image_hw[0], x : x + image_hw[1], :]
+    return tf.ensure_shape(cut, shape)
