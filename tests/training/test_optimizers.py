@@ -112,9 +112,7 @@ def test_weight_decay_of_all_weights():
     kernel = keras.Variable(np.ones(3, "float32"), name="kernel")
     gamma = keras.Variable(np.ones(2, "float32"), name="gamma")
     for decay_all, expected in ((False, [True, False]), (True, [True, True])):
-        optimizer = FlatOptimizer(
-            build_optimizer("sgd"), 0.1, [kernel, gamma], decay_all=decay_all
-        )
+        optimizer = FlatOptimizer(build_optimizer("sgd"), 0.1, [kernel, gamma], decay_all=decay_all)
         assert optimizer.decayed == expected
     # No gradient: what changes is the decoupled decay, 1 - 0.5 * 0.1.
     rule = build_optimizer("adamw", weight_decay=0.5)
