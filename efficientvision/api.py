@@ -2,14 +2,15 @@
 
 from efficientvision.configs import DetectionConfig, get_config, parse_image_size
 from efficientvision.errors import UserError
-from efficientvision.models.classifier import efficientnet_classifier
+from efficientvision.models.classifier import build_classifier, edge_network
 from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
-from efficientvision.registry import classifier_image_size, list_models
+from efficientvision.registry import classifier_image_size, family_of, list_models
 from efficientvision.weights.automl import load_weights
 
 __all__ = ["build_from_config", "build_model", "list_models", "load_weights"]
 
-_CLASSIFIER_OPTIONS = ("num_classes", "image_size", "act_type", "dtype")
+_CLASSIFIER_OPTIONS = ("num_classes", "image_size", "dropout_rate", "dtype")
+_OWN_CLASSIFIER_OPTIONS = {"efficientnet": ("act_type",), "dicenet": ("build_size",)}
 
 
 def build_model(name, **hyper_parameters):
@@ -19,7 +20,8 @@ def build_model(name, **hyper_parameters):
         name: one of `list_models()`.
         **hyper_parameters: any hyper-parameter of `configs.DetectionConfig` by name, e.g.
             `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT);
-            for a classifier `num_classes`, `image_size`, `act_type`, `dtype`.
+            for a classifier `num_classes`, `image_size`, `dropout_rate`, `dtype`, and `act_type`
+            (EfficientNet) or `build_size` (DiCENet: the image size of its kernels).
 
     Returns:
         A `keras.Model`. A detector maps float32 images `[N, H, W, 3]`, normalised, to
@@ -55,13 +57,7 @@ def build_from_config(config: DetectionConfig):
         "frozen": not config.is_training_bn,
     }
     dtype = config.dtype_policy
-    backbone = efficientnet_backbone(
-        config.backbone_name,
-        act_type=config.act_type,
-        grad_checkpoint=config.grad_checkpoint,
-        batch_norm=batch_norm,
-        dtype=dtype,
-    )
+    backbone = _build_backbone(config, batch_norm)
     return efficientdet(
         name=config.name,
         backbone=backbone,
@@ -89,13 +85,32 @@ def build_from_config(config: DetectionConfig):
     )
 
 
+def _build_backbone(config, batch_norm):
+    if family_of(config.backbone_name) == "efficientnet":
+        return efficientnet_backbone(
+            config.backbone_name,
+            act_type=config.act_type,
+            grad_checkpoint=config.grad_checkpoint,
+            batch_norm=batch_norm,
+            dtype=config.dtype_policy,
+        )
+    # Their published statistics go with their own epsilon, and momentum if none was asked for.
+    own = {name: batch_norm[name] for name in ("synchronized", "frozen")}
+    if config.is_set("bn_momentum"):
+        own["momentum"] = config.bn_momentum
+    return edge_network(config.backbone_name, batch_norm=own, dtype=config.dtype_policy)
+
+
 def _build_classifier(name, options):
-    unknown = sorted(set(options) - set(_CLASSIFIER_OPTIONS))
+    own = _OWN_CLASSIFIER_OPTIONS.get(family_of(name), ())
+    unknown = sorted(set(options) - {*_CLASSIFIER_OPTIONS, *own})
     if unknown:
         raise UserError(
             f"{name} has no hyper-parameter {unknown[0]!r}; expected one of "
-            f"{', '.join(_CLASSIFIER_OPTIONS)}."
+            f"{', '.join((*_CLASSIFIER_OPTIONS, *own))}."
         )
     options = dict(options)
-    image_size = options.pop("image_size", classifier_image_size(name))
-    return efficientnet_classifier(name, image_hw=parse_image_size(image_size), **options)
+    image_hw = parse_image_size(options.pop("image_size", classifier_image_size(name)))
+    if "build_size" in options:
+        options["build_hw"] = parse_image_size(options.pop("build_size"))
+    return build_classifier(name, image_hw=image_hw, **options)

@@ -104,6 +104,17 @@ _CLASSIFIER_IMAGE_SIZES = {
     "efficientnet-lite4": 300,
 }
 
+# Widths of the EdgeNets (arXiv:1811.11431, arXiv:1906.03516, arXiv:1807.11164): the `s` of their
+# names. All were trained on images of 224 pixels.
+_EDGE_WIDTHS = {
+    "espnetv2": (0.5, 1.0, 1.25, 1.5, 2.0),
+    "dicenet": (0.2, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.4),
+    "shufflenetv2": (0.1, 0.5, 1.0, 1.5, 2.0),
+}
+_CLASSIFIER_IMAGE_SIZES |= {
+    f"{family}_s_{width}": 224 for family, widths in _EDGE_WIDTHS.items() for width in widths
+}
+
 _TASKS = {"detection": tuple(_DETECTORS), "classification": tuple(_CLASSIFIER_IMAGE_SIZES)}
 
 
@@ -148,6 +159,11 @@ def list_models(task: str | None = None) -> list[str]:
 def backbone_names() -> list[str]:
     """Names of the backbones that a detector can stand on."""
     return list(_CLASSIFIER_IMAGE_SIZES)
+
+
+def family_of(name: str) -> str:
+    """The family of a backbone or classifier: `"efficientnet"`, `"espnetv2"`..."""
+    return name.replace("-", "_").partition("_")[0]
 
 
 def task_of(model_name: str) -> str:

@@ -55,11 +55,17 @@ def test_backbones_of_detectors_exist():
 
 
 def test_classifier_sizes():
-    """Resolutions of the EfficientNet paper, and of the lite models' page."""
+    """Resolutions of the EfficientNet paper, of the lite models' page, and of the EdgeNets."""
     paper = {0: 224, 1: 240, 2: 260, 3: 300, 4: 380, 5: 456, 6: 528, 7: 600}
     lite = {0: 224, 1: 240, 2: 260, 3: 280, 4: 300}
     expected = {f"efficientnet-b{scale}": size for scale, size in paper.items()}
     expected |= {f"efficientnet-lite{scale}": size for scale, size in lite.items()}
+    edge = {
+        "espnetv2": "0.5 1.0 1.25 1.5 2.0",
+        "dicenet": "0.2 0.5 0.75 1.0 1.25 1.5 1.75 2.0 2.4",
+        "shufflenetv2": "0.1 0.5 1.0 1.5 2.0",
+    }
+    expected |= {f"{name}_s_{s}": 224 for name, widths in edge.items() for s in widths.split()}
     assert set(registry.list_models("classification")) == set(expected)
     for name, size in expected.items():
         assert registry.classifier_image_size(name) == size

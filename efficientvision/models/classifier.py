@@ -1,36 +1,48 @@
-"""Image classifiers of the EfficientNet family."""
+"""Image classifiers of every family."""
 
 import keras
 
+from efficientvision.backbones.dicenet import DiCENet
 from efficientvision.backbones.efficientnet import EfficientNet
+from efficientvision.backbones.espnetv2 import ESPNetv2
+from efficientvision.backbones.shufflenetv2 import ShuffleNetv2
+
+EDGE_NETWORKS = {"espnetv2": ESPNetv2, "dicenet": DiCENet, "shufflenetv2": ShuffleNetv2}
 
 
-def efficientnet_classifier(
-    architecture, *, image_hw, num_classes=1000, act_type=None, batch_norm=None, dtype=None
-):
-    """Builds an EfficientNet classifier.
+def edge_network(name, **options):
+    """The ESPNetv2, DiCENet or ShuffleNetv2 backbone of a name such as `"espnetv2_s_2.0"`.
 
     Args:
-        architecture: e.g. `"efficientnet-b0"`.
-        image_hw: (height, width) of the input; None for either leaves it open.
+        name: family, `_s_` and the width.
+        **options: of the network.
+    """
+    family, _, width = name.partition("_s_")
+    return EDGE_NETWORKS[family](float(width), **options)
+
+
+def build_classifier(name, *, image_hw, num_classes=1000, dropout_rate=None, **options):
+    """Builds a classifier.
+
+    Args:
+        name: e.g. `"efficientnet-b0"`, `"espnetv2_s_1.0"`.
+        image_hw: (height, width) of the input; None for either leaves it open (not for DiCENet).
         num_classes: classes.
-        act_type: activation, None for the published one.
-        batch_norm: arguments of every `BatchNorm`.
-        dtype: Keras dtype policy.
+        dropout_rate: before the last layer, None for the published one.
+        **options: of the network: `batch_norm` (arguments of every `BatchNorm`), `dtype` (Keras
+            dtype policy), `act_type` (EfficientNet), `build_hw` (DiCENet).
 
     Returns:
         A functional `keras.Model`: images `[N, H, W, 3]`, normalised -> logits
         `[N, num_classes]`, float32.
 
-    Reference: Tan and Le 2019, https://arxiv.org/abs/1905.11946.
+    Reference: the networks' own.
     """
     images = keras.Input((*image_hw, 3), name="images")
-    network = EfficientNet(
-        architecture,
-        act_type=act_type,
-        num_classes=num_classes,
-        batch_norm=batch_norm,
-        dtype=dtype,
-    )
-    # The head lives in the backbone's scope, as its variables do in the published checkpoints.
-    return keras.Model(images, network(images)["logits"], name=architecture)
+    options = {"num_classes": num_classes, "dropout_rate": dropout_rate, **options}
+    if name.partition("_s_")[0] in EDGE_NETWORKS:
+        network = edge_network(name, **options)
+    else:
+        network = EfficientNet(name, **options)
+    # The head lives in the network's scope, as its variables do in the published files.
+    return keras.Model(images, network(images)["logits"], name=name)

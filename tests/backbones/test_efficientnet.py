@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from efficientvision.backbones import efficientnet
-from efficientvision.models.classifier import efficientnet_classifier
+from efficientvision.models.classifier import build_classifier
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
@@ -76,7 +76,7 @@ def test_variables_and_outputs(name, tmp_path):
     ],
 )
 def test_classifier_sizes(name, parameters):
-    model = efficientnet_classifier(name, image_hw=(64, 64))
+    model = build_classifier(name, image_hw=(64, 64))
     count = sum(int(np.prod(v.shape)) for v in model.trainable_weights)
     assert count / 1e6 == pytest.approx(parameters, rel=0.03)
 

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from efficientvision.models.classifier import efficientnet_classifier
+from efficientvision.models import classifier
 from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
@@ -54,7 +54,7 @@ LEVELS_2_TO_6 = {"min_level": 2, "max_level": 6, "anchors_per_location": 4, "num
 @functools.cache
 def build_classifier():
     """EfficientNet-B0 with its head of 1000 classes, built once for all tests."""
-    return efficientnet_classifier("efficientnet-b0", image_hw=IMAGE_HW)
+    return classifier.build_classifier("efficientnet-b0", image_hw=IMAGE_HW)
 
 
 def values_of(model) -> dict[str, np.ndarray]:

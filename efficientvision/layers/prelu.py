@@ -1,0 +1,40 @@
+"""Parametric ReLU with a slope for each channel."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="efficientvision")
+class PReLU(keras.layers.Layer):
+    """max(x, 0) + alpha * min(x, 0): any shape `[..., C]`, with `alpha` of shape `[C]`.
+
+    Keras' own layer keeps a slope for every position, or a shape with axes of length one, where
+    the published weights have `[C]`.
+
+    Args:
+        alpha_initializer: of the slopes.
+
+    Reference: He et al. 2015, https://arxiv.org/abs/1502.01852, equation 1.
+    """
+
+    def __init__(self, alpha_initializer=0.25, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha_initializer = alpha_initializer
+
+    def build(self, input_shape):
+        self.alpha = self.add_weight(
+            name="alpha",
+            shape=(input_shape[-1],),
+            initializer=keras.initializers.Constant(self.alpha_initializer),
+        )
+
+    def call(self, inputs):
+        # Written as the runtimes know it: they make one operation of it.
+        alpha = ops.convert_to_tensor(self.alpha)
+        return ops.relu(inputs) + ops.negative(alpha) * ops.relu(ops.negative(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "alpha_initializer": self.alpha_initializer}
