@@ -19,7 +19,7 @@ ORDER = [
     {"layers"},
     {"backbones"},
     {"models"},
-    {"detection", "segmentation", "data", "evaluation", "visualize", "video"},
+    {"detection", "classification", "segmentation", "data", "evaluation", "visualize", "video"},
     {"tasks"},
     {"weights", "training", "export"},
     {"report"},
