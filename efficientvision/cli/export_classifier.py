@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from efficientvision.classifier import Classifier
+from efficientvision.cli.evaluate_classifier_export import evaluate_classifier_export
 from efficientvision.cli.export_checks import (
     Compared,
     ExportChecks,
@@ -28,7 +29,10 @@ class ClassifierChecks(ExportChecks):
     """See `ExportChecks`."""
 
     compared_columns = ("probability", "top-1")
-    measured_columns = ("accuracy",)
+
+    @property
+    def measured_columns(self) -> tuple[str, ...]:
+        return ("mAP",) if self.loaded.config.multi_label else ("accuracy",)
 
     def metadata(self) -> ClassifierMetadata:
         return serving_metadata(self.loaded, batch_size=self.settings.batch_size)
@@ -46,6 +50,11 @@ class ClassifierChecks(ExportChecks):
         tolerance = FORMATS[name].score_tolerance if is_portable(name) else _TENSORFLOW_TOLERANCE
         failed = None if tolerance is None else not difference <= tolerance
         return Compared((f"{difference:.2g}", f"{same} of {len(found)} equal"), failed)
+
+    def measure(self, run: Run, metadata: ClassifierMetadata) -> tuple[str, ...]:
+        pattern = self.settings.val_file_pattern
+        metrics = evaluate_classifier_export(run, metadata, pattern).compute()
+        return (f"{100 * metrics['mAP' if metadata.multilabel else 'top1']:.1f}",)
 
     @functools.cached_property
     def _expected(self) -> np.ndarray:

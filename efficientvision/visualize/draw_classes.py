@@ -84,7 +84,8 @@ def _draw_rows(
         pen.text((left, middle), text, fill=_INK, font=font, anchor="lm")
         pen.rectangle((bar_left, middle - half, bar_right, middle + half), fill=_TRACK)
         end = bar_left + (bar_right - bar_left) * min(max(probability, 0.0), 1.0)
-        pen.rectangle((bar_left, middle - half, end, middle + half), fill=_BAR)
+        if end >= bar_left + 1:
+            pen.rectangle((bar_left, middle - half, end, middle + half), fill=_BAR)
         pen.text((right, middle), f"{probability:.1%}", fill=_INK, font=font, anchor="rm")
     if not predictions:
         middle = corner_xy[1] + margin + 0.5 * row_height
