@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from efficientvision.classifier import Classifier
 from efficientvision.data.class_records import ClassExample, encode_class_example
-from efficientvision.data.record_files import RecordWriter
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
+from efficientvision.weights.names import published_variables
+from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.filled_classifier import MODEL, NAMES, SIDE, exported_classifier, filled_classifier
 from tests.filled_detector import textured_photo
 from tests.inspect_program import inspect
@@ -22,10 +24,11 @@ def run_folder(tmp_path_factory):
     """What a training leaves: weights, configuration, names."""
     folder = tmp_path_factory.mktemp("run")
     loaded = filled_classifier()
-    loaded.model.save(folder / "model.keras")
+    values = {name: v.numpy() for name, v in published_variables(loaded.model).items()}
+    write_tf1_checkpoint(folder / "model", values)
     (folder / "config.yaml").write_text(loaded.config.to_yaml())
     (folder / "labels.json").write_text(json.dumps(NAMES))
-    return folder / "model.keras"
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +131,7 @@ def test_dry_counts_as_published(tmp_path, capsys):
 
 
 def write_records(path, photo_files, classes):
-    with RecordWriter(str(path)) as writer:
+    with tf.io.TFRecordWriter(str(path)) as writer:
         for index, (photo, ids) in enumerate(zip(photo_files, classes, strict=True)):
             example = ClassExample(
                 photo.read_bytes(), "png", photo.name, str(index + 1), 1, 1, ids,
