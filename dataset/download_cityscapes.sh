@@ -17,7 +17,7 @@ Downloads Cityscapes to DIR; register first at https://www.cityscapes-dataset.co
 Without a name: fine and images. User name and password are asked for; a program gives them as two
 lines on the standard input. They appear in no file and no list of processes.
 
-$COMMON_HELP
+$(common_help)
 TEXT
 }
 

@@ -17,7 +17,7 @@ Downloads COCO 2017 to DIR:
   test_info    image_info_test2017, image_info_test-dev2017 (1 MB): names of the test photos
 Without a name: val and annotations.
 
-$COMMON_HELP
+$(common_help)
 TEXT
 }
 

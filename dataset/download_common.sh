@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the download scripts: fetches files whole or not at all, and unpacks archives once.
 #
 # A file grows as NAME.part and gets its name when it is whole: of the size that the server tells,
@@ -15,9 +16,13 @@ CURL_ARGUMENTS=()
 DOWNLOAD_ATTEMPTS="${DOWNLOAD_ATTEMPTS:-8}"
 DOWNLOAD_PAUSE="${DOWNLOAD_PAUSE:-5}"
 
-COMMON_HELP="  --output_dir=DIR    where the files go (default: the current folder)
+common_help() {
+  cat <<TEXT
+  --output_dir=DIR    where the files go (default: the current folder)
   --remove_archives   delete an archive once it is unpacked
-  --help              this text"
+  --help              this text
+TEXT
+}
 
 die() {
   printf 'error: %s\n' "$*" >&2
@@ -122,11 +127,11 @@ fetch() {
   headers="$(mktemp)"
   _receive "$url" "$file" "$headers"
   if is_page "$file.part" "$headers"; then
-    rm -f "$file.part" "$headers"
+    rm -f "$file.part" "$file.part.etag" "$headers"
     die "$url gave a web page instead of the file: open it in a browser to see what it says"
   fi
   if head -c 64 "$file.part" | LC_ALL=C grep -q '^version https://git-lfs'; then
-    rm -f "$file.part" "$headers"
+    rm -f "$file.part" "$file.part.etag" "$headers"
     die "$url gave a pointer to a file in Git LFS instead of the file itself"
   fi
   if [ -z "$check" ] && [ -n "$(published_md5 "$headers")" ]; then
@@ -134,16 +139,28 @@ fetch() {
   fi
   rm -f "$headers"
   if [ -n "$check" ] && [ "$(checksum "${check%%:*}" "$file.part")" != "${check#*:}" ]; then
-    rm -f "$file.part"
+    rm -f "$file.part" "$file.part.etag"
     die "$url was damaged on the way or has changed: its ${check%%:*} is not ${check#*:}; run the script again"
   fi
   mv "$file.part" "$file"
+  rm -f "$file.part.etag"
   echo "$file: $(file_bytes "$file") bytes"
+}
+
+# _curl ERRORS ARGUMENT ...: curl with CURL_ARGUMENTS; what it complains of goes to the file ERRORS,
+# its progress to a terminal, if there is one.
+_curl() {
+  local errors="$1"
+  shift
+  if [ -t 2 ]; then
+    if curl --progress-bar "${CURL_ARGUMENTS[@]+"${CURL_ARGUMENTS[@]}"}" "$@" 2>&1 | tee "$errors" >&2; then return 0; else return "${PIPESTATUS[0]}"; fi
+  fi
+  curl -sS "${CURL_ARGUMENTS[@]+"${CURL_ARGUMENTS[@]}"}" "$@" 2>"$errors"
 }
 
 # _receive URL FILE HEADERS: makes FILE.part as long as the server says that the file is.
 _receive() {
-  local url="$1" file="$2" headers="$3" part="$2.part" attempt=1 code status have bytes
+  local url="$1" file="$2" headers="$3" part="$2.part" attempt=1 code status have bytes reason same etag
   while :; do
     have="$(file_bytes "$part")"
     code=0
@@ -157,8 +174,13 @@ _receive() {
       esac
     fi
     : >"$headers"
-    curl -L --fail --show-error --progress-bar --connect-timeout 30 --speed-limit 1 --speed-time 60 \
-      "${CURL_ARGUMENTS[@]+"${CURL_ARGUMENTS[@]}"}" -C - -D "$headers" -o "$part" "$url" 2>"$headers.errors" || code=$?
+    # A server whose file has changed meanwhile then sends all of it.
+    same=()
+    if [ "$have" -gt 0 ] && [ -s "$part.etag" ]; then same=(-H "If-Range: $(cat "$part.etag")"); fi
+    _curl "$headers.errors" -L --fail --connect-timeout 30 --speed-limit 1 --speed-time 60 -C - \
+      "${same[@]+"${same[@]}"}" -D "$headers" -o "$part" "$url" || code=$?
+    etag="$(header etag "$headers")"
+    case "$etag" in W/* | "") rm -f "$part.etag" ;; *) printf '%s' "$etag" >"$part.etag" ;; esac
     status="$(awk '/^HTTP\// { status = $2 } END { print status }' "$headers")"
     bytes="$(whole_bytes "$headers")"
     have="$(file_bytes "$part")"
@@ -173,8 +195,7 @@ _receive() {
       rm -f "$part" "$headers" "$headers.errors"
       die "$url: $have bytes came, the server said $bytes; run the script again"
     fi
-    local reason
-    reason="$(sed -n 's/^curl: ([0-9]*) //p' "$headers.errors" | tail -1)"
+    reason="$(tr '\r' '\n' <"$headers.errors" | sed -n 's/^curl: ([0-9]*) //p' | tail -1)"
     rm -f "$headers.errors"
     case "$code" in
       22)

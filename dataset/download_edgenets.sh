@@ -18,7 +18,7 @@ file's name without .pth:
   espnetv2_s_2.0_{pascal,coco}_{300x300,512x512}   SSD detection
 The authors have not published every model of every kind.
 
-$COMMON_HELP
+$(common_help)
 TEXT
 }
 

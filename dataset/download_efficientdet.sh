@@ -16,7 +16,7 @@ Downloads published checkpoints to DIR/MODEL:
 
   --variant=NAME      of efficientnet-b*: ckpts, ckptsaug (AutoAugment or RandAugment; default),
                       advprop or noisystudent
-$COMMON_HELP
+$(common_help)
 TEXT
 }
 

@@ -16,7 +16,7 @@ an address of Google Drive (https://drive.google.com/file/d/ID/view), the ID of 
 other address of a file. Archives (.zip, .tar, .tar.gz, .tgz) are unpacked.
 
   --name=FILE         the file's name; else what the server calls it
-$COMMON_HELP
+$(common_help)
 TEXT
 }
 

@@ -17,7 +17,7 @@ Downloads PASCAL VOC to DIR/VOCdevkit:
          (SegmentationClassAug), and the lists train_aug.txt and val.txt
 Without a name: 2007 and 2012.
 
-$COMMON_HELP
+$(common_help)
 TEXT
 }
 
