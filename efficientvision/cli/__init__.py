@@ -22,6 +22,7 @@ def run_main(
     argv: Sequence[str] | None = None,
     *,
     flag_values: absl_flags.FlagValues = absl_flags.FLAGS,
+    takes_arguments: bool = False,
 ) -> None:
     """Parses the flags, runs a program and leaves the process with its exit code.
 
@@ -33,6 +34,7 @@ def run_main(
             the exit code.
         argv: Command line with the program's name first; `sys.argv` by default.
         flag_values: The flags that the program declared.
+        takes_arguments: Whether words without `--` belong there; `main` gets them.
 
     Raises:
         SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.
@@ -43,7 +45,7 @@ def run_main(
         sys.exit(0)
     try:
         rest = flag_values(argv)
-        if rest[1:]:
+        if rest[1:] and not takes_arguments:
             raise UserError(
                 f"Unexpected argument {rest[1]!r}: every option is written --name=value."
             )
