@@ -1,4 +1,4 @@
-"""A detector with its configuration and class names, from a checkpoint of any kind."""
+"""A network with its configuration and class names, from a checkpoint of any kind."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,13 @@ import keras
 
 from efficientvision import files
 from efficientvision.api import build_from_config, load_weights
-from efficientvision.configs import DetectionConfig, config_from_yaml, get_config
+from efficientvision.configs import (
+    ClassificationConfig,
+    DetectionConfig,
+    TrainingConfig,
+    config_from_yaml,
+    get_config,
+)
 from efficientvision.data.labels import BUILTIN, read_labels, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.export.metadata import DetectorMetadata
@@ -45,6 +51,16 @@ class LoadedDetector:
     report: LoadReport | None = None
 
 
+@dataclass
+class LoadedClassifier:
+    """What `load_classifier` found; the attributes are those of `LoadedDetector`."""
+
+    model: keras.Model
+    config: ClassificationConfig
+    class_names: dict[int, str]
+    report: LoadReport | None = None
+
+
 def load_detector(
     path: AnyPath | None,
     model_name: str | None = None,
@@ -75,16 +91,9 @@ def load_detector(
         config = get_config(model_name or DEFAULT_MODEL, *changes)
         print(f"No checkpoint: {config.name} has random weights")
         return LoadedDetector(build_from_config(config), config, class_names(config))
-    run_config = files.join(run_folder_of(path), CONFIG_FILE)
     found = identify(path)
-    if files.is_file(run_config):
-        config = config_from_yaml(run_config, *changes)
-        if model_name not in (None, config.name):
-            raise UserError(
-                f"{path} is a run of {config.name}, not of {model_name}: name {config.name}, or "
-                "leave the model's name out"
-            )
-    else:
+    config = _run_config(path, model_name, *changes)
+    if config is None:
         config = get_config(_model_name(path, model_name, found), *changes)
     given = [name for name in config.as_dict() if config.is_set(name)]
     for line in apply_checkpoint_architecture(config, found, given):
@@ -93,6 +102,65 @@ def load_detector(
     report = load_weights(model, path, use_ema=use_ema)
     _check_complete(path, report)
     return LoadedDetector(model, config, class_names(config, path), report)
+
+
+def load_classifier(
+    path: AnyPath,
+    model_name: str | None = None,
+    hparams: str | Mapping[str, Any] | None = None,
+    *,
+    use_ema: bool = True,
+    **overrides: Any,
+) -> LoadedClassifier:
+    """Builds the classifier that a checkpoint was made for, and loads it.
+
+    What `hparams` and `overrides` do not say comes from the run's own `config.yaml`, then from the
+    number of classes in the checkpoint, then from the defaults.
+
+    Args:
+        path: a checkpoint of any kind.
+        model_name: None: the checkpoint's.
+        hparams: overrides as text, a YAML file, or a dict.
+        use_ema: prefer moving averages of the weights.
+        **overrides: further hyper-parameters by name.
+
+    Raises:
+        UserError: as `load_detector`.
+    """
+    changes = [hparams, overrides or None]
+    config = _run_config(path, model_name, *changes)
+    if config is None:
+        found = identify(path)
+        name = _model_name(path, model_name, found, "classification")
+        config = get_config(name, *changes, task="classification")
+        if found.num_classes and not config.is_set("num_classes"):
+            config.override({"num_classes": found.num_classes})
+    if not isinstance(config, ClassificationConfig):
+        raise UserError(f"{path} is a run of the detector {config.name}, and no classifier's")
+    model = build_from_config(config)
+    report = load_weights(model, path, use_ema=use_ema)
+    _check_complete(path, report)
+    return LoadedClassifier(model, config, class_names(config, path), report)
+
+
+def _run_config(
+    path: AnyPath, model_name: str | None, *changes: Any
+) -> DetectionConfig | ClassificationConfig | None:
+    """The configuration of the run that a checkpoint is of, with changes; None: of no run.
+
+    Raises:
+        UserError: it is of another model.
+    """
+    run_config = files.join(run_folder_of(path), CONFIG_FILE)
+    if not files.is_file(run_config):
+        return None
+    config = config_from_yaml(run_config, *changes)
+    if model_name not in (None, config.name):
+        raise UserError(
+            f"{path} is a run of {config.name}, not of {model_name}: name {config.name}, or "
+            "leave the model's name out"
+        )
+    return config
 
 
 def _check_complete(path: AnyPath, report: LoadReport) -> None:
@@ -111,14 +179,18 @@ def _check_complete(path: AnyPath, report: LoadReport) -> None:
         )
 
 
-def _model_name(path: AnyPath, given: str | None, found: Identified) -> str:
+def _model_name(
+    path: AnyPath, given: str | None, found: Identified, task: str = "detection"
+) -> str:
     if given is not None:
         return given
-    if found.model not in list_models("detection"):
+    known = list_models(task)
+    if found.model not in known:
         looks_like = f"; it looks like {found.model}" if found.model else ""
+        kind = {"detection": "detector", "classification": "classifier"}[task]
         raise UserError(
-            f"{path} is not the checkpoint of a detector that can be told by its variables"
-            f"{looks_like}: give the model's name, one of {', '.join(list_models('detection'))}"
+            f"{path} is not the checkpoint of a {kind} that can be told by its variables"
+            f"{looks_like}: give the model's name, one of {', '.join(known)}"
         )
     print(f"{path}: this looks like {found.model}")
     return found.model
@@ -136,7 +208,7 @@ def run_folder_of(path: AnyPath) -> str:
     return folder
 
 
-def class_names(config: DetectionConfig, path: AnyPath | None = None) -> dict[int, str]:
+def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int, str]:
     """Class number (1..K) -> name: from the run's `labels.json`, then from the hyper-parameter
     `label_map`, then, for a checkpoint with the published 90 classes, COCO's. Else empty.
     """
@@ -147,7 +219,8 @@ def class_names(config: DetectionConfig, path: AnyPath | None = None) -> dict[in
     named = resolve_label_map(config.label_map)
     if named is not None:
         return named
-    return dict(BUILTIN["coco"]) if config.num_classes == COCO_CLASSES else {}
+    is_coco = config.task == "detection" and config.num_classes == COCO_CLASSES
+    return dict(BUILTIN["coco"]) if is_coco else {}
 
 
 def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
