@@ -22,6 +22,7 @@ def run_main(
     argv: Sequence[str] | None = None,
     *,
     flag_values: absl_flags.FlagValues = absl_flags.FLAGS,
+    translate: Callable[[list[str]], list[str]] = list,
 ) -> None:
     """Parses the flags, runs a program and leaves the process with its exit code.
 
@@ -33,6 +34,7 @@ def run_main(
             the exit code.
         argv: Command line with the program's name first; `sys.argv` by default.
         flag_values: The flags that the program declared.
+        translate: Rewrites the command line before it is parsed.
 
     Raises:
         SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.
@@ -42,7 +44,7 @@ def run_main(
         print(_help_text(main, flag_values))
         sys.exit(0)
     try:
-        rest = flag_values(argv)
+        rest = flag_values(translate(argv))
         if rest[1:]:
             raise UserError(
                 f"Unexpected argument {rest[1]!r}: every option is written --name=value."
