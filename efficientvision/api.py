@@ -63,14 +63,7 @@ def build_from_config(config: TrainingConfig):
     }
     dtype = config.dtype_policy
     if isinstance(config, ClassificationConfig):
-        return build_classifier(
-            config.name,
-            image_hw=config.image_hw,
-            num_classes=config.num_classes,
-            dropout_rate=config.dropout_rate,
-            batch_norm=batch_norm,
-            dtype=dtype,
-        )
+        return _build_configured_classifier(config, batch_norm)
     backbone = _build_backbone(config, batch_norm)
     return efficientdet(
         name=config.name,
@@ -113,6 +106,22 @@ def _build_backbone(config, batch_norm):
     if config.is_set("bn_momentum"):
         own["momentum"] = config.bn_momentum
     return edge_network(config.backbone_name, batch_norm=own, dtype=config.dtype_policy)
+
+
+def _build_configured_classifier(config, batch_norm):
+    own = {
+        "efficientnet": {"act_type": config.act_type},
+        "dicenet": {"build_hw": parse_image_size(config.build_size)},
+    }
+    return build_classifier(
+        config.name,
+        image_hw=config.image_hw,
+        num_classes=config.num_classes,
+        dropout_rate=config.dropout_rate,
+        batch_norm=batch_norm,
+        dtype=config.dtype_policy,
+        **own.get(family_of(config.name), {}),
+    )
 
 
 def _build_classifier(name, options):

@@ -116,6 +116,16 @@ def load_detector(
     return load_model(path, model_name, hparams, task="detection", **options)
 
 
+def load_classifier(
+    path: AnyPath | None,
+    model_name: str | None = None,
+    hparams: str | Mapping[str, Any] | None = None,
+    **options: Any,
+) -> LoadedModel:
+    """`load_model` of a classifier."""
+    return load_model(path, model_name, hparams, task="classification", **options)
+
+
 def _follow_checkpoint(config: TrainingConfig, found: Identified) -> None:
     """Sets, and prints, what the checkpoint tells and the user did not say."""
     if isinstance(config, ClassificationConfig):

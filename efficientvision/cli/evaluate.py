@@ -20,11 +20,11 @@ from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_source import for_test_server, measuring
 from efficientvision.export.load_export import is_export
-from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
+from efficientvision.loading import CONFIG_FILE
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.base import Task
 from efficientvision.tasks.detection_evaluation import DetectionEvaluation
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
@@ -50,6 +50,7 @@ def run(given: flags.FlagValues) -> None:
     nothing is written to the run: its metrics compare plain evaluations.
     """
     folder, timeout = given.model_dir, given.eval_timeout
+    run_setup.task_setup(given).fit_to_data(given, None)
     tell_images(given)
     if is_export(folder):
         _evaluate_export(given)
@@ -170,32 +171,22 @@ def _evaluate_once(given: flags.FlagValues) -> None:
 
 
 @contextlib.contextmanager
-def _errors_explained(
-    given: flags.FlagValues, evaluator: Evaluator, task: DetectionTask
-) -> Iterator[None]:
+def _errors_explained(given: flags.FlagValues, evaluator: Evaluator, task: Task) -> Iterator[None]:
     """Answers damaged records, and too little memory, with what to do."""
     memory = out_of_memory.answered(given, task.config, evaluator.strategy, "evaluation")
     with memory, data_errors(given.val_file_pattern):
         yield
 
 
-def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.Model]:
+def _prepare(given: flags.FlagValues) -> tuple[Evaluator, Task, keras.Model]:
     """Loads what is in `--model_dir`; `--model_name` counts where the folder does not tell."""
-    own = _has_config(run_folder_of(given.model_dir))
-    named = given.model_name if given["model_name"].present else None
+    setup = run_setup.task_setup(given)
     strategy = devices.connect_for_evaluation(given)
     with strategy.scope():
-        loaded = load_detector(given.model_dir, named, given.hparams)
-    # For test-dev the classes of the detector count, whose records have no objects.
-    known = own or given.testdev_dir
-    names = loaded.class_names if known else run_setup.class_names(loaded.config)
-    task = run_setup.build_task(given, loaded.config, names)
+        loaded = setup.load(given)
+    task = setup.build_task(given, loaded.config, loaded.class_names)
     evaluator = Evaluator(task, loaded.model, strategy, given.eval_batch_size)
     return evaluator, task, loaded.model
-
-
-def _has_config(folder: str) -> bool:
-    return files.is_file(files.join(folder, CONFIG_FILE))
 
 
 def _follow_run(given: flags.FlagValues, folder: str) -> None:

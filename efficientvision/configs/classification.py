@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from efficientvision.configs.detection import ACTIVATIONS
 from efficientvision.configs.kinds import (
     BOOLEAN,
     IMAGE_SIZE,
@@ -57,6 +58,14 @@ class ClassificationConfig(TrainingConfig):
 
     image_size: int | str | tuple[int, int] = hyperparameter(
         224, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
+    )
+    act_type: str | None = hyperparameter(
+        None, optional(one_of(*ACTIVATIONS)), "EfficientNet: activation; None: the published one"
+    )
+    build_size: int | str | tuple[int, int] = hyperparameter(
+        224,
+        IMAGE_SIZE,
+        "DiCENet: image size that its kernels are made for, multiples of 32; published: 224",
     )
     num_classes: int = hyperparameter(
         1000, integer(minimum=1), "classes; not set: those of the records' labels.json"

@@ -89,9 +89,10 @@ def parse_class_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     # At most one of the two schemas has values.
     labels = tf.concat([raw[LABEL].values, raw[_OBJECT_LABEL].values], axis=0)
     texts = tf.concat([raw[TEXT].values, raw[_OBJECT_TEXT].values], axis=0)
-    classes, _ = tf.unique(labels)
+    classes, class_of = tf.unique(labels)
     # Each class's text is that of its first appearance.
-    first = tf.argmax(tf.equal(classes[:, tf.newaxis], labels[tf.newaxis]), axis=1)
+    places = tf.range(tf.size(labels))
+    first = tf.math.unsorted_segment_min(places, class_of, tf.size(classes))
     return {
         "encoded": raw[ENCODED],
         "source_id": raw[SOURCE_ID],

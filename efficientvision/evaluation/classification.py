@@ -8,6 +8,19 @@ import numpy as np
 
 from efficientvision.evaluation.precision_recall import ClassCurve
 
+MEANINGS = {
+    "top1": "share of the images whose class is the first guess",
+    "top5": "share of the images whose class is among the first five guesses",
+    "mAP": "mean over the classes of the average precision",
+    "P_C": "precision at score .5, mean over the classes",
+    "R_C": "recall at score .5, mean over the classes",
+    "F_C": "F1 at score .5, mean over the classes",
+    "P_O": "precision at score .5 of all labels together",
+    "R_O": "recall at score .5 of all labels together",
+    "F_O": "F1 at score .5 of all labels together",
+    "val_loss": "cross entropy of the evaluation images",
+}
+
 
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes an image's true class is beaten by, int64 [N]; K where it is unknown.

@@ -105,5 +105,8 @@ def grouped_conv(inputs, kernel, strides=1, dilation=1):
         return ops.conv(ops.pad(inputs, padding), kernel, strides, "valid", dilation_rate=dilation)
     import tensorflow as tf
 
-    padding = [[0, 0], [margin, margin], [margin, margin], [0, 0]] if margin else "VALID"
+    # On a CPU the gradient of a grouped convolution knows "SAME" and "VALID", no explicit padding.
+    if margin and strides > 1:
+        inputs = tf.pad(inputs, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
+    padding = "SAME" if strides == 1 else "VALID"
     return tf.nn.conv2d(inputs, kernel, strides, padding, dilations=dilation)

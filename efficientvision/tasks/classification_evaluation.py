@@ -10,6 +10,7 @@ import numpy as np
 
 from efficientvision.evaluation.class_details import multi_label_details, single_label_details
 from efficientvision.evaluation.classification import (
+    MEANINGS,
     average_precision,
     label_curve,
     label_scores,
@@ -22,18 +23,6 @@ from efficientvision.visualize.sheet import Picture, fit, titled
 
 _SHOWN_PHOTOS = 12
 _SIDE = 320
-_MEANINGS = {
-    "top1": "share of the images whose class is the first guess",
-    "top5": "share of the images whose class is among the first five guesses",
-    "mAP": "mean over the classes of the average precision",
-    "P_C": "precision at score .5, mean over the classes",
-    "R_C": "recall at score .5, mean over the classes",
-    "F_C": "F1 at score .5, mean over the classes",
-    "P_O": "precision at score .5 of all labels together",
-    "R_O": "recall at score .5 of all labels together",
-    "F_O": "F1 at score .5 of all labels together",
-    "val_loss": "cross entropy of the evaluation images",
-}
 
 
 class _ClassificationEvaluation(Evaluation):
@@ -64,7 +53,7 @@ class _ClassificationEvaluation(Evaluation):
 
     def report(self, metrics: dict[str, float]) -> str:
         return "\n".join(
-            f"{name:>9} {value:.4f}  {_MEANINGS[name]}" for name, value in metrics.items()
+            f"{name:>9} {value:.4f}  {MEANINGS[name]}" for name, value in metrics.items()
         )
 
     def pictures(self) -> list[Picture]:

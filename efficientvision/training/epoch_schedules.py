@@ -81,6 +81,7 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         rates: Learning rate of each epoch; the last one goes on beyond the end.
+        base: The rate that they were made from; None: the first.
         steps_per_epoch: Steps in an epoch, perhaps a fraction.
         warmup_init: Learning rate at step 0, when there is a warm-up.
         warmup_steps: Length of the warm-up, steps.
@@ -93,12 +94,14 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self,
         rates: Sequence[float],
         *,
+        base: float | None = None,
         steps_per_epoch: float,
         warmup_init: float = 0.0,
         warmup_steps: int = 0,
     ):
         super().__init__()
         self.rates = [float(rate) for rate in rates]
+        self.base = self.rates[0] if base is None else base
         self.steps_per_epoch = steps_per_epoch
         self.peak = max(self.rates)
         self.warmup_init = warmup_init
@@ -119,6 +122,7 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict:
         return {
             "rates": self.rates,
+            "base": self.base,
             "steps_per_epoch": self.steps_per_epoch,
             "warmup_init": self.warmup_init,
             "warmup_steps": self.warmup_steps,

