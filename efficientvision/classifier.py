@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.export.classification_serving import classification_serving
@@ -126,7 +127,7 @@ class Classifier:
             raise UserError(f"{origin} is {kind}, which is no classifier: use Detector for it")
         names = resolve_label_map(label_map)
         if names and not metadata.class_names:
-            metadata = replace(metadata, class_names=names)
+            metadata = replace(metadata, class_names=network_names(names))
         return cls(run, metadata, min_probability=min_probability)
 
     @classmethod
@@ -192,8 +193,7 @@ class Classifier:
 
     def _named(self, row: np.ndarray, limit: int | None) -> list[Prediction]:
         likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= self.min_probability]
-        ids = self.metadata.class_ids
         return [
-            Prediction(self.class_names.get(ids[i], f"class {ids[i]}"), float(row[i]))
+            Prediction(self.class_names.get(int(i) + 1, f"class {i + 1}"), float(row[i]))
             for i in likely[:limit]
         ]

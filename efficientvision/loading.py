@@ -11,11 +11,11 @@ from efficientvision import files
 from efficientvision.api import build_from_config, load_weights
 from efficientvision.configs import (
     ClassificationConfig,
-    DetectionConfig,
     TrainingConfig,
     config_from_yaml,
     get_config,
 )
+from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import BUILTIN, read_labels, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.export.classification_serving import crop_fraction_of
@@ -189,10 +189,11 @@ def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int
         if files.is_file(labels):
             return read_labels(labels)
     named = resolve_label_map(config.label_map)
+    if isinstance(config, ClassificationConfig):
+        return network_names(named or {})
     if named is not None:
         return named
-    published = isinstance(config, DetectionConfig) and config.num_classes == COCO_CLASSES
-    return dict(BUILTIN["coco"]) if published else {}
+    return dict(BUILTIN["coco"]) if config.num_classes == COCO_CLASSES else {}
 
 
 def checkpoint_class_names(path: AnyPath) -> dict[int, str]:

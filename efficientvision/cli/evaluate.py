@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -12,6 +12,7 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.cli import devices, evaluation_views, out_of_memory, run_setup, testdev
+from efficientvision.cli.evaluate_classifier_export import evaluate_classifier_export
 from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.data.checks import data_errors
 from efficientvision.data.preflight.class_checks import check_classes
@@ -19,7 +20,8 @@ from efficientvision.data.record_files import count_records, match_files
 from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_source import for_test_server, measuring
-from efficientvision.export.load_export import is_export
+from efficientvision.export.load_export import is_export, load_export
+from efficientvision.export.metadata import ClassifierMetadata
 from efficientvision.loading import CONFIG_FILE
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
@@ -73,7 +75,11 @@ def _evaluate_export(given: flags.FlagValues) -> None:
             f"--model_dir={given.model_dir} is an exported model, which sees each photo once; "
             "--test_flip and --test_scales need a checkpoint: name that"
         )
-    detector = Detector.from_checkpoint(given.model_dir, min_score_thresh=0.0)
+    run_batch, metadata = load_export(given.model_dir)
+    if isinstance(metadata, ClassifierMetadata):
+        _evaluate_classifier_export(given, run_batch, metadata)
+        return
+    detector = Detector.from_run(run_batch, metadata, given.model_dir, min_score_thresh=0.0)
     pattern, limit, names = given.val_file_pattern, given.eval_samples, detector.class_names or None
     results = None
     with data_errors(pattern):
@@ -90,6 +96,18 @@ def _evaluate_export(given: flags.FlagValues) -> None:
         print(evaluation.report(evaluation.compute()))
     if given.testdev_dir:
         testdev.check_after(given)
+
+
+def _evaluate_classifier_export(
+    given: flags.FlagValues, run_batch: Callable, metadata: ClassifierMetadata
+) -> None:
+    if given.testdev_dir:
+        raise UserError("--testdev_dir is for detectors: leave it out for a classifier")
+    with data_errors(given.val_file_pattern):
+        evaluation = evaluate_classifier_export(
+            run_batch, metadata, given.val_file_pattern, given.eval_samples
+        )
+    print(evaluation.report(evaluation.compute()))
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:

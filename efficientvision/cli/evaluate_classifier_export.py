@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from efficientvision.data.class_order import class_ids
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.labels import find_labels
 from efficientvision.data.record_files import count_records, match_files
@@ -38,12 +39,16 @@ def evaluate_classifier_export(
 
     Returns:
         An evaluation, to be computed.
+
+    Raises:
+        UserError: the records have classes that the export does not know.
     """
     paths = match_files(pattern)
     count = sum(count_records(paths))
     count = min(count, limit or count)
-    ids = np.array(_record_ids(pattern, metadata))
-    names = {i: metadata.class_names.get(c, str(c)) for i, c in enumerate(metadata.class_ids, 1)}
+    known, number = metadata.class_names, metadata.num_classes
+    ids = np.array(class_ids(known, find_labels(pattern) or {}, number, what=pattern))
+    names = {i: known.get(i, str(i)) for i in range(1, number + 1)}
     evaluation = (MultiLabelEvaluation if metadata.multilabel else SingleLabelEvaluation)(
         names, count
     )
@@ -64,15 +69,6 @@ def evaluate_classifier_export(
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     parsed = parse_class_example(serialized)
     return decode_image(parsed["encoded"]), parsed["classes"], parsed["source_id"]
-
-
-def _record_ids(pattern: str, metadata: ClassifierMetadata) -> list[int]:
-    """The records' class id of each probability: of the same name, where both sides have names."""
-    by_name = {name: class_id for class_id, name in (find_labels(pattern) or {}).items()}
-    ids = metadata.class_ids
-    if not by_name or not metadata.class_names:
-        return ids
-    return [by_name.get(metadata.class_names.get(i), -1) for i in ids]
 
 
 def _logits(probabilities: np.ndarray, multilabel: bool) -> np.ndarray:

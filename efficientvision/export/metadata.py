@@ -79,12 +79,6 @@ class ClassifierMetadata(ModelMetadata):
     multilabel: bool = False
     crop_fraction: float | None = None
 
-    @property
-    def class_ids(self) -> list[int]:
-        """The class number of each probability: those that have names, in order, else 1..K."""
-        named = sorted(self.class_names)
-        return named if len(named) == self.num_classes else list(range(1, self.num_classes + 1))
-
 
 _KINDS = {kind.format: kind for kind in (DetectorMetadata, ClassifierMetadata)}
 

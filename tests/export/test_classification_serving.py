@@ -108,9 +108,3 @@ def test_metadata_travels_with_both_files():
     assert metadata_from_json(text, "there") == metadata
     single = serving_metadata(filled_classifier(), batch_size=None)
     assert (single.multilabel, single.crop_fraction) == (False, 0.875)
-
-
-def test_probabilities_belong_to_the_named_class_numbers():
-    names = {1: "person", 3: "car", 90: "toothbrush"}
-    assert ClassifierMetadata("m", (1, 1), 3, names).class_ids == [1, 3, 90]
-    assert ClassifierMetadata("m", (1, 1), 4, names).class_ids == [1, 2, 3, 4]
