@@ -332,6 +332,7 @@ def read_mutants(tmp_path, count):
     for write in (write_legacy, write_zip):
         write(path, {"state_dict": WEIGHTS, "epoch": 3})
         for content in mutants(path.read_bytes(), rng, count // 2):
+            path.unlink()  # Some file systems wait for the disk when a file is written over.
             path.write_bytes(content)
             try:
                 file = open_torch_file(path)
