@@ -69,25 +69,33 @@ class DiceUnit(CompositeLayer):
                 "DiCE resizes by size: height and width must be known when the network is built, "
                 f"got {tuple(inputs.shape)}."
             )
-        three = [self.channel_conv(inputs), self._over_height(inputs), self._over_width(inputs)]
-        x = self.norm_act(ops.concatenate(three, axis=-1), training=training)
+        x = ops.concatenate(
+            [
+                self.channel_conv(inputs, training=training),
+                self._over_height(inputs, training),
+                self._over_width(inputs, training),
+            ],
+            axis=-1,
+        )
+        x = self.norm_act(x, training=training)
         x = self.average(channel_shuffle(x, 3), training=training)
-        weights = ops.relu(self.squeeze(ops.mean(x, axis=(1, 2), keepdims=True)))
-        return self.project(x, training=training) * ops.sigmoid(self.excite(weights))
+        weights = self.squeeze(ops.mean(x, axis=(1, 2), keepdims=True))
+        weights = ops.sigmoid(self.excite(ops.relu(weights)))
+        return self.project(x, training=training) * weights
 
-    def _over_height(self, inputs):
+    def _over_height(self, inputs, training):
         """Rows are the channels of the convolution, columns and channels its plane."""
         height, width, _ = inputs.shape[1:]
         x = _resize(inputs, (self.build_hw[0], width))
         kernel = ops.transpose(ops.convert_to_tensor(self.height_conv.kernel), (1, 0, 2, 3))
-        x = grouped_conv(ops.transpose(x, (0, 2, 3, 1)), kernel)
+        x = grouped_conv(ops.transpose(x, (0, 2, 3, 1)), kernel, training=bool(training))
         return _resize(ops.transpose(x, (0, 3, 1, 2)), (height, width))
 
-    def _over_width(self, inputs):
+    def _over_width(self, inputs, training):
         """Columns are the channels of the convolution, rows and channels its plane."""
         height, width, _ = inputs.shape[1:]
         x = _resize(inputs, (height, self.build_hw[1]))
-        x = self.width_conv(ops.transpose(x, (0, 1, 3, 2)))
+        x = self.width_conv(ops.transpose(x, (0, 1, 3, 2)), training=training)
         return _resize(ops.transpose(x, (0, 1, 3, 2)), (height, width))
 
     def get_config(self):

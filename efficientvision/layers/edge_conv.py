@@ -53,7 +53,7 @@ class ConvBlock(CompositeLayer):
         self.act = PReLU(name=self.names[2], dtype=self.dtype_policy) if activation else None
 
     def call(self, inputs, training=None):
-        x = self.norm(self.conv(inputs), training=training)
+        x = self.norm(self.conv(inputs, training=training), training=training)
         return x if self.act is None else self.act(x)
 
     def get_config(self):

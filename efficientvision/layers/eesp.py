@@ -80,7 +80,7 @@ class EESP(CompositeLayer):
         reduced = self.project(inputs, training=training)
         sums = []
         for conv in self.convs:
-            branch = conv(reduced)
+            branch = conv(reduced, training=training)
             sums.append(branch + sums[-1] if sums else branch)
         merged = self.norm_act(ops.concatenate(sums, axis=-1), training=training)
         x = self.expand(merged, training=training)

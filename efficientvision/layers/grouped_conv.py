@@ -1,6 +1,9 @@
 """Convolution in groups with symmetric padding, as the EdgeNets use it everywhere."""
 
+import functools
+
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -70,9 +73,9 @@ class GroupedConv2D(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         kernel = ops.convert_to_tensor(self.kernel)
-        outputs = grouped_conv(inputs, kernel, self.strides, self.dilation)
+        outputs = grouped_conv(inputs, kernel, self.strides, self.dilation, bool(training))
         return outputs if self.bias is None else outputs + self.bias
 
     def compute_output_shape(self, input_shape):
@@ -88,25 +91,89 @@ class GroupedConv2D(keras.layers.Layer):
         }
 
 
-def grouped_conv(inputs, kernel, strides=1, dilation=1):
+def grouped_conv(inputs, kernel, strides=1, dilation=1, training=False):
     """The convolution itself.
 
     Args:
         inputs: `[N, H, W, C]`.
         kernel: `[k, k, C / groups, filters]`, k odd; its shape tells the groups.
         strides, dilation: of both axes.
+        training: whether gradients are wanted.
 
     Returns:
         `[N, ceil(H / strides), ceil(W / strides), filters]`.
     """
     margin = dilation * (kernel.shape[0] - 1) // 2
+    if margin:
+        inputs = ops.pad(inputs, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
     if keras.backend.backend() != "tensorflow":
-        padding = ((0, 0), (margin, margin), (margin, margin), (0, 0))
-        return ops.conv(ops.pad(inputs, padding), kernel, strides, "valid", dilation_rate=dilation)
+        return ops.conv(inputs, kernel, strides, "valid", dilation_rate=dilation)
     import tensorflow as tf
 
-    # On a CPU the gradient of a grouped convolution knows "SAME" and "VALID", no explicit padding.
-    if margin and strides > 1:
-        inputs = tf.pad(inputs, [[0, 0], [margin, margin], [margin, margin], [0, 0]])
-    padding = "SAME" if strides == 1 else "VALID"
-    return tf.nn.conv2d(inputs, kernel, strides, padding, dilations=dilation)
+    channels, (*_, depth, filters) = inputs.shape[-1], kernel.shape
+    if training and depth < channels and not _grouped_gradients_exist():
+        kernel, dilation = _dense_kernel(kernel, channels, dilation), 1
+    elif not training and depth == 1 and filters == channels and _dilated_depthwise_exists():
+        # The operation that mobile runtimes know, with their int8 kernels.
+        return _depthwise(inputs, kernel, strides, dilation)
+    return tf.nn.conv2d(inputs, kernel, strides, "VALID", dilations=dilation)
+
+
+def _depthwise(inputs, kernel, strides, dilation):
+    import tensorflow as tf
+
+    return tf.raw_ops.DepthwiseConv2dNative(
+        input=inputs,
+        filter=tf.transpose(kernel, (0, 1, 3, 2)),
+        strides=(1, strides, strides, 1),
+        padding="VALID",
+        dilations=(1, dilation, dilation, 1),
+    )
+
+
+@functools.cache
+def _grouped_gradients_exist():
+    """Whether TensorFlow has them on this machine: on a CPU they come with oneDNN."""
+    import tensorflow as tf
+
+    with tf.init_scope():
+        inputs, kernel = tf.ones((1, 5, 5, 2)), tf.ones((3, 3, 1, 2))
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch([inputs, kernel])
+                outputs = tf.nn.conv2d(inputs, kernel, 1, "VALID", dilations=2)
+            tape.gradient(outputs, [inputs, kernel])
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+    return True
+
+
+@functools.cache
+def _dilated_depthwise_exists():
+    """Whether TensorFlow's depthwise operation can dilate on this machine: with oneDNN it can."""
+    import tensorflow as tf
+
+    with tf.init_scope():
+        inputs, kernel = tf.reshape(tf.range(50.0), (1, 5, 5, 2)), tf.ones((3, 3, 1, 2))
+        try:
+            outputs = _depthwise(inputs, kernel, 1, 2)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+        expected = tf.reduce_sum(inputs[:, ::2, ::2], axis=(1, 2))
+        return bool(tf.reduce_all(outputs == expected))
+
+
+def _dense_kernel(kernel, channels, dilation):
+    """The same convolution without groups and dilation: zeros elsewhere. Slow, and exists."""
+    size, _, depth, filters = kernel.shape
+    group_of_input = np.arange(channels) // depth
+    group_of_output = np.arange(filters) * (channels // depth) // filters
+    inside = (group_of_input[:, None] == group_of_output).astype("float32")
+    dense = ops.tile(kernel, (1, 1, channels // depth, 1)) * ops.cast(inside, kernel.dtype)
+    if dilation == 1:
+        return dense
+    # Rows and columns of zeros between those of the kernel.
+    spread = np.zeros(((size - 1) * dilation + 1, size), "float32")
+    spread[np.arange(size) * dilation, np.arange(size)] = 1.0
+    spread = ops.cast(spread, kernel.dtype)
+    return ops.einsum("ai,bj,ijcf->abcf", spread, spread, dense)

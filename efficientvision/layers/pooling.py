@@ -1,6 +1,5 @@
 """Pooling as PyTorch does it: symmetric padding, and windows that adapt to the output's size."""
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -20,7 +19,7 @@ def avg_pool_3x3(inputs):
 
 
 def max_pool_3x3(inputs):
-    """Largest values of 3x3 windows, stride 2, the border of one pixel never being one.
+    """Largest values of 3x3 windows, stride 2, with a border of one pixel that never is one.
 
     Args:
         inputs: `[N, H, W, C]`.
@@ -28,10 +27,13 @@ def max_pool_3x3(inputs):
     Returns:
         `[N, ceil(H / 2), ceil(W / 2), C]`.
     """
-    lowest = float(np.finfo("float32").min)
-    if keras.backend.standardize_dtype(inputs.dtype) == "float16":
-        lowest = float(np.finfo("float16").min)
-    return ops.max_pool(ops.pad(inputs, _PADDING, constant_values=lowest), 3, 2, "valid")
+    # The border repeats the edge, which is in the window anyway. A border of the lowest number
+    # would be the range that int8 has to represent.
+    for axis in (1, 2):
+        first = inputs[:, :1] if axis == 1 else inputs[:, :, :1]
+        last = inputs[:, -1:] if axis == 1 else inputs[:, :, -1:]
+        inputs = ops.concatenate([first, inputs, last], axis=axis)
+    return ops.max_pool(inputs, 3, 2, "valid")
 
 
 def adaptive_weights(size, target):

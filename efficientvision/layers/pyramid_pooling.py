@@ -1,5 +1,6 @@
 """Efficient pyramid pooling and the efficient point-wise convolution of the decoders."""
 
+import functools
 import math
 
 import keras
@@ -60,7 +61,8 @@ class PyramidPooling(CompositeLayer):
     def call(self, inputs, training=None):
         x = self.project(inputs, training=training)
         levels = [
-            _at_scale(x, conv, scale) for conv, scale in zip(self.stages, self.scales, strict=True)
+            _at_scale(x, functools.partial(conv, training=training), scale)
+            for conv, scale in zip(self.stages, self.scales, strict=True)
         ]
         x = self.norm_act(ops.concatenate(levels, axis=-1), training=training)
         x = self.merge(channel_shuffle(x, len(levels)), training=training)
