@@ -136,13 +136,16 @@ def _grouped_gradients_exist():
     """Whether TensorFlow has them on this machine: on a CPU they come with oneDNN."""
     import tensorflow as tf
 
+    options = {"strides": (1, 1, 1, 1), "padding": "VALID", "dilations": (1, 2, 2, 1)}
     with tf.init_scope():
-        inputs, kernel = tf.ones((1, 5, 5, 2)), tf.ones((3, 3, 1, 2))
+        inputs, kernel, change = tf.ones((1, 5, 5, 2)), tf.ones((3, 3, 1, 2)), tf.ones((1, 1, 1, 2))
         try:
-            with tf.GradientTape() as tape:
-                tape.watch([inputs, kernel])
-                outputs = tf.nn.conv2d(inputs, kernel, 1, "VALID", dilations=2)
-            tape.gradient(outputs, [inputs, kernel])
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=inputs.shape, filter=kernel, out_backprop=change, **options
+            )
+            tf.raw_ops.Conv2DBackpropFilter(
+                input=inputs, filter_sizes=kernel.shape, out_backprop=change, **options
+            )
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             return False
     return True
