@@ -12,7 +12,7 @@ from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
-from tests.training.replicas import read
+from tests.training.replicas import pictures, reader
 
 # Six blocks on three levels, three of them with stochastic depth, as the heads have it.
 STAGES = ((1, 3, 1, 1, 16), (1, 3, 2, 6, 24), (1, 5, 2, 6, 40))
