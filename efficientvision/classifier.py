@@ -168,7 +168,8 @@ class Classifier:
             a list of these.
 
         Raises:
-            UserError: a file is missing or no picture, an array is none of [H, W, 3].
+            UserError: a file is missing or no picture, an array is none of [H, W, 3]; or the
+                network gives no numbers.
         """
         several = isinstance(photos, (list, tuple))
         rows = self.probabilities(photos if several else [photos], batch_size)
@@ -192,6 +193,11 @@ class Classifier:
         return draw_classes(as_array(photo), predictions)
 
     def _named(self, row: np.ndarray, limit: int | None) -> list[Prediction]:
+        if not np.isfinite(row).all():
+            raise UserError(
+                f"{self.metadata.model_name} gives numbers that are not finite: its weights are "
+                "damaged, or of another network"
+            )
         likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= self.min_probability]
         return [
             Prediction(self.class_names.get(int(i) + 1, f"class {i + 1}"), float(row[i]))

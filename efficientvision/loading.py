@@ -99,6 +99,9 @@ def load_model(
             raise UserError(f"{path} is a run of {config.task}, not of {task}")
     else:
         config = get_config(_model_name(path, model_name, found, task), *changes, task=task)
+    if found.task not in (None, config.task):
+        name = found.model or found.backbone_name
+        raise UserError(f"{path} is {found.described(name)}, not for {config.task}")
     _follow_checkpoint(config, found)
     model = build_from_config(config)
     report = load_weights(model, path, use_ema=use_ema)

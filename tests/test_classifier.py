@@ -1,5 +1,8 @@
 """ev.Classifier: photos of any kind to named classes, from a network or an export."""
 
+import gzip
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +11,7 @@ import efficientvision as ev
 from efficientvision.classifier import Classifier, Prediction
 from efficientvision.errors import UserError
 from efficientvision.export.metadata import ClassifierMetadata
+from tests.conftest import REPOSITORY
 from tests.filled_classifier import (
     MODEL,
     NAMES,
@@ -15,6 +19,7 @@ from tests.filled_classifier import (
     filled_classifier,
 )
 from tests.filled_detector import exported_folder, textured_photo
+from tests.weights.made_torch_files import write_zip
 
 PHOTO = textured_photo(150, 110)
 
@@ -102,6 +107,26 @@ def test_what_is_baked_in_or_of_another_kind_is_told():
         ev.Detector.from_checkpoint(exported_classifier())
     with pytest.raises(UserError, match="nowhere"):
         Classifier.from_checkpoint("nowhere")
+
+
+def test_numbers_that_are_none_are_told():
+    with pytest.raises(UserError, match="not finite: its weights are damaged"):
+        made([[0.5, np.nan, 0, 0, 0, 0]]).classify(PHOTO)
+
+
+def test_a_file_of_another_task_is_told(tmp_path):
+    shapes = {
+        name: np.zeros(shape, np.float32)
+        for name, shape in read_state_dict_shapes("espnetv2_s_0.5 segmentation").items()
+    }
+    write_zip(tmp_path / "seg.pth", shapes)
+    with pytest.raises(UserError, match="seg.pth is espnetv2_s_0.5 for segmentation with 21"):
+        Classifier.from_checkpoint(tmp_path / "seg.pth")
+
+
+def read_state_dict_shapes(network):
+    path = REPOSITORY / "tests/goldens/edgenets/state_dicts.json.gz"
+    return json.loads(gzip.decompress(path.read_bytes()))[network]
 
 
 def test_drawing_keeps_the_photo(classifier):

@@ -49,6 +49,11 @@ class ExportChecks(abc.ABC):
         self.loaded = loaded
         self.photos = photos
 
+    @property
+    def nms(self) -> str | None:
+        """The kind of suppression that the flags ask for, of a task that has any."""
+        return None
+
     @abc.abstractmethod
     def metadata(self) -> ModelMetadata:
         """What the exports say about themselves."""

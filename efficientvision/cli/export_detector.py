@@ -50,6 +50,10 @@ class DetectorChecks(ExportChecks):
             names = loaded.class_names or None
             self._coco = measuring(settings.val_file_pattern, names, settings.val_json_file)
 
+    @property
+    def nms(self) -> str | None:
+        return self.settings.nms
+
     def metadata(self) -> DetectorMetadata:
         asked = self.settings.min_score_thresh is not None
         configured = self.loaded.config.nms_configs.score_thresh

@@ -97,7 +97,7 @@ def _write(checks: ExportChecks) -> Iterator[tuple[str, str]]:
             metadata,
             form,
             path,
-            nms=settings.nms if form.nms != "none" else None,
+            nms=checks.nms if form.nms != "none" else None,
             calibration=list(_calibration_images(checks)) if form.precision == "int8" else (),
         )
         yield name, path

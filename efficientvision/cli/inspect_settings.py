@@ -11,7 +11,13 @@ from efficientvision.loading import LoadedModel, load_model
 
 DEFAULT_MIN_SCORE = 0.4
 DEFAULT_NMS_METHOD = "hard"
-_DETECTORS_ONLY = ("nms_method", "max_boxes_to_draw", "line_thickness", "val_json_file")
+_DETECTORS_ONLY = (
+    "nms",
+    "nms_method",
+    "max_boxes_to_draw",
+    "line_thickness",
+    "val_json_file",
+)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
 from PIL import Image
 
 from efficientvision.classifier import Classifier
+from efficientvision.cli import evaluate
+from efficientvision.cli.flags import define_train_flags
 from efficientvision.data.class_records import ClassExample, encode_class_example
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.weights.names import published_variables
@@ -150,10 +153,11 @@ def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
     code = inspect(
         "--runmode=export", f"--ckpt_path={run_folder}", f"--saved_model_dir={tmp_path}/out",
         f"--format={formats}", f"--input_image={photos}", "--bm_runs=1",
-        f"--val_file_pattern={tmp_path}/val.tfrecord",
+        f"--val_file_pattern={tmp_path}/val.tfrecord", "--nms=none",
     )  # fmt: skip
     assert code == 0
     printed = capsys.readouterr().out
+    assert "--nms has no effect: the model is a classifier" in printed
     header, *lines = printed[printed.index("format ") :].splitlines()
     assert header.split() == "format file MB probability top-1 ms accuracy".split()
     table = {line.split()[0]: line.split() for line in lines}
@@ -162,6 +166,13 @@ def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
         assert float(cells[3]) < 1e-4
         assert cells[4:8] == "3 of 3 equal".split()
         assert cells[-2:] == ["66.7", "ok"]
+
+    given = flags.FlagValues()
+    define_train_flags(given)
+    export = f"--model_dir={tmp_path / 'out' / f'{MODEL}.tflite'}"
+    given(["main.py", "--mode=eval", export, f"--val_file_pattern={tmp_path}/val.tfrecord"])
+    evaluate.run(given)
+    assert "top1 0.6667" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -172,10 +183,6 @@ def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
         (["--runmode=dry", "--model_name=espnetv2_s_0.7"], "espnetv2_s_0.5"),
         (["--runmode=dry", NAME, "--hparams=anchor_scale=3"], "anchor_scale"),
         (["--runmode=infer", NAME, "--ckpt_path={tmp}/no", "--input_image={png}"], "/no"),
-        (
-            ["--runmode=export", NAME, "--input_image={png}", "--nms=none", "--format=litert"],
-            "--nms=none is for detectors",
-        ),
     ],
 )
 def test_bad_input_gets_one_sentence(arguments, complaint, photos, tmp_path, capsys):
@@ -189,8 +196,6 @@ def test_bad_input_gets_one_sentence(arguments, complaint, photos, tmp_path, cap
         arguments += [f"--output_video={tmp_path / 'out.mp4'}"]
     elif "infer" in arguments[0]:
         arguments.append(f"--output_image_dir={tmp_path / 'out'}")
-    elif "export" in arguments[0]:
-        arguments.append(f"--saved_model_dir={tmp_path / 'out'}")
     assert inspect(*arguments) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and complaint in error
