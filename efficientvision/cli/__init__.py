@@ -23,6 +23,7 @@ def run_main(
     *,
     flag_values: absl_flags.FlagValues = absl_flags.FLAGS,
     translate: Callable[[list[str]], list[str]] = list,
+    takes_arguments: bool = False,
 ) -> None:
     """Parses the flags, runs a program and leaves the process with its exit code.
 
@@ -35,6 +36,7 @@ def run_main(
         argv: Command line with the program's name first; `sys.argv` by default.
         flag_values: The flags that the program declared.
         translate: Rewrites the command line before it is parsed.
+        takes_arguments: Whether words without `--` belong there; `main` gets them.
 
     Raises:
         SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.
@@ -45,7 +47,7 @@ def run_main(
         sys.exit(0)
     try:
         rest = flag_values(translate(argv))
-        if rest[1:]:
+        if rest[1:] and not takes_arguments:
             raise UserError(
                 f"Unexpected argument {rest[1]!r}: every option is written --name=value."
             )

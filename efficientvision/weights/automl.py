@@ -1,4 +1,4 @@
-"""Loads checkpoints of the EfficientDet and EfficientNet families into our models."""
+"""Loads checkpoints of every family into our models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision.errors import UserError
+from efficientvision.weights import edgenet_names
 from efficientvision.weights import names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
 from efficientvision.weights.class_head import (
@@ -68,6 +69,7 @@ def load_weights(
     reader = path
     if not isinstance(reader, CheckpointReader):
         reader = open_checkpoint(path, scope=scope, backbone=naming.backbone_in(variables))
+    reader = reader.renamed(edgenet_names.fitting_names(reader.shapes, variables).get)
     report = _compare(variables, reader, exclude, parts)
     anchors = shared_anchors(_shapes(variables), reader.names()) if classes else None
     columns = _class_columns(report, allow_class_head_mismatch) if anchors else []
@@ -206,8 +208,8 @@ def _resemblance(reader: CheckpointReader, variables: dict[str, Any], model_name
     ours = identify(_shapes(variables))
     looks_like = theirs.named(model_name)
     text = ""
-    if looks_like and looks_like != model_name:
-        text += f" This looks like {looks_like}."
+    if looks_like and (looks_like != model_name or theirs.task != ours.task):
+        text += f" This looks like {theirs.described(looks_like)}."
     differing = differences(theirs, ours)
     if differing:
         text += f" Differences: {'; '.join(differing)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
+from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
+from efficientvision.weights.torch_file import is_torch_file
 
 
 @dataclass
@@ -19,7 +22,8 @@ class CheckpointReader:
 
     Attributes:
         path: File, prefix or folder it was opened from, for messages.
-        kind: `"tf1"`, `"tf2"`, `"h5"` (Keras 2), `"keras"` (Keras 3) or `"run"` (a model_dir).
+        kind: `"tf1"`, `"tf2"`, `"h5"` (Keras 2), `"keras"` (Keras 3), `"torch"` or `"run"` (a
+            model_dir).
         shapes: Published name -> shape.
         keys: Published name -> key of the raw value in the file.
         ema_keys: Published name -> key of its moving average, where the file has one.
@@ -80,6 +84,14 @@ class CheckpointReader:
         names = list(names)
         return dict(zip(names, self.fetch([self.key(n, ema) for n in names]), strict=True))
 
+    def renamed(self, rename: Callable[[str], str]) -> CheckpointReader:
+        """The same checkpoint under other names."""
+        shapes, keys, ema_keys = (
+            {rename(name): value for name, value in by_name.items()}
+            for by_name in (self.shapes, self.keys, self.ema_keys)
+        )
+        return dataclasses.replace(self, shapes=shapes, keys=keys, ema_keys=ema_keys)
+
 
 def open_checkpoint(
     path: AnyPath, *, scope: str | None = None, backbone: str | None = None
@@ -88,8 +100,9 @@ def open_checkpoint(
 
     Args:
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
-            file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a `ckpt-<step>.npz` of a
-            run, its `last` or `best`, or a folder that holds one of these (the newest counts).
+            file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
+            (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, or a folder that holds
+            one of these (the newest counts).
         scope: Outer scope the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -99,10 +112,12 @@ def open_checkpoint(
     Raises:
         UserError: There is no such checkpoint, or it is damaged or of an unknown kind.
     """
-    from efficientvision.weights import keras_files, run_folder, tensorflow_checkpoint
+    from efficientvision.weights import edgenets, keras_files, run_folder, tensorflow_checkpoint
 
     target = find_checkpoint(path)
-    if target.endswith(".npz"):
+    if _is_torch(target):
+        reader = edgenets.open_torch(target)
+    elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
     elif target.endswith((".h5", ".hdf5")):
         reader = keras_files.open_h5(target)
@@ -110,28 +125,22 @@ def open_checkpoint(
         reader = keras_files.open_keras_archive(target)
     else:
         reader = tensorflow_checkpoint.open_tensorflow(target)
-    return _renamed(reader, scope, backbone)
-
-
-def _renamed(reader: CheckpointReader, scope: str | None, backbone: str | None) -> CheckpointReader:
-    """Brings the reader's names to the published form."""
-
-    def rename(by_name: dict) -> dict:
-        return {naming.canonical_name(n, scope, backbone): value for n, value in by_name.items()}
-
-    reader.shapes = rename(reader.shapes)
-    reader.keys = rename(reader.keys)
-    reader.ema_keys = rename(reader.ema_keys)
+    reader = reader.renamed(lambda name: naming.canonical_name(name, scope, backbone))
     if not reader.shapes:
         raise UserError(f"The checkpoint {reader.path} holds no network weights.")
     return reader
+
+
+def _is_torch(target: str) -> bool:
+    """Whether a checkpoint is a PyTorch file: by its content, or, of another, by its name."""
+    return files.is_file(target) and (target.endswith(TORCH_ENDINGS) or is_torch_file(target))
 
 
 def find_checkpoint(path: AnyPath) -> str:
     """Finds what a user's path stands for.
 
     Returns:
-        A file (`.npz`, `.h5`, `.keras`) or the prefix of a TensorFlow checkpoint.
+        A file (`.npz`, `.h5`, `.keras`, PyTorch's) or the prefix of a TensorFlow checkpoint.
 
     Raises:
         UserError: Nothing there is a checkpoint.
@@ -150,11 +159,11 @@ def find_checkpoint(path: AnyPath) -> str:
     if ".data-" in files.base_name(text):
         return _require_index(text[: text.rindex(".data-")])
     if files.is_file(text):
-        if text.endswith((".h5", ".hdf5", ".keras", ".npz")):
+        if text.endswith((".h5", ".hdf5", ".keras", ".npz")) or _is_torch(text):
             return text
         raise UserError(
             f"{text} is not a checkpoint of a known kind (a TensorFlow checkpoint, .h5, "
-            ".weights.h5, .keras or a model_dir)."
+            ".weights.h5, .keras, .pth or a model_dir)."
         )
     return _require_index(text)
 
@@ -182,7 +191,7 @@ def _find_in_folder(folder: str) -> str:
     stated = _stated_latest(folder)
     if stated is not None:
         return stated
-    for ending in (".index", ".h5", ".keras"):
+    for ending in (".index", ".h5", ".keras", ".pth"):
         found = [
             files.join(folder, name) for name in files.list_names(folder) if name.endswith(ending)
         ]
@@ -192,7 +201,8 @@ def _find_in_folder(folder: str) -> str:
     if files.is_file(files.join(folder, "saved_model.pb")):
         raise UserError(f"{folder} is a SavedModel, not a checkpoint: export or run it as one.")
     raise UserError(
-        f"The folder {folder} holds no checkpoint (*.index, *.h5, *.keras or ckpt-<step>.npz)."
+        f"The folder {folder} holds no checkpoint (*.index, *.h5, *.keras, *.pth or "
+        "ckpt-<step>.npz)."
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from efficientvision import registry
 from efficientvision.weights import names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
+from efficientvision.weights.edgenets import identify_edge_network
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -41,10 +42,12 @@ class Identified:
         min_level: Finest level of the pyramid.
         max_level: Coarsest level of the pyramid.
         anchors_per_location: A.
-        num_classes: K, without background; of a classifier, its classes.
+        num_classes: K, without background; of a classifier, its classes; of an EdgeNets network
+            for segmentation or detection, with background.
         heads: As the hyper-parameter `heads`.
         seg_num_classes: Classes of the segmentation head.
         separable_conv: Whether fusion and heads use separable convolutions.
+        task: Of an EdgeNets network: `"classification"`, `"segmentation"` or `"detection"`.
     """
 
     model: str | None = None
@@ -62,6 +65,7 @@ class Identified:
     heads: tuple[str, ...] = ()
     seg_num_classes: int | None = None
     separable_conv: bool | None = None
+    task: str | None = None
 
     @property
     def fpn_weight_method(self) -> str | None:
@@ -71,6 +75,10 @@ class Identified:
     def named(self, preferred: str) -> str | None:
         """`preferred` if it is one of the candidates, else `model`."""
         return preferred if preferred in self.candidates else self.model
+
+    def described(self, name: str) -> str:
+        """A name of it with what it is for, as far as that is told."""
+        return f"{name} for {self.task} with {self.num_classes} classes" if self.task else name
 
 
 def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identified:
@@ -86,13 +94,18 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
         source = open_checkpoint(source)
     shapes = source.names() if isinstance(source, CheckpointReader) else dict(source)
     backbone = naming.backbone_in(shapes)
+    edge_network = identify_edge_network(shapes) if backbone is None else {}
+    backbone = edge_network.get("backbone_name", backbone)
     if not any(name.startswith("fpn_cells/") for name in shapes):
         dense = shapes.get(f"{backbone}/head/dense/bias")
         return Identified(
             model=backbone,
             candidates=(backbone,) if backbone else (),
-            backbone_name=backbone,
-            num_classes=dense[0] if dense else None,
+            **{
+                "backbone_name": backbone,
+                "num_classes": dense[0] if dense else None,
+                **edge_network,
+            },
         )
     found = {"backbone_name": backbone, **_fusion(shapes), **_heads(shapes)}
     levels = [int(m.group(1)) for name in shapes if (m := _HEAD_LEVEL.match(name))]

@@ -2,7 +2,8 @@
 
 A published name is `<part>/<layers...>/<leaf>`, for example
 `efficientnet-b0/blocks_0/depthwise_conv2d/depthwise_kernel`. Our `variable.path` is the same name,
-but for Keras' `DepthwiseConv2D`, whose only weight is called `kernel`.
+but for Keras' `DepthwiseConv2D`, whose only weight is called `kernel`. The EdgeNets have names of
+another form, which `edgenet_names` knows; a detector on one of them has both.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from efficientvision.weights import edgenet_names
+from efficientvision.weights.edgenet_names import BACKBONE, CLASSIFIER_HEAD
+
 EMA_SUFFIX = "/ExponentialMovingAverage"
-BACKBONE = "backbone"
 FPN = "fpn"
-CLASSIFIER_HEAD = "classifier_head"
 
 _ROOT_PATTERN = r"efficientnet-[\w-]+|resample_p\d+|fpn_cells|class_net|box_net|segmentation_head"
 _ROOTED_NAME = re.compile(rf"(?:^|/)((?:{_ROOT_PATTERN})/.+)$")
@@ -30,7 +32,8 @@ _DEPTHWISE_LAYER = re.compile(r"^depthwise_conv2d(?:_\d+)?$")
 
 def is_weight_name(name: str) -> bool:
     """Whether a name ends like a weight or a moving statistic, not like an optimizer's slot."""
-    return _LEAF.match(name.rsplit("/", 1)[-1]) is not None
+    leaf = name.rsplit("/", 1)[-1]
+    return _LEAF.match(leaf) is not None or edgenet_names.is_weight_name(name)
 
 
 def canonical_name(name: str, scope: str | None = None, backbone: str | None = None) -> str:
@@ -61,6 +64,8 @@ def canonical_name(name: str, scope: str | None = None, backbone: str | None = N
 
 def name_from_keras_path(path: str) -> str:
     """Published name of a Keras variable path (`.../depthwise_conv2d/kernel`)."""
+    if _ROOTED_NAME.search(path) is None:
+        return edgenet_names.name_from_path(path)
     layers, _, leaf = path.rpartition("/")
     if leaf == "kernel" and _DEPTHWISE_LAYER.match(layers.rsplit("/", 1)[-1]):
         return f"{layers}/depthwise_kernel"
@@ -86,9 +91,11 @@ def part_of(name: str) -> str:
     """The part of the network a published name belongs to.
 
     Returns:
-        `backbone`, `classifier_head`, `fpn`, `class_net`, `box_net`, `segmentation_head`, or the
-        first component of a name that is not of this family.
+        `backbone`, `classifier_head`, `fpn`, `class_net`, `box_net`, `segmentation_head`, a part
+        of the EdgeNets, or the first component of a name of nobody's.
     """
+    if edgenet_names.is_name(name):
+        return edgenet_names.part_of(name)
     first = name.split("/", 1)[0]
     if _BACKBONE_ROOT.match(name):
         return CLASSIFIER_HEAD if name.split("/")[1] == "head" else BACKBONE
@@ -97,9 +104,14 @@ def part_of(name: str) -> str:
     return first
 
 
+def stage_of(name: str) -> str:
+    """The smallest piece that a checkpoint may lack without being damaged: mostly the part."""
+    return edgenet_names.stage_of(name) if edgenet_names.is_name(name) else part_of(name)
+
+
 def is_class_head(name: str) -> bool:
     """Whether the variable's shape depends on the number of classes."""
-    return _CLASS_HEAD.match(name) is not None
+    return _CLASS_HEAD.match(name) is not None or edgenet_names.is_class_head(name)
 
 
 def backbone_in(names: Iterable[str]) -> str | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from efficientvision.weights.class_head import ClassMatch
-from efficientvision.weights.names import BACKBONE, part_of
+from efficientvision.weights.names import BACKBONE, part_of, stage_of
 
 _COLUMNS = ("loaded", "skipped", "missing", "unused")
 _SHOWN_NAMES = 8
@@ -48,12 +48,16 @@ class LoadReport:
 
     @property
     def backbone_match(self) -> float:
-        """Share of the model's backbone variables that were loaded (1 without a backbone)."""
-        counts = self.counts().get(BACKBONE)
-        if counts is None:
-            return 1.0
-        wanted = counts["loaded"] + counts["skipped"] + counts["missing"]
-        return counts["loaded"] / wanted if wanted else 1.0
+        """Share of the model's backbone variables that were loaded (1 without a backbone).
+
+        Stages that the checkpoint does not have at all (a segmentation network ends earlier than
+        a classifier) do not count, unless it has none.
+        """
+        theirs = {stage_of(name) for name in (*self.loaded, *self.skipped, *self.unused)}
+        ours = [n for n in (*self.loaded, *self.skipped, *self.missing) if part_of(n) == BACKBONE]
+        wanted = [name for name in ours if stage_of(name) in theirs] or ours
+        loaded = set(self.loaded)
+        return sum(name in loaded for name in wanted) / len(wanted) if wanted else 1.0
 
     def __str__(self) -> str:
         title = f"Weights from {self.path} ({self.kind}"

@@ -112,7 +112,7 @@ def test_a_run_is_read_by_its_newest_checkpoint(tmp_path, d0_arrays, blank_d0):
 
 
 def test_an_unknown_kind_is_named(tmp_path):
-    file = tmp_path / "weights.pth"
+    file = tmp_path / "weights.bin"
     file.write_bytes(b"x")
-    with pytest.raises(UserError, match="weights.pth is not a checkpoint of a known kind"):
+    with pytest.raises(UserError, match="weights.bin is not a checkpoint of a known kind"):
         open_checkpoint(file)

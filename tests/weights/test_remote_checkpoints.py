@@ -9,6 +9,7 @@ from efficientvision.errors import UserError
 from efficientvision.training.checkpoints import Checkpoint, checkpoint_path, write_checkpoint
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.weights.made_torch_files import write_legacy, write_zip
 
 NAME = "box_net/box-predict/bias"
 VALUE = np.arange(36, dtype=np.float32)
@@ -81,3 +82,12 @@ def test_run_folder(remote):
     content = files.read_bytes(path)
     files.write_bytes(path, content[: len(content) // 2])
     np.testing.assert_array_equal(open_checkpoint(remote).read(NAME), VALUE)
+
+
+@pytest.mark.parametrize("write", [write_legacy, write_zip])
+def test_pytorch_file(tmp_path, remote, write):
+    write(tmp_path / "net.pth", {"classifier.bias": VALUE})
+    _upload(tmp_path, remote)
+    reader = open_checkpoint(f"{remote}/net.pth")
+    assert reader.kind == "torch"
+    np.testing.assert_array_equal(reader.read("classifier.bias"), VALUE)

@@ -1,0 +1,162 @@
+"""Looks into weight files and converts them to those of Keras.
+
+  python -m efficientvision.weights show FILE
+      names and shapes of its weights (convolutions as [height, width, in / groups, out]), and the
+      network that they are of
+  python -m efficientvision.weights convert FILE OUTPUT
+      builds that network, loads the file and writes OUTPUT, a .weights.h5 or .keras file
+
+FILE is any checkpoint that load_weights takes: PyTorch's .pth, of which nothing is executed and
+for which PyTorch need not be installed, TensorFlow's, Keras', or a run's folder.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from typing import Any
+
+from absl import flags
+
+from efficientvision import files
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.errors import UserError
+from efficientvision.registry import family_of, list_models, task_of
+from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
+from efficientvision.weights.identify import Identified, identify
+
+_OUTPUT_ENDINGS = (".weights.h5", ".keras")
+_TASKS = ["classification", "detection", "segmentation"]
+_USAGE = "expected: show FILE, or convert FILE OUTPUT; see --help"
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Declares what the command takes beside its files."""
+    flags.DEFINE_string(
+        "model_name", None, "the network, where the file does not tell it", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "task", None, _TASKS, "what for, where the file does not tell it", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "num_classes", None, "classes, where the file does not tell them", flag_values=values
+    )
+    flags.DEFINE_string(
+        "image_size",
+        None,
+        "input of the converted network: 224, 512x256 (WxH)",
+        flag_values=values,
+    )
+    flags.DEFINE_bool("overwrite", False, "replace OUTPUT if it exists", flag_values=values)
+
+
+def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Runs the command that stands after the program's name."""
+    match argv[1:]:
+        case ["show", path]:
+            show(path)
+        case ["convert", path, output]:
+            convert(path, output, flag_values)
+        case given:
+            raise UserError(f"{' '.join(given) or 'no command'} is not complete: {_USAGE}")
+
+
+def show(path: str) -> None:
+    """Prints what a checkpoint holds."""
+    reader = open_checkpoint(path)
+    load_tensorflow_quietly()
+    shapes = reader.names()
+    count = sum(math.prod(shape) for shape in shapes.values())
+    width = max(map(len, shapes))
+    for name, shape in shapes.items():
+        print(f"{name:<{width}}  {list(shape)}")
+    print(f"{path} ({reader.kind}): {len(shapes)} weights, {count:,} values. {_looks(reader)}")
+
+
+def convert(path: str, output: str, given: flags.FlagValues) -> None:
+    """Writes a checkpoint as a file of Keras.
+
+    Raises:
+        UserError: The checkpoint cannot be read, is of an unknown or incomplete network, or the
+            output exists or has another ending.
+    """
+    _check_output(output, given.overwrite)
+    reader = open_checkpoint(path)
+    load_tensorflow_quietly()
+    found = identify(reader)
+    print(f"{path}: {_looks(reader)}")
+    model = _loaded_model(reader, found, _model_name(path, found, given), given)
+    _save(model, output)
+    print(f"Wrote {output}")
+
+
+def _check_output(output: str, overwrite: bool) -> None:
+    if not output.endswith(_OUTPUT_ENDINGS):
+        raise UserError(f"{output} must end in {' or '.join(_OUTPUT_ENDINGS)}.")
+    if files.exists(output) and not overwrite:
+        raise UserError(f"{output} exists: choose another name, or add --overwrite.")
+
+
+def _looks(reader: CheckpointReader) -> str:
+    found = identify(reader)
+    if found.model is None:
+        return "It looks like no network of list_models()."
+    return f"This looks like {found.described(found.model)}."
+
+
+def _model_name(path: str, found: Identified, given: flags.FlagValues) -> str:
+    """The network to build, if it is one that exists.
+
+    Raises:
+        UserError: Nobody says it, or there is no such network for that task.
+    """
+    name = given.model_name or found.model
+    if name is None:
+        raise UserError(f"{path} does not tell its network: give --model_name.")
+    task = given.task or found.task or task_of(name)
+    if found.task not in (None, task):
+        raise UserError(
+            f"{path} is {found.described(name)}, not for {task}: leave --task out, or begin that "
+            f"network with its encoder: load_weights(model, {path!r})."
+        )
+    if task != task_of(name):
+        networks = [n for n in list_models("classification") if family_of(n) == family_of(name)]
+        raise UserError(
+            f"{path} is {found.described(name)}, and of that family there are classifiers so far: "
+            f"{', '.join(networks)}. One begins with its encoder by load_weights(model, {path!r})."
+        )
+    return name
+
+
+def _loaded_model(
+    reader: CheckpointReader, found: Identified, name: str, given: flags.FlagValues
+) -> Any:
+    from efficientvision.api import build_model, load_weights
+    from efficientvision.loading import load_detector
+
+    options = {"num_classes": given.num_classes, "image_size": given.image_size}
+    options = {key: value for key, value in options.items() if value is not None}
+    if task_of(name) == "detection":
+        return load_detector(reader.path, name, **options).model
+    if found.num_classes is not None:
+        options.setdefault("num_classes", found.num_classes)
+    model = build_model(name, **options)
+    report = load_weights(model, reader)
+    lacking = [*report.missing, *report.skipped]
+    if lacking:
+        raise UserError(
+            f"{reader.path} does not have all of {name}: {len(lacking)} variables would stay "
+            f"random, the first is {lacking[0]}; nothing was written."
+        )
+    return model
+
+
+def _save(model: Any, output: str) -> None:
+    """Writes a network's weights, or all of it, whole or not at all."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, files.base_name(output))
+        (model.save if output.endswith(".keras") else model.save_weights)(path)
+        with open(path, "rb") as source, files.writing(output) as target:
+            shutil.copyfileobj(source, target)

@@ -1,0 +1,110 @@
+"""How the published PyTorch files of the EdgeNets name their tensors, and what the names say.
+
+A published name is the state dict's key, for example `level3.0.proj_1x1.bn.running_mean`. Our
+`variable.path`, less what stands before the network's parts, with dots for slashes and PyTorch's
+word for the last component, is the same name: `espnetv2_s_2.0/level3.0/proj_1x1/bn/moving_mean`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+BACKBONE = "backbone"
+CLASSIFIER_HEAD = "classifier_head"
+
+# Where the encoder stands: in a classifier, in a segmentation network, in an SSD detector.
+ENCODER_PREFIXES = ("", "base_net.", "base_net.basenet.")
+_ENCODER_NAME = re.compile(r"level\d")
+# A model's name and a composite layer's have dots of their own.
+_ROOT = re.compile(r"^(?:.*/)?(?:espnetv2|dicenet|shufflenetv2)_s_[\w.-]+/")
+_LEAVES = {
+    "kernel": "weight",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+    "alpha": "weight",
+}
+_PARTS = (
+    (re.compile(r"(?:base_net\.(?:basenet\.)?)?level\d"), BACKBONE),
+    (re.compile(r"classifier\."), CLASSIFIER_HEAD),
+    (re.compile(r"(?:bu_dec|merge_enc_dec|bu_br|eff_pool|proj_enc)_"), "decoder"),
+    (re.compile(r"base_net\."), "pyramid"),
+    (re.compile(r"loc_layers\."), "box_heads"),
+    (re.compile(r"cls_layers\."), "class_heads"),
+)
+_CLASS_HEAD = re.compile(
+    r"classifier\.(?:2\.)?(?:weight|bias)$"
+    r"|(?:bu_dec|eff_pool)_\w+\.merge_layer\.3\.(?:weight|bias)$"
+    r"|cls_layers\.\d+\.(?:weight|bias)$"
+)
+# A count of training steps in every batch norm, which no network needs.
+STEP_COUNTER = "num_batches_tracked"
+
+
+def name_from_path(path: str) -> str:
+    """Published name of a Keras variable path, with or without the names of models before it."""
+    layers, _, leaf = _ROOT.sub("", path).rpartition("/")
+    return f"{layers}/{_LEAVES.get(leaf, leaf)}".replace("/", ".")
+
+
+def is_name(name: str) -> bool:
+    """Whether a name is of this form; those of the EfficientNet family have slashes."""
+    return "/" not in name and "." in name
+
+
+def is_weight_name(name: str) -> bool:
+    """Whether a name of this form ends like a weight or a moving statistic."""
+    return is_name(name) and name.rpartition(".")[2] in {"bias", *_LEAVES.values()}
+
+
+def part_of(name: str) -> str:
+    """`backbone`, `classifier_head`, `decoder`, `pyramid`, `box_heads`, `class_heads`; else the
+    name's first component.
+    """
+    return next((part for form, part in _PARTS if form.match(name)), name.partition(".")[0])
+
+
+def stage_of(name: str) -> str:
+    """The part, and for the backbone the level: a segmentation network's ends at level 4."""
+    level = _ENCODER_NAME.search(name) if part_of(name) == BACKBONE else None
+    return level.group() if level else part_of(name)
+
+
+def is_class_head(name: str) -> bool:
+    """Whether the variable's shape may depend on the number of classes."""
+    return _CLASS_HEAD.match(name) is not None
+
+
+def encoder_prefix(names: Iterable[str]) -> str | None:
+    """What the encoder's names begin with; None if there is no encoder."""
+    for name in names:
+        for prefix in ENCODER_PREFIXES:
+            if name.startswith(prefix) and _ENCODER_NAME.match(name, len(prefix)):
+                return prefix
+    return None
+
+
+def fitting_names(theirs: Collection[str], ours: Collection[str]) -> Mapping[str, str]:
+    """Moves the encoder of a checkpoint to where the model has its own.
+
+    A classifier's encoder so begins a segmentation network, and the other way round.
+
+    Args:
+        theirs: Names in the checkpoint.
+        ours: Names in the model.
+
+    Returns:
+        Name in the checkpoint -> name to load it as.
+    """
+    source, target = encoder_prefix(theirs), encoder_prefix(ours)
+    if source is None or target is None:
+        return {name: name for name in theirs}
+    start = len(source)
+    return {
+        name: target + name[start:]
+        if name.startswith(source) and _ENCODER_NAME.match(name, start)
+        else name
+        for name in theirs
+    }

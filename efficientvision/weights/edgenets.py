@@ -1,0 +1,95 @@
+"""Published EdgeNets files (`.pth`): PyTorch's layout of weights -> ours, and what they hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from efficientvision.files import AnyPath
+from efficientvision.weights import edgenet_names as naming
+from efficientvision.weights.checkpoint_reader import CheckpointReader
+from efficientvision.weights.torch_file import open_torch_file
+
+_LAYOUTS = {
+    4: (2, 3, 1, 0),  # [out, in / groups, height, width] -> [height, width, in / groups, out]
+    2: (1, 0),  # [out, in] -> [in, out]
+}
+# Family -> a vector of as many values as level 3 has channels. The order counts: some of
+# ShuffleNetv2's names are DiCENet's too.
+_LEVEL_3_VECTORS = {
+    "espnetv2": "level3_0.act.weight",
+    "dicenet": "level4.0.left_layer.0.cbr.1.weight",
+    "shufflenetv2": "level4.0.layer_right.0.cbr.1.weight",
+}
+_LAST_DECODER_BIAS = re.compile(r"(?:bu_dec|eff_pool)_\w+\.merge_layer\.3\.bias$")
+
+
+def open_torch(path: AnyPath) -> CheckpointReader:
+    """Opens a PyTorch state dict under its own names, in our layout.
+
+    Raises:
+        UserError: See `open_torch_file`.
+    """
+    file = open_torch_file(path)
+    counters = tuple(n for n in file.tensors if n.rpartition(".")[2] == naming.STEP_COUNTER)
+    names = [name for name in file.tensors if name not in set(counters)]
+
+    def fetch(keys: Sequence[str]) -> list[np.ndarray]:
+        return [np.transpose(a, _LAYOUTS.get(a.ndim)) for a in file.read(keys)]
+
+    return CheckpointReader(
+        path=file.path,
+        kind="torch",
+        shapes={name: _our_shape(file.tensors[name].shape) for name in names},
+        keys={name: name for name in names},
+        auxiliary=counters,
+        fetch=fetch,
+    )
+
+
+def _our_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in _LAYOUTS.get(len(shape), range(len(shape))))
+
+
+def identify_edge_network(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The network that names and shapes (in our layout) describe.
+
+    Returns:
+        `backbone_name`, such as `"espnetv2_s_1.0"`, `task` and `num_classes`, with background
+        where the task has one; None for what is not told. Empty for another family.
+    """
+    prefix = naming.encoder_prefix(shapes)
+    if prefix is None:
+        return {}
+    backbone = None
+    for family, vector in _LEVEL_3_VECTORS.items():
+        if prefix + vector in shapes:
+            backbone = _of_width(family, shapes[prefix + vector][-1:])
+            break
+    task, num_classes = _task(shapes)
+    return {"backbone_name": backbone, "task": task, "num_classes": num_classes}
+
+
+def _of_width(family: str, level_3: tuple[int, ...]) -> str | None:
+    from efficientvision.models.classifier import EDGE_NETWORKS  # Keras takes seconds.
+
+    for width, channels in EDGE_NETWORKS[family].CHANNELS.items():
+        if channels[2:3] == level_3:
+            return f"{family}_s_{width}"
+    return None
+
+
+def _task(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str | None, int | None]:
+    classes, boxes = shapes.get("cls_layers.0.bias"), shapes.get("loc_layers.0.bias")
+    if classes and boxes:
+        return "detection", classes[0] * 4 // max(boxes[0], 1)
+    decoders = [shape for name, shape in shapes.items() if _LAST_DECODER_BIAS.match(name)]
+    if decoders:
+        return "segmentation", decoders[-1][0]
+    for bias in ("classifier.bias", "classifier.2.bias"):
+        if shapes.get(bias):
+            return "classification", shapes[bias][0]
+    return None, None

@@ -1,0 +1,144 @@
+"""PyTorch state dicts (`.pth`) without PyTorch, and without running anything that they contain.
+
+Both containers are read: that of 2019 and the zip archive of PyTorch 1.6 and later. Names, shapes
+and places come first; a tensor's values are read when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
+from efficientvision.weights import torch_legacy, torch_zip
+from efficientvision.weights.torch_container import Container, read_part
+from efficientvision.weights.torch_tensors import Refused, StoredTensor
+
+ENDINGS = (".pth", ".pt", ".pth.tar")
+_HEAD_BYTES = 512
+_MAX_NAME = 300
+# Where training checkpoints keep the state dict, beside the optimizer and the epoch.
+_STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "net")
+_PARALLEL_PREFIX = "module."
+
+
+@dataclass(frozen=True)
+class TorchFile:
+    """A state dict in a file.
+
+    Attributes:
+        path: The file.
+        container: Where its values are.
+        tensors: Name, without the `module.` of data-parallel training -> what is known of it.
+    """
+
+    path: str
+    container: Container
+    tensors: dict[str, StoredTensor]
+
+    def read(self, names: Sequence[str]) -> list[np.ndarray]:
+        """Values of tensors by name, in PyTorch's layout; bfloat16 as float32.
+
+        Raises:
+            UserError: The file is damaged or cut short.
+        """
+        arrays = []
+        last_key, content = None, b""
+        with _opened(self.path) as file:
+            for name in names:
+                tensor = self.tensors[name]
+                if tensor.storage.key != last_key:
+                    last_key = tensor.storage.key
+                    content = read_part(file, self.container.storages[last_key])
+                arrays.append(tensor.array(content, self.container.byte_order))
+        return arrays
+
+
+def open_torch_file(path: AnyPath) -> TorchFile:
+    """Opens a PyTorch file that holds a state dict, alone or in a training checkpoint.
+
+    Raises:
+        UserError: It is no such file, is damaged or cut short, or holds anything but tensors.
+    """
+    text = files.as_text(path)
+    size = files.size(text)
+    with _opened(text) as file:
+        head = file.read(_HEAD_BYTES)
+        something_else = _what_else(head)
+        if something_else:
+            raise Refused(something_else)
+        if head.startswith(torch_zip.MAGIC_BYTES):
+            container = torch_zip.read_zip(file, size)
+        else:
+            container = torch_legacy.read_legacy(file, size)
+        return TorchFile(text, container, _state_dict(container.value))
+
+
+def is_torch_file(path: AnyPath) -> bool:
+    """Whether the first bytes are those of a PyTorch file, whatever its name."""
+    with files.reading(path) as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(torch_zip.MAGIC_BYTES):
+        name_bytes = int.from_bytes(head[26:28], "little")
+        return head[30 : 30 + name_bytes].endswith(b"data.pkl")
+    return torch_legacy.MAGIC_BYTES in head[:32]
+
+
+@contextmanager
+def _opened(path: str) -> Iterator:
+    try:
+        with files.reading(path) as file:
+            yield file
+    except Refused as error:
+        # Names in a hostile file may hold what commands a terminal.
+        reason = "".join(c if c.isprintable() else "?" for c in str(error))
+        raise UserError(f"The file {path} {reason}.") from error
+
+
+def _what_else(head: bytes) -> str | None:
+    """What a file is that is no PyTorch file, and what to do; None if it may be one."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "is empty: fetch it again"
+    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        return "is a web page, not weights: fetch the file itself (a site's 'raw' or download link)"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a git-lfs pointer, not the weights that it points to: run git lfs pull"
+    if head.startswith(b"\x89HDF\r\n"):
+        return "is an HDF5 file, as Keras writes it: rename it to .h5 (of Keras 3: .weights.h5)"
+    if head[257:262] == b"ustar":
+        return "is a tar archive: unpack it and name the file inside"
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
+        return "is compressed: unpack it and name the file inside"
+    if head.startswith((torch_zip.MAGIC_BYTES, b"\x80", b"c", b"(", b"i")):
+        return None  # The last three begin a pickle of a protocol that is older than PyTorch.
+    return "is no PyTorch file: it begins with none of the known marks"
+
+
+def _state_dict(value: object) -> dict[str, StoredTensor]:
+    """The names and tensors in what was unpickled."""
+    if not isinstance(value, dict):
+        raise Refused(f"holds a {type(value).__name__}, not a state dict: save model.state_dict()")
+    candidates = [value[key] for key in _STATE_DICT_KEYS if isinstance(value.get(key), dict)]
+    for candidate in (*candidates, value):
+        tensors = {k: v for k, v in candidate.items() if isinstance(v, StoredTensor)}
+        if tensors:
+            return _plain_names(tensors)
+    raise Refused(
+        "holds no state dict: expected names and tensors, or a training checkpoint with them under "
+        + ", ".join(map(repr, _STATE_DICT_KEYS))
+    )
+
+
+def _plain_names(tensors: dict) -> dict[str, StoredTensor]:
+    for name in tensors:
+        if not isinstance(name, str) or not name.isprintable() or len(name) > _MAX_NAME:
+            raise Refused("gives a tensor a name that is no name of a layer")
+    if all(name.startswith(_PARALLEL_PREFIX) for name in tensors):
+        return {name.removeprefix(_PARALLEL_PREFIX): t for name, t in tensors.items()}
+    return tensors
