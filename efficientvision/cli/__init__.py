@@ -22,8 +22,8 @@ def run_main(
     argv: Sequence[str] | None = None,
     *,
     flag_values: absl_flags.FlagValues = absl_flags.FLAGS,
-    takes_arguments: bool = False,
     translate: Callable[[list[str]], list[str]] = list,
+    takes_arguments: bool = False,
 ) -> None:
     """Parses the flags, runs a program and leaves the process with its exit code.
 
@@ -35,8 +35,8 @@ def run_main(
             the exit code.
         argv: Command line with the program's name first; `sys.argv` by default.
         flag_values: The flags that the program declared.
-        takes_arguments: Whether words without `--` belong there; `main` gets them.
         translate: Rewrites the command line before it is parsed.
+        takes_arguments: Whether words without `--` belong there; `main` gets them.
 
     Raises:
         SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.

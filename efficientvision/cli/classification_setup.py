@@ -53,6 +53,13 @@ class ClassificationSetup(TaskSetup):
             if given[name].present and given[name].value:
                 raise UserError(f"--{name} is for detection; a classifier has no use for it.")
 
+    def check_config(self, given: flags.FlagValues, config: ClassificationConfig) -> None:
+        if others := set(config.freeze) - {"backbone"}:
+            raise UserError(
+                f"freeze={'+'.join(config.freeze)}: a classifier has no {sorted(others)[0]}; "
+                "freeze=backbone keeps all but its head."
+            )
+
     def dataset_changes(self, given: flags.FlagValues) -> dict | None:
         return DATASETS.get(given.dataset)
 

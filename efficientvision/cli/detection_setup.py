@@ -41,6 +41,8 @@ class DetectionSetup(TaskSetup):
         "aspect_ratios",
     )
 
+    takes_ground_truth_file = True
+
     def check_flags(self, given: flags.FlagValues) -> None:
         if given.dataset:
             raise UserError(

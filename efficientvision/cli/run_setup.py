@@ -89,12 +89,14 @@ def find_data(given: flags.FlagValues) -> None:
                     f"--data_dir={given.data_dir} holds no files "
                     f"{flag.partition('_')[0]}*.tfrecord; name yours with --{flag}."
                 )
-        if not given.val_json_file and given.val_file_pattern == found.evaluation_records:
-            given["val_json_file"].value = found.ground_truth_json
+        truth = ""
+        if task_setup(given).takes_ground_truth_file:
+            if not given.val_json_file and given.val_file_pattern == found.evaluation_records:
+                given["val_json_file"].value = found.ground_truth_json
+            truth = f", its ground truth {given.val_json_file or 'in these records'}"
         print(
             f"Data in {given.data_dir}: training {given.train_file_pattern}, evaluation "
-            f"{given.val_file_pattern}, its ground truth "
-            f"{given.val_json_file or 'in these records'}."
+            f"{given.val_file_pattern}{truth}."
         )
     for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
         match_files(pattern)

@@ -20,9 +20,11 @@ class TaskSetup(abc.ABC):
 
     Attributes:
         architecture: Hyper-parameters that a run's beginning decided, and its continuation keeps.
+        takes_ground_truth_file: Whether an evaluation may have a ground truth beside its records.
     """
 
     architecture: tuple[str, ...]
+    takes_ground_truth_file = False
 
     def check_flags(self, given: flags.FlagValues) -> None:  # noqa: B027
         """Raises UserError for flags that the task does not have; opens no file."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
+import itertools
 from dataclasses import dataclass
 
 from efficientvision import files
+from efficientvision.data.photos import PHOTO_SUFFIXES
 from efficientvision.errors import UserError
 
 # Below the folder itself, the places that the usual instructions use.
@@ -44,6 +47,12 @@ def find_data(folder: files.AnyPath) -> DataFolder:
         raise UserError(f"--data_dir={folder} is no folder.")
     training = _records(folder, "train")
     evaluation = _records(folder, "val")
+    if training is None and evaluation is None and _holds_class_folders(folder):
+        raise UserError(
+            f"--data_dir={folder} holds folders of images and no records; make them with: python "
+            f"dataset/create_imagenet_tfrecord.py --data_dir={folder} "
+            f"--output_dir={files.join(folder, 'tfrecord')}{_split_option(folder)}"
+        )
     if training is None and evaluation is None:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
         raise UserError(
@@ -55,6 +64,20 @@ def find_data(folder: files.AnyPath) -> DataFolder:
     if evaluation is not None:
         places.append(files.parent(evaluation))
     return DataFolder(training, evaluation, _ground_truth(list(dict.fromkeys(places))))
+
+
+def _holds_class_folders(folder: files.AnyPath) -> bool:
+    """Whether there are images in `<folder>/train/<class>/` or `<folder>/<class>/`."""
+    if files.is_remote(folder):
+        return False
+    patterns = ("train/*/*", "val/*/*", "*/*")
+    matches = (path for p in patterns for path in glob.iglob(files.join(folder, p)))
+    return any(path.lower().endswith(PHOTO_SUFFIXES) for path in itertools.islice(matches, 1000))
+
+
+def _split_option(folder: files.AnyPath) -> str:
+    """What holds images out for the evaluation, where no folder is meant for that."""
+    return "" if files.is_folder(files.join(folder, "val")) else " --val_fraction=0.1"
 
 
 def _records(folder: files.AnyPath, prefix: str) -> str | None:
