@@ -95,7 +95,8 @@ published_md5() {
   local encoded
   encoded="$(header x-goog-hash "$1" | tr ',' '\n' | sed -n 's/^ *md5=//p')"
   if [ -n "$encoded" ]; then
-    printf '%s' "$encoded" | base64 -d 2>/dev/null | od -An -tx1 | tr -d ' \n'
+    # -D on older Macs.
+    { printf '%s' "$encoded" | base64 -d 2>/dev/null || printf '%s' "$encoded" | base64 -D; } | od -An -tx1 | tr -d ' \n'
   fi
 }
 
@@ -111,7 +112,7 @@ check_space() {
 # is_page FILE HEADERS: whether a web page came instead of a file.
 is_page() {
   case "$(header content-type "$2")" in text/html*) return 0 ;; esac
-  head -c 512 "$1" 2>/dev/null | LC_ALL=C tr '[:upper:]' '[:lower:]' | LC_ALL=C grep -q '<!doctype html\|<html'
+  head -c 512 "$1" 2>/dev/null | LC_ALL=C tr '[:upper:]' '[:lower:]' | LC_ALL=C grep -q -e '<!doctype html' -e '<html'
 }
 
 # fetch URL FILE [CHECK]: downloads a file; CHECK is md5:DIGITS, sha256:DIGITS or empty.
