@@ -1,0 +1,75 @@
+"""Mends and shortens an ONNX graph that was converted from TensorFlow."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import numpy as np
+
+# Runtimes round sizes down: 11 rows times float32(13 / 11) would make 12.
+_ROUNDING = 1 + 1e-6
+
+
+def mend_resizing(model: Any) -> int:
+    """Makes sizes that are given as factors come out whole. In place; returns how many."""
+    from onnx import numpy_helper
+
+    initializers = {value.name: value for value in model.graph.initializer}
+    names = {node.input[2] for node in model.graph.node if node.op_type == "Resize"}
+    mended = names & initializers.keys()
+    for name in mended:
+        scales = numpy_helper.to_array(initializers[name])
+        scales = np.where(scales == 1, scales, scales * _ROUNDING).astype(np.float32)
+        initializers[name].CopyFrom(numpy_helper.from_array(scales, name))
+    return len(mended)
+
+
+def join_prelus(model: Any) -> int:
+    """Makes one PRelu of `x + slope * min(x, 0)`, as `layers.prelu` has it. In place.
+
+    Runtimes have a kernel for it, or a place behind a convolution's.
+
+    Returns:
+        How many were joined.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    graph = model.graph
+    values = {value.name: value for value in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    uses = collections.Counter(name for node in graph.node for name in node.input)
+    uses.update(output.name for output in graph.output)
+    removed = []
+    for node in graph.node:
+        product = _only(node, "Add", makers, uses, "Mul")
+        if product is None:
+            continue
+        least = _only(product, "Mul", makers, uses, "Min")
+        slope = next((name for name in product.input if name in values), None)
+        if least is None or slope is None:
+            continue
+        zero = next((name for name in least.input if name in values), None)
+        source = next((name for name in least.input if name not in values), None)
+        if zero is None or source not in node.input or np.any(numpy_helper.to_array(values[zero])):
+            continue
+        added = numpy_helper.from_array(
+            (numpy_helper.to_array(values[slope]) + 1).astype(np.float32), f"{node.name}/slope"
+        )
+        graph.initializer.append(added)
+        node.CopyFrom(
+            onnx.helper.make_node("PRelu", [source, added.name], list(node.output), node.name)
+        )
+        removed += [product, least]
+    for node in removed:
+        graph.node.remove(node)
+    return len(removed) // 2
+
+
+def _only(node: Any, kind: str, makers: dict, uses: collections.Counter, wanted: str) -> Any:
+    """The operation of the wanted kind that this one, if of its kind, alone reads; or None."""
+    if node.op_type != kind:
+        return None
+    found = [makers[name] for name in node.input if name in makers and uses[name] == 1]
+    return next((maker for maker in found if maker.op_type == wanted), None)
