@@ -49,6 +49,11 @@ class ClassificationSetup(TaskSetup):
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
 
     def check_flags(self, given: flags.FlagValues) -> None:
+        if given.mode != "eval" and not given["model_name"].present:
+            raise UserError(
+                "--task=classification needs the name of a classifier: --model_name=espnetv2_s_1.0 "
+                "or efficientnet-b0 for example."
+            )
         for name in _DETECTION_ONLY:
             if given[name].present and given[name].value:
                 raise UserError(f"--{name} is for detection; a classifier has no use for it.")

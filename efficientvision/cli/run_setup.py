@@ -77,7 +77,8 @@ def find_data(given: flags.FlagValues) -> None:
         UserError: Files are missing, or the tf.data service is.
     """
     if given.data_dir:
-        found = data_folder.find_data(given.data_dir)
+        setup = task_setup(given)
+        found = data_folder.find_data(given.data_dir, of_classes=not setup.takes_ground_truth_file)
         for flag, value, needed in (
             ("train_file_pattern", found.training_records, given.mode != "eval"),
             ("val_file_pattern", found.evaluation_records, _evaluates(given)),
@@ -90,7 +91,7 @@ def find_data(given: flags.FlagValues) -> None:
                     f"{flag.partition('_')[0]}*.tfrecord; name yours with --{flag}."
                 )
         truth = ""
-        if task_setup(given).takes_ground_truth_file:
+        if setup.takes_ground_truth_file:
             if not given.val_json_file and given.val_file_pattern == found.evaluation_records:
                 given["val_json_file"].value = found.ground_truth_json
             truth = f", its ground truth {given.val_json_file or 'in these records'}"

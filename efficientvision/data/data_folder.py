@@ -32,13 +32,17 @@ class DataFolder:
     ground_truth_json: str | None
 
 
-def find_data(folder: files.AnyPath) -> DataFolder:
+def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     """Looks for `train*.tfrecord`, `val*.tfrecord` and the evaluation's ground truth.
 
     Record files may also be named as shards without an ending (`train-00000-of-00256`). They are
     looked for in the folder and in `tfrecord/`, `tfrecords/` and `records/` below it; the JSON
     file (`instances_val*.json`, else `json_*val*.json`) in `annotations/`, in the folder and
     beside the evaluation records.
+
+    Args:
+        folder: The data set's.
+        of_classes: Images with classes are wanted: folders of them are told how to become records.
 
     Raises:
         UserError: There is no such folder, no record in it, or there are several JSON files.
@@ -47,13 +51,14 @@ def find_data(folder: files.AnyPath) -> DataFolder:
         raise UserError(f"--data_dir={folder} is no folder.")
     training = _records(folder, "train")
     evaluation = _records(folder, "val")
-    if training is None and evaluation is None and _holds_class_folders(folder):
+    none = training is None and evaluation is None
+    if none and of_classes and _holds_class_folders(folder):
         raise UserError(
             f"--data_dir={folder} holds folders of images and no records; make them with: python "
             f"dataset/create_imagenet_tfrecord.py --data_dir={folder} "
             f"--output_dir={files.join(folder, 'tfrecord')}{_split_option(folder)}"
         )
-    if training is None and evaluation is None:
+    if none:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
         raise UserError(
             f"--data_dir={folder} holds no records: files named train*.tfrecord and val*.tfrecord "

@@ -137,7 +137,7 @@ def test_bad_input_is_said_in_a_sentence(repository, data, tmp_path):
     shared = (MODEL, f"--model_dir={tmp_path}", "--mode=train")
     records = f"--train_file_pattern={data}/train*"
     wrong = run(repository, *shared, records, "--hparams=num_classes=2,image_size=32")
-    assert "3 classes, and num_classes=2" in sentence_of(wrong)
+    assert "class 3 (red)" in (line := sentence_of(wrong)) and "set num_classes=3" in line
     wrong = run(repository, *shared, records, "--val_json_file=a.json")
     assert "--val_json_file is for detection" in sentence_of(wrong)
     photos = tmp_path / "photos" / "ant"

@@ -134,3 +134,9 @@ def test_every_flag_of_the_scripts_is_understood(script, tmp_path, monkeypatch):
         model = "" if name == "model" else "--model dicenet "
         given, _ = parsed(f"main.py {model}{flag['flag']} {words}")
         assert given.model_name == "dicenet_s_1.0"
+
+
+def test_a_task_without_a_model_asks_for_one():
+    given, _ = parsed("main.py --task=classification --model_dir=runs/a --data_dir=d")
+    with pytest.raises(UserError, match="needs the name of a classifier"):
+        run_setup.check_flags(given)

@@ -66,9 +66,9 @@ def test_folders_of_classes_get_the_command_that_converts_them(tmp_path):
     photo.write_bytes(b"")
     command = f"create_imagenet_tfrecord.py --data_dir={tmp_path} --output_dir={tmp_path}/tfrecord"
     with pytest.raises(UserError) as raised:
-        find_data(tmp_path)
+        find_data(tmp_path, of_classes=True)
     assert str(raised.value).endswith(f"{command} --val_fraction=0.1")
     (tmp_path / "val").mkdir()
     with pytest.raises(UserError) as raised:
-        find_data(tmp_path)
+        find_data(tmp_path, of_classes=True)
     assert str(raised.value).endswith(command)
