@@ -1,8 +1,12 @@
-"""Trains and evaluates detectors: --mode=train, eval or train_and_eval (see --help)."""
+"""Trains and evaluates detectors and classifiers: --mode=train, eval or train_and_eval.
+
+The flags of EdgeNets' train_classification.py and test_classification.py are understood too, as
+they were written there: --model espnetv2 --s 2.0 --scale 0.2 1.0 (the README has a table).
+"""
 
 from absl import flags
 
-from efficientvision.cli import run_main, supervise
+from efficientvision.cli import edgenets_flags, run_main, supervise
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
@@ -23,4 +27,4 @@ def main(argv):
 
 if __name__ == "__main__":
     define_train_flags()
-    run_main(main)
+    run_main(main, translate=edgenets_flags.translate)

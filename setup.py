@@ -35,6 +35,7 @@ _EXTRAS = {
         "pytest",
         "pytest-xdist",
         "ruff",
+        "scikit-learn",  # demo/make_digits.py
         *_FAST_EVAL,
         *_PLOTS,
         *_VIDEO,

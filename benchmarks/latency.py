@@ -1,14 +1,15 @@
-"""How long a detector takes for one photo, beside a yardstick in the same run.
+"""How long a model takes for one photo, beside a yardstick in the same run.
 
     python benchmarks/latency.py --models=efficientdet-d0,efficientdet-d0:vfpn --image_size=512
+    python benchmarks/latency.py --models=espnetv2_s_2.0,dicenet_s_1.0 --image_size=224
 
-The yardstick is keras.applications.EfficientNetB0(include_top=False) at the same size: the column
+The yardstick is keras.applications.EfficientNetB0(include_top=False) at 512 pixels: the column
 `ratio` compares medians and means the same on every machine. Rounds are interleaved: each measures
 every row once, so that a disturbance falls on all rows alike. Without --ckpt_path weights are
-random; the score threshold is set so that about 200 anchors reach non-maximum suppression. `photo
-to boxes` is the whole way from a decoded photo to boxes in its pixels; of the runtimes those that
-are installed are measured. The last table has the peak memory of a process that loads one file and
-runs it.
+random; a detector's score threshold is set so that about 200 anchors reach non-maximum suppression.
+`photo to boxes`, or `photo to classes`, is the whole way from a decoded photo to the results; of
+the runtimes those that are installed are measured. The last table has the peak memory of a process
+that loads one file and runs it.
 """
 
 import functools
@@ -29,13 +30,14 @@ from tqdm import tqdm  # noqa: E402
 from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
-from efficientvision.detector import Detector  # noqa: E402
+from efficientvision.configs import DetectionConfig  # noqa: E402
 from efficientvision.export.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
 from efficientvision.export.frozen_graph import freeze, graph_function  # noqa: E402
+from efficientvision.export.load_export import load_export  # noqa: E402
 from efficientvision.export.saved_model import export_saved_model, network_function  # noqa: E402
 from efficientvision.export.serving import build_serving  # noqa: E402
 from efficientvision.export.write_portable import write_portable  # noqa: E402
-from efficientvision.loading import load_detector, serving_metadata  # noqa: E402
+from efficientvision.loading import load_model, serving_metadata  # noqa: E402
 
 FLAGS = flags.FLAGS
 RUNTIMES = {
@@ -62,26 +64,29 @@ def main(argv):
         run_once(FLAGS.memory_of)
         print(peak_bytes())
         return
-    rows = {YARDSTICK: yardstick(size)}
+    rows = {YARDSTICK: yardstick(FLAGS.yardstick_size)}
     paths = {YARDSTICK: YARDSTICK}
     with tempfile.TemporaryDirectory() as folder:
         for index, model in enumerate(FLAGS.models):
-            rows |= detector_rows(model, size, f"{folder}/{index}", paths)
+            rows |= model_rows(model, size, f"{folder}/{index}", paths)
         times = measure(rows, FLAGS.rounds)
         print_table(times, size)
         print_memory(paths)
 
 
-def detector_rows(model, size, folder, files):
-    """What there is to measure of one detector: name of the row -> function without arguments.
+def model_rows(model, size, folder, files):
+    """What there is to measure of one model: name of the row -> function without arguments.
 
     Adds name of the row -> path to `files`, for every file of batch 1.
     """
     name, _, fusion = model.partition(":")
     overrides = {"fpn_name": fusion} if fusion else {}
-    loaded = load_detector(FLAGS.ckpt_path, name, image_size=size, **overrides)
+    loaded = load_model(FLAGS.ckpt_path, name, image_size=size, **overrides)
     images = tf.random.stateless_normal((1, size, size, 3), (0, 0))
-    set_threshold(loaded, images)
+    detects = isinstance(loaded.config, DetectionConfig)
+    results, with_nms = ("boxes", " with NMS") if detects else ("classes", "")
+    if detects:
+        set_threshold(loaded, images)
     function, outputs = network_function(build_serving(loaded.model, loaded.config), 1)
     fetches = [f"{output}:0" for output in outputs]
     frozen = graph_function(freeze(function, outputs), ["input:0"], fetches)
@@ -91,24 +96,24 @@ def detector_rows(model, size, folder, files):
     }
     pixels = noise_images(size)[0]
     for batch in (1, BATCH):
-        what = "photo to boxes" if batch == 1 else f"{batch} photos to boxes"
+        what = f"photo to {results}" if batch == 1 else f"{batch} photos to {results}"
         photos = np.repeat(noise_photo(), batch, axis=0)
         for runtime, path in write_files(loaded, batch, f"{folder}/{batch}").items():
-            detector = Detector.from_checkpoint(path, threads=FLAGS.threads)
+            run, _ = load_export(path, FLAGS.threads)
             row = f"{model} {what}, {runtime}"
-            rows[row] = functools.partial(detector.detect_batch, photos)
+            rows[row] = functools.partial(run, photos)
             if batch > 1:
                 continue
             files[row] = path
             if is_artifact(path):
                 network, _ = module_of(path).load(path, FLAGS.threads)
-                alone = "network" if runtime == "litert_int8" else "network with NMS"
-                rows[f"{model} {alone}, {runtime}"] = functools.partial(network, pixels)
+                inside = "" if runtime == "litert_int8" else with_nms
+                rows[f"{model} network{inside}, {runtime}"] = functools.partial(network, pixels)
     return rows
 
 
 def write_files(loaded, batch, folder):
-    """Exports a detector for every runtime that is installed: its name -> path."""
+    """Exports a model for every runtime that is installed: its name -> path."""
     metadata = serving_metadata(loaded, batch_size=batch)
     folder_of_tensorflow = f"{folder}/saved_model"
     export_saved_model(build_serving(loaded.model, loaded.config), folder_of_tensorflow, metadata)
@@ -127,7 +132,7 @@ def write_files(loaded, batch, folder):
             FORMATS[form],
             paths[form],
             # Suppression inside takes one image.
-            nms=None if batch == 1 else "none",
+            nms="none" if batch > 1 and isinstance(loaded.config, DetectionConfig) else None,
             calibration=noise_images(FLAGS.image_size, batch),
         )
     return paths
@@ -193,9 +198,10 @@ def print_table(times, size):
 def run_once(path):
     """What a process does whose memory is measured."""
     if path == YARDSTICK:
-        yardstick(FLAGS.image_size)()
+        yardstick(FLAGS.yardstick_size)()
     else:
-        Detector.from_checkpoint(path, threads=FLAGS.threads).detect_batch(noise_photo())
+        run, _ = load_export(path, FLAGS.threads)
+        run(noise_photo())
 
 
 def print_memory(paths):
@@ -220,10 +226,11 @@ def _wait(outputs):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("models", ["efficientdet-d0"], "detectors, as name or name:fusion")
+    flags.DEFINE_list("models", ["efficientdet-d0"], "models, as name or name:fusion")
     flags.DEFINE_string("ckpt_path", None, "weights of the (one) model; random without")
     flags.DEFINE_string("memory_of", None, "load and run this export, and print the peak in bytes")
     flags.DEFINE_integer("image_size", 512, "side of the networks' input, pixels")
+    flags.DEFINE_integer("yardstick_size", 512, "side of the yardstick's input, pixels")
     flags.DEFINE_integer("photo_width", 640, "width of the photo, pixels")
     flags.DEFINE_integer("photo_height", 480, "height of the photo, pixels")
     flags.DEFINE_integer("rounds", 30, "measurements of each row")

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 CLASSES = ("circle", "square", "triangle", "star", "cross")
+MORE_CLASSES = (*CLASSES, "bar", "arrow")
 # Longer side of a shape's box in pixels of the image, drawn log-uniformly: a range of nine.
 MIN_SIZE, MAX_SIZE = 14, 126
 MAX_SHAPES = 7
@@ -36,7 +37,7 @@ class Shape:
     """One shape: what it is, where, and how it looks.
 
     Attributes:
-        name: one of `CLASSES`.
+        name: one of `MORE_CLASSES`.
         center_yx: center of its box in pixels.
         size: longer side of its box in pixels.
         angle: rotation in radians.
@@ -85,8 +86,14 @@ def outline(name: str) -> np.ndarray:
             [(-0.5, -w), (-0.5, w), (-w, w), (-w, 0.5), (w, 0.5), (w, w)]
             + [(0.5, w), (0.5, -w), (w, -w), (w, -0.5), (-w, -0.5), (-w, -w)]
         )
+    elif name == "bar":
+        return np.array([(-0.5, -0.12), (-0.5, 0.12), (0.5, 0.12), (0.5, -0.12)])
+    elif name == "arrow":
+        head = [(-0.5, 0.0), (-0.05, 0.35), (-0.05, 0.12)]
+        tail = [(0.5, 0.12), (0.5, -0.12), (-0.05, -0.12), (-0.05, -0.35)]
+        return np.array(head + tail)
     else:
-        raise ValueError(f"Unknown shape {name!r}; known are {', '.join(CLASSES)}.")
+        raise ValueError(f"Unknown shape {name!r}; known are {', '.join(MORE_CLASSES)}.")
     return np.stack([-radius * np.cos(2 * np.pi * turns), radius * np.sin(2 * np.pi * turns)], -1)
 
 
@@ -133,18 +140,23 @@ def make_background(rng: np.random.Generator, image_hw: tuple[int, int]) -> np.n
     return (image + rng.normal(0, 5, image.shape)).astype(np.float32)
 
 
-def _random_shape(rng: np.random.Generator, image_hw: tuple[int, int], max_size: float) -> Shape:
+def _random_shape(
+    rng: np.random.Generator,
+    image_hw: tuple[int, int],
+    max_size: float,
+    names: tuple[str, ...],
+) -> Shape:
     """A shape inside the image, more vivid than the background."""
     height, width = image_hw
     size = math.exp(rng.uniform(math.log(MIN_SIZE), math.log(min(MAX_SIZE, max_size))))
     margin = size / 2 + 1
     center = rng.uniform(margin, height - margin), rng.uniform(margin, width - margin)
-    kind = int(rng.integers(len(CLASSES)))
-    hue = kind / len(CLASSES) + rng.normal(0, HUE_SPREAD)
+    kind = int(rng.integers(len(names)))
+    hue = kind / len(names) + rng.normal(0, HUE_SPREAD)
     color = 255 * np.array(colorsys.hsv_to_rgb(hue % 1, *rng.uniform(0.6, 1, 2)))
     other = np.clip(color + rng.uniform(-35, 35, 3), 0, 255)
     return Shape(
-        name=CLASSES[kind],
+        name=names[kind],
         center_yx=center,
         size=size,
         angle=rng.uniform(0, 2 * np.pi),
@@ -153,22 +165,29 @@ def _random_shape(rng: np.random.Generator, image_hw: tuple[int, int], max_size:
     )
 
 
-def make_scene(rng: np.random.Generator, image_hw: tuple[int, int]) -> Scene:
-    """A background and up to `MAX_SHAPES` shapes that may cover each other in part.
+def make_scene(
+    rng: np.random.Generator,
+    image_hw: tuple[int, int],
+    names: tuple[str, ...] = CLASSES,
+    max_shapes: int = MAX_SHAPES,
+) -> Scene:
+    """A background and some shapes that may cover each other in part.
 
     Args:
         rng: source of all choices.
         image_hw: (height, width) in pixels, both larger than twice `MIN_SIZE`.
+        names: the kinds of shapes.
+        max_shapes: at most so many of them.
     """
     image = make_background(rng, image_hw)
     owner = np.full(image_hw, -1, np.int32)
     classes: list[str] = []
     areas: list[int] = []
-    count = 0 if rng.random() < EMPTY_SHARE else int(rng.integers(1, MAX_SHAPES + 1))
+    count = 0 if rng.random() < EMPTY_SHARE else int(rng.integers(1, max_shapes + 1))
     for _ in range(count * 4):
         if len(classes) == count:
             break
-        shape = _random_shape(rng, image_hw, max_size=min(image_hw) - 4)
+        shape = _random_shape(rng, image_hw, min(image_hw) - 4, names)
         alpha = coverage(shape, image_hw)
         after = np.where(alpha >= 0.5, len(classes), owner)
         left = np.bincount(after[after >= 0], minlength=len(classes) + 1)
@@ -201,7 +220,7 @@ def _annotations(scene: Scene, image_id: int, first_id: int) -> list[dict]:
             {
                 "id": first_id + i,
                 "image_id": image_id,
-                "category_id": CLASSES.index(name) + 1,
+                "category_id": MORE_CLASSES.index(name) + 1,
                 "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
                 "area": int((scene.owner == i).sum()),
                 "iscrowd": 0,
@@ -211,7 +230,13 @@ def _annotations(scene: Scene, image_id: int, first_id: int) -> list[dict]:
 
 
 def write_split(
-    output_dir: str, split: str, num_images: int, seed: int, image_hw: tuple[int, int]
+    output_dir: str,
+    split: str,
+    num_images: int,
+    seed: int,
+    image_hw: tuple[int, int],
+    names: tuple[str, ...] = CLASSES,
+    max_shapes: int = MAX_SHAPES,
 ) -> pathlib.Path:
     """Writes `num_images` pictures and their COCO JSON, replacing an earlier split of that name.
 
@@ -221,6 +246,7 @@ def write_split(
         num_images: how many.
         seed: same seed, same pictures.
         image_hw: (height, width) in pixels.
+        names, max_shapes: see `make_scene`.
 
     Returns:
         The path of the JSON.
@@ -231,7 +257,7 @@ def write_split(
     unfinished.mkdir(parents=True)
     images, annotations = [], []
     for image_id in tqdm(range(1, num_images + 1), desc=f"drawing {split}", unit="image"):
-        scene = make_scene(np.random.default_rng([seed, image_id]), image_hw)
+        scene = make_scene(np.random.default_rng([seed, image_id]), image_hw, names, max_shapes)
         name = f"{image_id:06d}.jpg"
         Image.fromarray(scene.image).save(unfinished / name, quality=92)
         images.append(
@@ -240,7 +266,7 @@ def write_split(
         annotations += _annotations(scene, image_id, first_id=len(annotations) + 1)
     shutil.rmtree(pictures, ignore_errors=True)
     unfinished.rename(pictures)
-    categories = [{"id": i, "name": name} for i, name in enumerate(CLASSES, start=1)]
+    categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
     truth = {"images": images, "annotations": annotations, "categories": categories}
     path = root / "annotations" / f"instances_{split}.json"
     path.parent.mkdir(exist_ok=True)
@@ -259,7 +285,13 @@ def main() -> None:
     parser.add_argument("--num_images", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--image_size", default="320x240", help="width x height in pixels")
+    parser.add_argument("--num_classes", type=int, default=len(CLASSES), help="5 to 7 kinds")
+    parser.add_argument("--max_shapes", type=int, default=MAX_SHAPES, help="most in an image")
     arguments = parser.parse_args()
+    if not len(CLASSES) <= arguments.num_classes <= len(MORE_CLASSES) or arguments.max_shapes < 1:
+        parser.error(
+            f"--num_classes is {len(CLASSES)} to {len(MORE_CLASSES)}, --max_shapes at least 1"
+        )
     try:
         width, height = (int(side) for side in arguments.image_size.lower().split("x"))
     except ValueError:
@@ -274,6 +306,8 @@ def main() -> None:
         arguments.num_images,
         arguments.seed,
         (height, width),
+        MORE_CLASSES[: arguments.num_classes],
+        arguments.max_shapes,
     )
     print(f"Wrote {arguments.num_images} images and {path}")
 

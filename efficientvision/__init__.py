@@ -12,6 +12,7 @@ _HOMES = {
     "build_model": "efficientvision.api",
     "list_models": "efficientvision.registry",
     "load_weights": "efficientvision.api",
+    "Classifier": "efficientvision.classifier",
     "Detector": "efficientvision.detector",
     "UserError": "efficientvision.errors",
     "get_config": "efficientvision.configs",

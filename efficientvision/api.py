@@ -1,6 +1,11 @@
 """The library in three verbs: list the models, build one, load its weights."""
 
-from efficientvision.configs import DetectionConfig, get_config, parse_image_size
+from efficientvision.configs import (
+    ClassificationConfig,
+    TrainingConfig,
+    get_config,
+    parse_image_size,
+)
 from efficientvision.errors import UserError
 from efficientvision.models.classifier import build_classifier, edge_network
 from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
@@ -41,8 +46,8 @@ def build_model(name, **hyper_parameters):
     return build_from_config(get_config(name, hyper_parameters))
 
 
-def build_from_config(config: DetectionConfig):
-    """Builds the detector that a resolved configuration describes.
+def build_from_config(config: TrainingConfig):
+    """Builds the network that a resolved configuration describes.
 
     Args:
         config: from `configs.get_config`.
@@ -57,6 +62,8 @@ def build_from_config(config: DetectionConfig):
         "frozen": not config.is_training_bn,
     }
     dtype = config.dtype_policy
+    if isinstance(config, ClassificationConfig):
+        return _build_configured_classifier(config, batch_norm)
     backbone = _build_backbone(config, batch_norm)
     return efficientdet(
         name=config.name,
@@ -99,6 +106,22 @@ def _build_backbone(config, batch_norm):
     if config.is_set("bn_momentum"):
         own["momentum"] = config.bn_momentum
     return edge_network(config.backbone_name, batch_norm=own, dtype=config.dtype_policy)
+
+
+def _build_configured_classifier(config, batch_norm):
+    own = {
+        "efficientnet": {"act_type": config.act_type},
+        "dicenet": {"build_hw": parse_image_size(config.build_size)},
+    }
+    return build_classifier(
+        config.name,
+        image_hw=config.image_hw,
+        num_classes=config.num_classes,
+        dropout_rate=config.dropout_rate,
+        batch_norm=batch_norm,
+        dtype=config.dtype_policy,
+        **own.get(family_of(config.name), {}),
+    )
 
 
 def _build_classifier(name, options):

@@ -1,29 +1,23 @@
 """From any checkpoint or exported model to detections, in Python."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image
 
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN, resolve_label_map
-from efficientvision.data.photos import open_photo
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import is_artifact
-from efficientvision.export.frozen_graph import graph_function, read_frozen_graph, read_metadata
-from efficientvision.export.metadata import DetectorMetadata
-from efficientvision.export.portable_runner import load_portable
-from efficientvision.export.saved_model import load_saved_model
-from efficientvision.export.serving import build_serving
+from efficientvision.export.detection_serving import detection_serving
+from efficientvision.export.load_export import check_not_baked, is_export, load_export
+from efficientvision.export.metadata import DetectorMetadata, ModelMetadata
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedDetector, load_detector, serving_metadata
-from efficientvision.visualize.draw import draw_detections, to_pil
-
-Photo = AnyPath | np.ndarray | Image.Image
+from efficientvision.loading import LoadedModel, load_detector, serving_metadata
+from efficientvision.photo_batches import Photo, as_array, run_by_size
+from efficientvision.visualize.draw import draw_detections
 
 
 class Detection(NamedTuple):
@@ -133,9 +127,18 @@ class Detector:
         """
         path = files.as_text(path)
         if is_export(path):
+            label_map = overrides.pop("label_map", None)
             changes = {"hparams": hparams, "nms_method": nms_method, **overrides}
-            changes["max_detections"] = max_detections
-            return cls._from_export(path, model_name, min_score_thresh, changes, threads)
+            check_not_baked(path, {**changes, "max_detections": max_detections})
+            run, metadata = load_export(path, threads)
+            return cls.from_run(
+                run,
+                metadata,
+                path,
+                model_name=model_name,
+                min_score_thresh=min_score_thresh,
+                label_map=label_map,
+            )
         nms: dict[str, Any] = {}
         if nms_method is not None:
             nms["method"] = nms_method
@@ -148,16 +151,16 @@ class Detector:
         return cls.from_loaded(loaded)
 
     @classmethod
-    def from_loaded(cls, loaded: LoadedDetector, *, nms_mode: str = "per_class") -> "Detector":
+    def from_loaded(cls, loaded: LoadedModel, *, nms_mode: str = "per_class") -> "Detector":
         """Makes a detector of a network in memory; its NMS settings decide what is returned.
 
         Args:
             loaded: network and configuration.
             nms_mode: see `detection.postprocess.postprocess`.
         """
-        serving = build_serving(loaded.model, loaded.config, nms_mode=nms_mode)
+        serving = detection_serving(loaded.model, loaded.config, nms_mode=nms_mode)
         function = tf.function(
-            serving.detections_from_arrays,
+            serving.results_from_arrays,
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
         )
         return cls(
@@ -167,39 +170,38 @@ class Detector:
         )
 
     @classmethod
-    def _from_export(
+    def from_run(
         cls,
-        path: str,
-        model_name: str | None,
-        min_score_thresh: float | None,
-        changes: Mapping[str, Any],
-        threads: int,
+        run: Callable[[np.ndarray], np.ndarray],
+        metadata: ModelMetadata | None,
+        origin: AnyPath,
+        *,
+        model_name: str | None = None,
+        min_score_thresh: float | None = None,
+        label_map: Any = None,
     ) -> "Detector":
-        baked = [key for key, value in changes.items() if value not in (None, "", {})]
-        baked = [key for key in baked if key != "label_map"]
-        if baked:
-            raise UserError(
-                f"{path} is an exported model, {', '.join(baked)} cannot be changed any more: "
-                "export it again, or name the checkpoint"
-            )
-        if is_artifact(path):
-            run, metadata = load_portable(path, threads)
-        elif path.endswith(".pb"):
-            graph = read_frozen_graph(path)
-            detect = graph_function(graph, ["image_arrays:0"], ["detections:0"])
-            text = read_metadata(graph)
-            metadata = None if text is None else DetectorMetadata.from_json(text, path)
+        """Makes a detector of what `load_export` found at `origin`.
 
-            def run(image_arrays: np.ndarray) -> np.ndarray:
-                return detect(image_arrays)[0].numpy()
-        else:
-            run, metadata = load_saved_model(path)
+        Args:
+            run, metadata: see `load_export`.
+            origin: for what is said.
+            model_name: for a model that does not say its own.
+            min_score_thresh: None: as the model says.
+            label_map: names for a model that has none, as the hyper-parameter.
+
+        Raises:
+            UserError: it is a classifier.
+        """
         if metadata is None:
-            print(f"{path} does not say what it is: taken for a detector of the 90 COCO classes")
+            print(f"{origin} does not say what it is: taken for a detector of the 90 COCO classes")
             metadata = DetectorMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )
-        names = resolve_label_map(changes.get("label_map"))
+        if not isinstance(metadata, DetectorMetadata):
+            raise UserError(
+                f"{origin} is {metadata.model_name}, which is no detector: use Classifier for it"
+            )
+        names = resolve_label_map(label_map)
         if names and not metadata.class_names:
             metadata = replace(metadata, class_names=names)
         least = metadata.min_score_thresh if min_score_thresh is None else min_score_thresh
@@ -226,9 +228,18 @@ class Detector:
         Raises:
             UserError: a file is missing or no picture, an array is none of [H, W, 3].
         """
-        if isinstance(photos, (list, tuple)):
-            return self._detect_all(photos, self.metadata.batch_size or batch_size)
-        return self._detect([as_array(photos)], self.metadata.batch_size or 1)[0]
+        several = isinstance(photos, (list, tuple))
+        fixed = self.metadata.batch_size
+        found = [
+            self._named(rows)
+            for rows in run_by_size(
+                self.detect_batch,
+                photos if several else [photos],
+                fixed or (batch_size if several else 1),
+                fixed=fixed is not None,
+            )
+        ]
+        return found if several else found[0]
 
     def draw(
         self,
@@ -260,35 +271,6 @@ class Detector:
         """
         return np.asarray(self._run(image_arrays))
 
-    def _detect_all(self, photos: Sequence[Photo], batch_size: int) -> list[Detections]:
-        """Detects in photos of any sizes, in batches of one size each."""
-        found: list[Detections | None] = [None] * len(photos)
-        waiting: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
-
-        def run(batch: dict[int, np.ndarray]) -> None:
-            for index, detections in zip(
-                batch, self._detect(list(batch.values()), batch_size), strict=True
-            ):
-                found[index] = detections
-
-        for index, photo in enumerate(photos):
-            array = as_array(photo)
-            batch = waiting.setdefault(array.shape, {})
-            batch[index] = array
-            if len(batch) == batch_size:
-                run(waiting.pop(array.shape))
-        for batch in waiting.values():
-            run(batch)
-        return found
-
-    def _detect(self, arrays: list[np.ndarray], batch_size: int) -> list[Detections]:
-        """Detects in up to `batch_size` photos [H, W, 3] of one size."""
-        # A model made for a number of photos takes no fewer: the last one fills the batch.
-        fixed = self.metadata.batch_size is not None
-        missing = batch_size - len(arrays) if fixed else 0
-        rows = self.detect_batch(np.stack(arrays + arrays[-1:] * missing))
-        return [self._named(rows[index]) for index in range(len(arrays))]
-
     def _named(self, rows: np.ndarray) -> Detections:
         rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= self.min_score_thresh)]
         classes = rows[:, 6].astype(np.int32)
@@ -298,29 +280,3 @@ class Detector:
             classes=classes,
             names=[self.class_names.get(int(c), f"class {c}") for c in classes],
         )
-
-
-def is_export(path: AnyPath) -> bool:
-    """Whether a path is an exported model by its name: a SavedModel folder, or a file."""
-    path = files.as_text(path)
-    return (
-        is_artifact(path)
-        or path.endswith(".pb")
-        or files.is_file(files.join(path, "saved_model.pb"))
-    )
-
-
-def as_array(photo: Photo) -> np.ndarray:
-    """Opens or converts a photo to uint8 RGB [H, W, 3].
-
-    Raises:
-        UserError: see `Detector.__call__`.
-    """
-    if isinstance(photo, (str, os.PathLike)):
-        return open_photo(photo)
-    if isinstance(photo, Image.Image):
-        return np.asarray(to_pil(ImageOps.exif_transpose(photo)))
-    array = np.asarray(photo)
-    if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
-        raise UserError(f"a photo must be a uint8 array [H, W, 3], got {array.dtype} {array.shape}")
-    return array

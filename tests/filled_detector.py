@@ -15,7 +15,7 @@ from PIL import Image
 
 from efficientvision.export.saved_model import export_saved_model
 from efficientvision.export.serving import build_serving
-from efficientvision.loading import LoadedDetector, load_detector, serving_metadata
+from efficientvision.loading import LoadedModel, load_detector, serving_metadata
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
@@ -34,7 +34,7 @@ def values_of(model) -> dict[str, np.ndarray]:
 
 
 @functools.cache
-def filled_detector(fpn_name: str = "bifpn", shallow: bool = True) -> LoadedDetector:
+def filled_detector(fpn_name: str = "bifpn", shallow: bool = True) -> LoadedModel:
     """efficientdet-d0 for three classes at 128 pixels, hard NMS, scores from 0.6 on.
 
     Args:

@@ -19,11 +19,11 @@ ORDER = [
     {"layers"},
     {"backbones"},
     {"models"},
-    {"detection", "segmentation", "data", "evaluation", "visualize", "video"},
+    {"detection", "classification", "segmentation", "data", "evaluation", "visualize", "video"},
     {"tasks"},
     {"weights", "training", "export"},
     {"report"},
-    {"api", "loading", "detector"},
+    {"api", "loading", "photo_batches", "detector", "classifier"},
     {"cli"},
 ]
 # Within a group: importer -> what it may import beside itself.
@@ -35,7 +35,8 @@ SIDEWAYS = {
     "training": {"weights"},  # Runs begin from published checkpoints.
     "export": {"weights"},
     "loading": {"api"},
-    "detector": {"api", "loading"},
+    "detector": {"api", "loading", "photo_batches"},
+    "classifier": {"api", "loading", "photo_batches"},
 }
 KERAS_ONLY = ["layers", "backbones", "models"]
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -281,7 +282,8 @@ def test_fusion_names_of_the_fork(name, weighing):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "hparams").glob("*.yaml")), ids=lambda p: p.stem)
 def test_ready_files_parse_and_begin_with_their_command(path):
-    config = get_config(D0, str(path))
+    named = re.search(r"--model_name=(\S+)", path.read_text())
+    config = get_config(named[1] if named else D0, str(path))
     head = path.read_text().split("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     assert "main.py" in head or "make demo" in head
@@ -292,10 +294,69 @@ def test_ready_files_parse_and_begin_with_their_command(path):
 
 def test_ready_files_are_there():
     names = {path.stem for path in (ROOT / "hparams").glob("*.yaml")}
-    assert {"coco", "voc", "demo", "bccd"} <= names
+    assert {"coco", "voc", "demo", "bccd", "imagenet", "coco_multilabel", "digits"} <= names
 
 
 def test_fields_of_config_are_plain_data():
     config = get_config("efficientdet-lite0", "label_map={1: a}")
     assert yaml.safe_load(config.to_yaml())["mean_rgb"] == [127.0] * 3
     assert dataclasses.is_dataclass(config)
+
+
+# Classifiers.
+
+
+def test_a_classifier_has_a_configuration_of_its_own(tmp_path):
+    config = get_config("espnetv2_s_2.0", "crop_scale=0.3*0.9,num_classes=10,multi_label=true")
+    assert (config.task, config.crop_scale) == ("classification", (0.3, 0.9))
+    assert (config.eval_share, get_config("espnetv2_s_2.0").eval_share) == (1.0, 0.875)
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    assert config_from_yaml(str(path)) == config
+
+
+def test_a_configuration_of_the_first_version_is_a_detectors(tmp_path):
+    path = tmp_path / "config.yaml"
+    text = get_config(D0, "num_classes=3").to_yaml()
+    path.write_text(text.replace("task: detection\n", ""))
+    assert config_from_yaml(str(path)) == get_config(D0, "num_classes=3")
+
+
+def test_edgenets_recipe_is_the_default_of_edgenets():
+    recipe = json.loads((ROOT / "tests/goldens/edgenets/training_recipe.json").read_text())
+    defaults = recipe["defaults"]
+    config = get_config("dicenet_s_1.0")
+    assert (config.optimizer, config.momentum, config.weight_decay) == ("sgd", 0.9, 4e-5)
+    assert config.weight_decay_all and not config.scale_learning_rate
+    assert (config.learning_rate, config.lr_decay) == (defaults["lr"], defaults["lr_decay"])
+    assert (config.lr_decay_method, config.num_epochs) == ("clr", defaults["epochs"])
+    assert list(config.lr_steps) == defaults["steps"]
+    assert (config.clr_max, config.cycle_len) == (defaults["clr_max"], defaults["cycle_len"])
+    assert (config.image_size, config.label_smoothing) == (defaults["inpSize"], 0.0)
+    # "models < 80 MFLOPs use --scale 0.2 1.0, others 0.08 1.0": dicenet_s_1.0 has 70.7 million.
+    assert config.crop_scale == (0.2, 1.0)
+    assert get_config("dicenet_s_1.25").crop_scale == (0.08, 1.0)
+    assert get_config("espnetv2_s_1.0").crop_scale == (0.08, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("anchor_scale=2", "anchor_scale"),
+        ("crop_scale=0.9*0.2", "lower first"),
+        ("crop_scale=0.5", "two of these"),
+        ("lr_steps=10*5", "each after the one before"),
+        ("lr_decay_method=warm", "hybrid, clr"),
+        ("task=detection", "classification"),
+    ],
+)
+def test_bad_values_of_a_classifier(override, says):
+    with pytest.raises(UserError, match=says):
+        get_config("efficientnet-b0", override)
+
+
+def test_a_model_has_the_task_that_it_is_asked_for():
+    with pytest.raises(UserError, match="a classifier, not a detector"):
+        get_config("espnetv2_s_2.0", task="detection")
+    with pytest.raises(UserError, match="Unknown task"):
+        get_config("espnetv2_s_2.0", task="segmentaton")

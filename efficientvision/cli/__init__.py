@@ -22,6 +22,7 @@ def run_main(
     argv: Sequence[str] | None = None,
     *,
     flag_values: absl_flags.FlagValues = absl_flags.FLAGS,
+    translate: Callable[[list[str]], list[str]] = list,
     takes_arguments: bool = False,
 ) -> None:
     """Parses the flags, runs a program and leaves the process with its exit code.
@@ -34,6 +35,7 @@ def run_main(
             the exit code.
         argv: Command line with the program's name first; `sys.argv` by default.
         flag_values: The flags that the program declared.
+        translate: Rewrites the command line before it is parsed.
         takes_arguments: Whether words without `--` belong there; `main` gets them.
 
     Raises:
@@ -44,7 +46,7 @@ def run_main(
         print(_help_text(main, flag_values))
         sys.exit(0)
     try:
-        rest = flag_values(argv)
+        rest = flag_values(translate(argv))
         if rest[1:] and not takes_arguments:
             raise UserError(
                 f"Unexpected argument {rest[1]!r}: every option is written --name=value."

@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 from absl import flags
 
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.training.cluster import choose_strategy, find_cluster
 from efficientvision.training.distribution import build_strategy, local_replicas, worker_index
@@ -25,7 +25,7 @@ def wants_tpu(given: flags.FlagValues) -> bool:
     return bool(given.use_tpu or given.tpu)
 
 
-def connect(given: flags.FlagValues, config: DetectionConfig) -> tf.distribute.Strategy:
+def connect(given: flags.FlagValues, config: TrainingConfig) -> tf.distribute.Strategy:
     """The strategy of a training run. Call it before any TensorFlow operation.
 
     On a TPU, batch normalisation is synchronised unless `config` says otherwise: a core sees too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -12,18 +12,21 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.cli import devices, evaluation_views, out_of_memory, run_setup, testdev
+from efficientvision.cli.evaluate_classifier_export import evaluate_classifier_export
 from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.data.checks import data_errors
 from efficientvision.data.preflight.class_checks import check_classes
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.detector import Detector, is_export
+from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_source import for_test_server, measuring
-from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
+from efficientvision.export.load_export import is_export, load_export
+from efficientvision.export.metadata import ClassifierMetadata
+from efficientvision.loading import CONFIG_FILE
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.base import Task
 from efficientvision.tasks.detection_evaluation import DetectionEvaluation
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
@@ -49,6 +52,7 @@ def run(given: flags.FlagValues) -> None:
     nothing is written to the run: its metrics compare plain evaluations.
     """
     folder, timeout = given.model_dir, given.eval_timeout
+    run_setup.task_setup(given).fit_to_data(given, None)
     tell_images(given)
     if is_export(folder):
         _evaluate_export(given)
@@ -71,7 +75,11 @@ def _evaluate_export(given: flags.FlagValues) -> None:
             f"--model_dir={given.model_dir} is an exported model, which sees each photo once; "
             "--test_flip and --test_scales need a checkpoint: name that"
         )
-    detector = Detector.from_checkpoint(given.model_dir, min_score_thresh=0.0)
+    run_batch, metadata = load_export(given.model_dir)
+    if isinstance(metadata, ClassifierMetadata):
+        _evaluate_classifier_export(given, run_batch, metadata)
+        return
+    detector = Detector.from_run(run_batch, metadata, given.model_dir, min_score_thresh=0.0)
     pattern, limit, names = given.val_file_pattern, given.eval_samples, detector.class_names or None
     results = None
     with data_errors(pattern):
@@ -88,6 +96,18 @@ def _evaluate_export(given: flags.FlagValues) -> None:
         print(evaluation.report(evaluation.compute()))
     if given.testdev_dir:
         testdev.check_after(given)
+
+
+def _evaluate_classifier_export(
+    given: flags.FlagValues, run_batch: Callable, metadata: ClassifierMetadata
+) -> None:
+    if given.testdev_dir:
+        raise UserError("--testdev_dir is for detectors: leave it out for a classifier")
+    with data_errors(given.val_file_pattern):
+        evaluation = evaluate_classifier_export(
+            run_batch, metadata, given.val_file_pattern, given.eval_samples
+        )
+    print(evaluation.report(evaluation.compute()))
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:
@@ -169,32 +189,22 @@ def _evaluate_once(given: flags.FlagValues) -> None:
 
 
 @contextlib.contextmanager
-def _errors_explained(
-    given: flags.FlagValues, evaluator: Evaluator, task: DetectionTask
-) -> Iterator[None]:
+def _errors_explained(given: flags.FlagValues, evaluator: Evaluator, task: Task) -> Iterator[None]:
     """Answers damaged records, and too little memory, with what to do."""
     memory = out_of_memory.answered(given, task.config, evaluator.strategy, "evaluation")
     with memory, data_errors(given.val_file_pattern):
         yield
 
 
-def _prepare(given: flags.FlagValues) -> tuple[Evaluator, DetectionTask, keras.Model]:
+def _prepare(given: flags.FlagValues) -> tuple[Evaluator, Task, keras.Model]:
     """Loads what is in `--model_dir`; `--model_name` counts where the folder does not tell."""
-    own = _has_config(run_folder_of(given.model_dir))
-    named = given.model_name if given["model_name"].present else None
+    setup = run_setup.task_setup(given)
     strategy = devices.connect_for_evaluation(given)
     with strategy.scope():
-        loaded = load_detector(given.model_dir, named, given.hparams)
-    # For test-dev the classes of the detector count, whose records have no objects.
-    known = own or given.testdev_dir
-    names = loaded.class_names if known else run_setup.class_names(loaded.config)
-    task = run_setup.build_task(given, loaded.config, names)
+        loaded = setup.load(given)
+    task = setup.build_task(given, loaded.config, loaded.class_names)
     evaluator = Evaluator(task, loaded.model, strategy, given.eval_batch_size)
     return evaluator, task, loaded.model
-
-
-def _has_config(folder: str) -> bool:
-    return files.is_file(files.join(folder, CONFIG_FILE))
 
 
 def _follow_run(given: flags.FlagValues, folder: str) -> None:

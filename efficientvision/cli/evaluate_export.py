@@ -10,7 +10,7 @@ from efficientvision.data.records import parse_example
 from efficientvision.data.streams import read_in_order
 from efficientvision.detector import Detector
 from efficientvision.evaluation.coco import CocoEvaluator
-from efficientvision.export.serving import decode_image
+from efficientvision.export.serving_base import decode_image
 
 
 def evaluate_export(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from absl import flags
 
 from efficientvision.api import load_weights
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.loading import checkpoint_class_names
 from efficientvision.training.trainer import Trainer
@@ -18,7 +18,7 @@ from efficientvision.weights.names import part_of
 def initialize(
     trainer: Trainer,
     given: flags.FlagValues,
-    config: DetectionConfig,
+    config: TrainingConfig,
     names: Mapping[int, str],
 ) -> None:
     """Gives the network its first weights.
@@ -56,9 +56,7 @@ def initialize(
     trainer.state.averages.reset()
 
 
-def _same_classes(
-    ckpt: str, config: DetectionConfig, names: Mapping[int, str]
-) -> ClassMatch | None:
+def _same_classes(ckpt: str, config: TrainingConfig, names: Mapping[int, str]) -> ClassMatch | None:
     """Which classes of the run the checkpoint knows by name; None where all are in their places.
 
     None too where the names of one side are unknown, or the configuration does not want it.

@@ -1,16 +1,17 @@
-"""Look at, time, export and run a detector.
+"""Look at, time, export and run a detector or a classifier.
 
 --runmode is one of
   dry                    parameters and multiply-adds of each part; its weights go to --logdir
   ckpt                   does --ckpt_path fit; --export_ckpt writes its averages as a checkpoint
   bm                     time the network on noise
-  infer                  draw what --ckpt_path finds in --input_image into --output_image_dir
+  infer                  draw what --ckpt_path finds in --input_image into --output_image_dir:
+                         boxes, or the likeliest classes
   export                 write --format to --saved_model_dir, each checked against the network
-  saved_model            export photos -> detections to --saved_model_dir
+  saved_model            export photos -> detections, or probabilities, to --saved_model_dir
   saved_model_infer      as infer, with the SavedModel or frozen graph --saved_model_dir
   saved_model_video      as infer, with --input_video into --output_video or on a live page;
                          with the model of --saved_model_dir, or --ckpt_path where there is none
-  saved_model_benchmark  time an exported model, photo to detections
+  saved_model_benchmark  time an exported model, from the photo to the results
   freeze                 the network alone as a frozen graph, in --logdir
 """
 
@@ -31,6 +32,7 @@ _VIDEO = {"saved_model_video"}
 _DRAW = _PHOTOS | _VIDEO
 # Flag -> the runmodes that it means something to; a flag that is not here serves all of them.
 _USED_BY = {
+    "task": _BUILD,
     "ckpt_path": _BUILD | _VIDEO,
     "input_image_size": _BUILD | _VIDEO,
     "export_ckpt": {"ckpt"},
@@ -94,6 +96,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
         print(f"num_threads for benchmarking: {flag_values.threads}")
     settings = InspectSettings(
         model_name=flag_values.model_name or None,
+        task=flag_values.task,
         ckpt_path=None if flag_values.ckpt_path in (None, "", "_") else flag_values.ckpt_path,
         hparams=flag_values.hparams,
         input_image_size=flag_values.input_image_size,
@@ -133,7 +136,7 @@ def _checked_runmode(runmode: str) -> str:
 
 
 def _check_values(flag_values: flags.FlagValues) -> None:
-    valid = list_models("detection")
+    valid = list_models(flag_values.task)
     name = flag_values.model_name
     if name and name not in valid:
         raise UserError(f"unknown --model_name={name}. {nearest_names(name, valid)}")

@@ -1,17 +1,20 @@
 """--runmode=dry: what the network consists of."""
 
+from collections.abc import Mapping
+
 import keras
 
 from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.configs import DetectionConfig
 from efficientvision.export.flops import multiply_adds_by_part
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedDetector
+from efficientvision.loading import LoadedModel
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 
 # Beginning of a top-level layer's name -> part.
-_PARTS = {
+_DETECTOR_PARTS = {
     "efficientnet": "backbone",
     "resample_p": "extra levels",
     "fpn_cells": "feature fusion",
@@ -19,6 +22,8 @@ _PARTS = {
     "box_net": "box head",
     "segmentation_head": "segmentation head",
 }
+# EfficientNet's and the EdgeNets' names of it; all else is the backbone.
+_CLASSIFIER_PARTS = {"head": "classifier head", "classifier": "classifier head"}
 
 
 def run(settings: InspectSettings) -> None:
@@ -35,32 +40,37 @@ def write_weights(model: keras.Model, prefix: AnyPath) -> str:
     return write_tf1_checkpoint(prefix, {name: v.numpy() for name, v in variables.items()})
 
 
-def print_summary(loaded: LoadedDetector) -> None:
+def print_summary(loaded: LoadedModel) -> None:
     """Prints a table: parameters (trainable, all) and multiply-adds of one image."""
     model, config = loaded.model, loaded.config
-    trainable = _parameters(model.trainable_weights)
-    total = _parameters(model.weights)
-    madds = multiply_adds_by_part(model, config.image_hw, _PARTS)
+    detects = isinstance(config, DetectionConfig)
+    parts = _DETECTOR_PARTS if detects else _CLASSIFIER_PARTS
+    trainable = _parameters(model.trainable_weights, parts)
+    total = _parameters(model.weights, parts)
+    madds = multiply_adds_by_part(model, config.image_hw, parts)
     height, width = config.image_hw
-    print(f"{config.name}, input {width}x{height} (WxH), fusion {config.fpn_name or 'bifpn'}")
+    more = f"fusion {config.fpn_name or 'bifpn'}" if detects else f"{config.num_classes} classes"
+    print(f"{config.name}, input {width}x{height} (WxH), {more}")
     print(f"{'part':<20}{'trainable':>14}{'all weights':>14}{'multiply-adds':>18}")
-    for part in [*_PARTS.values(), "other"]:
+    for part in total:
         if total[part] or madds[part]:
-            print(f"{part:<20}{trainable[part]:>14,}{total[part]:>14,}{madds[part]:>18,}")
+            shown = "backbone" if part == "other" and not detects else part
+            print(f"{shown:<20}{trainable[part]:>14,}{total[part]:>14,}{madds[part]:>18,}")
     sums = sum(trainable.values()), sum(total.values()), sum(madds.values())
     print(f"{'whole network':<20}{sums[0]:>14,}{sums[1]:>14,}{sums[2]:>18,}")
-    print(f"backbone+fpn+box params/flops = {sums[0] / 1e6:.6f}M, {sums[2] / 1e9:.9f}B")
+    counted = "backbone+fpn+box params/flops" if detects else "params/flops"
+    print(f"{counted} = {sums[0] / 1e6:.6f}M, {sums[2] / 1e9:.9f}B")
 
 
-def _parameters(variables: list) -> dict[str, int]:
-    counts = dict.fromkeys([*_PARTS.values(), "other"], 0)
+def _parameters(variables: list, parts: Mapping[str, str]) -> dict[str, int]:
+    counts = dict.fromkeys([*parts.values(), "other"], 0)
     for variable in variables:
         size = 1
         for length in variable.shape:
             size *= length
         scopes = variable.path.split("/")[:2]
         part = next(
-            (p for scope in scopes for start, p in _PARTS.items() if scope.startswith(start)),
+            (p for scope in scopes for start, p in parts.items() if scope.startswith(start)),
             "other",
         )
         counts[part] += size

@@ -33,6 +33,9 @@ IMPLEMENTED = {
     "model_name": FlagSpec(
         "string", None, "model; else the checkpoint's own, and efficientdet-d0 without one"
     ),
+    "task": FlagSpec(
+        ("detection", "classification"), None, "what the model does; else as its name says"
+    ),
     "hparams": HPARAMS,
     "input_image_size": FlagSpec(
         "string", None, "input size: 512 or WIDTHxHEIGHT; wins over image_size in --hparams"
@@ -64,7 +67,12 @@ IMPLEMENTED = {
     "output_image_dir": FlagSpec("string", None, "folder for the pictures 0.jpg, 1.jpg, ..."),
     "line_thickness": FlagSpec("int", None, "width of the drawn boxes, pixels"),
     "max_boxes_to_draw": FlagSpec("int", None, "most boxes of a picture (default 100)"),
-    "min_score_thresh": FlagSpec("float", None, "least score of a drawn box (default 0.4)"),
+    "min_score_thresh": FlagSpec(
+        "float",
+        None,
+        "least score of a drawn box (default 0.4), least probability of a shown class (default 0.5 "
+        "of a multi-label classifier, else 0)",
+    ),
     "nms_method": FlagSpec(
         ("hard", "gaussian"), None, "non-maximum suppression; else as nms_configs.method says"
     ),
@@ -90,7 +98,7 @@ IMPLEMENTED = {
         "string", None, "TFRecords whose photos int8 takes its ranges from; else --input_image"
     ),
     "val_file_pattern": FlagSpec(
-        "string", None, "--runmode=export: TFRecords to measure the AP of each format on"
+        "string", None, "--runmode=export: TFRecords to measure each format on"
     ),
     "val_json_file": FlagSpec(
         "string", None, "ground truth of --val_file_pattern; else what the records say"

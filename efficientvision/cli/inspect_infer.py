@@ -1,14 +1,13 @@
-"""--runmode=infer: pictures with boxes from a checkpoint."""
+"""--runmode=infer: pictures with boxes, or with their classes, from a checkpoint."""
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.cli.output_folder import check_output_folder
+from efficientvision.cli.photo_look import PhotoLook, in_memory, look_of
 from efficientvision.data.photos import list_photos, open_photo
-from efficientvision.detector import Detections, Detector
 from efficientvision.errors import UserError
 
 
@@ -18,7 +17,8 @@ def run(settings: InspectSettings) -> None:
     settings.need("input_image", "infer")
     settings.need("output_image_dir", "infer")
     photos = check_photos(settings)
-    write_pictures(settings, Detector.from_loaded(settings.load()), photos)
+    model = in_memory(settings.load(), settings)
+    write_pictures(settings.output_image_dir, look_of(model, settings), photos)
 
 
 def check_photos(settings: InspectSettings) -> list[str]:
@@ -32,38 +32,21 @@ def check_photos(settings: InspectSettings) -> list[str]:
     return photos
 
 
-def write_pictures(settings: InspectSettings, detector: Detector, photos: list[str]) -> None:
-    """Runs a detector over photos and writes them with their boxes, from `0.jpg` on.
+def write_pictures(directory: str, look: PhotoLook, photos: list[str]) -> None:
+    """Runs a model over photos and writes them with what it found, from `0.jpg` on.
 
-    Photos go through the network --batch_size at a time. A picture appears under its name when it
-    is whole; the run stops at a photo that cannot be read.
+    Photos go through the network a batch at a time. A picture appears under its name when it is
+    whole; the run stops at a photo that cannot be read.
     """
-    directory = settings.output_image_dir
-    batch_size = detector.metadata.batch_size or settings.batch_size or 1
     with tqdm(total=len(photos), unit="image", disable=len(photos) < 2) as bar:
-        for start in range(0, len(photos), batch_size):
-            paths = photos[start : start + batch_size]
+        for start in range(0, len(photos), look.batch_size):
+            paths = photos[start : start + look.batch_size]
             arrays = [open_photo(path) for path in paths]
-            found = detector(arrays, batch_size=batch_size)
-            for index, path in enumerate(paths):
-                picture = draw(settings, detector, arrays[index], found[index])
+            for index, found in enumerate(look.find(arrays)):
                 target = files.join(directory, f"{start + index}.jpg")
-                save_jpeg(picture, target)
-                tqdm.write(f"{path} -> {target}: {len(found[index])} objects")
+                save_jpeg(look.draw(arrays[index], found), target)
+                tqdm.write(f"{paths[index]} -> {target}: {look.tell(found)}")
                 bar.update()
-
-
-def draw(
-    settings: InspectSettings, detector: Detector, photo: np.ndarray, detections: Detections
-) -> Image.Image:
-    """Draws what was found in a photo [H, W, 3] as the flags say."""
-    return detector.draw(
-        photo,
-        detections,
-        min_score_thresh=settings.min_score_thresh,
-        max_boxes_to_draw=settings.max_boxes_to_draw,
-        line_thickness=settings.line_thickness,
-    )
 
 
 def save_jpeg(picture: Image.Image, target: str) -> None:

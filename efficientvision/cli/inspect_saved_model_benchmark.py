@@ -6,29 +6,35 @@ from efficientvision import files
 from efficientvision.cli.inspect_bm import report, time_runs
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.data.photos import list_photos
-from efficientvision.detector import Detector, as_array
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import read_frozen_graph, write_chrome_trace
+from efficientvision.export.load_export import load_export
+from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.photo_batches import as_array
+
+# Of a photo for a model that does not say its input size.
+_USUAL_HW = (512, 512)
 
 
 def run(settings: InspectSettings) -> None:
-    """Times photo -> detections with --saved_model_dir, on --input_image or on noise."""
+    """Times photo -> results with --saved_model_dir, on --input_image or on noise."""
     settings.need_export()
-    detector = Detector.from_checkpoint(settings.saved_model_dir, threads=settings.threads)
-    batch = detector.metadata.batch_size or settings.batch_size or 1
+    run_batch, metadata = load_export(settings.saved_model_dir, settings.threads)
+    baked_batch = metadata.batch_size if metadata else 1
+    batch = baked_batch or settings.batch_size or 1
     if settings.input_image:
         photo = as_array(list_photos(settings.input_image)[0])
     else:
-        height, width = detector.metadata.image_hw
-        shape = (height or 512, width or 512, 3)
-        photo = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        height, width = metadata.image_hw if metadata else _USUAL_HW
+        photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     photos = np.repeat(photo[None], batch, axis=0)
     print(f"photo {photo.shape[1]}x{photo.shape[0]} (WxH), batch {batch}")
-    report(time_runs(lambda: detector.detect_batch(photos), settings), batch)
+    report(time_runs(lambda: run_batch(photos), settings), batch)
     if settings.trace_filename:
         graph = read_frozen_graph(_frozen_graph(settings.saved_model_dir))
         feeds = {"image_arrays:0": photos}
-        write_chrome_trace(graph, feeds, ["detections:0"], settings.trace_filename)
+        result_name = (metadata or DetectorMetadata).result_name
+        write_chrome_trace(graph, feeds, [f"{result_name}:0"], settings.trace_filename)
         print(f"trace, for chrome://tracing: {settings.trace_filename}")
 
 

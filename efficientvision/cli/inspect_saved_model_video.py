@@ -6,10 +6,13 @@ import webbrowser
 from contextlib import ExitStack
 
 from efficientvision.cli import INTERRUPTED
-from efficientvision.cli.inspect_infer import draw
-from efficientvision.cli.inspect_saved_model_infer import load_export
+from efficientvision.cli.inspect_saved_model_infer import open_export
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.detector import Detector, is_export
+from efficientvision.cli.photo_look import DetectorLook
+from efficientvision.configs import DetectionConfig
+from efficientvision.detector import Detector
+from efficientvision.errors import UserError
+from efficientvision.export.load_export import is_export
 from efficientvision.video.live_page import LivePage
 from efficientvision.video.pacing import Pacing
 from efficientvision.video.pipeline import Outcome, Sink, process
@@ -37,15 +40,10 @@ def run(settings: InspectSettings) -> int | None:
         source = VideoSource(address, with_audio=bool(settings.output_video))
         reader = closing.enter_context(Reader(source))
         sinks = _open_sinks(settings, source, closing)
-        detector = _load_export(settings) if exported else _load_checkpoint(settings)
-        batch_size = detector.metadata.batch_size or settings.batch_size or 1
-        outcome = process(
-            reader,
-            lambda frames: detector(frames, batch_size=batch_size),
-            lambda frame, detections: draw(settings, detector, frame, detections),
-            sinks,
-            batch_size=batch_size,
+        look = DetectorLook(
+            _load_export(settings) if exported else _load_checkpoint(settings), settings
         )
+        outcome = process(reader, look.find, look.draw, sinks, batch_size=look.batch_size)
         if outcome.frames == 0:
             raise KeyboardInterrupt  # It came before the first frame: no file is better than none.
     _report(settings, reader, outcome)
@@ -84,7 +82,10 @@ def _load_export(settings: InspectSettings) -> Detector:
     unused = [f"--{name}" for name in ("ckpt_path", "input_image_size") if getattr(settings, name)]
     without = f"; without effect: {', '.join(unused)}" if unused else ""
     print(f"Detecting with the exported model {settings.saved_model_dir}{without}")
-    return load_export(settings)
+    model = open_export(settings)
+    if not isinstance(model, Detector):
+        raise _no_detector(model.metadata.model_name)
+    return model
 
 
 def _load_checkpoint(settings: InspectSettings) -> Detector:
@@ -92,7 +93,17 @@ def _load_checkpoint(settings: InspectSettings) -> Detector:
         f"No exported model in {settings.saved_model_dir}: detecting with the checkpoint "
         f"{settings.ckpt_path} (--runmode=saved_model would export it)"
     )
-    return Detector.from_loaded(settings.load())
+    loaded = settings.load()
+    if not isinstance(loaded.config, DetectionConfig):
+        raise _no_detector(loaded.config.name)
+    return Detector.from_loaded(loaded)
+
+
+def _no_detector(name: str) -> UserError:
+    return UserError(
+        f"--runmode=saved_model_video is for detectors, and {name} is a classifier: "
+        "--runmode=infer takes photos"
+    )
 
 
 def _report(settings: InspectSettings, reader: Reader, outcome: Outcome) -> None:

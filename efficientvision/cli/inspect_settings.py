@@ -3,13 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
+from efficientvision.configs import DetectionConfig
 from efficientvision.configs.overrides import read_overrides
-from efficientvision.detector import is_export
 from efficientvision.errors import UserError
-from efficientvision.loading import LoadedDetector, load_detector
+from efficientvision.export.load_export import is_export
+from efficientvision.loading import LoadedModel, load_model
 
 DEFAULT_MIN_SCORE = 0.4
 DEFAULT_NMS_METHOD = "hard"
+_DETECTORS_ONLY = (
+    "nms",
+    "nms_method",
+    "max_boxes_to_draw",
+    "line_thickness",
+    "val_json_file",
+)
 
 
 @dataclass(frozen=True)
@@ -18,18 +26,20 @@ class InspectSettings:
 
     Attributes:
         model_name: None where the user named none.
+        task: "detection" or "classification"; None: as the model's name says.
         ckpt_path: None: random weights.
         hparams: overrides as text.
         batch_size: None: dynamic.
-        nms_method, min_score_thresh, max_boxes_to_draw: become part of the network's
+        nms_method, min_score_thresh, max_boxes_to_draw: of a detector; become part of the network's
             postprocessing; None: as `nms_configs` in the hyper-parameters says, or the published
-            program's hard, 0.4, 100.
+            program's hard, 0.4, 100. The score is of a classifier, too: the least probability.
         line_thickness: pixels, None: grows with the picture.
         threads: of a benchmark, 0: as the runtime likes.
         live_port: of the live page, 0: any free one; None: none was named.
     """
 
     model_name: str | None = None
+    task: str | None = None
     ckpt_path: str | None = None
     hparams: str | None = None
     input_image_size: str | None = None
@@ -59,23 +69,38 @@ class InspectSettings:
     threads: int = 0
     tflite_path: str | None = None
 
-    def load(self) -> LoadedDetector:
-        """Builds the network and loads its checkpoint; the flags decide its NMS settings."""
+    def load(self) -> LoadedModel:
+        """Builds the network and loads its checkpoint; the flags decide a detector's NMS."""
         overrides: dict[str, Any] = {}
         if self.input_image_size:
             overrides["image_size"] = self.input_image_size
-        loaded = load_detector(self.ckpt_path, self.model_name, self.hparams, **overrides)
+        loaded = load_model(
+            self.ckpt_path, self.model_name, self.hparams, task=self.task, **overrides
+        )
+        if isinstance(loaded.config, DetectionConfig):
+            loaded.config.override({"nms_configs": self._nms(loaded.config)})
+        else:
+            self.say_detectors_only()
+        return loaded
+
+    def _nms(self, config: DetectionConfig) -> dict[str, Any]:
+        """What the flags change in `nms_configs`."""
         nms: dict[str, Any] = {}
         if self.nms_method is not None or not _sets_nms_method(self.hparams):
             nms["method"] = self.nms_method or DEFAULT_NMS_METHOD
-        if self.min_score_thresh is not None or not loaded.config.nms_configs.score_thresh:
+        if self.min_score_thresh is not None or not config.nms_configs.score_thresh:
             nms["score_thresh"] = (
                 DEFAULT_MIN_SCORE if self.min_score_thresh is None else self.min_score_thresh
             )
         if self.max_boxes_to_draw is not None:
             nms["max_output_size"] = self.max_boxes_to_draw
-        loaded.config.override({"nms_configs": nms})
-        return loaded
+        return nms
+
+    def say_detectors_only(self) -> None:
+        """Names the given flags that mean nothing to a classifier."""
+        for name in _DETECTORS_ONLY:
+            if getattr(self, name) is not None:
+                print(f"Flag --{name} has no effect: the model is a classifier")
 
     def need(self, flag: str, runmode: str) -> Any:
         """The value of a flag without which a runmode can do nothing.

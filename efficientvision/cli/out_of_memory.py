@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 from absl import flags
 
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.training.checkpoints import list_checkpoints, step_of
 from efficientvision.training.distribution import local_replicas
@@ -23,7 +23,7 @@ _LEAST_SIDE = 64
 @contextlib.contextmanager
 def answered(
     given: flags.FlagValues,
-    config: DetectionConfig,
+    config: TrainingConfig,
     strategy: tf.distribute.Strategy,
     during: str,
 ) -> Iterator[None]:
@@ -64,7 +64,7 @@ def answered(
 
 def what_happened(
     given: flags.FlagValues,
-    config: DetectionConfig,
+    config: TrainingConfig,
     strategy: tf.distribute.Strategy,
     error: OutOfMemory,
 ) -> str:
@@ -86,7 +86,7 @@ def what_happened(
     )
 
 
-def training_remedies(given: flags.FlagValues, config: DetectionConfig, replicas: int) -> list[str]:
+def training_remedies(given: flags.FlagValues, config: TrainingConfig, replicas: int) -> list[str]:
     """What makes a training step need less, first what changes its results least.
 
     Args:
@@ -122,7 +122,7 @@ def training_remedies(given: flags.FlagValues, config: DetectionConfig, replicas
 
 
 def evaluation_remedies(
-    given: flags.FlagValues, config: DetectionConfig, replicas: int
+    given: flags.FlagValues, config: TrainingConfig, replicas: int
 ) -> list[str]:
     """What makes an evaluation need less; the metrics stay the same where that is possible.
 
@@ -148,7 +148,7 @@ def evaluation_remedies(
     return remedies + _smaller_image(config, "activations")
 
 
-def _half_precision(config: DetectionConfig, rest: str) -> list[str]:
+def _half_precision(config: TrainingConfig, rest: str) -> list[str]:
     if config.mixed_precision:
         return []
     return [
@@ -157,7 +157,7 @@ def _half_precision(config: DetectionConfig, rest: str) -> list[str]:
     ]
 
 
-def _rate_change(config: DetectionConfig, batch: int, smaller: int) -> str:
+def _rate_change(config: TrainingConfig, batch: int, smaller: int) -> str:
     def rate(size: int) -> float:
         return adjusted_learning_rate(config.learning_rate, size, scale=config.scale_learning_rate)
 
@@ -169,7 +169,7 @@ def _rate_change(config: DetectionConfig, batch: int, smaller: int) -> str:
     return f"the learning rate follows from {rate(batch):g} to {rate(smaller):g}"
 
 
-def _smaller_image(config: DetectionConfig, what: str) -> list[str]:
+def _smaller_image(config: TrainingConfig, what: str) -> list[str]:
     """Three quarters of each side, in steps of 64 pixels."""
     sides = config.image_hw
     height, width = (
@@ -186,7 +186,7 @@ def _smaller_image(config: DetectionConfig, what: str) -> list[str]:
     ]
 
 
-def _precision(config: DetectionConfig) -> str:
+def _precision(config: TrainingConfig) -> str:
     return config.dtype_policy.removeprefix("mixed_")
 
 

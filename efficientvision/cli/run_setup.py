@@ -10,35 +10,22 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.api import build_from_config
-from efficientvision.cli import evaluation_views, testdev
-from efficientvision.configs import DetectionConfig, config_from_yaml, get_config
+from efficientvision.cli.setups import setup_named, setup_of
+from efficientvision.cli.task_setup import TaskSetup, task_name
+from efficientvision.configs import TrainingConfig, config_from_yaml, get_config
 from efficientvision.data import data_folder
-from efficientvision.data.labels import find_labels, labels_text, resolve_label_map
-from efficientvision.data.preflight.class_checks import check_classes
+from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
 from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
-from efficientvision.loading import CONFIG_FILE, LABELS_FILE
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
+from efficientvision.tasks.base import Task
 from efficientvision.training import schedules
 from efficientvision.training.checkpoints import latest_checkpoint
 from efficientvision.training.freezing import freeze_parts
 from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.trainer import Trainer
-from efficientvision.weights.identify import apply_checkpoint_architecture, identify
-
-# What a checkpoint that was given at the start of a run decided, and its continuation keeps.
-_ARCHITECTURE = (
-    "fpn_name",
-    "fpn_weight_method",
-    "fpn_cell_repeats",
-    "fpn_num_filters",
-    "box_class_repeats",
-    "num_classes",
-    "num_scales",
-    "aspect_ratios",
-)
 
 
 def check_flags(given: flags.FlagValues) -> None:
@@ -62,11 +49,21 @@ def check_flags(given: flags.FlagValues) -> None:
             )
     if _evaluates(given) and not given.val_file_pattern and not given.data_dir:
         raise UserError("--val_file_pattern is missing: the TFRecords to evaluate on.")
-    testdev.check_flags(given)
-    evaluation_views.check_flags(given)
+    task_setup(given).check_flags(given)
     for name in ("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"):
         if given[name].value is not None and given[name].value < 1:
             raise UserError(f"--{name} must be at least 1, got {given[name].value}.")
+
+
+def _own_config(given: flags.FlagValues) -> str | None:
+    """The `config.yaml` beside what is to be evaluated, if there is one."""
+    path = files.join(run_folder_of(given.model_dir), CONFIG_FILE)
+    return path if given.mode == "eval" and files.is_file(path) else None
+
+
+def task_setup(given: flags.FlagValues) -> TaskSetup:
+    """The setup of the task that the flags, or the run to be evaluated, ask for."""
+    return setup_named(task_name(given, _own_config(given)))
 
 
 def _evaluates(given: flags.FlagValues) -> bool:
@@ -80,7 +77,8 @@ def find_data(given: flags.FlagValues) -> None:
         UserError: Files are missing, or the tf.data service is.
     """
     if given.data_dir:
-        found = data_folder.find_data(given.data_dir)
+        setup = task_setup(given)
+        found = data_folder.find_data(given.data_dir, of_classes=not setup.takes_ground_truth_file)
         for flag, value, needed in (
             ("train_file_pattern", found.training_records, given.mode != "eval"),
             ("val_file_pattern", found.evaluation_records, _evaluates(given)),
@@ -92,12 +90,14 @@ def find_data(given: flags.FlagValues) -> None:
                     f"--data_dir={given.data_dir} holds no files "
                     f"{flag.partition('_')[0]}*.tfrecord; name yours with --{flag}."
                 )
-        if not given.val_json_file and given.val_file_pattern == found.evaluation_records:
-            given["val_json_file"].value = found.ground_truth_json
+        truth = ""
+        if setup.takes_ground_truth_file:
+            if not given.val_json_file and given.val_file_pattern == found.evaluation_records:
+                given["val_json_file"].value = found.ground_truth_json
+            truth = f", its ground truth {given.val_json_file or 'in these records'}"
         print(
             f"Data in {given.data_dir}: training {given.train_file_pattern}, evaluation "
-            f"{given.val_file_pattern}, its ground truth "
-            f"{given.val_json_file or 'in these records'}."
+            f"{given.val_file_pattern}{truth}."
         )
     for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
         match_files(pattern)
@@ -108,35 +108,34 @@ def find_data(given: flags.FlagValues) -> None:
         raise UserError(f"--val_json_file={json_file} does not exist.")
 
 
-def training_config(given: flags.FlagValues) -> DetectionConfig:
+def training_config(given: flags.FlagValues) -> TrainingConfig:
     """The configuration of a training run.
 
-    From the model's defaults, `--hparams`, the flags that are hyper-parameters, and, where these
-    leave the architecture open, from the run that is continued or the checkpoint to start from.
+    From the model's defaults, `--dataset`, `--hparams`, the flags that are hyper-parameters, and,
+    where these leave the architecture open, from the run that is continued or the checkpoint to
+    start from.
     """
-    config = get_config(given.model_name, given.hparams)
+    setup = task_setup(given)
+    task, changes = given.task or None, setup.dataset_changes(given)
+    config = get_config(given.model_name, changes, given.hparams, task=task)
     for flag, key in (("num_epochs", "num_epochs"), ("strategy", "strategy"), ("seed", "seed")):
         if given[flag].value is not None:
             config.override({key: given[flag].value})
     own = files.join(given.model_dir, CONFIG_FILE)
     if files.is_file(own) and latest_checkpoint(given.model_dir) is not None:
         saved = config_from_yaml(own)
-        if saved.name != config.name:
+        if (saved.name, saved.task) != (config.name, config.task):
             raise UserError(
-                f"{given.model_dir} holds a run of {saved.name}, and --model_name={config.name}: "
-                "choose another --model_dir."
+                f"{given.model_dir} holds a run of {saved.name} ({saved.task}), and "
+                f"--model_name={config.name} ({config.task}): choose another --model_dir."
             )
-        for key in _ARCHITECTURE:
+        for key in setup.architecture:
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
     elif given.ckpt:
-        for line in apply_checkpoint_architecture(config, identify(given.ckpt)):
+        for line in setup.fit_to_checkpoint(config, given.ckpt):
             print(line)
-    if "segmentation" in config.heads:
-        raise UserError(
-            "heads names segmentation, which main.py cannot train in this version (it builds, "
-            "loads and runs): train with heads=object_detection."
-        )
+    setup.check_config(given, config)
     if config.early_stopping_patience and (given.mode != "train_and_eval" or given.testdev_dir):
         raise UserError(
             f"early_stopping_patience={config.early_stopping_patience} counts evaluations: it "
@@ -145,40 +144,17 @@ def training_config(given: flags.FlagValues) -> DetectionConfig:
     return config
 
 
-def class_names(config: DetectionConfig, *patterns: str | None) -> dict[int, str]:
+def class_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
     """Names by class: the configuration's `label_map`, else the `labels.json` of the records."""
-    named = resolve_label_map(config.label_map)
-    for pattern in patterns:
-        if named is None and pattern:
-            named = find_labels(pattern)
-    return named or {}
+    return setup_of(config).class_names(config, *patterns)
 
 
-def build_task(
-    given: flags.FlagValues, config: DetectionConfig, names: dict[int, str]
-) -> DetectionTask:
-    """The task of the flags' data; an evaluation's classes are held against the network's.
-
-    Before training, the preflight does that.
-    """
-    if given.mode == "eval":
-        check_classes(given.val_file_pattern, config.num_classes, names)
-    return DetectionTask(
-        config,
-        training_files=given.train_file_pattern,
-        evaluation_files=given.val_file_pattern,
-        ground_truth_json=None if given.testdev_dir else given.val_json_file,
-        class_names=names,
-        evaluation_images=given.eval_samples,
-        fake_data=given.use_fake_data,
-        testdev_dir=given.testdev_dir,
-        testdev_info_file=given.testdev_info_file,
-        views=evaluation_views.build_views(given, config),
-        data_service=given.tf_data_service or None,
-    )
+def build_task(given: flags.FlagValues, config: TrainingConfig, names: dict[int, str]) -> Task:
+    """The task of the flags' data; see `task_setup.TaskSetup.build_task`."""
+    return setup_of(config).build_task(given, config, names)
 
 
-def training_plan(given: flags.FlagValues, config: DetectionConfig) -> TrainingPlan:
+def training_plan(given: flags.FlagValues, config: TrainingConfig) -> TrainingPlan:
     """How long the flags let a run train."""
     return TrainingPlan(
         batch_size=given.train_batch_size,
@@ -189,7 +165,7 @@ def training_plan(given: flags.FlagValues, config: DetectionConfig) -> TrainingP
     )
 
 
-def learning_rates(config: DetectionConfig, plan: TrainingPlan) -> schedules.WarmupSchedule:
+def learning_rates(config: TrainingConfig, plan: TrainingPlan) -> schedules.Schedule:
     """The learning rate of every step of a run."""
     return schedules.build_schedule(
         method=config.lr_decay_method,
@@ -203,16 +179,21 @@ def learning_rates(config: DetectionConfig, plan: TrainingPlan) -> schedules.War
         first_drop_epoch=config.first_lr_drop_epoch,
         second_drop_epoch=config.second_lr_drop_epoch,
         power=config.poly_lr_power,
+        clr_max=config.clr_max,
+        cycle_len=config.cycle_len,
+        lr_steps=config.lr_steps,
+        lr_decay=config.lr_decay,
+        lr_power=config.lr_power,
     )
 
 
 def build_trainer(
     given: flags.FlagValues,
-    config: DetectionConfig,
-    task: DetectionTask,
+    config: TrainingConfig,
+    task: Task,
     strategy: tf.distribute.Strategy,
     plan: TrainingPlan,
-    schedule: schedules.WarmupSchedule,
+    schedule: schedules.Schedule,
     observers: Sequence[Observer] = (),
 ) -> Trainer:
     """The trainer of a run, with random weights; says how the learning rate will go."""
@@ -235,6 +216,7 @@ def build_trainer(
             "epsilon": config.adam_epsilon,
         },
         weight_decay=config.weight_decay,
+        decay_all=config.weight_decay_all,
         clip_norm=config.clip_gradients_norm,
         moving_average_decay=config.moving_average_decay,
         freeze_pattern=config.var_freeze_expr,
@@ -250,30 +232,36 @@ def build_trainer(
     )
 
 
-def _build_network(config: DetectionConfig) -> keras.Model:
+def _build_network(config: TrainingConfig) -> keras.Model:
     model = build_from_config(config)
     freeze_parts(model, config.freeze)
     return model
 
 
 def learning_rate_message(
-    config: DetectionConfig, schedule: schedules.WarmupSchedule, plan: TrainingPlan
+    config: TrainingConfig, schedule: schedules.Schedule, plan: TrainingPlan
 ) -> str:
     """One sentence on where the learning rate begins, peaks and how it falls."""
-    scaled = (
+    rate = (
         f"learning_rate={config.learning_rate:g} is for batches of 64; at "
-        f"{plan.batch_size} it is {schedule.peak:g}"
+        f"{plan.batch_size} it is {schedule.base:g}"
         if config.scale_learning_rate
-        else f"{schedule.peak:g} at any batch (scale_learning_rate=false)"
+        else f"{schedule.base:g} at any batch (scale_learning_rate=false)"
+    )
+    if schedule.peak > schedule.base:
+        rate += f", up to {schedule.peak:g} after each restart"
+    warmup = (
+        f"{schedule.warmup_steps} steps of warm-up from {schedule.warmup_init:g}, then "
+        if schedule.warmup_steps
+        else "no warm-up, "
     )
     return (
-        f"Learning rate: {scaled}. {config.optimizer}, {plan.total_steps} steps of "
-        f"{plan.batch_size} images: {schedule.warmup_steps} steps of warm-up from "
-        f"{schedule.warmup_init:g}, then {config.lr_decay_method}."
+        f"Learning rate: {rate}. {config.optimizer}, {plan.total_steps} steps of "
+        f"{plan.batch_size} images: {warmup}{config.lr_decay_method}."
     )
 
 
-def write_sidecars(model_dir: str, config: DetectionConfig, names: dict[int, str]) -> None:
+def write_sidecars(model_dir: str, config: TrainingConfig, names: dict[int, str]) -> None:
     """Writes `config.yaml` and, where there are class names, `labels.json` into the folder."""
     files.write_text(files.join(model_dir, CONFIG_FILE), config.to_yaml())
     if names:

@@ -17,13 +17,13 @@ from efficientvision.cli import (
     run_setup,
 )
 from efficientvision.cli.flags import MODES, report_obsolete
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import TrainingConfig
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 from efficientvision.report.build import REPORT_NAME, build_report
 from efficientvision.report.observer import RunReport
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.training.distribution import is_chief, wait_for_all
@@ -64,6 +64,7 @@ def train(given: flags.FlagValues) -> int:
     config = run_setup.training_config(given)
     strategy = devices.connect(given, config)
     run_setup.find_data(given)
+    run_setup.task_setup(given).fit_to_data(given, config)
     names = run_setup.class_names(config, given.train_file_pattern, given.val_file_pattern)
     plan = run_setup.training_plan(given, config)
     schedule = run_setup.learning_rates(config, plan)
@@ -101,9 +102,7 @@ def train(given: flags.FlagValues) -> int:
     return 128 + trainer.stop_signal if trainer.stop_signal else 0
 
 
-def observers(
-    given: flags.FlagValues, config: DetectionConfig, task: DetectionTask
-) -> list[Observer]:
+def observers(given: flags.FlagValues, config: TrainingConfig, task: Task) -> list[Observer]:
     """What looks on at the run beside its own log."""
     watching: list[Observer] = [RunReport(sys.orig_argv, given.eval_name)]
     if config.early_stopping_patience:

@@ -13,7 +13,20 @@ IMPLEMENTED = {
         f"one of {', '.join(MODES)}; report: draw the plots and report.html of a run again, from "
         "the files in --model_dir",
     ),
-    "model_name": FlagSpec("string", "efficientdet-d1", "model, such as efficientdet-d0"),
+    "task": FlagSpec(
+        ("", "detection", "classification"),
+        "",
+        "what the network learns; without it, what --model_name is for",
+    ),
+    "dataset": FlagSpec(
+        ("", "imagenet", "coco", "coco_multilabel"),
+        "",
+        "classification: imagenet: one class an image; coco or coco_multilabel: those of the "
+        "objects in it (any detection records; the hyper-parameter multi_label)",
+    ),
+    "model_name": FlagSpec(
+        "string", "efficientdet-d1", "model, such as efficientdet-d0, espnetv2_s_2.0"
+    ),
     "model_dir": FlagSpec(
         "string", None, "folder of the run: checkpoints, logs, config.yaml, labels.json"
     ),
@@ -77,7 +90,7 @@ IMPLEMENTED = {
     "backbone_ckpt": FlagSpec(
         "string", "", "checkpoint whose backbone training starts from (not with --ckpt)"
     ),
-    "ckpt": FlagSpec("string", None, "detector checkpoint that training starts from"),
+    "ckpt": FlagSpec("string", None, "checkpoint that training starts from"),
     "strategy": FlagSpec(
         ("", "none", "gpus", "multi_worker", "tpu"),
         None,

@@ -1,17 +1,17 @@
 """Configuration: typed hyper-parameters and the grammar that overrides them."""
 
-from efficientvision.configs.detection import (
-    DetectionConfig,
-    NmsConfig,
-    config_from_yaml,
-    get_config,
-)
+from efficientvision.configs.choice import config_from_yaml, get_config
+from efficientvision.configs.classification import ClassificationConfig
+from efficientvision.configs.detection import DetectionConfig, NmsConfig
 from efficientvision.configs.kinds import parse_image_size
 from efficientvision.configs.overrides import parse_overrides, read_yaml
+from efficientvision.configs.training import TrainingConfig
 
 __all__ = [
+    "ClassificationConfig",
     "DetectionConfig",
     "NmsConfig",
+    "TrainingConfig",
     "config_from_yaml",
     "get_config",
     "parse_image_size",

@@ -12,7 +12,9 @@ from efficientvision import files
 from efficientvision.errors import UserError
 
 # `heads=object_detection,segmentation`: in these a bare word after a comma goes on with the list.
-LIST_KEYS = frozenset({"heads", "aspect_ratios", "mean_rgb", "stddev_rgb"})
+LIST_KEYS = frozenset(
+    {"heads", "aspect_ratios", "mean_rgb", "stddev_rgb", "lr_steps", "crop_scale", "crop_ratio"}
+)
 
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _WORDS = {"true": True, "false": False, "none": None, "null": None}

@@ -10,7 +10,10 @@ from efficientvision.data.labels import LabelMap
 
 @dataclass
 class ConversionReport:
-    """What a conversion wrote, and what it left out and why."""
+    """What a conversion wrote, and what it left out and why.
+
+    `num_boxes` counts boxes, or whatever else `unit` says.
+    """
 
     files: list[str] = field(default_factory=list)
     sidecars: list[str] = field(default_factory=list)
@@ -18,10 +21,11 @@ class ConversionReport:
     num_images: int = 0
     num_boxes: int = 0
     skipped: Counter = field(default_factory=Counter)
+    unit: str = "boxes"
 
     def __str__(self) -> str:
         lines = [
-            f"{self.num_images} images, {self.num_boxes} boxes, {len(self.labels)} classes"
+            f"{self.num_images} images, {self.num_boxes} {self.unit}, {len(self.labels)} classes"
             f" -> {len(self.files)} shards {self.files[0]} ...",
             *(f"  {count} {reason}" for reason, count in sorted(self.skipped.items())),
             *(f"wrote {path}" for path in self.sidecars),

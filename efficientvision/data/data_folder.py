@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
+import itertools
 from dataclasses import dataclass
 
 from efficientvision import files
+from efficientvision.data.photos import PHOTO_SUFFIXES
 from efficientvision.errors import UserError
 
 # Below the folder itself, the places that the usual instructions use.
@@ -29,13 +32,17 @@ class DataFolder:
     ground_truth_json: str | None
 
 
-def find_data(folder: files.AnyPath) -> DataFolder:
+def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     """Looks for `train*.tfrecord`, `val*.tfrecord` and the evaluation's ground truth.
 
     Record files may also be named as shards without an ending (`train-00000-of-00256`). They are
     looked for in the folder and in `tfrecord/`, `tfrecords/` and `records/` below it; the JSON
     file (`instances_val*.json`, else `json_*val*.json`) in `annotations/`, in the folder and
     beside the evaluation records.
+
+    Args:
+        folder: The data set's.
+        of_classes: Images with classes are wanted: folders of them are told how to become records.
 
     Raises:
         UserError: There is no such folder, no record in it, or there are several JSON files.
@@ -44,7 +51,14 @@ def find_data(folder: files.AnyPath) -> DataFolder:
         raise UserError(f"--data_dir={folder} is no folder.")
     training = _records(folder, "train")
     evaluation = _records(folder, "val")
-    if training is None and evaluation is None:
+    none = training is None and evaluation is None
+    if none and of_classes and _holds_class_folders(folder):
+        raise UserError(
+            f"--data_dir={folder} holds folders of images and no records; make them with: python "
+            f"dataset/create_imagenet_tfrecord.py --data_dir={folder} "
+            f"--output_dir={files.join(folder, 'tfrecord')}{_split_option(folder)}"
+        )
+    if none:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
         raise UserError(
             f"--data_dir={folder} holds no records: files named train*.tfrecord and val*.tfrecord "
@@ -55,6 +69,20 @@ def find_data(folder: files.AnyPath) -> DataFolder:
     if evaluation is not None:
         places.append(files.parent(evaluation))
     return DataFolder(training, evaluation, _ground_truth(list(dict.fromkeys(places))))
+
+
+def _holds_class_folders(folder: files.AnyPath) -> bool:
+    """Whether there are images in `<folder>/train/<class>/` or `<folder>/<class>/`."""
+    if files.is_remote(folder):
+        return False
+    patterns = ("train/*/*", "val/*/*", "*/*")
+    matches = (path for p in patterns for path in glob.iglob(files.join(folder, p)))
+    return any(path.lower().endswith(PHOTO_SUFFIXES) for path in itertools.islice(matches, 1000))
+
+
+def _split_option(folder: files.AnyPath) -> str:
+    """What holds images out for the evaluation, where no folder is meant for that."""
+    return "" if files.is_folder(files.join(folder, "val")) else " --val_fraction=0.1"
 
 
 def _records(folder: files.AnyPath, prefix: str) -> str | None:

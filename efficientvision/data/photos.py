@@ -9,7 +9,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+PHOTO_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def list_photos(pattern: AnyPath) -> list[str]:
@@ -22,10 +22,10 @@ def list_photos(pattern: AnyPath) -> list[str]:
     """
     path = files.as_text(pattern)
     if files.is_folder(path):
-        named = [n for n in files.list_names(path) if n.lower().endswith(_SUFFIXES)]
+        named = [n for n in files.list_names(path) if n.lower().endswith(PHOTO_SUFFIXES)]
         photos = [p for p in (files.join(path, name) for name in named) if files.is_file(p)]
         if not photos:
-            raise UserError(f"the folder {path} holds no pictures ({' '.join(_SUFFIXES)})")
+            raise UserError(f"the folder {path} holds no pictures ({' '.join(PHOTO_SUFFIXES)})")
         return photos
     if files.is_file(path):
         return [path]

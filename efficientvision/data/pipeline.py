@@ -9,21 +9,20 @@ them, unrounded: that is what the original's numbers are computed from.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from efficientvision.data.augmentation import Augmentation
-from efficientvision.data.record_files import FilePattern, count_records, match_files
-from efficientvision.data.records import parse_example
-from efficientvision.data.service import through_service
-from efficientvision.data.streams import (
-    AUTOTUNE,
-    default_shuffle_buffer,
-    read_in_order,
-    training_stream,
+from efficientvision.data.batches import (
+    batched,
+    loaded,
+    open_records,
+    settled_seed,
+    stream_of,
 )
+from efficientvision.data.record_files import FilePattern
+from efficientvision.data.records import parse_example
 from efficientvision.data.training_examples import TrainingExamples, source_id
 from efficientvision.data.transforms import decode, preprocess
 from efficientvision.data.transforms.boxes import clip_boxes, has_area, pad_rows
@@ -103,19 +102,12 @@ def detection_dataset(
     Raises:
         UserError: no files, no records, or arguments that make no sense.
     """
-    files = match_files(file_pattern)
-    counts = count_records(files)
-    num_records = sum(counts)
-    if max_examples is not None:
-        num_records = min(num_records, max_examples)
-    _check(file_pattern, num_records, batch_size, max_instances_per_image)
-    if deterministic is None:
-        deterministic = seed is not None
-    if seed is None:
-        seed = random.SystemRandom().randrange(2**31)
+    records = open_records(file_pattern, max_examples)
+    _check(batch_size, max_instances_per_image)
+    seed, deterministic = settled_seed(seed, deterministic)
     if drop_remainder is None:
         drop_remainder = training
-    index, num_readers = input_shard
+    num_partners = 0
     if training:
         load = TrainingExamples(
             image_hw=image_hw,
@@ -125,19 +117,8 @@ def detection_dataset(
             augmentation=augmentation or Augmentation(),
             seed=seed,
         )
-        stream = training_stream(
-            files,
-            counts,
-            num_records=num_records,
-            seed=seed,
-            first=start_step * batch_size * num_readers,
-            num_epochs=num_epochs,
-            shuffle_buffer=shuffle_buffer or default_shuffle_buffer(files, counts),
-            max_examples=max_examples,
-            num_partners=load.augmentation.num_partners,
-        )
+        num_partners = load.augmentation.num_partners
     else:
-        stream = read_in_order(files).take(num_records).enumerate()
 
         def load(_: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             return _evaluation_example(
@@ -148,36 +129,35 @@ def detection_dataset(
                 regenerate_source_id,
             )
 
-    if num_readers > 1:
-        stream = stream.filter(lambda position, _: tf.equal(position % num_readers, index))
-    dataset = stream.map(
-        # Nothing here is for AutoGraph to rewrite, and looking for it would take seconds.
-        tf.autograph.experimental.do_not_convert(load),
-        num_parallel_calls=num_parallel_calls or AUTOTUNE,
-        deterministic=deterministic or not training,
+    stream = stream_of(
+        records,
+        training=training,
+        batch_size=batch_size,
+        seed=seed,
+        start_step=start_step,
+        num_epochs=num_epochs,
+        max_examples=max_examples,
+        shuffle_buffer=shuffle_buffer,
+        input_shard=input_shard,
+        num_partners=num_partners,
     )
+    in_order = deterministic or not training
+    dataset = loaded(stream, load, deterministic=in_order, num_parallel_calls=num_parallel_calls)
     if pad_last_batch and not training:
-        share = len(range(index, num_records, num_readers))
+        index, num_readers = input_shard
+        share = len(range(index, records.num_records, num_readers))
         if missing := -share % batch_size:
             dataset = dataset.concatenate(_empty_examples(dataset.element_spec, missing))
-    dataset = dataset.batch(batch_size, drop_remainder=drop_remainder or pad_last_batch)
-    options = tf.data.Options()
-    options.deterministic = deterministic or not training
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = dataset.with_options(options)
-    if data_service is not None:
-        dataset = through_service(dataset, data_service)
-    return dataset.prefetch(2)
+    return batched(
+        dataset,
+        batch_size,
+        drop_remainder=drop_remainder or pad_last_batch,
+        deterministic=in_order,
+        data_service=data_service,
+    )
 
 
-def _check(
-    file_pattern: FilePattern,
-    num_records: int,
-    batch_size: int,
-    max_instances: int,
-) -> None:
-    if num_records < 1:
-        raise UserError(f"The files of {file_pattern!r} hold no records.")
+def _check(batch_size: int, max_instances: int) -> None:
     if batch_size < 1 or max_instances < 1:
         raise UserError(
             "batch size and max_instances_per_image must be at least 1, "

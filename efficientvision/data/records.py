@@ -73,46 +73,49 @@ def image_format_of(encoded: bytes, path: str) -> str:
     raise UserError(f"{path} is neither a JPEG nor a PNG file; convert it first.")
 
 
-def _bytes_feature(values: Sequence[bytes | str]) -> tf.train.Feature:
+def bytes_feature(values: Sequence[bytes | str]) -> tf.train.Feature:
+    """A feature of byte strings; text becomes UTF-8."""
     encoded = [v.encode("utf8") if isinstance(v, str) else v for v in values]
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
 
 
-def _int_feature(values: Sequence[int]) -> tf.train.Feature:
+def int_feature(values: Sequence[int]) -> tf.train.Feature:
+    """A feature of whole numbers."""
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(v) for v in values]))
 
 
-def _float_feature(values: Sequence[float]) -> tf.train.Feature:
+def float_feature(values: Sequence[float]) -> tf.train.Feature:
+    """A feature of numbers."""
     return tf.train.Feature(float_list=tf.train.FloatList(value=[float(v) for v in values]))
 
 
 def encode_example(example: DetectionExample) -> bytes:
     """Serialises one image as a ``tf.train.Example``."""
     features = {
-        "image/height": _int_feature([example.height]),
-        "image/width": _int_feature([example.width]),
-        "image/filename": _bytes_feature([example.filename]),
-        SOURCE_ID: _bytes_feature([example.source_id]),
-        "image/key/sha256": _bytes_feature([hashlib.sha256(example.encoded).hexdigest()]),
-        ENCODED: _bytes_feature([example.encoded]),
-        "image/format": _bytes_feature([example.image_format]),
+        "image/height": int_feature([example.height]),
+        "image/width": int_feature([example.width]),
+        "image/filename": bytes_feature([example.filename]),
+        SOURCE_ID: bytes_feature([example.source_id]),
+        "image/key/sha256": bytes_feature([hashlib.sha256(example.encoded).hexdigest()]),
+        ENCODED: bytes_feature([example.encoded]),
+        "image/format": bytes_feature([example.image_format]),
     }
     if example.captions is not None:
-        features["image/caption"] = _bytes_feature(example.captions)
+        features["image/caption"] = bytes_feature(example.captions)
     if len(example.classes):
         size = np.array([example.height, example.width] * 2, np.float64)
         normalized = np.asarray(example.boxes_yxyx, np.float64) / size
         for column, side in enumerate(BOX_SIDES):
-            features[f"image/object/bbox/{side}"] = _float_feature(normalized[:, column])
-        features["image/object/class/text"] = _bytes_feature(example.class_names)
-        features["image/object/class/label"] = _int_feature(example.classes)
-        features["image/object/area"] = _float_feature(example.areas)
+            features[f"image/object/bbox/{side}"] = float_feature(normalized[:, column])
+        features["image/object/class/text"] = bytes_feature(example.class_names)
+        features["image/object/class/label"] = int_feature(example.classes)
+        features["image/object/area"] = float_feature(example.areas)
         for key, values, feature in (
-            ("is_crowd", example.is_crowd, _int_feature),
-            ("mask", example.masks, _bytes_feature),
-            ("difficult", example.difficult, _int_feature),
-            ("truncated", example.truncated, _int_feature),
-            ("view", example.views, _bytes_feature),
+            ("is_crowd", example.is_crowd, int_feature),
+            ("mask", example.masks, bytes_feature),
+            ("difficult", example.difficult, int_feature),
+            ("truncated", example.truncated, int_feature),
+            ("view", example.views, bytes_feature),
         ):
             if values is not None:
                 features[f"image/object/{key}"] = feature(values)

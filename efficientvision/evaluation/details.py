@@ -1,4 +1,4 @@
-"""What stands behind the COCO numbers: tables per class, curves, the confusion matrix."""
+"""What stands behind a metric: tables per class, curves, the confusion matrix of a detector."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def detection_details(collected: Collected, scores: BoxScores) -> Details:
         },
         {
             PER_CLASS: _per_class(collected, curves, names, scores),
-            PR_CURVES: _curve_rows(curves, names),
-            CONFUSION: _matrix_rows(matrix, [*names.values(), BACKGROUND]),
+            PR_CURVES: curve_rows(curves, names),
+            CONFUSION: matrix_rows(matrix, [*names.values(), BACKGROUND]),
         },
     )
 
@@ -108,7 +108,8 @@ def _per_class(
     return rows
 
 
-def _curve_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[dict[str, Any]]:
+def curve_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[dict[str, Any]]:
+    """Rows of `pr_curves`: precision and score of each class at the recalls 0, .01, ... 1."""
     rows = []
     for category, curve in curves.items():
         if not curve.num_objects:
@@ -125,7 +126,8 @@ def _curve_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[di
     return rows
 
 
-def _matrix_rows(matrix: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+def matrix_rows(matrix: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
+    """Rows of `confusion_matrix`: the counts of each true class by column."""
     return [
         {TRUTH_COLUMN: label, **dict(zip(labels, counts.tolist(), strict=True))}
         for label, counts in zip(labels, matrix, strict=True)

@@ -1,4 +1,4 @@
-"""The formats of a portable detector: their names, files, runtimes and tolerances."""
+"""The portable formats: their names, files, runtimes and tolerances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from efficientvision.files import AnyPath
 
 # Under this name a file carries its metadata.
 METADATA_KEY = "efficientvision"
-# images float32 [N, h, w, 3] -> the outputs of `portable.portable_function` by name.
+# images float32 [N, h, w, 3] -> the outputs of the function that was written, by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
@@ -29,10 +29,10 @@ class Format:
         suffix: of the file's name, after the model's name.
         module: of `efficientvision.export`, with `write` and `load`.
         precision: of the weights.
-        nms: the kind of suppression inside, unless another is asked for.
+        nms: the kind of suppression inside a detector, unless another is asked for.
         box_tolerance: difference of a box from the Keras model's, in pixels of the photo, up to
-            which they are the same; None: not held to one (its loss is measured as AP).
-        score_tolerance: largest difference of a score.
+            which they are the same; None: not held to one (its loss is measured).
+        score_tolerance: largest difference of a score or a probability; None as above.
         differ_tolerance: share of the detections that may be another box, or be on one side only:
             where two boxes have nearly the same score, or overlap by just the limit, rounding
             decides which of them suppression keeps.

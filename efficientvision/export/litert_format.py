@@ -1,4 +1,4 @@
-"""Detectors as LiteRT (TensorFlow Lite) files, in float32, float16 or int8."""
+"""Models as LiteRT (TensorFlow Lite) files, in float32, float16 or int8."""
 
 import os
 import struct
@@ -24,7 +24,8 @@ def write(
     precision: str = "float32",
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
-    """Writes the concrete function of `portable.portable_function` as a LiteRT file.
+    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as a
+    LiteRT file.
 
     Args:
         function: the concrete function.

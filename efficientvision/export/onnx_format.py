@@ -1,4 +1,4 @@
-"""Detectors as ONNX files, run by ONNX Runtime."""
+"""Models as ONNX files, run by ONNX Runtime."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,8 @@ _ERRORS = 3
 
 
 def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
-    """Writes the concrete function of `portable.portable_function` as an ONNX file.
+    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as an
+    ONNX file.
 
     Args:
         function: the concrete function.

@@ -1,4 +1,4 @@
-"""Detectors as OpenVINO models: an `.xml` and, beside it, a `.bin` with the weights."""
+"""Models in OpenVINO's format: an `.xml` and, beside it, a `.bin` with the weights."""
 
 import tempfile
 from typing import Any
@@ -15,7 +15,8 @@ _EXTRA = "openvino"
 
 
 def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
-    """Writes the concrete function of `portable.portable_function` as an OpenVINO model.
+    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as an
+    OpenVINO model.
 
     By way of ONNX: OpenVINO runs what it makes of that faster than what it makes of TensorFlow's
     own graphs.

@@ -1,4 +1,4 @@
-"""Photos to detections with a portable export: what stands before and behind its runtime."""
+"""Photos to results with a portable export: what stands before and behind its runtime."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,19 @@ from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.nms import DEFAULT_IOU_THRESH
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import Runner, module_of
-from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.export.classification_serving import fit_photos
+from efficientvision.export.metadata import (
+    ClassifierMetadata,
+    DetectorMetadata,
+    ModelMetadata,
+    metadata_from_json,
+)
 from efficientvision.files import AnyPath
 
 
 def load_portable(
     path: AnyPath, threads: int = 0
-) -> tuple[Callable[[np.ndarray], np.ndarray], DetectorMetadata]:
+) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata]:
     """Loads an ONNX, OpenVINO or LiteRT file of ours.
 
     Args:
@@ -26,8 +32,9 @@ def load_portable(
         threads: of the runtime; 0: as it likes.
 
     Returns:
-        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns float32
-        [N, max, 7] as a SavedModel does, see `serving.to_rows`.
+        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns what a
+        SavedModel does: of a detector float32 [N, max, 7], see `detection_serving.to_rows`, of a
+        classifier float32 [N, K].
 
     Raises:
         UserError: no such file, its runtime is not installed, or it is damaged or not ours.
@@ -40,11 +47,36 @@ def load_portable(
             f"{path} does not say how its images are to be prepared (no metadata of ours): export "
             "it with model_inspect.py --runmode=export"
         )
-    metadata = DetectorMetadata.from_json(text, files.as_text(path))
-    return _PhotoRunner(network, metadata), metadata
+    metadata = metadata_from_json(text, files.as_text(path))
+    if isinstance(metadata, ClassifierMetadata):
+        return _ClassificationRunner(network, metadata), metadata
+    return _DetectionRunner(network, metadata), metadata
 
 
-class _PhotoRunner:
+def _check_number(photos: np.ndarray, metadata: ModelMetadata) -> None:
+    batch = metadata.batch_size or 1
+    if len(photos) != batch:
+        raise UserError(f"this file takes {batch} photos at a time, not {len(photos)}")
+
+
+class _ClassificationRunner:
+    """Resizes and crops photos and runs the network."""
+
+    def __init__(self, network: Runner, metadata: ClassifierMetadata):
+        self._network = network
+        self._metadata = metadata
+        self._prepare = tf.function(
+            lambda photos: fit_photos(photos, metadata.image_hw, metadata.crop_fraction),
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+        )
+
+    def __call__(self, photos: np.ndarray) -> np.ndarray:
+        _check_number(photos, self._metadata)
+        images = self._prepare(photos).numpy().astype(np.float32)
+        return self._network(images)[self._metadata.result_name]
+
+
+class _DetectionRunner:
     """Resizes photos, runs the network, and brings its boxes to the photo's pixels."""
 
     def __init__(self, network: Runner, metadata: DetectorMetadata):
@@ -79,10 +111,7 @@ class _PhotoRunner:
 
     def _prepare(self, photos: np.ndarray) -> tuple[np.ndarray, np.float32]:
         """Images as the network takes them, and pixels of the photo for one of theirs."""
-        if len(photos) != len(self._canvas):
-            raise UserError(
-                f"this file takes {len(self._canvas)} photos at a time, not {len(photos)}"
-            )
+        _check_number(photos, self._metadata)
         resized, scale = self._resize(photos)
         height, width = resized.shape[1:3]
         padding = np.float32(self._metadata.preprocessing["mean_rgb"])

@@ -1,4 +1,4 @@
-"""SavedModels of a detector: written, replaced, read."""
+"""SavedModels: written, replaced, read."""
 
 import contextlib
 import os
@@ -14,8 +14,8 @@ import tensorflow as tf
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import freeze, thaw, write_frozen_graph
-from efficientvision.export.metadata import DetectorMetadata
-from efficientvision.export.serving import DetectionServing, decode_image, to_rows
+from efficientvision.export.metadata import ModelMetadata, metadata_from_json
+from efficientvision.export.serving_base import Serving, decode_image
 from efficientvision.files import AnyPath
 
 METADATA_FILE = "metadata.json"
@@ -32,17 +32,18 @@ _EXPORTED = {
 
 
 def export_saved_model(
-    serving: DetectionServing,
+    serving: Serving,
     directory: AnyPath,
-    metadata: DetectorMetadata,
+    metadata: ModelMetadata,
 ) -> str:
     """Writes a SavedModel with pre- and postprocessing, and the frozen graph beside it.
 
     Signatures: `serving_default` takes `image_arrays`, uint8 [N, H, W, 3], photos of any one size;
     `serving_base64` takes `image_files`, string [N], encoded photos (the bytes of the files). Both
-    return `detections`, float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in pixels of the
-    photo, score, class. `<model>_frozen.pb` has the tensors `image_files:0`, `image_arrays:0` and
-    `detections:0`; the first two may be fed. Batch norms are folded into the convolutions.
+    return, of a detector, `detections`, float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in
+    pixels of the photo, score, class; of a classifier `probabilities`, float32 [N, K].
+    `<model>_frozen.pb` has the tensors `image_files:0`, `image_arrays:0` and `detections:0` or
+    `probabilities:0`; the first two may be fed. Batch norms are folded into the convolutions.
 
     Args:
         serving: see `efficientvision.export.serving.build_serving`.
@@ -60,11 +61,11 @@ def export_saved_model(
     arrays = tf.TensorSpec((batch, None, None, 3), tf.uint8, name="image_arrays")
     encoded = tf.TensorSpec((batch,), tf.string, name="image_files")
     from_arrays = tf.function(
-        lambda image_arrays: {"detections": serving.detections_from_arrays(image_arrays)},
+        lambda image_arrays: {serving.result_name: serving.results_from_arrays(image_arrays)},
         input_signature=[arrays],
     )
     from_files = tf.function(
-        lambda image_files: {"detections": serving.detections_from_files(image_files)},
+        lambda image_files: {serving.result_name: serving.results_from_files(image_files)},
         input_signature=[encoded],
     )
     with replaced_directory(directory) as temporary:
@@ -76,16 +77,16 @@ def export_saved_model(
         )
         (temporary / METADATA_FILE).write_text(metadata.to_json())
         write_frozen_graph(
-            freeze(_frozen_function(serving, encoded), ["detections"], metadata.to_json()),
+            freeze(_frozen_function(serving, encoded), [serving.result_name], metadata.to_json()),
             temporary / f"{metadata.model_name}_frozen.pb",
         )
     return files.as_text(directory)
 
 
-def _frozen_function(serving: DetectionServing, encoded: tf.TensorSpec) -> Any:
-    """One chain files -> arrays -> detections: the photos of a batch must have one size."""
+def _frozen_function(serving: Serving, encoded: tf.TensorSpec) -> Any:
+    """One chain files -> arrays -> results: the photos of a batch must have one size."""
 
-    def detect(image_files: tf.Tensor) -> tf.Tensor:
+    def run(image_files: tf.Tensor) -> tf.Tensor:
         with tf.name_scope("decode"):
             if image_files.shape[0] is not None:
                 arrays = tf.stack([decode_image(data) for data in tf.unstack(image_files)])
@@ -93,13 +94,13 @@ def _frozen_function(serving: DetectionServing, encoded: tf.TensorSpec) -> Any:
                 signature = tf.TensorSpec((None, None, 3), tf.uint8)
                 arrays = tf.map_fn(decode_image, image_files, fn_output_signature=signature)
         inputs = serving.preprocess_arrays(tf.identity(arrays, name="image_arrays"))
-        return tf.identity(to_rows(serving.detect(inputs)), name="detections")
+        return tf.identity(serving.results(inputs), name=serving.result_name)
 
-    return tf.function(detect, input_signature=[encoded]).get_concrete_function()
+    return tf.function(run, input_signature=[encoded]).get_concrete_function()
 
 
 def export_network(
-    serving: DetectionServing,
+    serving: Serving,
     directory: AnyPath,
     model_name: str,
     *,
@@ -115,10 +116,10 @@ def export_network(
 
     Returns:
         Paths of the frozen graph and of the SavedModel. The graph's placeholder is `input`,
-        float32 [N, h, w, 3], normalised; its outputs, finest level first, are
+        float32 [N, h, w, 3], normalised; a detector's outputs, finest level first, are
         `class_net/class-predict/BiasAdd`, `class_net/class-predict_1/BiasAdd`, ... and
         `box_net/box-predict/BiasAdd`, ...; the SavedModel calls them `class_predict_0`, ...,
-        `box_predict_0`, ...
+        `box_predict_0`, ... A classifier's output is `logits` in both.
     """
     serving, weights = _folded(serving, batch_size)
     function, names = network_function(serving, batch_size)
@@ -129,38 +130,31 @@ def export_network(
     return write_frozen_graph(freeze(function, names), path), saved_model
 
 
-def network_function(serving: DetectionServing, batch_size: int | None) -> tuple[Any, list[str]]:
+def network_function(serving: Serving, batch_size: int | None) -> tuple[Any, list[str]]:
     """The network alone as a concrete function, and the names of its output operations.
 
     See `export_network` for both.
     """
     spec = tf.TensorSpec((batch_size, *serving.image_hw, 3), tf.float32, name="input")
-    names: list[str] = []
+    operations: list[str] = []
 
     def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = {}
-        for part, levels in zip(("class", "box"), serving.network(images), strict=True):
-            for index, level in enumerate(levels):
-                suffix = f"_{index}" if index else ""
-                names.append(f"{part}_net/{part}-predict{suffix}/BiasAdd")
-                outputs[f"{part}_predict_{index}"] = tf.identity(level, name=names[-1])
-        return outputs
+        outputs = serving.network(images)
+        results = {}
+        names = serving.network_output_names(len(outputs))
+        for (operation, key), output in zip(names, outputs, strict=True):
+            operations.append(operation)
+            results[key] = tf.identity(output, name=operation)
+        return results
 
-    return tf.function(predict, input_signature=[spec]).get_concrete_function(), names
+    return tf.function(predict, input_signature=[spec]).get_concrete_function(), operations
 
 
-def _folded(
-    serving: DetectionServing, batch_size: int | None
-) -> tuple[DetectionServing, list[tf.Variable]]:
-    """The same detector without batch norms, for `batch_size` images, and its weights."""
+def _folded(serving: Serving, batch_size: int | None) -> tuple[Serving, list[tf.Variable]]:
+    """The same model without batch norms, for `batch_size` images, and its weights."""
     function, names = network_function(serving, batch_size)
     run, weights = thaw(freeze(function, names), ["input:0"], [f"{name}:0" for name in names])
-
-    def network(images: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        outputs = run(images)
-        return outputs[: len(names) // 2], outputs[len(names) // 2 :]
-
-    return serving.with_network(network), weights
+    return serving.with_network(run), weights
 
 
 def _save(folder: Path, weights: list[tf.Variable], **signatures: Any) -> None:
@@ -222,11 +216,11 @@ def check_replaceable(directory: AnyPath) -> None:
 
 def load_saved_model(
     directory: AnyPath,
-) -> tuple[Callable[[np.ndarray], np.ndarray], DetectorMetadata | None]:
+) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
     """Loads a SavedModel with the signature `serving_default` of `export_saved_model`.
 
     Returns:
-        A function from uint8 photos [N, H, W, 3] to float32 detections [N, max, 7], and the
+        A function from uint8 photos [N, H, W, 3] to float32 results, one for each photo, and the
         metadata; None for a SavedModel of other makers.
 
     Raises:
@@ -247,14 +241,14 @@ def load_saved_model(
     outputs = signature.structured_outputs if signature is not None else {}
     if len(inputs) != 1 or next(iter(inputs.values())).dtype != tf.uint8 or len(outputs) != 1:
         raise UserError(
-            f"the SavedModel {directory} is no detector: its serving_default must take one uint8 "
-            "batch of photos and return one tensor of detections; export it with "
+            f"the SavedModel {directory} is no detector or classifier: its serving_default must "
+            "take one uint8 batch of photos and return one tensor; export it with "
             "--runmode=saved_model"
         )
     (input_name,), (output_name,) = inputs, outputs
     path = files.join(directory, METADATA_FILE)
     text = files.read_text(path) if files.is_file(path) else None
-    metadata = None if text is None else DetectorMetadata.from_json(text, path)
+    metadata = None if text is None else metadata_from_json(text, path)
 
     def run(image_arrays: np.ndarray) -> np.ndarray:
         outputs = signature(**{input_name: tf.constant(image_arrays)})

@@ -17,7 +17,6 @@ CURVES_NAME = "curves.png"
 PR_NAME = "pr_curves.png"
 MATRIX_NAME = "confusion_matrix.png"
 PLOT_NAMES = (CURVES_NAME, PR_NAME, MATRIX_NAME)
-_METRICS = ("AP", "AP50", "AP75")
 _SIZE = (4.8, 3.2)
 _SIZE_PR = (4.8, 3.8)
 
@@ -72,9 +71,9 @@ def curve_draws(run: RunFiles) -> dict[str, Draw]:
     add("losses", "Losses (training)", run.loss_series(*names), log=True)
     percents = {
         name: (steps, [100 * value for value in values])
-        for name, (steps, values) in run.metric_series(*_METRICS).items()
+        for name, (steps, values) in run.metric_series(*run.wording.curves).items()
     }
-    add("metrics", "Average precision (validation), percent", percents)
+    add("metrics", run.wording.curves_title, percents)
     add("learning_rate", "Learning rate", run.loss_series("learning_rate"))
     add("gradient_norm", "Norm of the gradients", run.loss_series("gradient_norm"), log=True)
     return draws
@@ -91,13 +90,15 @@ def _precision_recall(run: RunFiles) -> Draw:
         for row in run.per_class
         if number(row["recall"]) is not None
     }
-    return lambda axes: figures.draw_precision_recall(axes, curves, points)
+    return lambda axes: figures.draw_precision_recall(axes, curves, points, run.wording.pr_title)
 
 
 def _confusion(run: RunFiles) -> Draw:
     labels = [row[TRUTH_COLUMN] for row in run.confusion]
     counts = np.array([[int(row[label]) for label in labels] for row in run.confusion])
-    return lambda axes: figures.draw_confusion(axes, labels, counts)
+    return lambda axes: figures.draw_confusion(
+        axes, labels, counts, title=run.wording.matrix_title, detected=run.wording.detected
+    )
 
 
 def _write(run: RunFiles, name: str, content: bytes) -> None:

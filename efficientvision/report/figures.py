@@ -51,6 +51,7 @@ def draw_precision_recall(
     axes: Axes,
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     points: Mapping[str, tuple[float, float]],
+    title: str,
 ) -> None:
     """Precision over recall of each class, and the points of best F1.
 
@@ -60,6 +61,7 @@ def draw_precision_recall(
         axes: Where to draw.
         curves: Class -> (recalls, precisions), the same recalls for all.
         points: Class -> (recall, precision) at the threshold of its best F1.
+        title: Above the plot.
     """
     if len(curves) <= MOST_NAMED:
         for (name, (recalls, precisions)), color in zip(curves.items(), SERIES, strict=False):
@@ -77,17 +79,21 @@ def draw_precision_recall(
         mean = every.mean(axis=0)
         axes.plot(recalls, mean, color=SERIES[0], linewidth=2.5, label="mean of the classes")
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    axes.set_title("Precision and recall, IoU .50")
+    axes.set_title(title)
     axes.legend(loc="lower left")
 
 
-def draw_confusion(axes: Axes, labels: Sequence[str], counts: np.ndarray) -> None:
+def draw_confusion(
+    axes: Axes, labels: Sequence[str], counts: np.ndarray, *, title: str, detected: str
+) -> None:
     """A confusion matrix; the colour is the share of the row.
 
     Args:
         axes: Where to draw.
         labels: Names of rows and columns.
         counts: [n, n], rows the truth.
+        title: Above the plot.
+        detected: What the columns are.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
@@ -95,8 +101,8 @@ def draw_confusion(axes: Axes, labels: Sequence[str], counts: np.ndarray) -> Non
     size = max(4, min(9, 260 / max(len(labels), 1)))
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
     axes.set_yticks(range(len(labels)), labels, fontsize=size)
-    axes.set(xlabel="detected as", ylabel="truth")
-    axes.set_title("Confusion matrix, IoU .50")
+    axes.set(xlabel=detected, ylabel="truth")
+    axes.set_title(title)
     if len(labels) > _WRITTEN_CELLS:
         return
     for row in range(len(labels)):

@@ -85,8 +85,13 @@ def _parts(
     """(anchor, heading, content) of each section that has something to show."""
     batch = read_sheet(run.train_batch) if run.train_batch else []
     predicted = read_sheet(run.predictions) if run.predictions else []
-    pairs = [half for picture in predicted for half in halves(picture.image)]
-    encoded = iter(_encoded([*pairs, *(picture.image for picture in batch)]))
+    words = run.wording
+    shown_images = [
+        image
+        for picture in predicted
+        for image in (halves(picture.image) if words.pairs else [picture.image])
+    ]
+    encoded = iter(_encoded([*shown_images, *(picture.image for picture in batch)]))
     curves = [_plot(plots[name], label) for name, label in _CURVES.items() if name in plots]
     parts = [
         ("setup", "Model and data", sections.setup(run)),
@@ -103,9 +108,10 @@ def _parts(
     if run.confusion:
         parts.append(("confusion", "Confusion matrix", _confusion(run, matrix_png)))
     if predicted:
-        shown = _photos(predicted, encoded, "pairs", ("Truth.", "Detections."))
-        text = "Left the truth, right what was detected; the same photos at every evaluation."
-        parts.append(("predictions", "Predictions", join(tag("p", text), _of_step(run), shown)))
+        kind = "pairs" if words.pairs else "singles"
+        shown = _photos(predicted, encoded, kind, words.predicted_alt)
+        note = tag("p", words.predictions_note)
+        parts.append(("predictions", "Predictions", join(note, _of_step(run), shown)))
     if batch:
         shown = _photos(batch, encoded, "singles", ("Training image.",))
         text = "The first batch of the last start as the network sees it, after augmentation."
@@ -121,7 +127,7 @@ def _parts(
 
 _CURVES = {
     "losses": "Training losses over the steps",
-    "metrics": "Average precision on the validation data over the steps",
+    "metrics": "Metrics on the validation data over the steps",
     "learning_rate": "Learning rate over the steps",
     "gradient_norm": "Norm of the gradients over the steps",
 }
@@ -162,10 +168,7 @@ def _plot(svg: str, label: str) -> Markup:
 
 def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     threshold = run.evaluation.get("score_threshold")
-    said = (
-        "What objects were detected as, at IoU .50. The colour is the share of the row; the last "
-        "column has the objects that were missed, the last row detections of nothing."
-    )
+    said = run.wording.matrix_note
     if threshold is not None:
         said += (
             f" Counted are detections with score {threshold:g} or more, the threshold with the "
@@ -173,7 +176,7 @@ def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
         )
     matrix = sections.confusion_table(run)
     if matrix is None and matrix_png:
-        label = f"Confusion matrix of {len(run.confusion) - 1} classes"
+        label = f"Confusion matrix of {int(run.config.get('num_classes', 0)):,} classes"
         matrix = tag("img", src=data_uri(matrix_png, "image/png"), alt=label)
     return join(tag("p", said), _of_step(run), matrix or _no_plots(), sections.confusions(run))
 

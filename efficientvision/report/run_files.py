@@ -20,6 +20,7 @@ from efficientvision.report.evaluation_files import (
 )
 from efficientvision.report.facts import COMMAND_NAME, FACTS_NAME, read_json
 from efficientvision.report.history import LOSSES_NAME
+from efficientvision.report.wording import METRICS, Wording, wording_of
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, METRICS_NAME
 from efficientvision.training.run_log import RESULTS_NAME, read_results
 from efficientvision.training.tables import read_table
@@ -73,6 +74,11 @@ class RunFiles:
     def config(self) -> dict[str, Any]:
         """The hyper-parameters."""
         return yaml.safe_load(self.config_text) or {}
+
+    @functools.cached_property
+    def wording(self) -> Wording:
+        """What things are called in this run's task."""
+        return wording_of(self.config)
 
     @property
     def step(self) -> int:
@@ -155,7 +161,7 @@ def _evaluations(rows: list[Row]) -> dict[int, dict[str, float]]:
     found = {}
     for row in rows:
         values = {name: value for name, text in row.items() if (value := number(text)) is not None}
-        if "AP" in values:
+        if values.keys() & set(METRICS):
             found[int(row["step"])] = values
     return found
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from efficientvision.configs import get_config
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco import DESCRIPTIONS, METRIC_NAMES
-from efficientvision.evaluation.details import TRUTH_COLUMN
+from efficientvision.evaluation.details import BACKGROUND, TRUTH_COLUMN
 from efficientvision.report.markup import Markup, join, tag
 from efficientvision.report.run_files import RunFiles, number
 
@@ -20,11 +19,16 @@ def tiles(run: RunFiles) -> Markup:
     """The run in a few large numbers."""
     best, last = run.best, run.evaluations.get(max(run.evaluations, default=-1), {})
     shown = []
-    if best:
-        shown.append(("Best AP", percent(best.get("AP")), f"at step {best.get('step', '?'):,}"))
-        shown.append(("Its AP at IoU .50", percent(best.get("AP50")), None))
-    if last:
-        shown.append(("Last AP", percent(last.get("AP")), f"at step {max(run.evaluations):,}"))
+    (first, first_name), *others = [
+        (key, name) for key, name in run.wording.headline.items() if key in best or key in last
+    ] or [("", "")]
+    if best and first:
+        step = f"at step {best.get('step', '?'):,}"
+        shown.append((f"Best {first_name}", percent(best.get(first)), step))
+        shown += [(f"Its {name}", percent(best.get(key)), None) for key, name in others[:1]]
+    if last and first:
+        step = f"at step {max(run.evaluations):,}"
+        shown.append((f"Last {first_name}", percent(last.get(first)), step))
     total = run.facts.get("total_steps")
     shown.append(("Steps", f"{run.step:,}", f"of {total:,}" if total else None))
     if run.seconds is not None:
@@ -51,8 +55,7 @@ def setup(run: RunFiles) -> Markup:
         "Classes": config.get("num_classes"),
         "Training data": facts.get("training_files"),
         "Validation data": facts.get("evaluation_files"),
-        "Validation images": evaluation
-        and f"{evaluation['images']:,} with {evaluation['objects']:,} objects",
+        "Validation images": evaluation and _images(evaluation, run.wording.things),
         "Batch": facts.get("batch_size") and _batch(facts),
         "Length": epochs
         and f"{epochs:,} epochs of {facts['examples_per_epoch']:,} images, "
@@ -69,7 +72,7 @@ def setup(run: RunFiles) -> Markup:
 
 
 def metrics_table(run: RunFiles) -> Markup | None:
-    """COCO's twelve numbers, of the best and of the last evaluation."""
+    """All numbers, of the best and of the last evaluation."""
     columns = {}
     if run.best:
         columns[f"best (step {run.best['step']:,})"] = run.best
@@ -80,35 +83,19 @@ def metrics_table(run: RunFiles) -> Markup | None:
     if not columns:
         return None
     body = [
-        [" ".join(meaning.split()), *(percent(values.get(name)) for values in columns.values())]
-        for name, meaning in zip(METRIC_NAMES, DESCRIPTIONS, strict=True)
+        [meaning, *(_number(name, values.get(name)) for values in columns.values())]
+        for name, meaning in run.wording.metrics
+        if any(name in values for values in columns.values())
     ]
-    return table("COCO metrics in percent", ["metric", *columns], body)
+    return table(run.wording.metrics_caption, ["metric", *columns], body)
 
 
 def per_class_table(run: RunFiles) -> Markup:
     """A row a class."""
-    averages = ("AP", "AP50", "AP75", "AR")
-    head = ["class", "images", "objects", *averages, "best F1", "at score", "precision", "recall"]
-    body = []
-    for row in run.per_class:
-        body.append(
-            [
-                row["class"],
-                f"{int(row['images']):,}",
-                f"{int(row['instances']):,}",
-                *(_bar(row[name]) for name in averages),
-                percent(row["F1"]),
-                _fixed(row["threshold"]),
-                percent(row["precision"]),
-                percent(row["recall"]),
-            ]
-        )
-    note = (
-        "In percent. The score is the threshold at which a class has its best F1 at IoU .50; "
-        "precision and recall are those it then has."
-    )
-    return join(tag("p", note), table("Metrics of each class", head, body))
+    columns = [column for column in run.wording.columns if column.key in run.per_class[0]]
+    head = ["class", *(column.heading for column in columns)]
+    body = [[row["class"], *(_cell(row[c.key], c.kind) for c in columns)] for row in run.per_class]
+    return join(tag("p", run.wording.classes_note), table("Metrics of each class", head, body))
 
 
 def confusion_table(run: RunFiles) -> Markup | None:
@@ -121,17 +108,19 @@ def confusion_table(run: RunFiles) -> Markup | None:
         counts = [int(row[label]) for label in labels]
         total = max(sum(counts), 1)
         body.append([row[TRUTH_COLUMN], *(_heat(count, count / total) for count in counts)])
-    return table("Truth (rows) against detection (columns)", ["truth", *labels], body, "matrix")
+    caption = f"Truth (rows) against {run.wording.detected} (columns)"
+    return table(caption, ["truth", *labels], body, "matrix")
 
 
 def confusions(run: RunFiles) -> Markup | None:
     """The most frequent confusions of two classes, where the matrix is too large to be read."""
     if len(run.confusion) <= _MOST_CELLS + 1:
         return None
-    labels = [row[TRUTH_COLUMN] for row in run.confusion][:-1]
+    labels = [row[TRUTH_COLUMN] for row in run.confusion if row[TRUTH_COLUMN] != BACKGROUND]
     pairs = [
         (int(row[label]), row[TRUTH_COLUMN], label)
-        for row in run.confusion[:-1]
+        for row in run.confusion
+        if row[TRUTH_COLUMN] != BACKGROUND
         for label in labels
         if label != row[TRUTH_COLUMN] and int(row[label])
     ]
@@ -139,7 +128,7 @@ def confusions(run: RunFiles) -> Markup | None:
     if not pairs:
         return None
     body = [[truth, taken, f"{count:,}"] for count, truth, taken in pairs[:_MOST_CONFUSED]]
-    return table("The most frequent confusions", ["truth", "detected as", "objects"], body)
+    return table("The most frequent confusions", ["truth", run.wording.detected, "count"], body)
 
 
 def settings(run: RunFiles) -> Markup:
@@ -205,6 +194,26 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def _cell(value: Any, kind: str) -> Any:
+    """A field of `per_class.csv` as its column shows it."""
+    if kind == "count":
+        return f"{int(value):,}"
+    return {"bar": _bar, "percent": percent, "score": _fixed}[kind](value)
+
+
+def _number(name: str, value: Any) -> str:
+    """A metric: a percentage, but for losses."""
+    loss = number(value) if name.endswith("loss") else None
+    return percent(value) if loss is None else f"{loss:.4f}"
+
+
+def _images(evaluation: dict[str, Any], things: tuple[str, str] | None) -> str:
+    said = f"{evaluation['images']:,}"
+    if things and things[0] in evaluation:
+        said += f" with {evaluation[things[0]]:,} {things[1]}"
+    return said
+
+
 def _bar(value: Any) -> Markup:
     share = number(value)
     if share is None:
@@ -241,7 +250,7 @@ def _optimizer(config: dict[str, Any]) -> str:
 def _changed(config: dict[str, Any]) -> list[list[str]]:
     """name, value, default of the hyper-parameters that differ from the model's own."""
     try:
-        defaults = get_config(str(config.get("name"))).as_dict()
+        defaults = get_config(str(config.get("name")), task=config.get("task")).as_dict()
     except UserError:
         return []
     return [

@@ -18,7 +18,7 @@ def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
     original's way, leaves the statistics to follow the data.)
 
     Args:
-        model: A detector.
+        model: A detector, or a classifier.
         parts: Any of `backbone`, `fpn`, `class_net`, `box_net`.
 
     Raises:
@@ -26,18 +26,24 @@ def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
     """
     if not parts:
         return
-    frozen = total = 0
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        count = layer.count_params()
-        total += count
-        if part_of(name_from_keras_path(layer.weights[0].path)) in parts:
-            layer.trainable = False
-            frozen += count
+    frozen = sum(_freeze(layer, set(parts)) for layer in model.layers)
+    total = model.count_params()
     if not model.trainable_variables:
         raise UserError(f"freeze={'+'.join(parts)} leaves nothing to train.")
     print(
         f"Frozen: {' and '.join(parts)}, {frozen:,} of {total:,} parameters, with their batch-norm "
         "statistics."
     )
+
+
+def _freeze(layer: keras.Layer, parts: set[str]) -> int:
+    """Freezes a layer whose weights are all of `parts`, else those inside it; counts parameters."""
+    own = {part_of(name_from_keras_path(variable.path)) for variable in layer.weights}
+    if not own & parts:
+        return 0
+    if own <= parts:
+        layer.trainable = False
+        return layer.count_params()
+    # A classifier's head is inside the layer that is its backbone.
+    inner = layer._flatten_layers(include_self=False, recursive=False)
+    return sum(_freeze(child, parts) for child in inner)

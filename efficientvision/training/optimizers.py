@@ -23,7 +23,7 @@ class UpdateRule(Protocol):
 
     Attributes:
         slots: Names of the vectors that the rule keeps beside the weights.
-        weight_decay: What `update` takes off the kernels per unit of learning rate.
+        weight_decay: What is taken off the decayed weights per unit of learning rate.
     """
 
     slots: ClassVar[tuple[str, ...]]
@@ -115,8 +115,8 @@ def build_optimizer(
         beta_1: First-moment decay of "adam" and "adamw".
         beta_2: Second-moment decay of "adam" and "adamw".
         epsilon: Denominator's constant of "adam" and "adamw".
-        weight_decay: Decoupled decay of "adamw" (kernels only). The other two leave it to the L2
-            penalty in the loss.
+        weight_decay: Decoupled decay of "adamw". The other two leave it to the L2 penalty in the
+            loss.
 
     Raises:
         UserError: If the name is unknown.
@@ -139,23 +139,29 @@ class FlatOptimizer:
     """An optimizer's state for a network whose weights are two vectors, kernels and the rest.
 
     Every rule here works element by element: the numbers are the same as with the variables
-    themselves. A decoupled weight decay is limited to the kernels. Create it under the strategy's
-    scope; every replica does the same to its own copy, so that nothing has to be merged.
+    themselves. Create it under the strategy's scope; every replica does the same to its own copy,
+    so that nothing has to be merged.
 
     Args:
         rule: From `build_optimizer`.
         learning_rate: Number, or function of the step.
         variables: Keras variables to train.
+        decay_all: Weight decay is of all weights, not of the kernels alone.
+
+    Attributes:
+        decayed: For each of the groups, whether weight decay is of it.
     """
 
-    def __init__(self, rule: UpdateRule, learning_rate, variables: Sequence):
+    def __init__(
+        self, rule: UpdateRule, learning_rate, variables: Sequence, *, decay_all: bool = False
+    ):
         self._rule = rule
         self._rate = learning_rate
         kernels = [v for v in variables if is_regularized(v.path)]
         rest = [v for v in variables if not is_regularized(v.path)]
         named = {"kernels": kernels, "other_weights": rest}
         self.groups = [FlatVariables(group, name) for name, group in named.items() if group]
-        self.kernels = self.groups[0] if kernels else None
+        self.decayed = [decay_all or (bool(kernels) and i == 0) for i in range(len(self.groups))]
         self._slots = [[group.new_vector(name) for name in rule.slots] for group in self.groups]
         self.iterations = counter(_ITERATIONS)
         self.updates = counter(_UPDATES)
@@ -175,9 +181,11 @@ class FlatOptimizer:
         rate = self.learning_rate
         self.updates.assign_add(1)
         updates = tf.cast(self.updates, tf.float32)
-        for group, slots, gradient in zip(self.groups, self._slots, gradients, strict=True):
+        for group, slots, gradient, decayed in zip(
+            self.groups, self._slots, gradients, self.decayed, strict=True
+        ):
             weights = group.vector
-            if self._rule.weight_decay and group is self.kernels:
+            if self._rule.weight_decay and decayed:
                 weights.assign_sub(weights * (self._rule.weight_decay * rate))
             self._rule.update(weights, slots, gradient, rate, updates)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import TrainingConfig
 from efficientvision.data.preflight.findings import OK, WARNING, Finding
 from efficientvision.training.averaging import ramp_up
 from efficientvision.training.plan import TrainingPlan
-from efficientvision.training.schedules import REFERENCE_BATCH_SIZE, WarmupSchedule
+from efficientvision.training.schedules import REFERENCE_BATCH_SIZE, Schedule
 
 _MANY_PASSES = 20
 _SHORT_RUN = 2000  # Steps.
@@ -16,9 +16,9 @@ _MEMORIES_IN_RUN = 10
 
 
 def recipe_findings(
-    config: DetectionConfig,
+    config: TrainingConfig,
     plan: TrainingPlan,
-    schedule: WarmupSchedule,
+    schedule: Schedule,
     *,
     num_records: int,
     from_scratch: bool,
@@ -59,7 +59,7 @@ def _epoch_finding(plan: TrainingPlan, num_records: int) -> Finding:
 
 
 def _rate_finding(
-    config: DetectionConfig, plan: TrainingPlan, schedule: WarmupSchedule, from_scratch: bool
+    config: TrainingConfig, plan: TrainingPlan, schedule: Schedule, from_scratch: bool
 ) -> Finding:
     subject = "learning rate"
     found = f"{config.optimizer}, at most {schedule.peak:.3g}"
@@ -86,7 +86,7 @@ def _rate_finding(
     return Finding(OK, subject, found)
 
 
-def _average_findings(config: DetectionConfig, plan: TrainingPlan) -> list[Finding]:
+def _average_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:
     """How far back the weight averages, which are what is evaluated, reach at the end."""
     if not config.moving_average_decay:
         return []
@@ -98,7 +98,7 @@ def _average_findings(config: DetectionConfig, plan: TrainingPlan) -> list[Findi
     return [Finding(OK, "weight averages", found)]
 
 
-def _batch_norm_findings(config: DetectionConfig, plan: TrainingPlan) -> list[Finding]:
+def _batch_norm_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:
     """How far the moving statistics, which evaluation uses, lag behind the weights."""
     if not config.is_training_bn:
         return []

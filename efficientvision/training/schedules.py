@@ -1,13 +1,15 @@
-"""Learning-rate schedules: warm-up, then cosine, stepwise or polynomial decay."""
+"""Learning-rate schedules: warm-up, then a decay by the step, or a rate for each epoch."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from efficientvision.errors import UserError
+from efficientvision.training.epoch_schedules import EPOCH_METHODS, EpochSchedule, epoch_rates
 
 DECAY_METHODS = ("cosine", "stepwise", "polynomial")
 REFERENCE_BATCH_SIZE = 64
@@ -63,10 +65,10 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         if method not in DECAY_METHODS:
             raise UserError(
-                f"lr_decay_method must be one of {', '.join(DECAY_METHODS)}; got {method!r}."
+                f"The decay by steps is one of {', '.join(DECAY_METHODS)}; got {method!r}."
             )
         self.method = method
-        self.peak = peak
+        self.base = self.peak = peak
         self.warmup_init = warmup_init
         self.warmup_steps = warmup_steps
         self.total_steps = total_steps
@@ -105,48 +107,76 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+Schedule = WarmupSchedule | EpochSchedule
+
+
 def build_schedule(
     *,
     method: str,
     learning_rate: float,
     scale: bool,
     batch_size: int,
-    steps_per_epoch: int,
+    steps_per_epoch: float,
     num_epochs: int,
     warmup_epochs: float,
     warmup_init: float,
     first_drop_epoch: float,
     second_drop_epoch: float,
     power: float,
-) -> WarmupSchedule:
+    clr_max: int = 61,
+    cycle_len: int = 5,
+    lr_steps: Sequence[int] = (),
+    lr_decay: float = 0.5,
+    lr_power: float = 0.9,
+) -> Schedule:
     """Builds the schedule of a run from its hyper-parameters.
 
     As in the original's `main.py`, `warmup_init` is scaled with the batch like the learning rate.
     It is then limited to the peak: a warm-up never starts above the rate that it leads to.
 
     Args:
-        method: Decay method, see `WarmupSchedule`.
+        method: Decay method, see `WarmupSchedule` and `epoch_schedules.epoch_rates`.
         learning_rate: Rate at batch 64 (or the rate itself without `scale`).
         scale: Whether rates are scaled with the batch.
         batch_size: Global batch size, images.
-        steps_per_epoch: Steps in an epoch.
+        steps_per_epoch: Steps in an epoch, perhaps a fraction.
         num_epochs: Epochs of the run.
         warmup_epochs: Length of the warm-up, epochs.
         warmup_init: Learning rate at step 0, in the terms of `learning_rate`.
         first_drop_epoch: For "stepwise".
         second_drop_epoch: For "stepwise".
         power: For "polynomial".
+        clr_max, cycle_len, lr_steps, lr_decay, lr_power: Of the methods by epochs.
 
     Returns:
         The schedule, a function of the step.
     """
     peak = adjusted_learning_rate(learning_rate, batch_size, scale=scale)
     start = adjusted_learning_rate(warmup_init, batch_size, scale=scale)
+    warmup_steps = int(warmup_epochs * steps_per_epoch)
+    if method in EPOCH_METHODS:
+        rates = epoch_rates(
+            method,
+            learning_rate=peak,
+            num_epochs=num_epochs,
+            clr_max=clr_max,
+            cycle_len=cycle_len,
+            steps=lr_steps,
+            decay=lr_decay,
+            power=lr_power,
+        )
+        return EpochSchedule(
+            rates,
+            base=peak,
+            steps_per_epoch=steps_per_epoch,
+            warmup_init=min(start, peak),
+            warmup_steps=warmup_steps,
+        )
     return WarmupSchedule(
         method,
         peak=peak,
         warmup_init=min(start, peak),
-        warmup_steps=int(warmup_epochs * steps_per_epoch),
+        warmup_steps=warmup_steps,
         total_steps=int(num_epochs * steps_per_epoch),
         first_drop_step=int(first_drop_epoch * steps_per_epoch),
         second_drop_step=int(second_drop_epoch * steps_per_epoch),

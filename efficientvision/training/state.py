@@ -35,6 +35,7 @@ class TrainingState:
         seed: Seed of the layers' randomness (drop-connect).
         scale_loss: Scale the loss, as float16 needs it.
         reports_skipped: `counts` names the steps that were left out.
+        decay_all: Weight decay is of all weights, not of the kernels alone.
 
     Attributes:
         skipped: Steps left out because they were not finite.
@@ -56,12 +57,13 @@ class TrainingState:
         seed: int = 0,
         scale_loss: bool = False,
         reports_skipped: bool = False,
+        decay_all: bool = False,
     ):
         self.model = model
         self.strategy = strategy
         self.seed = seed
         trained = trainable_variables(model, freeze_pattern)
-        self.optimizer = FlatOptimizer(optimizer, learning_rate, trained)
+        self.optimizer = FlatOptimizer(optimizer, learning_rate, trained, decay_all=decay_all)
         self.statistics = FlatVariables(moving_statistics(model), "statistics")
         changing = {id(v) for v in (*trained, *self.statistics.variables)}
         constants = [v for v in model.weights if id(v) not in changing]

@@ -211,9 +211,16 @@ class TrainStep:
         return results, finite, stopped
 
     def _regularized(self, gradients: list) -> tuple[list, tf.Tensor]:
-        """Adds the gradient of the L2 penalty of the kernels; returns the penalty too."""
-        kernels = self._state.optimizer.kernels
-        if not self._weight_decay or kernels is None:
-            return gradients, tf.zeros([])
-        first = gradients[0] + self._weight_decay * kernels.vector
-        return [first, *gradients[1:]], self._weight_decay * tf.nn.l2_loss(kernels.vector)
+        """Adds the gradient of the L2 penalty of what is decayed; returns the penalty too."""
+        optimizer, penalty = self._state.optimizer, tf.zeros([])
+        if not self._weight_decay:
+            return gradients, penalty
+        results = []
+        for group, gradient, decayed in zip(
+            optimizer.groups, gradients, optimizer.decayed, strict=True
+        ):
+            if decayed:
+                gradient += self._weight_decay * group.vector
+                penalty += self._weight_decay * tf.nn.l2_loss(group.vector)
+            results.append(gradient)
+        return results, penalty

@@ -52,6 +52,7 @@ class Trainer:
         strategy: Distribution strategy.
         optimizer: Arguments of `optimizers.build_optimizer`; `name` among them.
         weight_decay: L2 factor of the kernels.
+        decay_all: It is of all weights.
         clip_norm: Limit of the gradients' norms, 0 for none.
         moving_average_decay: Largest decay of the weight averages, 0 for none.
         freeze_pattern: Regular expression of variables that are not trained.
@@ -81,6 +82,7 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         optimizer: dict,
         weight_decay: float = 0.0,
+        decay_all: bool = False,
         clip_norm: float = 0.0,
         moving_average_decay: float = 0.0,
         freeze_pattern: str | None = None,
@@ -124,6 +126,7 @@ class Trainer:
                 seed=seed,
                 scale_loss=scale_loss,
                 reports_skipped=on_nan == "skip",
+                decay_all=decay_all,
             )
         self.train_step = TrainStep(
             task,

@@ -14,6 +14,7 @@ from efficientvision.visualize.draw import contact_sheet, to_pil
 _GAP = 8
 _BAR = (40, 40, 40)
 _INK = (240, 240, 240)
+_GREEN, _RED = (120, 220, 130), (255, 130, 120)
 
 
 class Picture(NamedTuple):
@@ -44,6 +45,29 @@ def beside(left: Image.Image, right: Image.Image, titles: tuple[str, str]) -> Im
             title = title[:-1]
         pen.text((x + 4, bar / 2), title, fill=_INK, font=font, anchor="lm")
     return both
+
+
+def titled(image: Image.Image, lines: Sequence[str], *, good: bool | None = None) -> Image.Image:
+    """A picture under lines of text.
+
+    Args:
+        image: The picture.
+        lines: Each is cut off where it does not fit.
+        good: Colours the last line: green or red; None: neither.
+    """
+    bar = max(16, round(max(image.size) / 16))
+    font = ImageFont.load_default(size=round(bar * 0.7))
+    result = Image.new("RGB", (image.width, image.height + bar * len(lines)), _BAR)
+    result.paste(image, (0, bar * len(lines)))
+    pen = ImageDraw.Draw(result)
+    for number, line in enumerate(lines):
+        text = line
+        while text and pen.textlength(text, font=font) > image.width - 8:
+            text = text[:-1]
+        is_verdict = good is not None and number == len(lines) - 1
+        ink = (_GREEN if good else _RED) if is_verdict else _INK
+        pen.text((4, bar * (number + 0.5)), text, fill=ink, font=font, anchor="lm")
+    return result
 
 
 def halves(pair: Image.Image) -> tuple[Image.Image, Image.Image]:

@@ -71,8 +71,8 @@ def load_weights(
         reader = open_checkpoint(path, scope=scope, backbone=naming.backbone_in(variables))
     reader = reader.renamed(edgenet_names.fitting_names(reader.shapes, variables).get)
     report = _compare(variables, reader, exclude, parts)
-    anchors = shared_anchors(_shapes(variables), reader.names()) if classes else None
-    columns = _class_columns(report, allow_class_head_mismatch) if anchors else []
+    head, anchors = _class_layout(variables, reader) if classes else ((), None)
+    columns = _class_columns(report, head, allow_class_head_mismatch) if anchors else []
     if columns:
         report.class_match = classes
     if not skip_mismatch:
@@ -121,13 +121,27 @@ def _shapes(variables: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(variable.shape) for name, variable in variables.items()}
 
 
-def _class_columns(report: LoadReport, allow_mismatch: bool) -> list[str]:
-    """The class head's variables that go by classes; those of another shape count as loaded."""
-    for name in CLASS_COLUMNS:
+def _class_layout(
+    variables: dict[str, Any], reader: CheckpointReader
+) -> tuple[tuple[str, ...], int | None]:
+    """Variables whose last axis goes by classes, and how often each class stands there.
+
+    In a detector that is once an anchor, None where the checkpoint has other anchors; in a
+    classifier once.
+    """
+    last = [name for name in variables if naming.is_class_head(name)]
+    if last and {naming.part_of(name) for name in last} == {naming.CLASSIFIER_HEAD}:
+        return tuple(last), 1
+    return CLASS_COLUMNS, shared_anchors(_shapes(variables), reader.names())
+
+
+def _class_columns(report: LoadReport, head: Sequence[str], allow_mismatch: bool) -> list[str]:
+    """Those of the head's variables that are loaded; of another shape they count as that."""
+    for name in head:
         if name in report.skipped and allow_mismatch:
             del report.skipped[name]
             report.loaded.append(name)
-    return [name for name in CLASS_COLUMNS if name in report.loaded]
+    return [name for name in head if name in report.loaded]
 
 
 def _is_excluded(

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from efficientvision.data.record_files import count_records, match_files
+
 INFO = "annotations/image_info_test-dev2017.json"
 
 
@@ -171,3 +173,22 @@ def test_without_flags_and_with_help(run, script):
     assert "--help" in one_sentence(run(script))
     result = run(script, "--help")
     assert result.returncode == 0 and f"python dataset/{script}" in result.stdout
+
+
+def test_folders_of_classes(run, tmp_path):
+    """As the README writes it: class folders, a share held out, records and names beside them."""
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k in range(5):
+            pixels = np.full((20, 30, 3), 40 * k, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{k}.png")
+    words = ("--data_dir=photos", "--output_dir=out", "--val_fraction=0.2", "--num_shards=2")
+    done = run("create_imagenet_tfrecord.py", *words)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "8 images, 8 labels, 2 classes -> 2 shards" in done.stdout
+    assert sum(count_records(match_files(str(tmp_path / "out" / "val-*.tfrecord")))) == 2
+    assert json.loads((tmp_path / "out" / "labels.json").read_text()) == {"1": "ant", "2": "bee"}
+    (tmp_path / "photos" / "bee" / "3.png").write_bytes(b"no picture")
+    done = run("create_imagenet_tfrecord.py", *words)
+    assert done.returncode == 1 and "bee/3.png is not a picture" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -71,7 +71,7 @@ def test_annotation_ids_are_unique(truth):
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.parametrize("name", make_shapes.CLASSES)
+@pytest.mark.parametrize("name", make_shapes.MORE_CLASSES)
 @pytest.mark.parametrize("size", [14, 120])
 def test_longer_side_of_the_drawn_shape_is_its_size(name, size):
     shape = make_shapes.Shape(name, (120.0, 160.0), size, angle=0.7, stretch=1.1)

@@ -11,7 +11,7 @@ from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.export import agreement
 from efficientvision.export.artifacts import FORMATS, is_artifact
-from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.export.metadata import DetectorMetadata, metadata_from_json
 from efficientvision.export.portable import portable_function
 from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import serving_metadata
@@ -181,4 +181,4 @@ def test_older_metadata_is_read():
     text = json.loads(DetectorMetadata("m", (1, 2), 3).to_json())
     for name in ("precision", "preprocessing", "anchors", "min_score_thresh"):
         del text[name]
-    assert DetectorMetadata.from_json(json.dumps(text), "x").precision == "float32"
+    assert metadata_from_json(json.dumps(text), "x").precision == "float32"

@@ -11,7 +11,7 @@ from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.postprocess import postprocess
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph, read_metadata
-from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.export.metadata import metadata_from_json
 from efficientvision.export.saved_model import (
     export_network,
     export_saved_model,
@@ -110,12 +110,12 @@ def test_the_frozen_graph_has_one_placeholder_and_no_variables(exported):
 
 
 def test_metadata_travels_with_both_files(exported):
-    metadata = DetectorMetadata.from_json((exported / "metadata.json").read_text(), "here")
+    metadata = metadata_from_json((exported / "metadata.json").read_text(), "here")
     assert metadata == serving_metadata(filled_detector(), batch_size=1)
     assert metadata.class_names == NAMES and metadata.image_hw == IMAGE_HW
     assert metadata.nms["method"] == "hard" and metadata.nms["score_thresh"] == 0.6
     graph = read_frozen_graph(exported / "efficientdet-d0_frozen.pb")
-    assert DetectorMetadata.from_json(read_metadata(graph), "there") == metadata
+    assert metadata_from_json(read_metadata(graph), "there") == metadata
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_precision_recall_of_few_and_many_classes(classes):
     recalls = np.linspace(0, 1, 101)
     curves = {f"class {i}": (recalls, 1 - recalls * i / classes) for i in range(classes)}
     points = {"class 0": (0.5, 0.5)}
-    svg = plot_svg(lambda axes: figures.draw_precision_recall(axes, curves, points), "pr")
+    svg = plot_svg(lambda axes: figures.draw_precision_recall(axes, curves, points, "PR"), "pr")
     assert len(svg) < 400_000
     assert ("class 0" in svg) == (classes <= figures.MOST_NAMED)
     assert ("mean of the classes" in svg) == (classes > figures.MOST_NAMED)
@@ -59,8 +59,12 @@ def test_precision_recall_of_few_and_many_classes(classes):
 def test_confusion_matrix_is_drawn(classes):
     counts = np.eye(classes, dtype=int) * 5
     labels = [f"a long name of class {i}" for i in range(classes)]
+    words = {"title": "Confusion", "detected": "detected as"}
     content = plot_png(
-        [lambda axes: figures.draw_confusion(axes, labels, counts)], 1, (6, 6), long_labels=True
+        [lambda axes: figures.draw_confusion(axes, labels, counts, **words)],
+        1,
+        (6, 6),
+        long_labels=True,
     )
     pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     assert (pixels[..., 2].astype(int) - pixels[..., 0] > 60).any()

@@ -3,7 +3,7 @@
 The two devices may each work off their part of a batch in micro-batches.
 
 Prints JSON: the losses of each, and the largest difference of weights, averages and slots.
-Usage: replicas.py (frozen | synchronized) (small | d0) [MICRO_BATCHES]
+Usage: replicas.py (frozen | synchronized) (small | d0 | classifier | labels) [MICRO_BATCHES]
 """
 
 import json
@@ -15,7 +15,10 @@ import tensorflow as tf
 
 from efficientvision.api import build_from_config
 from efficientvision.configs import get_config
+from efficientvision.layers.grouped_conv import GroupedConv2D
 from efficientvision.layers.normalization import BatchNorm
+from efficientvision.layers.prelu import PReLU
+from efficientvision.tasks.classification import ClassificationTask
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.distribution import build_strategy, share_out
 from efficientvision.training.optimizers import build_optimizer
@@ -42,6 +45,28 @@ def small_detector(config):
     return keras.Model(images, ([classes], [boxes]), name="small")
 
 
+def small_classifier(config):
+    """Two convolutions, one in groups, a PReLU and a batch norm, as EdgeNets have them."""
+    norm = {"epsilon": 1e-5, "frozen": not config.is_training_bn, "synchronized": config.sync_bn}
+    images = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 8, 8, padding="same", name="stem")(images)
+    x = BatchNorm(momentum=0.9, name="bn", **norm)(x)
+    x = GroupedConv2D(8, 3, groups=4, name="grouped")(PReLU(name="prelu")(x))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(
+        images, keras.layers.Dense(config.num_classes, name="classifier")(x), name="small"
+    )
+
+
+def labelled_pictures(multi_label):
+    """The pictures, each with a class, or with any of three."""
+    images = pictures()["images"]
+    rng = np.random.default_rng(1)
+    single, several = rng.integers(0, 3, len(images)), rng.integers(0, 2, (len(images), 3))
+    labels = several.astype("uint8") if multi_label else single.astype("int32")
+    return {"images": images, "labels": labels}
+
+
 def pictures():
     """Random pictures; the two halves of a batch have different numbers of boxes."""
     rng = np.random.default_rng(0)
@@ -63,17 +88,21 @@ def pictures():
     return {key: np.concatenate([b[key] for b in result]) for key in result[0]}
 
 
-def read(batch_size, *, start_step, input_shard):
-    """Some of the pictures' endless sequence, as a task's `training_dataset` reads it."""
-    index, count = input_shard
-    data = tf.data.Dataset.from_tensor_slices(pictures()).repeat().shard(count, index)
-    return data.skip(start_step * batch_size).batch(batch_size, drop_remainder=True)
+def reader(data):
+    """What gives some of the data's endless sequence, as a task's `training_dataset` does."""
+
+    def read(batch_size, *, start_step, input_shard):
+        index, count = input_shard
+        dataset = tf.data.Dataset.from_tensor_slices(data).repeat().shard(count, index)
+        return dataset.skip(start_step * batch_size).batch(batch_size, drop_remainder=True)
+
+    return read
 
 
-def train(strategy, config, build, start, micro_batches):
+def train(strategy, task, data, build, start, micro_batches):
     """Trains `STEPS` steps; returns losses by step, and the final state."""
     with strategy.scope():
-        model = build(config)
+        model = build(task.config)
         for variable, value in zip(model.weights, start, strict=True):
             variable.assign(value)
         state = TrainingState(
@@ -82,12 +111,12 @@ def train(strategy, config, build, start, micro_batches):
             strategy,
             learning_rate=0.05,
             moving_average_decay=0.99,
+            decay_all=task.config.weight_decay_all,
         )
-    task = DetectionTask(config)
     step = TrainStep(
         task, state, weight_decay=1e-2, clip_norm=CLIP_NORM, micro_batches=micro_batches
     )
-    iterator = iter(share_out(strategy, read, BATCH, 0))
+    iterator = iter(share_out(strategy, reader(data), BATCH, 0))
     losses = [step(iterator, 1) for _ in range(2)] + [step(iterator, STEPS - 2)]
     assert step.traces == 1, step.traces
     return losses, state
@@ -109,12 +138,22 @@ def main(norm, size, micro_batches=1):
         options |= {"sync_bn": True, "max_level": 5}
     if size == "small":
         options |= {"min_level": 3, "max_level": 3}
-    config = get_config("efficientdet-d0", options)
-    build = small_detector if size == "small" else build_from_config
+    if size == "small":
+        options |= {"min_level": 3, "max_level": 3}
+    if size in ("classifier", "labels"):
+        for name in ("anchor_scale", "max_level"):
+            options.pop(name, None)
+        config = get_config("espnetv2_s_0.5", {**options, "multi_label": size == "labels"})
+        task, data = ClassificationTask(config), labelled_pictures(config.multi_label)
+        build = small_classifier
+    else:
+        config = get_config("efficientdet-d0", options)
+        task, data = DetectionTask(config), pictures()
+        build = small_detector if size == "small" else build_from_config
     start = [w.numpy() for w in build(config).weights]
     losses, snapshots = [], []
     for strategy, parts in ((build_strategy(None), 1), (two, int(micro_batches))):
-        own, state = train(strategy, config, build, start, parts)
+        own, state = train(strategy, task, data, build, start, parts)
         losses.append(own)
         copies = [strategy.experimental_local_results(v.value) for v in state.model.weights]
         for values in copies:

@@ -57,6 +57,12 @@ def test_message_counts_parameters(capsys):
     assert f"Frozen: backbone, {frozen:,} of {model.count_params():,} " in capsys.readouterr().out
 
 
+def test_a_classifiers_backbone_without_its_head():
+    model = build_from_config(get_config("efficientnet-b0", "image_size=32,num_classes=3"))
+    freeze_parts(model, ("backbone",))
+    assert {part_of(v.path) for v in model.trainable_variables} == {"classifier_head"}
+
+
 def test_something_must_be_left():
     model = build_from_config(get_config("efficientdet-d0", SMALL))
     with pytest.raises(UserError, match="leaves nothing to train"):

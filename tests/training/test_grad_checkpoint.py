@@ -12,7 +12,7 @@ from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
-from tests.training.replicas import read
+from tests.training.replicas import pictures, reader
 
 # Six blocks on three levels, three of them with stochastic depth, as the heads have it.
 STAGES = ((1, 3, 1, 1, 16), (1, 3, 2, 6, 24), (1, 5, 2, 6, 40))
@@ -38,7 +38,7 @@ def train(grad_checkpoint, start):
     strategy = tf.distribute.get_strategy()
     state = TrainingState(model, build_optimizer("sgd"), strategy, learning_rate=0.05)
     step = TrainStep(DetectionTask(config), state, weight_decay=1e-4, clip_norm=0.5)
-    batches = iter(read(4, start_step=0, input_shard=(0, 1)))
+    batches = iter(reader(pictures())(4, start_step=0, input_shard=(0, 1)))
     losses = [step(batches, 1) for _ in range(2)]
     return losses, {v.path: v.numpy() for v in model.weights}, start
 

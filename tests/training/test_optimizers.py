@@ -105,3 +105,20 @@ def test_slots_of_another_optimizer_are_refused():
 def test_unknown_name_is_refused():
     with pytest.raises(UserError, match="lamb"):
         build_optimizer("lamb")
+
+
+def test_weight_decay_of_all_weights():
+    """Of the two groups the kernels alone are decayed, or both."""
+    kernel = keras.Variable(np.ones(3, "float32"), name="kernel")
+    gamma = keras.Variable(np.ones(2, "float32"), name="gamma")
+    for decay_all, expected in ((False, [True, False]), (True, [True, True])):
+        optimizer = FlatOptimizer(build_optimizer("sgd"), 0.1, [kernel, gamma], decay_all=decay_all)
+        assert optimizer.decayed == expected
+    # No gradient: what changes is the decoupled decay, 1 - 0.5 * 0.1.
+    rule = build_optimizer("adamw", weight_decay=0.5)
+    optimizer = FlatOptimizer(rule, 0.1, [kernel, gamma], decay_all=True)
+    for group in optimizer.groups:
+        group.gather()
+    optimizer.apply([tf.zeros(3), tf.zeros(2)])
+    for group in optimizer.groups:
+        np.testing.assert_allclose(group.vector.numpy(), 0.95, rtol=1e-6)

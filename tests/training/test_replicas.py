@@ -41,6 +41,13 @@ def test_two_devices_with_two_micro_batches_each(repository):
     _compare(repository, "frozen", "small", micro_batches=2)
 
 
+@pytest.mark.parametrize("labels", ["classifier", "labels"])
+@pytest.mark.parametrize("norm", ["frozen", "synchronized"])
+def test_small_classifier(repository, norm, labels):
+    """One class an image and several, with the weight decay of all weights."""
+    _compare(repository, norm, labels)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", ["frozen", "synchronized"])
 def test_d0(repository, norm):

@@ -61,5 +61,5 @@ def test_warmup_never_starts_above_the_peak():
 
 
 def test_unknown_method_is_refused():
-    with pytest.raises(UserError, match="linear"):
-        _schedule(method="linear")
+    with pytest.raises(UserError, match="stairs"):
+        _schedule(method="stairs")

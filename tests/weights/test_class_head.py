@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from efficientvision.api import build_model
 from efficientvision.errors import UserError
+from efficientvision.training.checkpoints import Checkpoint, checkpoint_path, write_checkpoint
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.class_head import carry_columns, match_classes, shared_anchors
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
@@ -130,3 +132,23 @@ def test_anchors_are_told_by_the_box_head():
     other = {n: v.shape for n, v in values_of(build_detector(**LEVELS_2_TO_6)).items()}
     assert shared_anchors(shapes[3], other) is None
     assert shared_anchors(shapes[3], {}) is None
+
+
+@pytest.mark.parametrize("name", ["shufflenetv2_s_0.1", "efficientnet-b0"])
+def test_a_classifiers_classes_keep_their_columns(name, tmp_path):
+    """Of three classes two come from the checkpoint, at other places; the third is new."""
+    theirs = build_model(name, num_classes=2, image_size=32)
+    names = {1: "ant", 2: "bee"}
+    path = checkpoint_path(tmp_path, 1)
+    weights = {v.path: v.numpy() for v in theirs.weights}
+    write_checkpoint(path, Checkpoint(weights, ema={}, optimizer={}, step=1, meta={}))
+    ours = build_model(name, num_classes=3, image_size=32)
+    before = ours.layers[-1].weights[-1].numpy(), ours.layers[-1].weights[-2].numpy()
+    match = match_classes({1: "bee", 2: "cat", 3: "ant"}, names)
+    report = load_weights(ours, path, classes=match, verbose=False)
+    assert "2 of 3 classes matched by name" in str(report) and report.skipped == {}
+    for own, index in zip(before, (-1, -2), strict=True):
+        found, source = (m.layers[-1].weights[index].numpy() for m in (ours, theirs))
+        np.testing.assert_array_equal(found[..., 0], source[..., 1])
+        np.testing.assert_array_equal(found[..., 1], own[..., 1])
+        np.testing.assert_array_equal(found[..., 2], source[..., 0])

@@ -16,7 +16,12 @@ _SHOWN = 6
 
 
 def class_findings(
-    scan: RecordScan, part: str, num_classes: int, names: Mapping[int, str]
+    scan: RecordScan,
+    part: str,
+    num_classes: int,
+    names: Mapping[int, str],
+    *,
+    noun: str = "objects",
 ) -> list[Finding]:
     """Class ids against `num_classes` and the names.
 
@@ -25,15 +30,16 @@ def class_findings(
         part: "train" or "val".
         num_classes: K, without the background; ids run from 1 to K.
         names: Class id -> name; may be empty.
+        noun: What has a class: objects, or whole images.
     """
     subject = f"{part} classes".strip()
     ids, counts = np.unique(scan.classes, return_counts=True)
     if not len(ids):
         return []  # No objects at all: the boxes' row says so.
     if ids[0] < 1 or ids[-1] > num_classes:
-        return [_class_range_error(scan, subject, ids, num_classes, names)]
-    findings = [_class_counts(scan, subject, ids, counts, num_classes, names)]
-    findings += _name_findings(scan, subject, ids, names)
+        return [_class_range_error(scan, subject, ids, num_classes, names, noun)]
+    findings = [_class_counts(scan, subject, ids, counts, num_classes, names, noun)]
+    findings += _name_findings(scan, subject, ids, names, noun)
     needed = max([int(ids[-1]), *names])
     if num_classes > needed and part == "train":
         found = f"num_classes={num_classes}, and neither names nor records go beyond {needed}"
@@ -42,15 +48,21 @@ def class_findings(
 
 
 def _class_range_error(
-    scan: RecordScan, subject: str, ids: np.ndarray, num_classes: int, names: Mapping[int, str]
+    scan: RecordScan,
+    subject: str,
+    ids: np.ndarray,
+    num_classes: int,
+    names: Mapping[int, str],
+    noun: str,
 ) -> Finding:
     outside = (scan.classes < 1) | (scan.classes > num_classes)
     first = int(np.flatnonzero(outside)[0])
     class_id = int(scan.classes[first])
     name = f" ({names[class_id]})" if class_id in names else ""
     found = (
-        f"num_classes={num_classes}, but {scan.place(scan.image_of[first])} has an object of class "
-        f"{class_id}{name}, and {outside.mean():.0%} of the objects are outside 1..{num_classes}"
+        f"num_classes={num_classes}, but {scan.place(scan.image_of[first])} has "
+        f"{'an object of ' if noun == 'objects' else ''}class {class_id}{name}, and "
+        f"{outside.mean():.0%} of the {noun} are outside 1..{num_classes}"
     )
     shift = _shift_against_names(scan, ids, names)
     if shift is None and ids[0] == 0:
@@ -64,7 +76,8 @@ def _class_range_error(
         advice = f"classes count from 1: {AGAIN}"
     else:
         needed = max([int(ids[-1]), *names])
-        advice = f"set num_classes={needed} (classes count from 1, without the background)"
+        background = ", without the background" if noun == "objects" else ""
+        advice = f"set num_classes={needed} (classes count from 1{background})"
     return Finding(ERROR, subject, found, advice)
 
 
@@ -75,6 +88,7 @@ def _class_counts(
     counts: np.ndarray,
     num_classes: int,
     names: Mapping[int, str],
+    noun: str,
 ) -> Finding:
     """Both numbers of classes, and how many objects each has."""
     order = range(len(ids)) if len(ids) <= _SHOWN else np.argsort(-counts, kind="stable")
@@ -82,24 +96,25 @@ def _class_counts(
     if len(shown) > _SHOWN:
         shown = [*shown[: _SHOWN // 2], "...", *shown[-_SHOWN // 2 :]]
     found = (
-        f"num_classes={num_classes} ({num_classes + 1} with the background); objects: "
+        f"num_classes={num_classes}"
+        f"{f' ({num_classes + 1} with the background)' if noun == 'objects' else ''}; {noun}: "
         + ", ".join(shown)
     )
     absent = sorted(set(names) - set(ids.tolist()))
     if absent and scan.complete and subject.startswith("train"):
         found += f"; none of {listed(_named(i, names) for i in absent)}"
-        return Finding(WARNING, subject, found, "the network cannot learn a class without objects")
+        return Finding(WARNING, subject, found, f"the network cannot learn a class without {noun}")
     return Finding(OK, subject, found)
 
 
 def _name_findings(
-    scan: RecordScan, subject: str, ids: np.ndarray, names: Mapping[int, str]
+    scan: RecordScan, subject: str, ids: np.ndarray, names: Mapping[int, str], noun: str
 ) -> list[Finding]:
     """The names in use against the ids and against the names in the records themselves."""
     findings = []
     nameless = [str(i) for i in ids if names and i not in names]
     if nameless:
-        found = f"classes {listed(nameless)} have objects and no name"
+        found = f"classes {listed(nameless)} have {noun} and no name"
         findings.append(Finding(WARNING, subject, found, "name them in labels.json or label_map"))
     own = _own_names(scan, ids)
     other = [i for i in own if i in names and _plain(own[i]) != _plain(names[i])]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.data.checks import data_errors, find_bad_record
+from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.record_files import FilePattern, match_files
 from efficientvision.data.records import parse_example
 from efficientvision.data.training_examples import source_id
@@ -95,6 +96,7 @@ def scan_records(
     *,
     limit: int = DEFAULT_LIMIT,
     regenerate_source_id: bool = False,
+    labels_only: bool = False,
     description: str = "looking at the records",
 ) -> RecordScan:
     """Reads objects, ids and sizes of records.
@@ -103,6 +105,7 @@ def scan_records(
         file_pattern: The records.
         limit: Read about so many, the same number from the start of each file.
         regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
+        labels_only: Read the classes of images; each then counts as a box of the whole photo.
         description: For the progress bar, which appears after two seconds.
 
     Raises:
@@ -113,7 +116,7 @@ def scan_records(
         sizes = np.array(list(pool.map(files.size, paths)), np.int64)
     each = max(1, -(-limit // len(paths)))
     photos_each = max(1, -(-MAX_PHOTOS // len(paths)))
-    dataset = _dataset(paths, each, photos_each, regenerate_source_id)
+    dataset = _dataset(paths, each, photos_each, regenerate_source_id, labels_only)
     batches: list[dict[str, tf.Tensor | tf.RaggedTensor]] = []
     with (
         data_errors(file_pattern),
@@ -129,7 +132,7 @@ def scan_records(
 
 
 def _dataset(
-    paths: Sequence[str], each: int, photos_each: int, regenerate: bool
+    paths: Sequence[str], each: int, photos_each: int, regenerate: bool, labels_only: bool
 ) -> tf.data.Dataset:
     """Ragged batches of what `_summary` gives, of the first `each` records of every file."""
 
@@ -138,7 +141,7 @@ def _dataset(
         return records.enumerate().map(lambda position, record: (index, position, record))
 
     def summary(index: tf.Tensor, position: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _summary(record, regenerate, position < photos_each) | {"file": index}
+        return _summary(record, regenerate, position < photos_each, labels_only) | {"file": index}
 
     dataset = tf.data.Dataset.from_tensor_slices((tf.range(len(paths)), list(paths)))
     dataset = dataset.interleave(
@@ -151,8 +154,9 @@ def _dataset(
     return dataset.ragged_batch(_BATCH).prefetch(1)
 
 
-def _summary(record: tf.Tensor, regenerate: bool, keep_photo: tf.Tensor) -> dict[str, tf.Tensor]:
-    example = parse_example(record)
+def _summary(
+    record: tf.Tensor, regenerate: bool, keep_photo: tf.Tensor, labels_only: bool
+) -> dict[str, tf.Tensor]:
     unstated = tf.io.FixedLenFeature([], tf.int64, -1)
     stated = tf.io.parse_single_example(
         record,
@@ -162,6 +166,10 @@ def _summary(record: tf.Tensor, regenerate: bool, keep_photo: tf.Tensor) -> dict
             "image/object/class/text": tf.io.VarLenFeature(tf.string),
         },
     )
+    if labels_only:
+        example = _labels_as_boxes(parse_class_example(record))
+    else:
+        example = {**parse_example(record), "texts": stated["image/object/class/text"].values}
     encoded = example["encoded"]
     return {
         "bytes": tf.strings.length(record),
@@ -173,8 +181,17 @@ def _summary(record: tf.Tensor, regenerate: bool, keep_photo: tf.Tensor) -> dict
         "boxes": example["boxes_normalized_yxyx"],
         "classes": example["classes"],
         "is_crowd": example["is_crowd"],
-        "texts": stated["image/object/class/text"].values,
+        "texts": example["texts"],
         "photo": tf.where(keep_photo & (tf.size(example["classes"]) > 0), encoded, ""),
+    }
+
+
+def _labels_as_boxes(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    count = tf.size(example["classes"])
+    return {
+        **example,
+        "boxes_normalized_yxyx": tf.tile([[0.0, 0.0, 1.0, 1.0]], [count, 1]),
+        "is_crowd": tf.zeros([count], tf.bool),
     }
 
 

@@ -1,0 +1,79 @@
+"""Converts folders of images, one folder a class, or a list of images to TFRecords.
+
+  PYTHONPATH=".:$PYTHONPATH" python dataset/create_imagenet_tfrecord.py \\
+      --data_dir=imagenet --output_dir=imagenet/tfrecord
+
+Reads   <data_dir>/train/<class>/* and <data_dir>/val/<class>/*; or <data_dir>/<class>/* with
+        --val_fraction=0.2, the share to hold out; or --csv_file, lines of path,label (several
+        labels separated by ; for multi-label), and --val_csv_file or --val_fraction.
+Writes  <output_dir>/train-00000-of-00032.tfrecord ..., val-...
+        labels.json beside them: the class names
+Classes are the names of the folders, sorted and numbered from 1, as torchvision's ImageFolder
+sorts them; or what --label_map_json_path says.
+"""
+
+from absl import flags
+
+from efficientvision.cli import run_main
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+
+flags.DEFINE_string("data_dir", "", "folder of the images")
+flags.DEFINE_string("csv_file", "", "list of images: path,label; paths are relative to --data_dir")
+flags.DEFINE_string("val_csv_file", "", "such a list of the images to evaluate on")
+flags.DEFINE_float("val_fraction", None, "share (0..1) of each class's images to hold out as val")
+flags.DEFINE_integer("split_seed", 0, "seed of what is held out")
+flags.DEFINE_string("output_dir", "", "folder of the records to write")
+flags.DEFINE_string(
+    "label_map_json_path", None, 'JSON file with the class ids, {"name": 1, ...} or {"1": "name"}'
+)
+flags.DEFINE_integer("num_shards", 32, "files of each part (never more than there are images)")
+flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+FLAGS = flags.FLAGS
+
+
+def read_images():
+    """The images of the flags, by part."""
+    from efficientvision.data import image_folders
+    from efficientvision.errors import UserError
+
+    if FLAGS.csv_file:
+        folder = FLAGS.data_dir or None
+        parts = {"train": image_folders.read_csv(FLAGS.csv_file, folder)}
+        if FLAGS.val_csv_file:
+            parts["val"] = image_folders.read_csv(FLAGS.val_csv_file, folder)
+    elif FLAGS.val_csv_file:
+        raise UserError("--val_csv_file needs --csv_file, the list of the training images.")
+    elif FLAGS.data_dir:
+        parts = image_folders.read_folders(FLAGS.data_dir)
+    else:
+        raise UserError("--data_dir or --csv_file is missing; see --help for an example.")
+    if FLAGS.val_fraction is None:
+        return parts
+    if "val" in parts:
+        raise UserError("--val_fraction holds images out, and there is a val part already.")
+    return image_folders.split(parts["train"], FLAGS.val_fraction, FLAGS.split_seed)
+
+
+def main(_: list[str]) -> None:
+    from efficientvision.data import image_folders
+    from efficientvision.errors import UserError
+
+    if not FLAGS.output_dir:
+        raise UserError("--output_dir is missing; see --help for an example.")
+    parts = read_images()
+    load_tensorflow_quietly()
+    reports = image_folders.convert(
+        parts,
+        FLAGS.output_dir,
+        label_map_file=FLAGS.label_map_json_path,
+        num_shards=FLAGS.num_shards,
+        num_workers=FLAGS.num_threads,
+    )
+    for report in reports:
+        print(report)
+    if "val" not in parts:
+        print("There is no val part to evaluate on: --val_fraction=0.1 holds a tenth out.")
+
+
+if __name__ == "__main__":
+    run_main(main)

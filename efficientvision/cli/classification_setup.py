@@ -1,0 +1,172 @@
+"""`main.py` for image classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from absl import flags
+
+from efficientvision.cli.task_setup import TaskSetup, record_names
+from efficientvision.configs import ClassificationConfig
+from efficientvision.data.class_order import class_ids, network_names
+from efficientvision.data.labels import BUILTIN, find_labels
+from efficientvision.data.preflight.file_checks import file_findings
+from efficientvision.data.preflight.findings import ERROR, Finding
+from efficientvision.data.preflight.ground_truth_checks import overlap_findings
+from efficientvision.data.preflight.label_checks import (
+    label_findings,
+    picture_findings,
+    split_findings,
+)
+from efficientvision.data.preflight.record_scan import RecordScan, scan_records
+from efficientvision.data.record_files import count_records, match_files
+from efficientvision.errors import UserError
+from efficientvision.loading import LoadedModel, load_classifier
+from efficientvision.tasks.classification import ClassificationTask
+
+_DETECTION_ONLY = (
+    "val_json_file",
+    "testdev_dir",
+    "testdev_info_file",
+    "test_flip",
+    "test_scales",
+    "test_merge",
+    "test_iou_thresh",
+)
+_EVAL_BATCH_SIZE = 32
+
+# `--dataset` -> hyper-parameters.
+DATASETS = {
+    "imagenet": {"multi_label": False},
+    "coco": {"multi_label": True},
+    "coco_multilabel": {"multi_label": True},
+}
+
+
+class ClassificationSetup(TaskSetup):
+    """Image classifiers: one class an image, or several."""
+
+    architecture = ("num_classes", "multi_label", "act_type", "build_size")
+
+    def check_flags(self, given: flags.FlagValues) -> None:
+        if given.mode != "eval" and not given["model_name"].present:
+            raise UserError(
+                "--task=classification needs the name of a classifier: --model_name=espnetv2_s_1.0 "
+                "or efficientnet-b0 for example."
+            )
+        for name in _DETECTION_ONLY:
+            if given[name].present and given[name].value:
+                raise UserError(f"--{name} is for detection; a classifier has no use for it.")
+
+    def check_config(self, given: flags.FlagValues, config: ClassificationConfig) -> None:
+        if others := set(config.freeze) - {"backbone"}:
+            raise UserError(
+                f"freeze={'+'.join(config.freeze)}: a classifier has no {sorted(others)[0]}; "
+                "freeze=backbone keeps all but its head."
+            )
+
+    def dataset_changes(self, given: flags.FlagValues) -> dict | None:
+        return DATASETS.get(given.dataset)
+
+    def fit_to_data(self, given: flags.FlagValues, config: ClassificationConfig | None) -> None:
+        """Takes numbers of images and classes from the records.
+
+        `--num_examples_per_epoch` and `--eval_samples` that are not given mean all images.
+        """
+        counted = {
+            "num_examples_per_epoch": given.mode != "eval" and given.train_file_pattern,
+            "eval_samples": given.val_file_pattern,
+        }
+        for name, pattern in counted.items():
+            if pattern and not given[name].present:
+                given[name].value = sum(count_records(match_files(pattern))) or 1
+        if not given["eval_batch_size"].present:
+            given["eval_batch_size"].value = _EVAL_BATCH_SIZE
+        if config is None or config.is_set("num_classes"):
+            return
+        raw = _raw_names(config, given.dataset, given.train_file_pattern, given.val_file_pattern)
+        if raw:
+            config.override({"num_classes": len(raw)})
+            print(f"num_classes={len(raw)}, from the names beside the records.")
+
+    def class_names(self, config: ClassificationConfig, *patterns: str | None) -> dict[int, str]:
+        dataset = "coco" if config.multi_label and config.num_classes == 80 else ""
+        return network_names(_raw_names(config, dataset, *patterns))
+
+    def build_task(
+        self, given: flags.FlagValues, config: ClassificationConfig, names: Mapping[int, str]
+    ) -> ClassificationTask:
+        if given.mode == "eval":
+            names = names or self.class_names(config, given.val_file_pattern)
+            self.check_classes(given, config, names)
+        train, val = given.train_file_pattern, given.val_file_pattern
+        return ClassificationTask(
+            config,
+            training_files=train,
+            evaluation_files=val,
+            class_names=names,
+            training_ids=self._ids(config, names, train) if given.mode != "eval" else None,
+            evaluation_ids=self._ids(config, names, val),
+            evaluation_images=given.eval_samples,
+            fake_data=given.use_fake_data,
+            data_service=given.tf_data_service or None,
+        )
+
+    def check_classes(
+        self, given: flags.FlagValues, config: ClassificationConfig, names: Mapping[int, str]
+    ) -> None:
+        patterns = [] if given.mode == "eval" else [given.train_file_pattern]
+        for pattern in filter(None, (*patterns, given.val_file_pattern)):
+            scan = scan_records(pattern, labels_only=True)
+            ids = self._ids(config, names, pattern)
+            for finding in label_findings(scan, "", ids, names, multi_label=config.multi_label):
+                if finding.level == ERROR:
+                    raise UserError(f"{finding.found}: {finding.advice}.")
+
+    def findings(
+        self, given: flags.FlagValues, config: ClassificationConfig, names: Mapping[int, str]
+    ) -> tuple[list[Finding], int]:
+        scans: dict[str, RecordScan] = {}
+        findings: list[Finding] = []
+        for part, pattern in (("train", given.train_file_pattern), ("val", given.val_file_pattern)):
+            if not pattern:
+                continue
+            scan = scan_records(
+                pattern,
+                labels_only=True,
+                regenerate_source_id=config.regenerate_source_id,
+                description=f"looking at the {part} records",
+            )
+            findings += file_findings(scan, part)
+            if not scan.num_read:
+                continue
+            scans[part] = scan
+            ids = self._ids(config, names, pattern)
+            findings += label_findings(scan, part, ids, names, multi_label=config.multi_label)
+            findings += picture_findings(scan, part)
+        if len(scans) == 2:
+            findings += split_findings(scans["train"], scans["val"], names)
+            findings += overlap_findings(scans["train"], scans["val"])
+        return findings, scans["train"].num_records if "train" in scans else 0
+
+    def load(self, given: flags.FlagValues) -> LoadedModel:
+        named = given.model_name if given["model_name"].present else None
+        changes = self.dataset_changes(given) or {}
+        return load_classifier(given.model_dir, named, given.hparams, **changes)
+
+    def _ids(
+        self, config: ClassificationConfig, names: Mapping[int, str], pattern: str | None
+    ) -> list[int]:
+        """The class ids of records in the order of the network's outputs."""
+        raw = find_labels(pattern) if pattern else None
+        if raw is None:
+            raw = _raw_names(config, "coco" if config.multi_label else "", pattern)
+        return class_ids(names, raw, config.num_classes, what=str(pattern))
+
+
+def _raw_names(config: ClassificationConfig, dataset: str, *patterns: str | None) -> dict[int, str]:
+    """Names by the records' class ids; COCO's where nothing else names them and it is COCO."""
+    named = record_names(config, *patterns)
+    if not named and dataset.startswith("coco") and config.num_classes in (80, 1000):
+        return dict(BUILTIN["coco"])
+    return named

@@ -1,0 +1,158 @@
+"""`main.py` for detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from absl import flags
+
+from efficientvision import files
+from efficientvision.cli import evaluation_views, testdev
+from efficientvision.cli.task_setup import TaskSetup
+from efficientvision.configs import DetectionConfig
+from efficientvision.data.preflight.box_checks import (
+    box_findings,
+    objects_per_image_findings,
+    photo_findings,
+)
+from efficientvision.data.preflight.class_checks import check_classes, class_findings
+from efficientvision.data.preflight.file_checks import file_findings
+from efficientvision.data.preflight.findings import ERROR, Finding
+from efficientvision.data.preflight.ground_truth_checks import id_findings, overlap_findings
+from efficientvision.data.preflight.record_scan import RecordScan, scan_records
+from efficientvision.errors import UserError
+from efficientvision.loading import CONFIG_FILE, LoadedModel, load_detector, run_folder_of
+from efficientvision.tasks.anchor_checks import anchor_findings
+from efficientvision.tasks.detection import DetectionTask
+from efficientvision.weights.identify import apply_checkpoint_architecture, identify
+
+
+class DetectionSetup(TaskSetup):
+    """EfficientDet: boxes, anchors, COCO metrics."""
+
+    architecture = (
+        "fpn_name",
+        "fpn_weight_method",
+        "fpn_cell_repeats",
+        "fpn_num_filters",
+        "box_class_repeats",
+        "num_classes",
+        "num_scales",
+        "aspect_ratios",
+    )
+
+    takes_ground_truth_file = True
+
+    def check_flags(self, given: flags.FlagValues) -> None:
+        if given.dataset:
+            raise UserError(
+                f"--dataset={given.dataset} chooses between kinds of classification; a detector "
+                "learns what its records hold: leave it out, or add --task=classification and a "
+                "classifier's --model_name."
+            )
+        testdev.check_flags(given)
+        evaluation_views.check_flags(given)
+
+    def check_config(self, given: flags.FlagValues, config: DetectionConfig) -> None:
+        if "segmentation" in config.heads:
+            raise UserError(
+                "heads names segmentation, which main.py cannot train in this version (it builds, "
+                "loads and runs): train with heads=object_detection."
+            )
+
+    def fit_to_checkpoint(self, config: DetectionConfig, ckpt: str) -> list[str]:
+        return apply_checkpoint_architecture(config, identify(ckpt))
+
+    def build_task(
+        self, given: flags.FlagValues, config: DetectionConfig, names: Mapping[int, str]
+    ) -> DetectionTask:
+        if given.mode == "eval":
+            check_classes(given.val_file_pattern, config.num_classes, names)
+        return DetectionTask(
+            config,
+            training_files=given.train_file_pattern,
+            evaluation_files=given.val_file_pattern,
+            ground_truth_json=None if given.testdev_dir else given.val_json_file,
+            class_names=names,
+            evaluation_images=given.eval_samples,
+            fake_data=given.use_fake_data,
+            testdev_dir=given.testdev_dir,
+            testdev_info_file=given.testdev_info_file,
+            views=evaluation_views.build_views(given, config),
+            data_service=given.tf_data_service or None,
+        )
+
+    def check_classes(
+        self, given: flags.FlagValues, config: DetectionConfig, names: Mapping[int, str]
+    ) -> None:
+        for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
+            check_classes(pattern, config.num_classes, names)
+
+    def findings(
+        self, given: flags.FlagValues, config: DetectionConfig, names: Mapping[int, str]
+    ) -> tuple[list[Finding], int]:
+        train = _scan(given.train_file_pattern, config, "training records")
+        val = _scan(given.val_file_pattern, config, "evaluation records")
+        findings = _training_findings(train, config, names)
+        if val is not None:
+            findings += _evaluation_findings(val, train, given, config, names)
+        return findings, train.num_records
+
+    def load(self, given: flags.FlagValues) -> LoadedModel:
+        named = given.model_name if given["model_name"].present else None
+        loaded = load_detector(given.model_dir, named, given.hparams)
+        own = files.is_file(files.join(run_folder_of(given.model_dir), CONFIG_FILE))
+        # For test-dev the classes of the detector count, whose records have no objects.
+        if not (own or given.testdev_dir):
+            loaded.class_names = self.class_names(loaded.config)
+        return loaded
+
+
+def _scan(pattern: str | None, config: DetectionConfig, what: str) -> RecordScan | None:
+    if not pattern:
+        return None
+    return scan_records(
+        pattern,
+        regenerate_source_id=config.regenerate_source_id,
+        description=f"looking at the {what}",
+    )
+
+
+def _training_findings(
+    scan: RecordScan, config: DetectionConfig, names: Mapping[int, str]
+) -> list[Finding]:
+    findings = file_findings(scan, "train")
+    if not scan.num_read:
+        return findings
+    findings += class_findings(scan, "train", config.num_classes, names)
+    boxes = box_findings(scan, "train")
+    findings += boxes
+    findings += objects_per_image_findings(
+        scan,
+        config.max_instances_per_image,
+        skip_crowd=config.skip_crowd_during_training,
+    )
+    findings += photo_findings(scan, config.image_hw)
+    # Anchors for boxes that are wrong would be advice in the wrong direction.
+    if all(finding.level != ERROR for finding in boxes):
+        findings += anchor_findings(scan, config.anchor_options, names)
+    return findings
+
+
+def _evaluation_findings(
+    val: RecordScan,
+    train: RecordScan,
+    given: flags.FlagValues,
+    config: DetectionConfig,
+    names: Mapping[int, str],
+) -> list[Finding]:
+    findings = file_findings(val, "val")
+    if not val.num_read:
+        return findings
+    findings += class_findings(val, "val", config.num_classes, names)
+    findings += box_findings(val, "val", needed=not (given.val_json_file or given.testdev_dir))
+    if not given.testdev_dir:
+        findings += id_findings(
+            val, given.val_json_file or None, regenerated=config.regenerate_source_id
+        )
+    return findings + overlap_findings(train, val)

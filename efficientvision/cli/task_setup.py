@@ -1,0 +1,99 @@
+"""What a run of `main.py` asks of its task, beside `tasks.base.Task`: flags, data, checks."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+
+from absl import flags
+
+from efficientvision.configs import TrainingConfig, read_yaml
+from efficientvision.data.labels import find_labels, resolve_label_map
+from efficientvision.data.preflight.findings import Finding
+from efficientvision.loading import LoadedModel
+from efficientvision.registry import task_of
+from efficientvision.tasks.base import Task
+
+
+class TaskSetup(abc.ABC):
+    """One kind of run: detection, classification.
+
+    Attributes:
+        architecture: Hyper-parameters that a run's beginning decided, and its continuation keeps.
+        takes_ground_truth_file: Whether an evaluation may have a ground truth beside its records.
+    """
+
+    architecture: tuple[str, ...]
+    takes_ground_truth_file = False
+
+    def check_flags(self, given: flags.FlagValues) -> None:  # noqa: B027
+        """Raises UserError for flags that the task does not have; opens no file."""
+
+    def dataset_changes(self, given: flags.FlagValues) -> dict | None:
+        """The hyper-parameters that `--dataset` stands for; None: it is not given."""
+        return None
+
+    def check_config(  # noqa: B027
+        self, given: flags.FlagValues, config: TrainingConfig
+    ) -> None:
+        """Raises UserError for hyper-parameters that cannot be trained with."""
+
+    def fit_to_checkpoint(self, config: TrainingConfig, ckpt: str) -> list[str]:
+        """Takes from a checkpoint what the overrides left open; returns sentences that say so."""
+        return []
+
+    def fit_to_data(  # noqa: B027
+        self, given: flags.FlagValues, config: TrainingConfig | None
+    ) -> None:
+        """Takes from the records what flags and overrides left open; without `config`: flags."""
+
+    def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
+        """Class number (1..K) of the network -> name, for the report and the run's folder."""
+        return record_names(config, *patterns)
+
+    @abc.abstractmethod
+    def build_task(
+        self, given: flags.FlagValues, config: TrainingConfig, names: Mapping[int, str]
+    ) -> Task:
+        """The task of the flags' data.
+
+        In an evaluation it also holds the classes of the records against the network's; before
+        training the preflight does that.
+        """
+
+    @abc.abstractmethod
+    def check_classes(
+        self, given: flags.FlagValues, config: TrainingConfig, names: Mapping[int, str]
+    ) -> None:
+        """Raises UserError where the classes of the records do not fit the network."""
+
+    @abc.abstractmethod
+    def findings(
+        self, given: flags.FlagValues, config: TrainingConfig, names: Mapping[int, str]
+    ) -> tuple[list[Finding], int]:
+        """What the preflight finds in the data, and the number of training records."""
+
+    @abc.abstractmethod
+    def load(self, given: flags.FlagValues) -> LoadedModel:
+        """What `--model_dir` holds, for an evaluation; call it under the strategy's scope."""
+
+
+def record_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
+    """Names by class id: the configuration's `label_map`, else the `labels.json` of the records."""
+    named = resolve_label_map(config.label_map)
+    for pattern in patterns:
+        if named is None and pattern:
+            named = find_labels(pattern)
+    return named or {}
+
+
+def task_name(given: flags.FlagValues, config_file: str | None = None) -> str:
+    """The task of a run: `--task`, else what a run's configuration says, else the model's name.
+
+    Raises:
+        UserError: The model or the file is unknown.
+    """
+    if given.task:
+        return given.task
+    content = read_yaml(config_file) if config_file else {}
+    return content.get("task") or task_of(content.get("name") or given.model_name)

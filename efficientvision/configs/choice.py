@@ -1,0 +1,59 @@
+"""The configuration of a model, by its task."""
+
+from __future__ import annotations
+
+from efficientvision.configs.apply import converted
+from efficientvision.configs.classification import ClassificationConfig, classification_defaults
+from efficientvision.configs.detection import DetectionConfig
+from efficientvision.configs.overrides import read_yaml
+from efficientvision.errors import UserError
+from efficientvision.registry import detection_defaults, nearest_names, task_of
+
+Config = DetectionConfig | ClassificationConfig
+
+_TASKS = {
+    "detection": (DetectionConfig, detection_defaults),
+    "classification": (ClassificationConfig, classification_defaults),
+}
+
+
+def get_config(
+    model_name: str, *overrides: str | dict | None, task: str | None = None
+) -> DetectionConfig | ClassificationConfig:
+    """The configuration of a model.
+
+    Args:
+        model_name: One of `registry.list_models(task)`.
+        *overrides: Changes in order, each as `TrainingConfig.override` takes it.
+        task: "detection" or "classification"; None: what the model's name says.
+
+    Returns:
+        The published defaults of the model with the changes.
+
+    Raises:
+        UserError: The model or a hyper-parameter is unknown, or a value is bad.
+    """
+    task = task or task_of(model_name)
+    if task not in _TASKS:
+        raise UserError(f"Unknown task {task!r}. {nearest_names(str(task), tuple(_TASKS))}")
+    kind, defaults = _TASKS[task]
+    config = kind()
+    for name, value in defaults(model_name).items():
+        setattr(config, name, converted(config, name, value))
+    for change in overrides:
+        config.override(change)
+    return config
+
+
+def config_from_yaml(path: str, *overrides: str | dict | None) -> Config:
+    """The configuration that a run folder's `config.yaml` holds, with further overrides.
+
+    Raises:
+        UserError: The file is missing, is malformed or names no model.
+    """
+    content = read_yaml(path)
+    name = content.get("name")
+    if name is None:
+        raise UserError(f"The configuration file {path} does not say its model: it has no `name`.")
+    # Runs of the first version, which were all of detectors, say no task.
+    return get_config(name, path, *overrides, task=content.get("task"))

@@ -1,0 +1,259 @@
+"""What every task's configuration has: the shared hyper-parameters, and how they are changed."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import sys
+from typing import Any, Self
+
+import yaml
+
+from efficientvision.configs.apply import apply_change
+from efficientvision.configs.kinds import (
+    BOOLEAN,
+    IMAGE_SIZE,
+    LABEL_MAP,
+    MIXED_PRECISION,
+    PARTS,
+    RGB,
+    TEXT,
+    hyperparameter,
+    integer,
+    number,
+    one_of,
+    optional,
+    parse_image_size,
+)
+from efficientvision.configs.list_kinds import EPOCHS
+from efficientvision.configs.overrides import read_overrides
+
+_POSITIVE = number(minimum=1e-12)
+_NON_NEGATIVE = number(minimum=0)
+_COUNT = integer(minimum=1)
+
+# By the step: the first three. By the epoch, as EdgeNets do: the others.
+LR_DECAY_METHODS = (
+    "cosine",
+    "stepwise",
+    "polynomial",
+    "hybrid",
+    "clr",
+    "linear",
+    "poly",
+    "fixed",
+)
+
+
+# How each field is written below: default, what it accepts, meaning and unit.
+@dataclasses.dataclass(slots=True)
+class TrainingConfig:
+    """The hyper-parameters that do not depend on the task.
+
+    A task's configuration adds its own fields, may give others of these defaults, and settles in
+    `settle` what hangs together. `override` checks names and types.
+    """
+
+    name: str = hyperparameter("", TEXT, "model name")
+    task: str = hyperparameter("", one_of("detection", "classification"), "what the model does")
+    image_size: int | str | tuple[int, int] = hyperparameter(
+        512, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
+    )
+    input_rand_hflip: bool = hyperparameter(True, BOOLEAN, "training flips half of the images")
+    input_rand_vflip: bool = hyperparameter(
+        False, BOOLEAN, "training flips half of them upside down (microscopy, aerial photos)"
+    )
+    input_rand_rot90: bool = hyperparameter(
+        False, BOOLEAN, "training turns them by quarters (photos without an upright direction)"
+    )
+    mean_rgb: tuple[float, ...] = hyperparameter(
+        (123.675, 116.28, 103.53), RGB, "subtracted from the pixels (0..255), per channel"
+    )
+    stddev_rgb: tuple[float, ...] = hyperparameter(
+        (58.395, 57.120000000000005, 57.375), RGB, "divides the pixels (0..255), per channel"
+    )
+    num_classes: int = hyperparameter(90, _COUNT, "classes, without background")
+    label_map: str | dict[int, str] | None = hyperparameter(
+        None, optional(LABEL_MAP), "class names: {1: name}, coco, voc, waymo or a file"
+    )
+    regenerate_source_id: bool = hyperparameter(
+        False, BOOLEAN, "number the images by a hash of their content, not by their record's id"
+    )
+    is_training_bn: bool = hyperparameter(
+        True, BOOLEAN, "false: training keeps the batch-norm statistics of the checkpoint"
+    )
+    optimizer: str = hyperparameter("sgd", one_of("sgd", "adam", "adamw"), "optimizer")
+    momentum: float = hyperparameter(0.9, number(0, below=1), "momentum of sgd")
+    learning_rate: float = hyperparameter(
+        0.08, _NON_NEGATIVE, "peak learning rate at batch 64 (see scale_learning_rate)"
+    )
+    lr_warmup_init: float = hyperparameter(
+        0.008, _NON_NEGATIVE, "learning rate of the first step, scaled as learning_rate is"
+    )
+    lr_warmup_epoch: float = hyperparameter(1.0, _NON_NEGATIVE, "length of the warm-up, epochs")
+    lr_decay_method: str = hyperparameter(
+        "cosine", one_of(*LR_DECAY_METHODS), "schedule after the warm-up"
+    )
+    first_lr_drop_epoch: float = hyperparameter(
+        200.0, _NON_NEGATIVE, "stepwise: epoch from which the rate is a tenth"
+    )
+    second_lr_drop_epoch: float = hyperparameter(
+        250.0, _NON_NEGATIVE, "stepwise: epoch from which it is a hundredth"
+    )
+    poly_lr_power: float = hyperparameter(0.9, _POSITIVE, "polynomial: exponent")
+    clr_max: int = hyperparameter(
+        61, _COUNT, "hybrid: epoch from which the rate falls linearly, without restarts"
+    )
+    cycle_len: int = hyperparameter(
+        5,
+        _COUNT,
+        "clr, hybrid: epochs from one warm restart, at so many times the rate, to the next",
+    )
+    lr_steps: tuple[int, ...] = hyperparameter(
+        (51, 101, 131, 161, 191, 221, 251, 281),
+        EPOCHS,
+        "clr, fixed: epochs from which the rate is lower by the factor lr_decay",
+    )
+    lr_decay: float = hyperparameter(0.5, _POSITIVE, "clr, fixed: that factor")
+    lr_power: float = hyperparameter(0.9, _POSITIVE, "poly: exponent")
+    clip_gradients_norm: float = hyperparameter(
+        10.0, _NON_NEGATIVE, "largest norm of a gradient, each and all together; 0: no clipping"
+    )
+    num_epochs: int = hyperparameter(300, _COUNT, "length of training, epochs")
+    early_stopping_patience: int = hyperparameter(
+        0, integer(0), "end after so many evaluations without a better result; 0: never"
+    )
+    early_stopping_min_delta: float = hyperparameter(
+        0.0, _NON_NEGATIVE, "by how much the metric that counts (0..1) must rise to be better"
+    )
+    moving_average_decay: float = hyperparameter(
+        0.9998, number(0, below=1), "decay of the averaged weights per step; 0: no averages"
+    )
+    var_freeze_expr: str | None = hyperparameter(
+        None, optional(TEXT), "regular expression: variables whose path it begins do not train"
+    )
+    var_exclude_expr: str | None = hyperparameter(
+        None, optional(TEXT), "regular expression: variables that are not read from --ckpt"
+    )
+    freeze: tuple[str, ...] = hyperparameter(
+        (), PARTS, "parts that do not train, batch-norm statistics included: backbone+fpn"
+    )
+    skip_mismatch: bool = hyperparameter(
+        True, BOOLEAN, "the class head may differ in shape from --ckpt and then starts afresh"
+    )
+    match_classes_by_name: bool = hyperparameter(
+        True, BOOLEAN, "classes that --ckpt has under the same name keep its class head"
+    )
+    label_smoothing: float = hyperparameter(0.0, number(0, below=1), "of the class targets")
+    weight_decay: float = hyperparameter(4e-5, _NON_NEGATIVE, "L2 factor of the kernels")
+    weight_decay_all: bool = hyperparameter(
+        False, BOOLEAN, "weight_decay is of biases, batch norms and activations too"
+    )
+    strategy: str | None = hyperparameter(
+        None,
+        optional(one_of("none", "gpus", "multi_worker", "tpu", "")),
+        "none, gpus, multi_worker or tpu, as --strategy; None: chosen by what is there",
+    )
+    mixed_precision: bool | str = hyperparameter(
+        False,
+        MIXED_PRECISION,
+        "compute in bfloat16 (true) or float16, keep variables, statistics and losses in float32",
+    )
+    gradient_accumulation: int = hyperparameter(
+        1, _COUNT, "parts in which a step works off its batch: memory for one, results of all"
+    )
+    bn_momentum: float = hyperparameter(
+        0.99, number(0, below=1), "batch norm: what the moving statistics keep per step"
+    )
+    bn_epsilon: float = hyperparameter(1e-3, _POSITIVE, "batch norm: added to the variance")
+    sync_bn: bool = hyperparameter(False, BOOLEAN, "batch statistics over all devices")
+    scale_learning_rate: bool = hyperparameter(
+        True, BOOLEAN, "multiply the learning rates by batch / 64; false: take them as they are"
+    )
+    adam_beta1: float = hyperparameter(0.9, number(0, below=1), "adam: first-moment decay")
+    adam_beta2: float = hyperparameter(0.999, number(0, below=1), "adam: second-moment decay")
+    adam_epsilon: float = hyperparameter(1e-7, _POSITIVE, "adam: added to the denominator")
+    seed: int = hyperparameter(0, integer(0), "seed of initial weights, order and augmentation")
+
+    _explicit: set[str] = dataclasses.field(
+        default_factory=set, init=False, repr=False, compare=False
+    )
+
+    @property
+    def image_hw(self) -> tuple[int, int]:
+        """Height and width of the network's input, pixels."""
+        return parse_image_size(self.image_size)
+
+    @property
+    def dtype_policy(self) -> str:
+        """The Keras dtype policy of the network."""
+        if not self.mixed_precision:
+            return "float32"
+        return "mixed_bfloat16" if self.mixed_precision is True else "mixed_float16"
+
+    def is_set(self, name: str) -> bool:
+        """Whether an override gave this hyper-parameter a value (other than None)."""
+        return name in self._explicit and getattr(self, name) is not None
+
+    def override(self, change: str | dict | None) -> Self:
+        """Changes hyper-parameters in place.
+
+        Args:
+            change: A dictionary; `"a=1,b.c=2"`, `"file.yaml"` or `"file.yaml,a=1"`; or None.
+
+        Returns:
+            Itself.
+
+        Raises:
+            UserError: A name is unknown or unavailable, or a value is not of its type. Nothing
+                is changed then.
+        """
+        changed = copy.deepcopy(self)
+        notes: list[str] = []
+        for entries in read_overrides(change):
+            for name, value in entries.items():
+                apply_change(changed, str(name), value, notes)
+        changed.settle()
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(changed, field.name))
+        for note in dict.fromkeys(notes):
+            print(note, file=sys.stderr)
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every hyper-parameter in plain types (lists for tuples), nested as in YAML."""
+        plain = dataclasses.asdict(self)
+        del plain["_explicit"]
+        return _with_lists(plain)
+
+    def to_yaml(self) -> str:
+        """The whole configuration as YAML, which `override` reads back."""
+        return yaml.safe_dump(self.as_dict(), sort_keys=True, allow_unicode=True)
+
+    def apply_special(self, name: str, value: Any, notes: list[str]) -> bool:
+        """Sets a hyper-parameter whose value is not simply stored.
+
+        Args:
+            name: The field.
+            value: As `configs.apply.apply_change` takes it.
+            notes: Receives sentences for the user.
+
+        Returns:
+            Whether it is one of these.
+        """
+        return False
+
+    def settle(self) -> None:
+        """After changes: gives what follows from others its value, checks what bounds each other.
+
+        Raises:
+            UserError: Values that exclude each other.
+        """
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_lists(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_with_lists(item) for item in value]
+    return value

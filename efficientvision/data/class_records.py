@@ -1,0 +1,105 @@
+"""The TFRecord schema of images with classes: written and parsed here and nowhere else.
+
+Feature keys are the field's (`image/class/label`, counted from 1; `image/class/text`), those of the
+image are the detection records'. Detection records serve as well: the classes of an image are then
+those of its objects, crowds included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from efficientvision.data.records import ENCODED, SOURCE_ID, bytes_feature, int_feature
+
+LABEL = "image/class/label"
+TEXT = "image/class/text"
+_OBJECT_LABEL = "image/object/class/label"
+_OBJECT_TEXT = "image/object/class/text"
+
+
+@dataclass(frozen=True)
+class ClassExample:
+    """One image with its classes, as it goes into a record.
+
+    Attributes:
+        encoded: the JPEG or PNG file, byte for byte.
+        image_format: "jpeg" or "png".
+        filename: for people; nothing reads it back but reports.
+        source_id: the image's name in reports, as a string.
+        height, width: pixels.
+        classes: class ids, 1..K: one of a single-label set, any number of a multi-label one.
+        class_names: their names.
+    """
+
+    encoded: bytes
+    image_format: str
+    filename: str
+    source_id: str
+    height: int
+    width: int
+    classes: Sequence[int]
+    class_names: Sequence[str]
+
+
+def encode_class_example(example: ClassExample) -> bytes:
+    """Serialises one image as a ``tf.train.Example``."""
+    features = {
+        "image/height": int_feature([example.height]),
+        "image/width": int_feature([example.width]),
+        "image/filename": bytes_feature([example.filename]),
+        SOURCE_ID: bytes_feature([example.source_id]),
+        "image/key/sha256": bytes_feature([hashlib.sha256(example.encoded).hexdigest()]),
+        ENCODED: bytes_feature([example.encoded]),
+        "image/format": bytes_feature([example.image_format]),
+        LABEL: int_feature(example.classes),
+        TEXT: bytes_feature(example.class_names),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def parse_class_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads one record in the graph.
+
+    Args:
+        serialized: string [], one ``tf.train.Example``, of this schema or of the detection one.
+
+    Returns:
+        A dict of
+        ``encoded`` string [] (JPEG or PNG);
+        ``source_id`` string [], "" if the record has none;
+        ``classes`` int32 [n], ids as stored, each once, in order of appearance;
+        ``texts`` string [m], the names that the record gives them; m is n or 0.
+    """
+    strings, ints = tf.io.VarLenFeature(tf.string), tf.io.VarLenFeature(tf.int64)
+    raw = tf.io.parse_single_example(
+        serialized,
+        {
+            ENCODED: tf.io.FixedLenFeature([], tf.string),
+            SOURCE_ID: tf.io.FixedLenFeature([], tf.string, ""),
+            LABEL: ints,
+            TEXT: strings,
+            _OBJECT_LABEL: ints,
+            _OBJECT_TEXT: strings,
+        },
+    )
+    # At most one of the two schemas has values.
+    labels = tf.concat([raw[LABEL].values, raw[_OBJECT_LABEL].values], axis=0)
+    texts = tf.concat([raw[TEXT].values, raw[_OBJECT_TEXT].values], axis=0)
+    classes, class_of = tf.unique(labels)
+    # Each class's text is that of its first appearance.
+    places = tf.range(tf.size(labels))
+    first = tf.math.unsorted_segment_min(places, class_of, tf.size(classes))
+    return {
+        "encoded": raw[ENCODED],
+        "source_id": raw[SOURCE_ID],
+        "classes": tf.cast(classes, tf.int32),
+        "texts": tf.cond(
+            tf.equal(tf.size(texts), tf.size(labels)),
+            lambda: tf.gather(texts, first),
+            lambda: tf.zeros([0], tf.string),
+        ),
+    }

@@ -1,0 +1,149 @@
+"""Random crops for classification, and the resize and centre crop of its evaluation.
+
+Both are torchvision's (`RandomResizedCrop`, `Resize`, `CenterCrop`), by whose rules the published
+classifiers were trained and measured. Resizing is bilinear with antialiasing, rounded to whole grey
+levels, as Pillow does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from efficientvision.data.transforms.preprocess import Size
+
+_TRIES = 10
+
+
+def draw_crop(
+    seed: tf.Tensor,
+    source_hw: tf.Tensor,
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws a rectangle of random area and shape inside a photo.
+
+    Ten tries; where none fits, the largest rectangle in the middle whose shape is within bounds.
+
+    Args:
+        seed: int [2]; one seed, one rectangle.
+        source_hw: int32 [2], the photo's size.
+        scale: bounds of its share of the photo's area, uniform.
+        ratio: bounds of width / height, uniform in the logarithm.
+
+    Returns:
+        (yx, hw), int32 [2] each: its first row and column, its height and width.
+    """
+    numbers = tf.random.stateless_uniform([_TRIES, 4], seed)
+    return place_crop(numbers, source_hw, scale=scale, ratio=ratio)
+
+
+def place_crop(
+    numbers: tf.Tensor,
+    source_hw: tf.Tensor,
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The rectangle that random numbers stand for; see `draw_crop`.
+
+    Args:
+        numbers: float32 [tries, 4] in [0, 1): area, shape, row, column of each try.
+        source_hw: int32 [2].
+        scale, ratio: bounds.
+    """
+    height, width = source_hw[0], source_hw[1]
+    source = tf.cast(source_hw, tf.float32)
+    area = source[0] * source[1] * (scale[0] + numbers[:, 0] * (scale[1] - scale[0]))
+    low, high = tf.math.log(ratio[0]), tf.math.log(ratio[1])
+    shape = tf.exp(low + numbers[:, 1] * (high - low))
+    tried_hw = tf.stack([tf.sqrt(area / shape), tf.sqrt(area * shape)], axis=1)
+    tried_hw = tf.cast(tf.round(tried_hw), tf.int32)
+    fits = tf.reduce_all((tried_hw > 0) & (tried_hw <= source_hw), axis=1)
+    chosen = tf.argmax(fits, output_type=tf.int32)
+    free = tf.cast(source_hw - tried_hw[chosen] + 1, tf.float32)
+    drawn_yx = tf.cast(numbers[chosen, 2:] * free, tf.int32)
+
+    # tf.round, as Python's round, takes halves to the even neighbour.
+    whole = source[1] / source[0]
+    narrow = tf.cast(tf.round(source[1] / ratio[0]), tf.int32)
+    wide = tf.cast(tf.round(source[0] * ratio[1]), tf.int32)
+    middle_hw = tf.stack(
+        [
+            tf.where(whole < ratio[0], tf.minimum(narrow, height), height),
+            tf.where(whole > ratio[1], tf.minimum(wide, width), width),
+        ]
+    )
+    any_fits = tf.reduce_any(fits)
+    hw = tf.where(any_fits, tried_hw[chosen], middle_hw)
+    yx = tf.where(any_fits, drawn_yx, (source_hw - middle_hw) // 2)
+    return yx, hw
+
+
+def resize_like_pillow(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor:
+    """Bilinear with antialiasing, rounded: uint8 [.., h, w, 3] -> uint8 [.., H, W, 3]."""
+    resized = tf.image.resize(image, size_hw, method="bilinear", antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+
+
+def training_crop(
+    decode_part: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    source_hw: tf.Tensor,
+    image_hw: Size,
+    seed: tf.Tensor,
+    *,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> tf.Tensor:
+    """A random crop of a photo at the input's size; only the crop is decoded.
+
+    Args:
+        decode_part: (yx, hw) -> the pixels of that rectangle, uint8 [h, w, 3].
+        source_hw: int32 [2], the photo's size.
+        image_hw: (height, width) of the network input.
+        seed: int [2].
+        scale, ratio: as in `draw_crop`.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    yx, hw = draw_crop(seed, source_hw, scale=scale, ratio=ratio)
+    resized = resize_like_pillow(decode_part(yx, hw), image_hw)
+    return tf.ensure_shape(resized, [*image_hw, 3])
+
+
+def evaluation_crop(photo: tf.Tensor, image_hw: Size, share: float, *, squash: bool) -> tf.Tensor:
+    """The middle of a photo, or of each of a batch of one size, at the input's size.
+
+    The photo is scaled until it covers the input's sides divided by `share` (a square input: its
+    shorter side has that length), and the input is cut out of the middle.
+
+    Args:
+        photo: uint8 [h, w, 3] or [N, h, w, 3].
+        image_hw: (height, width) of the network input.
+        share: of the scaled photo's shorter side that is seen, 0..1.
+        squash: resize the whole photo to the input instead, whatever its shape.
+
+    Returns:
+        uint8 [H, W, 3] or [N, H, W, 3].
+    """
+    shape = [*photo.shape[:-3], *image_hw, 3]
+    if squash:
+        return tf.ensure_shape(resize_like_pillow(photo, image_hw), shape)
+    cover = tf.constant([int(side / share) for side in image_hw], tf.int32)
+    source_hw = tf.shape(photo)[-3:-1]
+    # Whole numbers: (cover / source) is greater for the side that decides.
+    by_height = cover[0] * source_hw[1] >= cover[1] * source_hw[0]
+    fitted_hw = tf.where(
+        by_height,
+        tf.stack([cover[0], tf.cast(cover[0] * source_hw[1] / source_hw[0], tf.int32)]),
+        tf.stack([tf.cast(cover[1] * source_hw[0] / source_hw[1], tf.int32), cover[1]]),
+    )
+    fitted_hw = tf.maximum(fitted_hw, tf.constant(image_hw))
+    resized = resize_like_pillow(photo, fitted_hw)
+    free = tf.cast(fitted_hw - tf.constant(image_hw), tf.float32)
+    y, x = tf.unstack(tf.cast(tf.round(free / 2.0), tf.int32))
+    cut = resized[..., y : y + image_hw[0], x : x + image_hw[1], :]
+    return tf.ensure_shape(cut, shape)

@@ -1,0 +1,129 @@
+"""Learning rates that change from epoch to epoch: the schedules of EdgeNets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.errors import UserError
+
+EPOCH_METHODS = ("hybrid", "clr", "linear", "poly", "fixed")
+
+
+def epoch_rates(
+    method: str,
+    *,
+    learning_rate: float,
+    num_epochs: int,
+    clr_max: int = 61,
+    cycle_len: int = 5,
+    steps: Sequence[int] = (),
+    decay: float = 0.5,
+    power: float = 0.9,
+) -> list[float]:
+    """The learning rate of each epoch.
+
+    Source: `utilities/lr_scheduler.py` of EdgeNets, rounding included.
+
+    Args:
+        method: "clr" (warm restarts: `cycle_len` times the rate falls to the rate itself within
+            `cycle_len` epochs, over and over, the whole lowered by `decay` at each of `steps`; the
+            first epoch is at the rate itself), "hybrid" (the same without `steps` up to epoch
+            `clr_max`, then linearly to 0), "linear", "poly" (`(1 - epoch / num_epochs) ** power`)
+            or "fixed" (lowered by `decay` at each of `steps`).
+        learning_rate: The rate that all this is multiplied by.
+        num_epochs: Epochs of the run.
+        clr_max: hybrid: the first epoch of the linear part.
+        cycle_len: clr, hybrid: epochs of a cycle.
+        steps: clr, fixed: epochs, from 0.
+        decay: clr, fixed: the factor.
+        power: poly: the exponent.
+
+    Raises:
+        UserError: The method is unknown.
+    """
+    if method not in EPOCH_METHODS:
+        raise UserError(
+            f"The learning rate by epochs is one of {', '.join(EPOCH_METHODS)}; got {method!r}."
+        )
+
+    def lowered(epoch: int) -> float:
+        return learning_rate * decay ** sum(step <= epoch for step in steps)
+
+    def cycled(epoch: int, rate: float) -> float:
+        # In this order, which decides where a rate halfway between two decimals is rounded to.
+        return cycle_len * rate - (epoch - 1) % cycle_len * rate if epoch else rate
+
+    def left(epoch: int, total: int) -> float:
+        return learning_rate * (1.0 - epoch / total)
+
+    def rate(epoch: int) -> float:
+        if method == "fixed":
+            return round(lowered(epoch), 5)
+        if method == "linear":
+            return round(left(epoch, num_epochs), 6)
+        if method == "poly":
+            return round(learning_rate * (1.0 - epoch / num_epochs) ** power, 6)
+        if method == "clr":
+            return round(cycled(epoch, lowered(epoch)), 5)
+        if epoch < clr_max:
+            return round(cycled(epoch, learning_rate), 5)
+        return round(left(epoch - clr_max + 1, num_epochs - clr_max + 1), 6)
+
+    return [rate(epoch) for epoch in range(num_epochs)]
+
+
+class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate for each epoch, after a linear warm-up where there is one.
+
+    Args:
+        rates: Learning rate of each epoch; the last one goes on beyond the end.
+        base: The rate that they were made from; None: the first.
+        steps_per_epoch: Steps in an epoch, perhaps a fraction.
+        warmup_init: Learning rate at step 0, when there is a warm-up.
+        warmup_steps: Length of the warm-up, steps.
+
+    Attributes:
+        peak: The highest of the rates.
+    """
+
+    def __init__(
+        self,
+        rates: Sequence[float],
+        *,
+        base: float | None = None,
+        steps_per_epoch: float,
+        warmup_init: float = 0.0,
+        warmup_steps: int = 0,
+    ):
+        super().__init__()
+        self.rates = [float(rate) for rate in rates]
+        self.base = self.rates[0] if base is None else base
+        self.steps_per_epoch = steps_per_epoch
+        self.peak = max(self.rates)
+        self.warmup_init = warmup_init
+        self.warmup_steps = warmup_steps
+        # The step at which an epoch begins is a whole number, as in `TrainingPlan.epoch_end`.
+        starts = np.arange(1, len(self.rates)) * steps_per_epoch
+        self._starts = np.floor(starts + 1e-6).astype(np.int64)
+
+    def __call__(self, step) -> tf.Tensor:
+        """Returns the learning rate (float32 scalar) of `step` (number or scalar tensor)."""
+        step = tf.cast(step, tf.int64)
+        epoch = tf.reduce_sum(tf.cast(step >= self._starts, tf.int32))
+        rate = tf.gather(tf.constant(self.rates, tf.float32), epoch)
+        share = tf.cast(step, tf.float32) / max(self.warmup_steps, 1)
+        warmup = self.warmup_init + share * (rate - self.warmup_init)
+        return tf.where(step < self.warmup_steps, warmup, rate)
+
+    def get_config(self) -> dict:
+        return {
+            "rates": self.rates,
+            "base": self.base,
+            "steps_per_epoch": self.steps_per_epoch,
+            "warmup_init": self.warmup_init,
+            "warmup_steps": self.warmup_steps,
+        }

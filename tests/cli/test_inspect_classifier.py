@@ -1,0 +1,202 @@
+"""model_inspect.py with classifiers: its runmodes, its table, and what it says to bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from PIL import Image
+
+from efficientvision.classifier import Classifier
+from efficientvision.cli import evaluate
+from efficientvision.cli.flags import define_train_flags
+from efficientvision.data.class_records import ClassExample, encode_class_example
+from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
+from efficientvision.weights.names import published_variables
+from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.filled_classifier import MODEL, NAMES, SIDE, exported_classifier, filled_classifier
+from tests.filled_detector import textured_photo
+from tests.inspect_program import inspect
+
+NAME = f"--model_name={MODEL}"
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """What a training leaves: weights, configuration, names."""
+    folder = tmp_path_factory.mktemp("run")
+    loaded = filled_classifier()
+    values = {name: v.numpy() for name, v in published_variables(loaded.model).items()}
+    write_tf1_checkpoint(folder / "model", values)
+    (folder / "config.yaml").write_text(loaded.config.to_yaml())
+    (folder / "labels.json").write_text(json.dumps(NAMES))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for index, hw in enumerate([(100, 140), (180, 90), (64, 64)]):
+        Image.fromarray(textured_photo(*hw, seed=index)).save(folder / f"{index}.png")
+    return folder
+
+
+def expected_line(photo):
+    found = Classifier.from_loaded(filled_classifier()).classify(photo)
+    return f"{found[0].name} {found[0].probability:.1%}, {found[1].name}"
+
+
+def assert_pictures(folder, photos):
+    for index, photo in enumerate(sorted(photos.iterdir())):
+        picture = np.asarray(Image.open(folder / f"{index}.jpg"))
+        original = np.asarray(Image.open(photo))
+        assert picture.shape[0] * picture.shape[1] > 1.5 * original.shape[0] * original.shape[1]
+
+
+def test_infer_from_a_run(run_folder, photos, tmp_path, capsys):
+    code = inspect(
+        "--runmode=infer", f"--ckpt_path={run_folder}", f"--input_image={photos}/*.png",
+        f"--output_image_dir={tmp_path}/out", "--nms_method=hard", "--batch_size=2",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert "--nms_method has no effect: the model is a classifier" in printed
+    for photo in photos.iterdir():
+        assert expected_line(photo) in printed
+    assert_pictures(tmp_path / "out", photos)
+
+
+def test_saved_model_infer(photos, tmp_path, capsys):
+    code = inspect(
+        "--runmode=saved_model_infer", f"--saved_model_dir={exported_classifier()}",
+        f"--input_image={photos}", f"--output_image_dir={tmp_path}/out",
+    )  # fmt: skip
+    assert code == 0
+    assert expected_line(photos / "0.png") in capsys.readouterr().out
+    assert_pictures(tmp_path / "out", photos)
+
+
+def test_a_multi_label_export_tells_all_above_the_threshold(photos, tmp_path, capsys):
+    photo = photos / "0.png"
+    code = inspect(
+        "--runmode=saved_model_infer", f"--saved_model_dir={exported_classifier(True)}",
+        f"--input_image={photo}", f"--output_image_dir={tmp_path}/out", "--min_score_thresh=0.3",
+    )  # fmt: skip
+    row = Classifier.from_loaded(filled_classifier(True)).probabilities([photo])[0]
+    assert code == 0 and 0 < (row >= 0.3).sum() < 6
+    line = capsys.readouterr().out.splitlines()[-1]
+    for index, probability in enumerate(row):
+        assert (NAMES[index + 1] in line.split(".jpg: ")[1]) == (probability >= 0.3)
+
+
+def test_saved_model_and_benchmark(run_folder, tmp_path, capsys):
+    target = tmp_path / "export"
+    code = inspect(
+        "--runmode=saved_model", f"--ckpt_path={run_folder}", f"--saved_model_dir={target}",
+        "--batch_size=0",
+    )  # fmt: skip
+    assert code == 0
+    metadata = json.loads((target / "metadata.json").read_text())
+    assert metadata["class_names"] == {str(k): v for k, v in NAMES.items()}
+    assert (metadata["batch_size"], metadata["image_hw"]) == (None, [SIDE, SIDE])
+    trace = tmp_path / "trace.json"
+    code = inspect(
+        "--runmode=saved_model_benchmark", f"--saved_model_dir={target}", "--bm_runs=2",
+        f"--trace_filename={trace}", "--batch_size=3",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert code == 0 and "FPS:" in printed and "batch 3" in printed
+    assert json.loads(trace.read_text())["traceEvents"]
+
+
+def test_bm_and_freeze(run_folder, tmp_path, capsys):
+    assert inspect("--runmode=bm", f"--ckpt_path={run_folder}", "--bm_runs=2") == 0
+    assert "p90" in capsys.readouterr().out
+    assert inspect("--runmode=freeze", f"--ckpt_path={run_folder}", f"--logdir={tmp_path}") == 0
+    graph = read_frozen_graph(tmp_path / f"{MODEL}_frozen.pb")
+    images = np.random.default_rng(0).normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)
+    (logits,) = graph_function(graph, ["input:0"], ["logits:0"])(images)
+    expected = filled_classifier().model(images, training=False)
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
+def test_dry_counts_as_published(tmp_path, capsys):
+    assert inspect("--runmode=dry", NAME, "--task=classification", f"--logdir={tmp_path}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line[:20].strip(): line[20:].replace(",", "").split() for line in lines}
+    parts = [np.array(rows[name], np.int64) for name in ("classifier head", "backbone")]
+    assert np.array_equal(sum(parts), np.array(rows["whole network"], np.int64))
+    # The paper's count, and the 1,025 weights of each of 1,000 classes.
+    assert rows["whole network"][0] == "1241332"
+    assert rows["classifier head"][0] == "1025000"
+
+
+def write_records(path, photo_files, classes):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for index, (photo, ids) in enumerate(zip(photo_files, classes, strict=True)):
+            example = ClassExample(
+                photo.read_bytes(), "png", photo.name, str(index + 1), 1, 1, ids,
+                [NAMES[i] for i in ids],
+            )  # fmt: skip
+            writer.write(encode_class_example(example))
+
+
+def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
+    pytest.importorskip("ai_edge_litert")
+    names = sorted(photos.iterdir())
+    classifier = Classifier.from_loaded(filled_classifier())
+    likeliest = [int(row.argmax()) + 1 for row in classifier.probabilities(names)]
+    wrong = likeliest[0] % 6 + 1
+    write_records(tmp_path / "val.tfrecord", names, [[wrong], [likeliest[1]], [likeliest[2]]])
+    formats = "saved_model,frozen,litert"
+    code = inspect(
+        "--runmode=export", f"--ckpt_path={run_folder}", f"--saved_model_dir={tmp_path}/out",
+        f"--format={formats}", f"--input_image={photos}", "--bm_runs=1",
+        f"--val_file_pattern={tmp_path}/val.tfrecord", "--nms=none",
+    )  # fmt: skip
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "--nms has no effect: the model is a classifier" in printed
+    header, *lines = printed[printed.index("format ") :].splitlines()
+    assert header.split() == "format file MB probability top-1 ms accuracy".split()
+    table = {line.split()[0]: line.split() for line in lines}
+    assert list(table) == formats.split(",")
+    for cells in table.values():
+        assert float(cells[3]) < 1e-4
+        assert cells[4:8] == "3 of 3 equal".split()
+        assert cells[-2:] == ["66.7", "ok"]
+
+    given = flags.FlagValues()
+    define_train_flags(given)
+    export = f"--model_dir={tmp_path / 'out' / f'{MODEL}.tflite'}"
+    given(["main.py", "--mode=eval", export, f"--val_file_pattern={tmp_path}/val.tfrecord"])
+    evaluate.run(given)
+    assert "top1 0.6667" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--runmode=saved_model_video", "--input_video={png}"], "is for detectors"),
+        (["--runmode=dry", NAME, "--task=detection"], "unknown --model_name=espnetv2_s_0.5"),
+        (["--runmode=dry", "--model_name=espnetv2_s_0.7"], "espnetv2_s_0.5"),
+        (["--runmode=dry", NAME, "--hparams=anchor_scale=3"], "anchor_scale"),
+        (["--runmode=infer", NAME, "--ckpt_path={tmp}/no", "--input_image={png}"], "/no"),
+    ],
+)
+def test_bad_input_gets_one_sentence(arguments, complaint, photos, tmp_path, capsys):
+    arguments = [a.format(tmp=tmp_path, png=photos / "0.png") for a in arguments]
+    if "video" in arguments[0]:
+        video = pytest.importorskip("tests.video.made_video")
+        pytest.importorskip("av")
+        video.write_video(tmp_path / "v.mp4")
+        arguments[1] = f"--input_video={tmp_path / 'v.mp4'}"
+        arguments += [f"--saved_model_dir={exported_classifier()}"]
+        arguments += [f"--output_video={tmp_path / 'out.mp4'}"]
+    elif "infer" in arguments[0]:
+        arguments.append(f"--output_image_dir={tmp_path / 'out'}")
+    assert inspect(*arguments) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and complaint in error
+    assert not (tmp_path / "out.mp4").exists()
