@@ -13,6 +13,7 @@ _SHORT_RUN = 2000  # Steps.
 # Twice the published rate, at batch 64; and what Adam does not take on these networks.
 _HIGH_SGD_RATE, _HIGH_ADAM_RATE = 0.16, 5e-3
 _MEMORIES_IN_RUN = 10
+_EDGENETS_RATE = 0.1 / 512  # An image of the batch.
 
 
 def recipe_findings(
@@ -68,6 +69,11 @@ def _rate_finding(
         found += f" (as {at_64:.3g} at batch {REFERENCE_BATCH_SIZE})"
         if at_64 > _HIGH_SGD_RATE:
             advice = "0.08 is the published rate: leave learning_rate, and scale_learning_rate=true"
+            if config.task == "classification":
+                fitting = _EDGENETS_RATE * plan.batch_size
+                advice = (
+                    f"0.1 is EdgeNets' rate for batches of 512: set learning_rate={fitting:.2g}"
+                )
             return Finding(WARNING, subject, found, advice)
     elif schedule.peak > _HIGH_ADAM_RATE:
         advice = f"for {config.optimizer} try learning_rate=2e-3,scale_learning_rate=false"

@@ -91,3 +91,15 @@ def test_statistics_that_lag():
     assert findings(ADAM, epochs=5)["batch norm"].level == OK
     assert "batch norm" not in findings("optimizer=adam,is_training_bn=false", epochs=5)
     assert findings(ADAM, epoch=80, epochs=5)["batch norm"].advice == "train for more steps"
+
+
+def test_a_classifiers_rate_is_for_its_batch():
+    """EdgeNets' 0.1 is for 512 images; warm restarts go up to five times that."""
+    plan = TrainingPlan(batch_size=32, examples_per_epoch=800, num_epochs=200)
+    schedule = WarmupSchedule(
+        "cosine", peak=0.5, warmup_init=0, warmup_steps=0, total_steps=plan.total_steps
+    )
+    config = get_config("espnetv2_s_1.0")
+    rows = recipe_findings(config, plan, schedule, num_records=800, from_scratch=True)
+    (row,) = [row for row in rows if row.subject == "learning rate"]
+    assert row.level == WARNING and "learning_rate=0.0063" in row.advice
