@@ -105,7 +105,12 @@ def _build_backbone(config, batch_norm):
     own = {name: batch_norm[name] for name in ("synchronized", "frozen")}
     if config.is_set("bn_momentum"):
         own["momentum"] = config.bn_momentum
-    return edge_network(config.backbone_name, batch_norm=own, dtype=config.dtype_policy)
+    return edge_network(
+        config.backbone_name,
+        grad_checkpoint=config.grad_checkpoint,
+        batch_norm=own,
+        dtype=config.dtype_policy,
+    )
 
 
 def _build_configured_classifier(config, batch_norm):

@@ -82,7 +82,7 @@ class DiCENet(EdgeNetwork):
         features[2] = x = max_pool_3x3(x)
         for level, units in self.units.items():
             for unit in units:
-                x = unit(x, training=training)
+                x = self._run(unit, [x], training)
             features[int(level)] = x
         if self.classifier is not None:
             x = self.head(ops.mean(x, axis=(1, 2), keepdims=True))

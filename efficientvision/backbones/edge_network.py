@@ -1,6 +1,7 @@
 """What the EdgeNets backbones share: their batch norm, and a table of widths."""
 
 from efficientvision.layers.composite import CompositeLayer
+from efficientvision.layers.rematerialization import rematerialized
 
 _BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
@@ -12,6 +13,8 @@ class EdgeNetwork(CompositeLayer):
         width: a key of `CHANNELS`, the `s` of the published names.
         num_classes: adds the classification head where given.
         dropout_rate: before the classifier, or None for the published one.
+        grad_checkpoint: in training keep only the units' outputs for the gradient, which computes
+            the rest again: less memory, more time, same numbers (TensorFlow backend).
         batch_norm: what differs from the published momentum 0.9 and epsilon 1e-5.
 
     Input: `[N, H, W, 3]` float, normalised. Output: a dict `{1: [N, H/2, W/2, C1], ...,
@@ -21,7 +24,15 @@ class EdgeNetwork(CompositeLayer):
 
     CHANNELS: dict[float, tuple[int, ...]] = {}
 
-    def __init__(self, width, num_classes=None, dropout_rate=None, batch_norm=None, **kwargs):
+    def __init__(
+        self,
+        width,
+        num_classes=None,
+        dropout_rate=None,
+        grad_checkpoint=False,
+        batch_norm=None,
+        **kwargs,
+    ):
         super().__init__(batch_norm={**_BATCH_NORM, **(batch_norm or {})}, **kwargs)
         if width not in self.CHANNELS:
             raise ValueError(
@@ -31,11 +42,22 @@ class EdgeNetwork(CompositeLayer):
         self.width = width
         self.num_classes = num_classes
         self.dropout_rate = dropout_rate
+        self.grad_checkpoint = grad_checkpoint
 
     @property
     def _shared(self):
         return {"batch_norm": self.batch_norm, "dtype": self.dtype_policy}
 
+    def _run(self, unit, inputs, training):
+        """A unit's output; `inputs` are its arguments."""
+
+        def call(arguments):
+            return unit(*arguments, training=training)
+
+        if self.grad_checkpoint and training:
+            return rematerialized(call, [unit], inputs)
+        return call(inputs)
+
     def get_config(self):
-        names = "width num_classes dropout_rate".split()
+        names = "width num_classes dropout_rate grad_checkpoint".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -91,9 +91,9 @@ class ESPNetv2(EdgeNetwork):
         for level, down in enumerate(self.down, start=2):
             image = avg_pool_3x3(image)
             reinforced = level < 5 or self.reinforce_level5
-            x = down(x, image if reinforced else None, training=training)
+            x = self._run(down, [x, image] if reinforced else [x], training)
             for unit in self.units.get(str(level), []):
-                x = unit(x, training=training)
+                x = self._run(unit, [x], training)
             features[level] = x
         if self.classifier is not None:
             for layer in self.head:

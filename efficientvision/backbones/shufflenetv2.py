@@ -61,7 +61,7 @@ class ShuffleNetv2(EdgeNetwork):
         features[2] = x = max_pool_3x3(x)
         for level, units in self.units.items():
             for unit in units:
-                x = unit(x, training=training)
+                x = self._run(unit, [x], training)
             features[int(level)] = x
         if self.classifier is not None:
             x = ops.mean(self.head(x, training=training), axis=(1, 2), keepdims=True)

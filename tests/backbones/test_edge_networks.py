@@ -168,6 +168,36 @@ def test_a_step_in_bfloat16(name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["espnetv2_s_0.5", "shufflenetv2_s_0.1"])
+def test_gradients_with_checkpoints_are_the_same(name):
+    images = np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype("float32")
+    first, second = (edge_network(name, grad_checkpoint=remat) for remat in (False, True))
+    for network in (first, second):
+        network(images)
+    second.set_weights(first.get_weights())
+    results = []
+    for network in (first, second):
+
+        @tf.function
+        def step(network=network):
+            weights = [v.value for v in network.trainable_variables]
+            with tf.GradientTape() as tape:
+                features = network(images, training=True)
+                loss = tf.add_n([tf.reduce_mean(tf.square(x)) for x in features.values()])
+            gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
+            return loss, gradients
+
+        loss, gradients = step()
+        statistics = [v.numpy() for v in network.non_trainable_variables]
+        results.append((float(loss), [g.numpy() for g in gradients], statistics))
+    (loss, gradients, statistics), (again, others, after) = results
+    assert again == pytest.approx(loss, rel=1e-5)
+    assert max(np.abs(g).max() for g in gradients) > 0
+    for one, two in zip([*gradients, *statistics], [*others, *after], strict=True):
+        np.testing.assert_allclose(two, one, atol=1e-4 * max(1.0, np.abs(one).max()))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_exports(name, tmp_path):
     model = build_model(name, image_size="96x64")
