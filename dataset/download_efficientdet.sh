@@ -11,7 +11,8 @@ usage() {
 usage: $(basename "$0") MODEL ... [options]
 
 Downloads published checkpoints to DIR/MODEL:
-  efficientdet-d0 ... efficientdet-d7, efficientdet-d7x, efficientdet-lite0 ... efficientdet-lite4
+  efficientdet-d0 ... efficientdet-d7, efficientdet-d7x,
+  efficientdet-lite0 ... efficientdet-lite4, efficientdet-lite3x
   efficientnet-b0 ... efficientnet-b7, efficientnet-lite0 ... efficientnet-lite4
 
   --variant=NAME      of efficientnet-b*: ckpts, ckptsaug (AutoAugment or RandAugment; default),
@@ -25,7 +26,7 @@ for argument in "$@"; do
   if common_option "$argument"; then continue; fi
   case "$argument" in
     --variant=ckpts | --variant=ckptsaug | --variant=advprop | --variant=noisystudent) VARIANT="${argument#*=}" ;;
-    efficientdet-d[0-7] | efficientdet-d7x | efficientdet-lite[0-4] | efficientnet-b[0-7] | efficientnet-lite[0-4])
+    efficientdet-d[0-7] | efficientdet-d7x | efficientdet-lite[0-4] | efficientdet-lite3x | efficientnet-b[0-7] | efficientnet-lite[0-4])
       models+=("$argument")
       ;;
     *) unknown_argument "$argument" ;;

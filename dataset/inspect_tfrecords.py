@@ -4,80 +4,78 @@
       --file_pattern='tfrecord/train-*.tfrecord' --model_name=efficientdet-d0 \\
       --hparams="num_classes=3" --save_samples_dir=/tmp/samples
 
-Prints  counts, image and box sizes, classes, and problems: empty images, degenerate or outside
-        boxes, unknown classes, repeated image ids, damaged images.
-Writes  <save_samples_dir>/sample0.jpg ..., images with their boxes after the training
-        augmentation (--eval: without it), and contact_sheet.jpg with all of them.
+Knows records of objects, of images with classes and of masks by what is in them.
+Prints  counts, image sizes, classes, and problems: damaged images, repeated image ids, unknown
+        classes; degenerate or outside boxes; masks of another size than their image.
+Writes  <save_samples_dir>/sample0.jpg ..., images with their boxes, class or mask after the
+        training augmentation (--eval: without it), and contact_sheet.jpg with all of them.
 """
 
+import itertools
 import os
 
 from absl import flags
 
 from efficientvision.cli import run_main
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+
+# Record kind, which is the network's task -> the model whose defaults serve where none is named.
+MODELS = {
+    "detection": "efficientdet-d0",
+    "classification": "efficientnet-b0",
+    "segmentation": "espnetv2_s_2.0",
+}
 
 flags.DEFINE_string("save_samples_dir", "tfrecord_samples", "folder for the pictures")
-flags.DEFINE_string("model_name", "efficientdet-d0", "model, for the size of its input")
+flags.DEFINE_string(
+    "model_name",
+    None,
+    "model, for the size of its input; by default one of the records' task: "
+    + ", ".join(MODELS.values()),
+)
 flags.DEFINE_string("hparams", "", 'hyper-parameters, "num_classes=20,image_size=640", or a .yaml')
-flags.DEFINE_integer("samples", 10, "pictures to write, of images that have boxes")
+flags.DEFINE_integer("samples", 10, "pictures to write; of objects, images that have boxes")
 flags.DEFINE_string("file_pattern", None, "glob of the TFRecords")
 flags.DEFINE_bool("eval", False, "show images as in evaluation, without augmentation")
 FLAGS = flags.FLAGS
 
 
-def sample_pictures(config, labels) -> list:
-    """Draws the first samples that have boxes, as they come out of the input pipeline."""
-    import numpy as np
-
-    from efficientvision.data.checks import iterate
-    from efficientvision.data.pipeline import detection_dataset
-    from efficientvision.tasks.detection import training_augmentation
-    from efficientvision.visualize.draw import draw_detections
-
-    dataset = detection_dataset(
-        FLAGS.file_pattern,
-        image_hw=config.image_hw,
-        batch_size=1,
-        training=not FLAGS.eval,
-        max_instances_per_image=config.max_instances_per_image,
-        augmentation=training_augmentation(config),
-        skip_crowd_during_training=config.skip_crowd_during_training,
-        num_epochs=1,
-    )
-    pictures = []
-    for batch in iterate(dataset, FLAGS.file_pattern):
-        classes = batch["gt_classes"][0].numpy()
-        if len(pictures) == FLAGS.samples:
-            break
-        if (classes < 0).all():
-            continue
-        image = np.clip(np.round(batch["images"][0].numpy()), 0, 255).astype(np.uint8)
-        boxes = batch["gt_boxes_yxyx"][0].numpy()[classes >= 0]
-        pictures.append(
-            draw_detections(image, boxes, classes[classes >= 0], names=labels, max_boxes_to_draw=0)
-        )
-    return pictures
-
-
 def main(_: list[str]) -> None:
-    from efficientvision.configs import get_config
-    from efficientvision.data.inspection import inspect_records
-    from efficientvision.data.labels import find_labels, resolve_label_map
     from efficientvision.errors import UserError
-    from efficientvision.visualize.draw import contact_sheet
 
     if not FLAGS.file_pattern:
         raise UserError("--file_pattern is missing; see --help for an example.")
-    config = get_config(FLAGS.model_name, FLAGS.hparams)
-    labels = resolve_label_map(config.label_map) or find_labels(FLAGS.file_pattern) or {}
-    report = inspect_records(
-        FLAGS.file_pattern,
-        labels=labels,
-        num_classes=config.num_classes,
-        max_instances_per_image=config.max_instances_per_image,
+    load_tensorflow_quietly()
+    from efficientvision.configs import get_config
+    from efficientvision.data.inspection.boxes import BoxReport
+    from efficientvision.data.inspection.classes import ClassReport
+    from efficientvision.data.inspection.masks import MaskReport
+    from efficientvision.data.inspection.report import inspect_records, record_kind
+    from efficientvision.data.labels import find_labels, resolve_label_map
+    from efficientvision.tasks.record_samples import sample_pictures
+    from efficientvision.visualize.draw import contact_sheet
+
+    kind = record_kind(FLAGS.file_pattern)
+    config = get_config(FLAGS.model_name or MODELS[kind], FLAGS.hparams, task=kind)
+    of_masks = kind == "segmentation"
+    labels = (
+        resolve_label_map(config.label_map, of_masks=of_masks)
+        or find_labels(FLAGS.file_pattern, of_masks=of_masks)
+        or {}
     )
-    print(report)
-    pictures = sample_pictures(config, labels)
+    if kind == "detection":
+        report = BoxReport(
+            labels,
+            num_classes=config.num_classes,
+            max_instances_per_image=config.max_instances_per_image,
+        )
+    else:
+        report = MaskReport(labels) if of_masks else ClassReport(labels)
+    print(f"records        {kind}")
+    print(inspect_records(FLAGS.file_pattern, report))
+    names = labels or {number: f"class {number}" for number in report.class_ids()}
+    found = sample_pictures(FLAGS.file_pattern, config, names, training=not FLAGS.eval)
+    pictures = list(itertools.islice(found, FLAGS.samples))
     if not pictures:
         print("No image has boxes: no pictures written.")
         return

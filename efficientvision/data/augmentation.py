@@ -65,3 +65,44 @@ class Augmentation:
     def num_partners(self) -> int:
         """How many other photos one example may need."""
         return (NUM_FRAMES - 1) * (self.mosaic_prob > 0) + (self.mixup_prob > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class SsdAugmentation:
+    """What training does to the photos of an SSD; the names are those of the hyper-parameters.
+
+    The order: flips and quarter turns, colours, a larger canvas, a part of it, stretched to the
+    network's input.
+
+    Attributes:
+        input_rand_hflip, input_rand_vflip, input_rand_rot90: as in `Augmentation`.
+        photometric_distortion: distort the colours, see `transforms.photometric`.
+        expand_prob: share of the photos that are put on a larger canvas.
+        expand_max: greatest sides of that canvas, in those of the photo.
+        sample_crop: cut out parts that show objects well, see `transforms.sample_frame`.
+        mean_rgb: colour of the canvas, 0..255.
+
+    Raises:
+        UserError: a value makes no sense.
+    """
+
+    input_rand_hflip: bool = True
+    input_rand_vflip: bool = False
+    input_rand_rot90: bool = False
+    photometric_distortion: bool = True
+    expand_prob: float = 0.5
+    expand_max: float = 4.0
+    sample_crop: bool = True
+    mean_rgb: tuple[float, ...] = (123.675, 116.28, 103.53)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.expand_prob <= 1 and self.expand_max >= 1):
+            raise UserError(
+                "the larger canvas needs expand_prob in 0..1 and expand_max of 1 or more, got "
+                f"{self.expand_prob} and {self.expand_max}."
+            )
+
+    @property
+    def num_partners(self) -> int:
+        """How many other photos one example may need."""
+        return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -124,9 +124,29 @@ def batched(
     drop_remainder: bool,
     deterministic: bool,
     data_service: str | None = None,
+    fill: Mapping[str, int] | None = None,
 ) -> tf.data.Dataset:
-    """Batches, perhaps made by a tf.data service, fetched ahead."""
-    dataset = examples.batch(batch_size, drop_remainder=drop_remainder)
+    """Batches, perhaps made by a tf.data service, fetched ahead.
+
+    Args:
+        examples: dicts of tensors.
+        batch_size: examples a batch.
+        drop_remainder: drop an incomplete last batch.
+        deterministic: keep the order.
+        data_service: address of a tf.data service, or None.
+        fill: the tensors whose size may differ within a batch, and what fills up the smaller ones.
+    """
+    if fill:
+        dataset = examples.padded_batch(
+            batch_size,
+            padding_values={
+                name: tf.constant(fill[name], spec.dtype) if name in fill else None
+                for name, spec in examples.element_spec.items()
+            },
+            drop_remainder=drop_remainder,
+        )
+    else:
+        dataset = examples.batch(batch_size, drop_remainder=drop_remainder)
     options = tf.data.Options()
     options.deterministic = deterministic
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

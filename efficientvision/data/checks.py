@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import tensorflow as tf
+from PIL import Image
 from tqdm import tqdm
 
+from efficientvision.data.mask_records import decode_mask, mask_of
 from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
@@ -29,8 +32,35 @@ def decode_error(encoded: bytes) -> str | None:
     return None
 
 
-def bad_records(file_pattern: FilePattern) -> Iterator[str]:
-    """Describes every record that cannot be read or decoded; reads the whole data set."""
+def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
+    """What is wrong with the mask of a decodable image, or None.
+
+    Args:
+        encoded: the image file.
+        mask_encoded: the record's mask; None: it has none.
+    """
+    if mask_encoded is None:
+        return "has no mask"
+    try:
+        height, width = decode_mask(mask_encoded).shape
+    except UserError as error:
+        return f"is spoilt: {error}"
+    with Image.open(io.BytesIO(encoded)) as picture:
+        size = picture.size
+    if size != (width, height):
+        return (
+            f"is spoilt: its mask has {width} x {height} pixels and the image {size[0]} x {size[1]}"
+        )
+    return None
+
+
+def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[str]:
+    """Describes every record that cannot be read or decoded; reads the whole data set.
+
+    Args:
+        file_pattern: the records'.
+        of_masks: a record without a mask is bad too.
+    """
     files = match_files(file_pattern)
 
     def describe(path: str, position: int, serialized: bytes) -> str | None:
@@ -39,11 +69,16 @@ def bad_records(file_pattern: FilePattern) -> Iterator[str]:
         except UserError as error:
             return f"record {position} of {path}: {error}"
         reason = decode_error(example.encoded)
+        if reason is not None:
+            reason = f"cannot be decoded: {reason}"
+        else:
+            mask = mask_of(serialized)
+            reason = mask_error(example.encoded, mask) if of_masks or mask is not None else None
         if reason is None:
             return None
         return (
             f"record {position} of {path}, image {example.source_id!r} ({example.filename}), "
-            f"cannot be decoded: {reason}"
+            f"{reason}"
         )
 
     with (
@@ -69,28 +104,34 @@ def _drain(
     batch.clear()
 
 
-def find_bad_record(file_pattern: FilePattern) -> str | None:
+def find_bad_record(file_pattern: FilePattern, *, of_masks: bool = False) -> str | None:
     """The first damaged record (file, position, image id and name, reason), or None."""
-    return next(bad_records(file_pattern), None)
+    return next(bad_records(file_pattern, of_masks=of_masks), None)
 
 
 @contextlib.contextmanager
-def data_errors(file_pattern: FilePattern) -> Iterator[None]:
+def data_errors(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[None]:
     """Turns what tf.data raises on a damaged record into a ``UserError`` that names the record.
 
     Wrap whatever draws from the data set, directly or inside a training step. Errors that no
     record explains pass through unchanged.
+
+    Args:
+        file_pattern: the records'.
+        of_masks: masks are wanted, so that a record without one is damaged.
     """
     try:
         yield
     except _DATA_ERRORS as error:
-        culprit = find_bad_record(file_pattern)
+        culprit = find_bad_record(file_pattern, of_masks=of_masks)
         if culprit is None:
             raise
         raise UserError(f"{culprit}; replace or remove it and make the records again.") from error
 
 
-def iterate(dataset: tf.data.Dataset, file_pattern: FilePattern) -> Iterator[Any]:
-    """``iter(dataset)`` whose errors name the damaged record."""
-    with data_errors(file_pattern):
+def iterate(
+    dataset: tf.data.Dataset, file_pattern: FilePattern, *, of_masks: bool = False
+) -> Iterator[Any]:
+    """``iter(dataset)`` whose errors name the damaged record; `of_masks` as in `data_errors`."""
+    with data_errors(file_pattern, of_masks=of_masks):
         yield from dataset

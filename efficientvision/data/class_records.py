@@ -7,13 +7,18 @@ those of its objects, crowds included.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
-from efficientvision.data.records import ENCODED, SOURCE_ID, bytes_feature, int_feature
+from efficientvision.data.records import (
+    ENCODED,
+    SOURCE_ID,
+    bytes_feature,
+    image_features,
+    int_feature,
+)
 
 LABEL = "image/class/label"
 TEXT = "image/class/text"
@@ -48,13 +53,7 @@ class ClassExample:
 def encode_class_example(example: ClassExample) -> bytes:
     """Serialises one image as a ``tf.train.Example``."""
     features = {
-        "image/height": int_feature([example.height]),
-        "image/width": int_feature([example.width]),
-        "image/filename": bytes_feature([example.filename]),
-        SOURCE_ID: bytes_feature([example.source_id]),
-        "image/key/sha256": bytes_feature([hashlib.sha256(example.encoded).hexdigest()]),
-        ENCODED: bytes_feature([example.encoded]),
-        "image/format": bytes_feature([example.image_format]),
+        **image_features(example),
         LABEL: int_feature(example.classes),
         TEXT: bytes_feature(example.class_names),
     }

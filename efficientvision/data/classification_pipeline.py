@@ -27,8 +27,6 @@ from efficientvision.data.transforms.preprocess import Size
 from efficientvision.data.transforms.random_crop import evaluation_crop, training_crop
 from efficientvision.errors import UserError
 
-# What Pillow, and so torchvision, decodes with.
-_DCT_METHOD = "INTEGER_ACCURATE"
 # What a random number is for.
 _ORIENTATION, _CROP = range(2)
 
@@ -123,7 +121,7 @@ def classification_dataset(
             image = _training_image(example["encoded"], image_hw, cropping, number)
         else:
             image = evaluation_crop(
-                decode.decode_image(example["encoded"], dct_method=_DCT_METHOD),
+                decode.decode_image(example["encoded"], dct_method=decode.ACCURATE_DCT_METHOD),
                 image_hw,
                 cropping.eval_share,
                 squash=cropping.eval_squash,
@@ -179,7 +177,9 @@ def _training_image(
 
     def decode_part(yx: tf.Tensor, hw: tf.Tensor) -> tf.Tensor:
         part = stored_crop(turned, yx, hw, stored_hw)
-        return orient_image(turned, decode.decode_crop(encoded, *part, dct_method=_DCT_METHOD))
+        return orient_image(
+            turned, decode.decode_crop(encoded, *part, dct_method=decode.ACCURATE_DCT_METHOD)
+        )
 
     return training_crop(
         decode_part,

@@ -26,6 +26,7 @@ from efficientvision.errors import UserError
 
 OUTSIDE = "annotations leaving their image skipped"
 EMPTY = "annotations without width or height skipped"
+_LEAST_COORDINATES = 6  # Of a polygon; pycocotools takes four numbers for a box.
 
 
 @dataclass(frozen=True)
@@ -97,19 +98,36 @@ def read_instances(path: str) -> tuple[list[dict], dict[int, list[dict]], LabelM
     return content["images"], by_image, dict(sorted(labels.items()))
 
 
-def _mask_png(annotation: dict, height: int, width: int) -> bytes:
+def object_mask(annotation: dict, height: int, width: int) -> np.ndarray:
+    """Where an object is: uint8 [height, width] of 0 and 1, from its polygons or run lengths.
+
+    Raises:
+        UserError: an outline that makes no sense.
+    """
     from pycocotools import mask as mask_api
 
     segmentation = annotation.get("segmentation") or []
-    if isinstance(segmentation, dict):
-        rle = segmentation
-        if isinstance(rle["counts"], list):
-            rle = mask_api.frPyObjects(rle, height, width)
-        mask = mask_api.decode(rle)
-    elif segmentation:
-        mask = mask_api.decode(mask_api.frPyObjects(segmentation, height, width)).max(axis=-1)
-    else:
-        mask = np.zeros((height, width), np.uint8)
+    if not segmentation:
+        return np.zeros((height, width), np.uint8)
+    try:
+        if isinstance(segmentation, dict):
+            if list(segmentation["size"]) != [height, width]:
+                raise ValueError(f"run lengths of {segmentation['size']}, not {height} x {width}")
+            rle = segmentation
+            if isinstance(rle["counts"], list):
+                rle = mask_api.frPyObjects(rle, height, width)
+            return mask_api.decode(rle)
+        if any(len(polygon) < _LEAST_COORDINATES for polygon in segmentation):
+            raise ValueError("a polygon of fewer than three points")
+        return mask_api.decode(mask_api.frPyObjects(segmentation, height, width)).max(axis=-1)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"annotation {annotation.get('id')} has no valid outline ({error})."
+        ) from error
+
+
+def _mask_png(annotation: dict, height: int, width: int) -> bytes:
+    mask = object_mask(annotation, height, width)
     png = io.BytesIO()
     Image.fromarray(mask.astype(np.uint8)).save(png, format="PNG")
     return png.getvalue()

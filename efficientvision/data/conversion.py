@@ -12,7 +12,7 @@ from efficientvision.data.labels import LabelMap
 class ConversionReport:
     """What a conversion wrote, and what it left out and why.
 
-    `num_boxes` counts boxes, or whatever else `unit` says.
+    `num_boxes` counts boxes, or whatever else `unit` says; `details` are further lines.
     """
 
     files: list[str] = field(default_factory=list)
@@ -22,11 +22,13 @@ class ConversionReport:
     num_boxes: int = 0
     skipped: Counter = field(default_factory=Counter)
     unit: str = "boxes"
+    details: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         lines = [
-            f"{self.num_images} images, {self.num_boxes} {self.unit}, {len(self.labels)} classes"
+            f"{self.num_images} images, {self.num_boxes:,} {self.unit}, {len(self.labels)} classes"
             f" -> {len(self.files)} shards {self.files[0]} ...",
+            *(f"  {line}" for line in self.details),
             *(f"  {count} {reason}" for reason, count in sorted(self.skipped.items())),
             *(f"wrote {path}" for path in self.sidecars),
         ]

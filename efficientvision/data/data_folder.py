@@ -49,8 +49,8 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     """
     if not files.is_folder(folder):
         raise UserError(f"--data_dir={folder} is no folder.")
-    training = _records(folder, "train")
-    evaluation = _records(folder, "val")
+    training = find_records(folder, "train")
+    evaluation = find_records(folder, "val")
     none = training is None and evaluation is None
     if none and of_classes and _holds_class_folders(folder):
         raise UserError(
@@ -85,7 +85,8 @@ def _split_option(folder: files.AnyPath) -> str:
     return "" if files.is_folder(files.join(folder, "val")) else " --val_fraction=0.1"
 
 
-def _records(folder: files.AnyPath, prefix: str) -> str | None:
+def find_records(folder: files.AnyPath, prefix: str) -> str | None:
+    """The pattern of the records whose names begin so, in a folder or below; None: no such ones."""
     for name in RECORD_FOLDERS:
         place = files.join(folder, name).rstrip("/")
         names = files.list_names(place)

@@ -49,9 +49,14 @@ def coco_ground_truth(
             "height": example.height,
             "width": example.width,
         }
-        crowds = example.is_crowd or [0] * len(example.classes)
-        for box, class_id, area, crowd in zip(
-            example.boxes_yxyx, example.classes, pixel_areas(example), crowds, strict=True
+        none = [0] * len(example.classes)
+        for box, class_id, area, crowd, difficult in zip(
+            example.boxes_yxyx,
+            example.classes,
+            pixel_areas(example),
+            example.is_crowd or none,
+            example.difficult or none,
+            strict=True,
         ):
             ymin, xmin, ymax, xmax = (float(side) for side in box)
             names.setdefault(class_id, str(class_id))
@@ -63,6 +68,7 @@ def coco_ground_truth(
                     "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
                     "area": float(area),
                     "iscrowd": int(crowd),
+                    "difficult": int(difficult),
                     "ignore": 0,
                     "segmentation": [],
                 }

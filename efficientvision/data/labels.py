@@ -1,7 +1,8 @@
 """Class names: the ``labels.json`` beside the records, built-in maps, maps from a configuration.
 
 A label map is ``{class id: name}`` with ids 1..K (gaps allowed, as in COCO; 0 is the background and
-never in the map). ``labels.json`` is the same with the ids as strings, ``{"1": "RBC", ...}``. It
+never in the map), or, of masks, with ids 0..C-1 (0 is a class like any other, in VOC the
+background). ``labels.json`` is the same with the ids as strings, ``{"1": "RBC", ...}``. It
 stands in the records' folder and serves every shard there. When a folder holds several data sets
 with different classes, each one's names are in ``labels_<prefix>.json``, which comes first.
 """
@@ -43,11 +44,30 @@ BUILTIN: dict[str, LabelMap] = {
     "waymo": dict(enumerate(WAYMO_NAMES, start=1)),
 }
 
+CITYSCAPES_NAMES = (
+    "road,sidewalk,building,wall,fence,pole,traffic light,traffic sign,vegetation,terrain,sky,"
+    "person,rider,car,truck,bus,train,motorcycle,bicycle"
+).split(",")
+# As the published segmentation networks spell them.
+VOC_MASK_NAMES = (
+    "background,aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,"
+    "motorbike,person,potted-plant,sheep,sofa,train,tv/monitor"
+).split(",")
+BUILTIN_OF_MASKS: dict[str, LabelMap] = {
+    "voc": dict(enumerate(VOC_MASK_NAMES)),
+    "cityscapes": dict(enumerate(CITYSCAPES_NAMES)),
+}
 
-def label_map_from_mapping(mapping: Mapping[Any, Any], source: str) -> LabelMap:
+
+def label_map_from_mapping(
+    mapping: Mapping[Any, Any], source: str, *, of_masks: bool = False
+) -> LabelMap:
     """``{id: name}``, ``{"id": name}`` or the original's ``{name: id}`` -> ``{id: name}``.
 
-    Id 0 is the background and left out.
+    Args:
+        mapping: one of these.
+        source: where it is from, for the error.
+        of_masks: id 0 is a class too; else it is the background and left out.
 
     Raises:
         UserError: an id that is not a whole number, negative, or used twice; no classes at all.
@@ -68,14 +88,15 @@ def label_map_from_mapping(mapping: Mapping[Any, Any], source: str) -> LabelMap:
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
         labels[class_id] = str(name)
-    labels.pop(0, None)
+    if not of_masks:
+        labels.pop(0, None)
     if not labels:
         raise UserError(f"{source} names no classes.")
     return dict(sorted(labels.items()))
 
 
-def read_labels(path: str) -> LabelMap:
-    """A label map from a JSON or YAML file.
+def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
+    """A label map from a JSON or YAML file; `of_masks` as in `label_map_from_mapping`.
 
     Raises:
         UserError: the file is missing, unreadable or no label map.
@@ -89,29 +110,33 @@ def read_labels(path: str) -> LabelMap:
         raise UserError(f"The label map {path} is not valid: {error}.") from error
     if not isinstance(mapping, dict):
         raise UserError(f"The label map {path} must be a mapping of class ids to names.")
-    return label_map_from_mapping(mapping, path)
+    return label_map_from_mapping(mapping, path, of_masks=of_masks)
 
 
-def resolve_label_map(value: None | str | Mapping[Any, Any]) -> LabelMap | None:
+def resolve_label_map(
+    value: None | str | Mapping[Any, Any], *, of_masks: bool = False
+) -> LabelMap | None:
     """The label map that a configuration's ``label_map`` means.
 
     Args:
-        value: None; a built-in name ("coco", "voc", "waymo"); a path ending in .json, .yaml or
-            .yml; a dict.
+        value: None; a built-in name ("coco", "voc", "waymo"; of masks "voc", "cityscapes"); a path
+            ending in .json, .yaml or .yml; a dict.
+        of_masks: the classes are those of masks and count from 0.
 
     Raises:
         UserError: unknown name, or a bad file or dict.
     """
     if value is None or value == "":
         return None
+    builtin = BUILTIN_OF_MASKS if of_masks else BUILTIN
     if isinstance(value, Mapping):
-        return label_map_from_mapping(value, "label_map")
-    if value in BUILTIN:
-        return dict(BUILTIN[value])
+        return label_map_from_mapping(value, "label_map", of_masks=of_masks)
+    if value in builtin:
+        return dict(builtin[value])
     if str(value).endswith((".json", ".yaml", ".yml")):
-        return read_labels(str(value))
+        return read_labels(str(value), of_masks=of_masks)
     raise UserError(
-        f"Unknown label_map {value!r}: expected one of {', '.join(BUILTIN)}, "
+        f"Unknown label_map {value!r}: expected one of {', '.join(builtin)}, "
         "a .json or .yaml file, or a dict {id: name}."
     )
 
@@ -135,7 +160,7 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
         name.endswith(".tfrecord") and shard_prefix(name) != prefix
         for name in files.list_names(folder)
     )
-    differs = files.exists(shared) and read_labels(shared) != dict(labels)
+    differs = files.exists(shared) and read_labels(shared, of_masks=0 in labels) != dict(labels)
     path = own if others and differs else shared
     files.write_text(path, text)
     if path == shared:
@@ -143,8 +168,12 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
     return path
 
 
-def find_labels(file_pattern: FilePattern) -> LabelMap | None:
+def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMap | None:
     """The class names that stand beside the records of a pattern; None if there are none.
+
+    Args:
+        file_pattern: the records'.
+        of_masks: the classes count from 0.
 
     Raises:
         UserError: nothing matches, or two data sets of the pattern name their classes differently.
@@ -156,7 +185,7 @@ def find_labels(file_pattern: FilePattern) -> LabelMap | None:
         for name in (f"labels_{prefix}.json", "labels.json"):
             path = os.path.join(folder, name)
             if files.exists(path):
-                found[path] = read_labels(path)
+                found[path] = read_labels(path, of_masks=of_masks)
                 break
     maps = list(found.items())
     for path, labels in maps[1:]:

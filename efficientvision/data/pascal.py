@@ -219,6 +219,7 @@ def coco_ground_truth(images: Sequence[PascalImage], labels: LabelMap) -> dict:
                     "bbox": [o.xmin, o.ymin, width, height],
                     "area": width * height,
                     "iscrowd": 0,
+                    "difficult": o.difficult,
                     "ignore": 0,
                     "segmentation": [],
                 }

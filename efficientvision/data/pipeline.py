@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from efficientvision.data.augmentation import Augmentation
+from efficientvision.data.augmentation import Augmentation, SsdAugmentation
 from efficientvision.data.batches import (
     batched,
     loaded,
@@ -23,6 +23,7 @@ from efficientvision.data.batches import (
 )
 from efficientvision.data.record_files import FilePattern
 from efficientvision.data.records import parse_example
+from efficientvision.data.ssd_examples import SsdExamples
 from efficientvision.data.training_examples import TrainingExamples, source_id
 from efficientvision.data.transforms import decode, preprocess
 from efficientvision.data.transforms.boxes import clip_boxes, has_area, pad_rows
@@ -37,8 +38,9 @@ def detection_dataset(
     batch_size: int,
     training: bool,
     more_sizes: Sequence[tuple[Size, Size]] = (),
+    stretch: bool = False,
     max_instances_per_image: int = 100,
-    augmentation: Augmentation | None = None,
+    augmentation: Augmentation | SsdAugmentation | None = None,
     skip_crowd_during_training: bool = True,
     regenerate_source_id: bool = False,
     seed: int | None = None,
@@ -62,9 +64,12 @@ def detection_dataset(
         training: shuffle, augment, repeat; or read once, in order, as it is.
         more_sizes: evaluation: (image_hw, fit_hw) of further inputs for each photo: see
             :func:`efficientvision.data.transforms.preprocess.resize_and_pad`.
+        stretch: resize photos to the input whatever their shape, as SSD does; without it they are
+            fitted into it.
         max_instances_per_image: M; of more boxes the first M are kept (the ground truth for
             evaluation loses them too: better take it from ``ground_truth.coco_ground_truth``).
-        augmentation: training: what is done to the photos; None: its defaults.
+        augmentation: training: what is done to the photos, an `SsdAugmentation` with `stretch`;
+            None: its defaults.
         skip_crowd_during_training: training: leave out crowd boxes.
         regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
         seed: of order and augmentation; None: another one each time.
@@ -86,10 +91,11 @@ def detection_dataset(
 
     Returns:
         A dataset of dicts:
-        ``images`` [B, H, W, 3], uint8 (training) or float32 (evaluation), values 0..255, padding 0;
+        ``images`` [B, H, W, 3], uint8 (training, or with ``stretch``) or float32 (evaluation),
+        values 0..255, padding 0;
         ``valid_hw`` int32 [B, 2], the part of the canvas that is image;
         ``image_scale`` float32 [B], multiplies pixels of the input into pixels of the photo (sizes,
-        where training has cropped);
+        where training has cropped); not with ``stretch``, where each axis has its own;
         ``gt_boxes_yxyx`` float32 [B, M, 4], pixels of the network input, -1 padded;
         ``gt_classes`` int32 [B, M], 1..K, -1 padded;
         ``source_id`` string [B].
@@ -109,12 +115,15 @@ def detection_dataset(
         drop_remainder = training
     num_partners = 0
     if training:
-        load = TrainingExamples(
+        examples, default = (
+            (SsdExamples, SsdAugmentation) if stretch else (TrainingExamples, Augmentation)
+        )
+        load = examples(
             image_hw=image_hw,
             max_instances=max_instances_per_image,
             skip_crowd=skip_crowd_during_training,
             regenerate_source_id=regenerate_source_id,
-            augmentation=augmentation or Augmentation(),
+            augmentation=augmentation or default(),
             seed=seed,
         )
         num_partners = load.augmentation.num_partners
@@ -125,6 +134,7 @@ def detection_dataset(
                 parse_example(serialized),
                 image_hw,
                 more_sizes,
+                stretch,
                 max_instances_per_image,
                 regenerate_source_id,
             )
@@ -169,12 +179,19 @@ def _evaluation_example(
     example: dict[str, tf.Tensor],
     image_hw: Size,
     more_sizes: Sequence[tuple[Size, Size]],
+    stretch: bool,
     max_instances: int,
     regenerate_source_id: bool,
 ) -> dict[str, tf.Tensor]:
-    photo = decode.decode_image(example["encoded"])
+    dct_method = decode.ACCURATE_DCT_METHOD if stretch else decode.DCT_METHOD
+    photo = decode.decode_image(example["encoded"], dct_method=dct_method)
     source_hw = tf.shape(photo)[:2]
-    image, image_scale, valid_hw = preprocess.resize_and_pad(photo, image_hw)
+    if stretch:
+        fitted = {"images": preprocess.stretch(photo, image_hw)}
+        valid_hw = tf.constant(image_hw, tf.int32)
+    else:
+        image, image_scale, valid_hw = preprocess.resize_and_pad(photo, image_hw)
+        fitted = {"images": image, "image_scale": image_scale}
     normalized, classes = example["boxes_normalized_yxyx"], example["classes"]
     boxes = normalized * tf.cast(tf.tile(valid_hw, [2]), tf.float32)
     boxes = clip_boxes(boxes, image_hw)
@@ -188,10 +205,9 @@ def _evaluation_example(
         other, _, other_valid_hw = preprocess.resize_and_pad(photo, *sizes)
         further |= {f"images_{number}": other, f"valid_hw_{number}": other_valid_hw}
     return {
+        **fitted,
         **further,
-        "images": image,
         "valid_hw": valid_hw,
-        "image_scale": image_scale,
         "gt_boxes_yxyx": pad_rows(tf.boolean_mask(boxes, seen), max_instances, -1.0),
         "gt_classes": pad_rows(tf.boolean_mask(classes, seen), max_instances, -1),
         "source_id": source_id(example, regenerate_source_id),

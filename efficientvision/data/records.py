@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -89,9 +90,14 @@ def float_feature(values: Sequence[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=[float(v) for v in values]))
 
 
-def encode_example(example: DetectionExample) -> bytes:
-    """Serialises one image as a ``tf.train.Example``."""
-    features = {
+def image_features(example: Any) -> dict[str, tf.train.Feature]:
+    """What a record of any task says of its image.
+
+    Args:
+        example: has `height`, `width` (pixels), `filename`, `source_id`, `encoded` and
+            `image_format`.
+    """
+    return {
         "image/height": int_feature([example.height]),
         "image/width": int_feature([example.width]),
         "image/filename": bytes_feature([example.filename]),
@@ -100,6 +106,11 @@ def encode_example(example: DetectionExample) -> bytes:
         ENCODED: bytes_feature([example.encoded]),
         "image/format": bytes_feature([example.image_format]),
     }
+
+
+def encode_example(example: DetectionExample) -> bytes:
+    """Serialises one image as a ``tf.train.Example``."""
+    features = image_features(example)
     if example.captions is not None:
         features["image/caption"] = bytes_feature(example.captions)
     if len(example.classes):

@@ -5,7 +5,8 @@ import pytest
 from efficientvision.data import checks
 from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.ground_truth import coco_ground_truth
-from efficientvision.data.inspection import inspect_records
+from efficientvision.data.inspection.boxes import BoxReport
+from efficientvision.data.inspection.report import inspect_records
 from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.record_files import iter_records, match_files, write_shards
 from efficientvision.data.records import decode_example, encode_example
@@ -64,13 +65,13 @@ def test_undamaged_records(make_records):
 
 
 def test_report(truncated, make_records):
-    clean = inspect_records(make_records(6, name="ok", boxes_per_image=(3, 0)))
+    clean = inspect_records(make_records(6, name="ok", boxes_per_image=(3, 0)), BoxReport())
     assert clean.problems == {}
     assert (clean.num_images, clean.num_empty, clean.num_boxes, clean.num_crowds) == (6, 3, 9, 3)
     assert clean.classes == {1: 6, 2: 3} and clean.max_boxes == 3
     assert clean.image_sizes[60, 80] == 1 and "none found" in str(clean)
 
-    damaged = inspect_records(truncated, num_classes=2)
+    damaged = inspect_records(truncated, BoxReport(num_classes=2))
     assert list(damaged.problems) == ["images that cannot be decoded"]
     assert "image '3'" in str(damaged)
 
@@ -84,8 +85,8 @@ def test_report(truncated, make_records):
         return replaced(example, boxes_yxyx=boxes, source_id=name)
 
     report = inspect_records(
-        edit(truncated.replace("edited-*", "set-*"), spoil, name="spoilt"), labels={2: "two"},
-        max_instances_per_image=0,
+        edit(truncated.replace("edited-*", "set-*"), spoil, name="spoilt"),
+        BoxReport({2: "two"}, max_instances_per_image=0),
     )  # fmt: skip
     found = {kind.split(" with more")[0]: len(places) for kind, places in report.problems.items()}
     assert found == {

@@ -1,8 +1,11 @@
 """Image ids of records, in the order of evaluation."""
 
+import json
+
 import pytest
 import tensorflow as tf
 
+from efficientvision.data import pascal
 from efficientvision.data.ground_truth import coco_ground_truth, image_ids
 from efficientvision.errors import UserError
 from tests.made_records import made_record, write_made_records
@@ -32,3 +35,14 @@ def test_a_record_without_an_id_is_refused(tmp_path):
         writer.write(example.SerializeToString())
     with pytest.raises(UserError, match=r"Record 0 \(0\.jpg\) has no image/source_id"):
         image_ids(path)
+
+
+def test_difficult_objects_are_marked(voc_folder, tmp_path):
+    """In what is read back from the records as in the JSON beside them."""
+    data_dir, year, add = voc_folder
+    add("one", [("dog", (1, 1, 9, 9)), ("cat", (2, 2, 8, 8), "difficult")])
+    pascal.convert(data_dir, year, "train", str(tmp_path / "p"), num_shards=1, num_workers=1)
+    written = json.loads((tmp_path / "json_p.json").read_text())
+    for truth in (written, coco_ground_truth(str(tmp_path / "p*.tfrecord"))):
+        marks = {a["category_id"]: a["difficult"] for a in truth["annotations"]}
+        assert marks == {12: 0, 8: 1}  # VOC's dog and cat.

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from efficientvision.data.record_files import count_records, match_files
+from tests.made_mask_files import write_pairs
 
 INFO = "annotations/image_info_test-dev2017.json"
 
@@ -165,6 +166,7 @@ def test_results_are_checked(run, testdev_flags, tmp_path):
     [
         "create_pascal_tfrecord.py",
         "create_coco_tfrecord.py",
+        "create_segmentation_tfrecord.py",
         "inspect_tfrecords.py",
         "check_coco_results.py",
     ],
@@ -192,3 +194,40 @@ def test_folders_of_classes(run, tmp_path):
     done = run("create_imagenet_tfrecord.py", *words)
     assert done.returncode == 1 and "bee/3.png is not a picture" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_folders_of_masks_then_inspect(run, tmp_path):
+    """As the README writes it: two folders, a label that is no class, a share held out."""
+    write_pairs(tmp_path / "own", 5)
+    (tmp_path / "own" / "classes.txt").write_text("sky\nroad\ntree\n")
+    words = (
+        "--images_dir=own/images", "--masks_dir=own/labels", "--class_names=own/classes.txt",
+        "--val_fraction=0.2", "--output_dir=own/tfrecord", "--num_shards=2", "--ignore_label=3",
+    )  # fmt: skip
+    done = run("create_segmentation_tfrecord.py", *words)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "4 images, " in done.stdout
+    assert "3 classes -> 2 shards own/tfrecord/train-" in done.stdout
+    assert sum(count_records(match_files(str(tmp_path / "own/tfrecord/val-*")))) == 1
+    seen = run(
+        "inspect_tfrecords.py", "--file_pattern=own/tfrecord/train*", "--save_samples_dir=seen",
+        "--hparams=image_size=96x64", "--samples=3",
+    )  # fmt: skip
+    assert seen.returncode == 0, seen.stderr[-2000:]
+    assert "2 tree" in seen.stdout and "none found" in seen.stdout
+    assert len(os.listdir(tmp_path / "seen")) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--voc_dir=a", "--cityscapes_dir=b"], "--voc_dir and --cityscapes_dir are two sources"),
+        (["--voc_dir=a", "--palette=b"], "--palette has no meaning with --voc_dir"),
+        (["--images_dir=a"], "--images_dir needs --masks_dir"),
+        (["--coco_images=a"], "--coco_images needs --coco_annotations"),
+        (["--voc_dir=absent"], "--voc_dir=absent is no folder"),
+    ],
+)
+def test_flags_of_masks_that_make_no_sense(run, words, sentence):
+    result = run("create_segmentation_tfrecord.py", "--output_dir=out", *words)
+    assert sentence in one_sentence(result)

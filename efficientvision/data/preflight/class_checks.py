@@ -22,6 +22,7 @@ def class_findings(
     names: Mapping[int, str],
     *,
     noun: str = "objects",
+    counts_background: bool = False,
 ) -> list[Finding]:
     """Class ids against `num_classes` and the names.
 
@@ -31,20 +32,33 @@ def class_findings(
         num_classes: K, without the background; ids run from 1 to K.
         names: Class id -> name; may be empty.
         noun: What has a class: objects, or whole images.
+        counts_background: Whether the hyper-parameter `num_classes` is K + 1.
     """
     subject = f"{part} classes".strip()
     ids, counts = np.unique(scan.classes, return_counts=True)
     if not len(ids):
         return []  # No objects at all: the boxes' row says so.
     if ids[0] < 1 or ids[-1] > num_classes:
-        return [_class_range_error(scan, subject, ids, num_classes, names, noun)]
-    findings = [_class_counts(scan, subject, ids, counts, num_classes, names, noun)]
+        extra = int(counts_background)
+        return [_class_range_error(scan, subject, ids, num_classes, names, noun, extra)]
+    written = _both_numbers(num_classes, noun, counts_background)
+    findings = [_class_counts(scan, subject, ids, counts, written, names, noun)]
     findings += _name_findings(scan, subject, ids, names, noun)
     needed = max([int(ids[-1]), *names])
     if num_classes > needed and part == "train":
-        found = f"num_classes={num_classes}, and neither names nor records go beyond {needed}"
-        findings.append(Finding(WARNING, subject, found, f"set num_classes={needed}"))
+        found = f"{written}, and neither names nor records go beyond {needed}"
+        advice = f"set num_classes={needed + int(counts_background)}"
+        findings.append(Finding(WARNING, subject, found, advice))
     return findings
+
+
+def _both_numbers(num_classes: int, noun: str, counts_background: bool) -> str:
+    """The hyper-parameter, and the number of classes as others count them."""
+    if noun != "objects":
+        return f"num_classes={num_classes}"
+    if counts_background:
+        return f"num_classes={num_classes + 1} ({num_classes} and the background)"
+    return f"num_classes={num_classes} ({num_classes + 1} with the background)"
 
 
 def _class_range_error(
@@ -54,13 +68,14 @@ def _class_range_error(
     num_classes: int,
     names: Mapping[int, str],
     noun: str,
+    extra: int,
 ) -> Finding:
     outside = (scan.classes < 1) | (scan.classes > num_classes)
     first = int(np.flatnonzero(outside)[0])
     class_id = int(scan.classes[first])
     name = f" ({names[class_id]})" if class_id in names else ""
     found = (
-        f"num_classes={num_classes}, but {scan.place(scan.image_of[first])} has "
+        f"num_classes={num_classes + extra}, but {scan.place(scan.image_of[first])} has "
         f"{'an object of ' if noun == 'objects' else ''}class {class_id}{name}, and "
         f"{outside.mean():.0%} of the {noun} are outside 1..{num_classes}"
     )
@@ -76,8 +91,9 @@ def _class_range_error(
         advice = f"classes count from 1: {AGAIN}"
     else:
         needed = max([int(ids[-1]), *names])
-        background = ", without the background" if noun == "objects" else ""
-        advice = f"set num_classes={needed} (classes count from 1{background})"
+        background = ", with the background 0" if extra else ", without the background"
+        background = background if noun == "objects" else ""
+        advice = f"set num_classes={needed + extra} (classes count from 1{background})"
     return Finding(ERROR, subject, found, advice)
 
 
@@ -86,7 +102,7 @@ def _class_counts(
     subject: str,
     ids: np.ndarray,
     counts: np.ndarray,
-    num_classes: int,
+    written: str,
     names: Mapping[int, str],
     noun: str,
 ) -> Finding:
@@ -95,11 +111,7 @@ def _class_counts(
     shown = [_named(int(ids[i]), names) + f" {counts[i]:,}" for i in order]
     if len(shown) > _SHOWN:
         shown = [*shown[: _SHOWN // 2], "...", *shown[-_SHOWN // 2 :]]
-    found = (
-        f"num_classes={num_classes}"
-        f"{f' ({num_classes + 1} with the background)' if noun == 'objects' else ''}; {noun}: "
-        + ", ".join(shown)
-    )
+    found = f"{written}; {noun}: " + ", ".join(shown)
     absent = sorted(set(names) - set(ids.tolist()))
     if absent and scan.complete and subject.startswith("train"):
         found += f"; none of {listed(_named(i, names) for i in absent)}"
@@ -158,18 +170,27 @@ def _named(class_id: int, names: Mapping[int, str]) -> str:
     return f"{class_id} {names[class_id]}" if class_id in names else str(class_id)
 
 
-def check_classes(file_pattern: FilePattern, num_classes: int, names: Mapping[int, str]) -> None:
+def check_classes(
+    file_pattern: FilePattern,
+    num_classes: int,
+    names: Mapping[int, str],
+    *,
+    counts_background: bool = False,
+) -> None:
     """Makes sure that a head of `num_classes` classes has room for the classes of records.
 
     Args:
         file_pattern: The records, of which a sample is read.
         num_classes: K, without the background.
         names: Class id -> name; may be empty.
+        counts_background: Whether the hyper-parameter `num_classes` is K + 1.
 
     Raises:
         UserError: An id outside 1..K; the sentence has both numbers.
     """
-    findings = class_findings(scan_records(file_pattern), "", num_classes, names)
+    findings = class_findings(
+        scan_records(file_pattern), "", num_classes, names, counts_background=counts_background
+    )
     for finding in findings:
         if finding.level == ERROR:
             raise UserError(f"{finding.found}: {finding.advice}.")

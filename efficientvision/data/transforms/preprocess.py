@@ -1,8 +1,9 @@
 """Resize, pad and normalise: the one implementation behind training, evaluation and export.
 
-An image is scaled to fit the network's input (aspect ratio kept), put in its top-left corner, and
-the rest is *zero after normalisation*. Padding raw pixels with zero would give ``-mean / stddev``
-there, so whoever normalises on the device hands over ``valid_hw``, the size of the image part.
+For EfficientDet an image is scaled to fit the network's input (aspect ratio kept), put in its
+top-left corner, and the rest is *zero after normalisation*. Padding raw pixels with zero would give
+``-mean / stddev`` there, so whoever normalises on the device hands over ``valid_hw``, the size of
+the image part.
 """
 
 from __future__ import annotations
@@ -39,6 +40,20 @@ def fitted_size(
 def resize_bilinear(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor:
     """Bilinear with half-pixel centres and without antialias. [.., H, W, C] any type -> float32."""
     return tf.image.resize(image, size_hw, method="bilinear", antialias=False)
+
+
+def stretch(image: tf.Tensor, image_hw: Size) -> tf.Tensor:
+    """Resizes photos to the network's input whatever their shape, and rounds, as SSD does.
+
+    Args:
+        image: uint8 [H, W, 3] or [N, H, W, 3].
+        image_hw: (height, width) of the network input.
+
+    Returns:
+        uint8 [*image_hw, 3] or [N, *image_hw, 3].
+    """
+    resized = tf.cast(tf.round(resize_bilinear(image, image_hw)), tf.uint8)
+    return tf.ensure_shape(resized, [*image.shape[:-3], *image_hw, 3])
 
 
 def pad_to_canvas(image: tf.Tensor, canvas_hw: Size) -> tf.Tensor:

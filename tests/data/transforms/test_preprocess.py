@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from efficientvision.data.transforms import decode, preprocess
 
@@ -116,3 +117,22 @@ def test_crop_of_a_jpeg_is_part_of_the_whole(encode_image):
         assert crop.shape == (20, 33, 3)
         # JPEG interpolates colour between neighbours; at the rim of a crop one of them is missing.
         np.testing.assert_array_equal(crop[1:-1, 1:-1], whole[8:26, 12:43])
+
+
+SSD = json.loads((GOLDENS / "edgenets/ssd/functions.json").read_text())["detection_preprocess"]
+
+
+@pytest.mark.parametrize("name", sorted(SSD))
+def test_stretched_photos_are_the_originals(shared_dir, name):
+    """SSD's input, by OpenCV; its demonstration gave the channels in the wrong order."""
+    golden = SSD[name]["demo_bgr_512"]
+    photo = np.asarray(Image.open(shared_dir / "data/photos" / f"{name}.jpg").convert("RGB"))
+    mean, stddev = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    stretched = preprocess.stretch(photo[..., ::-1].copy(), (512, 512))
+    values = preprocess.normalize(stretched, None, mean, stddev).numpy().transpose(2, 0, 1)
+    assert list(values.shape) == golden["shape"]
+    # OpenCV computes in integers: a value may be one of 255 levels off, the mean a sixth of one.
+    for statistic, tolerance in (("mean", 3e-3), ("std", 3e-3), ("min", 0.02), ("max", 0.02)):
+        assert getattr(values, statistic)() == pytest.approx(golden[statistic], abs=tolerance)
+    for key, found in (("first8", values.ravel()[:8]), ("last8", values.ravel()[-8:])):
+        np.testing.assert_allclose(found, golden[key], atol=1.01 / 57)

@@ -59,14 +59,17 @@ def photo(height, width, seed=0):
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
 
 
-@pytest.mark.parametrize("size_hw", [(64, 64), (256, 171), (30, 200), (400, 300)])
+@pytest.mark.parametrize("size_hw", [(64, 64), (256, 171), (30, 200), (400, 300), (480, 320)])
 def test_resize_is_pillows(size_hw):
     pixels = photo(240, 160)
     expected = Image.fromarray(pixels).resize(size_hw[::-1], Image.Resampling.BILINEAR)
     found = resize_like_pillow(tf.constant(pixels), size_hw).numpy()
     difference = np.abs(found.astype(int) - np.asarray(expected))
     assert difference.max() <= 1
-    assert difference.mean() < 0.3  # Pillow rounds after each axis.
+    # Twice as large, halves are frequent. Pillow's weights are whole numbers of 22 bits, and where
+    # a photo gets much wider its columns come first.
+    shares = {(480, 320): 1e-3, (30, 200): 0.3}
+    assert difference.mean() < shares.get(size_hw, 0.05)
 
 
 @pytest.mark.parametrize("source_hw", [(240, 160), (161, 240), (64, 64)])

@@ -1,0 +1,168 @@
+"""Converts images with label maps to TFRecords for semantic segmentation.
+
+  PYTHONPATH=".:$PYTHONPATH" python dataset/create_segmentation_tfrecord.py \\
+      --images_dir=camvid/images --masks_dir=camvid/labels --ignore_label=11 \\
+      --class_names=camvid/classes.txt --val_fraction=0.2 --output_dir=camvid/tfrecord
+
+Reads one of
+  --voc_dir=VOCdevkit/VOC2012       PASCAL VOC: SegmentationClass by ImageSets/Segmentation, or by
+                                    list/train_aug.txt where that is (the masks of SBD)
+  --cityscapes_dir=cityscapes       leftImg8bit and gtFine (labelIds or labelTrainIds); --coarse
+                                    for gtCoarse too
+  --coco_images=train2017 --coco_annotations=instances_train2017.json
+                                    COCO's objects as VOC's 21 classes
+  --images_dir=a --masks_dir=b      pictures of the same names, or in train/ and val/ there
+  --list_file=train.txt             lines of: image, mask
+Writes  <output_dir>/train-00000-of-00032.tfrecord ..., val-...; coarse-..., coco_train2017-...
+        labels.json beside them: the class names, from 0
+Masks are PNGs of one channel or with a palette, whose values are the classes from 0; or in colours,
+with --palette. 255 is ignored. Everything is checked before anything is written.
+"""
+
+from absl import flags
+
+from efficientvision.cli import run_main
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+
+flags.DEFINE_string("voc_dir", "", "folder of PASCAL VOC, such as VOCdevkit/VOC2012")
+flags.DEFINE_bool(
+    "augmented", None, "VOC: train with list/train_aug.txt; by default if there is such a list"
+)
+flags.DEFINE_string("cityscapes_dir", "", "folder that holds leftImg8bit and gtFine")
+flags.DEFINE_bool("coarse", False, "Cityscapes: also write train_extra with the masks of gtCoarse")
+flags.DEFINE_string("coco_images", "", "folder of COCO's images, such as train2017")
+flags.DEFINE_string("coco_annotations", "", "instances JSON file of these images")
+flags.DEFINE_string("images_dir", "", "folder of the images (of a list: what they are relative to)")
+flags.DEFINE_string("masks_dir", "", "folder of the masks (of a list: what they are relative to)")
+flags.DEFINE_string("mask_suffix", "", "what a mask's name has more than its image's: _L")
+flags.DEFINE_string("list_file", "", "list of the training pairs, lines of: image, mask")
+flags.DEFINE_string("val_list_file", "", "such a list of the pairs to evaluate on")
+flags.DEFINE_float("val_fraction", None, "share (0..1) of the pairs to hold out as val")
+flags.DEFINE_integer("split_seed", 0, "seed of what is held out")
+flags.DEFINE_list("ignore_label", ["255"], "labels of pixels without a class, besides 255")
+flags.DEFINE_integer("first_label", 0, "label of the first class")
+flags.DEFINE_string("class_names", "", "file with the names of the classes in order, one a line")
+flags.DEFINE_string(
+    "palette", "", "file with the colours of masks in colours: lines of R G B name, as the classes"
+)
+flags.DEFINE_bool("skip_bad", False, "leave out spoilt pairs and count them, instead of stopping")
+flags.DEFINE_string("output_dir", "", "folder of the records to write")
+flags.DEFINE_integer("num_shards", 32, "files of each part (never more than there are images)")
+flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+FLAGS = flags.FLAGS
+
+_OF_OWN_PICTURES = (
+    "masks_dir",
+    "val_fraction",
+    "split_seed",
+    "ignore_label",
+    "first_label",
+    "class_names",
+    "palette",
+)
+# What names a source -> the other flags that it knows.
+SOURCES = {
+    "voc_dir": ("augmented",),
+    "cityscapes_dir": ("coarse",),
+    "coco_images": ("coco_annotations",),
+    "list_file": ("val_list_file", "images_dir", *_OF_OWN_PICTURES),
+    "images_dir": ("mask_suffix", *_OF_OWN_PICTURES),
+}
+
+
+def chosen_source() -> str:
+    """The flag that names the source; errors for none, two, or flags of another."""
+    from efficientvision.errors import UserError
+
+    given = [name for name in SOURCES if FLAGS[name].value]
+    if not given:
+        names = ", ".join(f"--{name}" for name in SOURCES)
+        raise UserError(f"Nothing to convert: give one of {names}; see --help for an example.")
+    source, *others = given
+    own = SOURCES[source]
+    if other := next((name for name in others if name not in own), None):
+        raise UserError(f"--{source} and --{other} are two sources: convert one after the other.")
+    for name in dict.fromkeys(flag for flags_of in SOURCES.values() for flag in flags_of):
+        if FLAGS[name].present and name not in own and name != source:
+            raise UserError(f"--{name} has no meaning with --{source}.")
+    return source
+
+
+def find_own(source: str):
+    """(pairs, reader of masks, class names) of pictures of one's own."""
+    from efficientvision.data.masks import folders, mask_files
+    from efficientvision.errors import UserError
+
+    if source == "list_file":
+        places = (FLAGS.images_dir or None, FLAGS.masks_dir or None)
+        found = folders.read_list(FLAGS.list_file, *places)
+        if FLAGS.val_list_file:
+            val = folders.read_list(FLAGS.val_list_file, *places)
+            found.parts["val"] = val.parts["train"]
+            found.spoilt += val.spoilt
+    elif FLAGS.masks_dir:
+        found = folders.find_pairs(FLAGS.images_dir, FLAGS.masks_dir, FLAGS.mask_suffix)
+    else:
+        raise UserError("--images_dir needs --masks_dir, the folder of the masks.")
+    if FLAGS.val_fraction is not None:
+        if "val" in found.parts:
+            raise UserError("--val_fraction holds pairs out, and there is a val part already.")
+        found.parts = folders.split(found.parts["train"], FLAGS.val_fraction, FLAGS.split_seed)
+    names = mask_files.read_class_names(FLAGS.class_names) if FLAGS.class_names else None
+    if FLAGS.palette:
+        for name in ("ignore_label", "first_label"):
+            if FLAGS[name].present:
+                raise UserError(f"--{name} is for masks of labels, --palette for those in colours.")
+        colors, names = mask_files.read_palette(FLAGS.palette, names)
+        return found, mask_files.MaskFiles(len(names), {}, colors), names
+    try:
+        ignored = [int(label) for label in FLAGS.ignore_label]
+    except ValueError as error:
+        raise UserError(f"--ignore_label needs whole numbers, got {FLAGS.ignore_label}.") from error
+    table = mask_files.label_table(ignored, FLAGS.first_label)
+    return found, mask_files.MaskFiles(len(names) if names else None, table), names
+
+
+def main(_: list[str]) -> None:
+    from efficientvision.data.masks import cityscapes, coco, convert, voc
+    from efficientvision.errors import UserError
+
+    source = chosen_source()
+    if not FLAGS.output_dir:
+        raise UserError("--output_dir is missing; see --help for an example.")
+    skipped, min_values = None, 1
+    if source == "voc_dir":
+        found, reader, labels = voc.find(FLAGS.voc_dir, FLAGS.augmented), voc.READER, voc.LABELS
+    elif source == "cityscapes_dir":
+        found = cityscapes.find(FLAGS.cityscapes_dir, FLAGS.coarse)
+        reader, labels = cityscapes.READER, cityscapes.LABELS
+    elif source == "coco_images":
+        if not FLAGS.coco_annotations:
+            raise UserError("--coco_images needs --coco_annotations, the instances JSON file.")
+        found, skipped = coco.find(FLAGS.coco_images, FLAGS.coco_annotations)
+        reader, labels, min_values = coco.rasterize, coco.LABELS, coco.MIN_VALUES
+    else:
+        found, reader, names = find_own(source)
+        labels = dict(enumerate(names)) if names else None
+    load_tensorflow_quietly()
+    reports = convert.convert(
+        found,
+        FLAGS.output_dir,
+        reader,
+        labels,
+        skip_bad=FLAGS.skip_bad,
+        min_values=min_values,
+        skipped=skipped,
+        num_shards=FLAGS.num_shards,
+        num_workers=FLAGS.num_threads,
+    )
+    for report in reports:
+        print(report)
+    if source == "cityscapes_dir" and cityscapes.has_test(FLAGS.cityscapes_dir):
+        print("The test part has no labels and is left out; main.py --testdev_dir predicts it.")
+    if source in ("images_dir", "list_file") and "val" not in found.parts:
+        print("There is no val part to evaluate on: --val_fraction=0.1 holds a tenth out.")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,92 @@
+"""How many pixels of each class the masks of records have, and weights of a loss from that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from efficientvision.data.checks import data_errors
+from efficientvision.data.mask_records import IGNORED, parse_mask_example
+from efficientvision.data.record_files import FilePattern, count_records, match_files
+
+_VALUES = 256
+_BATCH = 32
+_SECONDS_WITHOUT_BAR = 2.0
+# What keeps the weight of a rare class finite. ENet (Paszke et al., 2016, section 5.2) has 1.02;
+# EdgeNets' weights for Cityscapes are those of 1.10, with the ignored pixels in the whole.
+_LEAST = 1.10
+
+
+def mask_pixels(
+    file_pattern: FilePattern, *, each: int | None = None, description: str = "counting pixels"
+) -> Iterator[dict[str, np.ndarray]]:
+    """Reads masks without their images, in the order of files and records.
+
+    Args:
+        file_pattern: the records.
+        each: stop after so many records of each file; None: read all.
+        description: of the progress bar, which appears after two seconds.
+
+    Yields:
+        Batches of ``file`` int64 [B], the record's file among the sorted ones; ``mask_hw`` int32
+        [B, 2]; ``pixels`` int32 [B, 256], how many pixels have each value.
+
+    Raises:
+        UserError: nothing matches, or a record is damaged or has no mask; the sentence names it.
+    """
+    paths = match_files(file_pattern)
+    counts = [count if each is None else min(count, each) for count in count_records(paths)]
+    records = tf.data.Dataset.from_tensor_slices((tf.range(len(paths), dtype=tf.int64), paths))
+    records = records.flat_map(
+        lambda index, path: (
+            tf.data.TFRecordDataset(path, buffer_size=1 << 20)
+            .take(-1 if each is None else each)
+            .map(lambda record: (index, record))
+        )
+    )
+    batches = records.map(_pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    bar = tqdm(total=sum(counts), desc=description, unit="img", delay=_SECONDS_WITHOUT_BAR)
+    with data_errors(file_pattern, of_masks=True), bar:
+        for batch in batches.batch(_BATCH).prefetch(1).as_numpy_iterator():
+            yield batch
+            bar.update(len(batch["file"]))
+
+
+def _pixels(file: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
+    mask = tf.io.decode_png(parse_mask_example(record)["mask_encoded"], channels=1)[..., 0]
+    values = tf.reshape(tf.cast(mask, tf.int32), [-1])
+    pixels = tf.math.bincount(values, minlength=_VALUES, maxlength=_VALUES)
+    return {
+        "file": file,
+        "mask_hw": tf.shape(mask),
+        "pixels": tf.ensure_shape(pixels, [_VALUES]),
+    }
+
+
+def count_class_pixels(file_pattern: FilePattern) -> np.ndarray:
+    """Pixels of each value in all masks of records, int64 [256]; raises as `mask_pixels`."""
+    total = np.zeros(_VALUES, np.int64)
+    for batch in mask_pixels(file_pattern):
+        total += batch["pixels"].sum(axis=0, dtype=np.int64)
+    return total
+
+
+def balanced_weights(pixels: np.ndarray, num_classes: int) -> tuple[float, ...]:
+    """Weights of classes that make up for their rarity, as EdgeNets weighs Cityscapes'.
+
+    1 / ln(1.10 + the class's share of all pixels, the ignored ones included), so from 1.35 to 10.5;
+    0 for a class that no pixel has.
+
+    Args:
+        pixels: int [256], pixels of each value.
+        num_classes: how many to make.
+    """
+    total = max(int(pixels.sum()), 1)
+    return tuple(
+        1 / math.log(_LEAST + count / total) if count else 0.0
+        for count in pixels[: min(num_classes, IGNORED)].tolist()
+    )

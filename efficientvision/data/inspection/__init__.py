@@ -1,0 +1,1 @@
+"""Reports on record files, one for each kind of records."""

@@ -1,0 +1,149 @@
+"""A report on record files: what is in them, and what is wrong with them."""
+
+from __future__ import annotations
+
+import abc
+from collections import Counter
+from collections.abc import Mapping
+from typing import TypeVar
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tqdm import tqdm
+
+from efficientvision.data.checks import decode_error
+from efficientvision.data.class_records import LABEL
+from efficientvision.data.mask_records import MASK
+from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
+from efficientvision.data.records import DetectionExample, decode_example
+from efficientvision.errors import UserError
+
+MAX_NAMED = 5
+_MARKS = {MASK: "segmentation", LABEL: "classification"}
+
+
+def record_kind(file_pattern: FilePattern) -> str:
+    """The task of which records are, by the features of the first one.
+
+    Returns:
+        "segmentation", "classification" or "detection".
+
+    Raises:
+        UserError: nothing matches, there are no records, or the first one is none.
+    """
+    paths = match_files(file_pattern)
+    first = next((record for path in paths for record in iter_records(path)), None)
+    if first is None:
+        raise UserError(f"{file_pattern}: there is not one record in {len(paths)} files.")
+    try:
+        features = tf.train.Example.FromString(first).features.feature
+    except DecodeError as error:
+        raise UserError(
+            f"{file_pattern}: the first record is not a tf.train.Example: {error}."
+        ) from error
+    return next((kind for mark, kind in _MARKS.items() if mark in features), "detection")
+
+
+class RecordReport(abc.ABC):
+    """Counts and findings over all records of a pattern.
+
+    Attributes:
+        num_files, num_images: counts.
+        num_empty: images without any label.
+        image_sizes: (height, width) -> images.
+        problems: kind of problem -> the places where it was found.
+        labels: class names, where known.
+        noun: what an image without labels has not.
+    """
+
+    noun = "objects"
+
+    def __init__(self, labels: Mapping[int, str] | None = None):
+        self.num_files = 0
+        self.num_images = 0
+        self.num_empty = 0
+        self.image_sizes: Counter = Counter()
+        self.problems: dict[str, list[str]] = {}
+        self.labels = dict(labels or {})
+        self._seen: dict[str, str] = {}
+
+    @abc.abstractmethod
+    def add_labels(self, example: DetectionExample, serialized: bytes, place: str) -> None:
+        """Takes what the record says about its image."""
+
+    @abc.abstractmethod
+    def label_lines(self) -> list[str]:
+        """What was found in these, a subject a line."""
+
+    @abc.abstractmethod
+    def class_ids(self) -> list[int]:
+        """The classes that were found, sorted."""
+
+    def add(self, serialized: bytes, place: str) -> None:
+        """Takes a record; `place` says where it is."""
+        try:
+            example = decode_example(serialized)
+        except UserError as error:
+            self.add_problem("unreadable records", f"{place}: {error}")
+            return
+        short, place = place, f"{place}, image {example.source_id!r} ({example.filename})"
+        self.num_images += 1
+        self.image_sizes[example.height, example.width] += 1
+        if reason := decode_error(example.encoded):
+            self.add_problem("images that cannot be decoded", f"{place}: {reason}")
+        if not example.source_id:
+            self.add_problem("images without source_id", place)
+        elif first := self._seen.get(example.source_id):
+            self.add_problem("repeated image ids", f"{place}, first in {first}")
+        else:
+            self._seen[example.source_id] = short
+        self.add_labels(example, serialized, place)
+
+    def add_problem(self, kind: str, place: str) -> None:
+        """Notes that a problem of this kind was found there."""
+        self.problems.setdefault(kind, []).append(place)
+
+    def class_lines(self, counts: Mapping[int, int]) -> list[str]:
+        """The heading and a line for each class that was found."""
+        lines = [f"  {k:>4} {self.labels.get(k, '?'):<20} {n}" for k, n in sorted(counts.items())]
+        return ["classes", *lines]
+
+    def __str__(self) -> str:
+        sizes = ", ".join(
+            f"{width}x{height} ({count})"
+            for (height, width), count in self.image_sizes.most_common(MAX_NAMED)
+        )
+        more = len(self.image_sizes) - MAX_NAMED
+        lines = [
+            f"files          {self.num_files}",
+            f"images         {self.num_images}, {self.num_empty} of them without {self.noun}",
+            f"image sizes    {sizes}{f' and {more} more' if more > 0 else ''}  (width x height)",
+            *self.label_lines(),
+        ]
+        if not self.problems:
+            lines.append("problems       none found")
+        for kind, places in sorted(self.problems.items()):
+            lines.append(f"PROBLEM        {len(places)} {kind}:")
+            lines += [f"                 {place}" for place in places[:MAX_NAMED]]
+            if len(places) > MAX_NAMED:
+                lines.append(f"                 and {len(places) - MAX_NAMED} more")
+        return "\n".join(lines)
+
+
+Report = TypeVar("Report", bound=RecordReport)
+
+
+def inspect_records(file_pattern: FilePattern, report: Report) -> Report:
+    """Reads every record and decodes every image; returns the report, filled.
+
+    Raises:
+        UserError: nothing matches, or a file is cut short.
+    """
+    paths = match_files(file_pattern)
+    report.num_files = len(paths)
+    with tqdm(total=sum(count_records(paths)), desc="inspecting", unit="img") as bar:
+        for path in paths:
+            for position, serialized in enumerate(iter_records(path)):
+                report.add(serialized, f"record {position} of {path}")
+                bar.update()
+    return report

@@ -1,0 +1,1 @@
+"""Label maps of several layouts -> records."""

@@ -1,0 +1,81 @@
+"""COCO's instances -> masks of PASCAL VOC's 21 classes, EdgeNets' way to more training data."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.data.coco_format import object_mask, read_instances
+from efficientvision.data.labels import BUILTIN_OF_MASKS
+from efficientvision.data.masks.folders import Found
+from efficientvision.data.masks.pairs import DAMAGED, UNPAIRED, MaskPair, SpoiltPair
+from efficientvision.errors import UserError
+
+LABELS = BUILTIN_OF_MASKS["voc"]
+# COCO's category of each of VOC's classes; the first is the background.
+CATEGORIES = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
+# Smaller photos would be mostly padding in a window of training.
+MIN_SIDE = 256
+# A mask of background alone teaches nothing here.
+MIN_VALUES = 2
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The objects of one image that have a class of VOC, in the file's order."""
+
+    name: str
+    annotations: tuple[dict[str, Any], ...]
+
+
+def rasterize(instances: Instances, image_hw: tuple[int, int]) -> np.ndarray:
+    """uint8 [h, w]: where objects overlap, the first of the file has the pixel; else background.
+
+    Raises:
+        SpoiltPair: an outline that makes no sense.
+    """
+    mask = np.zeros(image_hw, np.uint8)
+    for annotation in instances.annotations:
+        try:
+            inside = object_mask(annotation, *image_hw).astype(bool)
+        except UserError as error:
+            raise SpoiltPair(f"{instances.name}: {error}", DAMAGED) from error
+        mask[inside & (mask == 0)] = CATEGORIES.index(annotation["category_id"])
+    return mask
+
+
+def find(images_dir: str, instances_file: str) -> tuple[Found, Counter]:
+    """The images of an instances file; the part's name is that of their folder.
+
+    Returns:
+        (pairs, how many images were left out for which reason).
+
+    Raises:
+        UserError: no such folder or file, or not in COCO's format.
+    """
+    if not files.is_folder(images_dir):
+        raise UserError(f"--coco_images={images_dir} is no folder.")
+    infos, by_image, _ = read_instances(instances_file)
+    part = f"coco_{os.path.basename(images_dir.rstrip('/'))}"
+    found, skipped = Found({part: []}), Counter()
+    for info in infos:
+        if missing := {"id", "file_name", "height", "width"} - set(info):
+            raise UserError(f"{instances_file}: an image has no {min(missing)}: {info}.")
+        path = os.path.join(images_dir, info["file_name"])
+        kept = [a for a in by_image.get(info["id"], []) if a.get("category_id") in CATEGORIES[1:]]
+        if min(info["height"], info["width"]) < MIN_SIDE:
+            skipped[f"images with a side below {MIN_SIDE} pixels left out"] += 1
+        elif not kept:
+            skipped["images without an object of VOC's classes left out"] += 1
+        elif not files.is_file(path):
+            found.spoilt.append(SpoiltPair(f"{path} is in {instances_file} and missing.", UNPAIRED))
+        else:
+            name = os.path.splitext(info["file_name"])[0]
+            pair = MaskPair(path, Instances(info["file_name"], tuple(kept)), name)
+            found.parts[part].append(pair)
+    return found, skipped

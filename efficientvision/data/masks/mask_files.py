@@ -1,0 +1,230 @@
+"""Label maps in picture files: index and palette PNGs, or colours by a palette."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from efficientvision import files
+from efficientvision.data.masks.pairs import (
+    LOSSY,
+    NO_PALETTE,
+    TRANSPARENT,
+    UNKNOWN_COLOR,
+    UNKNOWN_LABEL,
+    SpoiltPair,
+    open_picture,
+)
+from efficientvision.errors import UserError
+
+IGNORED = 255
+# The name that marks colours of a palette file which are no class.
+IGNORED_NAME = "ignored"
+_PALETTE_LINE = re.compile(r"\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?:[\s,;]+(.*?))?\s*")
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Reads mask files; a callable for `load_pair`.
+
+    Attributes:
+        num_classes: labels must be below it once mapped; None: any may occur.
+        table: label in the file -> class, -1 for labels that must not occur; other labels stay.
+        colors: RGB -> class; given, masks are read as colours.
+    """
+
+    num_classes: int | None
+    table: dict[int, int]
+    colors: dict[Color, int] | None = None
+
+    def __call__(self, path: str, image_hw: tuple[int, int]) -> np.ndarray:
+        """Reads one file, whatever the size of its image.
+
+        Returns:
+            uint8 [h, w].
+
+        Raises:
+            SpoiltPair: the file is damaged, or is no label map of these classes.
+        """
+        _, picture = open_picture(path)
+        if picture.format == "JPEG":
+            raise SpoiltPair(
+                f"{path} is a JPEG, whose compression mixes classes: masks must be PNG.", LOSSY
+            )
+        picture = _opaque(picture, path)
+        if self.colors is not None:
+            return self._by_color(np.asarray(picture.convert("RGB")), path)
+        if picture.mode not in ("1", "L", "P", "I", "I;16"):
+            raise SpoiltPair(
+                f"{path} is a picture in colours ({picture.mode}), and a mask holds the class of "
+                "each pixel: give the classes' colours with --palette.",
+                NO_PALETTE,
+            )
+        return self._by_label(np.asarray(picture).astype(np.int32), path)
+
+    def _by_label(self, labels: np.ndarray, path: str) -> np.ndarray:
+        known = labels <= IGNORED
+        table = np.arange(256)
+        table[list(self.table)] = list(self.table.values())
+        mapped = np.where(known, table[np.minimum(labels, IGNORED)], -1)
+        wrong = mapped < 0
+        if self.num_classes is not None:
+            wrong |= (mapped >= self.num_classes) & (mapped != IGNORED)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            limit = IGNORED if self.num_classes is None else self.num_classes
+            allowed = np.flatnonzero((table >= 0) & (table < limit))
+            advice = "name a label that is no class with --ignore_label"
+            if labels[row, column] > IGNORED:
+                advice = "save the labels with 8 bits, from 0 to 255"
+            raise SpoiltPair(
+                f"{path} has label {labels[row, column]} ({_where(wrong)}), and the classes are "
+                f"labels {allowed[0]} to {allowed[-1]}: {advice}.",
+                UNKNOWN_LABEL,
+            )
+        return mapped.astype(np.uint8)
+
+    def _by_color(self, pixels: np.ndarray, path: str) -> np.ndarray:
+        packed = _packed(pixels.astype(np.int32))
+        known = _packed(np.array(list(self.colors), np.int32))
+        order = np.argsort(known)
+        place = np.minimum(np.searchsorted(known[order], packed), len(known) - 1)
+        wrong = known[order][place] != packed
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            color = " ".join(str(value) for value in pixels[row, column])
+            raise SpoiltPair(
+                f"{path} has the colour {color} ({_where(wrong)}), which the palette lacks: add "
+                f"it, with the name {IGNORED_NAME} if it is no class.",
+                UNKNOWN_COLOR,
+            )
+        return np.array(list(self.colors.values()), np.uint8)[order][place]
+
+
+def _where(wrong: np.ndarray) -> str:
+    row, column = np.argwhere(wrong)[0]
+    return f"row {row}, column {column}; {wrong.sum():,} of its {wrong.size:,} pixels are so"
+
+
+def _packed(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+
+
+def _opaque(picture: Image.Image, path: str) -> Image.Image:
+    """The picture without its alpha channel, which must not say anything."""
+    if picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return picture
+    alpha = np.asarray(picture.getchannel("A"))
+    if (alpha < 255).any():
+        raise SpoiltPair(
+            f"{path} has an alpha channel, and {(alpha < 255).mean():.1%} of its pixels are "
+            "transparent, which is no class: save it without alpha.",
+            TRANSPARENT,
+        )
+    return picture.convert("L" if picture.mode in ("LA", "La") else "RGB")
+
+
+def label_table(ignored: Sequence[int], first_label: int = 0) -> dict[int, int]:
+    """`MaskFiles.table` of masks whose classes are numbered on end.
+
+    Args:
+        ignored: labels that are no class, besides 255.
+        first_label: label of the first class; lower ones must not occur unless ignored.
+    """
+    if not all(0 <= label <= IGNORED for label in (*ignored, first_label)):
+        raise UserError(
+            f"--ignore_label and --first_label must be from 0 to 255, got {list(ignored)} and "
+            f"{first_label}."
+        )
+    table = {label: label - first_label if label >= first_label else -1 for label in range(255)}
+    return table | dict.fromkeys((*ignored, IGNORED), IGNORED)
+
+
+def read_class_names(path: str) -> list[str]:
+    """The names of a file, one a line, in the order of the classes.
+
+    Raises:
+        UserError: no such file, no names, or one twice.
+    """
+    names = [line.strip() for line in _lines(path, "--class_names") if line.strip()]
+    if not names:
+        raise UserError(f"--class_names={path} has no names: write one a line.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"--class_names={path} has the name {twice!r} twice.")
+    return names
+
+
+def read_palette(
+    path: str, class_names: Sequence[str] | None = None
+) -> tuple[dict[Color, int], list[str]]:
+    """The colours of a file: lines `R G B`, or `R G B name`, in the order of the classes.
+
+    Lines of one name are one class; colours with the name "ignored" are none.
+
+    Args:
+        path: the file.
+        class_names: names of the classes in order, if that is not the order of the file's.
+
+    Returns:
+        (colour -> class, names of the classes).
+
+    Raises:
+        UserError: no such file, a line of another form, a colour twice, or other names or numbers
+            of classes than `class_names` has.
+    """
+    named: dict[Color, str] = {}
+    for number, line in enumerate(_lines(path, "--palette"), start=1):
+        if not line.strip():
+            continue
+        match = _PALETTE_LINE.fullmatch(line)
+        color = tuple(int(match[channel]) for channel in (1, 2, 3)) if match else (256,) * 3
+        if max(color) > 255:
+            raise UserError(
+                f"--palette={path}, line {number}: expected R G B and perhaps a name, with numbers "
+                f"from 0 to 255, got {line.strip()!r}."
+            )
+        if color in named:
+            raise UserError(f"--palette={path}, line {number}: the colour {color} stands twice.")
+        named[color] = match[4] or ""
+    if not named:
+        raise UserError(f"--palette={path} has no colours: write lines such as 128 0 0 wall.")
+    return _numbered(path, named, class_names)
+
+
+def _numbered(
+    path: str, named: dict[Color, str], class_names: Sequence[str] | None
+) -> tuple[dict[Color, int], list[str]]:
+    unnamed = sum(not name for name in named.values())
+    if unnamed and unnamed < sum(name != IGNORED_NAME for name in named.values()):
+        raise UserError(f"--palette={path} names some of its colours and not others.")
+    if unnamed:
+        # Colours without a name are the classes in their order.
+        classes = iter(class_names or [f"class {k}" for k in range(unnamed)])
+        if class_names is not None and len(class_names) != unnamed:
+            raise UserError(
+                f"--palette={path} has {unnamed} colours of classes, and --class_names has "
+                f"{len(class_names)} names."
+            )
+        named = {c: name or next(classes) for c, name in named.items()}
+    found = list(dict.fromkeys(name for name in named.values() if name != IGNORED_NAME))
+    names = list(class_names or found)
+    if missing := [name for name in found if name not in names]:
+        raise UserError(f"--palette={path} has the class {missing[0]!r}, --class_names has not.")
+    index = {name: k for k, name in enumerate(names)} | {IGNORED_NAME: IGNORED}
+    return {color: index[name] for color, name in named.items()}, names
+
+
+def _lines(path: str, flag: str) -> list[str]:
+    try:
+        return files.read_text(path).splitlines()
+    except OSError as error:
+        raise UserError(f"Cannot read {flag}={path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{flag}={path} is no text file.") from error
