@@ -8,7 +8,6 @@ from efficientvision.backbones.shufflenetv2 import REPEATS
 from efficientvision.layers.dice import ShuffleDiceUnit, StridedDiceUnit
 from efficientvision.layers.edge_conv import CBR_NAMES, ConvBlock
 from efficientvision.layers.grouped_conv import GroupedConv2D
-from efficientvision.layers.pooling import max_pool_3x3
 
 _CLASSIFIER_GROUPS = 4
 
@@ -49,6 +48,7 @@ class DiCENet(EdgeNetwork):
         self.units = {
             str(level): self._units(level, channels[level - 1], repeats)
             for level, repeats in REPEATS.items()
+            if level <= self.max_level
         }
         self.classifier = None
         if self.num_classes:
@@ -77,15 +77,9 @@ class DiCENet(EdgeNetwork):
         ]
 
     def call(self, inputs, training=None):
-        x = self.stem(inputs, training=training)
-        features = {1: x}
-        features[2] = x = max_pool_3x3(x)
-        for level, units in self.units.items():
-            for unit in units:
-                x = self._run(unit, [x], training)
-            features[int(level)] = x
+        features = self._shuffle_levels(inputs, training)
         if self.classifier is not None:
-            x = self.head(ops.mean(x, axis=(1, 2), keepdims=True))
+            x = self.head(ops.mean(features[5], axis=(1, 2), keepdims=True))
             logits = self.classifier(self.dropout(x, training=training))
             features["logits"] = ops.squeeze(logits, axis=(1, 2))
         return features

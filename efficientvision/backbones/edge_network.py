@@ -1,9 +1,11 @@
 """What the EdgeNets backbones share: their batch norm, and a table of widths."""
 
+from efficientvision.backbones.levels import LAST_LEVEL, check_max_level
 from efficientvision.layers.composite import CompositeLayer
+from efficientvision.layers.pooling import max_pool_3x3
 from efficientvision.layers.rematerialization import rematerialized
 
-_BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
+BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 
 
 class EdgeNetwork(CompositeLayer):
@@ -16,10 +18,11 @@ class EdgeNetwork(CompositeLayer):
         grad_checkpoint: in training keep only the units' outputs for the gradient, which computes
             the rest again: less memory, more time, same numbers (TensorFlow backend).
         batch_norm: what differs from the published momentum 0.9 and epsilon 1e-5.
+        max_level: the last level that is built, 2 to 5; a head stands on level 5.
 
     Input: `[N, H, W, 3]` float, normalised. Output: a dict `{1: [N, H/2, W/2, C1], ...,
-    5: [N, H/32, W/32, C5]}` (sizes rounded up), with `"logits": [N, num_classes]` if there is a
-    head.
+    5: [N, H/32, W/32, C5]}` (sizes rounded up) to `max_level`, with `"logits": [N, num_classes]`
+    if there is a head.
     """
 
     CHANNELS: dict[float, tuple[int, ...]] = {}
@@ -31,18 +34,21 @@ class EdgeNetwork(CompositeLayer):
         dropout_rate=None,
         grad_checkpoint=False,
         batch_norm=None,
+        max_level=LAST_LEVEL,
         **kwargs,
     ):
-        super().__init__(batch_norm={**_BATCH_NORM, **(batch_norm or {})}, **kwargs)
+        super().__init__(batch_norm={**BATCH_NORM, **(batch_norm or {})}, **kwargs)
         if width not in self.CHANNELS:
             raise ValueError(
                 f"{type(self).__name__} has no width {width!r}; expected one of "
                 f"{', '.join(map(str, self.CHANNELS))}."
             )
+        check_max_level(max_level, num_classes)
         self.width = width
         self.num_classes = num_classes
         self.dropout_rate = dropout_rate
         self.grad_checkpoint = grad_checkpoint
+        self.max_level = max_level
 
     @property
     def _shared(self):
@@ -58,6 +64,16 @@ class EdgeNetwork(CompositeLayer):
             return rematerialized(call, [unit], inputs)
         return call(inputs)
 
+    def _shuffle_levels(self, inputs, training):
+        """Levels of a network of ShuffleNetv2's plan: `stem`, pooling, each level's `units`."""
+        features = {1: self.stem(inputs, training=training)}
+        features[2] = x = max_pool_3x3(features[1])
+        for level, units in self.units.items():
+            for unit in units:
+                x = self._run(unit, [x], training)
+            features[int(level)] = x
+        return features
+
     def get_config(self):
-        names = "width num_classes dropout_rate grad_checkpoint".split()
+        names = "width num_classes dropout_rate grad_checkpoint max_level".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -6,6 +6,7 @@ import math
 
 import keras
 
+from efficientvision.backbones.levels import LAST_LEVEL, check_max_level
 from efficientvision.layers.composite import CompositeLayer
 from efficientvision.layers.conv import ClassificationHead, ConvNormAct
 from efficientvision.layers.mbconv import MBConv
@@ -115,6 +116,15 @@ def head_filters(name):
     return _HEAD_FILTERS if is_lite(name) else round_filters(_HEAD_FILTERS, SCALINGS[name].width)
 
 
+def _end_of_level(specs, level):
+    """How many blocks there are up to the end of a level, or of the last one that there is.
+
+    The stem begins level 1, every stride of two the next.
+    """
+    ends = [index for index, spec in enumerate(specs) if spec.strides == 2] + [len(specs)]
+    return ends[min(level, len(ends)) - 1]
+
+
 @keras.saving.register_keras_serializable(package="efficientvision")
 class EfficientNet(CompositeLayer):
     """EfficientNet features, and its classification head on request.
@@ -128,10 +138,11 @@ class EfficientNet(CompositeLayer):
         dropout_rate: before the classifier, or None for the published one.
         grad_checkpoint: in training keep only the blocks' outputs for the gradient, which computes
             the rest again: less memory, more time, same numbers (TensorFlow backend).
+        max_level: the last level that is built, 2 to 5; a head stands on level 5.
 
     Input: `[N, H, W, 3]` float, normalised. Output: a dict `{1: [N, H/2, W/2, C1], ...,
-    5: [N, H/32, W/32, C5]}` (sizes rounded up), with `"logits": [N, num_classes]` if there is a
-    head.
+    5: [N, H/32, W/32, C5]}` (sizes rounded up) to `max_level`, with `"logits": [N, num_classes]`
+    if there is a head.
 
     Reference: Tan and Le 2019, https://arxiv.org/abs/1905.11946; lite: the same authors'
     EfficientNet-lite release notes, 2020.
@@ -145,6 +156,7 @@ class EfficientNet(CompositeLayer):
         num_classes=None,
         dropout_rate=None,
         grad_checkpoint=False,
+        max_level=LAST_LEVEL,
         **kwargs,
     ):
         kwargs.setdefault("name", architecture)
@@ -153,11 +165,13 @@ class EfficientNet(CompositeLayer):
             raise ValueError(
                 f"Unknown architecture {architecture!r}; expected one of {sorted(SCALINGS)}."
             )
+        check_max_level(max_level, num_classes)
         self.architecture = architecture
         self.act_type = act_type or ("relu6" if is_lite(architecture) else "swish")
         self.survival_prob = survival_prob
         self.num_classes = num_classes
         self.grad_checkpoint = grad_checkpoint
+        self.max_level = max_level
         self.dropout_rate = (
             SCALINGS[architecture].dropout_rate if dropout_rate is None else dropout_rate
         )
@@ -175,7 +189,7 @@ class EfficientNet(CompositeLayer):
                 name=f"blocks_{index}",
                 **shared,
             )
-            for index, spec in enumerate(specs)
+            for index, spec in enumerate(specs[: _end_of_level(specs, max_level)])
         ]
         self.head = None
         if num_classes:
@@ -205,6 +219,6 @@ class EfficientNet(CompositeLayer):
 
     def get_config(self):
         names = (
-            "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint"
+            "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint max_level"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -22,6 +22,8 @@ class ESPNetv2(EdgeNetwork):
     Args:
         reinforce_level5: whether the image reinforces the last down-sampler too, as in the
             published SSD detectors; the published classifiers hold its weights unused.
+        expand_level5: whether level 5 ends with the classification head's two convolutions, as in
+            the published SSD detectors.
 
     Height and width may be unknown.
 
@@ -36,10 +38,11 @@ class ESPNetv2(EdgeNetwork):
         2.0: (32, 128, 256, 512, 1024, 1280),
     }
 
-    def __init__(self, width, reinforce_level5=False, **kwargs):
+    def __init__(self, width, reinforce_level5=False, expand_level5=False, **kwargs):
         kwargs.setdefault("name", f"espnetv2_s_{width}")
         super().__init__(width, **kwargs)
         self.reinforce_level5 = reinforce_level5
+        self.expand_level5 = expand_level5
         channels = self.CHANNELS[width]
         self.stem = ConvBlock(channels[0], 3, 2, name="level1", **self._shared)
         # The limits of levels 2 to 5, whose units take the one after their down-sampler's.
@@ -52,7 +55,7 @@ class ESPNetv2(EdgeNetwork):
                 name=f"level{level}_0",
                 **self._shared,
             )
-            for level in (2, 3, 4, 5)
+            for level in range(2, self.max_level + 1)
         ]
         self.units = {
             str(level): [
@@ -67,14 +70,16 @@ class ESPNetv2(EdgeNetwork):
                 for index in range(repeats)
             ]
             for level, repeats in _REPEATS.items()
+            if level <= self.max_level
         }
-        self.head = self.classifier = None
-        if self.num_classes:
+        self.head, self.classifier = [], None
+        if self.num_classes or expand_level5:
             last = channels[4]
             self.head = [
                 ConvBlock(last, 3, groups=last, name="level5.3", **self._shared),
                 ConvBlock(channels[5], 1, groups=_BRANCHES, name="level5.4", **self._shared),
             ]
+        if self.num_classes:
             rate = 0.2 if self.dropout_rate is None else self.dropout_rate
             self.dropout = keras.layers.Dropout(rate, dtype=self.dtype_policy)
             self.classifier = keras.layers.Dense(
@@ -95,12 +100,15 @@ class ESPNetv2(EdgeNetwork):
             for unit in self.units.get(str(level), []):
                 x = self._run(unit, [x], training)
             features[level] = x
+        for layer in self.head:
+            x = layer(x, training=training)
+        if self.expand_level5:
+            features[5] = x
         if self.classifier is not None:
-            for layer in self.head:
-                x = layer(x, training=training)
             x = self.dropout(ops.mean(x, axis=(1, 2)), training=training)
             features["logits"] = self.classifier(x)
         return features
 
     def get_config(self):
-        return {**super().get_config(), "reinforce_level5": self.reinforce_level5}
+        names = ("reinforce_level5", "expand_level5")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -6,7 +6,6 @@ from keras import ops
 from efficientvision.backbones.edge_network import EdgeNetwork
 from efficientvision.layers.edge_conv import CBR_NAMES, ConvBlock
 from efficientvision.layers.grouped_conv import GroupedConv2D
-from efficientvision.layers.pooling import max_pool_3x3
 from efficientvision.layers.shuffle import ShuffleUnit, StridedShuffleUnit
 
 REPEATS = {3: 3, 4: 7, 5: 3}
@@ -44,6 +43,7 @@ class ShuffleNetv2(EdgeNetwork):
                 ),
             ]
             for level, repeats in REPEATS.items()
+            if level <= self.max_level
         }
         self.head = self.classifier = None
         if self.num_classes:
@@ -56,15 +56,10 @@ class ShuffleNetv2(EdgeNetwork):
             )
 
     def call(self, inputs, training=None):
-        x = self.stem(inputs, training=training)
-        features = {1: x}
-        features[2] = x = max_pool_3x3(x)
-        for level, units in self.units.items():
-            for unit in units:
-                x = self._run(unit, [x], training)
-            features[int(level)] = x
+        features = self._shuffle_levels(inputs, training)
         if self.classifier is not None:
-            x = ops.mean(self.head(x, training=training), axis=(1, 2), keepdims=True)
+            x = self.head(features[5], training=training)
+            x = ops.mean(x, axis=(1, 2), keepdims=True)
             logits = self.classifier(self.dropout(x, training=training))
             features["logits"] = ops.squeeze(logits, axis=(1, 2))
         return features

@@ -6,11 +6,12 @@ of a class are of that kind, the class is learned late or not at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from efficientvision.detection.anchors import anchor_levels
+from efficientvision.detection.anchors import AnchorLevel, anchor_levels
 from efficientvision.detection.boxes import centers_and_sizes, divide_or_zero
 
 COVERED_IOU = 0.5  # The matching's own threshold.
@@ -20,6 +21,16 @@ _CLEAR_GAIN = 0.05
 
 
 def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray:
+    """IoU of each box with the anchor that overlaps it most; see `best_iou_of_levels`.
+
+    Args:
+        boxes_yxyx: [M, 4], pixels of the network input, inside it.
+        **anchor_options: Arguments of `generate_anchors`.
+    """
+    return best_iou_of_levels(boxes_yxyx, anchor_levels(**anchor_options))
+
+
+def best_iou_of_levels(boxes_yxyx: np.ndarray, levels: Sequence[AnchorLevel]) -> np.ndarray:
     """IoU of each box with the anchor that overlaps it most.
 
     Of the anchors of one shape, the one with the nearest centre overlaps a box most, so that a
@@ -27,7 +38,7 @@ def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray
 
     Args:
         boxes_yxyx: [M, 4], pixels of the network input, inside it.
-        **anchor_options: Arguments of `generate_anchors`.
+        levels: Anchors, or SSD's priors (`priors.prior_levels`).
 
     Returns:
         float64 [M].
@@ -35,7 +46,7 @@ def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray
     boxes = np.asarray(boxes_yxyx, np.float64)
     y, x, height, width = (side[:, None] for side in centers_and_sizes(boxes))
     best = np.zeros(len(boxes))
-    for level in anchor_levels(**anchor_options):
+    for level in levels:
         intersection = 1.0
         for axis, (center, side) in enumerate(((y, height), (x, width))):
             cells, stride = level.cells_hw[axis], level.stride_yx[axis]

@@ -34,14 +34,15 @@ def assign_targets(
     *,
     ignore_threshold: float | None = None,
     force_padding: bool = False,
+    last_box_forces: bool = False,
 ) -> AnchorTargets:
     """Gives each anchor a class and a box to predict.
 
     An anchor takes the ground-truth box of highest IoU where that is at least
     `match_threshold`; besides, every ground-truth box takes the anchor that it overlaps
-    most, whatever the IoU (the first box wins where two want the same anchor). One loop over
-    the ground truth holds [B, A_total] values at a time, never [B, A_total, M], and ends
-    after the last real box of the batch. It compiles under XLA.
+    most, whatever the IoU (of two boxes that want the same anchor, the first one does). One
+    loop over the ground truth holds [B, A_total] values at a time, never [B, A_total, M], and
+    ends after the last real box of the batch. It compiles under XLA.
 
     Args:
         anchors_yxyx: float32 [A_total, 4], pixels of the network input.
@@ -52,6 +53,7 @@ def assign_targets(
             match_threshold) is neither positive nor background: class -2. None: no such band.
         force_padding: Let padding rows take their best anchor too, which gets class -2 and
             counts as positive: what the original's labeler does when it is fed padded rows.
+        last_box_forces: Of two boxes that want the same anchor the last one wins.
 
     Returns:
         `AnchorTargets`.
@@ -75,7 +77,9 @@ def assign_targets(
         forces = tf.equal(anchor_ids, top)
         if not force_padding:
             forces &= row_iou > 0.0
-        forced_row = tf.where(forces & (forced_row < 0), row, forced_row)
+        if not last_box_forces:
+            forces &= forced_row < 0
+        forced_row = tf.where(forces, row, forced_row)
         better = row_iou > best_iou
         best_row = tf.where(better, row, best_row)
         return row + 1, tf.maximum(best_iou, row_iou), best_row, forced_row

@@ -75,19 +75,34 @@ def select_candidates(
             tf.sigmoid(tf.reduce_max(logits, axis=-1)),
             tf.argmax(logits, axis=-1, output_type=tf.int32),
         )
-    total = int(anchors.shape[0])
-    # The best n pairs lie within the n anchors of best maximum: choosing those first makes the
-    # sort K times smaller. Anchor order is restored, for it decides between equal scores.
-    _, rows = tf.math.top_k(tf.reduce_max(logits, axis=-1), min(max_nms_inputs, total))
-    rows = tf.sort(rows, axis=-1)
-    kept = tf.gather(logits, rows, batch_dims=1)
-    kept = tf.reshape(kept, [-1, rows.shape[1] * num_classes])
-    top_logits, top = tf.math.top_k(kept, min(max_nms_inputs, total * num_classes))
-    anchor_ids = tf.gather(rows, top // num_classes, batch_dims=1)
+    top_logits, anchor_ids, classes = top_pairs(logits, max_nms_inputs)
     boxes = box_ops.decode(
         tf.gather(codes, anchor_ids, batch_dims=1), tf.gather(anchors, anchor_ids)
     )
-    return Candidates(boxes, tf.sigmoid(top_logits), top % num_classes)
+    return Candidates(boxes, tf.sigmoid(top_logits), classes)
+
+
+def top_pairs(values, count: int):
+    """The greatest (anchor, class) pairs of each image.
+
+    Args:
+        values: float32 [B, A_total, K], static but for B.
+        count: How many, if there are so many.
+
+    Returns:
+        (values float32 [B, n], anchors int32 [B, n], classes int32 [B, n]), greatest first, of
+        equal ones the first anchor.
+    """
+    total, num_classes = values.shape[1:]
+    # The best n pairs lie within the n anchors of best maximum: choosing those first makes the
+    # sort K times smaller. Anchor order is restored, for it decides between equal scores.
+    _, rows = tf.math.top_k(tf.reduce_max(values, axis=-1), min(count, total))
+    rows = tf.sort(rows, axis=-1)
+    kept = tf.gather(values, rows, batch_dims=1)
+    kept = tf.reshape(kept, [-1, rows.shape[1] * num_classes])
+    top_values, top = tf.math.top_k(kept, min(count, total * num_classes))
+    anchor_ids = tf.gather(rows, top // num_classes, batch_dims=1)
+    return top_values, anchor_ids, top % num_classes
 
 
 def postprocess(
@@ -143,9 +158,7 @@ def postprocess(
         )
         size = nms.max_output_size
         if mode == "offset":
-            kept = nms_ops.suppress_with_class_offsets(
-                *candidates, thresholds, size, num_classes, image_hw
-            )
+            detections = suppress_by_offsets(candidates, num_classes, image_hw, nms)
         elif mode == "global":
             kept = _map_images(
                 lambda boxes, scores, _: nms_ops.suppress(
@@ -154,15 +167,39 @@ def postprocess(
                 candidates,
                 size,
             )
+            detections = _gather(candidates, *kept, zero_padding=False)
         else:
             kept = _kept_per_class(candidates, thresholds, size, num_classes)
-        detections = _gather(candidates, *kept, zero_padding=mode != "global")
+            detections = _gather(candidates, *kept, zero_padding=True)
     boxes = detections.boxes_yxyx
     if mode in ("global", "combined"):
         boxes = box_ops.clip(boxes, image_hw)
     if image_scales is not None:
         boxes *= tf.cast(image_scales, tf.float32)[:, tf.newaxis, tf.newaxis]
     return detections._replace(boxes_yxyx=boxes)
+
+
+def suppress_by_offsets(
+    candidates: Candidates, num_classes: int, image_hw: tuple[int, int], nms: NmsConfig
+) -> Detections:
+    """As `suppress_candidates`, hard, in static shapes for every runtime.
+
+    Args:
+        candidates: Boxes in pixels of the network input.
+        num_classes: K, without background.
+        image_hw: Size of the network input, pixels.
+        nms: Thresholds.
+
+    Raises:
+        UserError: Unknown method, or soft-NMS.
+    """
+    thresholds = nms_ops.resolve_thresholds(
+        nms.method, iou_thresh=nms.iou_thresh, score_thresh=nms.score_thresh, sigma=nms.sigma
+    )
+    kept = nms_ops.suppress_with_class_offsets(
+        *candidates, thresholds, nms.max_output_size, num_classes, image_hw
+    )
+    return _gather(candidates, *kept, zero_padding=True)
 
 
 def suppress_candidates(candidates: Candidates, *, num_classes: int, nms: NmsConfig) -> Detections:

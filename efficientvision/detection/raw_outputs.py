@@ -8,6 +8,30 @@ from __future__ import annotations
 import numpy as np
 
 
+def detect_ssd(
+    confidences: np.ndarray,
+    locations: np.ndarray,
+    priors: np.ndarray,
+    *,
+    image_hw: tuple[int, int],
+    **limits: float,
+) -> np.ndarray:
+    """As `detect`, of an SSD's outputs.
+
+    Args:
+        confidences: float32 [P, K + 1], background first.
+        locations: float32 [P, 4]: x, y, width, height.
+        priors: float32 [P, 4], shares of the network input's sides: `priors.generate_priors`.
+        image_hw: (height, width) of the network input, pixels.
+        **limits: `iou_thresh`, `score_thresh`, `max_output_size`, `max_candidates`.
+    """
+    exponents = np.exp(confidences - confidences.max(axis=1, keepdims=True))
+    scores = exponents[:, 1:] / exponents.sum(axis=1, keepdims=True)
+    codes = locations[:, [1, 0, 3, 2]] * np.float32([0.1, 0.1, 0.2, 0.2])
+    sides = np.float32([*image_hw, *image_hw])
+    return _detect(scores.max(axis=1), scores, codes, priors * sides, **limits)
+
+
 def detect(
     logits: np.ndarray,
     codes: np.ndarray,
@@ -35,17 +59,32 @@ def detect(
         float32 [max_output_size, 6]: ymin, xmin, ymax, xmax in pixels of the network input, score,
         class (1..K); best first, zeros where there is none.
     """
-    best = logits.max(axis=1)
-    rows = np.flatnonzero(_sigmoid(best) > score_thresh)
+    return _detect(
+        _sigmoid(logits.max(axis=1)),
+        logits,
+        codes,
+        anchors,
+        iou_thresh=iou_thresh,
+        score_thresh=score_thresh,
+        max_output_size=max_output_size,
+        max_candidates=max_candidates,
+    )
+
+
+def _detect(
+    scores, values, codes, anchors, *, iou_thresh, score_thresh, max_output_size, max_candidates
+) -> np.ndarray:
+    """Of scores [A], and values [A, K] whose greatest names the class."""
+    rows = np.flatnonzero(scores > score_thresh)
     if len(rows) > max_candidates:
-        rows = rows[np.argpartition(-best[rows], max_candidates)[:max_candidates]]
-    rows = rows[np.argsort(-best[rows], kind="stable")]
+        rows = rows[np.argpartition(-scores[rows], max_candidates)[:max_candidates]]
+    rows = rows[np.argsort(-scores[rows], kind="stable")]
     boxes = decode(codes[rows], anchors[rows])
-    classes = logits[rows].argmax(axis=1)
+    classes = values[rows].argmax(axis=1)
     kept = suppress(boxes, classes, iou_thresh, max_output_size)
     result = np.zeros((max_output_size, 6), np.float32)
     result[: len(kept), :4] = boxes[kept]
-    result[: len(kept), 4] = _sigmoid(best[rows[kept]])
+    result[: len(kept), 4] = scores[rows[kept]]
     result[: len(kept), 5] = classes[kept] + 1
     return result
 

@@ -33,6 +33,28 @@ def resize_bilinear(inputs, target_hw):
     return inputs
 
 
+@keras.saving.register_keras_serializable(package="efficientvision")
+class BilinearResize(keras.layers.Layer):
+    """`resize_bilinear` as a layer: `[N, H, W, C]` to `[N, *target_hw, C]`.
+
+    Args:
+        target_hw: (height, width) of the output.
+    """
+
+    def __init__(self, target_hw, **kwargs):
+        super().__init__(**kwargs)
+        self.target_hw = tuple(target_hw)
+
+    def call(self, inputs):
+        return resize_bilinear(inputs, self.target_hw)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.target_hw, input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "target_hw": self.target_hw}
+
+
 def bilinear_weights(size, target):
     """The matrix of the interpolation along one axis.
 

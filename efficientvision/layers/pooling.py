@@ -3,6 +3,8 @@
 import numpy as np
 from keras import ops
 
+from efficientvision.layers import integers
+
 _PADDING = ((0, 0), (1, 1), (1, 1), (0, 0))
 
 
@@ -87,6 +89,14 @@ def along_axis(inputs, weights, axis):
         The inputs with that axis of length `target`.
     """
     weights = ops.convert_to_tensor(weights, inputs.dtype)
+    if integers.are_wanted():
+        # In the published segmenters LiteRT's int8 products of matrices were off by up to 40
+        # steps, its convolutions, with a scale for each output, by 2. The axis takes the place of
+        # the channels.
+        order = (0, 2, 3, 1) if axis == 1 else (0, 1, 3, 2)
+        kernel = ops.transpose(weights)[None, None]
+        rows = ops.conv(ops.transpose(inputs, order), kernel)
+        return ops.transpose(rows, np.argsort(order).tolist())
     if axis == 2:
         return ops.matmul(weights, inputs)
     height, width, channels = inputs.shape[1:]

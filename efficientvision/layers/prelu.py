@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from efficientvision.layers import integers
+
 
 @keras.saving.register_keras_serializable(package="efficientvision")
 class PReLU(keras.layers.Layer):
@@ -31,6 +33,10 @@ class PReLU(keras.layers.Layer):
     def call(self, inputs):
         # Fewer passes over the map than the formula above; slopes may be greater than 1.
         alpha = ops.convert_to_tensor(self.alpha)
+        if integers.are_wanted():
+            # LiteRT gives a minimum's operand the scale of its result: of a map from -5 to 17 an
+            # int8 file would keep -5 to 4. And it has no negation in int8: not `-inputs`.
+            return inputs + (1.0 - alpha) * ops.relu(inputs * -1.0)
         return inputs + (alpha - 1.0) * ops.minimum(inputs, 0.0)
 
     def compute_output_shape(self, input_shape):

@@ -27,7 +27,7 @@ class PyramidPooling(CompositeLayer):
         scales: of the map's sides; each scaled side is at least 5 pixels. They are taken from the
             greatest to the least.
         final_activation: batch norm and PReLU at the end; without them the last convolution has a
-            bias.
+            bias and computes predictions, in float32.
 
     Input `[N, H, W, C]` with static H and W, output `[N, H, W, filters]`.
 
@@ -52,7 +52,11 @@ class PyramidPooling(CompositeLayer):
         self.norm_act = NormAct(names=("br.0", "br.1"), name="merge_layer.0", **shared)
         self.merge = ConvBlock(width, 3, groups=width, name="merge_layer.2", **named)
         self.last = GroupedConv2D(
-            filters, 1, use_bias=not final_activation, name="merge_layer.3", dtype=dtype
+            filters,
+            1,
+            use_bias=not final_activation,
+            name="merge_layer.3",
+            dtype=dtype if final_activation else "float32",
         )
         self.final = (
             NormAct(names=("br.0", "br.1"), name="br", **shared) if final_activation else None

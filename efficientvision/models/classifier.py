@@ -10,7 +10,7 @@ from efficientvision.backbones.shufflenetv2 import ShuffleNetv2
 EDGE_NETWORKS = {"espnetv2": ESPNetv2, "dicenet": DiCENet, "shufflenetv2": ShuffleNetv2}
 
 
-def edge_network(name, **options):
+def edge_network(name, /, **options):
     """The ESPNetv2, DiCENet or ShuffleNetv2 backbone of a name such as `"espnetv2_s_2.0"`.
 
     Args:

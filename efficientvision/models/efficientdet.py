@@ -138,11 +138,12 @@ def efficientdet(
 
 
 def efficientnet_backbone(
-    architecture, *, act_type=None, grad_checkpoint=False, batch_norm=None, dtype=None
+    architecture, *, act_type=None, grad_checkpoint=False, batch_norm=None, dtype=None, max_level=5
 ):
     """The EfficientNet backbone as the published detectors train it.
 
-    Stochastic depth is off for b0 and 0.8 for every other member, lite0 included.
+    Stochastic depth is off for b0 and 0.8 for every other member, lite0 included. `max_level` is
+    the last level that is built.
     """
     survival_prob = 1.0 if architecture == "efficientnet-b0" else 0.8
     return EfficientNet(
@@ -152,6 +153,7 @@ def efficientnet_backbone(
         grad_checkpoint=grad_checkpoint,
         batch_norm=batch_norm,
         dtype=dtype,
+        max_level=max_level,
     )
 
 

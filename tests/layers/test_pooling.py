@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from efficientvision.export import litert_format
 from efficientvision.layers.bilinear import bilinear_weights, resize_bilinear
 from efficientvision.layers.grouped_conv import grouped_conv
+from efficientvision.layers.integers import for_integers
 from efficientvision.layers.pooling import (
     adaptive_avg_pool,
     along_axis,
@@ -54,3 +57,30 @@ def test_interpolation_as_a_matrix(size, target):
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
     turned = np.asarray(along_axis(np.swapaxes(inputs, 1, 2), bilinear_weights(size, target), 2))
     np.testing.assert_allclose(np.swapaxes(turned, 1, 2), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size, target", [((7, 10), (4, 6)), ((5, 5), (8, 3))])
+def test_the_integers_form_is_the_same(size, target):
+    inputs = np.random.default_rng(0).normal(size=(2, *size, 3)).astype("float32")
+    expected = np.asarray(adaptive_avg_pool(inputs, target))
+    with for_integers():
+        np.testing.assert_allclose(adaptive_avg_pool(inputs, target), expected, atol=1e-6)
+
+
+def test_an_int8_file_pools_as_the_network_does(tmp_path):
+    """Within two steps of 1/255 of the range; a sum instead of a mean would saturate."""
+    pytest.importorskip("ai_edge_litert")
+    inputs = np.random.default_rng(1).normal(size=(1, 11, 15, 8)).astype("float32")
+    signature = [tf.TensorSpec(inputs.shape, tf.float32, name="images")]
+
+    def run(images):
+        return {"y": tf.identity(adaptive_avg_pool(images, (6, 8)), name="y")}
+
+    expected = np.asarray(run(inputs)["y"])
+    with for_integers():
+        function = tf.function(run, input_signature=signature).get_concrete_function()
+    litert_format.write(
+        function, tmp_path / "p.tflite", "{}", precision="int8", calibration=[inputs]
+    )
+    found = litert_format.load(tmp_path / "p.tflite", threads=1)[0](inputs)["y"]
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()

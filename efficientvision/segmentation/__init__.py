@@ -1,0 +1,1 @@
+"""Semantic segmentation: its losses, names, colours and tiles."""
