@@ -14,13 +14,19 @@ from efficientvision.weights import edgenet_names
 from efficientvision.weights import names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
 from efficientvision.weights.class_head import (
+    BOX_BIAS,
     CLASS_COLUMNS,
+    SSD_BOX_BIAS,
     ClassMatch,
+    HeadLayout,
     carry_columns,
     shared_anchors,
 )
 from efficientvision.weights.identify import differences, identify
 from efficientvision.weights.report import LoadReport
+
+# Parts whose last axis goes by classes, each once.
+_CLASS_ONCE = {naming.CLASSIFIER_HEAD, edgenet_names.DECODER, edgenet_names.AUXILIARY}
 
 
 def load_weights(
@@ -71,8 +77,10 @@ def load_weights(
         reader = open_checkpoint(path, scope=scope, backbone=naming.backbone_in(variables))
     reader = reader.renamed(edgenet_names.fitting_names(reader.shapes, variables).get)
     report = _compare(variables, reader, exclude, parts)
-    head, anchors = _class_layout(variables, reader) if classes else ((), None)
-    columns = _class_columns(report, head, allow_class_head_mismatch) if anchors else []
+    layout = _class_layout(variables, reader) if classes else None
+    columns = []
+    if layout is not None:
+        columns = _class_columns(report, layout.variables, allow_class_head_mismatch)
     if columns:
         report.class_match = classes
     if not skip_mismatch:
@@ -85,7 +93,7 @@ def load_weights(
     for name, value in values.items():
         value = np.asarray(value, dtype=np.float32)
         if name in columns:
-            value = carry_columns(np.asarray(variables[name]), value, classes, anchors)
+            value = carry_columns(np.asarray(variables[name]), value, classes, layout)
         variables[name].assign(value)
     if verbose:
         print(report)
@@ -121,18 +129,18 @@ def _shapes(variables: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(variable.shape) for name, variable in variables.items()}
 
 
-def _class_layout(
-    variables: dict[str, Any], reader: CheckpointReader
-) -> tuple[tuple[str, ...], int | None]:
-    """Variables whose last axis goes by classes, and how often each class stands there.
-
-    In a detector that is once an anchor, None where the checkpoint has other anchors; in a
-    classifier once.
-    """
-    last = [name for name in variables if naming.is_class_head(name)]
-    if last and {naming.part_of(name) for name in last} == {naming.CLASSIFIER_HEAD}:
-        return tuple(last), 1
-    return CLASS_COLUMNS, shared_anchors(_shapes(variables), reader.names())
+def _class_layout(variables: dict[str, Any], reader: CheckpointReader) -> HeadLayout | None:
+    """How the model's class head goes by classes; None where the checkpoint has other anchors."""
+    last = tuple(name for name in variables if naming.is_class_head(name))
+    parts = {naming.part_of(name) for name in last}
+    if last and parts <= _CLASS_ONCE:
+        return HeadLayout(last, 1)
+    is_ssd = parts == {edgenet_names.SSD_CLASS_HEADS}
+    bias = SSD_BOX_BIAS if is_ssd else BOX_BIAS
+    anchors = shared_anchors(_shapes(variables), reader.names(), bias)
+    if anchors is None:
+        return None
+    return HeadLayout(last if is_ssd else CLASS_COLUMNS, anchors, has_background=is_ssd)
 
 
 def _class_columns(report: LoadReport, head: Sequence[str], allow_mismatch: bool) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 BIAS = "class_net/class-predict/bias"
-BOX_BIAS = "box_net/box-predict/bias"
+BOX_BIAS, SSD_BOX_BIAS = "box_net/box-predict/bias", "loc_layers.0.bias"
 # The layer's other weight, a depthwise kernel, does not depend on the classes.
 KERNELS = ("class_net/class-predict/pointwise_kernel", "class_net/class-predict/kernel")
 CLASS_COLUMNS = (BIAS, *KERNELS)
@@ -62,34 +62,55 @@ def _plain(name: str) -> str:
     return letters or name.strip()
 
 
+@dataclasses.dataclass(frozen=True)
+class HeadLayout:
+    """How the last axis of a class head goes by classes.
+
+    Attributes:
+        variables: Published names of the weights that have it.
+        num_anchors: How often each class stands there: A, anchors of a cell; once in a classifier.
+        has_background: Whether the background, class 0, stands before the others, as in an SSD.
+    """
+
+    variables: tuple[str, ...]
+    num_anchors: int
+    has_background: bool = False
+
+
 def carry_columns(
-    own: np.ndarray, theirs: np.ndarray, match: ClassMatch, num_anchors: int
+    own: np.ndarray, theirs: np.ndarray, match: ClassMatch, layout: HeadLayout
 ) -> np.ndarray:
     """Our weight with the columns of matched classes replaced by the checkpoint's.
 
     Args:
-        own: [..., A * K], channels of anchor a and class c at a * K + c - 1.
-        theirs: [..., A * K'] of the checkpoint.
+        own: [..., A * K], channels of anchor a and class c at a * K + c - 1; with a background
+            [..., A * (K + 1)], at a * (K + 1) + c.
+        theirs: The same of the checkpoint, of its number of classes.
         match: The classes.
-        num_anchors: A, anchors of a cell, the same in both.
+        layout: The same in both.
 
     Returns:
-        [..., A * K].
+        As `own`.
     """
-    carried = own.reshape(*own.shape[:-1], num_anchors, -1).copy()
-    source = theirs.reshape(*theirs.shape[:-1], num_anchors, -1)
-    for our_id, their_id in match.pairs.items():
-        if our_id <= carried.shape[-1] and their_id <= source.shape[-1]:
-            carried[..., our_id - 1] = source[..., their_id - 1]
+    carried = own.reshape(*own.shape[:-1], layout.num_anchors, -1).copy()
+    source = theirs.reshape(*theirs.shape[:-1], layout.num_anchors, -1)
+    first = 0 if layout.has_background else 1
+    pairs = {0: 0, **match.pairs} if layout.has_background else match.pairs
+    for our_id, their_id in pairs.items():
+        if our_id - first < carried.shape[-1] and their_id - first < source.shape[-1]:
+            carried[..., our_id - first] = source[..., their_id - first]
     return carried.reshape(own.shape)
 
 
-def shared_anchors(ours: Mapping[str, tuple], theirs: Mapping[str, tuple]) -> int | None:
+def shared_anchors(
+    ours: Mapping[str, tuple], theirs: Mapping[str, tuple], bias: str = BOX_BIAS
+) -> int | None:
     """Anchors of a cell, if the box heads of two networks have the same number; else None.
 
     Args:
         ours: Published name -> shape.
         theirs: The same of the checkpoint.
+        bias: Published name of the box head's.
     """
-    shapes = [shapes.get(BOX_BIAS) for shapes in (ours, theirs)]
+    shapes = [shapes.get(bias) for shapes in (ours, theirs)]
     return shapes[0][0] // 4 if shapes[0] and shapes[0] == shapes[1] else None

@@ -11,13 +11,25 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 BACKBONE = "backbone"
+DECODER = "decoder"
+AUXILIARY = "auxiliary"
 CLASSIFIER_HEAD = "classifier_head"
+SSD_CLASS_HEADS = "class_heads"
 
 # Where the encoder stands: in a classifier, in a segmentation network, in an SSD detector.
 ENCODER_PREFIXES = ("", "base_net.", "base_net.basenet.")
 _ENCODER_NAME = re.compile(r"level\d")
+# What a path beyond the encoder goes on with, after the names of models: a segmentation network's
+# decoder, an SSD detector's further levels, poolings and heads.
+DECODER_LAYER = (
+    r"(?:(?:bu_dec|merge_enc_dec|bu_br|eff_pool|proj_enc)_\w+|auxiliary"
+    r"|base_net\.(?:extra_level|bu_)[\w.]+|(?:cls|loc)_layers\.\d+)/"
+)
 # A model's name and a composite layer's have dots of their own.
-_ROOT = re.compile(r"^(?:.*/)?(?:espnetv2|dicenet|shufflenetv2)_s_[\w.-]+/")
+_ROOT = re.compile(
+    r"^(?:.*/)?(?:(?:espnetv2|dicenet|shufflenetv2)_s_[\w.-]+/"
+    rf"|efficientnet-[\w-]+/(?={DECODER_LAYER}))"
+)
 _LEAVES = {
     "kernel": "weight",
     "gamma": "weight",
@@ -29,14 +41,15 @@ _LEAVES = {
 _PARTS = (
     (re.compile(r"(?:base_net\.(?:basenet\.)?)?level\d"), BACKBONE),
     (re.compile(r"classifier\."), CLASSIFIER_HEAD),
-    (re.compile(r"(?:bu_dec|merge_enc_dec|bu_br|eff_pool|proj_enc)_"), "decoder"),
+    (re.compile(r"(?:bu_dec|merge_enc_dec|bu_br|eff_pool|proj_enc)_"), DECODER),
     (re.compile(r"base_net\."), "pyramid"),
     (re.compile(r"loc_layers\."), "box_heads"),
-    (re.compile(r"cls_layers\."), "class_heads"),
+    (re.compile(r"cls_layers\."), SSD_CLASS_HEADS),
 )
 _CLASS_HEAD = re.compile(
     r"classifier\.(?:2\.)?(?:weight|bias)$"
-    r"|(?:bu_dec|eff_pool)_\w+\.merge_layer\.3\.(?:weight|bias)$"
+    r"|(?:bu_dec_l4|eff_pool_128x128)\.merge_layer\.3\.(?:weight|bias)$"
+    r"|auxiliary\.(?:weight|bias)$"
     r"|cls_layers\.\d+\.(?:weight|bias)$"
 )
 # A count of training steps in every batch norm, which no network needs.

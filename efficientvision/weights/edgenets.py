@@ -24,6 +24,8 @@ _LEVEL_3_VECTORS = {
     "dicenet": "level4.0.left_layer.0.cbr.1.weight",
     "shufflenetv2": "level4.0.layer_right.0.cbr.1.weight",
 }
+# Last convolutions of a segmentation decoder's pyramid poolings: of its first map, of the logits.
+_FIRST_DECODER_WEIGHT = re.compile(r"(?:bu_dec_l1|eff_pool_16x16)\.merge_layer\.3\.weight$")
 _LAST_DECODER_BIAS = re.compile(r"(?:bu_dec|eff_pool)_\w+\.merge_layer\.3\.bias$")
 
 
@@ -59,7 +61,8 @@ def identify_edge_network(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, An
 
     Returns:
         `backbone_name`, such as `"espnetv2_s_1.0"`, `task` and `num_classes`, with background
-        where the task has one; None for what is not told. Empty for another family.
+        where the task has one; None for what is not told; what `identify_decoder` returns. Empty
+        for another family.
     """
     prefix = naming.encoder_prefix(shapes)
     if prefix is None:
@@ -69,8 +72,30 @@ def identify_edge_network(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, An
         if prefix + vector in shapes:
             backbone = _of_width(family, shapes[prefix + vector][-1:])
             break
-    task, num_classes = _task(shapes)
-    return {"backbone_name": backbone, "task": task, "num_classes": num_classes}
+    told = {"backbone_name": backbone, "task": None, "num_classes": None}
+    return {**told, **_classifier(shapes), **identify_decoder(shapes)}
+
+
+def identify_decoder(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """What stands on the encoder, whatever backbone that is, as names and shapes describe it.
+
+    Returns:
+        `task` and `num_classes` of an SSD detector or a segmentation network; for the latter
+        `decoder` too: hyper-parameters of `build_segmenter`. Empty if there is neither.
+    """
+    classes, boxes = shapes.get("cls_layers.0.bias"), shapes.get("loc_layers.0.bias")
+    if classes and boxes:
+        return {"task": "detection", "num_classes": classes[0] * 4 // max(boxes[0], 1)}
+    last = [shape for name, shape in shapes.items() if _LAST_DECODER_BIAS.match(name)]
+    if not last:
+        return {}
+    first = next((s for name, s in shapes.items() if _FIRST_DECODER_WEIGHT.match(name)), None)
+    widths = {"decoder_width": first[-1] // 4, "pyramid_width": first[-2]} if first else {}
+    return {
+        "task": "segmentation",
+        "num_classes": last[-1][0],
+        "decoder": {**widths, "auxiliary": "auxiliary.bias" in shapes},
+    }
 
 
 def _of_width(family: str, level_3: tuple[int, ...]) -> str | None:
@@ -82,14 +107,8 @@ def _of_width(family: str, level_3: tuple[int, ...]) -> str | None:
     return None
 
 
-def _task(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str | None, int | None]:
-    classes, boxes = shapes.get("cls_layers.0.bias"), shapes.get("loc_layers.0.bias")
-    if classes and boxes:
-        return "detection", classes[0] * 4 // max(boxes[0], 1)
-    decoders = [shape for name, shape in shapes.items() if _LAST_DECODER_BIAS.match(name)]
-    if decoders:
-        return "segmentation", decoders[-1][0]
+def _classifier(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     for bias in ("classifier.bias", "classifier.2.bias"):
         if shapes.get(bias):
-            return "classification", shapes[bias][0]
-    return None, None
+            return {"task": "classification", "num_classes": shapes[bias][0]}
+    return {}

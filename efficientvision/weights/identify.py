@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from efficientvision import registry
 from efficientvision.weights import names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
-from efficientvision.weights.edgenets import identify_edge_network
+from efficientvision.weights.edgenets import identify_decoder, identify_edge_network
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -25,7 +25,7 @@ _FUSION_WEIGHT = re.compile(r"^fpn_cells/(?:cell_0/)?fnode0/WSM$")
 _SEGMENTATION_BIAS = re.compile(r"^segmentation_head/conv2d_transpose_\d+/bias$")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Identified:
     """The network that names and shapes describe. What they do not tell is None or empty.
 
@@ -42,12 +42,15 @@ class Identified:
         min_level: Finest level of the pyramid.
         max_level: Coarsest level of the pyramid.
         anchors_per_location: A.
-        num_classes: K, without background; of a classifier, its classes; of an EdgeNets network
-            for segmentation or detection, with background.
+        num_classes: K, without background; of a classifier, its classes; of an SSD detector and
+            of a network for segmentation by its decoder, with background.
         heads: As the hyper-parameter `heads`.
         seg_num_classes: Classes of the segmentation head.
         separable_conv: Whether fusion and heads use separable convolutions.
-        task: Of an EdgeNets network: `"classification"`, `"segmentation"` or `"detection"`.
+        task: Of an EdgeNets network: `"classification"`, `"segmentation"` or `"detection"`; of
+            others only the latter two, told by the same decoder and heads.
+        decoder: Hyper-parameters of a segmentation network's decoder, as `build_segmenter` has
+            them.
     """
 
     model: str | None = None
@@ -66,6 +69,7 @@ class Identified:
     seg_num_classes: int | None = None
     separable_conv: bool | None = None
     task: str | None = None
+    decoder: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def fpn_weight_method(self) -> str | None:
@@ -75,6 +79,11 @@ class Identified:
     def named(self, preferred: str) -> str | None:
         """`preferred` if it is one of the candidates, else `model`."""
         return preferred if preferred in self.candidates else self.model
+
+    def told(self, hyper_parameter: str) -> Any:
+        """A field of this name, or a hyper-parameter of the decoder; None if it is not told."""
+        own = getattr(self, hyper_parameter, None)
+        return self.decoder.get(hyper_parameter) if own is None else own
 
     def described(self, name: str) -> str:
         """A name of it with what it is for, as far as that is told."""
@@ -94,8 +103,8 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
         source = open_checkpoint(source)
     shapes = source.names() if isinstance(source, CheckpointReader) else dict(source)
     backbone = naming.backbone_in(shapes)
-    edge_network = identify_edge_network(shapes) if backbone is None else {}
-    backbone = edge_network.get("backbone_name", backbone)
+    told = identify_edge_network(shapes) if backbone is None else identify_decoder(shapes)
+    backbone = told.get("backbone_name", backbone)
     if not any(name.startswith("fpn_cells/") for name in shapes):
         dense = shapes.get(f"{backbone}/head/dense/bias")
         return Identified(
@@ -104,7 +113,7 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
             **{
                 "backbone_name": backbone,
                 "num_classes": dense[0] if dense else None,
-                **edge_network,
+                **told,
             },
         )
     found = {"backbone_name": backbone, **_fusion(shapes), **_heads(shapes)}
@@ -112,7 +121,7 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
     if levels:
         found.update(min_level=min(levels), max_level=max(levels))
         found.update(_topology(shapes, max(levels) - min(levels) + 1))
-    candidates = tuple(n for n in registry.list_models("detection") if _fits(n, found))
+    candidates = tuple(n for n in registry.efficientdet_names() if _fits(n, found))
     return Identified(model=candidates[0] if candidates else None, candidates=candidates, **found)
 
 
@@ -186,6 +195,8 @@ _FIELDS_TO_COMPARE = (
     "heads",
     "seg_num_classes",
     "separable_conv",
+    "decoder_width",
+    "pyramid_width",
 )
 
 
@@ -196,7 +207,7 @@ def differences(checkpoint: Identified, model: Identified) -> list[str]:
     """
     lines = []
     for field in _FIELDS_TO_COMPARE:
-        theirs, ours = getattr(checkpoint, field), getattr(model, field)
+        theirs, ours = checkpoint.told(field), model.told(field)
         if theirs in (None, ()) or ours in (None, ()) or theirs == ours:
             continue
         if field == "fpn_weight_methods":

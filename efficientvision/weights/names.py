@@ -18,7 +18,11 @@ from efficientvision.weights.edgenet_names import BACKBONE, CLASSIFIER_HEAD
 EMA_SUFFIX = "/ExponentialMovingAverage"
 FPN = "fpn"
 
-_ROOT_PATTERN = r"efficientnet-[\w-]+|resample_p\d+|fpn_cells|class_net|box_net|segmentation_head"
+# A segmentation network is called after its backbone; its decoder has names of the EdgeNets.
+_ROOT_PATTERN = (
+    rf"efficientnet-[\w-]+(?!/{edgenet_names.DECODER_LAYER})"
+    r"|resample_p\d+|fpn_cells|class_net|box_net|segmentation_head"
+)
 _ROOTED_NAME = re.compile(rf"(?:^|/)((?:{_ROOT_PATTERN})/.+)$")
 _BACKBONE_ROOT = re.compile(r"^(efficientnet-[\w-]+)/")
 _LEAF = re.compile(
@@ -26,7 +30,11 @@ _LEAF = re.compile(
     r"|WSM(?:_\d+)?)$"
 )
 # The layers whose shape depends on the number of classes.
-_CLASS_HEAD = re.compile(r"^class_net/class-predict/|^efficientnet-[\w-]+/head/dense/")
+_CLASS_HEAD = re.compile(
+    r"^class_net/class-predict/|^efficientnet-[\w-]+/head/dense/"
+    # Of levels 3 to 7 the last.
+    r"|^segmentation_head/conv2d_transpose_4/"
+)
 _DEPTHWISE_LAYER = re.compile(r"^depthwise_conv2d(?:_\d+)?$")
 
 
@@ -58,8 +66,9 @@ def canonical_name(name: str, scope: str | None = None, backbone: str | None = N
     match = _ROOTED_NAME.search(name)
     if match is None:
         return name
-    # The classification code base wraps its network in a model of the name "model".
-    return re.sub(r"^(efficientnet-[\w-]+)/model/", r"\1/", match.group(1))
+    # The classification code base wraps its network in a model of the name "model"; our files of a
+    # network that is called after its backbone have the name twice.
+    return re.sub(r"^(efficientnet-[\w-]+)/(?:model|\1)/", r"\1/", match.group(1))
 
 
 def name_from_keras_path(path: str) -> str:

@@ -7,7 +7,12 @@ from efficientvision.api import build_model
 from efficientvision.errors import UserError
 from efficientvision.training.checkpoints import Checkpoint, checkpoint_path, write_checkpoint
 from efficientvision.weights.automl import load_weights
-from efficientvision.weights.class_head import carry_columns, match_classes, shared_anchors
+from efficientvision.weights.class_head import (
+    HeadLayout,
+    carry_columns,
+    match_classes,
+    shared_anchors,
+)
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
 from tests.weights.conftest import LEVELS_2_TO_6, build_detector, values_of
@@ -27,6 +32,14 @@ def blood_checkpoint(tmp_path_factory):
 def columns(values, name, num_classes):
     """[..., A, K]: a class a column."""
     return values[name].reshape(*values[name].shape[:-1], ANCHORS, num_classes)
+
+
+def test_a_background_goes_along():
+    """Of an SSD: channels are the background, then the classes, anchor by anchor."""
+    match = match_classes({1: "cat", 2: "new"}, {1: "dog", 2: "Cat"})
+    theirs = np.array([10, 11, 12, 20, 21, 22])
+    carried = carry_columns(np.arange(6), theirs, match, HeadLayout((), 2, has_background=True))
+    assert carried.tolist() == [10, 12, 2, 20, 22, 5]
 
 
 def test_names_match_whatever_their_case_and_spaces():
@@ -50,7 +63,7 @@ def test_columns_go_by_anchor_and_class():
     theirs = np.array([[11.0, 12.0, 21.0, 22.0]])
     own = -np.arange(1.0, 7.0)[np.newaxis]
     match = match_classes({1: "x", 2: "second", 3: "first"}, {1: "first", 2: "second"})
-    carried = carry_columns(own, theirs, match, num_anchors=2)
+    carried = carry_columns(own, theirs, match, HeadLayout((), num_anchors=2))
     assert carried.tolist() == [[-1.0, 12.0, 11.0, -4.0, 22.0, 21.0]]
 
 
