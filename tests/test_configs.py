@@ -15,7 +15,9 @@ from efficientvision.configs import (
     parse_image_size,
     parse_overrides,
 )
+from efficientvision.data.segmentation_pipeline import published_scale
 from efficientvision.errors import UserError
+from efficientvision.loading import DEFAULT_MODELS
 
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "goldens/hparams.json").read_text())
@@ -282,14 +284,16 @@ def test_fusion_names_of_the_fork(name, weighing):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "hparams").glob("*.yaml")), ids=lambda p: p.stem)
 def test_ready_files_parse_and_begin_with_their_command(path):
-    named = re.search(r"--model_name=(\S+)", path.read_text())
-    config = get_config(named[1] if named else D0, str(path))
-    head = path.read_text().split("\n\n")[0]
+    text = path.read_text()
+    named, task = (re.search(rf"--{flag}=(\S+)", text) for flag in ("model_name", "task"))
+    default = DEFAULT_MODELS[task[1]] if task else D0
+    config = get_config(named[1] if named else default, str(path), task=task and task[1])
+    head = text.split("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())
     assert "main.py" in head or "make demo" in head
     assert "Expect" in head
-    if isinstance(config.label_map, dict):
-        assert sorted(config.label_map) == list(range(1, config.num_classes + 1))
+    if isinstance(config.label_map, dict) and config.task == "detection":
+        assert sorted(config.label_map) == list(range(1, config.num_object_classes + 1))
 
 
 def test_ready_files_are_there():
@@ -356,7 +360,35 @@ def test_bad_values_of_a_classifier(override, says):
 
 
 def test_a_model_has_the_task_that_it_is_asked_for():
-    with pytest.raises(UserError, match="a classifier, not a detector"):
-        get_config("espnetv2_s_2.0", task="detection")
+    assert get_config("espnetv2_s_2.0").task == "classification"
+    assert get_config("espnetv2_s_2.0", task="detection").num_object_classes == 20
+    with pytest.raises(UserError, match="Unknown classifier name"):
+        get_config("efficientdet-d0", task="classification")
     with pytest.raises(UserError, match="Unknown task"):
         get_config("espnetv2_s_2.0", task="segmentaton")
+
+
+def test_segmentation_defaults_are_edgenets():
+    recipe = json.loads((ROOT / "tests/goldens/edgenets/segmentation_recipe.json").read_text())
+    defaults = recipe["defaults"]
+    config = get_config("espnetv2_s_2.0", task="segmentation")
+    ours = {
+        "epochs": config.num_epochs,
+        "lr": config.learning_rate,
+        "lr_mult": config.lr_mult,
+        "scheduler": config.lr_decay_method,
+        "clr_max": config.clr_max,
+        "cycle_len": config.cycle_len,
+        "step_size": config.lr_steps[0],
+        "lr_decay": config.lr_decay,
+        "power": config.lr_power,
+        "crop": list(config.image_hw),
+        "loss": config.loss_type,
+    }
+    assert ours == {name: defaults[name] for name in ours}
+    assert (config.optimizer, config.momentum, config.weight_decay) == ("sgd", 0.9, 4e-5)
+    assert config.weight_decay_all and not config.scale_learning_rate
+    assert list(config.scale_range) == recipe["scale_range"]["pascal"]
+    for size, scale in recipe["scale_range"].items():
+        if size.startswith("city"):
+            assert published_scale("city", int(size.partition("_")[2])) == tuple(scale)

@@ -13,7 +13,7 @@ from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 
 if TYPE_CHECKING:
-    from efficientvision.configs.detection import NmsConfig
+    from efficientvision.configs.detector import NmsConfig
     from efficientvision.configs.training import TrainingConfig
 
 
@@ -48,6 +48,7 @@ def apply_change(config: TrainingConfig, name: str, value: Any, notes: list[str]
     Raises:
         UserError: The name is unknown or unavailable, or the value is bad.
     """
+    name = config.aliases.get(name, name)
     name = known_name(name, value, field_table(config), notes)
     if name is None or config.apply_special(name, value, notes):
         return
@@ -58,7 +59,8 @@ def apply_change(config: TrainingConfig, name: str, value: Any, notes: list[str]
                 f"{config.name!r}; give the same name in both."
             )
     else:
-        if isinstance(value, dict) and name != "label_map":
+        takes_mapping = field_table(config)[name].metadata["kind"].takes_mapping
+        if isinstance(value, dict) and not takes_mapping:
             raise UserError(f"Hyper-parameter {name} has no part {next(iter(value), '')!r}.")
         setattr(config, name, converted(config, name, value))
         config._explicit.add(name)

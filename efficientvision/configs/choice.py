@@ -6,26 +6,29 @@ from efficientvision.configs.apply import converted
 from efficientvision.configs.classification import ClassificationConfig, classification_defaults
 from efficientvision.configs.detection import DetectionConfig
 from efficientvision.configs.overrides import read_yaml
+from efficientvision.configs.segmentation import SegmentationConfig, segmentation_defaults
+from efficientvision.configs.ssd import SsdConfig, ssd_defaults
 from efficientvision.errors import UserError
-from efficientvision.registry import detection_defaults, nearest_names, task_of
+from efficientvision.registry import detection_defaults, is_ssd, nearest_names, task_of
 
-Config = DetectionConfig | ClassificationConfig
+Config = DetectionConfig | SsdConfig | ClassificationConfig | SegmentationConfig
 
 _TASKS = {
     "detection": (DetectionConfig, detection_defaults),
     "classification": (ClassificationConfig, classification_defaults),
+    "segmentation": (SegmentationConfig, segmentation_defaults),
 }
+_SSD = (SsdConfig, ssd_defaults)
 
 
-def get_config(
-    model_name: str, *overrides: str | dict | None, task: str | None = None
-) -> DetectionConfig | ClassificationConfig:
+def get_config(model_name: str, *overrides: str | dict | None, task: str | None = None) -> Config:
     """The configuration of a model.
 
     Args:
         model_name: One of `registry.list_models(task)`.
         *overrides: Changes in order, each as `TrainingConfig.override` takes it.
-        task: "detection" or "classification"; None: what the model's name says.
+        task: "detection" (an EfficientDet, or an SSD on the backbone of that name),
+            "classification" or "segmentation"; None: what the model's name says.
 
     Returns:
         The published defaults of the model with the changes.
@@ -36,7 +39,7 @@ def get_config(
     task = task or task_of(model_name)
     if task not in _TASKS:
         raise UserError(f"Unknown task {task!r}. {nearest_names(str(task), tuple(_TASKS))}")
-    kind, defaults = _TASKS[task]
+    kind, defaults = _SSD if is_ssd(model_name, task) else _TASKS[task]
     config = kind()
     for name, value in defaults(model_name).items():
         setattr(config, name, converted(config, name, value))

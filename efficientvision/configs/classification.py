@@ -20,7 +20,7 @@ from efficientvision.configs.list_kinds import number_range
 from efficientvision.configs.training import LR_DECAY_METHODS, TrainingConfig
 from efficientvision.registry import classifier_image_size
 
-_EDGENETS = ("espnetv2_", "dicenet_", "shufflenetv2_")
+EDGENETS = ("espnetv2_", "dicenet_", "shufflenetv2_")
 # Below 80 million multiply-adds at 224 pixels a network is too small to learn from tiny crops.
 _SMALL = (
     "espnetv2_s_0.5",
@@ -135,7 +135,7 @@ def classification_defaults(model_name: str) -> dict[str, Any]:
         "image_size": classifier_image_size(model_name),
         "crop_scale": crop_scale,
     }
-    if model_name.startswith(_EDGENETS):
+    if model_name.startswith(EDGENETS):
         values |= _EDGENET_RECIPE
     if "-lite" in model_name:
         values |= {"mean_rgb": 127.0, "stddev_rgb": 128.0}

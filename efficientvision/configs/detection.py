@@ -1,11 +1,12 @@
-"""Typed configuration of a detector: every hyper-parameter with its default, meaning and unit."""
+"""Typed configuration of an EfficientDet: its hyper-parameters with default, meaning and unit."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-from efficientvision.configs.detection_rules import apply_special, check_bounds, settle_fusion
+from efficientvision.configs.detection_rules import apply_fusion_name, check_bounds, settle_fusion
+from efficientvision.configs.detector import DetectorConfig
 from efficientvision.configs.kinds import (
     ASPECT_RATIOS,
     BOOLEAN,
@@ -17,7 +18,6 @@ from efficientvision.configs.kinds import (
     one_of,
     optional,
 )
-from efficientvision.configs.training import TrainingConfig
 from efficientvision.registry import backbone_names
 
 _POSITIVE = number(minimum=1e-12)
@@ -27,41 +27,16 @@ _COUNT = integer(minimum=1)
 ACTIVATIONS = ("swish", "swish_native", "silu", "relu", "relu6", "hswish", "mish", "identity")
 
 
-@dataclasses.dataclass(slots=True)
-class NmsConfig:
-    """Non-maximum suppression (`nms_configs.*`)."""
-
-    method: str = hyperparameter(
-        "gaussian", one_of("hard", "gaussian"), "hard, or soft-NMS with a gaussian"
-    )
-    iou_thresh: float | None = hyperparameter(
-        None, optional(number(0, 1)), "overlap above which a box is dropped; None: 0.5 for hard"
-    )
-    score_thresh: float | None = hyperparameter(
-        0.0, optional(number(0, 1)), "detections below this score are left out"
-    )
-    sigma: float | None = hyperparameter(
-        None, optional(_POSITIVE), "width of the gaussian of soft-NMS; None: 0.5"
-    )
-    max_nms_inputs: int = hyperparameter(
-        0,
-        integer(0),
-        "best-scored candidates that enter NMS; 0: all of them, in an evaluation the best 5000",
-    )
-    max_output_size: int = hyperparameter(100, _COUNT, "most detections of an image")
-
-
 # How each field is written below: default, what it accepts, meaning and unit.
 @dataclasses.dataclass(slots=True)
-class DetectionConfig(TrainingConfig):
-    """All that decides what a detector is and how it is trained.
+class DetectionConfig(DetectorConfig):
+    """All that decides what an EfficientDet is and how it is trained.
 
     Names and defaults are the published ones (`hparams_config.py` of google/automl), with a few of
     our own. Make one with `get_config`, change it with `override`; both check types.
     """
 
     name: str = hyperparameter("efficientdet-d0", TEXT, "model name")
-    task: str = hyperparameter("detection", one_of("detection"), "what the model does")
 
     act_type: str = hyperparameter("swish", one_of(*ACTIVATIONS), "activation of the network")
     autoaugment_policy: str | None = hyperparameter(
@@ -90,12 +65,6 @@ class DetectionConfig(TrainingConfig):
     heads: tuple[str, ...] = hyperparameter(
         ("object_detection",), HEADS, "heads: object_detection, segmentation"
     )
-    max_instances_per_image: int = hyperparameter(
-        100, _COUNT, "most ground-truth boxes of an image that training uses"
-    )
-    skip_crowd_during_training: bool = hyperparameter(
-        True, BOOLEAN, "leave boxes around crowds out of training"
-    )
     min_level: int = hyperparameter(3, _COUNT, "finest feature level (stride 2^level pixels)")
     max_level: int = hyperparameter(7, _COUNT, "coarsest feature level")
     num_scales: int = hyperparameter(3, _COUNT, "anchor sizes in an octave")
@@ -118,9 +87,6 @@ class DetectionConfig(TrainingConfig):
     iou_loss_weight: float = hyperparameter(1.0, _NON_NEGATIVE, "weight of that loss")
     positives_momentum: float | None = hyperparameter(
         None, optional(number(0, below=1)), "momentum of the loss normaliser; None: per batch"
-    )
-    grad_checkpoint: bool = hyperparameter(
-        False, BOOLEAN, "training computes intermediate results twice to save memory"
     )
     backbone_name: str = hyperparameter(
         "efficientnet-b0", one_of(*backbone_names()), "backbone network"
@@ -149,7 +115,13 @@ class DetectionConfig(TrainingConfig):
         False, BOOLEAN, "fusion node: activation after the convolution, not before"
     )
 
-    nms_configs: NmsConfig = dataclasses.field(default_factory=NmsConfig)
+    @property
+    def num_object_classes(self) -> int:
+        return self.num_classes
+
+    @property
+    def coarsest_stride(self) -> int:
+        return 2**self.max_level
 
     @property
     def anchors_per_location(self) -> int:
@@ -169,7 +141,10 @@ class DetectionConfig(TrainingConfig):
         }
 
     def apply_special(self, name: str, value: Any, notes: list[str]) -> bool:
-        return apply_special(self, name, value, notes)
+        # slots=True makes another class of this one, which super() without arguments misses.
+        return DetectorConfig.apply_special(self, name, value, notes) or apply_fusion_name(
+            self, name, value
+        )
 
     def settle(self) -> None:
         settle_fusion(self)

@@ -1,15 +1,15 @@
-"""What detectors' hyper-parameters do to each other: the fusion network, NMS, bounds."""
+"""What an EfficientDet's hyper-parameters do to each other: the fusion network, bounds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from efficientvision.configs.apply import converted, field_table, known_name
+from efficientvision.configs.apply import field_table
 from efficientvision.errors import UserError
 from efficientvision.registry import detection_defaults, vfpn_cell_repeats
 
 if TYPE_CHECKING:
-    from efficientvision.configs.detection import DetectionConfig, NmsConfig
+    from efficientvision.configs.detection import DetectionConfig
 
 # The fork's fusion names carried the weighing with them.
 _FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}
@@ -18,37 +18,16 @@ _FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}
 _FUSION_DEPENDENT = ("fpn_cell_repeats", "fpn_weight_method", "aspect_ratios")
 
 
-def apply_special(config: DetectionConfig, name: str, value: Any, notes: list[str]) -> bool:
-    """Sets `nms_configs`, or `fpn_name` by a name that carries the weighing with it.
-
-    Returns:
-        Whether it was one of these.
-    """
-    if name == "nms_configs":
-        _apply_nms(config.nms_configs, value, notes)
-        return True
-    if name == "fpn_name" and isinstance(value, str) and value in _FPN_NAMES:
-        config.fpn_name = "bifpn"
-        if _FPN_NAMES[value]:
-            config.fpn_weight_method = _FPN_NAMES[value]
-            config._explicit.add("fpn_weight_method")
-        config._explicit.add("fpn_name")
-        return True
-    return False
-
-
-def _apply_nms(nms: NmsConfig, values: Any, notes: list[str]) -> None:
-    if not isinstance(values, dict):
-        raise UserError(
-            f"nms_configs is a group: set its parts, as in nms_configs.score_thresh=0.4; got "
-            f"{str(values)!r}."
-        )
-    fields = [f"nms_configs.{name}" for name in field_table(nms)]
-    for name, value in values.items():
-        name = known_name(f"nms_configs.{name}", value, fields, notes)
-        if name is not None:
-            part = name.removeprefix("nms_configs.")
-            setattr(nms, part, converted(nms, part, value, "nms_configs."))
+def apply_fusion_name(config: DetectionConfig, name: str, value: Any) -> bool:
+    """Sets `fpn_name` by a name that carries the weighing with it; returns whether it was one."""
+    if name != "fpn_name" or not isinstance(value, str) or value not in _FPN_NAMES:
+        return False
+    config.fpn_name = "bifpn"
+    if _FPN_NAMES[value]:
+        config.fpn_weight_method = _FPN_NAMES[value]
+        config._explicit.add("fpn_weight_method")
+    config._explicit.add("fpn_name")
+    return True
 
 
 def settle_fusion(config: DetectionConfig) -> None:

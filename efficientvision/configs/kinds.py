@@ -21,11 +21,13 @@ class Kind:
         convert: Value -> stored value; raises ValueError or TypeError on a bad one.
         keeps_text: Whether text of a command line is taken as it stands (a regular expression
             holds `*`, which elsewhere separates the items of a list).
+        takes_mapping: Whether a value may be a mapping.
     """
 
     expects: str
     convert: Callable[[Any], Any]
     keeps_text: bool = False
+    takes_mapping: bool = False
 
 
 def hyperparameter(default: Any, kind: Kind, doc: str) -> Any:
@@ -120,7 +122,7 @@ def optional(kind: Kind) -> Kind:
     def convert(value: Any) -> Any:
         return None if value is None else kind.convert(value)
 
-    return Kind(f"{kind.expects}, or None", convert, kind.keeps_text)
+    return Kind(f"{kind.expects}, or None", convert, kind.keeps_text, kind.takes_mapping)
 
 
 def parse_image_size(image_size: int | str | tuple[int, int] | list[int]) -> tuple[int, int]:
@@ -249,6 +251,7 @@ def _label_map(value: Any) -> str | dict[int, str]:
 LABEL_MAP = Kind(
     "a mapping {1: name, ...}, a list of names, coco, voc, waymo or the path of a label file",
     _label_map,
+    takes_mapping=True,
 )
 
 # Half-precision arithmetic of the published code, by the names that its versions used for it.

@@ -13,7 +13,17 @@ from efficientvision.errors import UserError
 
 # `heads=object_detection,segmentation`: in these a bare word after a comma goes on with the list.
 LIST_KEYS = frozenset(
-    {"heads", "aspect_ratios", "mean_rgb", "stddev_rgb", "lr_steps", "crop_scale", "crop_ratio"}
+    {
+        "heads",
+        "aspect_ratios",
+        "mean_rgb",
+        "stddev_rgb",
+        "lr_steps",
+        "crop_scale",
+        "crop_ratio",
+        "random_scale",
+        "class_weights",
+    }
 )
 
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}

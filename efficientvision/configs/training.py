@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import sys
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 
@@ -55,7 +55,9 @@ class TrainingConfig:
     """
 
     name: str = hyperparameter("", TEXT, "model name")
-    task: str = hyperparameter("", one_of("detection", "classification"), "what the model does")
+    task: str = hyperparameter(
+        "", one_of("detection", "classification", "segmentation"), "what the model does"
+    )
     image_size: int | str | tuple[int, int] = hyperparameter(
         512, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
     )
@@ -174,6 +176,9 @@ class TrainingConfig:
     adam_beta2: float = hyperparameter(0.999, number(0, below=1), "adam: second-moment decay")
     adam_epsilon: float = hyperparameter(1e-7, _POSITIVE, "adam: added to the denominator")
     seed: int = hyperparameter(0, integer(0), "seed of initial weights, order and augmentation")
+
+    # Other names that hyper-parameters have in one task alone.
+    aliases: ClassVar[dict[str, str]] = {}
 
     _explicit: set[str] = dataclasses.field(
         default_factory=set, init=False, repr=False, compare=False

@@ -189,17 +189,19 @@ class CocoEvaluator:
 
     def collected(self) -> Collected:
         """Detections and ground truth of the images seen so far, as arrays."""
-        truths = [
-            [number, *annotation["bbox"], annotation["iscrowd"], annotation["category_id"]]
+        annotations = [
+            (number, annotation)
             for name, number in self._seen.items()
             for annotation in self._annotations.get(name, ())
             if annotation["category_id"] in self._categories
         ]
+        truths = [[n, *a["bbox"], a["iscrowd"], a["category_id"]] for n, a in annotations]
         return Collected(
             dict(sorted(self._categories.items())),
             len(self._seen),
             np.array(truths, np.float64).reshape(-1, 7),
             self._known_detections(),
+            np.array([a["difficult"] for _, a in annotations], bool),
         )
 
     def write_results(self, path: str | os.PathLike[str]) -> None:
@@ -234,6 +236,7 @@ class CocoEvaluator:
                     "bbox": [float(side) for side in annotation["bbox"]],
                     "area": float(annotation.get("area", width * height)),
                     "iscrowd": int(annotation.get("iscrowd", 0)),
+                    "difficult": int(annotation.get("difficult", 0)),
                 }
             )
 
@@ -256,6 +259,7 @@ class CocoEvaluator:
                     "bbox": [float(xmin), float(ymin), width, height],
                     "area": width * height,
                     "iscrowd": int(crowd > 0),
+                    "difficult": 0,
                 }
             )
         return name

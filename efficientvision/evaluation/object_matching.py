@@ -21,12 +21,15 @@ class Collected(NamedTuple):
         num_images: Images that were seen; their numbers are 1..num_images.
         truths: float64 [M, 7]: image, x, y, width, height, 1 for a crowd, class.
         detections: float64 [N, 7]: image, x, y, width, height, score, class.
+        difficult: bool [M]: objects that PASCAL VOC marks so, which its metrics leave out; None:
+            no such marks.
     """
 
     categories: Mapping[int, str]
     num_images: int
     truths: np.ndarray
     detections: np.ndarray
+    difficult: np.ndarray | None = None
 
 
 class Matches(NamedTuple):

@@ -9,7 +9,13 @@ import numpy as np
 
 from efficientvision.data.preflight.findings import OK, WARNING, Finding
 from efficientvision.data.preflight.record_scan import RecordScan
-from efficientvision.detection.anchor_coverage import best_anchor_iou, coverage, suggest_anchors
+from efficientvision.detection.anchor_coverage import (
+    best_anchor_iou,
+    best_iou_of_levels,
+    coverage,
+    suggest_anchors,
+)
+from efficientvision.detection.priors import prior_levels
 
 _POOR_MEAN = 0.75
 _POOR_CLASS = 0.5
@@ -30,21 +36,12 @@ def anchor_findings(
         names: Class id -> name.
     """
     scale = np.min(np.array(anchor_options["image_hw"]) / scan.image_hw, axis=-1)
-    boxes = np.clip(scan.boxes_normalized_yxyx.astype(np.float64), 0.0, 1.0)
-    boxes *= np.tile(scan.image_hw * scale[:, None], 2)[scan.image_of]
-    # A box of less than a pixel is a slip of the annotator, and no anchor's business.
-    real = (np.isfinite(boxes).all(axis=-1)) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=-1)
-    boxes, classes = boxes[real], scan.classes[real]
+    boxes, classes = _real_boxes(scan, scan.image_hw * scale[:, None])
     if not len(boxes):
         return []
     iou = best_anchor_iou(boxes, **anchor_options)
-    shares = coverage(iou, classes)
-    found = f"{(iou >= 0.5).mean():.0%} of the boxes overlap an anchor by half or more"
-    if len(shares) > 1:
-        found += f" ({_by_class(shares, names)})"
-    counts = np.bincount(classes)
-    weighty = [share for c, share in shares.items() if counts[c] >= _FEW] or list(shares.values())
-    if np.mean(weighty) >= _POOR_MEAN and min(weighty) >= _POOR_CLASS:
+    found, good = _described(iou, classes, names, "an anchor")
+    if good:
         return [Finding(OK, "anchors", found)]
     changes, better = suggest_anchors(boxes, classes, **anchor_options)
     if not changes:
@@ -54,6 +51,55 @@ def anchor_findings(
     if len(better) > 1:
         advice += f" over the classes ({_by_class(better, names)})"
     return [Finding(WARNING, "anchors", found, advice)]
+
+
+def prior_findings(
+    scan: RecordScan, image_hw: tuple[int, int], names: Mapping[int, str]
+) -> list[Finding]:
+    """Share of the boxes that an SSD's best prior overlaps by half; its priors are what they are.
+
+    Boxes are taken as they stand in the photo stretched to the network's input, not augmented.
+
+    Args:
+        scan: The training records.
+        image_hw: Network input, pixels.
+        names: Class id -> name.
+    """
+    boxes, classes = _real_boxes(scan, np.broadcast_to(image_hw, scan.image_hw.shape))
+    if not len(boxes):
+        return []
+    found, good = _described(
+        best_iou_of_levels(boxes, prior_levels(image_hw)), classes, names, "a prior"
+    )
+    if good:
+        return [Finding(OK, "priors", found)]
+    advice = (
+        "the smallest prior is a tenth of the photo's side: cuts (sample_crop) enlarge small "
+        "objects in training; for many of them take an EfficientDet, or cut the photos in tiles"
+    )
+    return [Finding(WARNING, "priors", found, advice)]
+
+
+def _real_boxes(scan: RecordScan, fitted_hw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(boxes float64 [n, 4] in pixels of the input, classes [n]); `fitted_hw` [images, 2]."""
+    boxes = np.clip(scan.boxes_normalized_yxyx.astype(np.float64), 0.0, 1.0)
+    boxes *= np.tile(fitted_hw, 2)[scan.image_of]
+    # A box of less than a pixel is a slip of the annotator, and no anchor's business.
+    real = (np.isfinite(boxes).all(axis=-1)) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=-1)
+    return boxes[real], scan.classes[real]
+
+
+def _described(
+    iou: np.ndarray, classes: np.ndarray, names: Mapping[int, str], noun: str
+) -> tuple[str, bool]:
+    """(a sentence on how well boxes are covered, whether that is well enough)."""
+    shares = coverage(iou, classes)
+    found = f"{(iou >= 0.5).mean():.0%} of the boxes overlap {noun} by half or more"
+    if len(shares) > 1:
+        found += f" ({_by_class(shares, names)})"
+    counts = np.bincount(classes)
+    weighty = [share for c, share in shares.items() if counts[c] >= _FEW] or list(shares.values())
+    return found, np.mean(weighty) >= _POOR_MEAN and min(weighty) >= _POOR_CLASS
 
 
 def _by_class(shares: Mapping[int, float], names: Mapping[int, str]) -> str:

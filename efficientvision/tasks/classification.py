@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -96,16 +97,11 @@ class ClassificationTask(Task):
         return [name.decode() for name in batch["source_id"].numpy()]
 
     def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
-        config = self.config
-        return classification_dataset(
+        return self._dataset(
             self.evaluation_files,
-            image_hw=config.image_hw,
+            batch_size,
             class_ids=self._evaluation_ids,
-            multi_label=config.multi_label,
-            batch_size=batch_size,
             training=False,
-            cropping=cropping_of(config),
-            regenerate_source_id=config.regenerate_source_id,
             max_examples=self._evaluation_images,
         )
 
@@ -163,19 +159,26 @@ class ClassificationTask(Task):
     def _training_data(
         self, batch_size: int, start_step: int, input_shard: tuple[int, int] = (0, 1)
     ) -> tf.data.Dataset:
-        config = self.config
-        return classification_dataset(
+        return self._dataset(
             self.training_files,
-            image_hw=config.image_hw,
+            batch_size,
             class_ids=self._training_ids,
-            multi_label=config.multi_label,
-            batch_size=batch_size,
             training=True,
-            cropping=cropping_of(config),
-            regenerate_source_id=config.regenerate_source_id,
-            seed=config.seed,
+            seed=self.config.seed,
             deterministic=self._data_service is None,
             start_step=start_step,
             input_shard=input_shard,
             data_service=self._data_service,
+        )
+
+    def _dataset(self, files: str | None, batch_size: int, **options: Any) -> tf.data.Dataset:
+        config = self.config
+        return classification_dataset(
+            files,
+            image_hw=config.image_hw,
+            multi_label=config.multi_label,
+            batch_size=batch_size,
+            cropping=cropping_of(config),
+            regenerate_source_id=config.regenerate_source_id,
+            **options,
         )

@@ -10,9 +10,10 @@ import numpy as np
 from efficientvision.evaluation.coco import CocoEvaluator, format_metrics
 from efficientvision.evaluation.details import Details, detection_details
 from efficientvision.evaluation.object_matching import Collected, corners_yxyx
+from efficientvision.evaluation.voc import format_voc_metrics, voc_metrics
 from efficientvision.tasks.base import Evaluation
 from efficientvision.visualize.draw import draw_detections
-from efficientvision.visualize.sheet import Picture, beside, fit
+from efficientvision.visualize.sheet import Picture, beside, fit, resized
 
 SHOWN_PHOTOS = 8
 _SIDE = 480
@@ -27,6 +28,7 @@ class DetectionEvaluation(Evaluation):
         num_images: Images that will come, where that is known: some of them, the same ones in
             every evaluation, are kept to be shown.
         merge: Makes one set of detections an image of what the network gave; None: it is one.
+        voc: Add PASCAL VOC's metrics: see `evaluation.voc.voc_metrics`.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class DetectionEvaluation(Evaluation):
         results_path: str | None = None,
         num_images: int | None = None,
         merge: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None,
+        voc: bool = False,
     ):
         coco.reset()
         self._coco = coco
         self._results_path = results_path
         self._merge = merge or dict
+        self._voc = voc
         last = num_images or SHOWN_PHOTOS
         self._shown = set(np.linspace(1, last, min(SHOWN_PHOTOS, last)).round().astype(int))
         self._photos: dict[int, tuple[str, np.ndarray, float]] = {}
@@ -61,15 +65,19 @@ class DetectionEvaluation(Evaluation):
                 self._photos[number] = _photo(batch, i)
 
     def compute(self) -> dict[str, float]:
-        if self._results_path is None:
-            return self._coco.compute()
-        self._coco.write_results(self._results_path)
-        return {}
+        if self._results_path is not None:
+            self._coco.write_results(self._results_path)
+            return {}
+        metrics = self._coco.compute()
+        return metrics | voc_metrics(self._coco.collected()) if self._voc else metrics
 
     def report(self, metrics: dict[str, float]) -> str:
         if self._results_path is not None:
             return f"The detections are in {self._results_path}."
-        return format_metrics(metrics)
+        tables = [format_metrics(metrics)]
+        if self._voc:
+            tables.append(format_voc_metrics(metrics))
+        return "\n\n".join(tables)
 
     def details(self) -> Details | None:
         """See `evaluation.details.detection_details`; None for test-dev."""
@@ -114,14 +122,15 @@ def draw_training_examples(
 
 
 def _photo(batch: dict[str, np.ndarray], i: int) -> tuple[str, np.ndarray, float]:
-    """(name, uint8 pixels without padding, their scale to pixels of the photo) of an image."""
+    """(name, uint8 pixels of the photo's shape, their scale to pixels of the photo) of an image."""
     height, width = batch["valid_hw"][i]
     pixels = np.clip(np.rint(batch["images"][i, :height, :width]), 0, 255).astype(np.uint8)
     name: Any = batch["source_id"][i]
     name = name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
-    shown = np.asarray(fit(pixels, _SIDE))
-    scale = float(batch["image_scale"][i]) * max(height, width) / _SIDE
-    return name, shown, scale
+    original_hw = batch["original_hw"][i]
+    scale = float(original_hw.max()) / _SIDE
+    shown_hw = np.maximum(np.rint(original_hw / scale), 1).astype(int)
+    return name, np.asarray(resized(pixels, shown_hw)), scale
 
 
 def _truth_beside_detections(
@@ -154,7 +163,7 @@ def _truth_beside_detections(
         f"detected with score {threshold:g} or more: {len(found)}",
     )
     caption = f"Image {name}: {_objects(len(truths))}, {len(found)} detected."
-    return Picture(beside(left, right, titles), caption)
+    return Picture(beside(left, right, titles=titles), caption)
 
 
 def _objects(count: int) -> str:

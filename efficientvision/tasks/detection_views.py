@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import DetectorConfig
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.postprocess import (
@@ -74,18 +74,19 @@ class DetectionViews:
 
     def __init__(
         self,
-        config: DetectionConfig,
+        config: DetectorConfig,
         options: ViewOptions | None = None,
-        build_network: Callable[[DetectionConfig], keras.Model] | None = None,
+        build_network: Callable[[DetectorConfig], keras.Model] | None = None,
     ):
         self._config = config
+        self._num_classes = config.num_object_classes
         self._options = options or ViewOptions()
         nms = config.nms_configs
         self.views = make_views(
             config.image_hw,
             self._options.scales,
             mirrored=self._options.flip,
-            step=2**config.max_level,
+            step=config.coarsest_stride,
         )
         is_fused = self._options.merge == "wbf" and len(self.views) > 1
         self._nms = dataclasses.replace(
@@ -127,9 +128,7 @@ class DetectionViews:
         if self._options.merge == "nms" and len(by_view) > 1:
             pools = [self._candidates(view, part, batch) for view, part in by_view]
             pool = Candidates(*(tf.concat(column, axis=1) for column in zip(*pools, strict=True)))
-            return suppress_candidates(
-                pool, num_classes=self._config.num_classes, nms=self._nms
-            )._asdict()
+            return suppress_candidates(pool, num_classes=self._num_classes, nms=self._nms)._asdict()
         found = [self._detections(view, part, batch) for view, part in by_view]
         if len(found) == 1:
             return found[0]._asdict()
@@ -158,11 +157,9 @@ class DetectionViews:
             images = mirror(images, valid_hw)
         images = normalize(images, valid_hw, self._config.mean_rgb, self._config.stddev_rgb)
         if view.image_hw == self._config.image_hw:
-            class_outputs, box_outputs = model(images, training=False)[:2]
-        else:
-            network = self._networks[view.image_hw]
-            class_outputs, box_outputs = _with_weights_of(model, network, images)[:2]
-        return [*class_outputs, *box_outputs]
+            return tf.nest.flatten(model(images, training=False)[:2])
+        network = self._networks[view.image_hw]
+        return tf.nest.flatten(with_weights_of(model, network, images)[:2])
 
     def _anchors(self, view: View) -> np.ndarray:
         return generate_anchors(**{**self._config.anchor_options, "image_hw": view.image_hw})
@@ -178,7 +175,7 @@ class DetectionViews:
             outputs[levels:],
             anchors=self._anchors(view),
             image_hw=view.image_hw,
-            num_classes=self._config.num_classes,
+            num_classes=self._num_classes,
             nms=self._nms,
         )
         return found._replace(boxes_yxyx=self._on_photo(found.boxes_yxyx, view, batch))
@@ -189,14 +186,20 @@ class DetectionViews:
             outputs[:levels],
             outputs[levels:],
             anchors=self._anchors(view),
-            num_classes=self._config.num_classes,
+            num_classes=self._num_classes,
             max_nms_inputs=self._nms.max_nms_inputs,
         )
         return pool._replace(boxes_yxyx=self._on_photo(pool.boxes_yxyx, view, batch))
 
 
-def _with_weights_of(model: keras.Model, network: keras.Model, images: tf.Tensor):
-    """What `network` makes of images with the weights that `model` has at that moment."""
+def with_weights_of(model: keras.Model, network: keras.Model, images: tf.Tensor):
+    """What `network` makes of images with the weights that `model` has at that moment.
+
+    Args:
+        model: Has the weights.
+        network: The same network for another size of image.
+        images: For `network`.
+    """
     values = {variable.path: variable for variable in model.variables}
     outputs, _ = network.stateless_call(
         [values[variable.path] for variable in network.trainable_variables],

@@ -1,4 +1,4 @@
-"""Keeps parts of a network as they are while the others train."""
+"""Keeps parts of a network, or its batch norms, as they are while the others train."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection
 import keras
 
 from efficientvision.errors import UserError
+from efficientvision.layers.normalization import BatchNorm
 from efficientvision.weights.names import name_from_keras_path, part_of
 
 
@@ -18,7 +19,7 @@ def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
     original's way, leaves the statistics to follow the data.)
 
     Args:
-        model: A detector, or a classifier.
+        model: A detector, a classifier or a segmentation network.
         parts: Any of `backbone`, `fpn`, `class_net`, `box_net`.
 
     Raises:
@@ -34,6 +35,17 @@ def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
         f"Frozen: {' and '.join(parts)}, {frozen:,} of {total:,} parameters, with their batch-norm "
         "statistics."
     )
+
+
+def freeze_batch_norms(model: keras.Model) -> None:
+    """Keeps every batch norm as it is: statistics, scales and offsets.
+
+    (EdgeNets' `--freeze-bn` means the same, but each epoch there turned the statistics on again.)
+    """
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNorm)]
+    for layer in norms:
+        layer.trainable = False
+    print(f"Frozen: {len(norms)} batch norms, statistics, scales and offsets.")
 
 
 def _freeze(layer: keras.Layer, parts: set[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -136,7 +136,7 @@ def uses_l2_loss(name: str) -> bool:
 
 
 class FlatOptimizer:
-    """An optimizer's state for a network whose weights are two vectors, kernels and the rest.
+    """An optimizer's state for a network whose weights are vectors, kernels and the rest.
 
     Every rule here works element by element: the numbers are the same as with the variables
     themselves. Create it under the strategy's scope; every replica does the same to its own copy,
@@ -147,21 +147,35 @@ class FlatOptimizer:
         learning_rate: Number, or function of the step.
         variables: Keras variables to train.
         decay_all: Weight decay is of all weights, not of the kernels alone.
+        rate_factor: Path of a variable -> by what its learning rate is multiplied; None: 1. For
+            each factor there are two groups.
 
     Attributes:
         decayed: For each of the groups, whether weight decay is of it.
     """
 
     def __init__(
-        self, rule: UpdateRule, learning_rate, variables: Sequence, *, decay_all: bool = False
+        self,
+        rule: UpdateRule,
+        learning_rate,
+        variables: Sequence,
+        *,
+        decay_all: bool = False,
+        rate_factor: Callable[[str], float] | None = None,
     ):
         self._rule = rule
         self._rate = learning_rate
-        kernels = [v for v in variables if is_regularized(v.path)]
-        rest = [v for v in variables if not is_regularized(v.path)]
-        named = {"kernels": kernels, "other_weights": rest}
-        self.groups = [FlatVariables(group, name) for name, group in named.items() if group]
-        self.decayed = [decay_all or (bool(kernels) and i == 0) for i in range(len(self.groups))]
+        groups: dict[tuple[float, bool], list] = {}
+        for variable in variables:
+            factor = rate_factor(variable.path) if rate_factor else 1.0
+            groups.setdefault((factor, is_regularized(variable.path)), []).append(variable)
+        # Of each factor the kernels first.
+        kinds = sorted(groups, key=lambda kind: (kind[0], not kind[1]))
+        self.groups = [
+            FlatVariables(groups[kind], "kernels" if kind[1] else "other_weights") for kind in kinds
+        ]
+        self.decayed = [decay_all or is_kernels for _, is_kernels in kinds]
+        self._factors = [factor for factor, _ in kinds]
         self._slots = [[group.new_vector(name) for name in rule.slots] for group in self.groups]
         self.iterations = counter(_ITERATIONS)
         self.updates = counter(_UPDATES)
@@ -181,13 +195,14 @@ class FlatOptimizer:
         rate = self.learning_rate
         self.updates.assign_add(1)
         updates = tf.cast(self.updates, tf.float32)
-        for group, slots, gradient, decayed in zip(
-            self.groups, self._slots, gradients, self.decayed, strict=True
+        for group, slots, gradient, decayed, factor in zip(
+            self.groups, self._slots, gradients, self.decayed, self._factors, strict=True
         ):
             weights = group.vector
+            own_rate = rate if factor == 1.0 else rate * factor
             if self._rule.weight_decay and decayed:
-                weights.assign_sub(weights * (self._rule.weight_decay * rate))
-            self._rule.update(weights, slots, gradient, rate, updates)
+                weights.assign_sub(weights * (self._rule.weight_decay * own_rate))
+            self._rule.update(weights, slots, gradient, own_rate, updates)
 
     def numpy(self) -> dict[str, np.ndarray]:
         """Counters and slots: `iterations`, `updates`, `<slot>/<variable path>`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from efficientvision.configs import TrainingConfig
+from efficientvision.configs import SsdConfig, TrainingConfig
 from efficientvision.data.preflight.findings import OK, WARNING, Finding
 from efficientvision.training.averaging import ramp_up
 from efficientvision.training.plan import TrainingPlan
@@ -13,7 +13,9 @@ _SHORT_RUN = 2000  # Steps.
 # Twice the published rate, at batch 64; and what Adam does not take on these networks.
 _HIGH_SGD_RATE, _HIGH_ADAM_RATE = 0.16, 5e-3
 _MEMORIES_IN_RUN = 10
-_EDGENETS_RATE = 0.1 / 512  # An image of the batch.
+# Task -> EdgeNets' learning rate and batch; SSD's is that before warm restarts.
+_EDGENETS_RATES = {"classification": (0.1, 512), "segmentation": (0.009, 40)}
+_SSD_RATE = (0.01, 192)
 
 
 def recipe_findings(
@@ -69,10 +71,12 @@ def _rate_finding(
         found += f" (as {at_64:.3g} at batch {REFERENCE_BATCH_SIZE})"
         if at_64 > _HIGH_SGD_RATE:
             advice = "0.08 is the published rate: leave learning_rate, and scale_learning_rate=true"
-            if config.task == "classification":
-                fitting = _EDGENETS_RATE * plan.batch_size
+            is_ssd = isinstance(config, SsdConfig)
+            if is_ssd or config.task in _EDGENETS_RATES:
+                rate, batch = _SSD_RATE if is_ssd else _EDGENETS_RATES[config.task]
                 advice = (
-                    f"0.1 is EdgeNets' rate for batches of 512: set learning_rate={fitting:.2g}"
+                    f"{rate:g} is EdgeNets' rate for batches of {batch}: set "
+                    f"learning_rate={rate / batch * plan.batch_size:.2g}"
                 )
             return Finding(WARNING, subject, found, advice)
     elif schedule.peak > _HIGH_ADAM_RATE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -36,6 +36,7 @@ class TrainingState:
         scale_loss: Scale the loss, as float16 needs it.
         reports_skipped: `counts` names the steps that were left out.
         decay_all: Weight decay is of all weights, not of the kernels alone.
+        rate_factor: Path of a variable -> by what its learning rate is multiplied; None: 1.
 
     Attributes:
         skipped: Steps left out because they were not finite.
@@ -58,12 +59,15 @@ class TrainingState:
         scale_loss: bool = False,
         reports_skipped: bool = False,
         decay_all: bool = False,
+        rate_factor: Callable[[str], float] | None = None,
     ):
         self.model = model
         self.strategy = strategy
         self.seed = seed
         trained = trainable_variables(model, freeze_pattern)
-        self.optimizer = FlatOptimizer(optimizer, learning_rate, trained, decay_all=decay_all)
+        self.optimizer = FlatOptimizer(
+            optimizer, learning_rate, trained, decay_all=decay_all, rate_factor=rate_factor
+        )
         self.statistics = FlatVariables(moving_statistics(model), "statistics")
         changing = {id(v) for v in (*trained, *self.statistics.variables)}
         constants = [v for v in model.weights if id(v) not in changing]

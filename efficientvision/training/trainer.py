@@ -53,6 +53,7 @@ class Trainer:
         optimizer: Arguments of `optimizers.build_optimizer`; `name` among them.
         weight_decay: L2 factor of the kernels.
         decay_all: It is of all weights.
+        rate_factor: Path of a variable -> by what its learning rate is multiplied; None: 1.
         clip_norm: Limit of the gradients' norms, 0 for none.
         moving_average_decay: Largest decay of the weight averages, 0 for none.
         freeze_pattern: Regular expression of variables that are not trained.
@@ -83,6 +84,7 @@ class Trainer:
         optimizer: dict,
         weight_decay: float = 0.0,
         decay_all: bool = False,
+        rate_factor: Callable[[str], float] | None = None,
         clip_norm: float = 0.0,
         moving_average_decay: float = 0.0,
         freeze_pattern: str | None = None,
@@ -127,6 +129,7 @@ class Trainer:
                 scale_loss=scale_loss,
                 reports_skipped=on_nan == "skip",
                 decay_all=decay_all,
+                rate_factor=rate_factor,
             )
         self.train_step = TrainStep(
             task,

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from efficientvision.configs import get_config
 from efficientvision.errors import UserError
-from efficientvision.tasks.detection import TESTDEV_NAME, DetectionTask
+from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.detector import TESTDEV_NAME
 from efficientvision.training.evaluator import Evaluator
 from tests.made_records import SIDE, SIZE, write_made_records
 

@@ -16,10 +16,10 @@ NAMES = {1: "one", 2: "two"}
 BOX = [40.0, 20.0, 80.0, 100.0]  # Of a photo 120 wide and 90 high.
 
 
-def _evaluation(images, detected=BOX, *, total=None, results_path=None):
+def _evaluation(images, detected=BOX, *, total=None, results_path=None, voc=False):
     """Grey photos, each with an object of class 1 at `BOX`, detected as class 2 somewhere."""
     evaluation = DetectionEvaluation(
-        CocoEvaluator(None, NAMES, backend="pycocotools"), results_path, total or images
+        CocoEvaluator(None, NAMES, backend="pycocotools"), results_path, total or images, voc=voc
     )
     for start in range(0, images, 4):
         count = min(4, images - start)
@@ -35,7 +35,7 @@ def _evaluation(images, detected=BOX, *, total=None, results_path=None):
             {
                 "images": photo,
                 "valid_hw": np.tile([[48, 64]], (count, 1)),
-                "image_scale": np.full(count, 120 / 64, np.float32),
+                "original_hw": np.tile([[90, 120]], (count, 1)),
                 "source_id": np.array([str(start + i).encode() for i in range(count)], object),
                 "gt_boxes_original_yxyx": np.tile([[BOX]], (count, 1, 1)),
                 "gt_classes_original": np.tile([[1]], (count, 1)),
@@ -97,3 +97,14 @@ def test_training_examples_show_what_the_network_gets():
     y, x = np.nonzero(np.abs(image - class_color(2)).max(axis=-1) < 12)
     scale = image.shape[1] / 64
     np.testing.assert_allclose([x.min(), y.max(), x.max()], np.array([16, 24, 48]) * scale, atol=3)
+
+
+def test_voc_metrics_stand_beside_cocos():
+    """A wrong detection of one class stands before the right one of the other."""
+    evaluation = _evaluation(2, voc=True)
+    metrics = evaluation.compute()
+    assert metrics["VOC07_mAP"] == metrics["VOC_AP_/one"] == 0.0
+    assert "VOC07_AP_/two" not in metrics
+    report = evaluation.report(metrics)
+    assert "COCO metric" in report and "PASCAL VOC" in report
+    assert not any(name.startswith("VOC") for name in _evaluation(2).compute())

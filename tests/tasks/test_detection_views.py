@@ -15,8 +15,9 @@ from efficientvision.data.records import DetectionExample, encode_example
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.boxes import encode
 from efficientvision.errors import UserError
-from efficientvision.tasks.detection import TESTDEV_NAME, DetectionTask
+from efficientvision.tasks.detection import DetectionTask
 from efficientvision.tasks.detection_views import DetectionViews, ViewOptions
+from efficientvision.tasks.detector import TESTDEV_NAME
 from efficientvision.training.evaluator import Evaluator
 from tests.filled_detector import filled_detector, textured_photo
 from tests.made_records import made_record

@@ -3,7 +3,8 @@
 The two devices may each work off their part of a batch in micro-batches.
 
 Prints JSON: the losses of each, and the largest difference of weights, averages and slots.
-Usage: replicas.py (frozen | synchronized) (small | d0 | classifier | labels) [MICRO_BATCHES]
+Usage: replicas.py (frozen | synchronized) (small | d0 | classifier | labels | masks)
+    [MICRO_BATCHES]
 """
 
 import json
@@ -20,6 +21,7 @@ from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
 from efficientvision.tasks.classification import ClassificationTask
 from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.segmentation import SegmentationTask
 from efficientvision.training.distribution import build_strategy, share_out
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
@@ -56,6 +58,28 @@ def small_classifier(config):
     return keras.Model(
         images, keras.layers.Dense(config.num_classes, name="classifier")(x), name="small"
     )
+
+
+def small_segmenter(config):
+    """Two convolutions, a PReLU and a batch norm, and a second output."""
+    norm = {"epsilon": 1e-5, "frozen": not config.is_training_bn, "synchronized": config.sync_bn}
+    images = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 8, 8, padding="same", name="stem")(images)
+    x = BatchNorm(momentum=0.9, name="bn", **norm)(x)
+    x = PReLU(name="prelu")(x)
+    outputs = {}
+    for name in ("logits", "auxiliary"):
+        maps = keras.layers.Conv2D(config.num_classes, 1, name=f"{name}_convolution")(x)
+        outputs[name] = keras.layers.UpSampling2D(8, name=name)(maps)
+    return keras.Model(images, outputs, name="small")
+
+
+def masked_pictures():
+    """The pictures with masks; of the first of each batch most is ignored."""
+    images = pictures()["images"]
+    masks = np.random.default_rng(1).integers(0, 3, images.shape[:3], np.uint8)
+    masks[::BATCH, 4:] = 255
+    return {"images": images, "masks": masks}
 
 
 def labelled_pictures(multi_label):
@@ -138,14 +162,18 @@ def main(norm, size, micro_batches=1):
         options |= {"sync_bn": True, "max_level": 5}
     if size == "small":
         options |= {"min_level": 3, "max_level": 3}
-    if size == "small":
-        options |= {"min_level": 3, "max_level": 3}
     if size in ("classifier", "labels"):
         for name in ("anchor_scale", "max_level"):
             options.pop(name, None)
         config = get_config("espnetv2_s_0.5", {**options, "multi_label": size == "labels"})
         task, data = ClassificationTask(config), labelled_pictures(config.multi_label)
         build = small_classifier
+    elif size == "masks":
+        for name in ("anchor_scale", "max_level"):
+            options.pop(name, None)
+        config = get_config("espnetv2_s_0.5", {**options, "auxiliary": True}, task="segmentation")
+        task = SegmentationTask(config, class_weights=(1.0, 4.0, 0.5))
+        data, build = masked_pictures(), small_segmenter
     else:
         config = get_config("efficientdet-d0", options)
         task, data = DetectionTask(config), pictures()

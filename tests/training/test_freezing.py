@@ -6,7 +6,7 @@ import pytest
 from efficientvision.api import build_from_config
 from efficientvision.configs import get_config
 from efficientvision.errors import UserError
-from efficientvision.training.freezing import freeze_parts
+from efficientvision.training.freezing import freeze_batch_norms, freeze_parts
 from efficientvision.training.state import trainable_variables
 from efficientvision.weights.names import part_of, published_variables
 
@@ -79,3 +79,19 @@ def test_names_of_parts():
     assert freeze("None") == freeze("") == ()
     with pytest.raises(UserError, match="no part 'backbon'. Did you mean backbone?"):
         freeze("backbon+fpn")
+
+
+def test_frozen_batch_norms_stay_as_they_are(capsys):
+    """EdgeNets' own flag let the statistics follow the data."""
+    config = get_config("espnetv2_s_0.5", {"image_size": 64, "num_classes": 3}, task="segmentation")
+    model = build_from_config(config)
+    images = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
+    in_evaluation = np.asarray(model(images, training=False))
+    freeze_batch_norms(model)
+    before = [v.numpy().copy() for v in model.weights]
+    np.testing.assert_allclose(model(images, training=True), in_evaluation, atol=1e-5)
+    for old, variable in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, variable.numpy())
+    trained = {v.path.rpartition("/")[2] for v in trainable_variables(model, None)}
+    assert trained == {"kernel", "bias", "alpha"}
+    assert "batch norms, statistics, scales and offsets" in capsys.readouterr().out

@@ -122,3 +122,26 @@ def test_weight_decay_of_all_weights():
     optimizer.apply([tf.zeros(3), tf.zeros(2)])
     for group in optimizer.groups:
         np.testing.assert_allclose(group.vector.numpy(), 0.95, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(KERAS))
+def test_parts_with_other_learning_rates(name):
+    """As two optimizers, the second at three times the rate of the first."""
+    ours, slow, fast = _variables(), _variables(), _variables()
+    names = list(SHAPES)[::2]
+    both = FlatOptimizer(
+        build_optimizer(name, weight_decay=0.3),
+        0.1,
+        ours,
+        rate_factor=lambda path: 3.0 if path.rpartition("/")[2] in names else 1.0,
+    )
+    plain = [
+        FlatOptimizer(build_optimizer(name, weight_decay=0.3), rate, variables)
+        for rate, variables in ((0.1, slow), (0.3, fast))
+    ]
+    for step in range(3):
+        for optimizer in (both, *plain):
+            _apply(optimizer, step)
+    for mine, slower, faster in zip(ours, slow, fast, strict=True):
+        expected = faster if mine.name in names else slower
+        np.testing.assert_allclose(mine.numpy(), expected.numpy(), rtol=1e-6, atol=1e-7)

@@ -48,6 +48,12 @@ def test_small_classifier(repository, norm, labels):
     _compare(repository, norm, labels)
 
 
+@pytest.mark.parametrize("norm", ["frozen", "synchronized"])
+def test_small_segmenter(repository, norm):
+    """The replicas have different numbers of pixels that count, of different weights."""
+    _compare(repository, norm, "masks")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", ["frozen", "synchronized"])
 def test_d0(repository, norm):
