@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -36,6 +37,10 @@ class Format:
         differ_tolerance: share of the detections that may be another box, or be on one side only:
             where two boxes have nearly the same score, or overlap by just the limit, rounding
             decides which of them suppression keeps.
+        pixel_tolerance: share of the pixels of a segmentation that may be of another class: where
+            two have nearly the same logit, rounding decides; None as above.
+        json_beside: the metadata is written beside the file too: apps find no way into it.
+        apple: only Apple's systems can run it.
     """
 
     name: str
@@ -46,6 +51,14 @@ class Format:
     box_tolerance: float | None = 0.1
     score_tolerance: float | None = 1e-3
     differ_tolerance: float = 0.005
+    pixel_tolerance: float | None = 1e-3
+    json_beside: bool = False
+    apple: bool = False
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether this system can run it, if its runtime is installed."""
+        return not self.apple or sys.platform == "darwin"
 
 
 FORMATS = {
@@ -53,7 +66,7 @@ FORMATS = {
     for f in (
         Format("onnx", ".onnx", "onnx_format"),
         Format("openvino", ".xml", "openvino_format"),
-        Format("litert", ".tflite", "litert_format"),
+        Format("litert", ".tflite", "litert_format", json_beside=True),
         Format(
             "litert_fp16",
             "_fp16.tflite",
@@ -62,6 +75,8 @@ FORMATS = {
             box_tolerance=2.0,
             score_tolerance=0.02,
             differ_tolerance=0.02,
+            pixel_tolerance=0.01,
+            json_beside=True,
         ),
         # Eight bits for coordinates of up to 1,000 pixels would be too few: the network alone is
         # quantised, and boxes are decoded outside.
@@ -73,6 +88,30 @@ FORMATS = {
             nms="none",
             box_tolerance=None,
             score_tolerance=None,
+            pixel_tolerance=None,
+            json_beside=True,
+        ),
+        # coremltools knows no suppression with static shapes: boxes are decoded outside.
+        Format(
+            "coreml",
+            ".mlpackage",
+            "coreml_format",
+            nms="none",
+            json_beside=True,
+            apple=True,
+        ),
+        Format(
+            "coreml_fp16",
+            "_fp16.mlpackage",
+            "coreml_format",
+            "float16",
+            nms="none",
+            box_tolerance=2.0,
+            score_tolerance=0.02,
+            differ_tolerance=0.02,
+            pixel_tolerance=0.01,
+            json_beside=True,
+            apple=True,
         ),
     )
 }

@@ -1,7 +1,7 @@
 """How much a network computes: multiply-adds by TensorFlow's profiler."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -11,6 +11,16 @@ from efficientvision.export.frozen_graph import (
     freeze,
 )
 
+_CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+_ADDITIONS = ("AddV2", "BiasAdd")
+
+
+class MultiplyAdds(NamedTuple):
+    """Of one image: `whole`, and of the `convolutions` in it alone."""
+
+    whole: int
+    convolutions: int
+
 
 def count_multiply_adds(model: Any, image_hw: tuple[int, int]) -> int:
     """Multiply-adds of one image: half the profiler's floating point operations.
@@ -19,7 +29,55 @@ def count_multiply_adds(model: Any, image_hw: tuple[int, int]) -> int:
         model: a Keras model in float32 that takes images [N, H, W, 3].
         image_hw: (height, width), pixels.
     """
-    return float_operations(_inference_graph(model, image_hw)) // 2
+    return multiply_adds(model, image_hw).whole
+
+
+def count_convolution_multiply_adds(model: Any, image_hw: tuple[int, int]) -> int:
+    """Multiply-adds of one image in convolutions alone, as the EdgeNets' tables count.
+
+    Adding a bias counts as half a multiply-add, as in the whole.
+
+    Args:
+        model: a Keras model in float32 that takes images [N, H, W, 3].
+        image_hw: (height, width), pixels.
+    """
+    return multiply_adds(model, image_hw).convolutions
+
+
+def multiply_adds(model: Any, image_hw: tuple[int, int]) -> MultiplyAdds:
+    """Both counts, of which the graph is made once.
+
+    Args:
+        model: as above.
+        image_hw: as above.
+    """
+    graph = _inference_graph(model, image_hw)
+    return MultiplyAdds(float_operations(graph) // 2, _convolution_operations(graph) // 2)
+
+
+def _convolution_operations(graph: Any) -> int:
+    convolutions = {node.name for node in graph.node if node.op in _CONVOLUTIONS}
+    constants = _constant_ranks(graph)
+    biases = {
+        node.name
+        for node in graph.node
+        if node.op in _ADDITIONS
+        and node.input[0] in convolutions
+        and constants.get(node.input[1]) == 1
+    }
+    counts = float_operations_by_node(graph)
+    return sum(count for name, count in counts.items() if name in convolutions | biases)
+
+
+def _constant_ranks(graph: Any) -> dict[str, int]:
+    """Number of axes of each constant, by its name and by those of its copies."""
+    ranks = {}
+    for node in graph.node:  # An operation comes after its inputs.
+        if node.op == "Const":
+            ranks[node.name] = len(node.attr["value"].tensor.tensor_shape.dim)
+        elif node.op == "Identity" and node.input[0] in ranks:
+            ranks[node.name] = ranks[node.input[0]]
+    return ranks
 
 
 def multiply_adds_by_part(

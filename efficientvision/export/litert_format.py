@@ -95,14 +95,16 @@ def _content(path: AnyPath) -> bytes:
 
 
 def _with_metadata(content: bytes, metadata: str, names: list[str]) -> bytes:
-    """Puts the metadata in, and names the output tensors."""
+    """Puts the metadata in, names the tensors, and lets runtimes find them by these names."""
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     graph = model.subgraphs[0]
+    graph.tensors[graph.inputs[0]].name = b"images"
     for index, name in zip(graph.outputs, names, strict=True):
         graph.tensors[index].name = name.encode()
+    model.signatureDefs = [_signature(graph, names)]
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(metadata.encode(), np.uint8)
     model.buffers.append(buffer)
@@ -112,6 +114,23 @@ def _with_metadata(content: bytes, metadata: str, names: list[str]) -> bytes:
     builder = flatbuffers.Builder(len(content) + len(metadata))
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _signature(graph: Any, names: list[str]) -> Any:
+    """What `runSignature` of the runtimes takes and returns by name."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    def named(name: str, index: int) -> Any:
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name.encode(), index
+        return entry
+
+    signature = schema.SignatureDefT()
+    signature.signatureKey = b"serving_default"
+    signature.inputs = [named("images", graph.inputs[0])]
+    signature.outputs = [named(*pair) for pair in zip(names, graph.outputs, strict=True)]
+    signature.subgraphIndex = 0
+    return signature
 
 
 def _metadata(content: bytes) -> str | None:

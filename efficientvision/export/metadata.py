@@ -7,6 +7,9 @@ from typing import Any, ClassVar
 
 from efficientvision.errors import UserError
 
+# What a segmenter may serve: the class of each pixel, or what speaks for each class.
+SEGMENTATION_RESULTS = ("class_map", "logits")
+
 
 @dataclass(frozen=True)
 class ModelMetadata:
@@ -15,16 +18,24 @@ class ModelMetadata:
     Attributes:
         model_name: e.g. `efficientdet-d0`.
         image_hw: input size of the network, (height, width) in pixels.
-        num_classes: K, without background.
-        class_names: class number (1..K) -> name.
+        num_classes: K, without background; of a segmenter, its outputs.
+        class_names: class number (1..K; of a segmenter 0..K-1) -> name.
         batch_size: images in a batch, None: any number.
         precision: of the weights: float32, float16 or int8.
+        contract: of a portable file: what programs without this library must know, see
+            `contract.contract_of`.
         format: kind of these facts, and their version.
         result_name: of the tensor that is served.
+        task: as in configurations.
+        kind: what it is, for sentences.
+        python_class: of this library, that runs it.
     """
 
     format: ClassVar[str]
     result_name: ClassVar[str]
+    task: ClassVar[str]
+    kind: ClassVar[str]
+    python_class: ClassVar[str]
 
     model_name: str
     image_hw: tuple[int, int]
@@ -32,6 +43,7 @@ class ModelMetadata:
     class_names: dict[int, str] = field(default_factory=dict)
     batch_size: int | None = field(default=1, kw_only=True)
     precision: str = field(default="float32", kw_only=True)
+    contract: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def to_json(self) -> str:
         """Returns a JSON text that `metadata_from_json` reads."""
@@ -43,19 +55,26 @@ class DetectorMetadata(ModelMetadata):
     """Facts of a detector.
 
     Attributes:
-        fpn_name: feature fusion: bifpn, qufpn or vfpn.
+        family: "efficientdet": photos are fitted into the input and padded; "ssd": they are
+            stretched to it.
+        fpn_name: feature fusion of an EfficientDet: bifpn, qufpn or vfpn.
         nms: settings of the suppression that is part of the file: method, iou_thresh, sigma,
             score_thresh (weaker detections are left out), max_output_size, per_class.
         columns: meaning of the last axis of `detections`.
-        preprocessing: of a file that takes resized photos: `mean_rgb`, with which they are padded
-            at the bottom and the right; it becomes 0 after the normalisation inside.
-        anchors: of a file without suppression: arguments of `generate_anchors`.
+        preprocessing: of an EfficientDet's file that takes resized photos: `mean_rgb`, with which
+            they are padded at the bottom and the right; it becomes 0 after the normalisation.
+        anchors: of a file without suppression: arguments of `generate_anchors`, of an SSD's those
+            of `generate_priors`.
         min_score_thresh: detections with lower scores are left out unless asked for.
     """
 
     format: ClassVar[str] = "efficientvision-detector-1"
+    task: ClassVar[str] = "detection"
+    kind: ClassVar[str] = "a detector"
+    python_class: ClassVar[str] = "Detector"
     result_name: ClassVar[str] = "detections"
 
+    family: str = "efficientdet"
     fpn_name: str | None = None
     nms: dict[str, Any] = field(default_factory=dict)
     columns: tuple[str, ...] = ("image_id", "ymin", "xmin", "ymax", "xmax", "score", "class")
@@ -74,13 +93,62 @@ class ClassifierMetadata(ModelMetadata):
     """
 
     format: ClassVar[str] = "efficientvision-classifier-1"
+    task: ClassVar[str] = "classification"
+    kind: ClassVar[str] = "a classifier"
+    python_class: ClassVar[str] = "Classifier"
     result_name: ClassVar[str] = "probabilities"
 
     multilabel: bool = False
     crop_fraction: float | None = None
 
 
-_KINDS = {kind.format: kind for kind in (DetectorMetadata, ClassifierMetadata)}
+@dataclass(frozen=True)
+class SegmenterMetadata(ModelMetadata):
+    """Facts of a segmenter.
+
+    Attributes:
+        palette: RGB of each class.
+        preprocessing: what is done to photos: `resize`, and the `mean_rgb` and `stddev_rgb` of the
+            normalisation inside.
+        result: what the file gives, one of `SEGMENTATION_RESULTS`.
+    """
+
+    format: ClassVar[str] = "efficientvision-segmenter-1"
+    task: ClassVar[str] = "segmentation"
+    kind: ClassVar[str] = "a segmenter"
+    python_class: ClassVar[str] = "Segmenter"
+
+    palette: list[list[int]] = field(default_factory=list)
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    result: str = SEGMENTATION_RESULTS[0]
+
+    @property
+    def result_name(self) -> str:  # type: ignore[override]
+        return self.result
+
+
+_KINDS = {k.format: k for k in (DetectorMetadata, ClassifierMetadata, SegmenterMetadata)}
+
+
+def check_kind(metadata: ModelMetadata | None, wanted: type[ModelMetadata], origin: Any) -> None:
+    """Makes sure that an exported model is of the wanted kind.
+
+    Args:
+        metadata: of the model; None: it has none of ours.
+        wanted: the kind.
+        origin: of the model, for the error.
+
+    Raises:
+        UserError: it is of another kind.
+    """
+    if isinstance(metadata, wanted):
+        return
+    other = wanted.kind.replace("a ", "no ")
+    if metadata is None:
+        raise UserError(f"{origin} is no model of ours, which is {other}")
+    raise UserError(
+        f"{origin} is {metadata.model_name}, which is {other}: use {metadata.python_class} for it"
+    )
 
 
 def metadata_from_json(text: str, origin: str) -> ModelMetadata:

@@ -61,8 +61,9 @@ def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
     model = _read(path)
     known = model.has_rt_info([METADATA_KEY])
     metadata = model.get_rt_info([METADATA_KEY]).astype(str) if known else None
+    # Compiling may leave out a copy, and then its source's name stands beside its own.
+    names = [output.get_any_name() for output in model.outputs]
     compiled = openvino.compile_model(model, "CPU", settings)
-    names = [output.get_any_name() for output in compiled.outputs]
     request = compiled.create_infer_request()
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import DetectionConfig, DetectorConfig, SsdConfig
 from efficientvision.detection import boxes as box_ops
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.nms import Thresholds, move_to_class_cells, resolve_thresholds
-from efficientvision.detection.postprocess import merge_levels
+from efficientvision.detection.postprocess import Candidates, merge_levels
+from efficientvision.detection.priors import generate_priors
+from efficientvision.detection.ssd_postprocess import best_class_candidates
 from efficientvision.errors import UserError
 
 NMS_KINDS = ("offset", "none")
@@ -17,20 +20,23 @@ NMS_KINDS = ("offset", "none")
 MAX_CANDIDATES = 1000
 
 
-def portable_function(model: Any, config: DetectionConfig, *, nms: str, batch_size: int = 1) -> Any:
+def portable_function(model: Any, config: DetectorConfig, *, nms: str, batch_size: int = 1) -> Any:
     """Traces the network with normalisation and, if wanted, suppression, in static shapes.
 
     Args:
-        model: a Keras detector, images [N, h, w, 3] -> (class logits, box codes).
+        model: a Keras detector, images [N, h, w, 3] -> (class logits, box codes), or an SSD's
+            (confidences, locations).
         config: its hyper-parameters.
         nms: "offset": hard suppression within each class, inside; "none": outside.
         batch_size: images at a time; suppression inside takes one.
 
     Returns:
         A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, padded with
-        `mean_rgb`, which returns a dict: with "offset" `detections`, float32 [1, max, 6], which are
-        ymin, xmin, ymax, xmax in pixels of the input, score, class (1..K), score 0 where there is
-        none; with "none" `logits`, float32 [N, A, K], and `codes`, float32 [N, A, 4].
+        `mean_rgb` (an SSD's are stretched to the input instead), which returns a dict: with
+        "offset" `detections`, float32 [1, max, 6], which are ymin, xmin, ymax, xmax in pixels of
+        the input, score, class (1..K), score 0 where there is none; with "none" `logits`, float32
+        [N, A, K], and `codes`, float32 [N, A, 4], or an SSD's `confidences`, float32
+        [N, P, K + 1], and `locations`, float32 [N, P, 4].
 
     Raises:
         UserError: an unknown kind of NMS, soft-NMS inside, or more than one image with it.
@@ -43,26 +49,27 @@ def portable_function(model: Any, config: DetectionConfig, *, nms: str, batch_si
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)
 
+    read, choose = (_ssd_outputs, _ssd_candidates)
+    if not isinstance(config, SsdConfig):
+        read, choose = (_efficientdet_outputs, _efficientdet_candidates)
+
     def run(images):
-        class_outputs, box_outputs = model((images - mean) / stddev, training=False)[:2]
-        logits = merge_levels(class_outputs, config.num_classes)
-        codes = merge_levels(box_outputs, 4)
-        if nms == "none":
-            outputs = {"logits": logits, "codes": codes}
-        else:
-            outputs = {"detections": _detections(logits[0], codes[0], config, limits)[None]}
+        outputs = read(model((images - mean) / stddev, training=False), config)
+        if nms != "none":
+            candidates = choose(*outputs.values(), config)
+            outputs = {"detections": _detections(candidates, config, limits)[None]}
         return {name: tf.identity(value, name=name) for name, value in outputs.items()}
 
     spec = tf.TensorSpec((batch_size, *config.image_hw, 3), tf.float32, name="images")
     return tf.function(run, input_signature=[spec]).get_concrete_function()
 
 
-def max_candidates(config: DetectionConfig) -> int:
+def max_candidates(config: DetectorConfig) -> int:
     """How many boxes may enter suppression."""
     return config.nms_configs.max_nms_inputs or MAX_CANDIDATES
 
 
-def _limits(config: DetectionConfig) -> Thresholds:
+def _limits(config: DetectorConfig) -> Thresholds:
     """What suppression inside uses.
 
     Raises:
@@ -83,23 +90,53 @@ def _limits(config: DetectionConfig) -> Thresholds:
     return limits
 
 
-def _detections(
-    logits: tf.Tensor, codes: tf.Tensor, config: DetectionConfig, limits: Thresholds
-) -> tf.Tensor:
-    """float32 [max, 6] of logits [A, K] and codes [A, 4] of one image.
+def _efficientdet_outputs(outputs: Any, config: DetectionConfig) -> dict[str, tf.Tensor]:
+    class_outputs, box_outputs = outputs[:2]
+    return {
+        "logits": merge_levels(class_outputs, config.num_classes),
+        "codes": merge_levels(box_outputs, 4),
+    }
+
+
+def _ssd_outputs(outputs: Any, config: SsdConfig) -> dict[str, tf.Tensor]:
+    confidences, locations = outputs
+    return {"confidences": confidences, "locations": locations}
+
+
+def _efficientdet_candidates(
+    logits: tf.Tensor, codes: tf.Tensor, config: DetectionConfig
+) -> Candidates:
+    """Of the one image of a batch, without the axis of the batch.
 
     Each anchor stands for its best class.
     """
-    settings = config.nms_configs
     anchors = tf.constant(generate_anchors(**config.anchor_options), tf.float32)
     count = min(max_candidates(config), int(anchors.shape[0]))
-    top, rows = tf.math.top_k(tf.reduce_max(logits, axis=-1), count)
-    classes = tf.argmax(tf.gather(logits, rows), axis=-1, output_type=tf.int32)
-    boxes = box_ops.decode(tf.gather(codes, rows), tf.gather(anchors, rows))
-    scores = tf.sigmoid(top)
+    top, rows = tf.math.top_k(tf.reduce_max(logits[0], axis=-1), count)
+    classes = tf.argmax(tf.gather(logits[0], rows), axis=-1, output_type=tf.int32)
+    boxes = box_ops.decode(tf.gather(codes[0], rows), tf.gather(anchors, rows))
+    return Candidates(boxes, tf.sigmoid(top), classes)
+
+
+def _ssd_candidates(confidences: tf.Tensor, locations: tf.Tensor, config: SsdConfig) -> Candidates:
+    """Of the one image of a batch, without the axis of the batch."""
+    found = best_class_candidates(
+        confidences,
+        locations,
+        priors_yxyx=generate_priors(config.image_hw) * np.float32(config.image_hw * 2),
+        max_nms_inputs=max_candidates(config),
+    )
+    return Candidates(*(value[0] for value in found))
+
+
+def _detections(candidates: Candidates, config: DetectorConfig, limits: Thresholds) -> tf.Tensor:
+    """float32 [max, 6] of one image."""
+    settings = config.nms_configs
+    boxes, scores, classes = candidates
+    cells = move_to_class_cells(boxes, classes, config.num_object_classes, config.image_hw)
     # This operation, unlike the batched one, is one kernel in each of the runtimes.
     kept, number = tf.raw_ops.NonMaxSuppressionV4(
-        boxes=move_to_class_cells(boxes, classes, config.num_classes, config.image_hw),
+        boxes=cells,
         scores=scores,
         max_output_size=settings.max_output_size,
         iou_threshold=limits.iou,

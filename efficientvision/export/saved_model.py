@@ -41,9 +41,11 @@ def export_saved_model(
     Signatures: `serving_default` takes `image_arrays`, uint8 [N, H, W, 3], photos of any one size;
     `serving_base64` takes `image_files`, string [N], encoded photos (the bytes of the files). Both
     return, of a detector, `detections`, float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in
-    pixels of the photo, score, class; of a classifier `probabilities`, float32 [N, K].
-    `<model>_frozen.pb` has the tensors `image_files:0`, `image_arrays:0` and `detections:0` or
-    `probabilities:0`; the first two may be fed. Batch norms are folded into the convolutions.
+    pixels of the photo, score, class; of a classifier `probabilities`, float32 [N, K]; of a
+    segmenter `class_map`, uint8 [N, H, W], or `logits` (see `SegmentationServing`).
+    `<model>_frozen.pb` has the tensors `image_files:0`, `image_arrays:0` and that of the results,
+    `detections:0` for example; the first two may be fed. Batch norms are folded into the
+    convolutions.
 
     Args:
         serving: see `efficientvision.export.serving.build_serving`.
@@ -119,7 +121,8 @@ def export_network(
         float32 [N, h, w, 3], normalised; a detector's outputs, finest level first, are
         `class_net/class-predict/BiasAdd`, `class_net/class-predict_1/BiasAdd`, ... and
         `box_net/box-predict/BiasAdd`, ...; the SavedModel calls them `class_predict_0`, ...,
-        `box_predict_0`, ... A classifier's output is `logits` in both.
+        `box_predict_0`, ... A classifier's output is `logits` in both, a
+        segmenter's `network_logits` in the graph and `logits` in the SavedModel.
     """
     serving, weights = _folded(serving, batch_size)
     function, names = network_function(serving, batch_size)
@@ -220,7 +223,7 @@ def load_saved_model(
     """Loads a SavedModel with the signature `serving_default` of `export_saved_model`.
 
     Returns:
-        A function from uint8 photos [N, H, W, 3] to float32 results, one for each photo, and the
+        A function from uint8 photos [N, H, W, 3] to results, one for each photo, and the
         metadata; None for a SavedModel of other makers.
 
     Raises:
@@ -241,7 +244,7 @@ def load_saved_model(
     outputs = signature.structured_outputs if signature is not None else {}
     if len(inputs) != 1 or next(iter(inputs.values())).dtype != tf.uint8 or len(outputs) != 1:
         raise UserError(
-            f"the SavedModel {directory} is no detector or classifier: its serving_default must "
+            f"the SavedModel {directory} is none of this library: its serving_default must "
             "take one uint8 batch of photos and return one tensor; export it with "
             "--runmode=saved_model"
         )

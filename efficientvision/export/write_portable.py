@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.configs import DetectionConfig, TrainingConfig
+from efficientvision.configs import DetectorConfig, SsdConfig, TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import Format
-from efficientvision.export.metadata import ClassifierMetadata, DetectorMetadata, ModelMetadata
+from efficientvision.export.contract import contract_of
+from efficientvision.export.metadata import (
+    DetectorMetadata,
+    ModelMetadata,
+    SegmenterMetadata,
+)
 from efficientvision.export.portable import max_candidates, portable_function
 from efficientvision.export.portable_classifier import portable_classifier
+from efficientvision.export.portable_segmenter import portable_segmenter
 from efficientvision.files import AnyPath
+from efficientvision.layers.integers import for_integers
 
 
 def write_portable(
@@ -27,10 +34,10 @@ def write_portable(
     nms: str | None = None,
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
-    """Writes a file.
+    """Writes a file, and for apps its metadata beside it, `<path>.json`.
 
     Args:
-        model: a Keras detector or classifier.
+        model: a Keras detector, classifier or segmenter.
         config: its hyper-parameters; a detector's `nms_configs` decides what is suppressed.
         metadata: of the model, as a SavedModel of it would have; the facts of this file are added.
         form: the format.
@@ -41,25 +48,38 @@ def write_portable(
     Raises:
         UserError: a kind of suppression that there is not, or is not for this model.
     """
-    if isinstance(metadata, ClassifierMetadata):
-        if nms is not None:
-            raise UserError(f"--nms={nms} is for detectors; {metadata.model_name} is a classifier")
-        function = portable_classifier(model, config, batch_size=metadata.batch_size or 1)
-        facts = metadata
-    else:
-        kind = nms or form.nms
-        function = portable_function(model, config, nms=kind, batch_size=metadata.batch_size or 1)
-        facts = _with_suppression(metadata, config, kind)
-    facts = dataclasses.replace(facts, precision=form.precision)
+    batch_size = metadata.batch_size or 1
+    if nms is not None and not isinstance(metadata, DetectorMetadata):
+        raise UserError(f"--nms={nms} is for detectors; {metadata.model_name} is {metadata.kind}")
+    facts = metadata
+    with for_integers(form.precision == "int8"):
+        if isinstance(metadata, DetectorMetadata):
+            kind = nms or form.nms
+            function = portable_function(model, config, nms=kind, batch_size=batch_size)
+            facts = _with_suppression(metadata, config, kind)
+        elif isinstance(metadata, SegmenterMetadata):
+            result = metadata.result
+            function = portable_segmenter(model, config, result=result, batch_size=batch_size)
+        else:
+            function = portable_classifier(model, config, batch_size=batch_size)
+    contract = contract_of(facts, config, function)
+    text = dataclasses.replace(facts, precision=form.precision, contract=contract).to_json()
     files.make_folder(files.parent(path))
     module = importlib.import_module(f"efficientvision.export.{form.module}")
-    module.write(function, path, facts.to_json(), precision=form.precision, calibration=calibration)
+    module.write(function, path, text, precision=form.precision, calibration=calibration)
+    if form.json_beside:
+        files.write_text(f"{files.as_text(path)}.json", text)
 
 
 def _with_suppression(
-    metadata: DetectorMetadata, config: DetectionConfig, kind: str
+    metadata: DetectorMetadata, config: DetectorConfig, kind: str
 ) -> DetectorMetadata:
     """The facts of a detector's file with that kind of suppression inside."""
+    if isinstance(config, SsdConfig):
+        preprocessing, anchors = {}, {"image_hw": config.image_hw}
+    else:
+        preprocessing = {"mean_rgb": np.broadcast_to(config.mean_rgb, 3).tolist()}
+        anchors = config.anchor_options
     return dataclasses.replace(
         metadata,
         nms={
@@ -70,6 +90,6 @@ def _with_suppression(
             "max_candidates": max_candidates(config),
         },
         columns=("ymin", "xmin", "ymax", "xmax", "score", "class"),
-        preprocessing={"mean_rgb": np.broadcast_to(config.mean_rgb, 3).tolist()},
-        anchors={} if kind == "offset" else config.anchor_options,
+        preprocessing=preprocessing,
+        anchors={} if kind == "offset" else anchors,
     )

@@ -1,7 +1,12 @@
 import keras
 import pytest
 
-from efficientvision.export.flops import count_multiply_adds, multiply_adds_by_part
+from efficientvision.export.flops import (
+    count_convolution_multiply_adds,
+    count_multiply_adds,
+    multiply_adds_by_part,
+)
+from efficientvision.layers.grouped_conv import GroupedConv2D
 
 
 def test_a_convolution_counted_by_hand():
@@ -9,6 +14,19 @@ def test_a_convolution_counted_by_hand():
         [keras.Input((10, 8, 3)), keras.layers.Conv2D(5, 3, padding="same", use_bias=False)]
     )
     assert count_multiply_adds(model, (10, 8)) == 10 * 8 * 3 * 3 * 3 * 5
+
+
+def test_convolutions_alone_counted_by_hand():
+    """Grouped, depthwise, and with a bias; other additions and activations do not count."""
+    images = keras.Input((10, 8, 3))
+    x = GroupedConv2D(6, 3, groups=3)(images)
+    x = x + GroupedConv2D(6, 1)(images)
+    x = keras.layers.ReLU()(GroupedConv2D(6, 3, strides=2, groups=6)(x))
+    x = GroupedConv2D(5, 1, use_bias=True)(x)
+    model = keras.Model(images, x)
+    expected = 10 * 8 * (9 * 1 * 6 + 3 * 6) + 5 * 4 * (9 * 6 + 6 * 5)
+    # A bias is an addition for each value: half a multiply-add.
+    assert count_convolution_multiply_adds(model, (10, 8)) == expected + 5 * 4 * 5 // 2
 
 
 @pytest.mark.slow

@@ -219,5 +219,7 @@ def test_a_saved_model_of_another_kind_is_refused(tmp_path):
     module = tf.Module()
     function = tf.function(lambda x: x + 1.0, input_signature=[tf.TensorSpec((2,), tf.float32)])
     tf.saved_model.save(module, str(tmp_path / "other"), signatures=function)
-    with pytest.raises(UserError, match="no detector"):
+    with pytest.raises(
+        UserError, match="none of this library: its serving_default must take one uint8 batch"
+    ):
         load_saved_model(tmp_path / "other")

@@ -1,0 +1,124 @@
+"""An SSD's exports: its detections again, in every runtime, in pixels of the photo."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from efficientvision.data.transforms.preprocess import stretch
+from efficientvision.detection.priors import generate_priors
+from efficientvision.detection.ssd_postprocess import postprocess_ssd
+from efficientvision.detector import Detector
+from efficientvision.errors import UserError
+from efficientvision.export import agreement
+from efficientvision.export.artifacts import FORMATS
+from efficientvision.export.saved_model import export_saved_model
+from efficientvision.export.serving import build_serving
+from efficientvision.export.ssd_serving import ssd_serving
+from efficientvision.export.write_portable import write_portable
+from efficientvision.loading import serving_metadata
+from tests.filled_detector import textured_photo
+from tests.filled_ssd import IMAGE_HW, NAMES, loaded_ssd
+
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert"}
+PHOTO = textured_photo(120, 150)
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return loaded_ssd(score_thresh=0.5)
+
+
+def test_a_detector_finds_what_the_network_says(loaded):
+    """By hand: resized as it stands, normalised, decoded, in pixels of the photo."""
+    pixels = stretch(PHOTO, IMAGE_HW).numpy()
+    resized = tf.image.resize(PHOTO, IMAGE_HW).numpy()  # Bilinear, without antialias.
+    assert np.abs(pixels - resized).max() <= 0.5
+    mean, stddev = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    outputs = loaded.model(((pixels - mean) / stddev).astype(np.float32)[None], training=False)
+    expected = postprocess_ssd(
+        *outputs,
+        np.int32([PHOTO.shape[:2]]),
+        priors_yxyx=generate_priors(IMAGE_HW),
+        nms=loaded.config.nms_configs,
+    )
+    count = int(expected.valid_len[0])
+    found = Detector.from_loaded(loaded)(PHOTO)
+    assert len(found) == count > 5
+    np.testing.assert_allclose(found.scores, expected.scores[0, :count], atol=1e-5)
+    np.testing.assert_allclose(found.boxes_yxyx, expected.boxes_yxyx[0, :count], atol=0.01)
+    assert set(found.names) <= set(NAMES.values())
+
+
+def test_a_saved_model_finds_the_same(loaded, tmp_path):
+    metadata = serving_metadata(loaded, batch_size=None)
+    assert (metadata.family, metadata.num_classes) == ("ssd", 3)
+    folder = export_saved_model(
+        build_serving(loaded.model, loaded.config), tmp_path / "model", metadata
+    )
+    expected = Detector.from_loaded(loaded)([PHOTO, PHOTO[:, ::-1].copy()], batch_size=2)
+    for path in (folder, f"{folder}/{metadata.model_name}_frozen.pb"):
+        found = Detector.from_checkpoint(path)([PHOTO, PHOTO[:, ::-1].copy()], batch_size=2)
+        for one, other in zip(found, expected, strict=True):
+            assert len(one) == len(other) > 5
+            np.testing.assert_allclose(one.boxes_yxyx, other.boxes_yxyx, atol=0.02)
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+            assert one.names == other.names
+    Image.fromarray(PHOTO).save(tmp_path / "photo.png")
+    serving = tf.saved_model.load(folder).signatures["serving_base64"]
+    rows = serving(tf.constant([(tmp_path / "photo.png").read_bytes()]))["detections"].numpy()
+    np.testing.assert_allclose(rows[0, : len(expected[0]), 1:5], expected[0].boxes_yxyx, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "nms"),
+    [
+        ("onnx", None),
+        pytest.param("onnx", "none", marks=pytest.mark.slow),
+        pytest.param("openvino", None, marks=pytest.mark.slow),
+        ("litert", None),
+    ],
+)
+def test_portable_files_find_the_same(loaded, tmp_path, name, nms):
+    pytest.importorskip(RUNTIMES[name])
+    form = FORMATS[name]
+    path = str(tmp_path / f"ssd{form.suffix}")
+    metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), min_score_thresh=0.5)
+    write_portable(loaded.model, loaded.config, metadata, form, path, nms=nms)
+    detector = Detector.from_checkpoint(path)
+    assert detector.class_names == NAMES
+    network = Detector.from_loaded(loaded, nms_mode="offset")
+    for photo in (PHOTO, textured_photo(90, 60, 1)):
+        expected, found = (d.detect_batch(photo[None])[0] for d in (network, detector))
+        assert (expected[:, 5] > 0).sum() > 3
+        same = agreement.compare(expected, found, 0.5, 0.1)
+        assert same.unmatched == same.displaced == 0
+        assert same.box < 0.05 and same.score < 1e-3
+
+
+def test_int8_gives_its_raw_outputs(loaded, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    path = str(tmp_path / "ssd_int8.tflite")
+    photos = [textured_photo(100, 100, seed) for seed in range(4)]
+    write_portable(
+        loaded.model,
+        loaded.config,
+        serving_metadata(loaded, batch_size=1),
+        FORMATS["litert_int8"],
+        path,
+        calibration=[stretch(p, IMAGE_HW).numpy().astype(np.float32)[None] for p in photos],
+    )
+    rows = Detector.from_checkpoint(path, min_score_thresh=0.0).detect_batch(photos[0][None])[0]
+    network = Detector.from_loaded(loaded, nms_mode="offset").detect_batch(photos[0][None])[0]
+    assert rows.shape == network.shape
+    # Eight bits: the strongest detection is the same object.
+    best = network[0]
+    overlapping = rows[(rows[:, 6] == best[6]) & (np.abs(rows[:, 1:5] - best[1:5]).max(1) < 15)]
+    assert len(overlapping) and overlapping[:, 5].max() > 0.4
+
+
+def test_other_kinds_of_suppression_are_refused(loaded):
+    with pytest.raises(UserError, match="per_class or offset"):
+        ssd_serving(loaded.model, loaded.config, nms_mode="global")
