@@ -1,7 +1,8 @@
-"""Trains and evaluates detectors and classifiers: --mode=train, eval or train_and_eval.
+"""Trains and evaluates detectors, classifiers and segmentation networks: --mode=train, eval or
+train_and_eval.
 
-The flags of EdgeNets' train_classification.py and test_classification.py are understood too, as
-they were written there: --model espnetv2 --s 2.0 --scale 0.2 1.0 (the README has a table).
+The flags of EdgeNets' classification and segmentation scripts are understood too, as they were
+written there: --model espnetv2 --s 2.0 --crop-size 512 256 (the README has tables).
 """
 
 from absl import flags

@@ -22,6 +22,7 @@ _VIDEO = ["av>=18"]
 _ONNX = ["onnx", "onnxruntime", "tf2onnx"]
 _OPENVINO = ["openvino", *_ONNX]  # Its files are written by way of ONNX.
 _LITERT = ["ai-edge-litert"]
+_COREML = ["coremltools>=9"]
 
 _EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.20"],
@@ -29,6 +30,7 @@ _EXTRAS = {
     "onnx": _ONNX,
     "openvino": _OPENVINO,
     "litert": _LITERT,
+    "coreml": _COREML,
     "fast-eval": _FAST_EVAL,
     "plots": _PLOTS,
     "dev": [
@@ -36,6 +38,8 @@ _EXTRAS = {
         "pytest-xdist",
         "ruff",
         "scikit-learn",  # demo/make_digits.py
+        "nbclient",  # docs/tutorial.ipynb, by its test
+        "ipykernel",
         *_FAST_EVAL,
         *_PLOTS,
         *_VIDEO,

@@ -14,6 +14,7 @@ _HOMES = {
     "load_weights": "efficientvision.api",
     "Classifier": "efficientvision.classifier",
     "Detector": "efficientvision.detector",
+    "Segmenter": "efficientvision.segmenter",
     "UserError": "efficientvision.errors",
     "get_config": "efficientvision.configs",
 }

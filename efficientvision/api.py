@@ -2,48 +2,89 @@
 
 from efficientvision.configs import (
     ClassificationConfig,
+    SegmentationConfig,
+    SsdConfig,
     TrainingConfig,
     get_config,
     parse_image_size,
 )
+from efficientvision.configs.kinds import checked, integer
 from efficientvision.errors import UserError
 from efficientvision.models.classifier import build_classifier, edge_network
 from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
-from efficientvision.registry import classifier_image_size, family_of, list_models
+from efficientvision.models.segmenter import build_segmenter, segmenting_detector
+from efficientvision.models.ssd import build_ssd
+from efficientvision.registry import (
+    SEGMENTER_IMAGE_SIZE,
+    SSD_IMAGE_SIZE,
+    classifier_image_size,
+    efficientdet_names,
+    family_of,
+    list_models,
+    nearest_names,
+    task_of,
+)
 from efficientvision.weights.automl import load_weights
 
 __all__ = ["build_from_config", "build_model", "list_models", "load_weights"]
 
-_CLASSIFIER_OPTIONS = ("num_classes", "image_size", "dropout_rate", "dtype")
-_OWN_CLASSIFIER_OPTIONS = {"efficientnet": ("act_type",), "dicenet": ("build_size",)}
+_OPTIONS = {
+    "detection": ("num_classes", "image_size", "dtype"),
+    "classification": ("num_classes", "image_size", "dropout_rate", "dtype"),
+    "segmentation": (
+        "num_classes",
+        "image_size",
+        "decoder_width",
+        "pyramid_width",
+        "auxiliary",
+        "grad_checkpoint",
+        "dtype",
+    ),
+}
+_WIDTHS = ("num_classes", "decoder_width", "pyramid_width")
+_OWN_OPTIONS = {"efficientnet": ("act_type",), "dicenet": ("build_size",)}
 
 
-def build_model(name, **hyper_parameters):
+def build_model(name, task=None, **hyper_parameters):
     """Builds a network with random weights.
 
     Args:
         name: one of `list_models()`.
+        task: `"detection"`, `"classification"` or `"segmentation"`; None: `"detection"` for an
+            EfficientDet, `"classification"` for a backbone.
         **hyper_parameters: any hyper-parameter of `configs.DetectionConfig` by name, e.g.
             `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT);
             for a classifier `num_classes`, `image_size`, `dropout_rate`, `dtype`, and `act_type`
-            (EfficientNet) or `build_size` (DiCENet: the image size of its kernels).
+            (EfficientNet) or `build_size` (DiCENet: the image size of its kernels); for a segmenter
+            `num_classes` (with background), `image_size`, `decoder_width`, `pyramid_width`,
+            `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`, and the same two; for
+            an EfficientDet as a segmenter any of `configs.SegmentationConfig`; for an SSD detector,
+            which is called after its backbone, `num_classes` (with background), `image_size`,
+            `dtype`, and the same two.
 
     Returns:
-        A `keras.Model`. A detector maps float32 images `[N, H, W, 3]`, normalised, to
+        A `keras.Model`. An EfficientDet maps float32 images `[N, H, W, 3]`, normalised, to
         `(class_outputs, box_outputs)`: lists, finest level first, of logits `[N, h, w, A * K]`
         and box codes `[N, h, w, A * 4]`; with `heads=["object_detection", "segmentation"]`
-        segmentation logits follow. A classifier gives logits `[N, num_classes]`.
+        segmentation logits follow. An SSD gives `(confidences, locations)`: logits
+        `[N, P, num_classes]` and codes `[N, P, 4]` of `detection.priors.generate_priors`. A
+        classifier gives logits `[N, num_classes]`, a segmenter `[N, H, W, num_classes]`.
 
     Raises:
-        UserError: the model or a hyper-parameter is unknown, or a value is bad.
+        UserError: the model, the task or a hyper-parameter is unknown, or a value is bad.
 
     Example:
         >>> model = build_model("efficientdet-d0", num_classes=3, image_size=128)
         >>> class_outputs, box_outputs = model(images)
+        >>> logits = build_model("espnetv2_s_2.0", task="segmentation", num_classes=21)(images)
+        >>> confidences, locations = build_model(
+        ...     "espnetv2_s_2.0", task="detection", num_classes=21, image_size=300
+        ... )(images)
     """
-    if name in list_models("classification"):
-        return _build_classifier(name, hyper_parameters)
-    return build_from_config(get_config(name, hyper_parameters))
+    task = task_of(name, task)
+    if name in efficientdet_names():
+        return build_from_config(get_config(name, hyper_parameters, task=task))
+    return _build_by_options(name, task, hyper_parameters)
 
 
 def build_from_config(config: TrainingConfig):
@@ -64,6 +105,18 @@ def build_from_config(config: TrainingConfig):
     dtype = config.dtype_policy
     if isinstance(config, ClassificationConfig):
         return _build_configured_classifier(config, batch_norm)
+    if isinstance(config, SsdConfig):
+        return build_ssd(
+            config.name,
+            image_hw=config.image_hw,
+            num_classes=config.num_classes,
+            grad_checkpoint=config.grad_checkpoint,
+            batch_norm=batch_norm,
+            dtype=dtype,
+            **_own_options(config),
+        )
+    if isinstance(config, SegmentationConfig):
+        return _build_configured_segmenter(config, batch_norm)
     backbone = _build_backbone(config, batch_norm)
     return efficientdet(
         name=config.name,
@@ -113,11 +166,53 @@ def _build_backbone(config, batch_norm):
     )
 
 
-def _build_configured_classifier(config, batch_norm):
+def _own_options(config):
+    """What networks of one family alone have."""
     own = {
         "efficientnet": {"act_type": config.act_type},
         "dicenet": {"build_hw": parse_image_size(config.build_size)},
     }
+    return own.get(family_of(config.name), {})
+
+
+def _build_configured_segmenter(config, batch_norm):
+    if config.is_detector:
+        return segmenting_detector(build_from_config(_detector_config(config)))
+    return build_segmenter(
+        config.name,
+        image_hw=config.image_hw,
+        num_classes=config.num_classes,
+        decoder_width=config.decoder_width,
+        pyramid_width=config.pyramid_width,
+        auxiliary=config.auxiliary,
+        grad_checkpoint=config.grad_checkpoint,
+        batch_norm=batch_norm,
+        dtype=config.dtype_policy,
+        **_own_options(config),
+    )
+
+
+def _detector_config(config):
+    """The detector that a segmentation network of its name is."""
+    shared = (
+        "image_size",
+        "heads",
+        "fpn_name",
+        "grad_checkpoint",
+        "bn_momentum",
+        "bn_epsilon",
+        "sync_bn",
+        "is_training_bn",
+        "mixed_precision",
+    )
+    classes = {"num_classes": config.detector_classes, "seg_num_classes": config.num_classes}
+    values = {name: getattr(config, name) for name in shared} | classes
+    if config.act_type is not None:
+        values["act_type"] = config.act_type
+    return get_config(config.name, values, task="detection")
+
+
+def _build_configured_classifier(config, batch_norm):
     return build_classifier(
         config.name,
         image_hw=config.image_hw,
@@ -125,20 +220,31 @@ def _build_configured_classifier(config, batch_norm):
         dropout_rate=config.dropout_rate,
         batch_norm=batch_norm,
         dtype=config.dtype_policy,
-        **own.get(family_of(config.name), {}),
+        **_own_options(config),
     )
 
 
-def _build_classifier(name, options):
-    own = _OWN_CLASSIFIER_OPTIONS.get(family_of(name), ())
-    unknown = sorted(set(options) - {*_CLASSIFIER_OPTIONS, *own})
+def _build_by_options(name, task, options):
+    """A network called after its backbone, of few hyper-parameters."""
+    known = (*_OPTIONS[task], *_OWN_OPTIONS.get(family_of(name), ()))
+    unknown = sorted(set(options) - set(known))
     if unknown:
         raise UserError(
-            f"{name} has no hyper-parameter {unknown[0]!r}; expected one of "
-            f"{', '.join((*_CLASSIFIER_OPTIONS, *own))}."
+            f"{name} has no hyper-parameter {unknown[0]!r} for {task}. "
+            f"{nearest_names(unknown[0], known)}"
         )
-    options = dict(options)
-    image_hw = parse_image_size(options.pop("image_size", classifier_image_size(name)))
+    # A detector has its background beside one class or more.
+    width = integer(minimum=2 if task == "detection" else 1)
+    options = {
+        key: checked(key, value, width) if key in _WIDTHS and value is not None else value
+        for key, value in options.items()
+    }
     if "build_size" in options:
         options["build_hw"] = parse_image_size(options.pop("build_size"))
-    return build_classifier(name, image_hw=image_hw, **options)
+    build, usual_size = {
+        "detection": (build_ssd, SSD_IMAGE_SIZE),
+        "classification": (build_classifier, classifier_image_size(name)),
+        "segmentation": (build_segmenter, SEGMENTER_IMAGE_SIZE),
+    }[task]
+    image_hw = parse_image_size(options.pop("image_size", usual_size))
+    return build(name, image_hw=image_hw, **options)

@@ -13,7 +13,7 @@ from efficientvision.data.labels import resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.export.classification_serving import classification_serving
 from efficientvision.export.load_export import check_not_baked, is_export, load_export
-from efficientvision.export.metadata import ClassifierMetadata
+from efficientvision.export.metadata import ClassifierMetadata, check_kind
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_model, serving_metadata
 from efficientvision.photo_batches import Photo, as_array, run_by_size
@@ -122,9 +122,7 @@ class Classifier:
         Raises:
             UserError: it is no classifier of ours.
         """
-        if not isinstance(metadata, ClassifierMetadata):
-            kind = metadata.model_name if metadata else "no model of ours"
-            raise UserError(f"{origin} is {kind}, which is no classifier: use Detector for it")
+        check_kind(metadata, ClassifierMetadata, origin)
         names = resolve_label_map(label_map)
         if names and not metadata.class_names:
             metadata = replace(metadata, class_names=network_names(names))

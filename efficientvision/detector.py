@@ -10,10 +10,9 @@ from PIL import Image
 
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN, resolve_label_map
-from efficientvision.errors import UserError
-from efficientvision.export.detection_serving import detection_serving
 from efficientvision.export.load_export import check_not_baked, is_export, load_export
-from efficientvision.export.metadata import DetectorMetadata, ModelMetadata
+from efficientvision.export.metadata import DetectorMetadata, ModelMetadata, check_kind
+from efficientvision.export.serving import detector_serving
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_detector, serving_metadata
 from efficientvision.photo_batches import Photo, as_array, run_by_size
@@ -156,9 +155,9 @@ class Detector:
 
         Args:
             loaded: network and configuration.
-            nms_mode: see `detection.postprocess.postprocess`.
+            nms_mode: see `export.serving.detector_serving`.
         """
-        serving = detection_serving(loaded.model, loaded.config, nms_mode=nms_mode)
+        serving = detector_serving(loaded.model, loaded.config, nms_mode=nms_mode)
         function = tf.function(
             serving.results_from_arrays,
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
@@ -190,17 +189,14 @@ class Detector:
             label_map: names for a model that has none, as the hyper-parameter.
 
         Raises:
-            UserError: it is a classifier.
+            UserError: it is no detector.
         """
         if metadata is None:
             print(f"{origin} does not say what it is: taken for a detector of the 90 COCO classes")
             metadata = DetectorMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )
-        if not isinstance(metadata, DetectorMetadata):
-            raise UserError(
-                f"{origin} is {metadata.model_name}, which is no detector: use Classifier for it"
-            )
+        check_kind(metadata, DetectorMetadata, origin)
         names = resolve_label_map(label_map)
         if names and not metadata.class_names:
             metadata = replace(metadata, class_names=names)

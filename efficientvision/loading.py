@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from efficientvision import files
 from efficientvision.api import build_from_config, load_weights
 from efficientvision.configs import (
     ClassificationConfig,
+    SegmentationConfig,
+    SsdConfig,
     TrainingConfig,
     config_from_yaml,
     get_config,
@@ -19,9 +22,16 @@ from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import BUILTIN, read_labels, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.export.classification_serving import crop_fraction_of
-from efficientvision.export.metadata import ClassifierMetadata, DetectorMetadata, ModelMetadata
+from efficientvision.export.metadata import (
+    ClassifierMetadata,
+    DetectorMetadata,
+    ModelMetadata,
+    SegmenterMetadata,
+)
 from efficientvision.files import AnyPath
 from efficientvision.registry import list_models
+from efficientvision.segmentation.palettes import palette_of, published_names
+from efficientvision.weights.decoder import apply_decoder, apply_published_size
 from efficientvision.weights.identify import (
     Identified,
     apply_checkpoint_architecture,
@@ -32,8 +42,13 @@ from efficientvision.weights.report import LoadReport
 CONFIG_FILE = "config.yaml"
 LABELS_FILE = "labels.json"
 COCO_CLASSES = 90
-DEFAULT_MODELS = {"detection": "efficientdet-d0", "classification": "efficientnet-b0"}
+DEFAULT_MODELS = {
+    "detection": "efficientdet-d0",
+    "classification": "efficientnet-b0",
+    "segmentation": "espnetv2_s_2.0",
+}
 DEFAULT_MODEL = DEFAULT_MODELS["detection"]
+_KINDS = {"detection": "detector", "classification": "classifier", "segmentation": "segmenter"}
 
 
 @dataclass
@@ -43,7 +58,7 @@ class LoadedModel:
     Attributes:
         model: the network with its weights.
         config: its hyper-parameters, of its task's kind.
-        class_names: class number (1..K) -> name; may be empty.
+        class_names: class number (1..K; of a segmenter, from 0) -> name; may be empty.
         report: the `LoadReport`, None for random weights.
     """
 
@@ -72,7 +87,8 @@ def load_model(
         path: a checkpoint of any kind; None: random weights.
         model_name: None: the checkpoint's.
         hparams: overrides as text, a YAML file, or a dict.
-        task: "detection" or "classification"; None: as the model's name says.
+        task: "detection", "classification" or "segmentation"; None: as the checkpoint says, or
+            the model's name.
         use_ema: prefer moving averages of the weights.
         **overrides: further hyper-parameters by name.
 
@@ -98,11 +114,12 @@ def load_model(
         if task not in (None, config.task):
             raise UserError(f"{path} is a run of {config.task}, not of {task}")
     else:
+        task = task or (found.task if found.task in DEFAULT_MODELS else None)
         config = get_config(_model_name(path, model_name, found, task), *changes, task=task)
     if found.task not in (None, config.task):
         name = found.model or found.backbone_name
         raise UserError(f"{path} is {found.described(name)}, not for {config.task}")
-    _follow_checkpoint(config, found)
+    _follow_checkpoint(config, found, path)
     model = build_from_config(config)
     report = load_weights(model, path, use_ema=use_ema)
     _check_complete(path, report)
@@ -129,9 +146,30 @@ def load_classifier(
     return load_model(path, model_name, hparams, task="classification", **options)
 
 
-def _follow_checkpoint(config: TrainingConfig, found: Identified) -> None:
+def load_segmenter(
+    path: AnyPath | None,
+    model_name: str | None = None,
+    hparams: str | Mapping[str, Any] | None = None,
+    **options: Any,
+) -> LoadedModel:
+    """`load_model` of a segmenter: images -> logits of every pixel, no second output.
+
+    A published file that says its size in its name (`..._1024x512.pth`) gets that.
+    """
+    return load_model(path, model_name, hparams, task="segmentation", **options)
+
+
+def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath) -> None:
     """Sets, and prints, what the checkpoint tells and the user did not say."""
-    if isinstance(config, ClassificationConfig):
+    if isinstance(config, SegmentationConfig):
+        for line in [*apply_published_size(config, path), *apply_decoder(config, found)]:
+            print(line)
+        config.override({"auxiliary": False, "heads": ["segmentation"]})
+        return
+    if isinstance(config, SsdConfig):
+        for line in apply_published_size(config, path):
+            print(line)
+    if isinstance(config, ClassificationConfig | SsdConfig):
         if found.num_classes not in (None, config.num_classes) and not config.is_set("num_classes"):
             config.override({"num_classes": found.num_classes})
             print(f"num_classes={found.num_classes} (read from the checkpoint)")
@@ -162,7 +200,7 @@ def _model_name(path: AnyPath, given: str | None, found: Identified, task: str |
         return given
     if found.model not in list_models(task):
         looks_like = f"; it looks like {found.model}" if found.model else ""
-        kind = {"detection": " of a detector", "classification": " of a classifier"}.get(task, "")
+        kind = f" of a {_KINDS[task]}" if task else ""
         raise UserError(
             f"{path} is not the checkpoint{kind} that can be told by its variables"
             f"{looks_like}: give the model's name, one of {', '.join(list_models(task))}"
@@ -184,37 +222,59 @@ def run_folder_of(path: AnyPath) -> str:
 
 
 def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int, str]:
-    """Class number (1..K) -> name: from the run's `labels.json`, then from the hyper-parameter
-    `label_map`, then, for a detector of the published 90 classes, COCO's. Else empty.
+    """Class number (1..K; of a segmenter, from 0) -> name: from the run's `labels.json`, then from
+    the hyper-parameter `label_map`, then, for a detector of a published number of classes, COCO's
+    or PASCAL VOC's, for a segmenter of 21 or 20 PASCAL VOC's or Cityscapes'. Else empty.
     """
-    if path is not None:
-        labels = files.join(run_folder_of(path), LABELS_FILE)
-        if files.is_file(labels):
-            return read_labels(labels)
-    named = resolve_label_map(config.label_map)
+    of_masks = isinstance(config, SegmentationConfig)
+    folder = None if path is None else run_folder_of(path)
+    if folder is not None and files.is_file(files.join(folder, LABELS_FILE)):
+        return read_labels(files.join(folder, LABELS_FILE), of_masks=of_masks)
+    named = resolve_label_map(config.label_map, of_masks=of_masks)
     if isinstance(config, ClassificationConfig):
         return network_names(named or {})
+    if of_masks:
+        return named or published_names(config.num_classes)
     if named is not None:
         return named
-    return dict(BUILTIN["coco"]) if config.num_classes == COCO_CLASSES else {}
+    is_ssd = isinstance(config, SsdConfig)
+    if is_ssd and folder is not None and files.is_file(files.join(folder, CONFIG_FILE)):
+        return {}  # A run of ours of as many classes as PASCAL VOC has.
+    return _detector_names(config.num_object_classes, is_ssd)
 
 
 def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
-    """Class number (1..K) -> name of the classes that a checkpoint's head was trained on.
+    """Class number (1..K; of a segmenter, from 0) -> name of the classes that a checkpoint's head
+    was trained on.
 
-    Those of its run's `labels.json` or `label_map`; COCO's for a published checkpoint of 90
-    classes. Else empty.
+    Those of its run's `labels.json` or `label_map`; for a published checkpoint, those of its data
+    set, if the number of classes tells it. Else empty.
 
     Raises:
         UserError: the checkpoint is missing or damaged.
     """
     folder = run_folder_of(path)
     own_config, labels = (files.join(folder, name) for name in (CONFIG_FILE, LABELS_FILE))
-    if files.is_file(labels):
-        return read_labels(labels)
     if files.is_file(own_config):
-        return resolve_label_map(config_from_yaml(own_config).label_map) or {}
-    return dict(BUILTIN["coco"]) if identify(path).num_classes == COCO_CLASSES else {}
+        config = config_from_yaml(own_config)
+        return class_names(config, path) if config.label_map or files.is_file(labels) else {}
+    found = identify(path)
+    of_masks = found.task == "segmentation"
+    if files.is_file(labels):
+        return read_labels(labels, of_masks=of_masks)
+    if of_masks:
+        return published_names(found.num_classes or 0)
+    is_ssd = found.task == "detection"
+    return _detector_names((found.num_classes or 0) - is_ssd, is_ssd)
+
+
+def _detector_names(num_object_classes: int, is_ssd: bool) -> dict[int, str]:
+    """The classes of the published detectors, told by their number."""
+    if is_ssd:
+        published = {20: BUILTIN["voc"], 80: network_names(BUILTIN["coco"])}
+    else:
+        published = {COCO_CLASSES: BUILTIN["coco"]}
+    return dict(published.get(num_object_classes, {}))
 
 
 def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> ModelMetadata:
@@ -223,16 +283,32 @@ def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> ModelMet
     facts = {
         "model_name": config.name,
         "image_hw": config.image_hw,
-        "num_classes": config.num_classes,
         "class_names": dict(loaded.class_names),
         "batch_size": batch_size,
     }
+    if isinstance(config, SegmentationConfig):
+        return SegmenterMetadata(
+            **facts,
+            num_classes=config.num_classes,
+            palette=[list(c) for c in palette_of(loaded.class_names, config.num_classes)],
+            preprocessing={
+                "resize": "bilinear, antialiased, to whole grey levels",
+                "mean_rgb": np.broadcast_to(config.mean_rgb, 3).tolist(),
+                "stddev_rgb": np.broadcast_to(config.stddev_rgb, 3).tolist(),
+            },
+        )
     if isinstance(config, ClassificationConfig):
         return ClassifierMetadata(
-            **facts, multilabel=config.multi_label, crop_fraction=crop_fraction_of(config)
+            **facts,
+            num_classes=config.num_classes,
+            multilabel=config.multi_label,
+            crop_fraction=crop_fraction_of(config),
         )
+    is_ssd = isinstance(config, SsdConfig)
     return DetectorMetadata(
         **facts,
-        fpn_name=config.fpn_name or "bifpn",
+        num_classes=config.num_object_classes,
+        family="ssd" if is_ssd else "efficientdet",
+        fpn_name=None if is_ssd else config.fpn_name or "bifpn",
         nms={**dataclasses.asdict(config.nms_configs)},
     )

@@ -115,7 +115,17 @@ _CLASSIFIER_IMAGE_SIZES |= {
     f"{family}_s_{width}": 224 for family, widths in _EDGE_WIDTHS.items() for width in widths
 }
 
-_TASKS = {"detection": tuple(_DETECTORS), "classification": tuple(_CLASSIFIER_IMAGE_SIZES)}
+# The published segmentation networks stand on espnetv2 and dicenet, the SSD detectors on espnetv2;
+# both take any backbone, whose name is theirs. EfficientDet has a head of its own for segmentation.
+_TASKS = {
+    "detection": (*_DETECTORS, *_CLASSIFIER_IMAGE_SIZES),
+    "classification": tuple(_CLASSIFIER_IMAGE_SIZES),
+    "segmentation": (*_CLASSIFIER_IMAGE_SIZES, *_DETECTORS),
+}
+# That of the published PASCAL VOC networks; those of Cityscapes are for 512x256 and 1024x512.
+SEGMENTER_IMAGE_SIZE = 384
+# The other published size is 512.
+SSD_IMAGE_SIZE = 300
 
 
 def nearest_names(name: str, valid: list[str] | tuple[str, ...]) -> str:
@@ -141,19 +151,33 @@ def list_models(task: str | None = None) -> list[str]:
     """Names of every model that can be built.
 
     Args:
-        task: `"detection"`, `"classification"` or None for all.
+        task: `"detection"`, `"classification"`, `"segmentation"` or None for all.
 
     Returns:
-        Model names, smallest first within each family.
+        Model names, smallest first within each family. A name may stand for a network of several
+        tasks; it comes once.
 
     Raises:
         UserError: The task is unknown.
     """
     if task is None:
-        return [name for names in _TASKS.values() for name in names]
+        return list(dict.fromkeys(name for names in _TASKS.values() for name in names))
     if task not in _TASKS:
         raise UserError(f"Unknown task {task!r}. {nearest_names(str(task), tuple(_TASKS))}")
     return list(_TASKS[task])
+
+
+def efficientdet_names() -> list[str]:
+    """The detectors that are EfficientDets; every other one is an SSD, called after its backbone.
+
+    (An EfficientDet may stand on any backbone too, by its hyper-parameter `backbone_name`.)
+    """
+    return list(_DETECTORS)
+
+
+def is_ssd(model_name: str, task: str) -> bool:
+    """Whether a model's name and task together mean an SSD."""
+    return task == "detection" and model_name in _CLASSIFIER_IMAGE_SIZES
 
 
 def backbone_names() -> list[str]:
@@ -166,36 +190,48 @@ def family_of(name: str) -> str:
     return name.replace("-", "_").partition("_")[0]
 
 
-def task_of(model_name: str) -> str:
-    """The task of a model name: `"detection"` or `"classification"`.
+def task_of(model_name: str, task: str | None = None) -> str:
+    """What a model is for.
+
+    Args:
+        model_name: Its name.
+        task: Which of its tasks; None: `"detection"` for an EfficientDet, `"classification"` for a
+            backbone.
+
+    Returns:
+        The task.
 
     Raises:
-        UserError: No model has that name; the sentence names the nearest ones.
+        UserError: The task is unknown, no model has that name, or none has it for that task; the
+            sentence names the nearest ones.
     """
-    for task, names in _TASKS.items():
-        if model_name in names:
-            return task
-    hint = nearest_names(str(model_name), tuple(list_models()))
-    raise UserError(f"Unknown model name {model_name!r}. {hint}")
+    names = list_models(task)
+    tasks = [known for known in _TASKS if model_name in _TASKS[known]]
+    if model_name in names:
+        return task or ("detection" if model_name in _DETECTORS else "classification")
+    hint = nearest_names(str(model_name), tuple(names))
+    if tasks:
+        raise UserError(f"{model_name} is for {' and '.join(tasks)}, not for {task}. {hint}")
+    kind = f"{task} model" if task else "model"
+    raise UserError(f"Unknown {kind} name {model_name!r}. {hint}")
 
 
 def detection_defaults(model_name: str) -> dict[str, Any]:
-    """Hyper-parameters in which a detector differs from the common defaults.
+    """Hyper-parameters in which an EfficientDet differs from the common defaults.
 
     Args:
-        model_name: One of `list_models("detection")`.
+        model_name: One of `efficientdet_names()`.
 
     Returns:
         A fresh dictionary, hyper-parameter name to value, with `name` in it.
 
     Raises:
-        UserError: The name is unknown or is not a detector's.
+        UserError: The name is unknown or is not an EfficientDet's.
     """
     if model_name not in _DETECTORS:
-        hint = nearest_names(str(model_name), _TASKS["detection"])
-        kind = "a classifier, not a detector" if model_name in _CLASSIFIER_IMAGE_SIZES else None
-        if kind:
-            raise UserError(f"{model_name!r} is {kind}. {hint}")
+        hint = nearest_names(str(model_name), tuple(_DETECTORS))
+        if model_name in _CLASSIFIER_IMAGE_SIZES:
+            raise UserError(f"{model_name!r} is a backbone, not an EfficientDet. {hint}")
         raise UserError(f"Unknown detector name {model_name!r}. {hint}")
     return {"name": model_name, **copy.deepcopy(_DETECTORS[model_name])}
 

@@ -23,20 +23,24 @@ ORDER = [
     {"tasks"},
     {"weights", "training", "export"},
     {"report"},
-    {"api", "loading", "photo_batches", "detector", "classifier"},
+    {"api", "loading", "photo_batches", "detector", "classifier", "photo_sized", "segmenter"},
     {"cli"},
 ]
 # Within a group: importer -> what it may import beside itself.
 SIDEWAYS = {
     "files": {"errors"},
     "configs": {"registry"},
+    "data": {"detection"},  # The one IoU.
     "evaluation": {"detection", "data"},  # The one IoU; the one reader of COCO files.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
     "export": {"weights"},
+    "segmentation": {"data", "visualize"},  # The names, and the colours, of classes.
     "loading": {"api"},
     "detector": {"api", "loading", "photo_batches"},
     "classifier": {"api", "loading", "photo_batches"},
+    "photo_sized": {"api", "loading"},
+    "segmenter": {"api", "loading", "photo_batches", "photo_sized"},
 }
 KERAS_ONLY = ["layers", "backbones", "models"]
 

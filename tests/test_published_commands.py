@@ -202,7 +202,7 @@ def test_video(place):
         " --ckpt_path=efficientdet-d0 --saved_model_dir=/tmp/savedmodel",
     )
     printed = run(place, f"{shared} --output_video=output.mov")
-    assert "Detecting with the exported model" in printed and "6 frames in" in printed
+    assert "Using the exported model" in printed and "6 frames in" in printed
     before, after = read_video(place / "input.mov"), read_video(place / "output.mov")
     assert len(after.pictures) == 6 and after.sound == before.sound
     changed = np.abs(after.pictures[3].astype(int) - before.pictures[3]).max(axis=-1) > 60

@@ -14,7 +14,9 @@ PUBLISHED = GOLDEN["efficientdet_model_param_dict"] | GOLDEN["efficientdet_lite_
 
 
 def test_every_published_detector_is_listed():
-    assert set(registry.list_models("detection")) == set(PUBLISHED)
+    assert set(registry.efficientdet_names()) == set(PUBLISHED)
+    # SSD takes any backbone.
+    assert set(registry.list_models("detection")) == {*PUBLISHED, *registry.backbone_names()}
 
 
 @pytest.mark.parametrize("name", sorted(PUBLISHED))
@@ -42,7 +44,7 @@ def test_vfpn_has_two_cells_for_each_of_the_quad_path_fork(name):
 
 
 def test_every_detector_has_vfpn_cells_that_do_not_shrink_along_the_family():
-    family = registry.list_models("detection")
+    family = registry.efficientdet_names()
     for prefix in ("efficientdet-d", "efficientdet-lite"):
         cells = [registry.vfpn_cell_repeats(n) for n in family if n.startswith(prefix)]
         assert cells == sorted(cells)
@@ -50,7 +52,7 @@ def test_every_detector_has_vfpn_cells_that_do_not_shrink_along_the_family():
 
 def test_backbones_of_detectors_exist():
     backbones = registry.backbone_names()
-    for name in registry.list_models("detection"):
+    for name in registry.efficientdet_names():
         assert registry.detection_defaults(name)["backbone_name"] in backbones
 
 
@@ -72,13 +74,42 @@ def test_classifier_sizes():
 
 
 def test_tasks():
-    assert set(registry.list_models()) == set(
-        registry.list_models("detection") + registry.list_models("classification")
-    )
+    tasks = ("detection", "classification", "segmentation")
+    names = registry.list_models()
+    assert set(names) == {name for task in tasks for name in registry.list_models(task)}
+    assert len(names) == len(set(names))
     assert registry.task_of("efficientdet-lite3x") == "detection"
     assert registry.task_of("efficientnet-lite3") == "classification"
+    assert registry.task_of("espnetv2_s_2.0", "segmentation") == "segmentation"
+    assert registry.task_of("espnetv2_s_2.0", "detection") == "detection"
     with pytest.raises(UserError, match="detection"):
         registry.list_models("detecton")
+
+
+def test_published_segmentation_networks_are_listed():
+    golden = pathlib.Path(__file__).parent / "goldens/edgenets/segmentation.json"
+    rows = json.loads(golden.read_text())["published_tables"]
+    published = {row["model"] for row in rows}
+    assert len(published) == 11
+    # The decoder takes any backbone, and detectors have a head for it.
+    detectors = set(registry.list_models("detection"))
+    named = set(registry.list_models("segmentation"))
+    assert published < named == set(registry.backbone_names()) | detectors
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "says"),
+    [
+        ("efficientdet-d0", "classification", "is for detection and segmentation, not for"),
+        ("dicenet_s_3.0", "detection", r"Unknown detection model.*dicenet_s_2\.0"),
+        ("dicenet_s_3.0", "segmentation", r"Unknown segmentation model.*dicenet_s_2\.0"),
+        ("espnet_s_1.0", None, r"Did you mean espnetv2_s_1\.0"),
+        ("espnetv2_s_1.0", "segment", "Did you mean segmentation"),
+    ],
+)
+def test_a_name_that_is_none_of_the_task(name, task, says):
+    with pytest.raises(UserError, match=says):
+        registry.task_of(name, task)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +118,7 @@ def test_tasks():
         ("efficientdet-d8", "efficientdet-d7"),
         ("EfficientDet-D0", "efficientdet-d0"),
         ("effdet-lite0", "efficientdet-lite0"),
-        ("efficientnet-b0", "a classifier"),
+        ("efficientnet-b0", "a backbone, not an EfficientDet"),
         ("", "efficientdet-d0"),
     ],
 )

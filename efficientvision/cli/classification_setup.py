@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from absl import flags
 
-from efficientvision.cli.task_setup import TaskSetup, record_names
+from efficientvision.cli.task_setup import TaskSetup, check_freeze, record_names
 from efficientvision.configs import ClassificationConfig
 from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
@@ -24,7 +24,7 @@ from efficientvision.errors import UserError
 from efficientvision.loading import LoadedModel, load_classifier
 from efficientvision.tasks.classification import ClassificationTask
 
-_DETECTION_ONLY = (
+_OF_OTHERS = (
     "val_json_file",
     "testdev_dir",
     "testdev_info_file",
@@ -47,6 +47,7 @@ class ClassificationSetup(TaskSetup):
     """Image classifiers: one class an image, or several."""
 
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
+    takes_class_folders = True
 
     def check_flags(self, given: flags.FlagValues) -> None:
         if given.mode != "eval" and not given["model_name"].present:
@@ -54,16 +55,17 @@ class ClassificationSetup(TaskSetup):
                 "--task=classification needs the name of a classifier: --model_name=espnetv2_s_1.0 "
                 "or efficientnet-b0 for example."
             )
-        for name in _DETECTION_ONLY:
+        if given.dataset not in ("", *DATASETS):
+            raise UserError(
+                f"--dataset={given.dataset} is of segmentation: add --task=segmentation, or leave "
+                "it out."
+            )
+        for name in _OF_OTHERS:
             if given[name].present and given[name].value:
-                raise UserError(f"--{name} is for detection; a classifier has no use for it.")
+                raise UserError(f"--{name} is of other tasks; a classifier has no use for it.")
 
     def check_config(self, given: flags.FlagValues, config: ClassificationConfig) -> None:
-        if others := set(config.freeze) - {"backbone"}:
-            raise UserError(
-                f"freeze={'+'.join(config.freeze)}: a classifier has no {sorted(others)[0]}; "
-                "freeze=backbone keeps all but its head."
-            )
+        check_freeze(config, "a classifier")
 
     def dataset_changes(self, given: flags.FlagValues) -> dict | None:
         return DATASETS.get(given.dataset)

@@ -1,15 +1,17 @@
-"""`main.py` for detectors."""
+"""`main.py` for detectors: EfficientDet, and SSD on any backbone."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
+from typing import Any
 
 from absl import flags
 
 from efficientvision import files
 from efficientvision.cli import evaluation_views, testdev
-from efficientvision.cli.task_setup import TaskSetup
-from efficientvision.configs import DetectionConfig
+from efficientvision.cli.task_setup import TaskSetup, check_freeze
+from efficientvision.configs import DetectionConfig, DetectorConfig, SsdConfig
 from efficientvision.data.preflight.box_checks import (
     box_findings,
     objects_per_image_findings,
@@ -22,26 +24,22 @@ from efficientvision.data.preflight.ground_truth_checks import id_findings, over
 from efficientvision.data.preflight.record_scan import RecordScan, scan_records
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, LoadedModel, load_detector, run_folder_of
-from efficientvision.tasks.anchor_checks import anchor_findings
+from efficientvision.tasks.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.detector import DetectorTask
+from efficientvision.tasks.ssd import SsdTask
 from efficientvision.weights.identify import apply_checkpoint_architecture, identify
 
 
-class DetectionSetup(TaskSetup):
-    """EfficientDet: boxes, anchors, COCO metrics."""
+class DetectorSetup(TaskSetup):
+    """What all detectors have in common: boxes, COCO metrics.
 
-    architecture = (
-        "fpn_name",
-        "fpn_weight_method",
-        "fpn_cell_repeats",
-        "fpn_num_filters",
-        "box_class_repeats",
-        "num_classes",
-        "num_scales",
-        "aspect_ratios",
-    )
+    Attributes:
+        counts_background: Whether `num_classes` does.
+    """
 
     takes_ground_truth_file = True
+    counts_background: bool
 
     def check_flags(self, given: flags.FlagValues) -> None:
         if given.dataset:
@@ -53,22 +51,22 @@ class DetectionSetup(TaskSetup):
         testdev.check_flags(given)
         evaluation_views.check_flags(given)
 
-    def check_config(self, given: flags.FlagValues, config: DetectionConfig) -> None:
-        if "segmentation" in config.heads:
-            raise UserError(
-                "heads names segmentation, which main.py cannot train in this version (it builds, "
-                "loads and runs): train with heads=object_detection."
-            )
+    @abc.abstractmethod
+    def new_task(self, config: DetectorConfig, **options: Any) -> DetectorTask:
+        """The task of a configuration; `options` are `DetectorTask`'s."""
 
-    def fit_to_checkpoint(self, config: DetectionConfig, ckpt: str) -> list[str]:
-        return apply_checkpoint_architecture(config, identify(ckpt))
+    @abc.abstractmethod
+    def anchor_findings(
+        self, scan: RecordScan, config: DetectorConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        """What the preflight says of anchors and boxes."""
 
     def build_task(
-        self, given: flags.FlagValues, config: DetectionConfig, names: Mapping[int, str]
-    ) -> DetectionTask:
+        self, given: flags.FlagValues, config: DetectorConfig, names: Mapping[int, str]
+    ) -> DetectorTask:
         if given.mode == "eval":
-            check_classes(given.val_file_pattern, config.num_classes, names)
-        return DetectionTask(
+            self._check_records(given.val_file_pattern, config, names)
+        return self.new_task(
             config,
             training_files=given.train_file_pattern,
             evaluation_files=given.val_file_pattern,
@@ -83,19 +81,26 @@ class DetectionSetup(TaskSetup):
         )
 
     def check_classes(
-        self, given: flags.FlagValues, config: DetectionConfig, names: Mapping[int, str]
+        self, given: flags.FlagValues, config: DetectorConfig, names: Mapping[int, str]
     ) -> None:
         for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
-            check_classes(pattern, config.num_classes, names)
+            self._check_records(pattern, config, names)
+
+    def _check_records(
+        self, pattern: str, config: DetectorConfig, names: Mapping[int, str]
+    ) -> None:
+        check_classes(
+            pattern, config.num_object_classes, names, counts_background=self.counts_background
+        )
 
     def findings(
-        self, given: flags.FlagValues, config: DetectionConfig, names: Mapping[int, str]
+        self, given: flags.FlagValues, config: DetectorConfig, names: Mapping[int, str]
     ) -> tuple[list[Finding], int]:
         train = _scan(given.train_file_pattern, config, "training records")
         val = _scan(given.val_file_pattern, config, "evaluation records")
-        findings = _training_findings(train, config, names)
+        findings = self._training_findings(train, config, names)
         if val is not None:
-            findings += _evaluation_findings(val, train, given, config, names)
+            findings += self._evaluation_findings(val, train, given, config, names)
         return findings, train.num_records
 
     def load(self, given: flags.FlagValues) -> LoadedModel:
@@ -107,8 +112,130 @@ class DetectionSetup(TaskSetup):
             loaded.class_names = self.class_names(loaded.config)
         return loaded
 
+    def _training_findings(
+        self, scan: RecordScan, config: DetectorConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        findings = file_findings(scan, "train")
+        if not scan.num_read:
+            return findings
+        findings += self._class_findings(scan, "train", config, names)
+        boxes = box_findings(scan, "train")
+        findings += boxes
+        findings += objects_per_image_findings(
+            scan,
+            config.max_instances_per_image,
+            skip_crowd=config.skip_crowd_during_training,
+        )
+        findings += photo_findings(scan, config.image_hw)
+        # Anchors for boxes that are wrong would be advice in the wrong direction.
+        if all(finding.level != ERROR for finding in boxes):
+            findings += self.anchor_findings(scan, config, names)
+        return findings
 
-def _scan(pattern: str | None, config: DetectionConfig, what: str) -> RecordScan | None:
+    def _evaluation_findings(
+        self,
+        val: RecordScan,
+        train: RecordScan,
+        given: flags.FlagValues,
+        config: DetectorConfig,
+        names: Mapping[int, str],
+    ) -> list[Finding]:
+        findings = file_findings(val, "val")
+        if not val.num_read:
+            return findings
+        findings += self._class_findings(val, "val", config, names)
+        findings += box_findings(val, "val", needed=not (given.val_json_file or given.testdev_dir))
+        if not given.testdev_dir:
+            findings += id_findings(
+                val, given.val_json_file or None, regenerated=config.regenerate_source_id
+            )
+        return findings + overlap_findings(train, val)
+
+    def _class_findings(
+        self, scan: RecordScan, part: str, config: DetectorConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        return class_findings(
+            scan,
+            part,
+            config.num_object_classes,
+            names,
+            counts_background=self.counts_background,
+        )
+
+
+class DetectionSetup(DetectorSetup):
+    """EfficientDet."""
+
+    counts_background = False
+    architecture = (
+        "fpn_name",
+        "fpn_weight_method",
+        "fpn_cell_repeats",
+        "fpn_num_filters",
+        "box_class_repeats",
+        "num_classes",
+        "num_scales",
+        "aspect_ratios",
+    )
+
+    def check_config(self, given: flags.FlagValues, config: DetectionConfig) -> None:
+        if "segmentation" in config.heads:
+            raise UserError(
+                "heads names segmentation, which main.py cannot train in this version (it builds, "
+                "loads and runs): train with heads=object_detection."
+            )
+
+    def fit_to_checkpoint(self, config: DetectionConfig, ckpt: str) -> list[str]:
+        return apply_checkpoint_architecture(config, identify(ckpt))
+
+    def new_task(self, config: DetectionConfig, **options: Any) -> DetectorTask:
+        return DetectionTask(config, **options)
+
+    def anchor_findings(
+        self, scan: RecordScan, config: DetectionConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        return anchor_findings(scan, config.anchor_options, names)
+
+
+class SsdSetup(DetectorSetup):
+    """SSD."""
+
+    counts_background = True
+    architecture = ("num_classes", "act_type", "build_size")
+
+    def check_flags(self, given: flags.FlagValues) -> None:
+        super().check_flags(given)
+        if evaluation_views.asks_for_scales(given):
+            raise UserError(
+                f"--test_scales={given.test_scales} is for EfficientDet; an SSD's photos always "
+                "fill its input: leave it out, --test_flip works."
+            )
+
+    def check_config(self, given: flags.FlagValues, config: SsdConfig) -> None:
+        check_freeze(config, "an SSD")
+
+    def fit_to_data(self, given: flags.FlagValues, config: SsdConfig | None) -> None:
+        """Takes the number of classes from the names beside the records."""
+        if config is None or config.is_set("num_classes"):
+            return
+        names = self.class_names(config, given.train_file_pattern, given.val_file_pattern)
+        if names:
+            config.override({"num_classes": max(names) + 1})
+            print(
+                f"num_classes={config.num_classes}, from the names beside the records: "
+                f"{max(names)} and the background."
+            )
+
+    def new_task(self, config: SsdConfig, **options: Any) -> DetectorTask:
+        return SsdTask(config, **options)
+
+    def anchor_findings(
+        self, scan: RecordScan, config: SsdConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        return prior_findings(scan, config.image_hw, names)
+
+
+def _scan(pattern: str | None, config: DetectorConfig, what: str) -> RecordScan | None:
     if not pattern:
         return None
     return scan_records(
@@ -116,43 +243,3 @@ def _scan(pattern: str | None, config: DetectionConfig, what: str) -> RecordScan
         regenerate_source_id=config.regenerate_source_id,
         description=f"looking at the {what}",
     )
-
-
-def _training_findings(
-    scan: RecordScan, config: DetectionConfig, names: Mapping[int, str]
-) -> list[Finding]:
-    findings = file_findings(scan, "train")
-    if not scan.num_read:
-        return findings
-    findings += class_findings(scan, "train", config.num_classes, names)
-    boxes = box_findings(scan, "train")
-    findings += boxes
-    findings += objects_per_image_findings(
-        scan,
-        config.max_instances_per_image,
-        skip_crowd=config.skip_crowd_during_training,
-    )
-    findings += photo_findings(scan, config.image_hw)
-    # Anchors for boxes that are wrong would be advice in the wrong direction.
-    if all(finding.level != ERROR for finding in boxes):
-        findings += anchor_findings(scan, config.anchor_options, names)
-    return findings
-
-
-def _evaluation_findings(
-    val: RecordScan,
-    train: RecordScan,
-    given: flags.FlagValues,
-    config: DetectionConfig,
-    names: Mapping[int, str],
-) -> list[Finding]:
-    findings = file_findings(val, "val")
-    if not val.num_read:
-        return findings
-    findings += class_findings(val, "val", config.num_classes, names)
-    findings += box_findings(val, "val", needed=not (given.val_json_file or given.testdev_dir))
-    if not given.testdev_dir:
-        findings += id_findings(
-            val, given.val_json_file or None, regenerated=config.regenerate_source_id
-        )
-    return findings + overlap_findings(train, val)

@@ -11,9 +11,20 @@ import tensorflow as tf
 from absl import flags
 
 from efficientvision import files
-from efficientvision.cli import devices, evaluation_views, out_of_memory, run_setup, testdev
+from efficientvision.cli import (
+    devices,
+    evaluation_views,
+    out_of_memory,
+    run_setup,
+    segmentation_results,
+    testdev,
+)
 from efficientvision.cli.evaluate_classifier_export import evaluate_classifier_export
 from efficientvision.cli.evaluate_export import evaluate_export
+from efficientvision.cli.evaluate_segmenter_export import evaluate_segmenter_export
+from efficientvision.cli.segmentation_setup import SegmentationSetup, evaluation_names
+from efficientvision.cli.setups import setup_of
+from efficientvision.configs import get_config
 from efficientvision.data.checks import data_errors
 from efficientvision.data.preflight.class_checks import check_classes
 from efficientvision.data.record_files import count_records, match_files
@@ -21,13 +32,15 @@ from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_source import for_test_server, measuring
 from efficientvision.export.load_export import is_export, load_export
-from efficientvision.export.metadata import ClassifierMetadata
+from efficientvision.export.metadata import ClassifierMetadata, SegmenterMetadata
 from efficientvision.loading import CONFIG_FILE
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
+from efficientvision.segmenter import Segmenter
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.detection_evaluation import DetectionEvaluation
+from efficientvision.tasks.segmentation_evaluation import scores_text
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -52,7 +65,11 @@ def run(given: flags.FlagValues) -> None:
     nothing is written to the run: its metrics compare plain evaluations.
     """
     folder, timeout = given.model_dir, given.eval_timeout
-    run_setup.task_setup(given).fit_to_data(given, None)
+    setup = run_setup.task_setup(given)
+    setup.fit_to_data(given, None)
+    if given.testdev_dir and isinstance(setup, SegmentationSetup):
+        _write_class_maps(given)
+        return
     tell_images(given)
     if is_export(folder):
         _evaluate_export(given)
@@ -79,6 +96,9 @@ def _evaluate_export(given: flags.FlagValues) -> None:
     if isinstance(metadata, ClassifierMetadata):
         _evaluate_classifier_export(given, run_batch, metadata)
         return
+    if isinstance(metadata, SegmenterMetadata):
+        _evaluate_segmenter_export(given, run_batch, metadata)
+        return
     detector = Detector.from_run(run_batch, metadata, given.model_dir, min_score_thresh=0.0)
     pattern, limit, names = given.val_file_pattern, given.eval_samples, detector.class_names or None
     results = None
@@ -91,7 +111,7 @@ def _evaluate_export(given: flags.FlagValues) -> None:
         else:
             check_classes(pattern, detector.metadata.num_classes, detector.class_names)
             coco = measuring(pattern, names, given.val_json_file, max_examples=limit)
-        evaluation = DetectionEvaluation(coco, results)
+        evaluation = DetectionEvaluation(coco, results, voc=detector.metadata.family == "ssd")
         evaluate_export(detector, pattern, coco, limit)
         print(evaluation.report(evaluation.compute()))
     if given.testdev_dir:
@@ -108,6 +128,32 @@ def _evaluate_classifier_export(
             run_batch, metadata, given.val_file_pattern, given.eval_samples
         )
     print(evaluation.report(evaluation.compute()))
+
+
+def _evaluate_segmenter_export(
+    given: flags.FlagValues, run_batch: Callable, metadata: SegmenterMetadata
+) -> None:
+    config = get_config(metadata.model_name, given.hparams, task="segmentation")
+    config.override({"num_classes": metadata.num_classes})
+    pattern = given.val_file_pattern
+    names = evaluation_names(config, metadata.class_names, pattern)
+    with data_errors(pattern, of_masks=True):
+        counts = evaluate_segmenter_export(
+            Segmenter(run_batch, metadata), pattern, config.class_map, given.eval_samples
+        )
+    print(scores_text(counts, names))
+
+
+def _write_class_maps(given: flags.FlagValues) -> None:
+    """Predictions of a segmentation network for a test server; nothing is measured."""
+    if is_export(given.model_dir):
+        raise UserError(
+            f"--model_dir={given.model_dir} is an exported model, and --testdev_dir writes the "
+            "predictions of a checkpoint: name that."
+        )
+    _, task, model = _prepare(given)
+    with data_errors(given.val_file_pattern):
+        segmentation_results.write_results(given, task, model)
 
 
 def _may_come(folder: str, timeout: float | None) -> bool:
@@ -192,7 +238,8 @@ def _evaluate_once(given: flags.FlagValues) -> None:
 def _errors_explained(given: flags.FlagValues, evaluator: Evaluator, task: Task) -> Iterator[None]:
     """Answers damaged records, and too little memory, with what to do."""
     memory = out_of_memory.answered(given, task.config, evaluator.strategy, "evaluation")
-    with memory, data_errors(given.val_file_pattern):
+    of_masks = task.config.task == "segmentation"
+    with memory, data_errors(given.val_file_pattern, of_masks=of_masks):
         yield
 
 
@@ -202,7 +249,7 @@ def _prepare(given: flags.FlagValues) -> tuple[Evaluator, Task, keras.Model]:
     strategy = devices.connect_for_evaluation(given)
     with strategy.scope():
         loaded = setup.load(given)
-    task = setup.build_task(given, loaded.config, loaded.class_names)
+    task = setup_of(loaded.config).build_task(given, loaded.config, loaded.class_names)
     evaluator = Evaluator(task, loaded.model, strategy, given.eval_batch_size)
     return evaluator, task, loaded.model
 

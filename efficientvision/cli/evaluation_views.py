@@ -5,9 +5,11 @@ from __future__ import annotations
 from absl import flags
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import DetectionConfig
+from efficientvision.configs import DetectorConfig, SegmentationConfig, SsdConfig
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection_views import DetectionViews, ViewOptions
+from efficientvision.tasks.segmentation_views import SegmentationViews
+from efficientvision.tasks.ssd_views import SsdViews
 
 _NAMES = ("test_flip", "test_scales", "test_merge", "test_iou_thresh")
 
@@ -34,16 +36,22 @@ def check_flags(given: flags.FlagValues) -> None:
 
 def asks_for_views(given: flags.FlagValues) -> bool:
     """Whether the flags ask for more than one look at the network's own size."""
-    return given.test_flip or _scales(given) != (1.0,)
+    return given.test_flip or asks_for_scales(given)
 
 
-def build_views(given: flags.FlagValues, config: DetectionConfig) -> DetectionViews | None:
+def asks_for_scales(given: flags.FlagValues) -> bool:
+    """Whether the flags ask for other sizes of the photos."""
+    return _scales(given) != (1.0,)
+
+
+def build_views(given: flags.FlagValues, config: DetectorConfig) -> DetectionViews | None:
     """The views that the flags ask for; None for the plain evaluation. Says what they are."""
     if not asks_for_views(given):
         return None
     overlap = {} if given.test_iou_thresh is None else {"iou_thresh": given.test_iou_thresh}
     options = ViewOptions(given.test_flip, _scales(given), given.test_merge, **overlap)
-    views = DetectionViews(config, options, build_from_config)
+    kind = SsdViews if isinstance(config, SsdConfig) else DetectionViews
+    views = kind(config, options, build_from_config)
     looks = ", ".join(
         f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
         for view in views.views
@@ -51,6 +59,19 @@ def build_views(given: flags.FlagValues, config: DetectionConfig) -> DetectionVi
     how = {"wbf": "weighted box fusion, each after hard NMS", "nms": "one NMS of all candidates"}
     merged = f"; merged by {how[options.merge]}" if len(views.views) > 1 else ""
     print(f"Each photo is seen as {looks}{merged}.")
+    return views
+
+
+def build_segmentation_views(
+    given: flags.FlagValues, config: SegmentationConfig
+) -> SegmentationViews | None:
+    """The same for segmentation."""
+    if not asks_for_views(given):
+        return None
+    views = SegmentationViews(
+        config, flip=given.test_flip, scales=_scales(given), build_network=build_from_config
+    )
+    print(f"Each photo is seen as {views.described}; the probabilities are averaged.")
     return views
 
 

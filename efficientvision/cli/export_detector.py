@@ -18,7 +18,8 @@ from efficientvision.cli.export_checks import (
     results_of_one,
 )
 from efficientvision.cli.inspect_settings import DEFAULT_MIN_SCORE, InspectSettings
-from efficientvision.data.transforms.preprocess import normalize, resize_and_pad
+from efficientvision.configs import SsdConfig
+from efficientvision.data.transforms.preprocess import normalize, resize_and_pad, stretch
 from efficientvision.detector import Detector
 from efficientvision.evaluation.coco_source import measuring
 from efficientvision.export import agreement
@@ -64,6 +65,8 @@ class DetectorChecks(ExportChecks):
 
     def calibration_image(self, photo: Any) -> np.ndarray:
         config = self.loaded.config
+        if isinstance(config, SsdConfig):
+            return stretch(photo, config.image_hw).numpy().astype(np.float32)[np.newaxis]
         mean = np.broadcast_to(np.float32(config.mean_rgb), 3)
         image, _, valid_hw = resize_and_pad(photo, config.image_hw)
         # Padding with the mean: what becomes zero inside.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from absl import flags
 
 from efficientvision.api import load_weights
-from efficientvision.configs import TrainingConfig
+from efficientvision.configs import SegmentationConfig, TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.loading import checkpoint_class_names
 from efficientvision.training.trainer import Trainer
@@ -59,11 +59,18 @@ def initialize(
 def _same_classes(ckpt: str, config: TrainingConfig, names: Mapping[int, str]) -> ClassMatch | None:
     """Which classes of the run the checkpoint knows by name; None where all are in their places.
 
-    None too where the names of one side are unknown, or the configuration does not want it.
+    None too where the names of one side are unknown, or the configuration does not want it; and
+    for the segmentation head of an EfficientDet, which is begun as it stands.
     """
+    of_masks = isinstance(config, SegmentationConfig)
+    if of_masks and config.is_detector:
+        return None
     theirs = checkpoint_class_names(ckpt) if config.match_classes_by_name and names else {}
     if not theirs:
         return None
+    # The first of a segmenter's classes is 0.
+    first = 0 if of_masks else 1
+    names, theirs = ({i + 1 - first: n for i, n in own.items()} for own in (names, theirs))
     match = match_classes({i: n for i, n in names.items() if i <= config.num_classes}, theirs)
     in_place = all(ours == other for ours, other in match.pairs.items())
     return None if in_place and len(match.pairs) == len(names) == len(theirs) else match

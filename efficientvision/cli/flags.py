@@ -68,12 +68,13 @@ def _define(program: str, flag_values: flags.FlagValues) -> None:
         for name, flag in INVALID[program].items()
     }
     for name, spec in specs.items():
-        _define_one(name, spec, flag_values)
+        define_flag(name, spec, flag_values)
     for alias, name in ALIASES[program].items():
         flags.DEFINE_alias(alias, name, flag_values=flag_values)
 
 
-def _define_one(name: str, spec: FlagSpec, flag_values: flags.FlagValues) -> None:
+def define_flag(name: str, spec: FlagSpec, flag_values: flags.FlagValues) -> None:
+    """Declares one flag."""
     if isinstance(spec.type, tuple):
         flags.DEFINE_enum(name, spec.default, spec.type, spec.help, flag_values=flag_values)
         return

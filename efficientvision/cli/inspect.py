@@ -1,13 +1,14 @@
-"""Look at, time, export and run a detector or a classifier.
+"""Look at, time, export and run a detector, a classifier or a segmenter.
 
 --runmode is one of
   dry                    parameters and multiply-adds of each part; its weights go to --logdir
   ckpt                   does --ckpt_path fit; --export_ckpt writes its averages as a checkpoint
   bm                     time the network on noise
   infer                  draw what --ckpt_path finds in --input_image into --output_image_dir:
-                         boxes, or the likeliest classes
+                         boxes, the likeliest classes, or the classes of the pixels
   export                 write --format to --saved_model_dir, each checked against the network
-  saved_model            export photos -> detections, or probabilities, to --saved_model_dir
+  saved_model            export photos -> detections, probabilities or class maps to
+                         --saved_model_dir
   saved_model_infer      as infer, with the SavedModel or frozen graph --saved_model_dir
   saved_model_video      as infer, with --input_video into --output_video or on a live page;
                          with the model of --saved_model_dir, or --ckpt_path where there is none
@@ -58,6 +59,10 @@ _USED_BY = {
     "max_boxes_to_draw": _DRAW | _EXPORT,
     "min_score_thresh": _DRAW | _EXPORT,
     "nms_method": _DRAW | _EXPORT,
+    "raw_maps": _PHOTOS,
+    "tile": _DRAW,
+    "tile_overlap": _DRAW,
+    "segmentation_output": _EXPORT,
     "saved_model_dir": _RUN_EXPORTED | _VIDEO | _EXPORT,
 }
 
@@ -125,6 +130,10 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
         val_json_file=flag_values.val_json_file,
         threads=flag_values.threads,
         tflite_path=flag_values.tflite_path,
+        raw_maps=flag_values.raw_maps,
+        tile=flag_values.tile,
+        tile_overlap=flag_values.tile_overlap,
+        segmentation_output=flag_values.segmentation_output,
     )
     return importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
 

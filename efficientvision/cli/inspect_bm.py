@@ -16,7 +16,7 @@ from efficientvision.export.serving import build_serving
 
 def run(settings: InspectSettings) -> None:
     """Times the frozen network, without pre- and postprocessing, on noise."""
-    loaded = settings.load()
+    loaded = settings.load_for_export()
     batch = settings.batch_size or 1
     serving = build_serving(loaded.model, loaded.config)
     function, outputs = network_function(serving, batch)

@@ -7,7 +7,7 @@ from efficientvision.cli.inspect_settings import InspectSettings
 def run(settings: InspectSettings) -> None:
     """Loads the checkpoint, prints the report; with --export_ckpt writes a TF1 checkpoint."""
     settings.need("ckpt_path", "ckpt")
-    loaded = settings.load()
+    loaded = settings.load_for_export()
     print_summary(loaded)
     if settings.export_ckpt:
         write_weights(loaded.model, settings.export_ckpt)

@@ -11,10 +11,10 @@ from efficientvision import files
 from efficientvision.cli.export_checks import ExportChecks, Run, is_portable
 from efficientvision.cli.export_classifier import ClassifierChecks
 from efficientvision.cli.export_detector import DetectorChecks
+from efficientvision.cli.export_segmenter import SegmenterChecks
 from efficientvision.cli.inspect_flags import EXPORT_FORMATS, NO_TENSORRT
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.cli.output_folder import check_output_folder
-from efficientvision.configs import ClassificationConfig
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.record_files import match_files
@@ -30,6 +30,11 @@ from efficientvision.registry import nearest_names
 
 _COMPARED_PHOTOS = 20
 _CALIBRATION_PHOTOS = 200
+_CHECKS = {
+    "detection": DetectorChecks,
+    "classification": ClassifierChecks,
+    "segmentation": SegmenterChecks,
+}
 _TENSORFLOW = {"saved_model": "", "frozen": "_frozen.pb"}
 
 
@@ -53,9 +58,8 @@ def run(settings: InspectSettings) -> None:
     if "litert_int8" in settings.formats and not settings.calibration_file_pattern:
         print(f"int8 takes its ranges from the {len(photos)} photos of --input_image; better is "
               "--calibration_file_pattern with 100 or more")  # fmt: skip
-    loaded = settings.load()
-    classifies = isinstance(loaded.config, ClassificationConfig)
-    checks = (ClassifierChecks if classifies else DetectorChecks)(settings, loaded, photos)
+    loaded = settings.load_for_export()
+    checks = _CHECKS[loaded.config.task](settings, loaded, photos)
     written = dict(_write(checks))
     rows = [_check(checks, name, path) for name, path in written.items()]
     header = ("format", "file", "MB", *checks.compared_columns, "ms", *checks.measured_columns, "")
@@ -82,7 +86,10 @@ def _write(checks: ExportChecks) -> Iterator[tuple[str, str]]:
     metadata = checks.metadata()
     if _TENSORFLOW.keys() & set(settings.formats):
         target = files.join(folder, "saved_model")
-        export_saved_model(build_serving(loaded.model, loaded.config), target, metadata)
+        serving = build_serving(
+            loaded.model, loaded.config, **settings.serving_options(loaded.config.task)
+        )
+        export_saved_model(serving, target, metadata)
         for name, ending in _TENSORFLOW.items():
             if name in settings.formats:
                 frozen = files.join(target, f"{metadata.model_name}{ending}")
@@ -117,6 +124,10 @@ def _calibration_images(checks: ExportChecks) -> Iterator[np.ndarray]:
 def _check(checks: ExportChecks, name: str, path: str) -> Row:
     """Loads an export in its own runtime, and compares it with the network."""
     settings = checks.settings
+    if is_portable(name) and not FORMATS[name].runs_here:
+        blank = [""] * (len(checks.compared_columns) + 1 + len(checks.measured_columns))
+        size = f"{_size(path) / 1e6:.1f}"
+        return Row((name, path, size, *blank, "not run: macOS only"), False)
     run_batch, metadata = load_export(path, settings.threads)
     compared = checks.compare(name, run_batch, metadata)
     measured = tuple("" for _ in checks.measured_columns)
@@ -138,9 +149,11 @@ def _check(checks: ExportChecks, name: str, path: str) -> Row:
 
 def _size(path: str) -> int:
     """Bytes of a file with what belongs to it, or of a folder's network."""
-    if files.is_folder(path):
-        names = ("saved_model.pb", "variables/variables.data-00000-of-00001")
+    names = ("saved_model.pb", "variables/variables.data-00000-of-00001")
+    if files.is_file(files.join(path, names[0])):
         return sum(files.size(files.join(path, name)) for name in names)
+    if files.is_folder(path):
+        return sum(_size(files.join(path, name)) for name in files.list_names(path))
     weights = path.removesuffix(".xml") + ".bin"
     return files.size(path) + (files.size(weights) if path.endswith(".xml") else 0)
 

@@ -25,8 +25,11 @@ EXPORT_FORMATS = (
     "litert",
     "litert_fp16",
     "litert_int8",
+    "coreml",
+    "coreml_fp16",
 )
 
+SEGMENTATION_OUTPUTS = ("class_map", "logits")
 
 IMPLEMENTED = {
     "runmode": FlagSpec("string", "dry", f"one of {', '.join(RUNMODES)}"),
@@ -34,11 +37,16 @@ IMPLEMENTED = {
         "string", None, "model; else the checkpoint's own, and efficientdet-d0 without one"
     ),
     "task": FlagSpec(
-        ("detection", "classification"), None, "what the model does; else as its name says"
+        ("detection", "classification", "segmentation"),
+        None,
+        "what the model does; else as the checkpoint, or the model's name, says",
     ),
     "hparams": HPARAMS,
     "input_image_size": FlagSpec(
-        "string", None, "input size: 512 or WIDTHxHEIGHT; wins over image_size in --hparams"
+        "string",
+        None,
+        "input size: 512 or WIDTHxHEIGHT; of a segmenter also photo: each photo's own, rounded "
+        "down to multiples of 32; wins over image_size in --hparams",
     ),
     "ckpt_path": FlagSpec(
         "string",
@@ -65,6 +73,21 @@ IMPLEMENTED = {
         "int", None, "port of the live page on 127.0.0.1 (default 8765, 0: any free one)"
     ),
     "output_image_dir": FlagSpec("string", None, "folder for the pictures 0.jpg, 1.jpg, ..."),
+    "raw_maps": FlagSpec(
+        "bool", False, "segmentation: write class maps, too, <i>_classes.png with class indices"
+    ),
+    "tile": FlagSpec(
+        "string",
+        None,
+        "segmentation: see photos at their own resolution, by overlapping tiles: WIDTHxHEIGHT",
+    ),
+    "tile_overlap": FlagSpec("int", None, "pixels that two tiles share (default 128)"),
+    "segmentation_output": FlagSpec(
+        SEGMENTATION_OUTPUTS,
+        None,
+        "exports of a segmenter: the class of each pixel of the photo (class_map), or logits at "
+        "the network's size, which tiles need",
+    ),
     "line_thickness": FlagSpec("int", None, "width of the drawn boxes, pixels"),
     "max_boxes_to_draw": FlagSpec("int", None, "most boxes of a picture (default 100)"),
     "min_score_thresh": FlagSpec(

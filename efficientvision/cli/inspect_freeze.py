@@ -8,7 +8,7 @@ from efficientvision.export.serving import build_serving
 
 def run(settings: InspectSettings) -> None:
     """Writes `<logdir>/<model>_frozen.pb` and `<logdir>/savedmodel`."""
-    loaded = settings.load()
+    loaded = settings.load_for_export()
     if settings.delete_logdir:
         for name in files.list_names(settings.logdir):
             if name.endswith("_frozen.pb"):

@@ -1,4 +1,6 @@
-"""--runmode=infer: pictures with boxes, or with their classes, from a checkpoint."""
+"""--runmode=infer: pictures with boxes, or with their classes or those of their pixels, from a
+checkpoint.
+"""
 
 from PIL import Image
 from tqdm import tqdm
@@ -12,7 +14,9 @@ from efficientvision.errors import UserError
 
 
 def run(settings: InspectSettings) -> None:
-    """Writes `<output_image_dir>/<i>.jpg` for the i-th picture of --input_image."""
+    """Writes `<output_image_dir>/<i>.jpg` for the i-th picture of --input_image, and with
+    --raw_maps `<i>_classes.png`.
+    """
     settings.need("ckpt_path", "infer")
     settings.need("input_image", "infer")
     settings.need("output_image_dir", "infer")
@@ -44,12 +48,16 @@ def write_pictures(directory: str, look: PhotoLook, photos: list[str]) -> None:
             arrays = [open_photo(path) for path in paths]
             for index, found in enumerate(look.find(arrays)):
                 target = files.join(directory, f"{start + index}.jpg")
-                save_jpeg(look.draw(arrays[index], found), target)
+                save_picture(look.draw(arrays[index], found), target, "JPEG")
+                raw_map = look.raw_map(found)
+                if raw_map is not None:
+                    raw_target = files.join(directory, f"{start + index}_classes.png")
+                    save_picture(raw_map, raw_target, "PNG")
                 tqdm.write(f"{paths[index]} -> {target}: {look.tell(found)}")
                 bar.update()
 
 
-def save_jpeg(picture: Image.Image, target: str) -> None:
-    """Writes a picture whole or not at all."""
+def save_picture(picture: Image.Image, target: str, kind: str) -> None:
+    """Writes a picture whole or not at all, as a JPEG or a PNG."""
     with files.writing(target) as file:
-        picture.save(file, format="JPEG", quality=95)
+        picture.save(file, format=kind, quality=95)

@@ -15,9 +15,12 @@ def run(settings: InspectSettings) -> None:
     """Writes a SavedModel to --saved_model_dir."""
     check_output_folder("saved_model_dir", settings.saved_model_dir, replaced=True)
     check_replaceable(settings.saved_model_dir)
-    loaded = settings.load()
-    serving = build_serving(loaded.model, loaded.config)
-    metadata = serving_metadata(loaded, batch_size=settings.batch_size)
+    loaded = settings.load_for_export()
+    options = settings.serving_options(loaded.config.task)
+    serving = build_serving(loaded.model, loaded.config, **options)
+    metadata = dataclasses.replace(
+        serving_metadata(loaded, batch_size=settings.batch_size), **options
+    )
     directory = export_saved_model(serving, settings.saved_model_dir, metadata)
     if settings.tflite_path:
         form = FORMATS["litert"]

@@ -1,14 +1,20 @@
-"""--runmode=saved_model_infer: pictures with boxes, or their classes, from an exported model."""
+"""--runmode=saved_model_infer: as infer, from an exported model."""
 
 from efficientvision.classifier import Classifier
 from efficientvision.cli.inspect_infer import check_photos, write_pictures
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.cli.photo_look import look_of
+from efficientvision.cli.photo_look import Model, look_of
 from efficientvision.configs import TrainingConfig, get_config
 from efficientvision.detector import Detector
 from efficientvision.export.load_export import load_export
-from efficientvision.export.metadata import ClassifierMetadata, ModelMetadata
+from efficientvision.export.metadata import (
+    ClassifierMetadata,
+    DetectorMetadata,
+    ModelMetadata,
+    SegmenterMetadata,
+)
 from efficientvision.loading import DEFAULT_MODEL
+from efficientvision.segmenter import Segmenter
 
 
 def run(settings: InspectSettings) -> None:
@@ -21,15 +27,20 @@ def run(settings: InspectSettings) -> None:
     write_pictures(settings.output_image_dir, look, photos)
 
 
-def open_export(settings: InspectSettings) -> Detector | Classifier:
+def open_export(settings: InspectSettings) -> Model:
     """The model of --saved_model_dir; says which settings it does not follow."""
     origin = settings.saved_model_dir
     run_batch, metadata = load_export(origin, settings.threads)
-    known = metadata.model_name if isinstance(metadata, ClassifierMetadata) else DEFAULT_MODEL
-    config = get_config(settings.model_name or known, settings.hparams)
-    if isinstance(metadata, ClassifierMetadata):
-        settings.say_detectors_only()
-        model: Detector | Classifier = Classifier.from_run(
+    facts = metadata or DetectorMetadata
+    known = metadata.model_name if facts.task != "detection" else DEFAULT_MODEL
+    config = get_config(settings.model_name or known, settings.hparams, task=facts.task)
+    settings.say_other_tasks(facts.task)
+    if isinstance(metadata, SegmenterMetadata):
+        model: Model = Segmenter.from_run(
+            run_batch, metadata, origin, tile_hw=settings.tile_hw, overlap=settings.overlap
+        )
+    elif isinstance(metadata, ClassifierMetadata):
+        model = Classifier.from_run(
             run_batch,
             metadata,
             origin,
@@ -64,7 +75,7 @@ def _say_what_is_baked(
         "image_size": metadata.image_hw,
         "batch_size": metadata.batch_size or settings.batch_size,
     }
-    if not isinstance(metadata, ClassifierMetadata):
+    if isinstance(metadata, DetectorMetadata):
         asked |= {"nms_method": settings.nms_method, "min_score_thresh": settings.min_score_thresh}
         baked["nms_method"] = metadata.nms.get("method")
         baked["min_score_thresh"] = metadata.nms.get("score_thresh")

@@ -1,15 +1,17 @@
-"""--runmode=saved_model_video: a video or camera with boxes, as a file or as a live page."""
+"""--runmode=saved_model_video: a video or camera with boxes or with the classes of its pixels, as a
+file or as a live page.
+"""
 
 import os
 import sys
 import webbrowser
 from contextlib import ExitStack
 
+from efficientvision.classifier import Classifier
 from efficientvision.cli import INTERRUPTED
 from efficientvision.cli.inspect_saved_model_infer import open_export
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.cli.photo_look import DetectorLook
-from efficientvision.configs import DetectionConfig
+from efficientvision.cli.photo_look import DetectorLook, Model, PhotoLook, SegmenterLook, in_memory
 from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.export.load_export import is_export
@@ -24,7 +26,7 @@ _MOST_CLASSES = 10
 
 
 def run(settings: InspectSettings) -> int | None:
-    """Runs --input_video through the detector, into --output_video or onto a live page.
+    """Runs --input_video through the model, into --output_video or onto a live page.
 
     The model is that of --saved_model_dir; where there is none, --ckpt_path.
 
@@ -32,7 +34,7 @@ def run(settings: InspectSettings) -> int | None:
         The exit code: 130 where a file was interrupted; a camera has no other end.
     """
     address = settings.need("input_video", "saved_model_video")
-    exported = is_export(settings.saved_model_dir)
+    exported = bool(settings.saved_model_dir) and is_export(settings.saved_model_dir)
     if settings.ckpt_path is None:
         settings.need_export(otherwise=", or name --ckpt_path")
     with ExitStack() as closing:
@@ -40,13 +42,14 @@ def run(settings: InspectSettings) -> int | None:
         source = VideoSource(address, with_audio=bool(settings.output_video))
         reader = closing.enter_context(Reader(source))
         sinks = _open_sinks(settings, source, closing)
-        look = DetectorLook(
-            _load_export(settings) if exported else _load_checkpoint(settings), settings
-        )
+        look = _look(_load_export(settings) if exported else _load_checkpoint(settings), settings)
         outcome = process(reader, look.find, look.draw, sinks, batch_size=look.batch_size)
         if outcome.frames == 0:
             raise KeyboardInterrupt  # It came before the first frame: no file is better than none.
-    _report(settings, reader, outcome)
+    counted = (
+        "Objects in all frames" if isinstance(look, DetectorLook) else "Frames with each class"
+    )
+    _report(settings, reader, outcome, counted)
     return INTERRUPTED if outcome.interrupted and not source.endless else None
 
 
@@ -78,36 +81,39 @@ def _open_window(url: str) -> None:
         webbrowser.open(url)
 
 
-def _load_export(settings: InspectSettings) -> Detector:
+def _load_export(settings: InspectSettings) -> Model:
     unused = [f"--{name}" for name in ("ckpt_path", "input_image_size") if getattr(settings, name)]
     without = f"; without effect: {', '.join(unused)}" if unused else ""
-    print(f"Detecting with the exported model {settings.saved_model_dir}{without}")
-    model = open_export(settings)
-    if not isinstance(model, Detector):
-        raise _no_detector(model.metadata.model_name)
-    return model
+    print(f"Using the exported model {settings.saved_model_dir}{without}")
+    return open_export(settings)
 
 
-def _load_checkpoint(settings: InspectSettings) -> Detector:
+def _load_checkpoint(settings: InspectSettings) -> Model:
     print(
-        f"No exported model in {settings.saved_model_dir}: detecting with the checkpoint "
-        f"{settings.ckpt_path} (--runmode=saved_model would export it)"
+        f"No exported model in {settings.saved_model_dir or '--saved_model_dir'}: using the "
+        f"checkpoint {settings.ckpt_path} (--runmode=saved_model would export it)"
     )
-    loaded = settings.load()
-    if not isinstance(loaded.config, DetectionConfig):
-        raise _no_detector(loaded.config.name)
-    return Detector.from_loaded(loaded)
+    return in_memory(settings.load(), settings)
 
 
-def _no_detector(name: str) -> UserError:
-    return UserError(
-        f"--runmode=saved_model_video is for detectors, and {name} is a classifier: "
-        "--runmode=infer takes photos"
-    )
+def _look(model: Model, settings: InspectSettings) -> PhotoLook:
+    """How the model's results are shown in frames, which keep their size.
+
+    Raises:
+        UserError: it is a classifier, whose results stand beside a photo.
+    """
+    if isinstance(model, Classifier):
+        raise UserError(
+            "--runmode=saved_model_video is for detectors and segmenters, and "
+            f"{model.metadata.model_name} is a classifier: --runmode=infer takes photos"
+        )
+    if isinstance(model, Detector):
+        return DetectorLook(model, settings)
+    return SegmenterLook(model, settings, legend="inside")
 
 
-def _report(settings: InspectSettings, reader: Reader, outcome: Outcome) -> None:
-    """Prints what was written, how fast, what was found and what was left out."""
+def _report(settings: InspectSettings, reader: Reader, outcome: Outcome, counted: str) -> None:
+    """Prints what was written, how fast, what was found (`counted`) and what was left out."""
     source = reader.source
     if outcome.interrupted:
         print(f"Interrupted after {outcome.frames} frames")
@@ -118,7 +124,7 @@ def _report(settings: InspectSettings, reader: Reader, outcome: Outcome) -> None
     if outcome.objects:
         named = [f"{name} {n}" for name, n in outcome.objects.most_common(_MOST_CLASSES)]
         more = len(outcome.objects) - len(named)
-        print(f"Objects in all frames: {', '.join(named)}{f', {more} classes more' * bool(more)}")
+        print(f"{counted}: {', '.join(named)}{f', {more} classes more' * bool(more)}")
     if source.audio_left_out:
         print(f"{source.audio_left_out} sounds of a kind that FFmpeg does not know were not copied")
     if source.broken:

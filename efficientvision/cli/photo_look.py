@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from efficientvision.classifier import Classifier, Prediction
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.configs import ClassificationConfig
+from efficientvision.configs import ClassificationConfig, SegmentationConfig
 from efficientvision.detector import Detections, Detector
 from efficientvision.loading import LoadedModel
+from efficientvision.segmenter import Segmenter
+from efficientvision.visualize.draw_class_map import (
+    LEAST_SHARE,
+    Present,
+    classes_present,
+    indexed_picture,
+)
 
 _TOP_CLASSES = 5
+Model = Detector | Classifier | Segmenter
 
 
 class PhotoLook(abc.ABC):
@@ -38,6 +46,10 @@ class PhotoLook(abc.ABC):
     @abc.abstractmethod
     def tell(self, found: Any) -> str:
         """What was found in a photo, in a line."""
+
+    def raw_map(self, found: Any) -> Image.Image | None:
+        """A picture whose pixels are class indices, where the flags ask for it."""
+        return None
 
 
 class DetectorLook(PhotoLook):
@@ -84,13 +96,69 @@ class ClassifierLook(PhotoLook):
         return ", ".join(named) or "no class is likely enough"
 
 
-def look_of(model: Detector | Classifier, settings: InspectSettings) -> PhotoLook:
+class Segmented(NamedTuple):
+    """The classes of a photo's pixels.
+
+    Attributes:
+        class_map: uint8 [H, W], class indices.
+        present: the classes that are there, the largest first.
+    """
+
+    class_map: np.ndarray
+    present: list[Present]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the classes that are there."""
+        return [name for name, _, _ in self.present]
+
+
+class SegmenterLook(PhotoLook):
+    """The colours of the classes over photos.
+
+    Args:
+        segmenter: the model.
+        settings: the flags.
+        legend: where; see `draw_class_map`.
+    """
+
+    def __init__(self, segmenter: Segmenter, settings: InspectSettings, legend: str = "outside"):
+        self._segmenter = segmenter
+        self._legend = legend
+        self._writes_raw_maps = settings.raw_maps
+        self.batch_size = segmenter.metadata.batch_size or settings.batch_size or 1
+
+    def find(self, photos: Sequence[np.ndarray]) -> list[Segmented]:
+        class_maps = self._segmenter.predict(list(photos), batch_size=self.batch_size)
+        names, palette = self._segmenter.class_names, self._segmenter.metadata.palette
+        return [Segmented(m, classes_present(m, names, palette)) for m in class_maps]
+
+    def draw(self, photo: np.ndarray, found: Segmented) -> Image.Image:
+        return self._segmenter.draw(photo, found.class_map, legend=self._legend)
+
+    def tell(self, found: Segmented) -> str:
+        told = [present for present in found.present if present.share >= LEAST_SHARE]
+        return ", ".join(f"{name} {share:.1%}" for name, _, share in told)
+
+    def raw_map(self, found: Segmented) -> Image.Image | None:
+        if not self._writes_raw_maps:
+            return None
+        return indexed_picture(found.class_map, self._segmenter.metadata.palette)
+
+
+_LOOKS = {Detector: DetectorLook, Classifier: ClassifierLook, Segmenter: SegmenterLook}
+
+
+def look_of(model: Model, settings: InspectSettings) -> PhotoLook:
     """How a model's results are shown."""
-    return (ClassifierLook if isinstance(model, Classifier) else DetectorLook)(model, settings)
+    return _LOOKS[type(model)](model, settings)
 
 
-def in_memory(loaded: LoadedModel, settings: InspectSettings) -> Detector | Classifier:
+def in_memory(loaded: LoadedModel, settings: InspectSettings) -> Model:
     """A network in memory, to be run on photos."""
+    if isinstance(loaded.config, SegmentationConfig):
+        overlap = settings.overlap if settings.tile else None
+        return Segmenter.from_loaded(loaded, overlap=overlap, at_photo_size=settings.at_photo_size)
     if isinstance(loaded.config, ClassificationConfig):
         return Classifier.from_loaded(loaded, min_probability=settings.min_score_thresh)
     return Detector.from_loaded(loaded)

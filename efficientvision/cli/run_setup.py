@@ -10,9 +10,14 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.api import build_from_config
-from efficientvision.cli.setups import setup_named, setup_of
-from efficientvision.cli.task_setup import TaskSetup, task_name
-from efficientvision.configs import TrainingConfig, config_from_yaml, get_config
+from efficientvision.cli.setups import setup_for, setup_of
+from efficientvision.cli.task_setup import TaskSetup, model_and_task
+from efficientvision.configs import (
+    SegmentationConfig,
+    TrainingConfig,
+    config_from_yaml,
+    get_config,
+)
 from efficientvision.data import data_folder
 from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
@@ -22,7 +27,7 @@ from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
 from efficientvision.tasks.base import Task
 from efficientvision.training import schedules
 from efficientvision.training.checkpoints import latest_checkpoint
-from efficientvision.training.freezing import freeze_parts
+from efficientvision.training.freezing import freeze_batch_norms, freeze_parts
 from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.trainer import Trainer
@@ -30,6 +35,13 @@ from efficientvision.training.trainer import Trainer
 
 def check_flags(given: flags.FlagValues) -> None:
     """Raises UserError for flags that are missing or exclude each other; opens no file."""
+    if given.mode == "eval" and given.ckpt:
+        if given.model_dir:
+            raise UserError(
+                f"--mode=eval evaluates one thing, and --ckpt={given.ckpt} and --model_dir="
+                f"{given.model_dir} name two: leave one of them out."
+            )
+        given["model_dir"].value = given.ckpt
     if not given.model_dir:
         raise UserError("--model_dir is missing: the folder for checkpoints and logs.")
     if given.mode == "report":
@@ -63,7 +75,7 @@ def _own_config(given: flags.FlagValues) -> str | None:
 
 def task_setup(given: flags.FlagValues) -> TaskSetup:
     """The setup of the task that the flags, or the run to be evaluated, ask for."""
-    return setup_named(task_name(given, _own_config(given)))
+    return setup_for(*model_and_task(given, _own_config(given)))
 
 
 def _evaluates(given: flags.FlagValues) -> bool:
@@ -78,7 +90,7 @@ def find_data(given: flags.FlagValues) -> None:
     """
     if given.data_dir:
         setup = task_setup(given)
-        found = data_folder.find_data(given.data_dir, of_classes=not setup.takes_ground_truth_file)
+        found = data_folder.find_data(given.data_dir, of_classes=setup.takes_class_folders)
         for flag, value, needed in (
             ("train_file_pattern", found.training_records, given.mode != "eval"),
             ("val_file_pattern", found.evaluation_records, _evaluates(given)),
@@ -219,6 +231,7 @@ def build_trainer(
         decay_all=config.weight_decay_all,
         clip_norm=config.clip_gradients_norm,
         moving_average_decay=config.moving_average_decay,
+        rate_factor=setup_of(config).rate_factor(config),
         freeze_pattern=config.var_freeze_expr,
         seed=config.seed,
         micro_batches=config.gradient_accumulation,
@@ -235,6 +248,8 @@ def build_trainer(
 def _build_network(config: TrainingConfig) -> keras.Model:
     model = build_from_config(config)
     freeze_parts(model, config.freeze)
+    if isinstance(config, SegmentationConfig) and config.freeze_bn:
+        freeze_batch_norms(model)
     return model
 
 

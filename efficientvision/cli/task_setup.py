@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from absl import flags
 
 from efficientvision.configs import TrainingConfig, read_yaml
 from efficientvision.data.labels import find_labels, resolve_label_map
 from efficientvision.data.preflight.findings import Finding
+from efficientvision.errors import UserError
 from efficientvision.loading import LoadedModel
 from efficientvision.registry import task_of
 from efficientvision.tasks.base import Task
 
 
 class TaskSetup(abc.ABC):
-    """One kind of run: detection, classification.
+    """One kind of run: detection, classification, segmentation.
 
     Attributes:
         architecture: Hyper-parameters that a run's beginning decided, and its continuation keeps.
         takes_ground_truth_file: Whether an evaluation may have a ground truth beside its records.
+        takes_class_folders: Whether its data are published as a folder of images for each class.
     """
 
     architecture: tuple[str, ...]
     takes_ground_truth_file = False
+    takes_class_folders = False
 
     def check_flags(self, given: flags.FlagValues) -> None:  # noqa: B027
         """Raises UserError for flags that the task does not have; opens no file."""
@@ -50,6 +53,10 @@ class TaskSetup(abc.ABC):
     def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
         """Class number (1..K) of the network -> name, for the report and the run's folder."""
         return record_names(config, *patterns)
+
+    def rate_factor(self, config: TrainingConfig) -> Callable[[str], float] | None:
+        """Path of a variable -> by what its learning rate is multiplied; None: 1."""
+        return None
 
     @abc.abstractmethod
     def build_task(
@@ -87,13 +94,22 @@ def record_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str
     return named or {}
 
 
-def task_name(given: flags.FlagValues, config_file: str | None = None) -> str:
-    """The task of a run: `--task`, else what a run's configuration says, else the model's name.
+def check_freeze(config: TrainingConfig, what: str) -> None:
+    """Raises UserError where `freeze` names more than the backbone."""
+    if others := set(config.freeze) - {"backbone"}:
+        raise UserError(
+            f"freeze={'+'.join(config.freeze)}: {what} has no {sorted(others)[0]}; freeze=backbone "
+            "keeps all but what stands on it."
+        )
+
+
+def model_and_task(given: flags.FlagValues, config_file: str | None = None) -> tuple[str, str]:
+    """The model of a run and its task: `--task`, else what a run's configuration says, else what
+    the model's name says.
 
     Raises:
         UserError: The model or the file is unknown.
     """
-    if given.task:
-        return given.task
     content = read_yaml(config_file) if config_file else {}
-    return content.get("task") or task_of(content.get("name") or given.model_name)
+    name = content.get("name") or given.model_name
+    return name, given.task or content.get("task") or task_of(name)

@@ -13,7 +13,7 @@ from efficientvision.evaluation.coco_results import (
     check_results_file,
     read_image_info,
 )
-from efficientvision.tasks.detection import TESTDEV_NAME
+from efficientvision.tasks.detector import TESTDEV_NAME
 
 
 def check_flags(given: flags.FlagValues) -> None:

@@ -90,7 +90,7 @@ def train(given: flags.FlagValues) -> int:
     with contextlib.ExitStack() as stack:
         stack.enter_context(out_of_memory.answered(given, config, strategy, "training"))
         for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
-            stack.enter_context(data_errors(pattern))
+            stack.enter_context(data_errors(pattern, of_masks=config.task == "segmentation"))
         trainer.run(
             evaluate_epochs=given.mode == "train_and_eval",
             evaluate_end=given.eval_after_train,

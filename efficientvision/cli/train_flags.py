@@ -14,15 +14,16 @@ IMPLEMENTED = {
         "the files in --model_dir",
     ),
     "task": FlagSpec(
-        ("", "detection", "classification"),
+        ("", "detection", "classification", "segmentation"),
         "",
         "what the network learns; without it, what --model_name is for",
     ),
     "dataset": FlagSpec(
-        ("", "imagenet", "coco", "coco_multilabel"),
+        ("", "imagenet", "coco", "coco_multilabel", "pascal", "city"),
         "",
         "classification: imagenet: one class an image; coco or coco_multilabel: those of the "
-        "objects in it (any detection records; the hyper-parameter multi_label)",
+        "objects in it (any detection records; the hyper-parameter multi_label); segmentation: "
+        "pascal: 21 classes; city: 20, with EdgeNets' weights and scales of Cityscapes",
     ),
     "model_name": FlagSpec(
         "string", "efficientdet-d1", "model, such as efficientdet-d0, espnetv2_s_2.0"
@@ -48,7 +49,9 @@ IMPLEMENTED = {
         "string",
         None,
         "write detections for the COCO test-dev server into this folder "
-        "(detections_test-dev2017_test_results.json); nothing is measured then",
+        "(detections_test-dev2017_test_results.json); nothing is measured then; segmentation: PNGs "
+        "for the server of PASCAL VOC or Cityscapes, of the records or the photos that "
+        "--val_file_pattern names",
     ),
     "testdev_info_file": FlagSpec(
         "string",
@@ -90,7 +93,11 @@ IMPLEMENTED = {
     "backbone_ckpt": FlagSpec(
         "string", "", "checkpoint whose backbone training starts from (not with --ckpt)"
     ),
-    "ckpt": FlagSpec("string", None, "checkpoint that training starts from"),
+    "ckpt": FlagSpec(
+        "string",
+        None,
+        "checkpoint that training starts from; --mode=eval: what is evaluated, as --model_dir",
+    ),
     "strategy": FlagSpec(
         ("", "none", "gpus", "multi_worker", "tpu"),
         None,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import tempfile
 from typing import Any
@@ -23,12 +24,13 @@ from absl import flags
 from efficientvision import files
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
-from efficientvision.registry import family_of, list_models, task_of
+from efficientvision.registry import efficientdet_names, task_of
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
 from efficientvision.weights.identify import Identified, identify
 
 _OUTPUT_ENDINGS = (".weights.h5", ".keras")
 _TASKS = ["classification", "detection", "segmentation"]
+_SIZE_IN_NAME = re.compile(r"_([1-9]\d{1,3}x[1-9]\d{1,3})\.[\w.]+$")
 _USAGE = "expected: show FILE, or convert FILE OUTPUT; see --help"
 
 
@@ -46,7 +48,8 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string(
         "image_size",
         None,
-        "input of the converted network: 224, 512x256 (WxH)",
+        "input of the converted network: 224, 512x256 (WxH); by default what the file's name ends "
+        "in, as the published ones do, else the network's own",
         flag_values=values,
     )
     flags.DEFINE_bool("overwrite", False, "replace OUTPUT if it exists", flag_values=values)
@@ -87,7 +90,8 @@ def convert(path: str, output: str, given: flags.FlagValues) -> None:
     load_tensorflow_quietly()
     found = identify(reader)
     print(f"{path}: {_looks(reader)}")
-    model = _loaded_model(reader, found, _model_name(path, found, given), given)
+    name, task = _network(path, found, given)
+    model = _loaded_model(reader, found, name, task, given)
     _save(model, output)
     print(f"Wrote {output}")
 
@@ -106,8 +110,8 @@ def _looks(reader: CheckpointReader) -> str:
     return f"This looks like {found.described(found.model)}."
 
 
-def _model_name(path: str, found: Identified, given: flags.FlagValues) -> str:
-    """The network to build, if it is one that exists.
+def _network(path: str, found: Identified, given: flags.FlagValues) -> tuple[str, str]:
+    """The network to build and its task, if there is such a one.
 
     Raises:
         UserError: Nobody says it, or there is no such network for that task.
@@ -121,28 +125,26 @@ def _model_name(path: str, found: Identified, given: flags.FlagValues) -> str:
             f"{path} is {found.described(name)}, not for {task}: leave --task out, or begin that "
             f"network with its encoder: load_weights(model, {path!r})."
         )
-    if task != task_of(name):
-        networks = [n for n in list_models("classification") if family_of(n) == family_of(name)]
-        raise UserError(
-            f"{path} is {found.described(name)}, and of that family there are classifiers so far: "
-            f"{', '.join(networks)}. One begins with its encoder by load_weights(model, {path!r})."
-        )
-    return name
+    return name, task_of(name, task)
 
 
 def _loaded_model(
-    reader: CheckpointReader, found: Identified, name: str, given: flags.FlagValues
+    reader: CheckpointReader, found: Identified, name: str, task: str, given: flags.FlagValues
 ) -> Any:
     from efficientvision.api import build_model, load_weights
     from efficientvision.loading import load_detector
 
     options = {"num_classes": given.num_classes, "image_size": given.image_size}
     options = {key: value for key, value in options.items() if value is not None}
-    if task_of(name) == "detection":
+    if name in efficientdet_names():
         return load_detector(reader.path, name, **options).model
-    if found.num_classes is not None:
-        options.setdefault("num_classes", found.num_classes)
-    model = build_model(name, **options)
+    told = {
+        "num_classes": found.num_classes,
+        "image_size": _size_in(reader.path),
+        **found.decoder,
+    }
+    options = {**{key: value for key, value in told.items() if value is not None}, **options}
+    model = build_model(name, task, **options)
     report = load_weights(model, reader)
     lacking = [*report.missing, *report.skipped]
     if lacking:
@@ -151,6 +153,12 @@ def _loaded_model(
             f"random, the first is {lacking[0]}; nothing was written."
         )
     return model
+
+
+def _size_in(path: str) -> str | None:
+    """The WxH at the end of a published file's name, as in `espnetv2_s_2.0_city_1024x512.pth`."""
+    size = _SIZE_IN_NAME.search(files.base_name(path))
+    return size and size.group(1)
 
 
 def _save(model: Any, output: str) -> None:

@@ -141,8 +141,8 @@ def _section(anchor: str, heading: str, content: Markup) -> Markup:
 def _summary(run: RunFiles) -> str:
     config = run.config
     said = [str(config.get("name", "A run"))]
-    if config.get("num_classes"):
-        said.append(f"{config['num_classes']} classes")
+    if run.num_classes:
+        said.append(f"{run.num_classes} classes")
     total = run.facts.get("total_steps")
     if total and run.step < total:
         said.append(f"at step {run.step:,} of {total:,}")
@@ -176,7 +176,7 @@ def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
         )
     matrix = sections.confusion_table(run)
     if matrix is None and matrix_png:
-        label = f"Confusion matrix of {int(run.config.get('num_classes', 0)):,} classes"
+        label = f"Confusion matrix of {run.num_classes:,} classes"
         matrix = tag("img", src=data_uri(matrix_png, "image/png"), alt=label)
     return join(tag("p", said), _of_step(run), matrix or _no_plots(), sections.confusions(run))
 

@@ -13,6 +13,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.evaluation.details import CONFUSION, PER_CLASS, PR_CURVES
 from efficientvision.files import AnyPath
+from efficientvision.registry import is_ssd
 from efficientvision.report.evaluation_files import (
     EVALUATION_NAME,
     EVALUATIONS_NAME,
@@ -74,6 +75,12 @@ class RunFiles:
     def config(self) -> dict[str, Any]:
         """The hyper-parameters."""
         return yaml.safe_load(self.config_text) or {}
+
+    @property
+    def num_classes(self) -> int:
+        """Classes without a background; 0: unknown."""
+        count = int(self.config.get("num_classes", 0))
+        return count - is_ssd(self.config.get("name"), self.config.get("task"))
 
     @functools.cached_property
     def wording(self) -> Wording:

@@ -52,7 +52,7 @@ def setup(run: RunFiles) -> Markup:
     rows = {
         "Model": config.get("name"),
         "Input": _input_size(config.get("image_size")),
-        "Classes": config.get("num_classes"),
+        "Classes": run.num_classes or None,
         "Training data": facts.get("training_files"),
         "Validation data": facts.get("evaluation_files"),
         "Validation images": evaluation and _images(evaluation, run.wording.things),

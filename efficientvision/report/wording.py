@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from efficientvision.evaluation.classification import MEANINGS
 from efficientvision.evaluation.coco import DESCRIPTIONS, METRIC_NAMES
+from efficientvision.evaluation.segmentation import MEANINGS as MASK_MEANINGS
+from efficientvision.evaluation.voc import MEANINGS as VOC_MEANINGS
 
 
 class Column(NamedTuple):
@@ -64,9 +66,12 @@ DETECTION = Wording(
     headline={"AP": "AP", "AP50": "AP at IoU .50"},
     curves=("AP", "AP50", "AP75"),
     curves_title="Average precision (validation), percent",
-    metrics=tuple(
-        (name, " ".join(meaning.split()))
-        for name, meaning in zip(METRIC_NAMES, DESCRIPTIONS, strict=True)
+    metrics=(
+        *(
+            (name, " ".join(meaning.split()))
+            for name, meaning in zip(METRIC_NAMES, DESCRIPTIONS, strict=True)
+        ),
+        *VOC_MEANINGS.items(),
     ),
     metrics_caption="COCO metrics in percent",
     columns=(
@@ -132,7 +137,40 @@ CLASSIFICATION = Wording(
     predicted_alt=("Evaluated image.",),
 )
 
-_WORDINGS = {"detection": DETECTION, "classification": CLASSIFICATION}
+SEGMENTATION = Wording(
+    headline={"miou": "mIoU", "pixel_accuracy": "pixel accuracy"},
+    curves=("miou", "pixel_accuracy"),
+    curves_title="mIoU and pixel accuracy (validation), percent",
+    metrics=tuple(MASK_MEANINGS.items()),
+    metrics_caption="Metrics in percent",
+    columns=(
+        Column("pixels", "pixels", "count"),
+        Column("IoU", "IoU", "bar"),
+        Column("precision", "precision", "percent"),
+        Column("recall", "recall", "percent"),
+    ),
+    classes_note=(
+        "In percent, over the pixels of all images, at the masks' own sizes. A class without "
+        "pixels has none, and the mean leaves it out."
+    ),
+    pr_title="",
+    things=("pixels", "pixels"),
+    detected="predicted",
+    matrix_title="Confusion matrix (pixels)",
+    matrix_note="What pixels of each class were taken for. The colour is the share of the row.",
+    pairs=False,
+    predictions_note=(
+        "Photo, truth and prediction; what the truth ignores stays as it is in the photo. The same "
+        "photos at every evaluation."
+    ),
+    predicted_alt=("Photo, truth and prediction.",),
+)
+
+_WORDINGS = {
+    "detection": DETECTION,
+    "classification": CLASSIFICATION,
+    "segmentation": SEGMENTATION,
+}
 # Any of these makes a row of numbers that of an evaluation.
 METRICS = tuple(dict.fromkeys(name for w in _WORDINGS.values() for name in w.headline))
 

@@ -23,7 +23,9 @@ _BEHIND = 8
 
 
 class Found(Protocol):
-    """What a detector finds in one frame: `efficientvision.detector.Detections`."""
+    """What a model finds in one frame, such as `efficientvision.detector.Detections`: a name for
+    each object, or for each class that is there.
+    """
 
     names: list[str]
 
@@ -42,7 +44,7 @@ class Outcome:
     Attributes:
         frames: shown or written.
         seconds: from the first frame's detection to the last one's end in the sinks.
-        objects: class name -> detections in all frames.
+        objects: class name -> detections in all frames, or frames that show the class.
         interrupted: Ctrl-C or SIGTERM ended it.
     """
 

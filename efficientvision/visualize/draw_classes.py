@@ -7,13 +7,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from efficientvision.visualize.draw import to_pil
+from efficientvision.visualize.panel import INK, PAPER, enlarged, shortened
 
-_PAPER = (250, 250, 250)
-_INK = (24, 24, 24)
 _BAR = (43, 108, 176)
 _TRACK = (222, 226, 230)
-# Smaller pictures are shown enlarged, by whole numbers.
-_LEAST_SIDE = 160
 _LEAST_POINTS = 14
 # In units of the font's size.
 _PANEL_WIDTH, _ROW_HEIGHT, _MARGIN = 30, 1.7, 0.8
@@ -34,7 +31,7 @@ def draw_classes(
     Returns:
         A new RGB picture, in which the photo has its own size, or a multiple of it if it is small.
     """
-    photo = _enlarged(to_pil(image))
+    photo = enlarged(to_pil(image))
     points = max(_LEAST_POINTS, round(max(photo.size) / 32))
     font = ImageFont.load_default(size=points)
     rows = max(1, len(predictions))
@@ -50,18 +47,10 @@ def draw_classes(
         size = (photo.width + width, max(photo.height, height))
         panel_xy = (photo.width, (size[1] - height) // 2)
         photo_xy = (0, (size[1] - photo.height) // 2)
-    picture = Image.new("RGB", size, _PAPER)
+    picture = Image.new("RGB", size, PAPER)
     picture.paste(photo, photo_xy)
     _draw_rows(ImageDraw.Draw(picture), panel_xy, width, points, font, predictions)
     return picture
-
-
-def _enlarged(photo: Image.Image) -> Image.Image:
-    factor = _LEAST_SIDE // max(photo.size)
-    if factor < 2:
-        return photo
-    size = (photo.width * factor, photo.height * factor)
-    return photo.resize(size, Image.Resampling.NEAREST)
 
 
 def _draw_rows(
@@ -80,22 +69,13 @@ def _draw_rows(
     for index, (name, probability) in enumerate(predictions):
         middle = corner_xy[1] + margin + (index + 0.5) * row_height
         half = points * 0.4
-        text = _shortened(pen, name, font, bar_left - left - points / 2)
-        pen.text((left, middle), text, fill=_INK, font=font, anchor="lm")
+        text = shortened(pen, name, font, bar_left - left - points / 2)
+        pen.text((left, middle), text, fill=INK, font=font, anchor="lm")
         pen.rectangle((bar_left, middle - half, bar_right, middle + half), fill=_TRACK)
         end = bar_left + (bar_right - bar_left) * min(max(probability, 0.0), 1.0)
         if end >= bar_left + 1:
             pen.rectangle((bar_left, middle - half, end, middle + half), fill=_BAR)
-        pen.text((right, middle), f"{probability:.1%}", fill=_INK, font=font, anchor="rm")
+        pen.text((right, middle), f"{probability:.1%}", fill=INK, font=font, anchor="rm")
     if not predictions:
         middle = corner_xy[1] + margin + 0.5 * row_height
-        pen.text((left, middle), "no class is likely enough", fill=_INK, font=font, anchor="lm")
-
-
-def _shortened(pen: ImageDraw.ImageDraw, text: str, font: Any, width: float) -> str:
-    """The text, or as much of its beginning as fits, with three dots."""
-    if pen.textlength(text, font=font) <= width:
-        return text
-    while text and pen.textlength(f"{text}...", font=font) > width:
-        text = text[:-1]
-    return f"{text.rstrip()}..."
+        pen.text((left, middle), "no class is likely enough", fill=INK, font=font, anchor="lm")

@@ -26,25 +26,31 @@ class Picture(NamedTuple):
 
 def fit(image, longest: int) -> Image.Image:
     """A copy of a picture, enlarged or shrunk so that its longer side has `longest` pixels."""
-    picture = to_pil(image)
-    scale = longest / max(picture.size)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    return picture.resize(size, Image.Resampling.LANCZOS)
+    width, height = to_pil(image).size
+    scale = longest / max(width, height)
+    return resized(image, [max(1, round(side * scale)) for side in (height, width)])
 
 
-def beside(left: Image.Image, right: Image.Image, titles: tuple[str, str]) -> Image.Image:
-    """Two pictures of one size side by side, each under its title."""
-    width, height = left.size
-    bar = max(16, round(max(left.size) / 22))
+def resized(image, size_hw: Sequence[int]) -> Image.Image:
+    """A copy of a picture with so many rows and columns."""
+    height, width = map(int, size_hw)
+    return to_pil(image).resize((width, height), Image.Resampling.LANCZOS)
+
+
+def beside(*images: Image.Image, titles: Sequence[str]) -> Image.Image:
+    """Pictures of one size side by side, each under its title."""
+    width, height = images[0].size
+    bar = max(16, round(max(width, height) / 22))
     font = ImageFont.load_default(size=round(bar * 0.7))
-    both = Image.new("RGB", (2 * width + _GAP, height + bar), _BAR)
-    pen = ImageDraw.Draw(both)
-    for x, image, title in ((0, left, titles[0]), (width + _GAP, right, titles[1])):
-        both.paste(image, (x, bar))
+    row = Image.new("RGB", (len(images) * (width + _GAP) - _GAP, height + bar), _BAR)
+    pen = ImageDraw.Draw(row)
+    for number, (image, title) in enumerate(zip(images, titles, strict=True)):
+        x = number * (width + _GAP)
+        row.paste(image, (x, bar))
         while title and pen.textlength(title, font=font) > width - 8:
             title = title[:-1]
         pen.text((x + 4, bar / 2), title, fill=_INK, font=font, anchor="lm")
-    return both
+    return row
 
 
 def titled(image: Image.Image, lines: Sequence[str], *, good: bool | None = None) -> Image.Image:

@@ -139,7 +139,7 @@ def test_bad_input_is_said_in_a_sentence(repository, data, tmp_path):
     wrong = run(repository, *shared, records, "--hparams=num_classes=2,image_size=32")
     assert "class 3 (red)" in (line := sentence_of(wrong)) and "set num_classes=3" in line
     wrong = run(repository, *shared, records, "--val_json_file=a.json")
-    assert "--val_json_file is for detection" in sentence_of(wrong)
+    assert "--val_json_file is of other tasks" in sentence_of(wrong)
     photos = tmp_path / "photos" / "ant"
     photos.mkdir(parents=True)
     Image.fromarray(picture(0, 1)).save(photos / "1.png")

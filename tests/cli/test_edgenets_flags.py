@@ -17,7 +17,20 @@ TRAINING = (
     " --epochs 120 --lr 0.1 --scheduler hybrid --clr-max 61 --savedir runs/a"
 )
 # A value for each flag that needs one other than its default.
-VALUES = {"data": "./imagenet", "model": "dicenet", "weights": "a.pth", "resume": "runs/a/ckpt.npz"}
+VALUES = {
+    "data": "./imagenet",
+    "data-path": "./city",
+    "coco-path": "./city",
+    "model": "dicenet",
+    "weights": "a.pth",
+    "weights-test": "a.pth",
+    "resume": "runs/a/ckpt.npz",
+    "finetune": "a.pth",
+}
+SEGMENTATION = (
+    "main.py --model espnetv2 --s 2.0 --dataset city --data-path ./city --batch-size 25"
+    " --crop-size 512 256 --lr 0.009 --scheduler hybrid --clr-max 61 --epochs 100 --savedir runs/b"
+)
 
 
 def parsed(command):
@@ -124,6 +137,9 @@ def test_every_flag_of_the_scripts_is_understood(script, tmp_path, monkeypatch):
     zoo = tmp_path / "model/classification/model_zoo/dicenet"
     zoo.mkdir(parents=True)
     shutil.copy(REPOSITORY / "README.md", zoo / "dicenet_s_1.0_imagenet_224x224.pth")
+    (tmp_path / "city").mkdir()
+    for part in ("coarse", "coco_train2017"):
+        (tmp_path / f"city/{part}-00000-of-00001.tfrecord").touch()
     for flag in SCRIPTS[script]:
         name = flag["flag"].lstrip("-")
         default = flag["default"]
@@ -132,8 +148,67 @@ def test_every_flag_of_the_scripts_is_understood(script, tmp_path, monkeypatch):
             values = [VALUES[name]]
         words = "" if flag.get("action") else " ".join(map(str, values))
         model = "" if name == "model" else "--model dicenet "
-        given, _ = parsed(f"main.py {model}{flag['flag']} {words}")
-        assert given.model_name == "dicenet_s_1.0"
+        width = "" if name == "s" else "--s 1.0 "
+        task = script.partition("_")[2].removesuffix(".py")
+        if name == "coarse":
+            words = "--data-path city"
+        words = words.replace("2.0", "1.0") if name == "s" else words
+        given, _ = parsed(f"main.py --task={task} {model}{width}{flag['flag']} {words}")
+        assert (given.model_name, given.task) == ("dicenet_s_1.0", task)
+
+
+def test_the_readmes_two_stages_of_segmentation():
+    given, said = parsed(SEGMENTATION)
+    config = run_setup.training_config(given)
+    assert (config.name, config.task, given.mode) == (
+        "espnetv2_s_2.0",
+        "segmentation",
+        "train_and_eval",
+    )
+    assert (given.data_dir, given.train_batch_size, given.model_dir) == ("./city", 25, "runs/b")
+    assert (config.image_hw, config.num_classes, config.class_weights) == ((256, 512), 20, "city")
+    assert (config.learning_rate, config.lr_mult, config.clr_max) == (0.009, 10.0, 61)
+    assert said == [] and not config.freeze_bn
+    second = SEGMENTATION.replace("512 256", "1024 512") + " --freeze-bn --finetune stage1.pth"
+    given, _ = parsed(second)
+    assert given.ckpt == "stage1.pth"
+    assert "image_size=1024x512" in given.hparams and "freeze_bn=true" in given.hparams
+
+
+def test_the_test_script_of_segmentation():
+    command = "main.py --model dicenet --s 1.75 --weights-test a.pth --im-size 1024 512"
+    given, _ = parsed(f"{command} --dataset city --data-path d --split val")
+    assert (given.mode, given.model_dir, given.data_dir) == ("eval", "a.pth", "d")
+    assert given.hparams == "image_size=1024x512" and not given.testdev_dir
+    given, _ = parsed(f"{command} --data-path d --split test")
+    assert given.val_file_pattern == "d/leftImg8bit/test/*/*.png"
+    assert given.testdev_dir == "results_city_test"
+
+
+def test_more_records_to_train_on(tmp_path):
+    for name in ("voc/tfrecord/train-0.tfrecord", "coco/coco_train2017-0.tfrecord"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    command = f"main.py --model espnetv2 --dataset pascal --data-path {tmp_path}/voc --coco-path"
+    given, _ = parsed(f"{command} {tmp_path}/coco")
+    own, more = given.train_file_pattern.split(",")
+    assert own == f"{tmp_path}/voc/tfrecord/train*.tfrecord"
+    assert more == f"{tmp_path}/coco/coco_*.tfrecord"
+    with pytest.raises(UserError, match="create_segmentation_tfrecord.py, --coco_images"):
+        parsed(f"{command} {tmp_path}/voc")
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("--model espnetv2 --crop-size 1 2 3", "width and height"),
+        ("--model espnetv2 --loss-type ce --ignore-idx 19", "--ignore_label=19"),
+        ("--model espnetv2 --crop-size 256 --inpSize 224", "--task=classification"),
+    ],
+)
+def test_what_cannot_be_honoured_in_segmentation(command, says):
+    with pytest.raises(UserError, match=says):
+        translate(["main.py", *command.split()])
 
 
 def test_a_task_without_a_model_asks_for_one():

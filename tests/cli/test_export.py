@@ -18,7 +18,7 @@ from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
 from efficientvision.detector import Detector
 from efficientvision.export import artifacts
-from efficientvision.tasks.detection import TESTDEV_NAME
+from efficientvision.tasks.detector import TESTDEV_NAME
 from tests.filled_detector import textured_photo, write_filled_checkpoint
 from tests.inspect_program import inspect
 from tests.made_records import write_made_records
@@ -120,6 +120,17 @@ def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch,
     printed = capsys.readouterr()
     assert "FAILED" in printed.out
     assert "beyond the tolerance: litert_fp16" in printed.err
+
+
+def test_what_cannot_run_here_is_written_and_told(given, tmp_path, capsys, monkeypatch, litert):
+    foreign = dataclasses.replace(artifacts.FORMATS["litert_fp16"], apple=True)
+    monkeypatch.setitem(artifacts.FORMATS, "litert_fp16", foreign)
+    monkeypatch.setattr("sys.platform", "linux")
+    wanted = ["--format=litert_fp16", f"--saved_model_dir={tmp_path / 'out'}"]
+    assert inspect("--runmode=export", *given, *wanted) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("litert_fp16") and line.endswith("not run: macOS only")
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".tflite"]
 
 
 def test_tflite_path(given, tmp_path, capsys, litert):

@@ -179,7 +179,10 @@ def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
     ("arguments", "complaint"),
     [
         (["--runmode=saved_model_video", "--input_video={png}"], "is for detectors"),
-        (["--runmode=dry", NAME, "--task=detection"], "unknown --model_name=espnetv2_s_0.5"),
+        (
+            ["--runmode=dry", "--model_name=efficientdet-d0", "--task=classification"],
+            "efficientdet-d0",
+        ),
         (["--runmode=dry", "--model_name=espnetv2_s_0.7"], "espnetv2_s_0.5"),
         (["--runmode=dry", NAME, "--hparams=anchor_scale=3"], "anchor_scale"),
         (["--runmode=infer", NAME, "--ckpt_path={tmp}/no", "--input_image={png}"], "/no"),

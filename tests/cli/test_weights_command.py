@@ -12,6 +12,8 @@ from absl import flags
 from efficientvision.api import build_model, load_weights
 from efficientvision.cli import run_main, weights_command
 from efficientvision.weights import names as naming
+from tests.filled_segmenter import filled_segmenter, noise, weights_of
+from tests.filled_ssd import filled_ssd
 from tests.weights.made_torch_files import Call, write_zip
 
 NETWORK = "shufflenetv2_s_0.1"
@@ -114,14 +116,48 @@ def test_mistakes(pth, tmp_path, monkeypatch, capsys, arguments, says):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_segmentation_file_says_which_networks_there_are(arrays, tmp_path, capsys):
-    shapes = {f"base_net.{name}": a for name, a in arrays.items() if name.startswith("level")}
-    path = tmp_path / "seg.pth"
-    write_zip(path, {**shapes, "bu_dec_l4.merge_layer.3.bias": np.zeros(21, np.float32)})
-    assert run("convert", path, tmp_path / "x.keras") == 1
-    error = capsys.readouterr().err
-    assert f"{NETWORK} for segmentation with 21 classes" in error
-    assert "classifiers so far: shufflenetv2_s_0.1, shufflenetv2_s_0.5" in error
+def test_an_ssd_file_tells_its_network_classes_and_size(tmp_path, capsys):
+    model = filled_ssd(NETWORK, num_classes=5, image_size=96)
+    arrays = {n: np.transpose(v, _torch_axes(v)) for n, v in weights_of(model).items()}
+    path = tmp_path / f"{NETWORK}_made_96x96.pth"
+    write_zip(path, arrays)
+    assert run("show", path) == 0
+    assert f"looks like {NETWORK} for detection with 5 classes" in capsys.readouterr().out
+    assert run("convert", path, tmp_path / "x.keras", "--task=classification") == 1
+    assert "not for classification" in capsys.readouterr().err
+    assert run("convert", path, tmp_path / "x.keras") == 0
+    again = keras.models.load_model(tmp_path / "x.keras")
+    assert again.input_shape == (None, 96, 96, 3)
+    images = noise((96, 96))
+    for value, expected in zip(again(images), model(images), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("net_96x64.pth", {"num_classes": 7}),
+        ("net.weights.h5", {"num_classes": 4, "pyramid_width": 3, "auxiliary": True}),
+    ],
+)
+def test_a_segmentation_file_tells_its_classes_widths_and_size(tmp_path, name, options):
+    """Its name ends in the size as published, WxH; where the name does not, the flag says it."""
+    model = filled_segmenter(NETWORK, image_size=64, **options)
+    path = tmp_path / name
+    if name.endswith(".h5"):
+        model.save_weights(path)
+    else:
+        arrays = {n: a.transpose(_torch_axes(a)) for n, a in weights_of(model).items()}
+        write_zip(path, arrays)
+    size = [] if "96x64" in name else ["--image_size=96x64"]
+    assert run("convert", path, tmp_path / "whole.keras", *size) == 0
+    again = keras.models.load_model(tmp_path / "whole.keras")
+    assert again.input_shape == (None, 64, 96, 3)
+    outputs = keras.tree.flatten(again.output)
+    assert {x.shape for x in outputs} == {(None, 64, 96, options["num_classes"])}
+    assert len(outputs) == 1 + options.get("auxiliary", False)
+    for expected, value in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def test_an_unknown_network(tmp_path, capsys):

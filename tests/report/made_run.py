@@ -45,7 +45,7 @@ def made_evaluation(num_classes: int = 3, seed: int = 0) -> DetectionEvaluation:
             {
                 "images": rng.uniform(0, 255, (1, SIDE, SIDE, 3)).astype(np.float32),
                 "valid_hw": np.array([[SIDE, SIDE - 16]]),
-                "image_scale": np.array([2.0], np.float32),
+                "original_hw": 2 * np.array([[SIDE, SIDE - 16]]),
                 "source_id": np.array([str(image).encode()], object),
                 "gt_boxes_original_yxyx": boxes,
                 "gt_classes_original": classes,

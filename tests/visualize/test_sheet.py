@@ -49,7 +49,9 @@ def test_fit_keeps_the_shape():
 
 
 def test_two_pictures_beside_each_other():
-    both = beside(_plain(COLORS[0]), _plain(COLORS[1]), ("truth", "a title far too long " * 9))
+    both = beside(
+        _plain(COLORS[0]), _plain(COLORS[1]), titles=("truth", "a title far too long " * 9)
+    )
     assert both.width == 2 * 64 + 8 and both.height > 32
     pixels = np.asarray(both)
     assert tuple(pixels[-5, 5]) == COLORS[0]

@@ -1,0 +1,119 @@
+"""Objects in photos: the demonstration of EdgeNets' README, with its flags.
+
+  python detection_demo.py --model espnetv2 --s 2.0 --dataset coco --im-dir photos
+  python detection_demo.py --weights-test runs/cells --im-dir cells --conf-threshold 0.5
+  python detection_demo.py --live
+
+Photos are drawn with boxes as <save-dir>/0.jpg, 1.jpg, ... The weights are --weights-test (a
+published file, a run's folder, any detector), else the published file of --model, --s, --dataset
+and --im-size, if it is here or where EdgeNets keep it (model/detection/model_zoo). The command of
+model_inspect.py that does the same is printed: more is possible with that.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from absl import flags
+
+from efficientvision import files
+from efficientvision.cli import inspect
+from efficientvision.cli.flag_spec import FlagSpec
+from efficientvision.cli.flags import define_flag, define_inspect_flags
+from efficientvision.errors import UserError
+from efficientvision.registry import list_models
+
+_ZOO = "model/detection/model_zoo"
+_FLAGS = {
+    "model": FlagSpec(("espnetv2", "dicenet"), "espnetv2", "network"),
+    "s": FlagSpec("float", 2.0, "width of the network"),
+    "dataset": FlagSpec(("coco", "pascal"), "coco", "what the published weights know"),
+    "weights_test": FlagSpec(
+        "string", "", "checkpoint of any detector; its network is read from it"
+    ),
+    "im_size": FlagSpec("int", 512, "size of the network's input, published: 300 and 512"),
+    "im_dir": FlagSpec("string", "./sample_images", "folder of photos, a photo, or a glob"),
+    "save_dir": FlagSpec("string", "vis_detect", "folder for the pictures"),
+    "conf_threshold": FlagSpec("float", 0.3, "least score of a box that is drawn"),
+    "live": FlagSpec("bool", False, "watch --stream, on a live page in the browser"),
+    "stream": FlagSpec("string", "0", "--live: camera by its number, video file, or URL"),
+}
+
+
+def define_demo_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Declares the flags; `edgenets_spelling` makes them of what EdgeNets' users type."""
+    for name, spec in _FLAGS.items():
+        define_flag(name, spec, flag_values)
+
+
+def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
+    """Runs model_inspect.py as the flags of the demonstration say.
+
+    Args:
+        argv: what was no flag; not used.
+        flag_values: parsed flags of `define_demo_flags`.
+
+    Returns:
+        The exit code; None: 0.
+
+    Raises:
+        UserError: bad flags or bad input.
+    """
+    del argv
+    _say_without_effect(flag_values)
+    command = ["model_inspect.py", *_arguments(flag_values)]
+    print(f"The same by the general program: python {shlex.join(command)}", flush=True)
+    general = flags.FlagValues()
+    define_inspect_flags(general)
+    return inspect.main(general(command), general)
+
+
+def _say_without_effect(given: flags.FlagValues) -> None:
+    without_effect = {
+        "dataset": given.weights_test and "the weights say their classes",
+        "im_dir": given.live and "--live watches --stream",
+        "save_dir": given.live and "--live shows what it sees on a page",
+        "stream": not given.live and "it is watched with --live",
+    }
+    for name, reason in without_effect.items():
+        if reason and given[name].present:
+            print(f"Flag --{name.replace('_', '-')} has no effect: {reason}")
+
+
+def _arguments(given: flags.FlagValues) -> list[str]:
+    """Flags of `model_inspect.py`."""
+    found = ["--task=detection", f"--ckpt_path={given.weights_test or _published_file(given)}"]
+    if not given.weights_test or given["model"].present or given["s"].present:
+        found.append(f"--model_name={_model_name(given)}")
+    if not given.weights_test or given["im_size"].present:
+        found.append(f"--input_image_size={given.im_size}")
+    found.append(f"--min_score_thresh={given.conf_threshold:g}")
+    if given.live:
+        return ["--runmode=saved_model_video", "--saved_model_dir=", *found] + [
+            f"--input_video={given.stream}"
+        ]
+    return ["--runmode=infer", *found] + [
+        f"--input_image={given.im_dir}",
+        f"--output_image_dir={given.save_dir}",
+    ]
+
+
+def _published_file(given: flags.FlagValues) -> str:
+    size = f"{given.im_size}x{given.im_size}"
+    name = f"{_model_name(given)}_{given.dataset}_{size}"
+    for path in (f"{name}.pth", files.join(_ZOO, given.model, f"{name}.pth")):
+        if files.is_file(path):
+            return path
+    raise UserError(
+        f"There is no {name}.pth here: dataset/download_edgenets.sh {name} fetches it (published "
+        "are espnetv2_s_2.0 of coco and pascal at 300x300 and 512x512), or name your own with "
+        "--weights-test."
+    )
+
+
+def _model_name(given: flags.FlagValues) -> str:
+    name, known = f"{given.model}_s_{given.s}", list_models("detection")
+    if name not in known:
+        widths = [n.rpartition("_")[2] for n in known if n.startswith(given.model)]
+        raise UserError(f"--model {given.model} has no width --s {given.s}: {', '.join(widths)}")
+    return name

@@ -1,0 +1,199 @@
+"""What the pixels of photos show: the demonstration of EdgeNets' README, with its flags.
+
+  python segmentation_demo.py --model espnetv2 --s 2.0 --dataset pascal --data-path photos
+  python segmentation_demo.py --weights-test espnetv2_s_2.0_city_1024x512.pth --data-path street.jpg
+  python segmentation_demo.py --live
+
+Each photo is seen at its own size, rounded down to multiples of 32, and drawn with its classes as
+<savedir>/0.jpg, 1.jpg, ... The weights are --weights-test, else the published file of --model, --s,
+--dataset and --im-size, if it is here or where EdgeNets keep it (model/segmentation/model_zoo).
+Where there is none, a small network of ours is shown, which knows made shapes only. The command of
+model_inspect.py that does the same is printed: more is possible with that.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+from collections.abc import Sequence
+
+from absl import flags
+
+from efficientvision import files
+from efficientvision.cli import inspect
+from efficientvision.cli.flag_spec import FlagSpec
+from efficientvision.cli.flags import define_flag, define_inspect_flags
+from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.errors import UserError
+from efficientvision.registry import list_models
+
+_TESTDATA = pathlib.Path(__file__).resolve().parents[2] / "testdata"
+SHIPPED_WEIGHTS = _TESTDATA / "shapes_segmenter"
+_SHIPPED_PHOTO = _TESTDATA / "img1.jpg"
+_PHOTOS = "./sample_images"
+_ZOO = "model/segmentation/model_zoo"
+_BUILD_SIZE = 224
+# --dataset -> number of classes, and sizes of the published files, the better ones first.
+_DATA_SETS = {
+    "pascal": (21, ("384x384", "256x256")),
+    "city": (20, ("1024x512", "512x256")),
+}
+_FLAGS = {
+    "model": FlagSpec(("espnetv2", "dicenet"), "espnetv2", "network"),
+    "s": FlagSpec("float", 2.0, "width of the network"),
+    "dataset": FlagSpec(tuple(_DATA_SETS), "pascal", "what the published weights know"),
+    "weights_test": FlagSpec(
+        "string", "", "checkpoint of any segmenter; its network is read from it"
+    ),
+    "data_path": FlagSpec("string", None, f"photo, folder or glob of photos (default: {_PHOTOS})"),
+    "savedir": FlagSpec("string", "segmentation_results", "folder for the pictures"),
+    "im_size": FlagSpec(
+        "string", None, "width and height in the name of the published file, --im-size 384 384"
+    ),
+    "model_width": FlagSpec("int", _BUILD_SIZE, "dicenet: width that its kernels are made for"),
+    "model_height": FlagSpec("int", _BUILD_SIZE, "dicenet: height that its kernels are made for"),
+    "channels": FlagSpec("int", 3, "of a photo: 3"),
+    "num_classes": FlagSpec("int", 1000, "no effect: the weights say their classes"),
+    "live": FlagSpec("bool", False, "watch --stream, on a live page in the browser"),
+    "stream": FlagSpec("string", "0", "--live: camera by its number, video file, or URL"),
+}
+
+
+def define_demo_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Declares the flags; `edgenets_spelling` makes them of what EdgeNets' users type."""
+    for name, spec in _FLAGS.items():
+        define_flag(name, spec, flag_values)
+
+
+def edgenets_spelling(argv: Sequence[str]) -> list[str]:
+    """A command line in EdgeNets' spelling in absl's: `--im-size 384 384` -> `--im_size=384x384`.
+
+    Args:
+        argv: with the program's name first.
+    """
+    words = list(argv[:1])
+    for word in argv[1:]:
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            words.append(f"--{name[2:].replace('-', '_')}{equals}{value}")
+        elif not words[-1].startswith("--"):
+            words.append(word)
+        else:
+            words[-1] += f"{'x' if '=' in words[-1] else '='}{word}"
+    return words
+
+
+def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
+    """Runs model_inspect.py as the flags of the demonstration say.
+
+    Args:
+        argv: what was no flag; not used.
+        flag_values: parsed flags of `define_demo_flags`.
+
+    Returns:
+        The exit code; None: 0.
+
+    Raises:
+        UserError: bad flags or bad input.
+    """
+    del argv
+    _check(flag_values)
+    command = ["model_inspect.py", *_arguments(flag_values)]
+    print(f"The same by the general program: python {shlex.join(command)}", flush=True)
+    general = flags.FlagValues()
+    define_inspect_flags(general)
+    return inspect.main(general(command), general)
+
+
+def _check(given: flags.FlagValues) -> None:
+    """Refuses values that cannot be, and names the flags that have no effect."""
+    if given.channels != 3:
+        raise UserError(f"--channels {given.channels}: photos have 3 channels here, grey ones too")
+    weights_given = bool(given.weights_test)
+    without_effect = {
+        "num_classes": "the weights say their classes",
+        "im_size": weights_given and "it chooses among published files, and --weights-test is one",
+        "model_width": given.model != "dicenet" and "only DiCENet's kernels are made for a size",
+        "model_height": given.model != "dicenet" and "only DiCENet's kernels are made for a size",
+        "data_path": given.live and "--live watches --stream",
+        "savedir": given.live and "--live shows what it sees on a page",
+        "stream": not given.live and "it is watched with --live",
+    }
+    for name, reason in without_effect.items():
+        if reason and given[name].present:
+            print(f"Flag --{name.replace('_', '-')} has no effect: {reason}")
+
+
+def _arguments(given: flags.FlagValues) -> list[str]:
+    """Flags of `model_inspect.py`."""
+    weights, found = _weights(given), ["--task=segmentation"]
+    shipped = weights == str(SHIPPED_WEIGHTS)
+    if not shipped and _is_set(given, "model", "s"):
+        found.append(f"--model_name={_model_name(given)}")
+    build_hw = (given.model_height, given.model_width)
+    if not shipped and given.model == "dicenet" and build_hw != (_BUILD_SIZE, _BUILD_SIZE):
+        found.append(f"--hparams=build_size={given.model_width}x{given.model_height}")
+    found += [f"--ckpt_path={weights}", "--input_image_size=photo"]
+    if given.live:
+        return ["--runmode=saved_model_video", "--saved_model_dir=", *found] + [
+            f"--input_video={given.stream}"
+        ]
+    return ["--runmode=infer", *found] + [
+        f"--input_image={_photos(given, shipped)}",
+        f"--output_image_dir={given.savedir}",
+    ]
+
+
+def _weights(given: flags.FlagValues) -> str:
+    """The checkpoint to show; says so where it is the small one of ours."""
+    if given.weights_test:
+        if given["dataset"].present:
+            _check_classes(given.weights_test, given.dataset)
+        return given.weights_test
+    name = _model_name(given)
+    _, sizes = _DATA_SETS[given.dataset]
+    sizes = [given.im_size] if given.im_size else sizes
+    names = [f"{name}_{given.dataset}_{size}" for size in sizes]
+    for file in (f"{file}.pth" for file in names):
+        for path in (file, files.join(_ZOO, given.model, file)):
+            if files.is_file(path):
+                return path
+    print(
+        f"There is no {names[0]}.pth here: this is a small network of ours that knows made shapes "
+        f"only. The published weights come with\n  dataset/download_edgenets.sh {names[0]}"
+    )
+    return str(SHIPPED_WEIGHTS)
+
+
+def _model_name(given: flags.FlagValues) -> str:
+    name, known = f"{given.model}_s_{given.s}", list_models("segmentation")
+    if name not in known:
+        widths = [n.rpartition("_")[2] for n in known if n.startswith(given.model)]
+        raise UserError(f"--model {given.model} has no width --s {given.s}: {', '.join(widths)}")
+    return name
+
+
+def _check_classes(weights: str, dataset: str) -> None:
+    """Makes sure that weights are of the data set that the user named with them."""
+    from efficientvision.weights.identify import identify
+
+    load_tensorflow_quietly()
+    classes, _ = _DATA_SETS[dataset]
+    found = identify(weights).num_classes
+    if found not in (None, classes):
+        raise UserError(
+            f"--dataset {dataset} has {classes} classes, and {weights} has {found}: leave "
+            "--dataset out, the weights say what they know"
+        )
+
+
+def _photos(given: flags.FlagValues, shipped: bool) -> str:
+    if given.data_path:
+        return given.data_path
+    if shipped and not files.exists(_PHOTOS):
+        return str(_SHIPPED_PHOTO)
+    return _PHOTOS
+
+
+def _is_set(given: flags.FlagValues, *names: str) -> bool:
+    return any(given[name].present for name in names)
