@@ -9,7 +9,7 @@ JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint format clean
+.PHONY: help venv demo zoo diagrams test test-slow lint format clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -30,6 +30,12 @@ $(STAMP): setup.py pyproject.toml
 demo: $(STAMP)  ## train a small detector on made pictures and show it (under 8 minutes, 2 cores)
 	$(BIN)/python demo/run_demo.py
 
+zoo: $(STAMP)  ## write docs/model_zoo.md and its charts; counts networks that are new
+	$(BIN)/python -m docs.zoo
+
+diagrams: $(STAMP)  ## draw the feature fusions and a detector (docs/diagrams)
+	$(BIN)/python -m docs.diagrams
+
 test: $(STAMP)  ## run the fast tests
 	$(PYTEST) -m "not slow"
 
@@ -45,4 +51,4 @@ format: $(STAMP)  ## put the code in its usual form
 	$(BIN)/ruff format .
 
 clean:  ## remove what demo and tests made (not .venv)
-	rm -rf demo_output .pytest_cache .ruff_cache build *.egg-info
+	rm -rf demo_output tutorial_output .pytest_cache .ruff_cache build *.egg-info

@@ -2,14 +2,16 @@
 
     python benchmarks/latency.py --models=efficientdet-d0,efficientdet-d0:vfpn --image_size=512
     python benchmarks/latency.py --models=espnetv2_s_2.0,dicenet_s_1.0 --image_size=224
+    python benchmarks/latency.py --models=espnetv2_s_2.0 --task=segmentation \
+        --image_size=1024x512 --batch=1
 
 The yardstick is keras.applications.EfficientNetB0(include_top=False) at 512 pixels: the column
 `ratio` compares medians and means the same on every machine. Rounds are interleaved: each measures
 every row once, so that a disturbance falls on all rows alike. Without --ckpt_path weights are
 random; a detector's score threshold is set so that about 200 anchors reach non-maximum suppression.
-`photo to boxes`, or `photo to classes`, is the whole way from a decoded photo to the results; of
-the runtimes those that are installed are measured. The last table has the peak memory of a process
-that loads one file and runs it.
+`photo to boxes`, `photo to classes` or `photo to class map` is the whole way from a decoded photo
+to the results; of the runtimes those that are installed are measured. The last table has the peak
+memory of a process that loads one file and runs it.
 """
 
 import functools
@@ -30,7 +32,7 @@ from tqdm import tqdm  # noqa: E402
 from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
-from efficientvision.configs import DetectionConfig  # noqa: E402
+from efficientvision.configs import DetectionConfig, parse_image_size  # noqa: E402
 from efficientvision.export.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
 from efficientvision.export.frozen_graph import freeze, graph_function  # noqa: E402
 from efficientvision.export.load_export import load_export  # noqa: E402
@@ -46,7 +48,7 @@ RUNTIMES = {
     "litert": "ai_edge_litert",
     "litert_int8": "ai_edge_litert",
 }
-BATCH = 8
+RESULTS = {"detection": "boxes", "classification": "classes", "segmentation": "class map"}
 CANDIDATES = 200
 WARM_UP_ROUNDS = 3
 # The threads of a runtime wait busily for a moment for more work, and would slow the next row.
@@ -59,7 +61,7 @@ def main(argv):
     tf.get_logger().setLevel("ERROR")
     tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
     tf.config.threading.set_inter_op_parallelism_threads(FLAGS.threads)
-    size = FLAGS.image_size
+    image_hw = parse_image_size(FLAGS.image_size)
     if FLAGS.memory_of:
         run_once(FLAGS.memory_of)
         print(peak_bytes())
@@ -68,23 +70,23 @@ def main(argv):
     paths = {YARDSTICK: YARDSTICK}
     with tempfile.TemporaryDirectory() as folder:
         for index, model in enumerate(FLAGS.models):
-            rows |= model_rows(model, size, f"{folder}/{index}", paths)
+            rows |= model_rows(model, image_hw, f"{folder}/{index}", paths)
         times = measure(rows, FLAGS.rounds)
-        print_table(times, size)
+        print_table(times, image_hw)
         print_memory(paths)
 
 
-def model_rows(model, size, folder, files):
+def model_rows(model, image_hw, folder, files):
     """What there is to measure of one model: name of the row -> function without arguments.
 
     Adds name of the row -> path to `files`, for every file of batch 1.
     """
     name, _, fusion = model.partition(":")
     overrides = {"fpn_name": fusion} if fusion else {}
-    loaded = load_model(FLAGS.ckpt_path, name, image_size=size, **overrides)
-    images = tf.random.stateless_normal((1, size, size, 3), (0, 0))
+    loaded = load_model(FLAGS.ckpt_path, name, task=FLAGS.task, image_size=image_hw, **overrides)
+    images = tf.random.stateless_normal((1, *image_hw, 3), (0, 0))
     detects = isinstance(loaded.config, DetectionConfig)
-    results, with_nms = ("boxes", " with NMS") if detects else ("classes", "")
+    results, with_nms = RESULTS[loaded.config.task], " with NMS" if detects else ""
     if detects:
         set_threshold(loaded, images)
     function, outputs = network_function(build_serving(loaded.model, loaded.config), 1)
@@ -94,8 +96,8 @@ def model_rows(model, size, folder, files):
         f"{model} network, Keras in tf.function": lambda: _wait(function(images)),
         f"{model} network, frozen graph": lambda: _wait(frozen(images)),
     }
-    pixels = noise_images(size)[0]
-    for batch in (1, BATCH):
+    pixels = noise_images(image_hw)[0]
+    for batch in sorted({1, FLAGS.batch}):
         what = f"photo to {results}" if batch == 1 else f"{batch} photos to {results}"
         photos = np.repeat(noise_photo(), batch, axis=0)
         for runtime, path in write_files(loaded, batch, f"{folder}/{batch}").items():
@@ -133,7 +135,7 @@ def write_files(loaded, batch, folder):
             paths[form],
             # Suppression inside takes one image.
             nms="none" if batch > 1 and isinstance(loaded.config, DetectionConfig) else None,
-            calibration=noise_images(FLAGS.image_size, batch),
+            calibration=noise_images(loaded.config.image_hw, batch),
         )
     return paths
 
@@ -144,10 +146,10 @@ def noise_photo():
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def noise_images(size, batch=1):
+def noise_images(image_hw, batch=1):
     """What int8 takes its ranges from: enough to measure speed."""
     rng = np.random.default_rng(1)
-    return [rng.uniform(0, 255, (batch, size, size, 3)).astype(np.float32) for _ in range(4)]
+    return [rng.uniform(0, 255, (batch, *image_hw, 3)).astype(np.float32) for _ in range(4)]
 
 
 def set_threshold(loaded, images):
@@ -176,11 +178,11 @@ def measure(rows, rounds):
     return {name: np.array(values) for name, values in times.items()}
 
 
-def print_table(times, size):
+def print_table(times, image_hw):
     """Prints milliseconds, images a second, and the median beside the yardstick's."""
     rounds = len(times[YARDSTICK])
     print(
-        f"input {size}x{size}, photo {FLAGS.photo_width}x{FLAGS.photo_height}, "
+        f"input {image_hw[1]}x{image_hw[0]}, photo {FLAGS.photo_width}x{FLAGS.photo_height}, "
         f"{FLAGS.threads} threads, {rounds} interleaved rounds, milliseconds"
     )
     width = max(map(len, times))
@@ -188,7 +190,7 @@ def print_table(times, size):
     base = np.median(times[YARDSTICK])
     for name, seconds in times.items():
         p50, p90, p99 = 1000 * np.percentile(seconds, [50, 90, 99])
-        images = BATCH if f" {BATCH} photos" in name else 1
+        images = FLAGS.batch if f" {FLAGS.batch} photos" in name else 1
         print(
             f"{name:<{width}}{p50:>9.1f}{p90:>9.1f}{p99:>9.1f}"
             f"{1000 * images / p50:>10.2f}{p50 / 1000 / base:>8.2f}"
@@ -229,7 +231,9 @@ if __name__ == "__main__":
     flags.DEFINE_list("models", ["efficientdet-d0"], "models, as name or name:fusion")
     flags.DEFINE_string("ckpt_path", None, "weights of the (one) model; random without")
     flags.DEFINE_string("memory_of", None, "load and run this export, and print the peak in bytes")
-    flags.DEFINE_integer("image_size", 512, "side of the networks' input, pixels")
+    flags.DEFINE_enum("task", None, list(RESULTS), "what the models do; else as their names say")
+    flags.DEFINE_string("image_size", "512", "the networks' input, pixels: a side or WIDTHxHEIGHT")
+    flags.DEFINE_integer("batch", 8, "photos of the rows with several at a time; 1: no such rows")
     flags.DEFINE_integer("yardstick_size", 512, "side of the yardstick's input, pixels")
     flags.DEFINE_integer("photo_width", 640, "width of the photo, pixels")
     flags.DEFINE_integer("photo_height", 480, "height of the photo, pixels")

@@ -1,0 +1,1 @@
+"""Pages and pictures about the library, and the programs that make them from its code."""

@@ -1,0 +1,54 @@
+"""Draws docs/diagrams/*.png: the feature fusions and a detector. `make diagrams` runs it."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from docs.diagrams.fusion import draw_fusion
+from docs.diagrams.layout import Diagram, lay_out
+from docs.diagrams.network import Network, describe, draw_network
+from docs.pictures import write_picture
+from efficientvision.configs import get_config
+from efficientvision.layers import fusion_graphs
+from efficientvision.layers.fusion_graphs import FusionNode
+
+FOLDER = pathlib.Path(__file__).parent
+MODEL = "efficientdet-d0"
+
+
+def fusions() -> dict[str, Sequence[FusionNode]]:
+    """The graphs that are drawn: name -> nodes, of the levels that `MODEL` has.
+
+    BiFPN and QuFPN are one cell, of which a network has several one after the other; VFPN is the
+    whole of it, whose cells stand side by side.
+    """
+    config = get_config(MODEL, {"fpn_name": "vfpn"})
+    levels = config.min_level, config.max_level
+    return {
+        "bifpn": fusion_graphs.bifpn(*levels),
+        "qufpn": fusion_graphs.qufpn(*levels),
+        "vfpn": fusion_graphs.vfpn(*levels, config.fpn_cell_repeats),
+    }
+
+
+def diagrams() -> dict[str, Diagram | Network]:
+    """What is drawn: name of the file without .png -> its content."""
+    config = get_config(MODEL)
+    drawn = {
+        name: lay_out(nodes, config.min_level, config.max_level)
+        for name, nodes in fusions().items()
+    }
+    return {**drawn, "network": describe(config)}
+
+
+def main() -> None:
+    """Draws all of them."""
+    for name, content in diagrams().items():
+        draw = draw_network if isinstance(content, Network) else draw_fusion
+        path = FOLDER / f"{name}.png"
+        write_picture(path, draw(content), dataclasses.asdict(content))
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
