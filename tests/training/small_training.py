@@ -1,5 +1,6 @@
 """A small detector and its training steps, on batches of which some may be poisoned."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -45,7 +46,7 @@ class PoisonedTask(DetectionTask):
 
 
 class SmallTraining:
-    """Task, state and step of a small detector that starts at the same weights every time.
+    """Task, state and step of a small detector that starts at the same weights in every run.
 
     Args:
         config: overrides of the configuration.
@@ -58,6 +59,7 @@ class SmallTraining:
     def __init__(self, config=None, kind="loss", optimizer="adam", scale_loss=False, **options):
         self.task = PoisonedTask(get_config("efficientdet-d0", {**OPTIONS, **(config or {})}), kind)
         self.task.create_variables()
+        keras.utils.set_random_seed(0)
         model = small_detector(self.task.config)
         if not _START:
             _START.extend(w.numpy() for w in model.weights)

@@ -20,11 +20,14 @@ def _largest_difference(one, two):
 
 @pytest.mark.parametrize("parts", [2, 4])
 def test_equals_the_large_batch(parts):
-    """The parts have different numbers of boxes: one normaliser is for all."""
-    whole = SmallTraining(FROZEN)
+    """The parts have different numbers of boxes: one normaliser is for all.
+
+    With SGD: Adam's quotient makes a whole step of a gradient that is a rounding error.
+    """
+    whole = SmallTraining(FROZEN, optimizer="sgd")
     start = whole.values()
     losses = whole.train([0, 1, 2, 3, 4])
-    cut = SmallTraining(FROZEN, micro_batches=parts)
+    cut = SmallTraining(FROZEN, optimizer="sgd", micro_batches=parts)
     cut_losses = cut.train([0, 1, 2, 3, 4])
     for name, value in losses.items():
         assert cut_losses[name] == pytest.approx(value, rel=1e-5), name
