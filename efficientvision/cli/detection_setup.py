@@ -232,7 +232,7 @@ class SsdSetup(DetectorSetup):
     def anchor_findings(
         self, scan: RecordScan, config: SsdConfig, names: Mapping[int, str]
     ) -> list[Finding]:
-        return prior_findings(scan, config.image_hw, names)
+        return prior_findings(scan, config.anchor_options, names)
 
 
 def _scan(pattern: str | None, config: DetectorConfig, what: str) -> RecordScan | None:

@@ -64,6 +64,11 @@ class DetectorConfig(TrainingConfig):
         raise NotImplementedError
 
     @property
+    def anchor_options(self) -> dict[str, Any]:
+        """Arguments of the function that makes its anchors, SSD's priors."""
+        raise NotImplementedError
+
+    @property
     def coarsest_stride(self) -> int:
         """Pixels of the network's input to a cell of the coarsest level that has a stride."""
         raise NotImplementedError

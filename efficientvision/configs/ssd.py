@@ -57,6 +57,12 @@ class SsdConfig(DetectorConfig):
     build_size: int | str | tuple[int, int] = hyperparameter(
         224, IMAGE_SIZE, "DiCENet: image size that its kernels are made for, multiples of 32"
     )
+    prior_min_scale: float = hyperparameter(
+        0.1, number(0.005, 1), "size of the smallest square priors, in sides of the image"
+    )
+    prior_max_scale: float = hyperparameter(
+        1.05, number(0.01, 2), "the same of a level that would follow the coarsest"
+    )
     photometric_distortion: bool = hyperparameter(
         True, BOOLEAN, "training changes brightness, contrast, saturation, hue, order of channels"
     )
@@ -112,7 +118,21 @@ class SsdConfig(DetectorConfig):
     def coarsest_stride(self) -> int:
         return 64
 
+    @property
+    def anchor_options(self) -> dict[str, Any]:
+        """Arguments of `detection.priors.generate_priors`."""
+        return {
+            "image_hw": self.image_hw,
+            "min_scale": self.prior_min_scale,
+            "max_scale": self.prior_max_scale,
+        }
+
     def settle(self) -> None:
+        if self.prior_min_scale >= self.prior_max_scale:
+            raise UserError(
+                f"prior_min_scale={self.prior_min_scale:g} must be below "
+                f"prior_max_scale={self.prior_max_scale:g}."
+            )
         if self.label_smoothing:
             raise UserError(
                 f"label_smoothing={self.label_smoothing:g}: SSD's loss has no smoothing, and "

@@ -13,11 +13,15 @@ import numpy as np
 
 from efficientvision.detection.anchors import AnchorLevel, anchor_levels
 from efficientvision.detection.boxes import centers_and_sizes, divide_or_zero
+from efficientvision.detection.priors import prior_levels
 
 COVERED_IOU = 0.5  # The matching's own threshold.
 _MAX_SEARCHED = 3000
 ANCHOR_SCALES = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)
+PRIOR_MIN_SCALES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2)
+PRIOR_MAX_SCALES = (0.3, 0.45, 0.6, 0.75, 0.9, 1.05)
 _CLEAR_GAIN = 0.05
+_ABOUT_EQUAL = 0.02
 
 
 def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray:
@@ -91,8 +95,7 @@ def suggest_anchors(
         (changes, coverage): the hyper-parameters to change, empty if nothing is clearly better,
         and class -> share covered with them (on the boxes looked at).
     """
-    chosen = np.random.default_rng(0).permutation(len(boxes_yxyx))[:_MAX_SEARCHED]
-    boxes, classes = np.asarray(boxes_yxyx, np.float64)[chosen], np.asarray(classes)[chosen]
+    boxes, classes = _some(boxes_yxyx, classes)
     ratios = cluster_aspect_ratios(boxes, len(anchor_options["aspect_ratios"]))
 
     def tried(**changes: Any) -> tuple[float, dict[str, Any], dict[int, float]]:
@@ -106,6 +109,52 @@ def suggest_anchors(
     if best[0] < now[0] + _CLEAR_GAIN:
         return {}, now[2]
     return best[1:]
+
+
+def suggest_priors(
+    boxes_yxyx: np.ndarray, classes: np.ndarray, **prior_options: Any
+) -> tuple[dict[str, Any], dict[int, float]]:
+    """Searches for sizes of an SSD's priors that cover the boxes better.
+
+    What counts is what counts for `suggest_anchors`. Tried are pairs of smallest and largest size;
+    of those within two points of the best, the pair that differs least from the one in use.
+
+    Args:
+        boxes_yxyx: [M, 4], pixels of the network input; of many, some thousand are looked at.
+        classes: int [M].
+        **prior_options: The priors in use, as arguments of `generate_priors`.
+
+    Returns:
+        (changes, coverage), as of `suggest_anchors`.
+    """
+    boxes, classes = _some(boxes_yxyx, classes)
+    used = np.array([prior_options["min_scale"], prior_options["max_scale"]])
+
+    def tried(least: float, most: float) -> tuple[float, dict[str, Any], dict[int, float]]:
+        levels = prior_levels(prior_options["image_hw"], least, most)
+        shares = coverage(best_iou_of_levels(boxes, levels), classes)
+        changes = {"prior_min_scale": least, "prior_max_scale": most}
+        return float(np.mean(list(shares.values()))), changes, shares
+
+    now = tried(*used)
+    attempts = [
+        tried(least, most)
+        for least in PRIOR_MIN_SCALES
+        for most in PRIOR_MAX_SCALES
+        if least < most
+    ]
+    highest = max(map(_score, attempts))
+    if highest < now[0] + _CLEAR_GAIN:
+        return {}, now[2]
+    good = [attempt for attempt in attempts if attempt[0] >= highest - _ABOUT_EQUAL]
+    nearest = min(good, key=lambda a: np.abs(np.log(list(a[1].values()) / used)).sum())
+    return nearest[1:]
+
+
+def _some(boxes_yxyx: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and classes that stand for all of them."""
+    chosen = np.random.default_rng(0).permutation(len(boxes_yxyx))[:_MAX_SEARCHED]
+    return np.asarray(boxes_yxyx, np.float64)[chosen], np.asarray(classes)[chosen]
 
 
 def _score(attempt: tuple[float, dict, dict]) -> float:

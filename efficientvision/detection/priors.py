@@ -18,25 +18,33 @@ CENTER_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 _LEVELS = range(3, 9)
 _STRIDED_LEVELS = range(3, 7)
 _LAST_LEVEL = _LEVELS[-1]
-_SMALLEST, _LARGEST = 0.1, 1.05
+# Of the smallest priors, and of what would follow the largest, in sides of the image.
+MIN_SCALE, MAX_SCALE = 0.1, 1.05
 _ASPECT_RATIOS = (2, 3)
 
 
-def prior_levels(image_hw: int | str | Sequence[int]) -> list[AnchorLevel]:
+def prior_levels(
+    image_hw: int | str | Sequence[int],
+    min_scale: float = MIN_SCALE,
+    max_scale: float = MAX_SCALE,
+) -> list[AnchorLevel]:
     """Cells and prior sizes of every level, finest first.
 
     Levels 3 to 6 have strides 8 to 64; of the two coarsest, whose maps hardly depend on the
-    image's size, the cells divide the image evenly. The sizes rise evenly from a tenth of a side
-    to the whole of it; both axes go by their own side, as the photos are stretched to the input.
+    image's size, the cells divide the image evenly. The sizes rise evenly, as published from a
+    tenth of a side to the whole of it; both axes go by their own side, as the photos are stretched
+    to the input.
 
     Args:
         image_hw: Network input: (height, width) in pixels, a side length, or "WxH".
+        min_scale: Size of the finest level's square, in sides of the image.
+        max_scale: The same of a level that would follow the coarsest.
 
     Source: Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2.
     """
     image = np.array(parse_image_size(image_hw), np.float64)
     # [levels + 1, 2], whole pixels; a level's last size is the next one's first.
-    sizes = np.stack([_sizes(side) for side in image], axis=-1)
+    sizes = np.stack([_sizes(side, min_scale, max_scale) for side in image], axis=-1)
     levels = []
     for index, level in enumerate(_LEVELS):
         cells = np.ones(2) if level == _LAST_LEVEL else np.ceil(image / 2**level)
@@ -50,31 +58,35 @@ def prior_levels(image_hw: int | str | Sequence[int]) -> list[AnchorLevel]:
     return levels
 
 
-def _sizes(side: float) -> np.ndarray:
-    bounds = (math.ceil(share * side) for share in (_SMALLEST, _LARGEST))
+def _sizes(side: float, *scales: float) -> np.ndarray:
+    bounds = (math.ceil(share * side) for share in scales)
     return np.floor(np.linspace(*bounds, len(_LEVELS) + 1))
 
 
-def prior_centers_and_sizes(image_hw: int | str | Sequence[int]) -> np.ndarray:
+def prior_centers_and_sizes(
+    image_hw: int | str | Sequence[int],
+    min_scale: float = MIN_SCALE,
+    max_scale: float = MAX_SCALE,
+) -> np.ndarray:
     """The priors in centre form, as shares of the image's sides.
 
     Order: level (finest first), then row-major over the cells, then by shape: a square, the square
     between this size and the next, then 2:1, 1:2, 3:1 and 1:3 (width to height).
 
     Args:
-        image_hw: As in `prior_levels`.
+        image_hw, min_scale, max_scale: As in `prior_levels`.
 
     Returns:
         float32 [P, 4]: x centre, y centre, width, height, each clipped to [0, 1].
     """
-    return _cached_priors(parse_image_size(image_hw)).copy()
+    return _cached_priors(parse_image_size(image_hw), min_scale, max_scale).copy()
 
 
 @functools.lru_cache(maxsize=8)
-def _cached_priors(image_hw: tuple[int, int]) -> np.ndarray:
+def _cached_priors(image_hw: tuple[int, int], min_scale: float, max_scale: float) -> np.ndarray:
     image = np.array(image_hw, np.float64)
     levels = []
-    for cells_hw, strides, sizes_hw in prior_levels(image_hw):
+    for cells_hw, strides, sizes_hw in prior_levels(image_hw, min_scale, max_scale):
         y, x = ((np.arange(n) + 0.5) * step for n, step in zip(cells_hw, strides, strict=True))
         centers = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None] / image
         sizes = np.broadcast_to(sizes_hw / image, (*cells_hw, *sizes_hw.shape))
@@ -83,18 +95,22 @@ def _cached_priors(image_hw: tuple[int, int]) -> np.ndarray:
     return np.clip(np.concatenate(levels), 0.0, 1.0).astype(np.float32)
 
 
-def generate_priors(image_hw: int | str | Sequence[int]) -> np.ndarray:
+def generate_priors(
+    image_hw: int | str | Sequence[int],
+    min_scale: float = MIN_SCALE,
+    max_scale: float = MAX_SCALE,
+) -> np.ndarray:
     """The prior boxes, in the order of the network's predictions.
 
     Args:
-        image_hw: As in `prior_levels`.
+        image_hw, min_scale, max_scale: As in `prior_levels`.
 
     Returns:
         float32 [P, 4]: ymin, xmin, ymax, xmax as shares of the network input's sides; they reach
         beyond it at its border. A small object may lie within several priors of one area: which of
         them overlaps it most hangs on the last bit, and is as in the original in this unit only.
     """
-    priors = prior_centers_and_sizes(image_hw)
+    priors = prior_centers_and_sizes(image_hw, min_scale, max_scale)
     centers, half_sizes = priors[:, 1::-1], priors[:, :1:-1] / np.float32(2.0)
     return np.concatenate([centers - half_sizes, centers + half_sizes], axis=-1)
 

@@ -123,7 +123,7 @@ def _ssd_candidates(confidences: tf.Tensor, locations: tf.Tensor, config: SsdCon
     found = best_class_candidates(
         confidences,
         locations,
-        priors_yxyx=generate_priors(config.image_hw) * np.float32(config.image_hw * 2),
+        priors_yxyx=generate_priors(**config.anchor_options) * np.float32(config.image_hw * 2),
         max_nms_inputs=max_candidates(config),
     )
     return Candidates(*(value[0] for value in found))

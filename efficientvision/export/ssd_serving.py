@@ -50,7 +50,7 @@ class SsdServing(Serving):
         super().__init__(network, config.image_hw)
         self._config = config
         self._static = static
-        self._priors = generate_priors(config.image_hw)
+        self._priors = generate_priors(**config.anchor_options)
 
     def network_output_names(self, count: int) -> list[tuple[str, str]]:
         return [(name, name) for name in ("confidences", "locations")]

@@ -76,10 +76,9 @@ def _with_suppression(
 ) -> DetectorMetadata:
     """The facts of a detector's file with that kind of suppression inside."""
     if isinstance(config, SsdConfig):
-        preprocessing, anchors = {}, {"image_hw": config.image_hw}
+        preprocessing = {}
     else:
         preprocessing = {"mean_rgb": np.broadcast_to(config.mean_rgb, 3).tolist()}
-        anchors = config.anchor_options
     return dataclasses.replace(
         metadata,
         nms={
@@ -91,5 +90,5 @@ def _with_suppression(
         },
         columns=("ymin", "xmin", "ymax", "xmax", "score", "class"),
         preprocessing=preprocessing,
-        anchors={} if kind == "offset" else anchors,
+        anchors={} if kind == "offset" else config.anchor_options,
     )

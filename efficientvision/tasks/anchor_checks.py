@@ -14,6 +14,7 @@ from efficientvision.detection.anchor_coverage import (
     best_iou_of_levels,
     coverage,
     suggest_anchors,
+    suggest_priors,
 )
 from efficientvision.detection.priors import prior_levels
 
@@ -43,41 +44,45 @@ def anchor_findings(
     found, good = _described(iou, classes, names, "an anchor")
     if good:
         return [Finding(OK, "anchors", found)]
-    changes, better = suggest_anchors(boxes, classes, **anchor_options)
-    if not changes:
-        advice = "no anchors are much better: raise image_size if the boxes are small"
-        return [Finding(WARNING, "anchors", found, advice)]
-    advice = f"try {_override(changes)}: {np.mean(list(better.values())):.0%} in the mean"
-    if len(better) > 1:
-        advice += f" over the classes ({_by_class(better, names)})"
-    return [Finding(WARNING, "anchors", found, advice)]
+    suggestion = suggest_anchors(boxes, classes, **anchor_options)
+    return [Finding(WARNING, "anchors", found, _advice("anchors", *suggestion, names))]
 
 
 def prior_findings(
-    scan: RecordScan, image_hw: tuple[int, int], names: Mapping[int, str]
+    scan: RecordScan, prior_options: Mapping[str, Any], names: Mapping[int, str]
 ) -> list[Finding]:
-    """Share of the boxes that an SSD's best prior overlaps by half; its priors are what they are.
+    """Share of the boxes that an SSD's best prior overlaps by half, and better sizes if it is low.
 
     Boxes are taken as they stand in the photo stretched to the network's input, not augmented.
 
     Args:
         scan: The training records.
-        image_hw: Network input, pixels.
+        prior_options: Arguments of `generate_priors`.
         names: Class id -> name.
     """
-    boxes, classes = _real_boxes(scan, np.broadcast_to(image_hw, scan.image_hw.shape))
+    boxes, classes = _real_boxes(
+        scan, np.broadcast_to(prior_options["image_hw"], scan.image_hw.shape)
+    )
     if not len(boxes):
         return []
-    found, good = _described(
-        best_iou_of_levels(boxes, prior_levels(image_hw)), classes, names, "a prior"
-    )
+    iou = best_iou_of_levels(boxes, prior_levels(**prior_options))
+    found, good = _described(iou, classes, names, "a prior")
     if good:
         return [Finding(OK, "priors", found)]
-    advice = (
-        "the smallest prior is a tenth of the photo's side: cuts (sample_crop) enlarge small "
-        "objects in training; for many of them take an EfficientDet, or cut the photos in tiles"
-    )
-    return [Finding(WARNING, "priors", found, advice)]
+    suggestion = suggest_priors(boxes, classes, **prior_options)
+    return [Finding(WARNING, "priors", found, _advice("priors", *suggestion, names))]
+
+
+def _advice(
+    noun: str, changes: Mapping[str, Any], better: Mapping[int, float], names: Mapping[int, str]
+) -> str:
+    """What to do, by what `suggest_anchors` or `suggest_priors` found."""
+    if not changes:
+        return f"no {noun} are much better: raise image_size if the boxes are small"
+    advice = f"try {_override(changes)}: {np.mean(list(better.values())):.0%} in the mean"
+    if len(better) > 1:
+        advice += f" over the classes ({_by_class(better, names)})"
+    return advice
 
 
 def _real_boxes(scan: RecordScan, fitted_hw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

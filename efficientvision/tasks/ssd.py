@@ -39,7 +39,7 @@ class SsdTask(DetectorTask):
 
     def __init__(self, config: SsdConfig, **options: Any):
         super().__init__(config, **options)
-        self.priors = generate_priors(config.image_hw)
+        self.priors = generate_priors(**config.anchor_options)
 
     def prepare(self, batch: Batch) -> Batch:
         """Adds to a batch what each prior is to predict: the fields of `AnchorTargets`.

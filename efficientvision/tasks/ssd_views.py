@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.configs import SsdConfig
@@ -38,6 +39,9 @@ class SsdViews(DetectionViews):
         least = config.nms_configs.score_thresh or LEAST_SCORE
         self._nms = dataclasses.replace(self._nms, score_thresh=least)
 
+    def _anchors(self, view: View) -> np.ndarray:
+        return generate_priors(**{**self._config.anchor_options, "image_hw": view.image_hw})
+
     def _detections(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Detections:
         return suppress_candidates(
             self._candidates(view, outputs, batch), num_classes=self._num_classes, nms=self._nms
@@ -46,7 +50,7 @@ class SsdViews(DetectionViews):
     def _candidates(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Candidates:
         pool = select_ssd_candidates(
             *outputs,
-            priors_yxyx=generate_priors(view.image_hw),
+            priors_yxyx=self._anchors(view),
             max_nms_inputs=self._nms.max_nms_inputs,
         )
         sides = tf.constant([*view.image_hw, *view.image_hw], tf.float32)
