@@ -7,35 +7,30 @@ background, in six minutes on two cores, and is measured on larger pictures of a
 0.84. The folder gets weights, `config.yaml` and `labels.json`, and loads as any run does.
 """
 
-import json
 import os
-import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-import yaml  # noqa: E402
 from absl import flags  # noqa: E402
-from make_shapes import CLASSES, Scene, make_scene  # noqa: E402
+from make_masks import NAMES, class_map_of  # noqa: E402
+from make_shapes import make_scene  # noqa: E402
+from small_network import write_small_network  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from efficientvision import files  # noqa: E402
 from efficientvision.api import build_from_config  # noqa: E402
 from efficientvision.cli import run_main  # noqa: E402
 from efficientvision.configs import SegmentationConfig, get_config  # noqa: E402
 from efficientvision.data.transforms.preprocess import normalize  # noqa: E402
 from efficientvision.errors import UserError  # noqa: E402
 from efficientvision.evaluation.segmentation import PixelCounts, class_scores, mean_iou  # noqa: E402
-from efficientvision.loading import CONFIG_FILE, LABELS_FILE, LoadedModel  # noqa: E402
+from efficientvision.loading import LoadedModel  # noqa: E402
 from efficientvision.segmentation.losses import cross_entropy, cross_entropy_weight  # noqa: E402
 from efficientvision.segmenter import Segmenter  # noqa: E402
-from efficientvision.weights.names import published_variables  # noqa: E402
-from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint  # noqa: E402
 
 MODEL = "espnetv2_s_0.5"
-NAMES = ("background", *CLASSES)
 SIDE = 192
 NETWORK = {"num_classes": len(NAMES), "image_size": SIDE, "label_map": dict(enumerate(NAMES))}
 TRAIN_SEED, TEST_SEED = 11, 12
@@ -57,13 +52,9 @@ def main(argv: list[str]) -> None:
     model = build_from_config(config)
     train(model, config, FLAGS.pictures, FLAGS.epochs)
     measure(model, config)
-    write(FLAGS.output_dir, model)
-
-
-def class_map_of(scene: Scene) -> np.ndarray:
-    """uint8 [H, W]: 0 is the background, the shapes follow as in `NAMES`."""
-    numbers = [0, *(NAMES.index(name) for name in scene.classes)]
-    return np.array(numbers, np.uint8)[scene.owner + 1]
+    # What the network is. How it was trained stands in this file.
+    facts = {"name": MODEL, "task": "segmentation", **NETWORK}
+    write_small_network(FLAGS.output_dir, model, facts, dict(enumerate(NAMES)))
 
 
 def train(model: keras.Model, config: SegmentationConfig, pictures: int, epochs: int) -> None:
@@ -104,23 +95,6 @@ def measure(model: keras.Model, config: SegmentationConfig) -> None:
     for name, iou in zip(NAMES, class_scores(counts.matrix).iou, strict=True):
         print(f"{name:<12}{iou:6.3f}")
     print(f"{'mIoU':<12}{mean_iou(counts.matrix):6.3f}")
-
-
-def write(folder: str, model: keras.Model) -> None:
-    """Writes what `load_segmenter` needs."""
-    files.make_folder(folder)
-    with tempfile.TemporaryDirectory() as unfinished:
-        prefix = files.join(unfinished, "model")
-        write_tf1_checkpoint(prefix, {n: v.numpy() for n, v in published_variables(model).items()})
-        for name in files.list_names(unfinished):
-            files.copy(files.join(unfinished, name), files.join(folder, name))
-    # What the network is. How it was trained stands in this file.
-    facts = {"name": MODEL, "task": "segmentation", **NETWORK}
-    files.write_text(files.join(folder, CONFIG_FILE), yaml.safe_dump(facts, sort_keys=False))
-    labels = {str(number): name for number, name in enumerate(NAMES)}
-    files.write_text(files.join(folder, LABELS_FILE), json.dumps(labels, indent=2) + "\n")
-    total = sum(files.size(files.join(folder, name)) for name in files.list_names(folder))
-    print(f"{folder}: {total / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

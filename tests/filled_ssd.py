@@ -13,6 +13,8 @@ def filled_ssd(name, seed=0, **options):
 
 NAMES = {1: "cat", 2: "dog", 3: "cow"}
 IMAGE_HW = (64, 96)
+# Not those of the published detectors.
+PRIOR_SCALES = {"min_scale": 0.15, "max_scale": 0.9}
 
 
 def loaded_ssd(**nms):
@@ -22,6 +24,7 @@ def loaded_ssd(**nms):
     """
     name = "shufflenetv2_s_0.5"
     options = {"num_classes": 4, "image_size": IMAGE_HW, "nms_configs": nms}
+    options |= {f"prior_{name}": value for name, value in PRIOR_SCALES.items()}
     config = get_config(name, options, task="detection")
     model = filled_ssd(name, num_classes=4, image_size=IMAGE_HW)
     for head, factor in (("cls_layers", 0.015), ("loc_layers", 0.006)):

@@ -6,7 +6,8 @@
 
 Photos are drawn with boxes as <save-dir>/0.jpg, 1.jpg, ... The weights are --weights-test (a
 published file, a run's folder, any detector), else the published file of --model, --s, --dataset
-and --im-size, if it is here or where EdgeNets keep it (model/detection/model_zoo). The command of
+and --im-size, if it is here or where EdgeNets keep it (model/detection/model_zoo). Where there is
+none, a small network of ours is shown, which knows made shapes only. The command of
 model_inspect.py that does the same is printed: more is possible with that.
 """
 
@@ -20,9 +21,11 @@ from efficientvision import files
 from efficientvision.cli import inspect
 from efficientvision.cli.flag_spec import FlagSpec
 from efficientvision.cli.flags import define_flag, define_inspect_flags
+from efficientvision.cli.shipped import PHOTOS, TESTDATA, photos, say_shipped
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models
 
+SHIPPED_WEIGHTS = TESTDATA / "shapes_detector"
 _ZOO = "model/detection/model_zoo"
 _FLAGS = {
     "model": FlagSpec(("espnetv2", "dicenet"), "espnetv2", "network"),
@@ -32,7 +35,7 @@ _FLAGS = {
         "string", "", "checkpoint of any detector; its network is read from it"
     ),
     "im_size": FlagSpec("int", 512, "size of the network's input, published: 300 and 512"),
-    "im_dir": FlagSpec("string", "./sample_images", "folder of photos, a photo, or a glob"),
+    "im_dir": FlagSpec("string", None, f"folder of photos, a photo, or a glob (default: {PHOTOS})"),
     "save_dir": FlagSpec("string", "vis_detect", "folder for the pictures"),
     "conf_threshold": FlagSpec("float", 0.3, "least score of a box that is drawn"),
     "live": FlagSpec("bool", False, "watch --stream, on a live page in the browser"),
@@ -82,10 +85,13 @@ def _say_without_effect(given: flags.FlagValues) -> None:
 
 def _arguments(given: flags.FlagValues) -> list[str]:
     """Flags of `model_inspect.py`."""
-    found = ["--task=detection", f"--ckpt_path={given.weights_test or _published_file(given)}"]
-    if not given.weights_test or given["model"].present or given["s"].present:
+    weights = given.weights_test or _published_file(given)
+    shipped = weights == str(SHIPPED_WEIGHTS)
+    found = ["--task=detection", f"--ckpt_path={weights}"]
+    published = not (given.weights_test or shipped)
+    if published or not shipped and (given["model"].present or given["s"].present):
         found.append(f"--model_name={_model_name(given)}")
-    if not given.weights_test or given["im_size"].present:
+    if published or not shipped and given["im_size"].present:
         found.append(f"--input_image_size={given.im_size}")
     found.append(f"--min_score_thresh={given.conf_threshold:g}")
     if given.live:
@@ -93,22 +99,20 @@ def _arguments(given: flags.FlagValues) -> list[str]:
             f"--input_video={given.stream}"
         ]
     return ["--runmode=infer", *found] + [
-        f"--input_image={given.im_dir}",
+        f"--input_image={photos(given.im_dir, shipped)}",
         f"--output_image_dir={given.save_dir}",
     ]
 
 
 def _published_file(given: flags.FlagValues) -> str:
+    """The published file that the flags name; says so where it is not here, and ours is shown."""
     size = f"{given.im_size}x{given.im_size}"
     name = f"{_model_name(given)}_{given.dataset}_{size}"
     for path in (f"{name}.pth", files.join(_ZOO, given.model, f"{name}.pth")):
         if files.is_file(path):
             return path
-    raise UserError(
-        f"There is no {name}.pth here: dataset/download_edgenets.sh {name} fetches it (published "
-        "are espnetv2_s_2.0 of coco and pascal at 300x300 and 512x512), or name your own with "
-        "--weights-test."
-    )
+    say_shipped(name, "espnetv2_s_2.0 of coco and pascal at 300x300 and 512x512")
+    return str(SHIPPED_WEIGHTS)
 
 
 def _model_name(given: flags.FlagValues) -> str:

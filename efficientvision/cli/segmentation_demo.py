@@ -13,7 +13,6 @@ model_inspect.py that does the same is printed: more is possible with that.
 
 from __future__ import annotations
 
-import pathlib
 import shlex
 from collections.abc import Sequence
 
@@ -23,14 +22,12 @@ from efficientvision import files
 from efficientvision.cli import inspect
 from efficientvision.cli.flag_spec import FlagSpec
 from efficientvision.cli.flags import define_flag, define_inspect_flags
+from efficientvision.cli.shipped import PHOTOS, TESTDATA, photos, say_shipped
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models
 
-_TESTDATA = pathlib.Path(__file__).resolve().parents[2] / "testdata"
-SHIPPED_WEIGHTS = _TESTDATA / "shapes_segmenter"
-_SHIPPED_PHOTO = _TESTDATA / "img1.jpg"
-_PHOTOS = "./sample_images"
+SHIPPED_WEIGHTS = TESTDATA / "shapes_segmenter"
 _ZOO = "model/segmentation/model_zoo"
 _BUILD_SIZE = 224
 # --dataset -> number of classes, and sizes of the published files, the better ones first.
@@ -45,7 +42,7 @@ _FLAGS = {
     "weights_test": FlagSpec(
         "string", "", "checkpoint of any segmenter; its network is read from it"
     ),
-    "data_path": FlagSpec("string", None, f"photo, folder or glob of photos (default: {_PHOTOS})"),
+    "data_path": FlagSpec("string", None, f"photo, folder or glob of photos (default: {PHOTOS})"),
     "savedir": FlagSpec("string", "segmentation_results", "folder for the pictures"),
     "im_size": FlagSpec(
         "string", None, "width and height in the name of the published file, --im-size 384 384"
@@ -139,7 +136,7 @@ def _arguments(given: flags.FlagValues) -> list[str]:
             f"--input_video={given.stream}"
         ]
     return ["--runmode=infer", *found] + [
-        f"--input_image={_photos(given, shipped)}",
+        f"--input_image={photos(given.data_path, shipped)}",
         f"--output_image_dir={given.savedir}",
     ]
 
@@ -158,10 +155,7 @@ def _weights(given: flags.FlagValues) -> str:
         for path in (file, files.join(_ZOO, given.model, file)):
             if files.is_file(path):
                 return path
-    print(
-        f"There is no {names[0]}.pth here: this is a small network of ours that knows made shapes "
-        f"only. The published weights come with\n  dataset/download_edgenets.sh {names[0]}"
-    )
+    say_shipped(names[0])
     return str(SHIPPED_WEIGHTS)
 
 
@@ -185,14 +179,6 @@ def _check_classes(weights: str, dataset: str) -> None:
             f"--dataset {dataset} has {classes} classes, and {weights} has {found}: leave "
             "--dataset out, the weights say what they know"
         )
-
-
-def _photos(given: flags.FlagValues, shipped: bool) -> str:
-    if given.data_path:
-        return given.data_path
-    if shipped and not files.exists(_PHOTOS):
-        return str(_SHIPPED_PHOTO)
-    return _PHOTOS
 
 
 def _is_set(given: flags.FlagValues, *names: str) -> bool:

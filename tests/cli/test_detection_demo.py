@@ -2,13 +2,17 @@
 
 import functools
 
+import numpy as np
 import pytest
 from absl import flags
 from PIL import Image
 
 from efficientvision.cli import inspect, run_main
-from efficientvision.cli.detection_demo import define_demo_flags, main
+from efficientvision.cli.detection_demo import SHIPPED_WEIGHTS, define_demo_flags, main
 from efficientvision.cli.segmentation_demo import edgenets_spelling
+from efficientvision.detection import boxes
+from efficientvision.detector import Detector
+from tests.conftest import REPOSITORY
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import weights_of
 from tests.filled_ssd import filled_ssd
@@ -67,13 +71,42 @@ def test_a_camera_is_watched(commands):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("", "dataset/download_edgenets.sh espnetv2_s_2.0_coco_512x512"),
         ("--s 3", "has no width --s 3.0: 0.5, 1.0"),
     ],
 )
 def test_what_is_missing_is_said(commands, capsys, words, says):
     assert demo(*words.split()) == 1
     assert says in capsys.readouterr().err and not commands
+
+
+@pytest.mark.parametrize("photos_there", [False, True])
+def test_without_weights_it_says_so_and_how_to_fetch_them(commands, capsys, tmp_path, photos_there):
+    if photos_there:
+        (tmp_path / "sample_images").mkdir()
+    assert demo("--dataset", "pascal", "--im-size", "300") == 0
+    printed = capsys.readouterr().out
+    assert "a small network of ours that knows made shapes only" in printed
+    assert "dataset/download_edgenets.sh espnetv2_s_2.0_pascal_300x300\n" in printed
+    (told,) = commands
+    # Our network says its own name and size.
+    assert (told.ckpt_path, told.model_name) == (str(SHIPPED_WEIGHTS), None)
+    assert told.input_image_size is None
+    own = str(REPOSITORY / "testdata" / "img1.jpg")
+    assert told.input_image == ("./sample_images" if photos_there else own)
+
+
+def test_the_shipped_network_finds_the_shapes_of_its_photo():
+    from demo.make_shapes import make_scene
+
+    total = sum(file.stat().st_size for file in SHIPPED_WEIGHTS.iterdir())
+    assert total < 3e6
+    scene = make_scene(np.random.default_rng([2026, 66]), (480, 640))
+    detector = Detector.from_checkpoint(SHIPPED_WEIGHTS, min_score_thresh=0.3)
+    found = detector(str(REPOSITORY / "testdata" / "img1.jpg"))
+    overlaps = boxes.iou(scene.boxes_yxyx[:, None], found.boxes_yxyx[None], xp=np)
+    same = np.array(scene.classes)[:, None] == np.array(found.names)[None]
+    assert ((overlaps > 0.5) & same).any(axis=1).mean() > 0.8
+    assert len(found) <= len(scene.classes) + 2
 
 
 def test_flags_without_effect_are_named(commands, capsys):

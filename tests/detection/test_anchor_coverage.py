@@ -9,6 +9,7 @@ from efficientvision.detection.anchor_coverage import (
     cluster_aspect_ratios,
     coverage,
     suggest_anchors,
+    suggest_priors,
 )
 from efficientvision.detection.anchors import generate_anchors
 from efficientvision.detection.boxes import iou
@@ -94,3 +95,19 @@ def test_aspect_ratios_gather_where_the_boxes_are():
     )
     assert cluster_aspect_ratios(boxes, 3) == pytest.approx([0.3, 1.0, 4.0], rel=0.03)
     assert cluster_aspect_ratios(boxes_of([40] * 9, 40, (99, 99)), 3) == [1.0]
+
+
+def test_small_boxes_ask_for_smaller_priors():
+    """At 300 pixels the smallest prior has 30; what covers its boxes is left alone."""
+    used = {"image_hw": (300, 300), "min_scale": 0.1, "max_scale": 1.05}
+    random, classes = np.random.default_rng(2), np.ones(200, int)
+
+    def suggested(side, options):
+        sizes = random.uniform(0.8 * side, 1.2 * side, 200)
+        return suggest_priors(boxes_of(sizes, sizes, (300, 300)), classes, **options)
+
+    assert suggested(100, used)[0] == {}
+    changes, shares = suggested(12, used)
+    assert changes["prior_min_scale"] < 0.08 and shares[1] > 0.9
+    better = {name.removeprefix("prior_"): value for name, value in changes.items()}
+    assert suggested(12, used | better)[0] == {}

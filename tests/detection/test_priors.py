@@ -51,6 +51,14 @@ def test_a_network_predicts_one_prior_each(name, size):
     assert list(model.output_shape) == [(None, len(priors), 2), (None, len(priors), 4)]
 
 
+def test_the_smallest_and_the_largest_may_be_chosen():
+    levels = prior_levels(300, min_scale=0.05, max_scale=0.65)
+    # A level's first square; thirty pixels more each level.
+    assert [level.sizes_hw[0].tolist() for level in levels] == [[n, n] for n in range(15, 195, 30)]
+    np.testing.assert_allclose(levels[-1].sizes_hw[1], (165 * 195) ** 0.5)
+    assert (generate_priors(300, 0.05, 0.65) != generate_priors(300)).any()
+
+
 def test_every_axis_goes_by_its_own_side():
     square, wide = prior_centers_and_sizes(512), prior_centers_and_sizes("512x300")
     np.testing.assert_array_equal(np.unique(wide[:, 0]), np.unique(square[:, 0]))

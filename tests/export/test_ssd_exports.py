@@ -20,7 +20,7 @@ from efficientvision.export.ssd_serving import ssd_serving
 from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import serving_metadata
 from tests.filled_detector import textured_photo
-from tests.filled_ssd import IMAGE_HW, NAMES, loaded_ssd
+from tests.filled_ssd import IMAGE_HW, NAMES, PRIOR_SCALES, loaded_ssd
 
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert"}
 PHOTO = textured_photo(120, 150)
@@ -41,7 +41,7 @@ def test_a_detector_finds_what_the_network_says(loaded):
     expected = postprocess_ssd(
         *outputs,
         np.int32([PHOTO.shape[:2]]),
-        priors_yxyx=generate_priors(IMAGE_HW),
+        priors_yxyx=generate_priors(IMAGE_HW, **PRIOR_SCALES),
         nms=loaded.config.nms_configs,
     )
     count = int(expected.valid_len[0])

@@ -5,7 +5,7 @@ import numpy as np
 from efficientvision.configs import get_config
 from efficientvision.data.preflight.findings import OK, WARNING
 from efficientvision.data.preflight.record_scan import scan_records
-from efficientvision.tasks.anchor_checks import anchor_findings
+from efficientvision.tasks.anchor_checks import anchor_findings, prior_findings
 from tests.example_records import example, photo, write_examples
 
 HEIGHT, WIDTH = 300, 400
@@ -51,3 +51,15 @@ def test_photos_are_measured_at_the_size_of_the_input(tmp_path):
 
 def test_no_boxes(tmp_path):
     assert anchor_findings(records(tmp_path, [], []), options(), {}) == []
+
+
+def test_priors_that_miss_a_class(tmp_path):
+    def prior_options(override):
+        return get_config("espnetv2_s_0.5", override, task="detection").anchor_options
+
+    read = records(tmp_path, [14.0] * 30 + [90.0] * 30, [2] * 30 + [1] * 30)
+    (row,) = prior_findings(read, prior_options("image_size=300"), {1: "cell", 2: "platelet"})
+    assert row.level == WARNING and "overlap a prior" in row.found and "platelet 0%" in row.found
+    advised = row.advice.removeprefix("try ").partition(":")[0]
+    (row,) = prior_findings(read, prior_options(f"image_size=300,{advised}"), {})
+    assert row.level == OK

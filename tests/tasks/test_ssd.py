@@ -11,6 +11,7 @@ import tensorflow as tf
 from efficientvision.api import build_from_config
 from efficientvision.configs import SsdConfig, get_config
 from efficientvision.data.augmentation import SsdAugmentation
+from efficientvision.detection.priors import generate_priors
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection_views import ViewOptions
 from efficientvision.tasks.ssd import SsdTask, ssd_augmentation
@@ -189,3 +190,10 @@ def test_recipes_are_the_published_ones(recipe, classes, size):
     assert (config.optimizer, config.momentum, config.weight_decay) == ("sgd", 0.9, 5e-4)
     assert (config.lr_decay_method, config.clr_max, config.num_epochs) == ("hybrid", 61, 100)
     assert config.is_training_bn == (size == 300)
+
+
+def test_priors_are_of_the_scales_asked_for():
+    config = config_of(prior_min_scale=0.2, prior_max_scale=0.8)
+    np.testing.assert_array_equal(SsdTask(config).priors, generate_priors(SIZE, 0.2, 0.8))
+    with pytest.raises(UserError, match="prior_min_scale=0.8 must be below prior_max_scale=0.5"):
+        config_of(prior_min_scale=0.8, prior_max_scale=0.5)
