@@ -107,7 +107,7 @@ def test_small_boxes_ask_for_smaller_priors():
         return suggest_priors(boxes_of(sizes, sizes, (300, 300)), classes, **options)
 
     assert suggested(100, used)[0] == {}
-    changes, shares = suggested(12, used)
-    assert changes["prior_min_scale"] < 0.08 and shares[1] > 0.9
+    changes, shares = suggested(18, used)
+    assert changes["prior_min_scale"] < 0.1 and shares[1] > 0.9
     better = {name.removeprefix("prior_"): value for name, value in changes.items()}
-    assert suggested(12, used | better)[0] == {}
+    assert suggested(18, used | better)[0] == {}
