@@ -100,14 +100,13 @@ def test_aspect_ratios_gather_where_the_boxes_are():
 def test_small_boxes_ask_for_smaller_priors():
     """At 300 pixels the smallest prior has 30; what covers its boxes is left alone."""
     used = {"image_hw": (300, 300), "min_scale": 0.1, "max_scale": 1.05}
-    random, classes = np.random.default_rng(2), np.ones(200, int)
-
-    def suggested(side, options):
-        sizes = random.uniform(0.8 * side, 1.2 * side, 200)
-        return suggest_priors(boxes_of(sizes, sizes, (300, 300)), classes, **options)
-
-    assert suggested(100, used)[0] == {}
-    changes, shares = suggested(18, used)
+    classes = np.ones(200, int)
+    small, large = (
+        boxes_of(sizes, sizes, (300, 300))
+        for sizes in np.random.default_rng(2).uniform([[14], [80]], [[22], [120]], (2, 200))
+    )
+    assert suggest_priors(large, classes, **used)[0] == {}
+    changes, shares = suggest_priors(small, classes, **used)
     assert changes["prior_min_scale"] < 0.1 and shares[1] > 0.9
     better = {name.removeprefix("prior_"): value for name, value in changes.items()}
-    assert suggested(18, used | better)[0] == {}
+    assert suggest_priors(small, classes, **{**used, **better})[0] == {}
