@@ -3,7 +3,7 @@
 The two devices may each work off their part of a batch in micro-batches.
 
 Prints JSON: the losses of each, and the largest difference of weights, averages and slots.
-Usage: replicas.py (frozen | synchronized) (small | d0 | classifier | labels | masks)
+Usage: replicas.py (frozen | synchronized) (small | ssd | d0 | classifier | labels | masks)
     [MICRO_BATCHES]
 """
 
@@ -16,12 +16,14 @@ import tensorflow as tf
 
 from efficientvision.api import build_from_config
 from efficientvision.configs import get_config
+from efficientvision.detection.priors import prior_levels
 from efficientvision.layers.grouped_conv import GroupedConv2D
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
 from efficientvision.tasks.classification import ClassificationTask
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.tasks.segmentation import SegmentationTask
+from efficientvision.tasks.ssd import SsdTask
 from efficientvision.training.distribution import build_strategy, share_out
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
@@ -45,6 +47,24 @@ def small_detector(config):
     classes = keras.layers.Conv2D(channels * config.num_classes, 1, name="class")(x)
     boxes = keras.layers.Conv2D(channels * 4, 1, name="box")(x)
     return keras.Model(images, ([classes], [boxes]), name="small")
+
+
+def small_ssd(config):
+    """One convolution and a batch norm, averaged to the cells of each level, and two heads."""
+    norm = {"epsilon": 1e-5, "frozen": not config.is_training_bn, "synchronized": config.sync_bn}
+    images = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 8, 8, padding="same", name="stem")(images)
+    x = keras.ops.relu(BatchNorm(momentum=0.9, name="bn", **norm)(x))
+    outputs = []
+    for name, values in (("class", config.num_classes), ("box", 4)):
+        head = keras.layers.Conv2D(6 * values, 1, name=name)
+        rows = []
+        for level in prior_levels(**config.anchor_options):
+            size = SIZE // 8 // int(level.cells_hw[0])
+            cells = head(keras.layers.AveragePooling2D(size)(x))
+            rows.append(keras.layers.Reshape((-1, values))(cells))
+        outputs.append(keras.layers.Concatenate(axis=1)(rows))
+    return keras.Model(images, tuple(outputs), name="small")
 
 
 def small_classifier(config):
@@ -174,6 +194,11 @@ def main(norm, size, micro_batches=1):
         config = get_config("espnetv2_s_0.5", {**options, "auxiliary": True}, task="segmentation")
         task = SegmentationTask(config, class_weights=(1.0, 4.0, 0.5))
         data, build = masked_pictures(), small_segmenter
+    elif size == "ssd":
+        for name in ("anchor_scale", "max_level"):
+            options.pop(name, None)
+        config = get_config("espnetv2_s_0.5", {**options, "num_classes": 4}, task="detection")
+        task, data, build = SsdTask(config), pictures(), small_ssd
     else:
         config = get_config("efficientdet-d0", options)
         task, data = DetectionTask(config), pictures()

@@ -37,6 +37,12 @@ def test_small_detector(repository, norm):
     _compare(repository, norm, "small")
 
 
+@pytest.mark.parametrize("norm", ["frozen", "synchronized"])
+def test_small_ssd(repository, norm):
+    """The replicas have different numbers of positive priors, and mine their own negatives."""
+    _compare(repository, norm, "ssd")
+
+
 def test_two_devices_with_two_micro_batches_each(repository):
     _compare(repository, "frozen", "small", micro_batches=2)
 
