@@ -16,14 +16,13 @@ import shlex
 
 from absl import flags
 
-from efficientvision import files
 from efficientvision.cli import inspect
+from efficientvision.cli.edgenets_detection import published_file
 from efficientvision.cli.flag_spec import FlagSpec
 from efficientvision.cli.flags import define_flag, define_inspect_flags
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models
 
-_ZOO = "model/detection/model_zoo"
 _FLAGS = {
     "model": FlagSpec(("espnetv2", "dicenet"), "espnetv2", "network"),
     "s": FlagSpec("float", 2.0, "width of the network"),
@@ -82,7 +81,8 @@ def _say_without_effect(given: flags.FlagValues) -> None:
 
 def _arguments(given: flags.FlagValues) -> list[str]:
     """Flags of `model_inspect.py`."""
-    found = ["--task=detection", f"--ckpt_path={given.weights_test or _published_file(given)}"]
+    ckpt = given.weights_test or published_file(_model_name(given), given.dataset, given.im_size)
+    found = ["--task=detection", f"--ckpt_path={ckpt}"]
     if not given.weights_test or given["model"].present or given["s"].present:
         found.append(f"--model_name={_model_name(given)}")
     if not given.weights_test or given["im_size"].present:
@@ -96,19 +96,6 @@ def _arguments(given: flags.FlagValues) -> list[str]:
         f"--input_image={given.im_dir}",
         f"--output_image_dir={given.save_dir}",
     ]
-
-
-def _published_file(given: flags.FlagValues) -> str:
-    size = f"{given.im_size}x{given.im_size}"
-    name = f"{_model_name(given)}_{given.dataset}_{size}"
-    for path in (f"{name}.pth", files.join(_ZOO, given.model, f"{name}.pth")):
-        if files.is_file(path):
-            return path
-    raise UserError(
-        f"There is no {name}.pth here: dataset/download_edgenets.sh {name} fetches it (published "
-        "are espnetv2_s_2.0 of coco and pascal at 300x300 and 512x512), or name your own with "
-        "--weights-test."
-    )
 
 
 def _model_name(given: flags.FlagValues) -> str:
