@@ -1,8 +1,8 @@
 """Trains and evaluates detectors, classifiers and segmentation networks: --mode=train, eval or
 train_and_eval.
 
-The flags of EdgeNets' classification and segmentation scripts are understood too, as they were
-written there: --model espnetv2 --s 2.0 --crop-size 512 256 (the README has tables).
+The flags of EdgeNets' scripts are understood too, as they were written there: --model espnetv2
+--s 2.0 --crop-size 512 256 (the README has tables).
 """
 
 from absl import flags

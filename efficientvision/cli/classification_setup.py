@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from absl import flags
 
-from efficientvision.cli.task_setup import TaskSetup, check_freeze, record_names
+from efficientvision.cli.task_setup import TaskSetup, check_freeze, count_images, record_names
 from efficientvision.configs import ClassificationConfig
 from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
@@ -19,7 +19,6 @@ from efficientvision.data.preflight.label_checks import (
     split_findings,
 )
 from efficientvision.data.preflight.record_scan import RecordScan, scan_records
-from efficientvision.data.record_files import count_records, match_files
 from efficientvision.errors import UserError
 from efficientvision.loading import LoadedModel, load_classifier
 from efficientvision.tasks.classification import ClassificationTask
@@ -71,17 +70,8 @@ class ClassificationSetup(TaskSetup):
         return DATASETS.get(given.dataset)
 
     def fit_to_data(self, given: flags.FlagValues, config: ClassificationConfig | None) -> None:
-        """Takes numbers of images and classes from the records.
-
-        `--num_examples_per_epoch` and `--eval_samples` that are not given mean all images.
-        """
-        counted = {
-            "num_examples_per_epoch": given.mode != "eval" and given.train_file_pattern,
-            "eval_samples": given.val_file_pattern,
-        }
-        for name, pattern in counted.items():
-            if pattern and not given[name].present:
-                given[name].value = sum(count_records(match_files(pattern))) or 1
+        """Takes numbers of images and classes from the records."""
+        count_images(given, given.val_file_pattern)
         if not given["eval_batch_size"].present:
             given["eval_batch_size"].value = _EVAL_BATCH_SIZE
         if config is None or config.is_set("num_classes"):

@@ -17,8 +17,8 @@ import shlex
 
 from absl import flags
 
-from efficientvision import files
 from efficientvision.cli import inspect
+from efficientvision.cli.edgenets_detection import PUBLISHED, find_published, published_name
 from efficientvision.cli.flag_spec import FlagSpec
 from efficientvision.cli.flags import define_flag, define_inspect_flags
 from efficientvision.cli.shipped import PHOTOS, TESTDATA, photos, say_shipped
@@ -26,7 +26,6 @@ from efficientvision.errors import UserError
 from efficientvision.registry import list_models
 
 SHIPPED_WEIGHTS = TESTDATA / "shapes_detector"
-_ZOO = "model/detection/model_zoo"
 _FLAGS = {
     "model": FlagSpec(("espnetv2", "dicenet"), "espnetv2", "network"),
     "s": FlagSpec("float", 2.0, "width of the network"),
@@ -85,7 +84,7 @@ def _say_without_effect(given: flags.FlagValues) -> None:
 
 def _arguments(given: flags.FlagValues) -> list[str]:
     """Flags of `model_inspect.py`."""
-    weights = given.weights_test or _published_file(given)
+    weights = given.weights_test or _published_weights(given)
     shipped = weights == str(SHIPPED_WEIGHTS)
     found = ["--task=detection", f"--ckpt_path={weights}"]
     published = not (given.weights_test or shipped)
@@ -104,14 +103,12 @@ def _arguments(given: flags.FlagValues) -> list[str]:
     ]
 
 
-def _published_file(given: flags.FlagValues) -> str:
+def _published_weights(given: flags.FlagValues) -> str:
     """The published file that the flags name; says so where it is not here, and ours is shown."""
-    size = f"{given.im_size}x{given.im_size}"
-    name = f"{_model_name(given)}_{given.dataset}_{size}"
-    for path in (f"{name}.pth", files.join(_ZOO, given.model, f"{name}.pth")):
-        if files.is_file(path):
-            return path
-    say_shipped(name, "espnetv2_s_2.0 of coco and pascal at 300x300 and 512x512")
+    name = published_name(_model_name(given), given.dataset, given.im_size)
+    if path := find_published(name):
+        return path
+    say_shipped(name, PUBLISHED)
     return str(SHIPPED_WEIGHTS)
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import flags
 
 from efficientvision import files
 from efficientvision.cli import evaluation_views, testdev
-from efficientvision.cli.task_setup import TaskSetup, check_freeze
+from efficientvision.cli.task_setup import (
+    TaskSetup,
+    check_freeze,
+    count_images,
+    factor_beside_backbone,
+)
 from efficientvision.configs import DetectionConfig, DetectorConfig, SsdConfig
 from efficientvision.data.preflight.box_checks import (
     box_findings,
@@ -30,6 +35,14 @@ from efficientvision.tasks.detector import DetectorTask
 from efficientvision.tasks.ssd import SsdTask
 from efficientvision.weights.identify import apply_checkpoint_architecture, identify
 
+# An SSD's `--dataset` -> hyper-parameters. COCO's records have its own numbers, 1 to 90.
+DATASETS = {
+    "pascal": {"num_classes": 21, "label_map": "voc"},
+    "coco": {"num_classes": 91, "label_map": "coco", "voc_metrics": False},
+}
+# Classes of networks for them: those of EdgeNets number COCO's without gaps.
+_NUM_CLASSES = {"pascal": (21,), "coco": (91, 81)}
+
 
 class DetectorSetup(TaskSetup):
     """What all detectors have in common: boxes, COCO metrics.
@@ -42,12 +55,6 @@ class DetectorSetup(TaskSetup):
     counts_background: bool
 
     def check_flags(self, given: flags.FlagValues) -> None:
-        if given.dataset:
-            raise UserError(
-                f"--dataset={given.dataset} chooses between kinds of classification; a detector "
-                "learns what its records hold: leave it out, or add --task=classification and a "
-                "classifier's --model_name."
-            )
         testdev.check_flags(given)
         evaluation_views.check_flags(given)
 
@@ -178,6 +185,15 @@ class DetectionSetup(DetectorSetup):
         "aspect_ratios",
     )
 
+    def check_flags(self, given: flags.FlagValues) -> None:
+        super().check_flags(given)
+        if given.dataset:
+            raise UserError(
+                f"--dataset={given.dataset} is of other networks; an EfficientDet learns what its "
+                "records hold: leave it out, or add --task=classification and a classifier's "
+                "--model_name, for an SSD --task=detection and a backbone's."
+            )
+
     def check_config(self, given: flags.FlagValues, config: DetectionConfig) -> None:
         if "segmentation" in config.heads:
             raise UserError(
@@ -205,6 +221,11 @@ class SsdSetup(DetectorSetup):
 
     def check_flags(self, given: flags.FlagValues) -> None:
         super().check_flags(given)
+        if given.dataset not in ("", *DATASETS):
+            raise UserError(
+                f"--dataset={given.dataset} is of another task; an SSD has "
+                f"{' and '.join(DATASETS)}."
+            )
         if evaluation_views.asks_for_scales(given):
             raise UserError(
                 f"--test_scales={given.test_scales} is for EfficientDet; an SSD's photos always "
@@ -214,8 +235,12 @@ class SsdSetup(DetectorSetup):
     def check_config(self, given: flags.FlagValues, config: SsdConfig) -> None:
         check_freeze(config, "an SSD")
 
+    def dataset_changes(self, given: flags.FlagValues) -> dict | None:
+        return DATASETS.get(given.dataset)
+
     def fit_to_data(self, given: flags.FlagValues, config: SsdConfig | None) -> None:
-        """Takes the number of classes from the names beside the records."""
+        """Takes numbers of images and classes from the records."""
+        count_images(given, given.val_file_pattern)
         if config is None or config.is_set("num_classes"):
             return
         names = self.class_names(config, given.train_file_pattern, given.val_file_pattern)
@@ -225,6 +250,21 @@ class SsdSetup(DetectorSetup):
                 f"num_classes={config.num_classes}, from the names beside the records: "
                 f"{max(names)} and the background."
             )
+
+    def rate_factor(self, config: SsdConfig) -> Callable[[str], float] | None:
+        """The learning rate of all but the backbone is `lr_mult` times the backbone's."""
+        return factor_beside_backbone(config.lr_mult)
+
+    def load(self, given: flags.FlagValues) -> LoadedModel:
+        loaded = super().load(given)
+        count = loaded.config.num_classes
+        known = _NUM_CLASSES.get(given.dataset, (count,))
+        if count not in known:
+            raise UserError(
+                f"--dataset={given.dataset} has {known[0]} classes with the background, and the "
+                f"network in {given.model_dir} {count}: leave --dataset out."
+            )
+        return loaded
 
     def new_task(self, config: SsdConfig, **options: Any) -> DetectorTask:
         return SsdTask(config, **options)

@@ -12,6 +12,7 @@ from efficientvision.cli.edgenets_values import (
     channels,
     flag,
     hparam,
+    imagenet_file,
     named,
     no_effect,
     one,
@@ -37,9 +38,7 @@ def _finish(theirs: Flags, given: Mapping[str, str], ours: Sequence[str]) -> Tra
     """`--finetune`: ImageNet's weights, from `--weights` or where EdgeNets keep them."""
     if "finetune" not in theirs or "weights" in given or named(ours, "ckpt"):
         return Translated()
-    name = given.get("model_name", "")
-    family = name.partition("_s_")[0]
-    path = f"model/classification/model_zoo/{family}/{name}_imagenet_224x224.pth"
+    path = imagenet_file(given.get("model_name", ""))
     if not files.is_file(path):
         raise UserError(
             f"--finetune starts from ImageNet's weights, and there is no {path}: name the file "

@@ -1,7 +1,7 @@
 """The flags of EdgeNets' scripts, as flags and hyper-parameters of `main.py`.
 
-`train_classification.py`, `train_segmentation.py` and the like write `--batch-size 512 --scale 0.2
-1.0`: hyphens, values that follow after a space, several of them. Imports no TensorFlow.
+Those for training and testing write `--batch-size 512 --scale 0.2 1.0`: hyphens, values that follow
+after a space, several of them. Imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from efficientvision.cli import edgenets_classification, edgenets_segmentation
+from efficientvision.cli import edgenets_classification, edgenets_detection, edgenets_segmentation
 from efficientvision.cli.edgenets_values import (
     Flags,
     Table,
@@ -22,12 +22,21 @@ from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
 _FAMILIES = ("espnetv2", "dicenet", "shufflenetv2")
-_CLASSIFICATION, _SEGMENTATION = edgenets_classification.TABLE, edgenets_segmentation.TABLE
-_TABLES = (_CLASSIFICATION, _SEGMENTATION)
+_CLASSIFICATION, _SEGMENTATION, _DETECTION = _TABLES = (
+    edgenets_classification.TABLE,
+    edgenets_segmentation.TABLE,
+    edgenets_detection.TABLE,
+)
 # What two flags say together: see `_model` and `build_size`.
 _TOGETHER = ("model", "s", "model_width", "model_height")
-# What --dataset means in the segmentation scripts.
-_MASK_DATASETS = ("pascal", "city")
+# Whose names of --dataset these are; `coco_multilabel` is ours.
+_OF_DATASET = {
+    "imagenet": (_CLASSIFICATION,),
+    "coco_multilabel": (_CLASSIFICATION,),
+    "coco": (_CLASSIFICATION, _DETECTION),
+    "pascal": (_SEGMENTATION, _DETECTION),
+    "city": (_SEGMENTATION,),
+}
 
 
 def translate(argv: Sequence[str], say: Callable[[str], None] | None = None) -> list[str]:
@@ -62,7 +71,10 @@ def translate(argv: Sequence[str], say: Callable[[str], None] | None = None) -> 
         hparams |= translated.hparams
         if translated.note:
             say(f"Flag {written(name)} has no effect: {translated.note}.")
-    given |= table.finish(theirs, given, ours).flags
+    finished = table.finish(theirs, given, ours)
+    given |= finished.flags
+    if finished.note:
+        say(finished.note)
     if named(ours, "mode") is None:
         given["mode"] = "eval" if table.evaluates(theirs.keys()) else "train_and_eval"
     weights = given.pop("weights", None)
@@ -81,17 +93,40 @@ def translate(argv: Sequence[str], say: Callable[[str], None] | None = None) -> 
 def _table(theirs: Flags, ours: Sequence[str]) -> Table:
     """The table of the task that the flags are of."""
     task, dataset = named(ours, "task"), named(ours, "dataset")
-    of_one = theirs.keys() - _CLASSIFICATION.translations.keys() - set(_TOGETHER)
-    is_segmentation = task == "segmentation" if task else of_one or dataset in _MASK_DATASETS
-    table = _SEGMENTATION if is_segmentation else _CLASSIFICATION
-    foreign = sorted(theirs.keys() - table.translations.keys() - set(_TOGETHER))
-    if foreign:
-        others = next(t.task for t in _TABLES if t is not table)
-        raise UserError(
-            f"{written(foreign[0])} is a flag of EdgeNets' {others} scripts, and this is "
-            f"{task or table.task}: leave it out, or give --task={others}."
-        )
-    return table
+    asked = [table for table in _TABLES if table.task == task]
+    possible = asked or _OF_DATASET.get(dataset, _TABLES)
+    fitting = [table for table in possible if not _foreign(theirs, table)]
+    if not fitting:
+        raise UserError(_mixed(theirs, possible))
+    if len(fitting) == 1 or (fitting[0] is _CLASSIFICATION and dataset not in _OF_DATASET):
+        return fitting[0]
+    if "im_size" in theirs:
+        # Width and height, or the side of a square.
+        return _SEGMENTATION if len(theirs["im_size"]) > 1 else _DETECTION
+    raise UserError(
+        f"These flags are of EdgeNets' {_listed(fitting, ' and of their ')} scripts: add "
+        f"{_listed(fitting, ' or ', '--task=')}."
+    )
+
+
+def _foreign(theirs: Flags, table: Table) -> list[str]:
+    """The flags that a task's scripts do not have."""
+    return sorted(theirs.keys() - table.translations.keys() - set(_TOGETHER))
+
+
+def _mixed(theirs: Flags, possible: Sequence[Table]) -> str:
+    """Why flags are of none of these tasks."""
+    nearest = min(reversed(possible), key=lambda table: len(_foreign(theirs, table)))
+    name = _foreign(theirs, nearest)[0]
+    others = [table for table in _TABLES if name in table.translations]
+    return (
+        f"{written(name)} is a flag of EdgeNets' {_listed(others, ' and ')} scripts, and this is "
+        f"{nearest.task}: leave it out, or give {_listed(others, ' or ', '--task=')}."
+    )
+
+
+def _listed(tables: Sequence[Table], between: str, before: str = "") -> str:
+    return between.join(before + table.task for table in tables)
 
 
 def _split(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:

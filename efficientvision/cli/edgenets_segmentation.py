@@ -12,10 +12,13 @@ from efficientvision.cli.edgenets_values import (
     channels,
     flag,
     hparam,
+    imagenet_file,
     named,
     no_effect,
     one,
     resume,
+    switch,
+    weights,
 )
 from efficientvision.data import data_folder
 from efficientvision.errors import UserError
@@ -87,11 +90,10 @@ def _test_images(theirs: Flags, given: Mapping[str, str], ours: Sequence[str]) -
 
 def _backbone(theirs: Flags, given: Mapping[str, str], ours: Sequence[str]) -> Translated:
     """A training without `--finetune` begins from ImageNet's weights, where EdgeNets keep them."""
-    name = given.get("model_name", "")
     begins = "weights" in given or _evaluates(set(theirs)) or "model" not in theirs
     if begins or any(named(ours, flag) for flag in ("ckpt", "backbone_ckpt")):
         return Translated()
-    path = f"model/classification/model_zoo/{name.partition('_s_')[0]}/{name}_imagenet_224x224.pth"
+    path = imagenet_file(given.get("model_name", ""))
     return Translated(flags={"backbone_ckpt": path}) if files.is_file(path) else Translated()
 
 
@@ -112,13 +114,11 @@ TABLE = Table(
         "coco_path": lambda values: Translated(),
         "coarse": lambda values: Translated(),
         "ignore_idx": _ignored,
-        "freeze_bn": lambda values: Translated(hparams={"freeze_bn": "true"}),
+        "freeze_bn": switch("freeze_bn", freeze_bn="true"),
         "savedir": flag("savedir", "model_dir"),
         "resume": resume,
-        "finetune": lambda values: Translated(
-            flags={"weights": path} if (path := one("finetune", values)) else {}
-        ),
-        "weights_test": flag("weights_test", "weights"),
+        "finetune": weights("finetune"),
+        "weights_test": weights("weights_test"),
         "split": lambda values: Translated(),
         "batch_size": flag("batch_size", "train_batch_size"),
         "epochs": flag("epochs", "num_epochs"),

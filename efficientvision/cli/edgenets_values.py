@@ -36,7 +36,7 @@ class Table(NamedTuple):
             `--ckpt` of a training and `--model_dir` of an evaluation.
         evaluates: Whether flags of these names ask, without `--mode`, for an evaluation.
         finish: (their flags with values, flags of `main.py` so far, words of the command line that
-            are none of theirs) -> what several flags say together.
+            are none of theirs) -> what several flags say together; its note is said as it stands.
     """
 
     task: str
@@ -68,6 +68,22 @@ def flag(name: str, *keys: str) -> Translate:
     return lambda values: Translated(flags=dict.fromkeys(keys, one(name, values)))
 
 
+def weights(name: str) -> Translate:
+    """A flag that names a whole network's weights; an empty one names none."""
+    return lambda values: Translated(flags={"weights": path} if (path := one(name, values)) else {})
+
+
+def switch(name: str, **hparams: str) -> Translate:
+    """A flag without a value; where it is given, hyper-parameters have these."""
+
+    def translate_switch(values: Sequence[str]) -> Translated:
+        if values:
+            raise UserError(f"{written(name)} takes no value, got {' '.join(values)}.")
+        return Translated(hparams=hparams)
+
+    return translate_switch
+
+
 def several(name: str, key: str) -> Translate:
     """A flag whose values are a hyper-parameter."""
 
@@ -93,8 +109,8 @@ def resume(values: Sequence[str]) -> Translated:
     if path.endswith((".pth", ".pth.tar")):
         raise UserError(
             f"--resume {path}: an EdgeNets training cannot be continued, since its file says "
-            "nothing of this program's optimizer. --weights (in segmentation --finetune) starts a "
-            "new one from its weights."
+            "nothing of this program's optimizer. --weights (in segmentation and detection "
+            "--finetune) starts a new one from its weights."
         )
     return Translated(flags={"model_dir": path if files.is_folder(path) else files.parent(path)})
 
@@ -104,6 +120,12 @@ def channels(values: Sequence[str]) -> Translated:
     if one("channels", values) != "3":
         raise UserError(f"--channels {values[0]}: images have 3 channels here, grey ones too.")
     return Translated()
+
+
+def imagenet_file(name: str) -> str:
+    """Where EdgeNets keep the weights of a classifier."""
+    family = name.partition("_s_")[0]
+    return f"model/classification/model_zoo/{family}/{name}_imagenet_224x224.pth"
 
 
 def build_size(theirs: Flags) -> Translated:

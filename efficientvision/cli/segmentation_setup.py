@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from absl import flags
 
 from efficientvision.cli import evaluation_views, segmentation_results
-from efficientvision.cli.task_setup import TaskSetup
+from efficientvision.cli.task_setup import TaskSetup, count_images, factor_beside_backbone
 from efficientvision.configs import SegmentationConfig
 from efficientvision.data.class_pixels import balanced_weights, count_class_pixels
 from efficientvision.data.labels import find_labels, resolve_label_map
@@ -22,7 +22,6 @@ from efficientvision.data.preflight.mask_checks import (
     scan_masks,
     window_findings,
 )
-from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.segmentation_pipeline import published_scale
 from efficientvision.errors import UserError
 from efficientvision.loading import LoadedModel, load_segmenter
@@ -31,7 +30,6 @@ from efficientvision.segmentation.palettes import same_classes, with_background
 from efficientvision.tasks.segmentation import SegmentationTask, all_names
 from efficientvision.weights.decoder import apply_decoder
 from efficientvision.weights.identify import identify
-from efficientvision.weights.names import BACKBONE, name_from_keras_path, part_of
 
 _DETECTION_ONLY = ("val_json_file", "testdev_info_file", "test_merge", "test_iou_thresh")
 _EVAL_BATCH_SIZE = 2
@@ -98,17 +96,9 @@ class SegmentationSetup(TaskSetup):
         return apply_decoder(config, identify(ckpt), keep_classes=True)
 
     def fit_to_data(self, given: flags.FlagValues, config: SegmentationConfig | None) -> None:
-        """Takes numbers of images and classes from the records.
-
-        `--num_examples_per_epoch` and `--eval_samples` that are not given mean all images.
-        """
-        counted = {
-            "num_examples_per_epoch": given.mode != "eval" and given.train_file_pattern,
-            "eval_samples": not segmentation_results.of_photos(given) and given.val_file_pattern,
-        }
-        for name, pattern in counted.items():
-            if pattern and not given[name].present:
-                given[name].value = sum(count_records(match_files(pattern))) or 1
+        """Takes numbers of images and classes from the records."""
+        of_photos = segmentation_results.of_photos(given)
+        count_images(given, None if of_photos else given.val_file_pattern)
         if not given["eval_batch_size"].present:
             given["eval_batch_size"].value = _EVAL_BATCH_SIZE
         if config is None:
@@ -126,11 +116,7 @@ class SegmentationSetup(TaskSetup):
 
     def rate_factor(self, config: SegmentationConfig) -> Callable[[str], float] | None:
         """The decoder's learning rate is `lr_mult` times the backbone's."""
-        if config.lr_mult == 1.0:
-            return None
-        return lambda path: (
-            1.0 if part_of(name_from_keras_path(path)) == BACKBONE else config.lr_mult
-        )
+        return factor_beside_backbone(config.lr_mult)
 
     def build_task(
         self, given: flags.FlagValues, config: SegmentationConfig, names: Mapping[int, str]

@@ -10,10 +10,12 @@ from absl import flags
 from efficientvision.configs import TrainingConfig, read_yaml
 from efficientvision.data.labels import find_labels, resolve_label_map
 from efficientvision.data.preflight.findings import Finding
+from efficientvision.data.record_files import count_records, match_files
 from efficientvision.errors import UserError
 from efficientvision.loading import LoadedModel
 from efficientvision.registry import task_of
 from efficientvision.tasks.base import Task
+from efficientvision.weights.names import BACKBONE, name_from_keras_path, part_of
 
 
 class TaskSetup(abc.ABC):
@@ -92,6 +94,26 @@ def record_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str
         if named is None and pattern:
             named = find_labels(pattern)
     return named or {}
+
+
+def count_images(given: flags.FlagValues, evaluation: str | None) -> None:
+    """Makes `--num_examples_per_epoch` and `--eval_samples` that are not given mean all images.
+
+    Args:
+        given: `--train_file_pattern` names the training records, unless it is an evaluation.
+        evaluation: Pattern of the evaluation records; None: there are none.
+    """
+    training = None if given.mode == "eval" else given.train_file_pattern
+    for name, pattern in (("num_examples_per_epoch", training), ("eval_samples", evaluation)):
+        if pattern and not given[name].present:
+            given[name].value = sum(count_records(match_files(pattern))) or 1
+
+
+def factor_beside_backbone(factor: float) -> Callable[[str], float] | None:
+    """Path of a variable -> the factor, of the backbone's 1; None where it is 1 for all."""
+    if factor == 1.0:
+        return None
+    return lambda path: 1.0 if part_of(name_from_keras_path(path)) == BACKBONE else factor
 
 
 def check_freeze(config: TrainingConfig, what: str) -> None:

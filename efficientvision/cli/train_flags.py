@@ -23,7 +23,8 @@ IMPLEMENTED = {
         "",
         "classification: imagenet: one class an image; coco or coco_multilabel: those of the "
         "objects in it (any detection records; the hyper-parameter multi_label); segmentation: "
-        "pascal: 21 classes; city: 20, with EdgeNets' weights and scales of Cityscapes",
+        "pascal: 21 classes; city: 20, with EdgeNets' weights and scales of Cityscapes; SSD: "
+        "pascal, coco: their classes and metrics",
     ),
     "model_name": FlagSpec(
         "string", "efficientdet-d1", "model, such as efficientdet-d0, espnetv2_s_2.0"
@@ -84,7 +85,9 @@ IMPLEMENTED = {
     "test_iou_thresh": FlagSpec(
         "float", None, "wbf: least overlap (0..1) of boxes that are averaged; without it 0.55"
     ),
-    "num_examples_per_epoch": FlagSpec("int", 120000, "images in an epoch"),
+    "num_examples_per_epoch": FlagSpec(
+        "int", 120000, "images in an epoch; not given, for all but an EfficientDet all there are"
+    ),
     "num_epochs": FlagSpec("int", None, "epochs; without it, the hyper-parameter num_epochs"),
     "save_checkpoints_steps": FlagSpec("int", 1000, "steps between checkpoints"),
     "iterations_per_loop": FlagSpec(

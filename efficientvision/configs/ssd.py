@@ -82,6 +82,9 @@ class SsdConfig(DetectorConfig):
     learning_rate: float = hyperparameter(
         0.01, _NON_NEGATIVE, "learning rate (of clr and hybrid the lowest of a cycle)"
     )
+    lr_mult: float = hyperparameter(
+        1.0, _NON_NEGATIVE, "all but the backbone learns at so many times its learning rate"
+    )
     scale_learning_rate: bool = hyperparameter(
         False, BOOLEAN, "multiply the learning rates by batch / 64; false: take them as they are"
     )

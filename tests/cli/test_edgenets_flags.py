@@ -25,6 +25,7 @@ VALUES = {
     "weights": "a.pth",
     "weights-test": "a.pth",
     "resume": "runs/a/ckpt.npz",
+    "save": "runs/a",
     "finetune": "a.pth",
 }
 SEGMENTATION = (
@@ -142,7 +143,7 @@ def test_every_flag_of_the_scripts_is_understood(script, tmp_path, monkeypatch):
         (tmp_path / f"city/{part}-00000-of-00001.tfrecord").touch()
     for flag in SCRIPTS[script]:
         name = flag["flag"].lstrip("-")
-        default = flag["default"]
+        default = flag.get("default")
         values = default if isinstance(default, list) else [default]
         if name in VALUES:
             values = [VALUES[name]]

@@ -33,7 +33,6 @@ def trained(repository, data, tmp_path_factory):
         f"--model_dir={folder}",
         f"--data_dir={data}",
         "--train_batch_size=4",
-        "--num_examples_per_epoch=12",
         "--num_epochs=2",
         f"--hparams={HPARAMS}",
     )
@@ -111,6 +110,7 @@ def test_a_run_goes_on_and_another_begins_from_it(repository, trained, data, tmp
         (["--hparams=freeze=fpn"], "an SSD has no fpn"),
         (["--hparams=num_classes=2"], "num_classes=3"),
         (["--hparams=anchor_scale=2"], "anchor_scale"),
+        (["--dataset=city"], "an SSD has pascal and coco"),
     ],
 )
 def test_bad_input_is_said_in_a_sentence(repository, data, tmp_path, flags, says):
