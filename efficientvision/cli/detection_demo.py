@@ -86,7 +86,7 @@ def _arguments(given: flags.FlagValues) -> list[str]:
     """Flags of `model_inspect.py`."""
     weights = given.weights_test or _published_weights(given)
     shipped = weights == str(SHIPPED_WEIGHTS)
-    found = ["--task=detection", f"--ckpt_path={weights}"]
+    found = [f"--ckpt_path={weights}"]
     published = not (given.weights_test or shipped)
     if published or not shipped and (given["model"].present or given["s"].present):
         found.append(f"--model_name={_model_name(given)}")
@@ -97,7 +97,7 @@ def _arguments(given: flags.FlagValues) -> list[str]:
         return ["--runmode=saved_model_video", "--saved_model_dir=", *found] + [
             f"--input_video={given.stream}"
         ]
-    return ["--runmode=infer", *found] + [
+    return ["--runmode=infer", "--task=detection", *found] + [
         f"--input_image={photos(given.im_dir, shipped)}",
         f"--output_image_dir={given.save_dir}",
     ]

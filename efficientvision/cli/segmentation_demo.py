@@ -123,7 +123,7 @@ def _check(given: flags.FlagValues) -> None:
 
 def _arguments(given: flags.FlagValues) -> list[str]:
     """Flags of `model_inspect.py`."""
-    weights, found = _weights(given), ["--task=segmentation"]
+    weights, found = _weights(given), []
     shipped = weights == str(SHIPPED_WEIGHTS)
     if not shipped and _is_set(given, "model", "s"):
         found.append(f"--model_name={_model_name(given)}")
@@ -135,7 +135,7 @@ def _arguments(given: flags.FlagValues) -> list[str]:
         return ["--runmode=saved_model_video", "--saved_model_dir=", *found] + [
             f"--input_video={given.stream}"
         ]
-    return ["--runmode=infer", *found] + [
+    return ["--runmode=infer", "--task=segmentation", *found] + [
         f"--input_image={photos(given.data_path, shipped)}",
         f"--output_image_dir={given.savedir}",
     ]
