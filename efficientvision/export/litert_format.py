@@ -1,4 +1,4 @@
-"""Models as LiteRT (TensorFlow Lite) files, in float32, float16 or int8."""
+"""Models as LiteRT (TensorFlow Lite) files, in float32, float16, int8 or a mixture."""
 
 import os
 import struct
@@ -9,10 +9,12 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import METADATA_KEY, Runner, need
+from efficientvision.export.artifacts import IN_INTEGERS, METADATA_KEY, Runner, need
 from efficientvision.files import AnyPath
 
 _IDENTIFIER = b"TFL3"
+# Share of the operations that stay in float32.
+_IN_FLOAT = {"int8": 0.0, "mixed": 0.3}
 _EXTRA = "litert"
 
 
@@ -33,16 +35,16 @@ def write(
         metadata: JSON, which goes into the file's metadata.
         precision: of the weights: "float32"; "float16": half the size, computed in float32 on a
             CPU; "int8": weights and activations after ranges seen in `calibration`, inputs and
-            outputs stay float32.
-        calibration: "int8": images as the function takes them.
+            outputs stay float32; "mixed": the same, but the first operations stay in float32.
+        calibration: "int8" and "mixed": images as the function takes them.
     """
     import tensorflow as tf
 
     from efficientvision.export.litert_int8 import quantized
 
     names = sorted(function.structured_outputs)
-    if precision == "int8":
-        content = quantized(function, list(calibration))
+    if precision in IN_INTEGERS:
+        content = quantized(function, list(calibration), _IN_FLOAT[precision])
     else:
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         if precision == "float16":

@@ -1,10 +1,13 @@
 """Networks in LiteRT's eight bits: equalised, then quantised by the ranges of photos."""
 
+import collections
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
+from tensorflow.lite.python.convert import mlir_quantize
 
 from efficientvision.export.equalization import equalize
 from efficientvision.export.frozen_graph import freeze, graph_function
@@ -13,12 +16,14 @@ from efficientvision.export.frozen_graph import freeze, graph_function
 _EQUALIZED_BY = 8
 
 
-def quantized(function: Any, images: Sequence[np.ndarray]) -> bytes:
+def quantized(function: Any, images: Sequence[np.ndarray], in_float: float = 0.0) -> bytes:
     """Converts a concrete function of `images`; inputs and outputs stay float32.
 
     Args:
         function: the concrete function.
         images: what the ranges are taken from, as the function takes them.
+        in_float: share of the operations, the first ones, that stay in float32: rounding errors
+            of the first maps go through all of the network.
 
     Returns:
         A LiteRT file.
@@ -30,7 +35,29 @@ def quantized(function: Any, images: Sequence[np.ndarray]) -> bytes:
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         tf.lite.OpsSet.TFLITE_BUILTINS,
     ]
-    return converter.convert()
+    if not in_float:
+        return converter.convert()
+    # What tf.lite.experimental.QuantizationDebugger does, without its second, larger network.
+    converter._experimental_calibrate_only = True
+    calibrated = converter.convert()
+    return mlir_quantize(calibrated, denylisted_nodes=_first_operations(calibrated, in_float))
+
+
+def _first_operations(content: bytes, share: float) -> list[str]:
+    """Names of the results of a share of the operations: those that the most others wait for.
+
+    They are ordered by the longest way to an output. So what reads an early map late in the
+    network, as a decoder does, is not among the first.
+    """
+    graph = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).subgraphs[0]
+    way = collections.defaultdict(int)
+    for operation in reversed(graph.operators):
+        length = max(way[tensor] for tensor in operation.outputs)
+        for tensor in operation.inputs:
+            way[tensor] = max(way[tensor], length + 1)
+    results = [operation.outputs[0] for operation in graph.operators]
+    first = sorted(results, key=lambda tensor: -way[tensor])[: round(share * len(results))]
+    return [graph.tensors[tensor].name.decode() for tensor in first]
 
 
 def _equalized(function: Any, images: Sequence[np.ndarray]) -> Any:

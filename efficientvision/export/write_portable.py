@@ -10,7 +10,7 @@ import numpy as np
 from efficientvision import files
 from efficientvision.configs import DetectorConfig, SsdConfig, TrainingConfig
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import Format
+from efficientvision.export.artifacts import IN_INTEGERS, Format
 from efficientvision.export.contract import contract_of
 from efficientvision.export.metadata import (
     DetectorMetadata,
@@ -43,7 +43,7 @@ def write_portable(
         form: the format.
         path: where; its folder is made if it is missing.
         nms: of a detector "offset" or "none"; None: as the format likes.
-        calibration: int8: images as the network takes them, float32 [1, h, w, 3].
+        calibration: int8 and mixed: images as the network takes them, float32 [1, h, w, 3].
 
     Raises:
         UserError: a kind of suppression that there is not, or is not for this model.
@@ -52,7 +52,7 @@ def write_portable(
     if nms is not None and not isinstance(metadata, DetectorMetadata):
         raise UserError(f"--nms={nms} is for detectors; {metadata.model_name} is {metadata.kind}")
     facts = metadata
-    with for_integers(form.precision == "int8"):
+    with for_integers(form.precision in IN_INTEGERS):
         if isinstance(metadata, DetectorMetadata):
             kind = nms or form.nms
             function = portable_function(model, config, nms=kind, batch_size=batch_size)

@@ -112,6 +112,23 @@ def test_networks_stay(name, options):
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
+def test_the_first_operations_may_stay_in_float():
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    layers = [ConvBlock(12, 3) for _ in range(4)]
+    function = concrete(filled_model(keras.Sequential([keras.Input(SHAPE[1:]), *layers])))
+
+    def operations(share):
+        """How many compute in float32 and in int8."""
+        content = litert_int8.quantized(function, IMAGES, share)
+        interpreter = litert.Interpreter(model_content=content)
+        kinds = [detail["dtype"] for detail in interpreter.get_tensor_details()]
+        return kinds.count(np.float32), kinds.count(np.int8)
+
+    none, some, all_of_them = map(operations, (0.0, 0.5, 1.0))
+    assert none[0] < some[0] < all_of_them[0]
+    assert none[1] > some[1] > all_of_them[1] == 0
+
+
 def test_eight_bits_hold_a_map_with_an_outlier(tmp_path, monkeypatch):
     """One channel reaches 300 times what the others do, and counts as much as they."""
     pytest.importorskip("ai_edge_litert")
