@@ -9,12 +9,10 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import IN_INTEGERS, METADATA_KEY, Runner, need
+from efficientvision.export.artifacts import METADATA_KEY, Runner, need
 from efficientvision.files import AnyPath
 
 _IDENTIFIER = b"TFL3"
-# Share of the operations that stay in float32.
-_IN_FLOAT = {"int8": 0.0, "mixed": 0.3}
 _EXTRA = "litert"
 
 
@@ -35,21 +33,24 @@ def write(
         metadata: JSON, which goes into the file's metadata.
         precision: of the weights: "float32"; "float16": half the size, computed in float32 on a
             CPU; "int8": weights and activations after ranges seen in `calibration`, inputs and
-            outputs stay float32; "mixed": the same, but the first operations stay in float32.
+            outputs stay float32; "mixed": the same, equalised before, and the first operations stay
+            in float32, see `litert_mixed.quantized`.
         calibration: "int8" and "mixed": images as the function takes them.
     """
     import tensorflow as tf
 
-    from efficientvision.export.litert_int8 import quantized
+    from efficientvision.export import litert_mixed
 
     names = sorted(function.structured_outputs)
-    if precision in IN_INTEGERS:
-        content = quantized(function, list(calibration), _IN_FLOAT[precision])
+    if precision == "mixed":
+        content = litert_mixed.quantized(function, list(calibration))
     else:
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         if precision == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
+        elif precision == "int8":
+            litert_mixed.take_ranges(converter, calibration)
         content = converter.convert()
     files.write_bytes(path, _with_metadata(content, metadata, names))
 

@@ -1,5 +1,7 @@
 """Equalised graphs compute what they did; with eight bits they come nearer to it."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from efficientvision.api import build_model
-from efficientvision.export import litert_format, litert_int8
+from efficientvision.export import litert_format, litert_mixed
 from efficientvision.export.equalization import equalize
 from efficientvision.export.frozen_graph import freeze, graph_function
 from efficientvision.layers.bilinear import resize_bilinear
@@ -119,7 +121,7 @@ def test_the_first_operations_may_stay_in_float():
 
     def operations(share):
         """How many compute in float32 and in int8."""
-        content = litert_int8.quantized(function, IMAGES, share)
+        content = litert_mixed.quantized(function, IMAGES, share)
         interpreter = litert.Interpreter(model_content=content)
         kinds = [detail["dtype"] for detail in interpreter.get_tensor_details()]
         return kinds.count(np.float32), kinds.count(np.int8)
@@ -143,12 +145,13 @@ def test_eight_bits_hold_a_map_with_an_outlier(tmp_path, monkeypatch):
     function = concrete(model)
     expected = function(IMAGES[2])["y"].numpy()
 
-    def error(name):
-        path = tmp_path / name
-        litert_format.write(function, path, "{}", precision="int8", calibration=IMAGES)
+    def error(precision):
+        path = tmp_path / f"{precision}.tflite"
+        litert_format.write(function, path, "{}", precision=precision, calibration=IMAGES)
         run, _ = litert_format.load(path, threads=1)
         return np.sqrt(np.mean((run(IMAGES[2])["y"] - expected) ** 2)) / expected.std()
 
-    assert error("equalized.tflite") < 0.05
-    monkeypatch.setattr(litert_int8, "equalize", lambda *_: 0)
-    assert error("plain.tflite") > 0.3
+    in_integers = functools.partial(litert_mixed.quantized, in_float=0.0)
+    monkeypatch.setattr(litert_mixed, "quantized", in_integers)
+    assert error("mixed") < 0.05
+    assert error("int8") > 0.3

@@ -1,7 +1,7 @@
-"""Networks in LiteRT's eight bits: equalised, then quantised by the ranges of photos."""
+"""Networks whose first part LiteRT computes in float32 and the rest in eight bits."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,29 @@ from efficientvision.export.frozen_graph import freeze, graph_function
 
 # Ranges of channels need fewer photos than the ranges of whole maps.
 _EQUALIZED_BY = 8
+# Share of the operations that stay in float32.
+IN_FLOAT = 0.3
 
 
-def quantized(function: Any, images: Sequence[np.ndarray], in_float: float = 0.0) -> bytes:
+def take_ranges(converter: Any, images: Iterable[np.ndarray]) -> None:
+    """Has a converter quantise to eight bits; inputs and outputs stay float32.
+
+    Args:
+        converter: a `tf.lite.TFLiteConverter`.
+        images: what the ranges are taken from, as the function takes them.
+    """
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([batch] for batch in images)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ]
+
+
+def quantized(function: Any, images: Sequence[np.ndarray], in_float: float = IN_FLOAT) -> bytes:
     """Converts a concrete function of `images`; inputs and outputs stay float32.
+
+    Channels are scaled to like ranges before: see `equalization.equalize`.
 
     Args:
         function: the concrete function.
@@ -29,14 +48,7 @@ def quantized(function: Any, images: Sequence[np.ndarray], in_float: float = 0.0
         A LiteRT file.
     """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_equalized(function, images)])
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([batch] for batch in images)
-    converter.target_spec.supported_ops = [
-        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,
-    ]
-    if not in_float:
-        return converter.convert()
+    take_ranges(converter, images)
     # What tf.lite.experimental.QuantizationDebugger does, without its second, larger network.
     converter._experimental_calibrate_only = True
     calibrated = converter.convert()
