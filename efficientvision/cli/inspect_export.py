@@ -20,7 +20,7 @@ from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.record_files import match_files
 from efficientvision.data.streams import read_in_order
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import FORMATS
+from efficientvision.export.artifacts import FORMATS, IN_INTEGERS
 from efficientvision.export.load_export import load_export
 from efficientvision.export.saved_model import export_saved_model
 from efficientvision.export.serving import build_serving
@@ -55,7 +55,7 @@ def run(settings: InspectSettings) -> None:
     paths = list_photos(settings.need("input_image", "export"))[:_COMPARED_PHOTOS]
     photos = [open_photo(path) for path in paths]
     check_output_folder("saved_model_dir", settings.saved_model_dir)
-    if "litert_int8" in settings.formats and not settings.calibration_file_pattern:
+    if any(map(_in_integers, settings.formats)) and not settings.calibration_file_pattern:
         print(f"int8 takes its ranges from the {len(photos)} photos of --input_image; better is "
               "--calibration_file_pattern with 100 or more")  # fmt: skip
     loaded = settings.load_for_export()
@@ -105,9 +105,13 @@ def _write(checks: ExportChecks) -> Iterator[tuple[str, str]]:
             form,
             path,
             nms=checks.nms if form.nms != "none" else None,
-            calibration=list(_calibration_images(checks)) if form.precision == "int8" else (),
+            calibration=list(_calibration_images(checks)) if _in_integers(name) else (),
         )
         yield name, path
+
+
+def _in_integers(name: str) -> bool:
+    return is_portable(name) and FORMATS[name].precision in IN_INTEGERS
 
 
 def _calibration_images(checks: ExportChecks) -> Iterator[np.ndarray]:

@@ -25,6 +25,7 @@ EXPORT_FORMATS = (
     "litert",
     "litert_fp16",
     "litert_int8",
+    "litert_mixed",
     "coreml",
     "coreml_fp16",
 )

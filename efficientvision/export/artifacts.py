@@ -17,6 +17,8 @@ from efficientvision.files import AnyPath
 
 # Under this name a file carries its metadata.
 METADATA_KEY = "efficientvision"
+# Precisions that take their ranges from photos.
+IN_INTEGERS = ("int8", "mixed")
 # images float32 [N, h, w, 3] -> the outputs of the function that was written, by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -85,6 +87,17 @@ FORMATS = {
             "_int8.tflite",
             "litert_format",
             "int8",
+            nms="none",
+            box_tolerance=None,
+            score_tolerance=None,
+            pixel_tolerance=None,
+            json_beside=True,
+        ),
+        Format(
+            "litert_mixed",
+            "_mixed.tflite",
+            "litert_format",
+            "mixed",
             nms="none",
             box_tolerance=None,
             score_tolerance=None,

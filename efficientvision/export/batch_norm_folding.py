@@ -63,10 +63,11 @@ class _Folding:
         depthwise = convolution.op == "DepthwiseConv2dNative"
         by_channel = factor.reshape(kernel.shape[2:]) if depthwise else factor
         number_type = convolution.attr["T"].type
-        convolution.input[1] = self._add_constant(
-            f"{norm.name}/kernel", kernel * by_channel, number_type
+        convolution.input[1] = add_constant(
+            self._graph, f"{norm.name}/kernel", kernel * by_channel, number_type
         )
-        bias = self._add_constant(f"{norm.name}/bias", (bias - mean) * factor + offset, number_type)
+        offset = (bias - mean) * factor + offset
+        bias = add_constant(self._graph, f"{norm.name}/bias", offset, number_type)
         norm.op = "BiasAdd"
         norm.ClearField("attr")
         norm.attr["T"].type = number_type
@@ -110,14 +111,18 @@ class _Folding:
             return None if value is None else np.squeeze(value, axes)
         return None
 
-    def _add_constant(self, name: str, value: np.ndarray, number_type: int) -> str:
-        kind = tf.dtypes.as_dtype(number_type)
-        node = self._graph.node.add()
-        node.name, node.op = name, "Const"
-        node.attr["dtype"].type = number_type
-        tensor = tf.make_tensor_proto(value.astype(kind.as_numpy_dtype))
-        node.attr["value"].tensor.CopyFrom(tensor)
-        return name
+
+def add_constant(
+    graph_def: tf.compat.v1.GraphDef, name: str, value: np.ndarray, number_type: int
+) -> str:
+    """Adds a constant of a type (`DataType` of the graph) under a name, which is returned."""
+    kind = tf.dtypes.as_dtype(number_type)
+    node = graph_def.node.add()
+    node.name, node.op = name, "Const"
+    node.attr["dtype"].type = number_type
+    tensor = tf.make_tensor_proto(value.astype(kind.as_numpy_dtype))
+    node.attr["value"].tensor.CopyFrom(tensor)
+    return name
 
 
 def _operation(name: str) -> str:

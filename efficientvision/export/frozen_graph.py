@@ -170,12 +170,12 @@ def float_operations(graph_def: tf.compat.v1.GraphDef) -> int:
     """
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
-    return tf.compat.v1.profiler.profile(_as_graph(graph_def), options=options).total_float_ops
+    return tf.compat.v1.profiler.profile(as_graph(graph_def), options=options).total_float_ops
 
 
 def float_operations_by_node(graph_def: tf.compat.v1.GraphDef) -> dict[str, int]:
     """Splits the profiler's count by operation: name -> floating point operations."""
-    graph = _as_graph(graph_def)
+    graph = as_graph(graph_def)
     counts = {}
     with graph.as_default():
         for node in graph_def.node:
@@ -201,14 +201,15 @@ def write_chrome_trace(
     """
     options = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
     measured = tf.compat.v1.RunMetadata()
-    with tf.compat.v1.Session(graph=_as_graph(graph_def)) as session:
+    with tf.compat.v1.Session(graph=as_graph(graph_def)) as session:
         session.run(list(fetches), dict(feeds))
         session.run(list(fetches), dict(feeds), options=options, run_metadata=measured)
     text = timeline.Timeline(measured.step_stats).generate_chrome_trace_format()
     files.write_text(path, text)
 
 
-def _as_graph(graph_def: tf.compat.v1.GraphDef) -> tf.Graph:
+def as_graph(graph_def: tf.compat.v1.GraphDef) -> tf.Graph:
+    """The graph with its tensors' shapes, operations in an order in which inputs come first."""
     with tf.Graph().as_default() as graph:
         tf.compat.v1.import_graph_def(graph_def, name="")
     return graph

@@ -1,4 +1,4 @@
-"""Models as LiteRT (TensorFlow Lite) files, in float32, float16 or int8."""
+"""Models as LiteRT (TensorFlow Lite) files, in float32, float16, int8 or a mixture."""
 
 import os
 import struct
@@ -33,24 +33,26 @@ def write(
         metadata: JSON, which goes into the file's metadata.
         precision: of the weights: "float32"; "float16": half the size, computed in float32 on a
             CPU; "int8": weights and activations after ranges seen in `calibration`, inputs and
-            outputs stay float32.
-        calibration: "int8": images as the function takes them.
+            outputs stay float32; "mixed": the same, equalised before, and the first operations stay
+            in float32, see `litert_mixed.quantized`.
+        calibration: "int8" and "mixed": images as the function takes them.
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
-    if precision == "float16":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-    elif precision == "int8":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([images] for images in calibration)
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-            tf.lite.OpsSet.TFLITE_BUILTINS,
-        ]
+    from efficientvision.export import litert_mixed
+
     names = sorted(function.structured_outputs)
-    files.write_bytes(path, _with_metadata(converter.convert(), metadata, names))
+    if precision == "mixed":
+        content = litert_mixed.quantized(function, list(calibration))
+    else:
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        if precision == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        elif precision == "int8":
+            litert_mixed.take_ranges(converter, calibration)
+        content = converter.convert()
+    files.write_bytes(path, _with_metadata(content, metadata, names))
 
 
 def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
@@ -101,6 +103,9 @@ def _with_metadata(content: bytes, metadata: str, names: list[str]) -> bytes:
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     graph = model.subgraphs[0]
+    for tensor in graph.tensors:
+        # Of several operations that became one it has all names: a quarter of a small file.
+        tensor.name = tensor.name.split(b";")[0]
     graph.tensors[graph.inputs[0]].name = b"images"
     for index, name in zip(graph.outputs, names, strict=True):
         graph.tensors[index].name = name.encode()

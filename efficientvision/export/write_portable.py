@@ -10,7 +10,7 @@ import numpy as np
 from efficientvision import files
 from efficientvision.configs import DetectorConfig, SsdConfig, TrainingConfig
 from efficientvision.errors import UserError
-from efficientvision.export.artifacts import Format
+from efficientvision.export.artifacts import IN_INTEGERS, Format
 from efficientvision.export.contract import contract_of
 from efficientvision.export.metadata import (
     DetectorMetadata,
@@ -43,16 +43,22 @@ def write_portable(
         form: the format.
         path: where; its folder is made if it is missing.
         nms: of a detector "offset" or "none"; None: as the format likes.
-        calibration: int8: images as the network takes them, float32 [1, h, w, 3].
+        calibration: int8 and mixed: images as the network takes them, float32 [1, h, w, 3].
 
     Raises:
-        UserError: a kind of suppression that there is not, or is not for this model.
+        UserError: a kind of suppression that there is not, or is not for this model; a format that
+            is not for its backbone.
     """
     batch_size = metadata.batch_size or 1
     if nms is not None and not isinstance(metadata, DetectorMetadata):
         raise UserError(f"--nms={nms} is for detectors; {metadata.model_name} is {metadata.kind}")
+    if form.precision == "mixed" and "dicenet" in f"{config.name} {_backbone(config)}":
+        raise UserError(
+            f"{form.name} is not for DiCENet: LiteRT's interpreter aborts on its file; take "
+            "litert_fp16, or litert_int8 if that is accurate enough"
+        )
     facts = metadata
-    with for_integers(form.precision == "int8"):
+    with for_integers(form.precision in IN_INTEGERS):
         if isinstance(metadata, DetectorMetadata):
             kind = nms or form.nms
             function = portable_function(model, config, nms=kind, batch_size=batch_size)
@@ -69,6 +75,10 @@ def write_portable(
     module.write(function, path, text, precision=form.precision, calibration=calibration)
     if form.json_beside:
         files.write_text(f"{files.as_text(path)}.json", text)
+
+
+def _backbone(config: TrainingConfig) -> str:
+    return getattr(config, "backbone_name", None) or ""
 
 
 def _with_suppression(

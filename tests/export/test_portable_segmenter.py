@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from efficientvision.configs import get_config
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.segmentation_serving import fit_photos
@@ -48,20 +49,29 @@ def test_class_maps_are_the_networks(name, result, tmp_path):
         assert (found != expected).mean() <= (0.02 if name == "litert_fp16" else 1e-3)
 
 
-def test_int8_is_smaller_and_runs(tmp_path):
+@pytest.mark.parametrize("name", ["litert_int8", "litert_mixed"])
+def test_int8_is_smaller_and_runs(name, tmp_path):
     """How near it comes says something of trained weights only; `--runmode=export` measures it."""
     pytest.importorskip("ai_edge_litert")
     images = [np.float32(fit_photos(photo[np.newaxis], HW)) for photo in PHOTOS]
-    path = write("litert_int8", tmp_path / "s_int8.tflite", calibration=images)
+    path = write(name, tmp_path / "s_int8.tflite", calibration=images)
     plain = write("litert", tmp_path / "s.tflite")
     with open(path, "rb") as small, open(plain, "rb") as large:
         assert len(small.read()) < 0.8 * len(large.read())
     network, export = Segmenter.from_loaded(loaded_segmenter()), Segmenter.from_checkpoint(path)
-    assert export.metadata.precision == "int8"
+    assert export.metadata.precision == FORMATS[name].precision
     assert (export.predict(PHOTOS[0]) == network.predict(PHOTOS[0])).mean() > 0.5
 
 
 def test_suppression_is_for_detectors(tmp_path):
     with pytest.raises(UserError, match="--nms=none is for detectors; espnetv2_s_0.5 is a segm"):
         write("litert", tmp_path / "x.tflite", nms="none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_mixed_is_not_for_dicenet(tmp_path):
+    config = get_config("dicenet_s_0.2", task="segmentation")
+    metadata = serving_metadata(loaded_segmenter(), batch_size=1)
+    with pytest.raises(UserError, match="litert_mixed is not for DiCENet"):
+        write_portable(None, config, metadata, FORMATS["litert_mixed"], tmp_path / "d.tflite")
     assert not list(tmp_path.iterdir())
