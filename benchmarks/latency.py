@@ -32,7 +32,7 @@ from tqdm import tqdm  # noqa: E402
 from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
-from efficientvision.configs import DetectionConfig, parse_image_size  # noqa: E402
+from efficientvision.configs import DetectorConfig, parse_image_size  # noqa: E402
 from efficientvision.export.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
 from efficientvision.export.frozen_graph import freeze, graph_function  # noqa: E402
 from efficientvision.export.load_export import load_export  # noqa: E402
@@ -85,7 +85,7 @@ def model_rows(model, image_hw, folder, files):
     overrides = {"fpn_name": fusion} if fusion else {}
     loaded = load_model(FLAGS.ckpt_path, name, task=FLAGS.task, image_size=image_hw, **overrides)
     images = tf.random.stateless_normal((1, *image_hw, 3), (0, 0))
-    detects = isinstance(loaded.config, DetectionConfig)
+    detects = isinstance(loaded.config, DetectorConfig)
     results, with_nms = RESULTS[loaded.config.task], " with NMS" if detects else ""
     if detects:
         set_threshold(loaded, images)
@@ -134,7 +134,7 @@ def write_files(loaded, batch, folder):
             FORMATS[form],
             paths[form],
             # Suppression inside takes one image.
-            nms="none" if batch > 1 and isinstance(loaded.config, DetectionConfig) else None,
+            nms="none" if batch > 1 and isinstance(loaded.config, DetectorConfig) else None,
             calibration=noise_images(loaded.config.image_hw, batch),
         )
     return paths
