@@ -32,7 +32,7 @@ from tqdm import tqdm  # noqa: E402
 from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
-from efficientvision.configs import DetectorConfig, parse_image_size  # noqa: E402
+from efficientvision.configs import DetectorConfig, SsdConfig, parse_image_size  # noqa: E402
 from efficientvision.export.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
 from efficientvision.export.frozen_graph import freeze, graph_function  # noqa: E402
 from efficientvision.export.load_export import load_export  # noqa: E402
@@ -83,6 +83,8 @@ def model_rows(model, image_hw, folder, files):
     """
     name, _, fusion = model.partition(":")
     overrides = {"fpn_name": fusion} if fusion else {}
+    if FLAGS.num_classes:
+        overrides["num_classes"] = FLAGS.num_classes
     loaded = load_model(FLAGS.ckpt_path, name, task=FLAGS.task, image_size=image_hw, **overrides)
     images = tf.random.stateless_normal((1, *image_hw, 3), (0, 0))
     detects = isinstance(loaded.config, DetectorConfig)
@@ -155,12 +157,12 @@ def noise_images(image_hw, batch=1):
 def set_threshold(loaded, images):
     """Lets about `CANDIDATES` anchors of random weights pass, as trained weights might."""
     class_outputs, _ = loaded.model(images, training=False)
-    best = [
-        np.asarray(level).reshape(-1, loaded.config.num_classes).max(axis=1)
-        for level in class_outputs
-    ]
-    logit = np.sort(np.concatenate(best))[-CANDIDATES]
-    score = float(1 / (1 + np.exp(-logit)))
+    if isinstance(loaded.config, SsdConfig):
+        scores = tf.nn.softmax(class_outputs)[0, :, 1:]
+    else:
+        rows = [tf.reshape(level, (-1, loaded.config.num_classes)) for level in class_outputs]
+        scores = tf.sigmoid(tf.concat(rows, axis=0))
+    score = float(np.sort(tf.reduce_max(scores, axis=-1))[-CANDIDATES])
     loaded.config.override({"nms_configs": {"method": "hard", "score_thresh": score}})
 
 
@@ -233,6 +235,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("memory_of", None, "load and run this export, and print the peak in bytes")
     flags.DEFINE_enum("task", None, list(RESULTS), "what the models do; else as their names say")
     flags.DEFINE_string("image_size", "512", "the networks' input, pixels: a side or WIDTHxHEIGHT")
+    flags.DEFINE_integer("num_classes", None, "outputs of the class head; default: the model's own")
     flags.DEFINE_integer("batch", 8, "photos of the rows with several at a time; 1: no such rows")
     flags.DEFINE_integer("yardstick_size", 512, "side of the yardstick's input, pixels")
     flags.DEFINE_integer("photo_width", 640, "width of the photo, pixels")
