@@ -1,8 +1,8 @@
 """Objects in photos: python detection_demo.py --im-dir photos (see --help)."""
 
 from efficientvision.cli import run_main
+from efficientvision.cli.demonstration import edgenets_spelling
 from efficientvision.cli.detection_demo import define_demo_flags, main
-from efficientvision.cli.segmentation_demo import edgenets_spelling
 
 if __name__ == "__main__":
     define_demo_flags()

@@ -13,17 +13,22 @@ model_inspect.py that does the same is printed: more is possible with that.
 
 from __future__ import annotations
 
-import shlex
-
 from absl import flags
 
-from efficientvision.cli import inspect
-from efficientvision.cli.edgenets_detection import PUBLISHED, find_published, published_name
+from efficientvision.cli.demonstration import (
+    PHOTOS,
+    TESTDATA,
+    backbone_name,
+    define_flags,
+    live_reasons,
+    photos,
+    run_inspect,
+    say_shipped,
+    say_without_effect,
+)
+from efficientvision.cli.edgenets_detection import PUBLISHED, published_name
+from efficientvision.cli.edgenets_values import find_published
 from efficientvision.cli.flag_spec import FlagSpec
-from efficientvision.cli.flags import define_flag, define_inspect_flags
-from efficientvision.cli.shipped import PHOTOS, TESTDATA, photos, say_shipped
-from efficientvision.errors import UserError
-from efficientvision.registry import list_models
 
 SHIPPED_WEIGHTS = TESTDATA / "shapes_detector"
 _FLAGS = {
@@ -44,8 +49,7 @@ _FLAGS = {
 
 def define_demo_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Declares the flags; `edgenets_spelling` makes them of what EdgeNets' users type."""
-    for name, spec in _FLAGS.items():
-        define_flag(name, spec, flag_values)
+    define_flags(_FLAGS, flag_values)
 
 
 def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
@@ -62,24 +66,9 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
         UserError: bad flags or bad input.
     """
     del argv
-    _say_without_effect(flag_values)
-    command = ["model_inspect.py", *_arguments(flag_values)]
-    print(f"The same by the general program: python {shlex.join(command)}", flush=True)
-    general = flags.FlagValues()
-    define_inspect_flags(general)
-    return inspect.main(general(command), general)
-
-
-def _say_without_effect(given: flags.FlagValues) -> None:
-    without_effect = {
-        "dataset": given.weights_test and "the weights say their classes",
-        "im_dir": given.live and "--live watches --stream",
-        "save_dir": given.live and "--live shows what it sees on a page",
-        "stream": not given.live and "it is watched with --live",
-    }
-    for name, reason in without_effect.items():
-        if reason and given[name].present:
-            print(f"Flag --{name.replace('_', '-')} has no effect: {reason}")
+    reasons = {"dataset": flag_values.weights_test and "the weights say their classes"}
+    say_without_effect(flag_values, reasons | live_reasons(flag_values, "im_dir", "save_dir"))
+    return run_inspect(_arguments(flag_values))
 
 
 def _arguments(given: flags.FlagValues) -> list[str]:
@@ -89,7 +78,7 @@ def _arguments(given: flags.FlagValues) -> list[str]:
     found = [f"--ckpt_path={weights}"]
     published = not (given.weights_test or shipped)
     if published or not shipped and (given["model"].present or given["s"].present):
-        found.append(f"--model_name={_model_name(given)}")
+        found.append(f"--model_name={backbone_name(given, 'detection')}")
     if published or not shipped and given["im_size"].present:
         found.append(f"--input_image_size={given.im_size}")
     found.append(f"--min_score_thresh={given.conf_threshold:g}")
@@ -105,16 +94,8 @@ def _arguments(given: flags.FlagValues) -> list[str]:
 
 def _published_weights(given: flags.FlagValues) -> str:
     """The published file that the flags name; says so where it is not here, and ours is shown."""
-    name = published_name(_model_name(given), given.dataset, given.im_size)
-    if path := find_published(name):
+    name = published_name(backbone_name(given, "detection"), given.dataset, given.im_size)
+    if path := find_published("detection", name):
         return path
     say_shipped(name, PUBLISHED)
     return str(SHIPPED_WEIGHTS)
-
-
-def _model_name(given: flags.FlagValues) -> str:
-    name, known = f"{given.model}_s_{given.s}", list_models("detection")
-    if name not in known:
-        widths = [n.rpartition("_")[2] for n in known if n.startswith(given.model)]
-        raise UserError(f"--model {given.model} has no width --s {given.s}: {', '.join(widths)}")
-    return name

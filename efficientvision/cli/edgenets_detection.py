@@ -10,6 +10,7 @@ from efficientvision.cli.edgenets_values import (
     Table,
     Translated,
     channels,
+    find_published,
     flag,
     hparam,
     imagenet_file,
@@ -25,7 +26,6 @@ from efficientvision.errors import UserError
 
 # What their scripts take where nothing is said.
 _MODEL, _DATASET, _IMAGE_SIZE = "espnetv2_s_2.0", "pascal", "300"
-_ZOO = "model/detection/model_zoo"
 PUBLISHED = "espnetv2_s_2.0 of coco and pascal at 300x300 and 512x512"
 
 
@@ -40,20 +40,9 @@ def published_name(model_name: str, dataset: str, image_size: int | str) -> str:
     return f"{model_name}_{dataset}_{image_size}x{image_size}"
 
 
-def find_published(name: str) -> str | None:
-    """The path of published weights, here or where EdgeNets keep them; None: there are none.
-
-    Args:
-        name: As `published_name` gives it.
-    """
-    family = name.partition("_s_")[0]
-    paths = (f"{name}.pth", files.join(_ZOO, family, f"{name}.pth"))
-    return next(filter(files.is_file, paths), None)
-
-
 def _published_file(*what: str) -> str:
     name = published_name(*what)
-    if path := find_published(name):
+    if path := find_published("detection", name):
         return path
     raise UserError(
         f"There is no {name}.pth here: dataset/download_edgenets.sh {name} fetches it (published "

@@ -147,3 +147,15 @@ def named(words: Sequence[str], name: str) -> str | None:
         if word == f"--{name}" and words[number + 1 :]:
             return words[number + 1]
     return None
+
+
+def find_published(task: str, name: str) -> str | None:
+    """The path of published weights, here or where EdgeNets keep them; None: there are none.
+
+    Args:
+        task: "classification", "segmentation" or "detection".
+        name: Of the file, without `.pth`, such as espnetv2_s_2.0_coco_512x512.
+    """
+    family = name.partition("_s_")[0]
+    paths = (f"{name}.pth", files.join(f"model/{task}/model_zoo", family, f"{name}.pth"))
+    return next(filter(files.is_file, paths), None)

@@ -13,22 +13,25 @@ model_inspect.py that does the same is printed: more is possible with that.
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
-
 from absl import flags
 
-from efficientvision import files
-from efficientvision.cli import inspect
+from efficientvision.cli.demonstration import (
+    PHOTOS,
+    TESTDATA,
+    backbone_name,
+    define_flags,
+    live_reasons,
+    photos,
+    run_inspect,
+    say_shipped,
+    say_without_effect,
+)
+from efficientvision.cli.edgenets_values import find_published
 from efficientvision.cli.flag_spec import FlagSpec
-from efficientvision.cli.flags import define_flag, define_inspect_flags
-from efficientvision.cli.shipped import PHOTOS, TESTDATA, photos, say_shipped
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
-from efficientvision.registry import list_models
 
 SHIPPED_WEIGHTS = TESTDATA / "shapes_segmenter"
-_ZOO = "model/segmentation/model_zoo"
 _BUILD_SIZE = 224
 # --dataset -> number of classes, and sizes of the published files, the better ones first.
 _DATA_SETS = {
@@ -58,26 +61,7 @@ _FLAGS = {
 
 def define_demo_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Declares the flags; `edgenets_spelling` makes them of what EdgeNets' users type."""
-    for name, spec in _FLAGS.items():
-        define_flag(name, spec, flag_values)
-
-
-def edgenets_spelling(argv: Sequence[str]) -> list[str]:
-    """A command line in EdgeNets' spelling in absl's: `--im-size 384 384` -> `--im_size=384x384`.
-
-    Args:
-        argv: with the program's name first.
-    """
-    words = list(argv[:1])
-    for word in argv[1:]:
-        if word.startswith("--"):
-            name, equals, value = word.partition("=")
-            words.append(f"--{name[2:].replace('-', '_')}{equals}{value}")
-        elif not words[-1].startswith("--"):
-            words.append(word)
-        else:
-            words[-1] += f"{'x' if '=' in words[-1] else '='}{word}"
-    return words
+    define_flags(_FLAGS, flag_values)
 
 
 def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
@@ -95,11 +79,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     """
     del argv
     _check(flag_values)
-    command = ["model_inspect.py", *_arguments(flag_values)]
-    print(f"The same by the general program: python {shlex.join(command)}", flush=True)
-    general = flags.FlagValues()
-    define_inspect_flags(general)
-    return inspect.main(general(command), general)
+    return run_inspect(_arguments(flag_values))
 
 
 def _check(given: flags.FlagValues) -> None:
@@ -112,13 +92,8 @@ def _check(given: flags.FlagValues) -> None:
         "im_size": weights_given and "it chooses among published files, and --weights-test is one",
         "model_width": given.model != "dicenet" and "only DiCENet's kernels are made for a size",
         "model_height": given.model != "dicenet" and "only DiCENet's kernels are made for a size",
-        "data_path": given.live and "--live watches --stream",
-        "savedir": given.live and "--live shows what it sees on a page",
-        "stream": not given.live and "it is watched with --live",
     }
-    for name, reason in without_effect.items():
-        if reason and given[name].present:
-            print(f"Flag --{name.replace('_', '-')} has no effect: {reason}")
+    say_without_effect(given, without_effect | live_reasons(given, "data_path", "savedir"))
 
 
 def _arguments(given: flags.FlagValues) -> list[str]:
@@ -126,7 +101,7 @@ def _arguments(given: flags.FlagValues) -> list[str]:
     weights, found = _weights(given), []
     shipped = weights == str(SHIPPED_WEIGHTS)
     if not shipped and _is_set(given, "model", "s"):
-        found.append(f"--model_name={_model_name(given)}")
+        found.append(f"--model_name={backbone_name(given, 'segmentation')}")
     build_hw = (given.model_height, given.model_width)
     if not shipped and given.model == "dicenet" and build_hw != (_BUILD_SIZE, _BUILD_SIZE):
         found.append(f"--hparams=build_size={given.model_width}x{given.model_height}")
@@ -147,24 +122,15 @@ def _weights(given: flags.FlagValues) -> str:
         if given["dataset"].present:
             _check_classes(given.weights_test, given.dataset)
         return given.weights_test
-    name = _model_name(given)
+    name = backbone_name(given, "segmentation")
     _, sizes = _DATA_SETS[given.dataset]
     sizes = [given.im_size] if given.im_size else sizes
     names = [f"{name}_{given.dataset}_{size}" for size in sizes]
-    for file in (f"{file}.pth" for file in names):
-        for path in (file, files.join(_ZOO, given.model, file)):
-            if files.is_file(path):
-                return path
+    for found in names:
+        if path := find_published("segmentation", found):
+            return path
     say_shipped(names[0])
     return str(SHIPPED_WEIGHTS)
-
-
-def _model_name(given: flags.FlagValues) -> str:
-    name, known = f"{given.model}_s_{given.s}", list_models("segmentation")
-    if name not in known:
-        widths = [n.rpartition("_")[2] for n in known if n.startswith(given.model)]
-        raise UserError(f"--model {given.model} has no width --s {given.s}: {', '.join(widths)}")
-    return name
 
 
 def _check_classes(weights: str, dataset: str) -> None:

@@ -8,8 +8,8 @@ from absl import flags
 from PIL import Image
 
 from efficientvision.cli import inspect, run_main
+from efficientvision.cli.demonstration import edgenets_spelling
 from efficientvision.cli.detection_demo import SHIPPED_WEIGHTS, define_demo_flags, main
-from efficientvision.cli.segmentation_demo import edgenets_spelling
 from efficientvision.detection import boxes
 from efficientvision.detector import Detector
 from tests.conftest import REPOSITORY

@@ -8,10 +8,10 @@ from absl import flags
 from PIL import Image
 
 from efficientvision.cli import inspect, run_main
+from efficientvision.cli.demonstration import edgenets_spelling
 from efficientvision.cli.segmentation_demo import (
     SHIPPED_WEIGHTS,
     define_demo_flags,
-    edgenets_spelling,
     main,
 )
 from efficientvision.segmenter import Segmenter
