@@ -173,34 +173,31 @@ def main(norm, size, micro_batches=1):
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
     two = build_strategy("gpus", cpu_replicas=2)
-    options = {"num_classes": 3, "image_size": SIZE, "anchor_scale": 2, "bn_momentum": 0.9}
+    options = {"num_classes": 3, "image_size": SIZE, "bn_momentum": 0.9}
+    # Of an EfficientDet alone.
+    levels = {"anchor_scale": 2}
     if norm == "frozen":
         options |= {"is_training_bn": False}
     else:
         # Levels 6 and 7 are single locations here: batch norms over 4 values, and near ties in the
         # max-pooling, where one replica whose images change places differs by 1e-4 from itself.
-        options |= {"sync_bn": True, "max_level": 5}
+        options |= {"sync_bn": True}
+        levels |= {"max_level": 5}
     if size == "small":
-        options |= {"min_level": 3, "max_level": 3}
+        levels |= {"min_level": 3, "max_level": 3}
     if size in ("classifier", "labels"):
-        for name in ("anchor_scale", "max_level"):
-            options.pop(name, None)
         config = get_config("espnetv2_s_0.5", {**options, "multi_label": size == "labels"})
         task, data = ClassificationTask(config), labelled_pictures(config.multi_label)
         build = small_classifier
     elif size == "masks":
-        for name in ("anchor_scale", "max_level"):
-            options.pop(name, None)
         config = get_config("espnetv2_s_0.5", {**options, "auxiliary": True}, task="segmentation")
         task = SegmentationTask(config, class_weights=(1.0, 4.0, 0.5))
         data, build = masked_pictures(), small_segmenter
     elif size == "ssd":
-        for name in ("anchor_scale", "max_level"):
-            options.pop(name, None)
         config = get_config("espnetv2_s_0.5", {**options, "num_classes": 4}, task="detection")
         task, data, build = SsdTask(config), pictures(), small_ssd
     else:
-        config = get_config("efficientdet-d0", options)
+        config = get_config("efficientdet-d0", {**options, **levels})
         task, data = DetectionTask(config), pictures()
         build = small_detector if size == "small" else build_from_config
     start = [w.numpy() for w in build(config).weights]
