@@ -35,17 +35,25 @@ def say_shipped(wanted: str, published: str = "") -> None:
         print(f"(published are {published})")
 
 
-def photos(given: str | None, shipped: bool) -> str:
+def photos(given: str | None, shipped: bool, flag: str) -> str:
     """The photos to look at.
 
     Args:
         given: by the user, or None.
         shipped: the network is one of ours: it is shown the photo that comes with it, where there
             is no folder of photos.
+        flag: which names photos.
+
+    Raises:
+        UserError: none are given, and there is no such folder.
     """
     if given:
         return given
-    return str(_SHIPPED_PHOTO) if shipped and not files.exists(PHOTOS) else PHOTOS
+    if files.exists(PHOTOS):
+        return PHOTOS
+    if not shipped:
+        raise UserError(f"there is no folder {PHOTOS} here: name your photos with --{flag}")
+    return str(_SHIPPED_PHOTO)
 
 
 def define_flags(specs: Mapping[str, FlagSpec], flag_values: flags.FlagValues) -> None:

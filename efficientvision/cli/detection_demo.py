@@ -86,8 +86,9 @@ def _arguments(given: flags.FlagValues) -> list[str]:
         return ["--runmode=saved_model_video", "--saved_model_dir=", *found] + [
             f"--input_video={given.stream}"
         ]
+    looked_at = photos(given.im_dir, shipped, "im-dir")
     return ["--runmode=infer", "--task=detection", *found] + [
-        f"--input_image={photos(given.im_dir, shipped)}",
+        f"--input_image={looked_at}",
         f"--output_image_dir={given.save_dir}",
     ]
 

@@ -26,9 +26,10 @@ def run(settings: InspectSettings) -> None:
 
 
 def check_photos(settings: InspectSettings) -> list[str]:
-    """Paths of --input_image, when the first can be read and --output_image_dir be written."""
+    """Paths of --input_image, when --output_image_dir can be written and a single photo be read."""
     photos = list_photos(settings.input_image)
-    open_photo(photos[0])
+    if len(photos) == 1:
+        open_photo(photos[0])
     directory = settings.output_image_dir
     if files.is_file(directory):
         raise UserError(f"--output_image_dir={directory} is a file: name a folder")
@@ -40,21 +41,37 @@ def write_pictures(directory: str, look: PhotoLook, photos: list[str]) -> None:
     """Runs a model over photos and writes them with what it found, from `0.jpg` on.
 
     Photos go through the network a batch at a time. A picture appears under its name when it is
-    whole; the run stops at a photo that cannot be read.
+    whole.
+
+    Raises:
+        UserError: photos that cannot be read, when all the others are written.
     """
+    unread = []
     with tqdm(total=len(photos), unit="image", disable=len(photos) < 2) as bar:
         for start in range(0, len(photos), look.batch_size):
-            paths = photos[start : start + look.batch_size]
-            arrays = [open_photo(path) for path in paths]
-            for index, found in enumerate(look.find(arrays)):
-                target = files.join(directory, f"{start + index}.jpg")
-                save_picture(look.draw(arrays[index], found), target, "JPEG")
+            arrays = {}
+            for index, path in enumerate(photos[start : start + look.batch_size], start):
+                try:
+                    arrays[index] = open_photo(path)
+                except UserError as error:
+                    unread.append(path)
+                    tqdm.write(f"left out: {error}")
+                    bar.update()
+            for (index, array), found in zip(
+                arrays.items(), look.find(list(arrays.values())), strict=True
+            ):
+                target = files.join(directory, f"{index}.jpg")
+                save_picture(look.draw(array, found), target, "JPEG")
                 raw_map = look.raw_map(found)
                 if raw_map is not None:
-                    raw_target = files.join(directory, f"{start + index}_classes.png")
-                    save_picture(raw_map, raw_target, "PNG")
-                tqdm.write(f"{paths[index]} -> {target}: {look.tell(found)}")
+                    save_picture(raw_map, files.join(directory, f"{index}_classes.png"), "PNG")
+                tqdm.write(f"{photos[index]} -> {target}: {look.tell(found)}")
                 bar.update()
+    if unread:
+        raise UserError(
+            f"{len(unread)} of {len(photos)} photos could not be read: {', '.join(unread[:5])}"
+            f"{', ...' if len(unread) > 5 else ''}. Pictures of the others are in {directory}."
+        )
 
 
 def save_picture(picture: Image.Image, target: str, kind: str) -> None:

@@ -110,8 +110,9 @@ def _arguments(given: flags.FlagValues) -> list[str]:
         return ["--runmode=saved_model_video", "--saved_model_dir=", *found] + [
             f"--input_video={given.stream}"
         ]
+    looked_at = photos(given.data_path, shipped, "data-path")
     return ["--runmode=infer", "--task=segmentation", *found] + [
-        f"--input_image={photos(given.data_path, shipped)}",
+        f"--input_image={looked_at}",
         f"--output_image_dir={given.savedir}",
     ]
 

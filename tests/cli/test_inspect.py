@@ -90,6 +90,23 @@ def test_a_folder_goes_through_the_network_in_batches(checkpoint, tmp_path, monk
     assert_pictures(tmp_path / "out", folder, 5)
 
 
+def test_photos_that_cannot_be_read_are_left_out_and_named(checkpoint, photos, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    whole = (photos / "a.png").read_bytes()
+    for index, content in enumerate((b"", whole, whole[:-900], whole)):
+        (folder / f"{index}.png").write_bytes(content)
+    code = inspect(
+        "--runmode=infer", MODEL, HPARAMS, f"--ckpt_path={checkpoint}",
+        f"--input_image={folder}", f"--output_image_dir={tmp_path}/out", "--batch_size=2",
+    )  # fmt: skip
+    assert code == 1
+    # A picture's number is its photo's place in the folder, as when all can be read.
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.jpg", "3.jpg"]
+    told = capsys.readouterr().err
+    assert f"2 of 4 photos could not be read: {folder}/0.png, {folder}/2.png." in told
+
+
 def test_saved_model_infer_with_folder_and_frozen_graph(photos, tmp_path):
     exported = exported_folder()
     for index, path in enumerate([exported, exported / "efficientdet-d0_frozen.pb"]):
