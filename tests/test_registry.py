@@ -118,6 +118,7 @@ def test_a_name_that_is_none_of_the_task(name, task, says):
         ("efficientdet-d8", "efficientdet-d7"),
         ("EfficientDet-D0", "efficientdet-d0"),
         ("effdet-lite0", "efficientdet-lite0"),
+        ("dicenet_s_9", r"dicenet_s_2\.4"),
         ("efficientnet-b0", "a backbone, not an EfficientDet"),
         ("", "efficientdet-d0"),
     ],
