@@ -12,16 +12,14 @@ import tensorflow as tf
 from efficientvision.classification.losses import binary_cross_entropy, cross_entropy
 from efficientvision.configs import ClassificationConfig
 from efficientvision.data.classification_pipeline import Cropping, classification_dataset
-from efficientvision.data.record_files import count_records, match_files
-from efficientvision.tasks.base import Batch, Evaluation, Task
+from efficientvision.tasks.base import Batch, Evaluation
 from efficientvision.tasks.classification_evaluation import (
     MultiLabelEvaluation,
     SingleLabelEvaluation,
     draw_training_images,
 )
+from efficientvision.tasks.records import RecordTask
 from efficientvision.visualize.sheet import Picture
-
-_TRAINING_INPUTS = ("images", "labels")
 
 
 def cropping_of(config: ClassificationConfig) -> Cropping:
@@ -37,23 +35,20 @@ def cropping_of(config: ClassificationConfig) -> Cropping:
     )
 
 
-class ClassificationTask(Task):
+class ClassificationTask(RecordTask):
     """Training and evaluation of a classifier.
 
     Args:
         config: Hyper-parameters.
-        training_files: Pattern of the training records, or None.
-        evaluation_files: Pattern of the evaluation records, or None.
         class_names: Class number (1..K) of the network -> name.
         training_ids: Class ids of the training records, in the order of the network's outputs;
             None: 1..K.
         evaluation_ids: The same of the evaluation records.
-        evaluation_images: How many images to evaluate on, from the first; None: all.
-        fake_data: Train on the first batch over and over.
-        data_service: `grpc://host:port` of a tf.data service that prepares training batches; None:
-            this process does.
+        **options: As of `RecordTask`.
     """
 
+    config: ClassificationConfig
+    training_inputs = ("images", "labels")
     prediction_inputs = ("images",)
     loss_names = ("loss", "cls_loss")
 
@@ -61,49 +56,17 @@ class ClassificationTask(Task):
         self,
         config: ClassificationConfig,
         *,
-        training_files: str | None = None,
-        evaluation_files: str | None = None,
         class_names: Mapping[int, str] | None = None,
         training_ids: Sequence[int] | None = None,
         evaluation_ids: Sequence[int] | None = None,
-        evaluation_images: int | None = None,
-        fake_data: bool = False,
-        data_service: str | None = None,
+        **options: Any,
     ):
+        super().__init__(config, **options)
         numbers = range(1, config.num_classes + 1)
-        self.config = config
-        self.training_files = training_files
-        self.evaluation_files = evaluation_files
         self.class_names = {i: (class_names or {}).get(i, str(i)) for i in numbers}
-        self.fake_data = fake_data
         self.best_metric = "F_O" if config.multi_label else "top1"
         self._training_ids = list(training_ids or numbers)
         self._evaluation_ids = list(evaluation_ids or numbers)
-        self._evaluation_images = evaluation_images
-        self._data_service = data_service
-
-    def training_dataset(
-        self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
-    ) -> tf.data.Dataset:
-        data = self._training_data(batch_size, start_step, input_shard)
-        data = data.map(lambda batch: {name: batch[name] for name in _TRAINING_INPUTS})
-        return data.take(1).cache().repeat() if self.fake_data else data
-
-    def source_ids(self, batch_size: int, *, step: int) -> list[str]:
-        if self._data_service is not None:
-            return []
-        data = self._training_data(batch_size, 0 if self.fake_data else step)
-        batch = next(iter(data.take(1)))
-        return [name.decode() for name in batch["source_id"].numpy()]
-
-    def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
-        return self._dataset(
-            self.evaluation_files,
-            batch_size,
-            class_ids=self._evaluation_ids,
-            training=False,
-            max_examples=self._evaluation_images,
-        )
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """Images of the global batch."""
@@ -147,37 +110,21 @@ class ClassificationTask(Task):
     def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
         return draw_training_images(batch, self.class_names, limit)
 
-    @property
-    def num_evaluation_images(self) -> int | None:
-        available = sum(count_records(match_files(self.evaluation_files)))
-        return min(available, self._evaluation_images or available)
-
     def _normalized(self, images: tf.Tensor) -> tf.Tensor:
         mean, stddev = self.config.mean_rgb, self.config.stddev_rgb
         return (tf.cast(images, tf.float32) - tf.constant(mean)) / tf.constant(stddev)
 
-    def _training_data(
-        self, batch_size: int, start_step: int, input_shard: tuple[int, int] = (0, 1)
+    def _dataset(
+        self, files: str | None, batch_size: int, *, training: bool, **options: Any
     ) -> tf.data.Dataset:
-        return self._dataset(
-            self.training_files,
-            batch_size,
-            class_ids=self._training_ids,
-            training=True,
-            seed=self.config.seed,
-            deterministic=self._data_service is None,
-            start_step=start_step,
-            input_shard=input_shard,
-            data_service=self._data_service,
-        )
-
-    def _dataset(self, files: str | None, batch_size: int, **options: Any) -> tf.data.Dataset:
         config = self.config
         return classification_dataset(
             files,
             image_hw=config.image_hw,
+            class_ids=self._training_ids if training else self._evaluation_ids,
             multi_label=config.multi_label,
             batch_size=batch_size,
+            training=training,
             cropping=cropping_of(config),
             regenerate_source_id=config.regenerate_source_id,
             **options,

@@ -13,40 +13,36 @@ import tensorflow as tf
 
 from efficientvision.configs import DetectorConfig
 from efficientvision.data.pipeline import detection_dataset
-from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.evaluation.coco import CocoEvaluator
 from efficientvision.evaluation.coco_source import for_test_server, measuring
-from efficientvision.tasks.base import Batch, Evaluation, Task
+from efficientvision.tasks.base import Batch, Evaluation
 from efficientvision.tasks.detection_evaluation import (
     DetectionEvaluation,
     draw_training_examples,
 )
 from efficientvision.tasks.detection_views import DetectionViews
+from efficientvision.tasks.records import RecordTask
 from efficientvision.visualize.sheet import Picture
 
 TESTDEV_NAME = "detections_test-dev2017_test_results.json"
-_TRAINING_INPUTS = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
 
 
-class DetectorTask(Task):
+class DetectorTask(RecordTask):
     """Records, predictions and metrics of a detector; a family adds targets and losses.
 
     Args:
         config: Hyper-parameters.
-        training_files: Pattern of the training records, or None.
-        evaluation_files: Pattern of the evaluation records, or None.
         ground_truth_json: COCO file to evaluate against; None: the boxes in the records.
         class_names: Class number (1..K) -> name, for the report.
-        evaluation_images: How many images to evaluate on, from the first; None: all.
-        fake_data: Train on the first batch over and over.
         testdev_dir: Write the detections for the COCO test server there instead of measuring.
         testdev_info_file: COCO's image info file: its categories are those of the results.
         views: How an evaluation looks at each photo; None: once, at the network's own size.
-        data_service: `grpc://host:port` of a tf.data service that prepares training batches; None:
-            this process does.
+        **options: As of `RecordTask`.
     """
 
+    config: DetectorConfig
+    training_inputs = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
     best_metric = "AP"
     views_kind: type[DetectionViews]
 
@@ -54,53 +50,21 @@ class DetectorTask(Task):
         self,
         config: DetectorConfig,
         *,
-        training_files: str | None = None,
-        evaluation_files: str | None = None,
         ground_truth_json: str | None = None,
         class_names: Mapping[int, str] | None = None,
-        evaluation_images: int | None = None,
-        fake_data: bool = False,
         testdev_dir: str | None = None,
         testdev_info_file: str | None = None,
         views: DetectionViews | None = None,
-        data_service: str | None = None,
+        **options: Any,
     ):
-        self.config = config
-        self.training_files = training_files
-        self.evaluation_files = evaluation_files
+        super().__init__(config, **options)
         self.ground_truth_json = ground_truth_json
         self.class_names = dict(class_names or {})
-        self.fake_data = fake_data
-        self._evaluation_images = evaluation_images
-        self._data_service = data_service
         self._views = views or self.views_kind(config)
         self.prediction_inputs = self._views.inputs
         self._coco: CocoEvaluator | None = None
         self._results_path = testdev_dir and os.path.join(testdev_dir, TESTDEV_NAME)
         self._testdev_info_file = testdev_info_file
-
-    def training_dataset(
-        self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
-    ) -> tf.data.Dataset:
-        data = self._dataset(
-            self.training_files,
-            batch_size,
-            training=True,
-            start_step=start_step,
-            input_shard=input_shard,
-        ).map(lambda batch: {name: batch[name] for name in _TRAINING_INPUTS})
-        return data.take(1).cache().repeat() if self.fake_data else data
-
-    def source_ids(self, batch_size: int, *, step: int) -> list[str]:
-        if self._data_service is not None:
-            return []
-        step = 0 if self.fake_data else step
-        data = self._dataset(self.training_files, batch_size, training=True, start_step=step)
-        batch = next(iter(data.take(1)))
-        return [name.decode() for name in batch["source_id"].numpy()]
-
-    def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
-        return self._dataset(self.evaluation_files, batch_size, training=False)
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
         """For each view the levels of the class head, then those of the box head, finest first."""
@@ -123,11 +87,6 @@ class DetectorTask(Task):
 
     def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
         return draw_training_examples(batch, self.class_names, limit)
-
-    @property
-    def num_evaluation_images(self) -> int | None:
-        available = sum(count_records(match_files(self.evaluation_files)))
-        return min(available, self._evaluation_images or available)
 
     @abc.abstractmethod
     def _pipeline_options(self) -> dict[str, Any]:
@@ -157,7 +116,7 @@ class DetectorTask(Task):
         )
 
     def _dataset(
-        self, files, batch_size, *, training, start_step=0, input_shard=(0, 1)
+        self, files: str | None, batch_size: int, *, training: bool, **options: Any
     ) -> tf.data.Dataset:
         config = self.config
         return detection_dataset(
@@ -169,11 +128,6 @@ class DetectorTask(Task):
             max_instances_per_image=config.max_instances_per_image,
             skip_crowd_during_training=config.skip_crowd_during_training,
             regenerate_source_id=config.regenerate_source_id,
-            seed=config.seed,
-            deterministic=self._data_service is None or not training,
-            start_step=start_step,
-            input_shard=input_shard,
-            max_examples=None if training else self._evaluation_images,
-            data_service=self._data_service if training else None,
             **self._pipeline_options(),
+            **options,
         )

@@ -10,14 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.configs import SegmentationConfig
-from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.segmentation_pipeline import MaskAugmentation, segmentation_dataset
 from efficientvision.segmentation.losses import (
     binary_cross_entropy,
     cross_entropy,
     cross_entropy_weight,
 )
-from efficientvision.tasks.base import Batch, Evaluation, Task
+from efficientvision.tasks.base import Batch, Evaluation
+from efficientvision.tasks.records import RecordTask
 from efficientvision.tasks.segmentation_evaluation import (
     SegmentationEvaluation,
     draw_training_masks,
@@ -25,27 +25,21 @@ from efficientvision.tasks.segmentation_evaluation import (
 from efficientvision.tasks.segmentation_views import SegmentationViews
 from efficientvision.visualize.sheet import Picture
 
-_TRAINING_INPUTS = ("images", "masks")
 
-
-class SegmentationTask(Task):
+class SegmentationTask(RecordTask):
     """Training and evaluation of a network that gives every pixel its class.
 
     Args:
         config: Hyper-parameters.
-        training_files: Pattern of the training records, or None.
-        evaluation_files: Pattern of the evaluation records, or None.
         class_names: Class (from 0) of the network -> name.
         evaluation_names: Class (from 0) of the evaluation records -> name; None: the network's.
         class_weights: Weight of each class in the loss; None: all 1.
-        evaluation_images: How many images to evaluate on, from the first; None: all.
-        fake_data: Train on the first batch over and over.
-        data_service: `grpc://host:port` of a tf.data service that prepares training batches; None:
-            this process does.
         views: How an evaluation looks at each photo; None: once, at the network's size.
+        **options: As of `RecordTask`.
     """
 
-    prediction_inputs = ("images",)
+    config: SegmentationConfig
+    training_inputs = ("images", "masks")
     loss_names = ("loss", "seg_loss")
     best_metric = "miou"
 
@@ -53,25 +47,16 @@ class SegmentationTask(Task):
         self,
         config: SegmentationConfig,
         *,
-        training_files: str | None = None,
-        evaluation_files: str | None = None,
         class_names: Mapping[int, str] | None = None,
         evaluation_names: Mapping[int, str] | None = None,
         class_weights: Sequence[float] | None = None,
-        evaluation_images: int | None = None,
-        fake_data: bool = False,
-        data_service: str | None = None,
         views: SegmentationViews | None = None,
+        **options: Any,
     ):
-        self.config = config
-        self.training_files = training_files
-        self.evaluation_files = evaluation_files
+        super().__init__(config, **options)
         self.class_names = all_names(class_names or {}, config.num_classes)
         self.evaluation_names = dict(evaluation_names or self.class_names)
         self.class_weights = class_weights
-        self.fake_data = fake_data
-        self._evaluation_images = evaluation_images
-        self._data_service = data_service
         self._views = views or SegmentationViews(config)
         self.prediction_inputs = self._views.inputs
         if config.auxiliary:
@@ -81,29 +66,6 @@ class SegmentationTask(Task):
     def view_sizes(self) -> list[tuple[int, int]]:
         """(height, width) of each of `prediction_inputs`."""
         return self._views.sizes
-
-    def training_dataset(
-        self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
-    ) -> tf.data.Dataset:
-        data = self._training_data(batch_size, start_step, input_shard)
-        data = data.map(lambda batch: {name: batch[name] for name in _TRAINING_INPUTS})
-        return data.take(1).cache().repeat() if self.fake_data else data
-
-    def source_ids(self, batch_size: int, *, step: int) -> list[str]:
-        if self._data_service is not None:
-            return []
-        data = self._training_data(batch_size, 0 if self.fake_data else step)
-        batch = next(iter(data.take(1)))
-        return [name.decode() for name in batch["source_id"].numpy()]
-
-    def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
-        return self._dataset(
-            self.evaluation_files,
-            batch_size,
-            training=False,
-            more_sizes=self._views.sizes[1:],
-            max_examples=self._evaluation_images,
-        )
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """Of the global batch: the weights of its pixels, or (bce) its pixels times the classes."""
@@ -157,33 +119,18 @@ class SegmentationTask(Task):
     def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
         return draw_training_masks(batch, self.class_names, limit)
 
-    @property
-    def num_evaluation_images(self) -> int | None:
-        available = sum(count_records(match_files(self.evaluation_files)))
-        return min(available, self._evaluation_images or available)
-
-    def _training_data(
-        self, batch_size: int, start_step: int, input_shard: tuple[int, int] = (0, 1)
+    def _dataset(
+        self, files: str | None, batch_size: int, *, training: bool, **options: Any
     ) -> tf.data.Dataset:
         config = self.config
-        return self._dataset(
-            self.training_files,
-            batch_size,
-            training=True,
-            augmentation=mask_augmentation(config),
-            seed=config.seed,
-            deterministic=self._data_service is None,
-            start_step=start_step,
-            input_shard=input_shard,
-            data_service=self._data_service,
-        )
-
-    def _dataset(self, files: str | None, batch_size: int, **options: Any) -> tf.data.Dataset:
         return segmentation_dataset(
             files,
-            image_hw=self.config.image_hw,
+            image_hw=config.image_hw,
             batch_size=batch_size,
-            regenerate_source_id=self.config.regenerate_source_id,
+            training=training,
+            augmentation=mask_augmentation(config),
+            more_sizes=() if training else self._views.sizes[1:],
+            regenerate_source_id=config.regenerate_source_id,
             **options,
         )
 

@@ -1,0 +1,99 @@
+"""What every task has in common that reads TFRecords."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import tensorflow as tf
+
+from efficientvision.configs import TrainingConfig
+from efficientvision.data.record_files import count_records, match_files
+from efficientvision.tasks.base import Task
+
+
+class RecordTask(Task):
+    """A task whose examples are records, in the order that a seed gives.
+
+    Args:
+        config: Hyper-parameters.
+        training_files: Pattern of the training records, or None.
+        evaluation_files: Pattern of the evaluation records, or None.
+        evaluation_images: How many images to evaluate on, from the first; None: all.
+        fake_data: Train on the first batch over and over.
+        data_service: `grpc://host:port` of a tf.data service that prepares training batches; None:
+            this process does.
+
+    Attributes:
+        training_inputs: What a training step needs of a batch, by key.
+    """
+
+    training_inputs: tuple[str, ...]
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        training_files: str | None = None,
+        evaluation_files: str | None = None,
+        evaluation_images: int | None = None,
+        fake_data: bool = False,
+        data_service: str | None = None,
+    ):
+        self.config = config
+        self.training_files = training_files
+        self.evaluation_files = evaluation_files
+        self.fake_data = fake_data
+        self._evaluation_images = evaluation_images
+        self._data_service = data_service
+
+    @abc.abstractmethod
+    def _dataset(
+        self, files: str | None, batch_size: int, *, training: bool, **options: Any
+    ) -> tf.data.Dataset:
+        """The pipeline of this kind of records, with the hyper-parameters that concern it.
+
+        Args:
+            files: Pattern of the records.
+            batch_size: Images in a batch.
+            training: Whether to shuffle, augment and repeat.
+            **options: What all pipelines take alike: seed, position, share, limit.
+        """
+
+    def training_dataset(
+        self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
+        data = self._training_data(batch_size, start_step, input_shard)
+        data = data.map(lambda batch: {name: batch[name] for name in self.training_inputs})
+        return data.take(1).cache().repeat() if self.fake_data else data
+
+    def source_ids(self, batch_size: int, *, step: int) -> list[str]:
+        if self._data_service is not None:
+            return []
+        data = self._training_data(batch_size, 0 if self.fake_data else step)
+        batch = next(iter(data.take(1)))
+        return [name.decode() for name in batch["source_id"].numpy()]
+
+    def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
+        return self._dataset(
+            self.evaluation_files, batch_size, training=False, max_examples=self._evaluation_images
+        )
+
+    @property
+    def num_evaluation_images(self) -> int | None:
+        available = sum(count_records(match_files(self.evaluation_files)))
+        return min(available, self._evaluation_images or available)
+
+    def _training_data(
+        self, batch_size: int, start_step: int, input_shard: tuple[int, int] = (0, 1)
+    ) -> tf.data.Dataset:
+        return self._dataset(
+            self.training_files,
+            batch_size,
+            training=True,
+            seed=self.config.seed,
+            deterministic=self._data_service is None,
+            start_step=start_step,
+            input_shard=input_shard,
+            data_service=self._data_service,
+        )
