@@ -1,10 +1,9 @@
-"""Streams of serialized records -> batches: what the tasks' input pipelines share."""
+"""Records -> batches: what the tasks' input pipelines share."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -18,139 +17,153 @@ from efficientvision.data.streams import (
 )
 from efficientvision.errors import UserError
 
-
-@dataclass(frozen=True)
-class RecordSet:
-    """The record files of a pattern.
-
-    Attributes:
-        paths: the files.
-        counts: records of each.
-        num_records: records of an epoch.
-    """
-
-    paths: list[str]
-    counts: list[int]
-    num_records: int
+Example = dict[str, tf.Tensor]
 
 
-def open_records(file_pattern: FilePattern, max_examples: int | None = None) -> RecordSet:
-    """Finds and counts records.
+class RecordReader:
+    """Reads records in the order of training or of evaluation, makes examples of them and batches.
 
     Args:
         file_pattern: see :func:`efficientvision.data.record_files.match_files`.
-        max_examples: only the first so many records (in shard order); None: all.
+        batch_size: examples a batch.
+        training: shuffle and repeat; or read once, in order.
+        seed: of order and augmentation; None: another one each time.
+        deterministic: keep the order in spite of parallel reading; None: yes if a seed is given.
+        start_step: training: begin with this batch of the endless sequence (resume).
+        num_epochs: training: stop after so many; None: never.
+        max_examples: use only the first so many records (in shard order).
+        shuffle_buffer: records held (encoded) to draw from; None: see
+            :func:`efficientvision.data.streams.default_shuffle_buffer`.
+        input_shard: (index, count): this reader's share of the examples, every count-th one;
+            ``batch_size`` and ``start_step`` then count that share.
+        num_parallel_calls: parallel decoders; None: tuned by tf.data.
+        data_service: training: address of a tf.data service that does the work, or None; see
+            :func:`efficientvision.data.service.through_service`. Order and ``start_step`` then
+            hold only roughly.
+
+    Attributes:
+        seed: as given, or as drawn.
+        num_records: records of an epoch, of all readers.
 
     Raises:
-        UserError: no files, or no records.
+        UserError: no files, no records, or a batch size below 1.
     """
-    paths = match_files(file_pattern)
-    counts = count_records(paths)
-    num_records = sum(counts)
-    if max_examples is not None:
-        num_records = min(num_records, max_examples)
-    if num_records < 1:
-        raise UserError(f"The files of {file_pattern!r} hold no records.")
-    return RecordSet(paths, counts, num_records)
 
+    def __init__(
+        self,
+        file_pattern: FilePattern,
+        *,
+        batch_size: int,
+        training: bool,
+        seed: int | None = None,
+        deterministic: bool | None = None,
+        start_step: int = 0,
+        num_epochs: int | None = None,
+        max_examples: int | None = None,
+        shuffle_buffer: int | None = None,
+        input_shard: tuple[int, int] = (0, 1),
+        num_parallel_calls: int | None = None,
+        data_service: str | None = None,
+    ):
+        self._paths = match_files(file_pattern)
+        self._counts = count_records(self._paths)
+        available = sum(self._counts)
+        self.num_records = available if max_examples is None else min(available, max_examples)
+        if self.num_records < 1:
+            raise UserError(f"The files of {file_pattern!r} hold no records.")
+        if batch_size < 1:
+            raise UserError(f"The batch size must be at least 1, got {batch_size}.")
+        if deterministic is None:
+            deterministic = seed is not None
+        self.seed = random.SystemRandom().randrange(2**31) if seed is None else seed
+        self._in_order = deterministic or not training
+        self._batch_size = batch_size
+        self._training = training
+        self._start_step = start_step
+        self._num_epochs = num_epochs
+        self._max_examples = max_examples
+        self._shuffle_buffer = shuffle_buffer
+        self._input_shard = input_shard
+        self._num_parallel_calls = num_parallel_calls
+        self._data_service = data_service
 
-def settled_seed(seed: int | None, deterministic: bool | None) -> tuple[int, bool]:
-    """(seed, whether the order is kept): without a seed another one each time, in any order."""
-    if deterministic is None:
-        deterministic = seed is not None
-    return random.SystemRandom().randrange(2**31) if seed is None else seed, deterministic
+    @property
+    def share(self) -> int:
+        """Records of an epoch that are this reader's."""
+        index, num_readers = self._input_shard
+        return len(range(index, self.num_records, num_readers))
 
+    def examples(
+        self, load: Callable[[tf.Tensor, tf.Tensor], Example], num_partners: int = 0
+    ) -> tf.data.Dataset:
+        """The examples that `load` makes of records, in parallel.
 
-def stream_of(
-    records: RecordSet,
-    *,
-    training: bool,
-    batch_size: int,
-    seed: int,
-    start_step: int = 0,
-    num_epochs: int | None = None,
-    max_examples: int | None = None,
-    shuffle_buffer: int | None = None,
-    input_shard: tuple[int, int] = (0, 1),
-    num_partners: int = 0,
-) -> tf.data.Dataset:
-    """Records with their positions: endless and shuffled, or once and in order.
-
-    The arguments are those of the pipelines.
-
-    Returns:
-        (position int64 [], record): training: string [1 + num_partners]; else string [].
-    """
-    index, num_readers = input_shard
-    if training:
-        stream = training_stream(
-            records.paths,
-            records.counts,
-            num_records=records.num_records,
-            seed=seed,
-            first=start_step * batch_size * num_readers,
-            num_epochs=num_epochs,
-            shuffle_buffer=shuffle_buffer or default_shuffle_buffer(records.paths, records.counts),
-            max_examples=max_examples,
-            num_partners=num_partners,
+        Args:
+            load: (position int64 [], record) -> example; the record is a string, [1 + num_partners]
+                for training and [] for evaluation.
+            num_partners: training: records that come with each, to be combined with it.
+        """
+        return self._stream(num_partners).map(
+            # Nothing here is for AutoGraph to rewrite, and looking for it would take seconds.
+            tf.autograph.experimental.do_not_convert(load),
+            num_parallel_calls=self._num_parallel_calls or AUTOTUNE,
+            deterministic=self._in_order,
         )
-    else:
-        stream = read_in_order(records.paths).take(records.num_records).enumerate()
-    if num_readers > 1:
-        stream = stream.filter(lambda position, _: tf.equal(position % num_readers, index))
-    return stream
 
+    def batches(
+        self,
+        examples: tf.data.Dataset,
+        *,
+        drop_remainder: bool | None = None,
+        fill: Mapping[str, int] | None = None,
+    ) -> tf.data.Dataset:
+        """Batches, perhaps made by a tf.data service, fetched ahead.
 
-def loaded(
-    stream: tf.data.Dataset,
-    load: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]],
-    *,
-    deterministic: bool,
-    num_parallel_calls: int | None = None,
-) -> tf.data.Dataset:
-    """The examples that `load` makes of (position, record), in parallel."""
-    return stream.map(
-        # Nothing here is for AutoGraph to rewrite, and looking for it would take seconds.
-        tf.autograph.experimental.do_not_convert(load),
-        num_parallel_calls=num_parallel_calls or AUTOTUNE,
-        deterministic=deterministic,
-    )
+        Args:
+            examples: dicts of tensors.
+            drop_remainder: drop an incomplete last batch; None: when training.
+            fill: the tensors whose size may differ within a batch, and what fills up the smaller
+                ones.
+        """
+        if drop_remainder is None:
+            drop_remainder = self._training
+        if fill:
+            dataset = examples.padded_batch(
+                self._batch_size,
+                padding_values={
+                    name: tf.constant(fill[name], spec.dtype) if name in fill else None
+                    for name, spec in examples.element_spec.items()
+                },
+                drop_remainder=drop_remainder,
+            )
+        else:
+            dataset = examples.batch(self._batch_size, drop_remainder=drop_remainder)
+        options = tf.data.Options()
+        options.deterministic = self._in_order
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        dataset = dataset.with_options(options)
+        if self._data_service is not None:
+            dataset = through_service(dataset, self._data_service)
+        return dataset.prefetch(2)
 
-
-def batched(
-    examples: tf.data.Dataset,
-    batch_size: int,
-    *,
-    drop_remainder: bool,
-    deterministic: bool,
-    data_service: str | None = None,
-    fill: Mapping[str, int] | None = None,
-) -> tf.data.Dataset:
-    """Batches, perhaps made by a tf.data service, fetched ahead.
-
-    Args:
-        examples: dicts of tensors.
-        batch_size: examples a batch.
-        drop_remainder: drop an incomplete last batch.
-        deterministic: keep the order.
-        data_service: address of a tf.data service, or None.
-        fill: the tensors whose size may differ within a batch, and what fills up the smaller ones.
-    """
-    if fill:
-        dataset = examples.padded_batch(
-            batch_size,
-            padding_values={
-                name: tf.constant(fill[name], spec.dtype) if name in fill else None
-                for name, spec in examples.element_spec.items()
-            },
-            drop_remainder=drop_remainder,
-        )
-    else:
-        dataset = examples.batch(batch_size, drop_remainder=drop_remainder)
-    options = tf.data.Options()
-    options.deterministic = deterministic
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = dataset.with_options(options)
-    if data_service is not None:
-        dataset = through_service(dataset, data_service)
-    return dataset.prefetch(2)
+    def _stream(self, num_partners: int) -> tf.data.Dataset:
+        """(position int64 [], record): endless and shuffled, or once and in order."""
+        index, num_readers = self._input_shard
+        if self._training:
+            stream = training_stream(
+                self._paths,
+                self._counts,
+                num_records=self.num_records,
+                seed=self.seed,
+                first=self._start_step * self._batch_size * num_readers,
+                num_epochs=self._num_epochs,
+                shuffle_buffer=self._shuffle_buffer
+                or default_shuffle_buffer(self._paths, self._counts),
+                max_examples=self._max_examples,
+                num_partners=num_partners,
+            )
+        else:
+            stream = read_in_order(self._paths).take(self.num_records).enumerate()
+        if num_readers > 1:
+            stream = stream.filter(lambda position, _: tf.equal(position % num_readers, index))
+        return stream

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from efficientvision.data.batches import batched, loaded, open_records, settled_seed, stream_of
+from efficientvision.data.batches import RecordReader
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.record_files import FilePattern
 from efficientvision.data.training_examples import source_id
@@ -25,7 +26,6 @@ from efficientvision.data.transforms.orientation import (
 )
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.data.transforms.random_crop import evaluation_crop, training_crop
-from efficientvision.errors import UserError
 
 # What a random number is for.
 _ORIENTATION, _CROP = range(2)
@@ -63,15 +63,7 @@ def classification_dataset(
     training: bool,
     cropping: Cropping | None = None,
     regenerate_source_id: bool = False,
-    seed: int | None = None,
-    deterministic: bool | None = None,
-    start_step: int = 0,
-    num_epochs: int | None = None,
-    max_examples: int | None = None,
-    shuffle_buffer: int | None = None,
-    input_shard: tuple[int, int] = (0, 1),
-    num_parallel_calls: int | None = None,
-    data_service: str | None = None,
+    **reading: Any,
 ) -> tf.data.Dataset:
     """Batches of images and classes.
 
@@ -85,17 +77,7 @@ def classification_dataset(
         training: shuffle, crop at random, repeat; or read once, in order, as it is.
         cropping: what of a photo is seen; None: its defaults.
         regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        seed: of order and crops; None: another one each time.
-        deterministic: keep the order in spite of parallel reading; None: yes if a seed is given.
-        start_step: training: begin with this batch of the endless sequence (resume).
-        num_epochs: training: stop after so many; None: never.
-        max_examples: use only the first so many records (in shard order).
-        shuffle_buffer: records held (encoded) to draw from; None: see
-            :func:`efficientvision.data.streams.default_shuffle_buffer`.
-        input_shard: (index, count): this reader's share of the examples, every count-th one;
-            ``batch_size`` and ``start_step`` then count that share.
-        num_parallel_calls: parallel decoders; None: tuned by tf.data.
-        data_service: training: address of a tf.data service that does the work, or None.
+        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
@@ -107,17 +89,14 @@ def classification_dataset(
     Raises:
         UserError: no files, no records, or arguments that make no sense.
     """
-    records = open_records(file_pattern, max_examples)
-    if batch_size < 1:
-        raise UserError(f"The batch size must be at least 1, got {batch_size}.")
-    seed, deterministic = settled_seed(seed, deterministic)
+    reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
     cropping = cropping or Cropping()
     ids = tf.constant(list(class_ids), tf.int32)
 
     def load(position: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
         example = parse_class_example(record[0] if training else record)
         if training:
-            number = tf.stack([tf.constant(seed, tf.int64), position])
+            number = tf.stack([tf.constant(reader.seed, tf.int64), position])
             image = _training_image(example["encoded"], image_hw, cropping, number)
         else:
             image = evaluation_crop(
@@ -132,26 +111,7 @@ def classification_dataset(
             "source_id": source_id(example, regenerate_source_id),
         }
 
-    stream = stream_of(
-        records,
-        training=training,
-        batch_size=batch_size,
-        seed=seed,
-        start_step=start_step,
-        num_epochs=num_epochs,
-        max_examples=max_examples,
-        shuffle_buffer=shuffle_buffer,
-        input_shard=input_shard,
-    )
-    in_order = deterministic or not training
-    examples = loaded(stream, load, deterministic=in_order, num_parallel_calls=num_parallel_calls)
-    return batched(
-        examples,
-        batch_size,
-        drop_remainder=training,
-        deterministic=in_order,
-        data_service=data_service,
-    )
+    return reader.batches(reader.examples(load))
 
 
 def _labels(classes: tf.Tensor, ids: tf.Tensor, multi_label: bool) -> tf.Tensor:

@@ -10,17 +10,12 @@ them, unrounded: that is what the original's numbers are computed from.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from efficientvision.data.augmentation import Augmentation, SsdAugmentation
-from efficientvision.data.batches import (
-    batched,
-    loaded,
-    open_records,
-    settled_seed,
-    stream_of,
-)
+from efficientvision.data.batches import RecordReader
 from efficientvision.data.record_files import FilePattern
 from efficientvision.data.records import parse_example
 from efficientvision.data.ssd_examples import SsdExamples
@@ -43,17 +38,9 @@ def detection_dataset(
     augmentation: Augmentation | SsdAugmentation | None = None,
     skip_crowd_during_training: bool = True,
     regenerate_source_id: bool = False,
-    seed: int | None = None,
-    deterministic: bool | None = None,
-    start_step: int = 0,
-    num_epochs: int | None = None,
-    max_examples: int | None = None,
     drop_remainder: bool | None = None,
     pad_last_batch: bool = False,
-    shuffle_buffer: int | None = None,
-    input_shard: tuple[int, int] = (0, 1),
-    num_parallel_calls: int | None = None,
-    data_service: str | None = None,
+    **reading: Any,
 ) -> tf.data.Dataset:
     """Batches of images and boxes.
 
@@ -72,22 +59,10 @@ def detection_dataset(
             None: its defaults.
         skip_crowd_during_training: training: leave out crowd boxes.
         regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        seed: of order and augmentation; None: another one each time.
-        deterministic: keep the order in spite of parallel reading; None: yes if a seed is given.
-        start_step: training: begin with this batch of the endless sequence (resume).
-        num_epochs: training: stop after so many; None: never.
-        max_examples: use only the first so many records (in shard order).
         drop_remainder: drop an incomplete last batch; None: when training.
         pad_last_batch: fill up an incomplete last batch with examples whose ``source_id`` is ""
             and that have no boxes, for callers who need one static shape.
-        shuffle_buffer: records held (encoded) to draw from; None: see
-            :func:`efficientvision.data.streams.default_shuffle_buffer`.
-        input_shard: (index, count): this reader's share of the examples, every count-th one;
-            ``batch_size`` and ``start_step`` then count that share.
-        num_parallel_calls: parallel decoders; None: tuned by tf.data.
-        data_service: training: address of a tf.data service that does the work, or None; see
-            :func:`efficientvision.data.service.through_service`. Order and ``start_step`` then
-            hold only roughly.
+        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
@@ -108,11 +83,11 @@ def detection_dataset(
     Raises:
         UserError: no files, no records, or arguments that make no sense.
     """
-    records = open_records(file_pattern, max_examples)
-    _check(batch_size, max_instances_per_image)
-    seed, deterministic = settled_seed(seed, deterministic)
-    if drop_remainder is None:
-        drop_remainder = training
+    reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
+    if max_instances_per_image < 1:
+        raise UserError(
+            f"max_instances_per_image must be at least 1, got {max_instances_per_image}."
+        )
     num_partners = 0
     if training:
         examples, default = (
@@ -124,7 +99,7 @@ def detection_dataset(
             skip_crowd=skip_crowd_during_training,
             regenerate_source_id=regenerate_source_id,
             augmentation=augmentation or default(),
-            seed=seed,
+            seed=reader.seed,
         )
         num_partners = load.augmentation.num_partners
     else:
@@ -139,40 +114,13 @@ def detection_dataset(
                 regenerate_source_id,
             )
 
-    stream = stream_of(
-        records,
-        training=training,
-        batch_size=batch_size,
-        seed=seed,
-        start_step=start_step,
-        num_epochs=num_epochs,
-        max_examples=max_examples,
-        shuffle_buffer=shuffle_buffer,
-        input_shard=input_shard,
-        num_partners=num_partners,
-    )
-    in_order = deterministic or not training
-    dataset = loaded(stream, load, deterministic=in_order, num_parallel_calls=num_parallel_calls)
-    if pad_last_batch and not training:
-        index, num_readers = input_shard
-        share = len(range(index, records.num_records, num_readers))
-        if missing := -share % batch_size:
+    dataset = reader.examples(load, num_partners)
+    if pad_last_batch:
+        missing = 0 if training else -reader.share % batch_size
+        if missing:
             dataset = dataset.concatenate(_empty_examples(dataset.element_spec, missing))
-    return batched(
-        dataset,
-        batch_size,
-        drop_remainder=drop_remainder or pad_last_batch,
-        deterministic=in_order,
-        data_service=data_service,
-    )
-
-
-def _check(batch_size: int, max_instances: int) -> None:
-    if batch_size < 1 or max_instances < 1:
-        raise UserError(
-            "batch size and max_instances_per_image must be at least 1, "
-            f"got {batch_size} and {max_instances}."
-        )
+        drop_remainder = True
+    return reader.batches(dataset, drop_remainder=drop_remainder)
 
 
 def _evaluation_example(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from efficientvision.data.batches import batched, loaded, open_records, settled_seed, stream_of
+from efficientvision.data.batches import RecordReader
 from efficientvision.data.mask_records import IGNORED, parse_mask_example
 from efficientvision.data.record_files import FilePattern
 from efficientvision.data.training_examples import source_id
@@ -85,15 +86,7 @@ def segmentation_dataset(
     more_sizes: Sequence[Size] = (),
     class_map: Sequence[int] | None = None,
     regenerate_source_id: bool = False,
-    seed: int | None = None,
-    deterministic: bool | None = None,
-    start_step: int = 0,
-    num_epochs: int | None = None,
-    max_examples: int | None = None,
-    shuffle_buffer: int | None = None,
-    input_shard: tuple[int, int] = (0, 1),
-    num_parallel_calls: int | None = None,
-    data_service: str | None = None,
+    **reading: Any,
 ) -> tf.data.Dataset:
     """Batches of images and masks. Photos of a set may differ in size.
 
@@ -106,17 +99,7 @@ def segmentation_dataset(
         more_sizes: evaluation: (height, width) of further inputs for each photo.
         class_map: 256 values: what each value of the masks becomes; None: they stay.
         regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        seed: of order and augmentation; None: another one each time.
-        deterministic: keep the order in spite of parallel reading; None: yes if a seed is given.
-        start_step: training: begin with this batch of the endless sequence (resume).
-        num_epochs: training: stop after so many; None: never.
-        max_examples: use only the first so many records (in shard order).
-        shuffle_buffer: records held (encoded) to draw from; None: see
-            :func:`efficientvision.data.streams.default_shuffle_buffer`.
-        input_shard: (index, count): this reader's share of the examples, every count-th one;
-            ``batch_size`` and ``start_step`` then count that share.
-        num_parallel_calls: parallel decoders; None: tuned by tf.data.
-        data_service: training: address of a tf.data service that does the work, or None.
+        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
@@ -133,10 +116,7 @@ def segmentation_dataset(
         tf.errors.InvalidArgumentError: when read: a mask and its image differ in size;
             :func:`efficientvision.data.checks.data_errors` names the record.
     """
-    records = open_records(file_pattern, max_examples)
-    if batch_size < 1:
-        raise UserError(f"The batch size must be at least 1, got {batch_size}.")
-    seed, deterministic = settled_seed(seed, deterministic)
+    reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
     augmentation = augmentation or MaskAugmentation()
     table = _table(class_map)
 
@@ -144,33 +124,13 @@ def segmentation_dataset(
         example = parse_mask_example(record[0] if training else record)
         photo, mask = _decoded(example, table)
         if training:
-            number = tf.stack([tf.constant(seed, tf.int64), position])
+            number = tf.stack([tf.constant(reader.seed, tf.int64), position])
             pair = _training_pair(photo, mask, image_hw, augmentation, number)
         else:
             pair = _evaluation_pair(photo, mask, [image_hw, *more_sizes])
         return {**pair, "source_id": source_id(example, regenerate_source_id)}
 
-    stream = stream_of(
-        records,
-        training=training,
-        batch_size=batch_size,
-        seed=seed,
-        start_step=start_step,
-        num_epochs=num_epochs,
-        max_examples=max_examples,
-        shuffle_buffer=shuffle_buffer,
-        input_shard=input_shard,
-    )
-    in_order = deterministic or not training
-    examples = loaded(stream, load, deterministic=in_order, num_parallel_calls=num_parallel_calls)
-    return batched(
-        examples,
-        batch_size,
-        drop_remainder=training,
-        deterministic=in_order,
-        data_service=data_service,
-        fill={} if training else {"masks": IGNORED},
-    )
+    return reader.batches(reader.examples(load), fill={} if training else {"masks": IGNORED})
 
 
 def _table(class_map: Sequence[int] | None) -> tf.Tensor | None:
