@@ -15,7 +15,7 @@ SMALL = "num_classes=2,image_size=64,fpn_cell_repeats=1,box_class_repeats=1"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "hparams, batch", [(SMALL, 2), ("num_classes=2,image_size=256", 8)], ids=["small", "d0"]
+    "hparams, batch", [(SMALL, 2), ("num_classes=2,image_size=128", 4)], ids=["small", "d0"]
 )
 def test_resident_size_is_steady(repository, tmp_path, hparams, batch):
     records = write_made_records(tmp_path / "made-00000-of-00001.tfrecord", 16)
