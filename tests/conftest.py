@@ -31,6 +31,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     keras.utils.set_random_seed(20)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported stays to the end: full collections of garbage need not look at it again.
+
+    They take a second each otherwise, a seventh of the tests' time.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def repository() -> pathlib.Path:
     """The root folder of the repository, where main.py is."""
