@@ -229,13 +229,13 @@ def detection_defaults(model_name: str) -> dict[str, Any]:
         UserError: The name is unknown or is not an EfficientDet's.
     """
     if model_name not in _DETECTORS:
-        hint = nearest_names(str(model_name), tuple(_DETECTORS))
         if model_name in _CLASSIFIER_IMAGE_SIZES:
+            hint = nearest_names(model_name, efficientdet_names())
             raise UserError(f"{model_name!r} is a backbone, not an EfficientDet. {hint}")
         # A name of an SSD's family wants another width of it.
         family = family_of(str(model_name))
-        ssds = tuple(name for name in _CLASSIFIER_IMAGE_SIZES if family_of(name) == family)
-        hint = nearest_names(str(model_name), ssds) if ssds else hint
+        ssds = [name for name in backbone_names() if family_of(name) == family]
+        hint = nearest_names(str(model_name), ssds or efficientdet_names())
         raise UserError(f"Unknown detector name {model_name!r}. {hint}")
     return {"name": model_name, **copy.deepcopy(_DETECTORS[model_name])}
 

@@ -2,6 +2,7 @@
 checkpoint.
 """
 
+import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
@@ -10,6 +11,7 @@ from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.cli.photo_look import PhotoLook, in_memory, look_of
 from efficientvision.data.photos import list_photos, open_photo
+from efficientvision.data.preflight.findings import listed
 from efficientvision.errors import UserError
 
 
@@ -51,17 +53,15 @@ def write_pictures(directory: str, look: PhotoLook, photos: list[str]) -> None:
         for start in range(0, len(photos), look.batch_size):
             arrays = {}
             for index, path in enumerate(photos[start : start + look.batch_size], start):
-                try:
-                    arrays[index] = open_photo(path)
-                except UserError as error:
+                array = _opened(path)
+                if array is None:
                     unread.append(path)
-                    tqdm.write(f"left out: {error}")
                     bar.update()
-            for (index, array), found in zip(
-                arrays.items(), look.find(list(arrays.values())), strict=True
-            ):
+                else:
+                    arrays[index] = array
+            for index, found in zip(arrays, look.find(list(arrays.values())), strict=True):
                 target = files.join(directory, f"{index}.jpg")
-                save_picture(look.draw(array, found), target, "JPEG")
+                save_picture(look.draw(arrays[index], found), target, "JPEG")
                 raw_map = look.raw_map(found)
                 if raw_map is not None:
                     save_picture(raw_map, files.join(directory, f"{index}_classes.png"), "PNG")
@@ -69,9 +69,18 @@ def write_pictures(directory: str, look: PhotoLook, photos: list[str]) -> None:
                 bar.update()
     if unread:
         raise UserError(
-            f"{len(unread)} of {len(photos)} photos could not be read: {', '.join(unread[:5])}"
-            f"{', ...' if len(unread) > 5 else ''}. Pictures of the others are in {directory}."
+            f"{len(unread)} of {len(photos)} photos could not be read: {listed(unread, 5)}. "
+            f"Pictures of the others are in {directory}."
         )
+
+
+def _opened(path: str) -> np.ndarray | None:
+    """A photo, uint8 [H, W, 3]; None: it cannot be read, which is said."""
+    try:
+        return open_photo(path)
+    except UserError as error:
+        tqdm.write(f"left out: {error}")
+        return None
 
 
 def save_picture(picture: Image.Image, target: str, kind: str) -> None:

@@ -43,7 +43,6 @@ class RecordReader:
 
     Attributes:
         seed: as given, or as drawn.
-        num_records: records of an epoch, of all readers.
 
     Raises:
         UserError: no files, no records, or a batch size below 1.
@@ -68,8 +67,8 @@ class RecordReader:
         self._paths = match_files(file_pattern)
         self._counts = count_records(self._paths)
         available = sum(self._counts)
-        self.num_records = available if max_examples is None else min(available, max_examples)
-        if self.num_records < 1:
+        self._num_records = available if max_examples is None else min(available, max_examples)
+        if self._num_records < 1:
             raise UserError(f"The files of {file_pattern!r} hold no records.")
         if batch_size < 1:
             raise UserError(f"The batch size must be at least 1, got {batch_size}.")
@@ -91,7 +90,7 @@ class RecordReader:
     def share(self) -> int:
         """Records of an epoch that are this reader's."""
         index, num_readers = self._input_shard
-        return len(range(index, self.num_records, num_readers))
+        return len(range(index, self._num_records, num_readers))
 
     def examples(
         self, load: Callable[[tf.Tensor, tf.Tensor], Example], num_partners: int = 0
@@ -153,7 +152,7 @@ class RecordReader:
             stream = training_stream(
                 self._paths,
                 self._counts,
-                num_records=self.num_records,
+                num_records=self._num_records,
                 seed=self.seed,
                 first=self._start_step * self._batch_size * num_readers,
                 num_epochs=self._num_epochs,
@@ -163,7 +162,7 @@ class RecordReader:
                 num_partners=num_partners,
             )
         else:
-            stream = read_in_order(self._paths).take(self.num_records).enumerate()
+            stream = read_in_order(self._paths).take(self._num_records).enumerate()
         if num_readers > 1:
             stream = stream.filter(lambda position, _: tf.equal(position % num_readers, index))
         return stream
