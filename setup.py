@@ -36,6 +36,8 @@ _EXTRAS = {
     "dev": [
         "pytest",
         "pytest-xdist",
+        "pytest-randomly",
+        "filelock",  # tests/store.py
         "ruff",
         "scikit-learn",  # demo/make_digits.py
         "nbclient",  # docs/tutorial.ipynb, by its test

@@ -4,9 +4,13 @@ import ctypes
 import gc
 import os
 import pathlib
+import shutil
 import sys
+import tempfile
 
 import pytest
+
+from tests.store import FOLDER_VARIABLE
 
 # Before anything imports TensorFlow. Child processes inherit these.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,19 +20,53 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Goldens are float32 numbers of a CPU; a GPU's TF32 is outside their tolerance.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+TESTS = pathlib.Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process makes the store of `tests/store.py`; workers inherit its name."""
+    if not hasattr(config, "workerinput"):
+        os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="efficientvision-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The store goes with the run."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(FOLDER_VARIABLE), ignore_errors=True)
+
+
+# Of these folders and files every test is of networks as published (see `tests/depth.py`).
+_PUBLISHED = (
+    "backbones",
+    "docs",
+    "models",
+    "weights",
+    "test_api.py",
+    "test_published_commands.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of published networks that lie together."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in _PUBLISHED:
+            item.add_marker("published_depth")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Every test starts from one seed, before its fixtures: a failure comes again when run again.
+    """Every test starts from one seed and one depth of networks, before its fixtures.
 
     Networks draw their first weights from Keras' seed, and without this a bound that holds for
     nearly all draws would fail once in many runs, whichever process the test is in.
     """
     import keras  # Late: the variables above must be set first.
 
+    from tests.depth import set_depth
+
     keras.utils.set_random_seed(20)
+    set_depth(published=item.get_closest_marker("published_depth") is not None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

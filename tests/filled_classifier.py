@@ -1,10 +1,7 @@
 """A small classifier whose weights are a function of a seed, shared by several tests."""
 
-import atexit
 import functools
 import pathlib
-import shutil
-import tempfile
 
 import keras
 import numpy as np
@@ -13,6 +10,7 @@ from efficientvision.export.saved_model import export_saved_model
 from efficientvision.export.serving import build_serving
 from efficientvision.loading import LoadedModel, load_model, serving_metadata
 from tests.filled_detector import textured_photo
+from tests.store import stored
 
 NAMES = {1: "ant", 2: "bee", 3: "cat", 4: "dog", 5: "emu", 6: "fox"}
 MODEL = "espnetv2_s_0.5"
@@ -37,13 +35,12 @@ def filled_classifier(multi_label: bool = False) -> LoadedModel:
     return loaded
 
 
-@functools.cache
 def exported_classifier(multi_label: bool = False) -> pathlib.Path:
     """The classifier as a SavedModel for a batch of one, made once for all tests."""
-    parent = pathlib.Path(tempfile.mkdtemp(prefix="exported-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
-    loaded = filled_classifier(multi_label)
-    folder = parent / "saved_model"
-    serving = build_serving(loaded.model, loaded.config)
-    export_saved_model(serving, folder, serving_metadata(loaded, batch_size=1))
-    return folder
+
+    def export(folder):
+        loaded = filled_classifier(multi_label)
+        serving = build_serving(loaded.model, loaded.config)
+        export_saved_model(serving, folder, serving_metadata(loaded, batch_size=1))
+
+    return stored("classifier_of_labels" if multi_label else "classifier", export)

@@ -3,12 +3,9 @@
 It finds many objects in any picture, all of them nonsense: enough to compare two ways of running.
 """
 
-import atexit
 import functools
 import json
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 from PIL import Image
@@ -19,6 +16,7 @@ from efficientvision.loading import LoadedModel, load_detector, serving_metadata
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
+from tests.store import stored
 
 NAMES = {1: "ant", 2: "bee", 3: "cat"}
 IMAGE_HW = (128, 128)
@@ -56,16 +54,15 @@ def filled_detector(fpn_name: str = "bifpn", shallow: bool = True) -> LoadedMode
     return loaded
 
 
-@functools.cache
 def exported_folder() -> pathlib.Path:
     """The shallow detector as a SavedModel for a batch of one, made once for all tests."""
-    parent = pathlib.Path(tempfile.mkdtemp(prefix="exported-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
-    loaded = filled_detector()
-    folder = parent / "saved_model"
-    serving = build_serving(loaded.model, loaded.config)
-    export_saved_model(serving, folder, serving_metadata(loaded, batch_size=1))
-    return folder
+
+    def export(folder):
+        loaded = filled_detector()
+        serving = build_serving(loaded.model, loaded.config)
+        export_saved_model(serving, folder, serving_metadata(loaded, batch_size=1))
+
+    return stored("detector", export)
 
 
 def write_filled_checkpoint(

@@ -1,12 +1,9 @@
 """Segmentation networks with weights that let every layer count."""
 
-import atexit
 import dataclasses
 import functools
 import json
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 
@@ -17,6 +14,7 @@ from efficientvision.loading import LoadedModel, load_model, serving_metadata
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.filled_detector import textured_photo
+from tests.store import stored
 
 MODEL = "espnetv2_s_0.5"
 NAMES = {0: "background", 1: "ant", 2: "bee", 3: "cat", 4: "dog"}
@@ -81,13 +79,13 @@ def write_run(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-@functools.cache
 def exported_segmenter(result: str = "class_map") -> pathlib.Path:
     """The network as a SavedModel for a batch of one, made once for all tests."""
-    parent = pathlib.Path(tempfile.mkdtemp(prefix="exported-"))
-    atexit.register(shutil.rmtree, parent, ignore_errors=True)
-    loaded = loaded_segmenter()
-    metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), result=result)
-    serving = build_serving(loaded.model, loaded.config, result=result)
-    export_saved_model(serving, parent / "saved_model", metadata)
-    return parent / "saved_model"
+
+    def export(folder):
+        loaded = loaded_segmenter()
+        metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), result=result)
+        serving = build_serving(loaded.model, loaded.config, result=result)
+        export_saved_model(serving, folder, metadata)
+
+    return stored(f"segmenter_{result}", export)

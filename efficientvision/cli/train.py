@@ -32,26 +32,35 @@ from efficientvision.training.observer import Observer
 from efficientvision.training.run_log import RESULTS_NAME
 from efficientvision.training.trainer import Trainer
 
-FLAGS = flags.FLAGS
 
+def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
+    """Runs `--mode`.
 
-def main(argv: list[str]) -> int:
-    """Runs `--mode`; returns the exit code."""
+    Args:
+        argv: What was no flag; not used.
+        flag_values: Parsed flags of `define_train_flags`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: Bad flags or bad input.
+    """
     del argv
-    report_obsolete(FLAGS)
-    if FLAGS.mode not in MODES:
+    report_obsolete(flag_values)
+    if flag_values.mode not in MODES:
         raise UserError(
-            f"Unknown --mode={FLAGS.mode}: it is one of {', '.join(MODES)}. "
-            f"{nearest_names(FLAGS.mode, MODES)}"
+            f"Unknown --mode={flag_values.mode}: it is one of {', '.join(MODES)}. "
+            f"{nearest_names(flag_values.mode, MODES)}"
         )
-    run_setup.check_flags(FLAGS)
-    if FLAGS.mode == "report":
-        print(build_report(FLAGS.model_dir))
-    elif FLAGS.mode == "eval":
-        run_setup.find_data(FLAGS)
-        evaluate.run(FLAGS)
+    run_setup.check_flags(flag_values)
+    if flag_values.mode == "report":
+        print(build_report(flag_values.model_dir))
+    elif flag_values.mode == "eval":
+        run_setup.find_data(flag_values)
+        evaluate.run(flag_values)
     else:
-        return train(FLAGS)
+        return train(flag_values)
     return 0
 
 

@@ -20,8 +20,8 @@ from efficientvision.detector import Detector
 from efficientvision.export import artifacts
 from efficientvision.tasks.detector import TESTDEV_NAME
 from tests.filled_detector import textured_photo, write_filled_checkpoint
-from tests.inspect_program import inspect
 from tests.made_records import write_made_records
+from tests.programs import inspect
 
 HPARAMS = "image_size=128,fpn_cell_repeats=1,box_class_repeats=1"
 

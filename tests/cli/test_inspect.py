@@ -19,7 +19,7 @@ from tests.filled_detector import (
     values_of,
     write_filled_checkpoint,
 )
-from tests.inspect_program import inspect
+from tests.programs import inspect
 
 # The shallow detector of three classes at 128 pixels, for which the checkpoint below is.
 MODEL = "--model_name=efficientdet-d0"

@@ -17,7 +17,7 @@ from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.filled_classifier import MODEL, NAMES, SIDE, exported_classifier, filled_classifier
 from tests.filled_detector import textured_photo
-from tests.inspect_program import inspect
+from tests.programs import inspect
 
 NAME = f"--model_name={MODEL}"
 

@@ -15,9 +15,9 @@ from tests.filled_segmenter import (
     loaded_segmenter,
     write_run,
 )
-from tests.inspect_program import inspect
 from tests.made_class_records import write_class_records
 from tests.made_mask_records import encoded, made_mask_record
+from tests.programs import inspect
 
 SIZES = [(100, 140), (180, 90), (64, 64)]
 

@@ -14,7 +14,7 @@ import pytest
 
 from efficientvision.cli import inspect_saved_model_video as command
 from tests.filled_detector import NAMES, exported_folder, write_filled_checkpoint
-from tests.inspect_program import inspect
+from tests.programs import inspect
 from tests.video.made_video import PHONE, Sound, read_video, write_video
 
 MODEL = "--model_name=efficientdet-d0"
