@@ -6,14 +6,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Test processes. Each uses two threads.
 JOBS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=20 -p no:randomly
+# What `make test-changed` compares with.
+SINCE ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo zoo diagrams test test-slow lint format clean
+.PHONY: help venv demo zoo diagrams test test-changed test-random test-slow lint format clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
-	  awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	  awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 venv: $(STAMP)  ## make .venv and install the package with its development tools
 
@@ -38,6 +40,12 @@ diagrams: $(STAMP)  ## draw the feature fusions and a detector (docs/diagrams)
 
 test: $(STAMP)  ## run the fast tests
 	$(PYTEST) -m "not slow"
+
+test-changed: $(STAMP)  ## run the fast tests that changes since SINCE (by default the last commit) touch
+	$(PYTEST) -m "not slow" $$($(BIN)/python -m tests.changed $(SINCE))
+
+test-random: $(STAMP)  ## run the fast tests in a random order, whose seed is printed
+	$(subst -p no:randomly,--randomly-dont-reset-seed,$(PYTEST)) -m "not slow"
 
 test-slow: $(STAMP)  ## run the slow tests, which `make test` leaves out
 	$(PYTEST) -m slow
