@@ -133,12 +133,11 @@ def encode_example(example: DetectionExample) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
-def parse_example(serialized: tf.Tensor, *, include_masks: bool = False) -> dict[str, tf.Tensor]:
+def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Reads one record in the graph; every key but the image itself may be absent.
 
     Args:
         serialized: string [], one ``tf.train.Example``.
-        include_masks: also return the objects' PNG masks.
 
     Returns:
         A dict of
@@ -147,10 +146,9 @@ def parse_example(serialized: tf.Tensor, *, include_masks: bool = False) -> dict
         ``boxes_normalized_yxyx`` float32 [n, 4], in [0, 1];
         ``classes`` int32 [n], 1..K;
         ``area`` float32 [n], pixels, or fractions of the image (PASCAL records, and the fallback);
-        ``is_crowd`` bool [n];
-        ``masks`` string [n], if asked for.
+        ``is_crowd`` bool [n].
     """
-    strings, floats, ints = (tf.io.VarLenFeature(t) for t in (tf.string, tf.float32, tf.int64))
+    floats, ints = (tf.io.VarLenFeature(t) for t in (tf.float32, tf.int64))
     features = {
         ENCODED: tf.io.FixedLenFeature([], tf.string),
         SOURCE_ID: tf.io.FixedLenFeature([], tf.string, ""),
@@ -159,8 +157,6 @@ def parse_example(serialized: tf.Tensor, *, include_masks: bool = False) -> dict
         "image/object/is_crowd": ints,
         **{f"image/object/bbox/{side}": floats for side in BOX_SIDES},
     }
-    if include_masks:
-        features["image/object/mask"] = strings
     raw = tf.io.parse_single_example(serialized, features)
     boxes = tf.stack([raw[f"image/object/bbox/{side}"].values for side in BOX_SIDES], axis=-1)
     boxes = tf.reshape(boxes, [-1, 4])
@@ -169,7 +165,7 @@ def parse_example(serialized: tf.Tensor, *, include_masks: bool = False) -> dict
     area = raw["image/object/area"].values
     size = boxes[:, 2:] - boxes[:, :2]
     is_crowd = raw["image/object/is_crowd"].values
-    parsed = {
+    return {
         "encoded": raw[ENCODED],
         "source_id": raw[SOURCE_ID],
         "boxes_normalized_yxyx": boxes,
@@ -183,9 +179,6 @@ def parse_example(serialized: tf.Tensor, *, include_masks: bool = False) -> dict
             lambda: tf.zeros([count], tf.bool),
         ),
     }
-    if include_masks:
-        parsed["masks"] = raw["image/object/mask"].values
-    return parsed
 
 
 def decode_example(serialized: bytes) -> DetectionExample:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from efficientvision.detection import boxes as box_ops
-from efficientvision.detection.matching import IGNORED, AnchorTargets
+from efficientvision.detection.matching import AnchorTargets
 from efficientvision.errors import UserError
 
 IOU_LOSS_TYPES = ("iou", "giou", "diou", "ciou")
@@ -50,44 +50,11 @@ def _focal_terms(gamma: float, label_smoothing: float):
     return positive, negative
 
 
-def focal_loss(
-    logits,
-    one_hot_targets,
-    *,
-    alpha: float = 0.25,
-    gamma: float = 1.5,
-    label_smoothing: float = 0.0,
-    normalizer=1.0,
-):
-    """Focal loss of every logit (arXiv:1708.02002, section 3).
-
-    Args:
-        logits: float [...].
-        one_hot_targets: [...] of exactly 0 or 1.
-        alpha: Weight of the positives; the negatives weigh 1 - alpha.
-        gamma: Exponent of the modulator (1 - p_t).
-        label_smoothing: Targets of the cross entropy become y (1 - s) + s / 2; the modulator
-            and alpha keep the hard ones.
-        normalizer: Divides every element.
-
-    Returns:
-        float32 [...].
-    """
-    logits = tf.cast(logits, tf.float32)
-    positive, negative = _focal_terms(gamma, label_smoothing)
-    loss = tf.where(
-        tf.cast(one_hot_targets, tf.float32) > 0.5,
-        alpha * positive(logits),
-        (1.0 - alpha) * negative(logits),
-    )
-    return loss / tf.cast(normalizer, tf.float32)
-
-
 def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_smoothing):
     """Sum of the focal loss over one level, without a one-hot tensor.
 
-    Every logit of an anchor that is not ignored is counted as a negative; the one logit that
-    is its anchor's class is then exchanged for the positive term.
+    Every logit is counted as a negative; the one logit that is its anchor's class is then
+    exchanged for the positive term.
 
     Args:
         logits: [B, h, w, A*K].
@@ -96,8 +63,7 @@ def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_s
     positive, negative = _focal_terms(gamma, label_smoothing)
     logits = tf.reshape(tf.cast(logits, tf.float32), [-1, num_classes])
     targets = tf.reshape(class_targets, [-1])
-    counted = tf.cast(tf.not_equal(targets, IGNORED), tf.float32)
-    negatives = tf.reduce_sum(negative(logits), axis=-1) * counted
+    negatives = tf.reduce_sum(negative(logits), axis=-1)
     target_logits = tf.gather(logits, tf.maximum(targets, 0), batch_dims=1)
     exchange = alpha * positive(target_logits) - (1.0 - alpha) * negative(target_logits)
     exchange = tf.where(targets >= 0, exchange, 0.0)
@@ -234,10 +200,13 @@ def detection_losses(
     Args:
         class_outputs: Logits [B, h, w, A*K] of each level, finest first.
         box_outputs: Codes [B, h, w, A*4] of each level.
-        labels: Result of `matching.assign_targets`. Anchors of class -2 add nothing.
+        labels: Result of `matching.assign_targets`.
         num_classes: K, without background.
         anchors: float32 [A_total, 4], pixels; used by the IoU loss alone.
-        alpha, gamma, label_smoothing: See `focal_loss`.
+        alpha: Weight of the positives in the focal loss; the negatives weigh 1 - alpha.
+        gamma: Exponent of its modulator (1 - p_t).
+        label_smoothing: Targets of its cross entropy become y (1 - s) + s / 2; the modulator
+            and alpha keep the hard ones.
         delta: See `box_loss`.
         box_loss_weight: Weight of the huber loss in `det_loss`; 0 switches it off.
         iou_loss_type: None for no IoU loss; otherwise see `iou_loss`.

@@ -9,14 +9,13 @@ import tensorflow as tf
 from efficientvision.detection import boxes as box_ops
 
 BACKGROUND = -1
-IGNORED = -2
 
 
 class AnchorTargets(NamedTuple):
     """What each anchor is to predict.
 
     Attributes:
-        class_targets: int32 [B, A_total]: class - 1 (0..K-1), -1 background, -2 ignored.
+        class_targets: int32 [B, A_total]: class - 1 (0..K-1), -1 background.
         box_targets: float32 [B, A_total, 4]: ty, tx, th, tw; zeros where unmatched.
         num_positives: float32 [B]: matched anchors of each image.
     """
@@ -32,8 +31,6 @@ def assign_targets(
     gt_classes,
     match_threshold: float = 0.5,
     *,
-    ignore_threshold: float | None = None,
-    force_padding: bool = False,
     last_box_forces: bool = False,
 ) -> AnchorTargets:
     """Gives each anchor a class and a box to predict.
@@ -49,10 +46,6 @@ def assign_targets(
         gt_boxes_yxyx: float32 [B, M, 4] in the same pixels, padded with -1.
         gt_classes: int [B, M], 1..K; anything below 1 is padding.
         match_threshold: IoU from which an anchor is positive.
-        ignore_threshold: An anchor whose best IoU lies in [ignore_threshold,
-            match_threshold) is neither positive nor background: class -2. None: no such band.
-        force_padding: Let padding rows take their best anchor too, which gets class -2 and
-            counts as positive: what the original's labeler does when it is fed padded rows.
         last_box_forces: Of two boxes that want the same anchor the last one wins.
 
     Returns:
@@ -65,7 +58,7 @@ def assign_targets(
     gt_classes = tf.cast(gt_classes, tf.int32)
     batch, max_boxes = tf.shape(gt_boxes)[0], tf.shape(gt_boxes)[1]
     num_anchors = tf.shape(anchors)[0]
-    valid = tf.ones_like(gt_classes, tf.bool) if force_padding else gt_classes > 0
+    valid = gt_classes > 0
     rows = tf.range(max_boxes)
     num_rows = tf.reduce_max(tf.where(valid, rows[tf.newaxis] + 1, 0))
     anchor_ids = tf.range(num_anchors)[tf.newaxis]
@@ -74,9 +67,7 @@ def assign_targets(
         row_iou = box_ops.iou(anchors[tf.newaxis], gt_boxes[:, row, tf.newaxis])
         row_iou = tf.where(valid[:, row, tf.newaxis], row_iou, 0.0)
         top = tf.argmax(row_iou, axis=-1, output_type=tf.int32)[:, tf.newaxis]
-        forces = tf.equal(anchor_ids, top)
-        if not force_padding:
-            forces &= row_iou > 0.0
+        forces = tf.equal(anchor_ids, top) & (row_iou > 0.0)
         if not last_box_forces:
             forces &= forced_row < 0
         forced_row = tf.where(forces, row, forced_row)
@@ -98,9 +89,6 @@ def assign_targets(
     gt_boxes = tf.concat([tf.zeros([batch, 1, 4]), gt_boxes], axis=1)
     gt_classes = tf.concat([tf.zeros([batch, 1], tf.int32), gt_classes], axis=1)
     class_targets = tf.gather(gt_classes, matched_row + 1, batch_dims=1) - 1
-    if ignore_threshold is not None:
-        between = (best_iou >= ignore_threshold) & ~positive
-        class_targets = tf.where(between, IGNORED, class_targets)
     matched_boxes = tf.gather(gt_boxes, matched_row + 1, batch_dims=1)
     box_targets = box_ops.encode(matched_boxes, anchors[tf.newaxis])
     box_targets = tf.where(positive[..., tf.newaxis], box_targets, 0.0)

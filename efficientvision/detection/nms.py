@@ -48,10 +48,7 @@ def resolve_thresholds(
     if method == "gaussian":
         # TensorFlow's kernel computes exp(-iou^2 / (2 sigma)), the paper exp(-iou^2 / sigma).
         return Thresholds(1.0, score, (sigma or DEFAULT_SIGMA) / 2.0)
-    raise UserError(
-        f"Unknown nms_configs.method {method!r}; use hard or gaussian "
-        "(diou and linear exist in the numpy variant only)."
-    )
+    raise UserError(f"Unknown nms_configs.method {method!r}; use hard or gaussian.")
 
 
 def suppress(boxes_yxyx, scores, thresholds: Thresholds, max_output_size: int, *, pad: bool):

@@ -22,16 +22,6 @@ class MultiplyAdds(NamedTuple):
     convolutions: int
 
 
-def count_multiply_adds(model: Any, image_hw: tuple[int, int]) -> int:
-    """Multiply-adds of one image: half the profiler's floating point operations.
-
-    Args:
-        model: a Keras model in float32 that takes images [N, H, W, 3].
-        image_hw: (height, width), pixels.
-    """
-    return multiply_adds(model, image_hw).whole
-
-
 def count_convolution_multiply_adds(model: Any, image_hw: tuple[int, int]) -> int:
     """Multiply-adds of one image in convolutions alone, as the EdgeNets' tables count.
 
@@ -45,7 +35,7 @@ def count_convolution_multiply_adds(model: Any, image_hw: tuple[int, int]) -> in
 
 
 def multiply_adds(model: Any, image_hw: tuple[int, int]) -> MultiplyAdds:
-    """Both counts, of which the graph is made once.
+    """Both counts, of which the graph is made once: half the profiler's operations.
 
     Args:
         model: as above.
@@ -83,7 +73,7 @@ def _constant_ranks(graph: Any) -> dict[str, int]:
 def multiply_adds_by_part(
     model: Any, image_hw: tuple[int, int], parts: Mapping[str, str]
 ) -> dict[str, int]:
-    """Splits `count_multiply_adds` by part.
+    """Multiply-adds of one image by part of the network.
 
     Args:
         model: as above.

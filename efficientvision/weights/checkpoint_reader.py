@@ -39,11 +39,6 @@ class CheckpointReader:
     ema_keys: dict[str, str] = field(default_factory=dict)
     auxiliary: tuple[str, ...] = ()
 
-    @property
-    def has_ema(self) -> bool:
-        """Whether the checkpoint holds moving averages of weights."""
-        return bool(self.ema_keys)
-
     def names(self) -> dict[str, tuple[int, ...]]:
         """Published name -> shape of every weight and moving statistic."""
         return dict(self.shapes)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from efficientvision.detection import nms, nms_numpy
+from efficientvision.detection import nms
 from efficientvision.errors import UserError
 
 # Two boxes of IoU 0.6 and one apart; scores out of order.
@@ -61,29 +61,34 @@ def test_offsets_separate_every_pair_of_classes():
     assert int(valid[0]) == num_classes
 
 
-def test_graph_and_numpy_agree_on_large_boxes():
-    # At this size the pixel that numpy adds to every side hardly matters.
+def _one_by_one(boxes, scores, count, decay):
+    """The best box lowers the scores of the rest by `decay(IoU)`; then the best of those."""
+    scores, kept, kept_scores = scores.astype(np.float64), [], []
+    for _ in range(count):
+        top = int(scores.argmax())
+        kept.append(top)
+        kept_scores.append(scores[top])
+        low, high = (
+            np.maximum(boxes[top, :2], boxes[:, :2]),
+            np.minimum(boxes[top, 2:], boxes[:, 2:]),
+        )
+        inter = np.maximum(high - low, 0).prod(1)
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        scores *= decay(inter / (areas + areas[top] - inter))
+        scores[top] = -1.0
+    return kept, kept_scores
+
+
+@pytest.mark.parametrize(
+    ("method", "decay"),
+    [("hard", lambda iou: iou <= 0.5), ("gaussian", lambda iou: np.exp(-(iou**2) / 0.5))],
+)
+def test_boxes_are_chosen_one_by_one(method, decay):
     rng = np.random.default_rng(1)
-    corner = rng.uniform(0, 5e5, (300, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(5e4, 3e5, (300, 2))], 1).astype(np.float32)
+    corner = rng.uniform(0, 500, (300, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(50, 300, (300, 2))], 1).astype(np.float32)
     scores = rng.permutation(300).astype(np.float32) / 300 + 0.01
-    for method in ("hard", "gaussian"):
-        kept, _, _ = nms.suppress(boxes, scores, _thresholds(method), 20, pad=False)
-        expected, _ = nms_numpy.suppress(boxes, scores, method=method)
-        assert kept.numpy().tolist() == expected[:20].tolist()
-
-
-def test_numpy_counts_inclusive_pixels():
-    # IoU 0.5 without the extra pixel, (5 + 1) / (10 + 1) = 0.545 with it.
-    boxes = np.array([[0, 0, 9, 10], [0, 0, 9, 5]], np.float32)
-    scores = np.array([0.9, 0.8], np.float32)
-    kept, _ = nms_numpy.suppress(boxes, scores, method="hard")
-    assert kept.tolist() == [0]
-    kept, decayed = nms_numpy.suppress(boxes, scores, method="linear")
-    np.testing.assert_allclose(decayed, [0.9, 0.8 * (1 - 6 / 11)], rtol=1e-5)
-    assert kept.tolist() == [0, 1]
-
-
-def test_numpy_knows_its_methods():
-    with pytest.raises(UserError, match="'soft'.*linear"):
-        nms_numpy.suppress(BOXES, SCORES, method="soft")
+    kept, kept_scores, _ = nms.suppress(boxes, scores, _thresholds(method), 20, pad=False)
+    expected, expected_scores = _one_by_one(boxes, scores, 20, decay)
+    assert kept.numpy().tolist() == expected
+    np.testing.assert_allclose(kept_scores, expected_scores, rtol=1e-4)

@@ -18,7 +18,14 @@ from efficientvision.errors import UserError
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
 FIELDS = {"boxes": "boxes_yxyx", "scores": "scores", "classes": "classes", "valid_len": "valid_len"}
-CASES = json.loads((GOLDENS / "functions.json").read_text())["post"]["cases"]
+POST = json.loads((GOLDENS / "functions.json").read_text())["post"]
+CASES = POST["cases"]
+# Those of the original's suppression outside the graph have no counterpart here.
+ROWS = {
+    name: case
+    for name, case in POST["generate_detections"].items()
+    if name != "columns" and not case["nms"]["pyfunc"]
+}
 EXTRA = {
     name: case
     for name, case in json.loads((GOLDENS / "post_extra.json").read_text())["cases"].items()
@@ -67,6 +74,21 @@ def test_full_results(name, heads, arrays):
 def test_results_with_padding(name, heads, arrays, extra_arrays):
     detections = _run(heads, EXTRA[name], arrays["post/image_scales"])
     _check(detections, extra_arrays, name)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_of_seven_numbers(name, heads, arrays):
+    """The original's exchange format: image, xmin, ymin, xmax, ymax, score, class."""
+    case, scales = ROWS[name], arrays["post/image_scales"]
+    mode = "per_class" if case["per_class_nms"] else "global"
+    found = _run(heads, case["nms"], scales, mode=mode)
+    ymin, xmin, ymax, xmax = np.moveaxis(found.boxes_yxyx.numpy(), -1, 0)
+    if case["flip"]:
+        width = 256 * scales[:, np.newaxis]
+        xmin, xmax = width - xmax, width - xmin
+    ids = np.float32([[42.0], [7.0]]) + 0 * xmin
+    rows = np.stack([ids, xmin, ymin, xmax, ymax, found.scores, found.classes], axis=-1)
+    np.testing.assert_allclose(rows, arrays[f"post/gen/{name}"], rtol=1e-5, atol=1e-4)
 
 
 def test_without_image_scales(heads, extra_arrays):
