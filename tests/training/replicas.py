@@ -1,17 +1,26 @@
-"""Program: trains the same network with one replica and with two logical devices.
+"""Program: trains the same networks with one replica and with two logical devices.
 
-The two devices may each work off their part of a batch in micro-batches.
+Prints JSON: by case, the losses of each and the largest difference of weights, averages and slots.
+Usage: replicas.py CASE..., where a CASE is NAME-NORM, such as `small-frozen`, or
+NAME-NORM-MICRO_BATCHES: the two devices take their part of a batch in so many micro-batches.
+NAME is a function of `CASES`, which gets the options of NORM (see `NORMS`). The case `seeds` is
+what the dropout layers of two replicas draw.
 
-Prints JSON: the losses of each, and the largest difference of weights, averages and slots.
-Usage: replicas.py (frozen | synchronized) (small | ssd | d0 | classifier | labels | masks)
-    [MICRO_BATCHES]
+Tests call `results` and `assert_alike`.
 """
 
+import functools
 import json
+import os
+import pathlib
+import subprocess
 import sys
+import typing
+from collections.abc import Callable
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
@@ -20,6 +29,7 @@ from efficientvision.detection.priors import prior_levels
 from efficientvision.layers.grouped_conv import GroupedConv2D
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
+from efficientvision.tasks.base import Task
 from efficientvision.tasks.classification import ClassificationTask
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.tasks.segmentation import SegmentationTask
@@ -28,6 +38,8 @@ from efficientvision.training.distribution import build_strategy, share_out
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
+from tests.depth import set_depth
+from tests.store import stored
 
 STEPS = 5
 BATCH = 4
@@ -166,44 +178,80 @@ def train(strategy, task, data, build, start, micro_batches):
     return losses, state
 
 
-def main(norm, size, micro_batches=1):
-    # Initial weights and the order of sums are fixed: with one draw in four, D0 has a max-pooling
-    # window whose two largest values differ by a rounding error, and a gradient that goes to
-    # either (1.7e-5 to 3.8e-5 between one replica and two; 4e-6 when it averages instead).
+class Case(typing.NamedTuple):
+    """A network and what it is trained for.
+
+    Attributes:
+        task: of the configuration that `build` gets.
+        build: makes the network.
+        data: `STEPS` batches of `BATCH` examples, as the task's data set gives them.
+    """
+
+    task: Task
+    build: Callable[..., keras.Model]
+    data: dict[str, np.ndarray]
+
+
+def _detection(options, build, levels):
+    config = get_config("efficientdet-d0", {**options, "anchor_scale": 2, **levels})
+    return Case(DetectionTask(config), build, pictures())
+
+
+def small(options):
+    return _detection(options, small_detector, {"min_level": 3, "max_level": 3})
+
+
+def d0(options):
+    # Levels 6 and 7 are single locations here: batch norms over 4 values, and near ties in the
+    # max-pooling, where one replica whose images change places differs by 1e-4 from itself.
+    return _detection(options, build_from_config, {"max_level": 5} if "sync_bn" in options else {})
+
+
+def ssd(options):
+    """The replicas have different numbers of positive priors, and mine their own negatives."""
+    config = get_config("espnetv2_s_0.5", {**options, "num_classes": 4}, task="detection")
+    return Case(SsdTask(config), small_ssd, pictures())
+
+
+def classifier(options, multi_label=False):
+    """With the weight decay of all weights."""
+    config = get_config("espnetv2_s_0.5", {**options, "multi_label": multi_label})
+    return Case(ClassificationTask(config), small_classifier, labelled_pictures(multi_label))
+
+
+def labels(options):
+    """Several labels an image."""
+    return classifier(options, multi_label=True)
+
+
+def masks(options):
+    """The replicas have different numbers of pixels that count, of different weights."""
+    config = get_config("espnetv2_s_0.5", {**options, "auxiliary": True}, task="segmentation")
+    task = SegmentationTask(config, class_weights=(1.0, 4.0, 0.5))
+    return Case(task, small_segmenter, masked_pictures())
+
+
+CASES = {case.__name__: case for case in (small, d0, ssd, classifier, labels, masks)}
+NORMS = {"frozen": {"is_training_bn": False}, "synchronized": {"sync_bn": True}}
+OPTIONS = {"num_classes": 3, "image_size": SIZE, "bn_momentum": 0.9}
+# What the fast tests look at: one process for all of it.
+FAST = (
+    *(f"{name}-{norm}" for name in CASES if name != "d0" for norm in NORMS),
+    "small-frozen-2",
+    "seeds",
+)
+
+
+def compare_replicas(case, two, micro_batches=1):
+    """Trains a case with one replica and with those of a strategy; what they say of each other."""
+    # The order of sums is fixed, too: with one draw in four, D0 has a max-pooling window whose two
+    # largest values differ by a rounding error, and a gradient that goes to either (1.7e-5 to
+    # 3.8e-5 between one replica and two; 4e-6 when it averages instead).
     keras.utils.set_random_seed(0)
-    tf.config.experimental.enable_op_determinism()
-    two = build_strategy("gpus", cpu_replicas=2)
-    options = {"num_classes": 3, "image_size": SIZE, "bn_momentum": 0.9}
-    # Of an EfficientDet alone.
-    levels = {"anchor_scale": 2}
-    if norm == "frozen":
-        options |= {"is_training_bn": False}
-    else:
-        # Levels 6 and 7 are single locations here: batch norms over 4 values, and near ties in the
-        # max-pooling, where one replica whose images change places differs by 1e-4 from itself.
-        options |= {"sync_bn": True}
-        levels |= {"max_level": 5}
-    if size == "small":
-        levels |= {"min_level": 3, "max_level": 3}
-    if size in ("classifier", "labels"):
-        config = get_config("espnetv2_s_0.5", {**options, "multi_label": size == "labels"})
-        task, data = ClassificationTask(config), labelled_pictures(config.multi_label)
-        build = small_classifier
-    elif size == "masks":
-        config = get_config("espnetv2_s_0.5", {**options, "auxiliary": True}, task="segmentation")
-        task = SegmentationTask(config, class_weights=(1.0, 4.0, 0.5))
-        data, build = masked_pictures(), small_segmenter
-    elif size == "ssd":
-        config = get_config("espnetv2_s_0.5", {**options, "num_classes": 4}, task="detection")
-        task, data, build = SsdTask(config), pictures(), small_ssd
-    else:
-        config = get_config("efficientdet-d0", {**options, **levels})
-        task, data = DetectionTask(config), pictures()
-        build = small_detector if size == "small" else build_from_config
-    start = [w.numpy() for w in build(config).weights]
+    start = [w.numpy() for w in case.build(case.task.config).weights]
     losses, snapshots = [], []
-    for strategy, parts in ((build_strategy(None), 1), (two, int(micro_batches))):
-        own, state = train(strategy, task, data, build, start, parts)
+    for strategy, parts in ((build_strategy(None), 1), (two, micro_batches)):
+        own, state = train(strategy, case.task, case.data, case.build, start, parts)
         losses.append(own)
         copies = [strategy.experimental_local_results(v.value) for v in state.model.weights]
         for values in copies:
@@ -212,14 +260,87 @@ def main(norm, size, micro_batches=1):
         snapshots.append(state.snapshot())
     differences = {}
     for group in ("weights", "ema", "optimizer"):
-        one, two = (getattr(s, group) for s in snapshots)
-        assert one.keys() == two.keys()
-        differences[group] = max(float(np.abs(one[k] - two[k]).max()) for k in one)
+        ours, theirs = (getattr(s, group) for s in snapshots)
+        assert ours.keys() == theirs.keys()
+        differences[group] = max(float(np.abs(ours[k] - theirs[k]).max()) for k in ours)
     moved = max(
         float(np.abs(w - s).max())
         for w, s in zip(snapshots[0].weights.values(), start, strict=True)
     )
-    print(json.dumps({"losses": losses, "differences": differences, "moved": moved}))
+    return {"losses": losses, "differences": differences, "moved": moved}
+
+
+def layer_seeds(strategy, steps=(0, 5, 0)):
+    """For each of these steps, the random state of each layer of each replica after it."""
+    with strategy.scope():
+        layers = [keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dropout(0.5)]
+        model = keras.Sequential([*layers, keras.layers.Dropout(0.3)])
+        state = TrainingState(model, build_optimizer("sgd"), strategy, learning_rate=0.1, seed=7)
+    seeds = [v for v in model.variables if v.shape == (2,)]
+    inputs = tf.ones([2, 4])
+
+    @tf.function
+    def run():
+        def step():
+            state.seed_layers()
+            return model(inputs, training=True)
+
+        return strategy.run(step)
+
+    drawn = []
+    for step in steps:
+        state.optimizer.iterations.assign(step)
+        run()
+        copies = [strategy.experimental_local_results(v.value) for v in seeds]
+        drawn.append([[copy.numpy().tolist() for copy in c] for c in copies])
+    return drawn
+
+
+def results(*cases):
+    """What the program prints of these cases; it runs once in a run of the tests."""
+    folder = stored(f"replicas-{'-'.join(cases)}", functools.partial(_run, cases))
+    return json.loads((folder / "results.json").read_text())
+
+
+def _run(cases, folder):
+    repository = pathlib.Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, __file__, *cases],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder / "results.json").write_text(done.stdout.strip().splitlines()[-1])
+
+
+def assert_alike(result):
+    """One replica and two trained alike: losses, weights, averages, slots."""
+    one, two = result["losses"]
+    for first, second in zip(one, two, strict=True):
+        for name in first:
+            assert second[name] == pytest.approx(first[name], rel=1e-5, abs=1e-5), name
+    # The clipping acted, and training moved the weights far beyond the tolerance.
+    assert one[0]["gradient_norm"] > CLIP_NORM
+    assert result["moved"] > 1e-2
+    assert max(result["differences"].values()) < 1e-5, result["differences"]
+
+
+def main(*cases):
+    set_depth(published=False)
+    tf.config.experimental.enable_op_determinism()
+    two = build_strategy("gpus", cpu_replicas=2)
+    found = {}
+    for text in cases:
+        if text == "seeds":
+            found[text] = layer_seeds(two)
+            continue
+        name, norm, *parts = text.split("-")
+        case = CASES[name](OPTIONS | NORMS[norm])
+        found[text] = compare_replicas(case, two, *map(int, parts))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
