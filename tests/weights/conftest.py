@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from efficientvision.models import classifier
 from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.depth import set_depth
 from tests.goldens.fill import fill
+from tests.store import stored
 
 IMAGE_HW = (64, 64)
 
@@ -31,30 +35,85 @@ def build_detector(name="efficientdet-d0", backbone="efficientnet-b0", num_class
     )
 
 
-# Members of the family that several tests look at: written here once, built once.
-D1 = {
-    "name": "efficientdet-d1",
-    "backbone": "efficientnet-b1",
-    "fpn_num_filters": 88,
-    "fpn_cell_repeats": 4,
+@contextlib.contextmanager
+def shallow():
+    """Networks that are built in it have one unit a stage: names repeat beyond that."""
+    set_depth(published=False)
+    yield
+    set_depth(published=True)
+
+
+SMALL = {"fpn_cell_repeats": 1, "box_class_repeats": 1}
+
+
+@functools.cache
+def small_detector(num_classes):
+    """A D0 of one fusion cell, one unit a stage and one convolution a head; as `build_detector`."""
+    with shallow():
+        return build_detector(num_classes=num_classes, **SMALL)
+
+
+# Members of the family that several tests look at.
+MEMBERS = {
+    "d1": {
+        "name": "efficientdet-d1",
+        "backbone": "efficientnet-b1",
+        "fpn_num_filters": 88,
+        "fpn_cell_repeats": 4,
+    },
+    "lite0": {
+        "name": "efficientdet-lite0",
+        "backbone": "efficientnet-lite0",
+        "act_type": "relu6",
+        "fpn_weight_method": "sum",
+    },
+    "vfpn": {"fusion": "vfpn", "fpn_cell_repeats": 8, "num_classes": 20},
+    "qufpn": {"fusion": "qufpn", "fpn_weight_method": "sum"},
+    "channel_attn": {"fpn_weight_method": "channel_attn", "separable_conv": False, **SMALL},
+    "segmentation": {"heads": ("object_detection", "segmentation"), **SMALL},
+    "levels_2_to_6": {
+        "min_level": 2,
+        "max_level": 6,
+        "anchors_per_location": 4,
+        "num_classes": 7,
+        "fpn_cell_repeats": 2,
+        "box_class_repeats": 1,
+    },
+    "levels_3_to_8": {"max_level": 8, **SMALL},
 }
-LITE0 = {
-    "name": "efficientdet-lite0",
-    "backbone": "efficientnet-lite0",
-    "act_type": "relu6",
-    "fpn_weight_method": "sum",
-}
-VFPN = {"fusion": "vfpn", "fpn_cell_repeats": 8, "num_classes": 20}
-QUFPN = {"fusion": "qufpn", "fpn_weight_method": "sum"}
-CHANNEL_WEIGHTS = {"fpn_weight_method": "channel_attn", "separable_conv": False}
-SEGMENTATION = {"heads": ("object_detection", "segmentation")}
-LEVELS_2_TO_6 = {"min_level": 2, "max_level": 6, "anchors_per_location": 4, "num_classes": 7}
+
+
+def member(name):
+    """One of `MEMBERS`; as `build_detector`."""
+    return build_detector(**MEMBERS[name])
+
+
+def _shapes(name, build):
+    """Published name -> shape of a network that is built once in a run, if only these matter."""
+
+    def write(folder):
+        shapes = {n: list(map(int, v.shape)) for n, v in published_variables(build()).items()}
+        (folder / "shapes.json").write_text(json.dumps(shapes))
+
+    folder = stored(f"weights-shapes-of-{name}", write)
+    shapes = json.loads((folder / "shapes.json").read_text())
+    return {name: tuple(shape) for name, shape in shapes.items()}
+
+
+def member_shapes(name):
+    """Published name -> shape of the variables of one of `MEMBERS`."""
+    return _shapes(name, lambda: member(name))
 
 
 @functools.cache
 def build_classifier():
     """EfficientNet-B0 with its head of 1000 classes, built once for all tests."""
     return classifier.build_classifier("efficientnet-b0", image_hw=IMAGE_HW)
+
+
+def classifier_shapes():
+    """Published name -> shape of its variables."""
+    return _shapes("classifier", build_classifier)
 
 
 def values_of(model) -> dict[str, np.ndarray]:
@@ -86,9 +145,9 @@ def blank_d0(d0):
 
 
 @pytest.fixture(scope="session")
-def d0_shapes(d0):
+def d0_shapes():
     """Published name -> shape of D0's variables."""
-    return {name: tuple(v.shape) for name, v in published_variables(d0).items()}
+    return _shapes("d0", build_detector)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from efficientvision.weights.class_head import (
 )
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
-from tests.weights.conftest import LEVELS_2_TO_6, build_detector, values_of
+from tests.weights.conftest import member_shapes, shallow, small_detector, values_of
 
 BLOOD = {1: "Platelets", 2: "RBC", 3: "WBC"}
 ANCHORS = 9
@@ -25,7 +25,7 @@ HEAD = ("class_net/class-predict/bias", "class_net/class-predict/pointwise_kerne
 @pytest.fixture(scope="module")
 def blood_checkpoint(tmp_path_factory):
     """A checkpoint of three classes, filled by the reference rule."""
-    values = {n: fill(n, v.shape) for n, v in values_of(build_detector(num_classes=3)).items()}
+    values = {n: fill(n, v.shape) for n, v in values_of(small_detector(3)).items()}
     return write_tf1_checkpoint(tmp_path_factory.mktemp("blood") / "model", values), values
 
 
@@ -70,7 +70,7 @@ def test_columns_go_by_anchor_and_class():
 def test_one_class_renamed_one_added_and_the_order_another(blood_checkpoint):
     prefix, theirs = blood_checkpoint
     ours = {1: "RBC", 2: "WBC", 3: "Thrombocytes", 4: "Blast"}
-    model = build_detector(num_classes=4)
+    model = small_detector(4)
     before = values_of(model)
     report = load_weights(model, prefix, classes=match_classes(ours, BLOOD), verbose=False)
     after = values_of(model)
@@ -89,7 +89,7 @@ def test_one_class_renamed_one_added_and_the_order_another(blood_checkpoint):
 
 def test_the_same_number_of_classes_is_still_matched_by_name(blood_checkpoint):
     prefix, theirs = blood_checkpoint
-    model = build_detector(num_classes=3)
+    model = small_detector(3)
     own = {name: np.float32(-7) + 0 * value for name, value in values_of(model).items()}
     for variable in model.weights:
         variable.assign(np.full(variable.shape, -7.0, np.float32))
@@ -107,7 +107,7 @@ def test_the_same_number_of_classes_is_still_matched_by_name(blood_checkpoint):
 
 
 def test_no_class_in_common_leaves_the_head_as_it_is(blood_checkpoint):
-    model = build_detector(num_classes=4)
+    model = small_detector(4)
     before = values_of(model)
     match = match_classes(dict.fromkeys([1], "dog"), BLOOD)
     load_weights(model, blood_checkpoint[0], classes=match, verbose=False)
@@ -119,7 +119,7 @@ def test_a_head_that_may_not_differ_does_not(blood_checkpoint):
     match = match_classes({1: "RBC"}, BLOOD)
     with pytest.raises(UserError, match="class-predict"):
         load_weights(
-            build_detector(num_classes=4),
+            small_detector(4),
             blood_checkpoint[0],
             classes=match,
             allow_class_head_mismatch=False,
@@ -128,7 +128,7 @@ def test_a_head_that_may_not_differ_does_not(blood_checkpoint):
 
 
 def test_what_is_excluded_is_left_alone(blood_checkpoint):
-    model = build_detector(num_classes=4)
+    model = small_detector(4)
     before = values_of(model)
     match = match_classes({1: "RBC"}, BLOOD)
     report = load_weights(
@@ -139,29 +139,37 @@ def test_what_is_excluded_is_left_alone(blood_checkpoint):
 
 
 def test_anchors_are_told_by_the_box_head():
-    shapes = {m: values_of(build_detector(num_classes=m)) for m in (3, 4)}
-    shapes = {m: {n: v.shape for n, v in values.items()} for m, values in shapes.items()}
-    assert shared_anchors(shapes[3], shapes[4]) == ANCHORS
-    other = {n: v.shape for n, v in values_of(build_detector(**LEVELS_2_TO_6)).items()}
-    assert shared_anchors(shapes[3], other) is None
-    assert shared_anchors(shapes[3], {}) is None
+    three, four = (
+        {n: v.shape for n, v in values_of(small_detector(num_classes)).items()}
+        for num_classes in (3, 4)
+    )
+    assert shared_anchors(three, four) == ANCHORS
+    assert shared_anchors(three, member_shapes("levels_2_to_6")) is None
+    assert shared_anchors(three, {}) is None
 
 
 @pytest.mark.parametrize("name", ["shufflenetv2_s_0.1", "efficientnet-b0"])
 def test_a_classifiers_classes_keep_their_columns(name, tmp_path):
     """Of three classes two come from the checkpoint, at other places; the third is new."""
-    theirs = build_model(name, num_classes=2, image_size=32)
-    names = {1: "ant", 2: "bee"}
+    with shallow():
+        model = build_model(name, num_classes=3, image_size=32)
+    before = {v.path: v.numpy() for v in model.weights}
+    head = [v.path for v in model.layers[-1].weights[-2:]]
+    rng = np.random.default_rng(4)
+    theirs = {
+        path: rng.standard_normal((*v.shape[:-1], 2) if path in head else v.shape)
+        for path, v in before.items()
+    }
     path = checkpoint_path(tmp_path, 1)
-    weights = {v.path: v.numpy() for v in theirs.weights}
-    write_checkpoint(path, Checkpoint(weights, ema={}, optimizer={}, step=1, meta={}))
-    ours = build_model(name, num_classes=3, image_size=32)
-    before = ours.layers[-1].weights[-1].numpy(), ours.layers[-1].weights[-2].numpy()
-    match = match_classes({1: "bee", 2: "cat", 3: "ant"}, names)
-    report = load_weights(ours, path, classes=match, verbose=False)
+    write_checkpoint(path, Checkpoint(theirs, ema={}, optimizer={}, step=1, meta={}))
+    match = match_classes({1: "bee", 2: "cat", 3: "ant"}, {1: "ant", 2: "bee"})
+    report = load_weights(model, path, classes=match, verbose=False)
     assert "2 of 3 classes matched by name" in str(report) and report.skipped == {}
-    for own, index in zip(before, (-1, -2), strict=True):
-        found, source = (m.layers[-1].weights[index].numpy() for m in (ours, theirs))
-        np.testing.assert_array_equal(found[..., 0], source[..., 1])
-        np.testing.assert_array_equal(found[..., 1], own[..., 1])
-        np.testing.assert_array_equal(found[..., 2], source[..., 0])
+    for variable in model.weights:
+        found, source = variable.numpy(), np.float32(theirs[variable.path])
+        if variable.path in head:
+            np.testing.assert_array_equal(found[..., 0], source[..., 1])
+            np.testing.assert_array_equal(found[..., 1], before[variable.path][..., 1])
+            np.testing.assert_array_equal(found[..., 2], source[..., 0])
+        else:
+            np.testing.assert_array_equal(found, source, err_msg=variable.path)

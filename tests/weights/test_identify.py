@@ -2,27 +2,12 @@ import pytest
 
 from efficientvision.configs import get_config
 from efficientvision.weights.identify import apply_checkpoint_architecture, differences, identify
-from efficientvision.weights.names import published_variables
-from tests.weights.conftest import (
-    CHANNEL_WEIGHTS,
-    D1,
-    LEVELS_2_TO_6,
-    LITE0,
-    QUFPN,
-    SEGMENTATION,
-    VFPN,
-    build_classifier,
-    build_detector,
-)
-
-
-def shapes_of(model):
-    return {name: tuple(v.shape) for name, v in published_variables(model).items()}
+from tests.weights.conftest import classifier_shapes, member_shapes
 
 
 @pytest.fixture(scope="module")
 def vfpn_shapes():
-    return shapes_of(build_detector(**VFPN))
+    return member_shapes("vfpn")
 
 
 def test_d0(d0_shapes):
@@ -44,40 +29,6 @@ def test_vfpn(vfpn_shapes):
     found = identify(vfpn_shapes)
     assert (found.model, found.fpn_name, found.fpn_cell_repeats) == ("efficientdet-d0", "vfpn", 8)
     assert found.num_classes == 20
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (D1, {"model": "efficientdet-d1", "backbone_name": "efficientnet-b1"}),
-        (LITE0, {"model": "efficientdet-lite0", "fpn_weight_methods": ("sum",)}),
-        (QUFPN, {"model": "efficientdet-d0", "fpn_name": "qufpn", "fpn_weight_methods": ("sum",)}),
-        (
-            CHANNEL_WEIGHTS,
-            {
-                "fpn_weight_methods": ("channel_fastattn", "channel_attn"),
-                "separable_conv": False,
-            },
-        ),
-        (SEGMENTATION, {"heads": ("object_detection", "segmentation"), "seg_num_classes": 3}),
-        (
-            LEVELS_2_TO_6,
-            {
-                "model": None,
-                "min_level": 2,
-                "max_level": 6,
-                "anchors_per_location": 4,
-                "num_classes": 7,
-                "fpn_name": "bifpn",
-                "fpn_cell_repeats": 3,
-            },
-        ),
-    ],
-    ids=["d1", "lite0", "qufpn", "channel_weights", "segmentation", "levels_2_to_6"],
-)
-def test_other_members(options, expected):
-    found = identify(shapes_of(build_detector(**options)))
-    assert {key: getattr(found, key) for key in expected} == expected
 
 
 def registry_shapes(name):
@@ -116,7 +67,7 @@ def test_every_registry_model_is_told_apart(name):
 
 
 def test_a_classifier():
-    found = identify(shapes_of(build_classifier()))
+    found = identify(classifier_shapes())
     assert (found.model, found.fpn_name, found.num_classes) == ("efficientnet-b0", None, 1000)
 
 

@@ -5,14 +5,9 @@ import pytest
 from efficientvision.errors import UserError
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
-from tests.weights.conftest import (
-    CHANNEL_WEIGHTS,
-    SEGMENTATION,
-    VFPN,
-    assert_filled,
-    build_detector,
-    values_of,
-)
+from efficientvision.weights.names import published_variables
+from tests.goldens.fill import fill
+from tests.weights.conftest import assert_filled, build_detector, small_detector, values_of
 
 
 def write_keras2_h5(path, arrays):
@@ -43,24 +38,32 @@ def test_keras2_h5_is_loaded_whole(tmp_path, d0_arrays, blank_d0):
     assert_filled(blank_d0)
 
 
-@pytest.mark.parametrize("ending", [".weights.h5", ".keras"])
-def test_own_keras3_files_are_loaded_whole(tmp_path, d0_arrays, d0_checkpoint, blank_d0, ending):
-    load_weights(blank_d0, d0_checkpoint, verbose=False)
+def filled(model):
+    for name, variable in published_variables(model).items():
+        variable.assign(fill(name, variable.shape))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "ending"),
+    [(build_detector, ".weights.h5"), (lambda: small_detector(3), ".keras")],
+    ids=["weights of D0", "a whole model"],
+)
+def test_own_keras3_files_are_loaded_whole(tmp_path, build, ending):
+    model = filled(build())
     path = tmp_path / f"model{ending}"
-    (blank_d0.save if ending == ".keras" else blank_d0.save_weights)(path)
-    names = open_checkpoint(path).names()
-    assert names == {name: value.shape for name, value in d0_arrays.items()}
-    for variable in blank_d0.weights:
+    (model.save if ending == ".keras" else model.save_weights)(path)
+    assert open_checkpoint(path).names() == {n: v.shape for n, v in values_of(model).items()}
+    for variable in model.weights:
         variable.assign(np.zeros(variable.shape))
-    report = load_weights(blank_d0, path, verbose=False)
-    assert report.kind == "keras" and len(report.loaded) == 709
-    assert_filled(blank_d0)
+    report = load_weights(model, path, verbose=False)
+    assert report.kind == "keras" and len(report.loaded) == len(model.weights)
+    assert_filled(model)
 
 
-def test_keras3_file_into_another_number_of_classes(tmp_path, blank_d0, d0_checkpoint):
-    load_weights(blank_d0, d0_checkpoint, verbose=False)
-    blank_d0.save_weights(tmp_path / "model.weights.h5")
-    model = build_detector(num_classes=20)
+def test_keras3_file_into_another_number_of_classes(tmp_path):
+    filled(small_detector(3)).save_weights(tmp_path / "model.weights.h5")
+    model = small_detector(4)
     report = load_weights(model, tmp_path / "model.weights.h5", verbose=False)
     assert set(report.skipped) == {
         "class_net/class-predict/bias",
@@ -69,28 +72,14 @@ def test_keras3_file_into_another_number_of_classes(tmp_path, blank_d0, d0_check
     assert_filled(model, only=lambda name: name not in report.skipped)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [VFPN, SEGMENTATION, CHANNEL_WEIGHTS],
-    ids=["vfpn", "segmentation", "channel_attn"],
-)
-def test_keras3_names_of_other_members(tmp_path, options):
-    model = build_detector(**options)
-    model.save_weights(tmp_path / "model.weights.h5")
-    expected = values_of(model)
-    reader = open_checkpoint(tmp_path / "model.weights.h5")
-    assert reader.names() == {name: value.shape for name, value in expected.items()}
-    read = reader.read_many(expected)
-    assert all(np.array_equal(read[name], expected[name]) for name in expected)
-
-
 @pytest.mark.parametrize("ending", [".h5", ".weights.h5", ".keras"])
-def test_a_file_cut_short_is_named(tmp_path, blank_d0, d0_arrays, ending):
+def test_a_file_cut_short_is_named(tmp_path, ending):
     path = tmp_path / f"model{ending}"
+    model = small_detector(3)
     if ending == ".h5":
-        write_keras2_h5(path, d0_arrays)
+        write_keras2_h5(path, values_of(model))
     else:
-        (blank_d0.save if ending == ".keras" else blank_d0.save_weights)(path)
+        (model.save if ending == ".keras" else model.save_weights)(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=f"{path.name} is damaged, cut short"):
-        load_weights(blank_d0, path, verbose=False)
+        load_weights(model, path, verbose=False)

@@ -1,5 +1,4 @@
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -7,18 +6,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from efficientvision.weights.automl import load_weights
-from efficientvision.weights.names import published_variables
 from efficientvision.weights.object_attributes import AttributeNames, level_channels
 from efficientvision.weights.object_graph import variable_keys
-from tests.weights.conftest import (
-    D1,
-    LEVELS_2_TO_6,
-    LITE0,
-    QUFPN,
-    SEGMENTATION,
-    assert_filled,
-    build_detector,
-)
+from tests.weights.attribute_paths import attribute_path
+from tests.weights.conftest import assert_filled
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -72,78 +63,8 @@ def test_the_rule_names_all_of_d0(attribute_of, d0_shapes):
     assert all(rule.name(path) == name for name, path in attribute_of.items())
 
 
-def attribute_path(name, names, min_level):
-    """The original's attribute path of a published name: the rule, the other way round."""
-    parts = name.split("/")
-    if parts[0].startswith("efficientnet-"):
-        return "backbone/" + backbone_attribute_path(parts[1:], names, parts[0])
-    if parts[0].startswith("resample_p"):
-        return "/".join(["resample_layers", str(int(parts[0][10:]) - 6), *parts[1:]])
-    if parts[0] == "segmentation_head":
-        index = parts[1].split("_")[-1]
-        index = index if index.isdigit() else "0"
-        if parts[1].startswith("bn_"):
-            return f"seg_head/con2d_t_bns/{index}/{parts[2]}"
-        last = "segmentation_head/conv2d_transpose_4"
-        middle = "head_transpose" if name.startswith(last) else f"con2d_ts/{index}"
-        return f"seg_head/{middle}/{parts[2]}"
-    if parts[0] == "fpn_cells":
-        out = []
-        for part in parts:
-            if part.startswith(("cell_", "fnode")):
-                out += ["cells" if part[0] == "c" else "fnodes", re.sub(r"\D", "", part)]
-            elif part.startswith("op_after_combine"):
-                out.append("op_after_combine")
-            elif part.startswith("resample_"):
-                out += ["resample_layers", part.split("_")[1]]
-            else:
-                out.append("conv_op" if part == "conv" else part)
-        return "/".join(out)
-    pieces = parts[1].split("-")
-    if pieces[1] == "predict":
-        middle = ["classes" if parts[0] == "class_net" else "boxes"]
-    elif len(pieces) == 2:
-        middle = ["conv_ops", pieces[1]]
-    else:
-        middle = ["bns", pieces[1], str(int(pieces[3]) - min_level)]
-    return "/".join([parts[0], *middle, parts[-1]])
-
-
-def backbone_attribute_path(parts, names, backbone):
-    """Attributes below the backbone's."""
-    if parts[0] == "stem":
-        return f"_stem/{'_conv_stem' if parts[1] == 'conv2d' else '_bn'}/{parts[2]}"
-    expands = f"{backbone}/{parts[0]}/conv2d_1/kernel" in names
-    attributes = {
-        "se/conv2d": "_se/_se_reduce",
-        "se/conv2d_1": "_se/_se_expand",
-        "depthwise_conv2d": "_depthwise_conv",
-        "conv2d": "_expand_conv" if expands else "_project_conv",
-        "conv2d_1": "_project_conv",
-        "tpu_batch_normalization": "_bn0" if expands else "_bn1",
-        "tpu_batch_normalization_1": "_bn1" if expands else "_bn2",
-        "tpu_batch_normalization_2": "_bn2",
-    }
-    layer = attributes["/".join(parts[1:-1])]
-    return f"_blocks/{parts[0].removeprefix('blocks_')}/{layer}/{parts[-1]}"
-
-
 def test_the_other_way_round_gives_the_references_attributes(attribute_of):
     assert {name: attribute_path(name, attribute_of, 3) for name in attribute_of} == attribute_of
-
-
-@pytest.mark.parametrize(
-    "options",
-    [D1, LITE0, QUFPN, SEGMENTATION, LEVELS_2_TO_6, {"max_level": 8}],
-    ids=["d1", "lite0", "qufpn", "segmentation", "levels_2_to_6", "levels_3_to_8"],
-)
-def test_the_rule_names_the_family(options):
-    names = published_variables(build_detector(**options))
-    min_level = options.get("min_level", 3)
-    expected = {attribute_path(name, names, min_level): name for name in names}
-    assert len(expected) == len(names)
-    rule = AttributeNames({path: tuple(names[name].shape) for path, name in expected.items()})
-    assert {path: rule.name(path) for path in expected} == expected
 
 
 def test_widths_of_the_levels_are_the_papers():
