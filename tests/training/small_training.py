@@ -1,5 +1,7 @@
 """A small detector and its training steps, on batches of which some may be poisoned."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -45,6 +47,18 @@ class PoisonedTask(DetectionTask):
         return losses | {"loss": losses["loss"] + wrong}
 
 
+def begun(config=None, **options):
+    """A training at its start; of equal arguments the same one, which need not be traced again."""
+    training = _made(tuple((config or {}).items()), **options)
+    training.begin_anew()
+    return training
+
+
+@functools.cache
+def _made(config, **options):
+    return SmallTraining(dict(config), **options)
+
+
 class SmallTraining:
     """Task, state and step of a small detector that starts at the same weights in every run.
 
@@ -73,6 +87,13 @@ class SmallTraining:
             scale_loss=scale_loss,
         )
         self.step = TrainStep(self.task, self.state, weight_decay=1e-2, clip_norm=0.5, **options)
+        self._start = self.state.snapshot(), self.task.snapshot()
+
+    def begin_anew(self):
+        """Everything is as it was at first."""
+        state, task = self._start
+        self.state.restore(state)
+        self.task.restore(task)
 
     def train(self, batches, poisoned=()):
         """Trains on batches of these numbers, in one call."""

@@ -9,7 +9,7 @@ from efficientvision.api import build_from_config
 from efficientvision.configs import get_config
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.loss_scale import LossScale
-from tests.training.small_training import SmallTraining
+from tests.training.small_training import SmallTraining, begun
 
 
 def _set(scale, value, good_steps=0.0):
@@ -41,7 +41,7 @@ def test_without_scaling_nothing_is_kept():
 
 
 def test_scale_is_no_part_of_the_results():
-    plain, scaled = SmallTraining(), SmallTraining(scale_loss=True)
+    plain, scaled = begun(kind="loss"), begun(scale_loss=True)
     losses, scaled_losses = plain.train([0, 1, 2]), scaled.train([0, 1, 2])
     for name, value in losses.items():
         assert scaled_losses[name] == pytest.approx(value, rel=1e-6), name
@@ -53,7 +53,7 @@ def test_scale_is_no_part_of_the_results():
 
 def test_overflow_is_left_out_and_counted_but_does_not_stop():
     """Gradients of 2^127 times the loss are infinite in float32 too; half of that is not."""
-    training = SmallTraining(scale_loss=True)
+    training = begun(scale_loss=True)
     before = training.values()
     scale = training.state.loss_scale
     _set(scale, 2.0**127)

@@ -8,7 +8,7 @@ import pytest
 
 from efficientvision.training.checkpoints import read_checkpoint
 from tests.made_records import write_made_records
-from tests.training.small_training import SmallTraining
+from tests.training.small_training import begun
 
 FROZEN = {"is_training_bn": False}
 
@@ -24,10 +24,10 @@ def test_equals_the_large_batch(parts):
 
     With SGD: Adam's quotient makes a whole step of a gradient that is a rounding error.
     """
-    whole = SmallTraining(FROZEN, optimizer="sgd")
+    whole = begun(FROZEN, optimizer="sgd")
     start = whole.values()
     losses = whole.train([0, 1, 2, 3, 4])
-    cut = SmallTraining(FROZEN, optimizer="sgd", micro_batches=parts)
+    cut = begun(FROZEN, optimizer="sgd", micro_batches=parts)
     cut_losses = cut.train([0, 1, 2, 3, 4])
     for name, value in losses.items():
         assert cut_losses[name] == pytest.approx(value, rel=1e-5), name
@@ -38,12 +38,12 @@ def test_equals_the_large_batch(parts):
 
 def test_moving_statistics_follow_every_micro_batch():
     """Two parts of equal images: the statistics move twice, by the same batch statistics."""
-    cut = SmallTraining(micro_batches=2)
+    cut = begun(kind="loss", micro_batches=2)
     before = cut.state.model.get_layer("bn").moving_mean.numpy()
     cut.train([0])
     batch_means = []
     for half in range(2):
-        alone = SmallTraining()
+        alone = begun(kind="loss")
         alone.train_images(slice(2 * half, 2 * half + 2))
         moved = alone.state.model.get_layer("bn").moving_mean.numpy()
         batch_means.append((moved - 0.9 * before) / 0.1)

@@ -16,21 +16,9 @@ from efficientvision.training.run_log import read_results
 from efficientvision.training.train_step import NonFiniteStep
 from tests.made_records import made_record
 from tests.training.poisoned_training import POISONED_CLASS
-from tests.training.small_training import SmallTraining
+from tests.training.small_training import SmallTraining, begun
 
 PROGRAM = os.path.join(os.path.dirname(__file__), "poisoned_training.py")
-
-WAYS = pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("loss", {}),
-        ("gradient", {}),
-        ("loss", {"micro_batches": 2}),
-        ("gradient", {"use_xla": True}),
-        ("loss", {"optimizer": "sgd"}),
-    ],
-    ids=["loss", "gradient", "micro_batches", "xla", "sgd"],
-)
 
 
 def _assert_same(found, expected):
@@ -39,41 +27,55 @@ def _assert_same(found, expected):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-@WAYS
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("loss", {}), ("gradient", {}), ("loss", {"micro_batches": 2})],
+    ids=["loss", "gradient", "micro_batches"],
+)
 def test_stop_at_the_very_step_with_nothing_of_it_applied(kind, options):
-    clean = SmallTraining(kind=kind, **options)
-    clean.train([0, 1])
-    before = clean.values()
+    training = begun(kind=kind, **options)
+    training.train([0, 1])
+    before = training.values()
 
-    poisoned = SmallTraining(kind=kind, **options)
+    training.begin_anew()
     with pytest.raises(NonFiniteStep) as error:
-        poisoned.train([0, 1, 2, 3], poisoned=[2])
-    assert error.value.steps == poisoned.state.step == 2
+        training.train([0, 1, 2, 3], poisoned=[2])
+    assert error.value.steps == training.state.step == 2
     assert error.value.values["learning_rate"] == pytest.approx(0.01)
     assert np.isfinite(error.value.values["loss"]) == (kind == "gradient")
     assert all(np.isfinite(value) for value in error.value.losses.values())
-    _assert_same(poisoned.values(), before)
+    _assert_same(training.values(), before)
 
 
-@WAYS
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("loss", {}),
+        ("loss", {"micro_batches": 2}),
+        ("gradient", {"optimizer": "sgd"}),
+        ("gradient", {"use_xla": True}),
+    ],
+    ids=["loss", "micro_batches", "sgd", "xla"],
+)
 def test_skip_goes_on_as_if_the_step_had_not_been(kind, options):
-    clean = SmallTraining(kind=kind, **options)
-    clean.train([0, 1])
-    clean.state.optimizer.iterations.assign_add(1)
-    last = clean.train([3])
-
-    poisoned = SmallTraining(kind=kind, skip_non_finite=True, **options)
-    losses = poisoned.train([0, 1, 2, 3], poisoned=[2])
-    assert all(np.isfinite(value) for value in losses.values())
-    assert (poisoned.state.step, poisoned.step.counted) == (4, 3)
-    assert int(poisoned.state.skipped) == 1
-    assert int(poisoned.state.last_skipped) == 3
-    _assert_same(poisoned.values(), clean.values())
+    training = begun(kind=kind, skip_non_finite=True, **options)
+    training.train([0, 1])
+    training.state.optimizer.iterations.assign_add(1)
+    last = training.train([3])
     assert all(np.isfinite(value) for value in last.values())
+    clean = training.values()
+
+    training.begin_anew()
+    losses = training.train([0, 1, 2, 3], poisoned=[2])
+    assert all(np.isfinite(value) for value in losses.values())
+    assert (training.state.step, training.step.counted) == (4, 3)
+    assert int(training.state.skipped) == 1
+    assert int(training.state.last_skipped) == 3
+    _assert_same(training.values(), clean)
 
 
 def test_counts_are_kept_in_the_checkpoint():
-    first = SmallTraining(skip_non_finite=True)
+    first = begun(kind="loss", skip_non_finite=True)
     means = first.train([0, 1], poisoned=[0, 1])
     assert all(np.isnan(value) for value in means.values())
     second = SmallTraining()
