@@ -1,5 +1,7 @@
 """Parts frozen by name: weights and statistics stay, the others move."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -13,10 +15,25 @@ from efficientvision.weights.names import part_of, published_variables
 SMALL = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,num_classes=2"
 
 
+@functools.cache
+def _built(grad_checkpoint):
+    return build_from_config(
+        get_config("efficientdet-d0", f"{SMALL},grad_checkpoint={grad_checkpoint}")
+    )
+
+
+def detector(grad_checkpoint=False):
+    """A detector of which nothing is frozen."""
+    model = _built(grad_checkpoint)
+    for layer in model._flatten_layers():
+        layer.trainable = True
+    return model
+
+
 def parts_that_move(override):
     """(parts whose weights are trained, parts whose statistics move in training)."""
     config = get_config("efficientdet-d0", f"{SMALL},{override}")
-    model = build_from_config(config)
+    model = detector(config.grad_checkpoint)
     freeze_parts(model, config.freeze)
     trained = trainable_variables(model, config.var_freeze_expr)
     statistics = {n: v for n, v in published_variables(model).items() if "/moving_" in n}
@@ -45,7 +62,7 @@ def test_frozen_parts_stay(override, weights, statistics):
 
 
 def test_message_counts_parameters(capsys):
-    model = build_from_config(get_config("efficientdet-d0", SMALL))
+    model = detector()
     freeze_parts(model, ())
     assert capsys.readouterr().out == ""
     freeze_parts(model, ("backbone",))
@@ -64,7 +81,7 @@ def test_a_classifiers_backbone_without_its_head():
 
 
 def test_something_must_be_left():
-    model = build_from_config(get_config("efficientdet-d0", SMALL))
+    model = detector()
     with pytest.raises(UserError, match="leaves nothing to train"):
         freeze_parts(model, ("backbone", "fpn", "class_net", "box_net"))
 
