@@ -51,15 +51,14 @@ def test_shapes_and_types(make_records):
 
 
 @pytest.mark.parametrize(
-    ("augmentation", "starts"), [(None, (1, 5, 10)), (COMBINED, (5,))], ids=["plain", "combined"]
+    ("augmentation", "starts"), [(None, (1, 5)), (COMBINED, (2,))], ids=["plain", "combined"]
 )
 def test_order_and_augmentation_follow_the_seed_and_resume(make_records, augmentation, starts):
     pattern = make_records(10, boxes_per_image=(1, 2))
     steps = 12  # nearly five epochs
     options = {"augmentation": augmentation}
     first = collect(train(pattern, **options), steps)
-    assert same(first, collect(train(pattern, **options), steps))
-    for start in starts:
+    for start in starts:  # Amid an epoch, or where the third begins.
         again = train(pattern, start_step=start, **options)
         assert same(first[start:], collect(again, steps - start))
     assert not same(first[:2], collect(train(pattern, seed=8, **options), 2))
@@ -76,13 +75,17 @@ def test_epochs_differ_in_order_and_augmentation(make_records):
     assert not np.array_equal(pixels[ids == b"1"][0], pixels[ids == b"1"][1])
 
 
-@pytest.mark.parametrize("augmentation", [None, COMBINED], ids=["plain", "combined"])
-def test_shares_of_several_readers_make_up_the_whole(make_records, augmentation):
+@pytest.mark.parametrize(
+    ("augmentation", "parts"),
+    [(None, [(0, 0), (1, 1)]), (COMBINED, [(1, 0)])],
+    ids=["plain", "combined"],
+)
+def test_shares_of_several_readers_make_up_the_whole(make_records, augmentation, parts):
     pattern = make_records(9)
     options = {"augmentation": augmentation}
     whole = collect(train(pattern, **options), 6)
     whole = {name: np.concatenate([b[name] for b in whole]) for name in whole[0]}
-    for index, start in ((0, 0), (1, 1)):
+    for index, start in parts:
         part = train(pattern, input_shard=(index, 2), batch_size=2, start_step=2 * start, **options)
         part = collect(part, 4)
         for name, values in whole.items():
@@ -128,14 +131,12 @@ def test_boxes_cover_the_red_pixels_and_nothing_else(make_records, options):
 
 def test_mosaics_fill_the_canvas_and_name_their_photos(make_records):
     pattern = make_records(20)
-    batch = collect(train(pattern, augmentation=Augmentation(mosaic_prob=1.0)), 1)[0]
+    options = {"max_instances_per_image": 2, "augmentation": Augmentation(mosaic_prob=1.0)}
+    (batch,) = collect(train(pattern, **options), 1)
     assert batch["valid_hw"].tolist() == [list(HW)] * 4
     assert (batch["images"].max(axis=-1) >= 60).all()  # grey or red everywhere, no padding
     names = [name.split(b"+") for name in batch["source_id"]]
     assert all(len(set(photos)) == 4 for photos in names)
-    (batch,) = collect(
-        train(pattern, max_instances_per_image=2, augmentation=Augmentation(mosaic_prob=1.0)), 1
-    )
     assert batch["gt_boxes_yxyx"].shape == (4, 2, 4)
 
 
@@ -187,9 +188,8 @@ def test_pad_last_batch_and_max_examples(make_records):
     assert batches[1]["source_id"].tolist() == [b"4", b"6", b"", b""]
     assert (batches[1]["gt_classes"][2:] == -1).all()
     assert same(batches[:1], collect(evaluate(pattern, max_examples=4, pad_last_batch=True), 9))
-    ids = {i for b in collect(train(pattern, max_examples=2), 5) for i in b["source_id"]}
-    assert ids == {b"1", b"3"}
-    assert len(collect(train(pattern, num_epochs=2), 99)) == 3
+    batches = collect(train(pattern, max_examples=2, num_epochs=6), 99)
+    assert len(batches) == 3 and {i for b in batches for i in b["source_id"]} == {b"1", b"3"}
 
 
 def test_regenerated_ids_depend_on_the_image_alone(make_records):

@@ -106,12 +106,17 @@ def test_each_iou_loss_brings_boxes_to_their_targets(kind):
     targets = tf.constant(random.normal(0, [0.2, 0.2, 0.3, 0.3], (30, 4)).astype(np.float32))
     codes = tf.Variable(tf.zeros([30, 4]))
     values = []
-    for _ in range(80):
+
+    @tf.function
+    def loss_and_gradient():
         with tf.GradientTape() as tape:
             loss = losses.box_iou_loss(
                 codes, targets, anchors, num_positives=30.0, iou_loss_type=kind
             )
-        gradient = tape.gradient(loss, codes)
+        return loss, tape.gradient(loss, codes)
+
+    for _ in range(80):
+        loss, gradient = loss_and_gradient()
         assert np.isfinite(gradient).all()
         codes.assign_sub(2.0 * gradient)
         values.append(float(loss))

@@ -40,20 +40,15 @@ def _nms(case, **changes):
 
 
 def _run(heads, case, image_scales, mode=None, **changes):
-    @tf.function(autograph=False)  # Autograph would wrap our errors in its own.
-    def run(class_outputs, box_outputs):
-        return postprocess(
-            class_outputs,
-            box_outputs,
-            image_scales,
-            anchors=ANCHORS,
-            image_hw=(256, 256),
-            num_classes=5,
-            nms=_nms(case, **changes),
-            mode=mode or case["fn"],
-        )
-
-    return run(*heads)
+    return postprocess(
+        *heads,
+        image_scales,
+        anchors=ANCHORS,
+        image_hw=(256, 256),
+        num_classes=5,
+        nms=_nms(case, **changes),
+        mode=mode or case["fn"],
+    )
 
 
 def _check(detections, golden, prefix):
@@ -66,8 +61,13 @@ def _check(detections, golden, prefix):
 
 @pytest.mark.parametrize("name", CASES)
 def test_full_results(name, heads, arrays):
-    detections = _run(heads, CASES[name], arrays["post/image_scales"])
-    _check(detections, arrays, f"post/{name}")
+    """In a graph, as exports have it; the other tests run each operation at once."""
+
+    @tf.function(autograph=False)  # Autograph would wrap our errors in its own.
+    def run(*heads):
+        return _run(heads, CASES[name], arrays["post/image_scales"])
+
+    _check(run(*heads), arrays, f"post/{name}")
 
 
 @pytest.mark.parametrize("name", EXTRA)

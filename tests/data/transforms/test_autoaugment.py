@@ -240,7 +240,13 @@ def test_steps_happen_in_order_with_their_probability(monkeypatch):
     assert 0.15 < counts["both"] / (counts["both"] + counts["inverted"]) < 0.45
 
 
-@pytest.mark.parametrize("policy", [*POLICIES, RANDAUG])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(name, marks=[] if name in ("v1", "test", RANDAUG) else pytest.mark.slow)
+        for name in (*POLICIES, RANDAUG)
+    ],
+)
 def test_policies_run_and_follow_the_seed(policy):
     draw = drawer(policy)
     results = draw_many(draw, 12)
