@@ -75,12 +75,8 @@ def test_training_goes_on_where_it_stopped(records):
 
 def test_readers_share_the_one_sequence(records):
     whole = [n for b in batches(records, 4, training=True, seed=0) for n in b["source_id"]]
-    shares = [
-        batches(records, 4, training=True, seed=0, batch_size=2, input_shard=(index, 2))
-        for index in range(2)
-    ]
-    named = [[n for b in share for n in b["source_id"]] for share in shares]
-    assert [name for pair in zip(*named, strict=True) for name in pair] == whole
+    share = batches(records, 4, training=True, seed=0, batch_size=2, input_shard=(1, 2))
+    assert [n for b in share for n in b["source_id"]] == whole[1::2]
 
 
 def test_evaluation_keeps_masks_at_their_own_size(records):

@@ -17,7 +17,7 @@ def test_order_does_not_follow_the_global_seed(make_records, global_seed):
     pattern = make_records(10)
     orders = set()
     # 0 is one that tf.data's own shuffling cannot work with.
-    for seed in (None, 0, 1):
+    for seed in (0, 1):
         global_seed(seed)
         batches = detection_dataset(
             pattern, image_hw=(64, 96), batch_size=5, training=True, seed=7, num_epochs=2

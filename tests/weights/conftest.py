@@ -61,16 +61,20 @@ MEMBERS = {
         "fpn_num_filters": 88,
         "fpn_cell_repeats": 4,
     },
-    "lite0": {
+    "lite0_qufpn": {
         "name": "efficientdet-lite0",
         "backbone": "efficientnet-lite0",
         "act_type": "relu6",
+        "fusion": "qufpn",
         "fpn_weight_method": "sum",
     },
     "vfpn": {"fusion": "vfpn", "fpn_cell_repeats": 8, "num_classes": 20},
-    "qufpn": {"fusion": "qufpn", "fpn_weight_method": "sum"},
-    "channel_attn": {"fpn_weight_method": "channel_attn", "separable_conv": False, **SMALL},
-    "segmentation": {"heads": ("object_detection", "segmentation"), **SMALL},
+    "channel_attn_segmentation": {
+        "fpn_weight_method": "channel_attn",
+        "separable_conv": False,
+        "heads": ("object_detection", "segmentation"),
+        **SMALL,
+    },
     "levels_2_to_6": {
         "min_level": 2,
         "max_level": 6,

@@ -19,7 +19,7 @@ from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.identify import identify
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
-from tests.weights.conftest import SMALL, shallow
+from tests.weights.conftest import SMALL, shallow, small_detector
 from tests.weights.made_torch_files import write_legacy, write_zip
 
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "goldens" / "edgenets"
@@ -245,11 +245,11 @@ def test_the_error_says_what_the_file_is(saved, model_name, network, says):
         np.testing.assert_array_equal(value, before[path])
 
 
-def test_a_file_of_another_family_in_an_efficientdet(saved, d0):
+def test_a_file_of_another_family_in_an_efficientdet(saved):
     with pytest.raises(
         UserError, match=r"does not fit efficientdet-d0.*looks like espnetv2_s_0\.5"
     ):
-        load_weights(d0, saved("espnetv2_s_0.5 classification"), verbose=False)
+        load_weights(small_detector(3), saved("espnetv2_s_0.5 classification"), verbose=False)
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,19 @@ from tests.weights.conftest import MEMBERS, assert_filled, member, member_shapes
 
 IDENTIFIED = {
     "d1": {"model": "efficientdet-d1", "backbone_name": "efficientnet-b1"},
-    "lite0": {"model": "efficientdet-lite0", "fpn_weight_methods": ("sum",)},
+    "lite0_qufpn": {
+        "model": "efficientdet-lite0",
+        "fpn_name": "qufpn",
+        "fpn_weight_methods": ("sum",),
+    },
     "vfpn": {"model": "efficientdet-d0", "fpn_name": "vfpn", "num_classes": 20},
-    "qufpn": {"model": "efficientdet-d0", "fpn_name": "qufpn", "fpn_weight_methods": ("sum",)},
-    "channel_attn": {
+    "channel_attn_segmentation": {
+        "fpn_name": "bifpn",
         "fpn_weight_methods": ("channel_fastattn", "channel_attn"),
         "separable_conv": False,
+        "heads": ("object_detection", "segmentation"),
+        "seg_num_classes": 3,
     },
-    "segmentation": {"heads": ("object_detection", "segmentation"), "seg_num_classes": 3},
     "levels_2_to_6": {
         "model": None,
         "min_level": 2,
@@ -51,7 +56,7 @@ def test_identified_by_names_and_shapes(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["d1", "lite0", "qufpn", "segmentation", "levels_2_to_6", "levels_3_to_8"],
+    ["d1", "lite0_qufpn", "channel_attn_segmentation", "levels_2_to_6", "levels_3_to_8"],
     indirect=True,
 )
 def test_the_rule_of_attributes_names_them_all(name):
@@ -64,7 +69,7 @@ def test_the_rule_of_attributes_names_them_all(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["qufpn", "vfpn", "channel_attn", "segmentation", "lite0"], indirect=True
+    "name", ["vfpn", "channel_attn_segmentation", "lite0_qufpn"], indirect=True
 )
 def test_loaded_whole(name, tmp_path):
     model = member(name)
@@ -74,7 +79,7 @@ def test_loaded_whole(name, tmp_path):
     assert_filled(model)
 
 
-@pytest.mark.parametrize("name", ["vfpn", "segmentation", "channel_attn"], indirect=True)
+@pytest.mark.parametrize("name", ["vfpn", "channel_attn_segmentation"], indirect=True)
 def test_keras3_names(name, tmp_path):
     model = member(name)
     model.save_weights(tmp_path / "model.weights.h5")
