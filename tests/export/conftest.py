@@ -3,16 +3,16 @@
 import pytest
 
 from efficientvision.export.serving import build_serving
-from tests.filled_detector import exported_folder, filled_detector
+from tests import small_networks
 
 
 @pytest.fixture(scope="session")
 def serving():
-    loaded = filled_detector()
+    loaded = small_networks.small_detector()
     return build_serving(loaded.model, loaded.config)
 
 
 @pytest.fixture(scope="session")
 def exported():
     """A SavedModel folder with a batch of one."""
-    return exported_folder()
+    return small_networks.exported("detector")

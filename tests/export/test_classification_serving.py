@@ -12,16 +12,9 @@ from efficientvision.export.frozen_graph import graph_function, read_frozen_grap
 from efficientvision.export.metadata import ClassifierMetadata, metadata_from_json
 from efficientvision.export.serving import build_serving
 from efficientvision.loading import serving_metadata
-from tests.filled_classifier import (
-    MEAN,
-    MODEL,
-    NAMES,
-    SIDE,
-    STDDEV,
-    exported_classifier,
-    filled_classifier,
-)
+from tests.filled_classifier import MEAN, STDDEV
 from tests.filled_detector import textured_photo
+from tests.small_networks import CLASS_NAMES, CLASSIFIER, SIDE, exported, small_classifier
 
 PHOTOS = [
     textured_photo(100, 180),
@@ -46,7 +39,7 @@ def step_by_step(photo, multi_label=False):
         left, top = (round((side - SIDE) / 2.0) for side in size)
         picture = picture.crop((left, top, left + SIDE, top + SIDE))
     pixels = (np.asarray(picture, np.float32) - MEAN) / STDDEV
-    model = filled_classifier(multi_label).model
+    model = small_classifier(multi_label).model
     logits = keras.ops.convert_to_numpy(model(pixels[np.newaxis], training=False))[0]
     logits = logits.astype(np.float64)
     if multi_label:
@@ -63,9 +56,9 @@ def png(photo):
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_every_entrance_equals_the_steps_one_by_one(multi_label):
-    folder = exported_classifier(multi_label)
+    folder = exported("classifier_of_labels" if multi_label else "classifier")
     signatures = tf.saved_model.load(str(folder)).signatures
-    graph = read_frozen_graph(folder / f"{MODEL}_frozen.pb")
+    graph = read_frozen_graph(folder / f"{CLASSIFIER}_frozen.pb")
     frozen_arrays = graph_function(graph, ["image_arrays:0"], ["probabilities:0"])
     frozen_files = graph_function(graph, ["image_files:0"], ["probabilities:0"])
     seen = []
@@ -86,7 +79,7 @@ def test_every_entrance_equals_the_steps_one_by_one(multi_label):
 
 
 def test_a_dynamic_batch_takes_files_of_several_sizes():
-    loaded = filled_classifier()
+    loaded = small_classifier()
     serving = build_serving(loaded.model, loaded.config)
     from_files = tf.function(
         serving.results_from_files, input_signature=[tf.TensorSpec((None,), tf.string)]
@@ -98,13 +91,13 @@ def test_a_dynamic_batch_takes_files_of_several_sizes():
 
 
 def test_metadata_travels_with_both_files():
-    folder = exported_classifier(True)
+    folder = exported("classifier_of_labels")
     metadata = metadata_from_json((folder / "metadata.json").read_text(), "here")
-    assert metadata == serving_metadata(filled_classifier(True), batch_size=1)
+    assert metadata == serving_metadata(small_classifier(True), batch_size=1)
     assert metadata == ClassifierMetadata(
-        MODEL, (SIDE, SIDE), 6, NAMES, batch_size=1, multilabel=True, crop_fraction=None
+        CLASSIFIER, (SIDE, SIDE), 6, CLASS_NAMES, batch_size=1, multilabel=True, crop_fraction=None
     )
-    text = read_metadata(read_frozen_graph(folder / f"{MODEL}_frozen.pb"))
+    text = read_metadata(read_frozen_graph(folder / f"{CLASSIFIER}_frozen.pb"))
     assert metadata_from_json(text, "there") == metadata
-    single = serving_metadata(filled_classifier(), batch_size=None)
+    single = serving_metadata(small_classifier(), batch_size=None)
     assert (single.multilabel, single.crop_fraction) == (False, 0.875)

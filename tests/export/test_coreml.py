@@ -14,8 +14,7 @@ from efficientvision.export.metadata import metadata_from_json
 from efficientvision.export.portable_classifier import portable_classifier
 from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import serving_metadata
-from tests.filled_classifier import SIDE, filled_classifier
-from tests.filled_ssd import loaded_ssd
+from tests.small_networks import SIDE, small_classifier, small_ssd
 
 
 def write(loaded, path, name="coreml", batch_size=1):
@@ -27,8 +26,8 @@ def write(loaded, path, name="coreml", batch_size=1):
 @pytest.mark.slow
 def test_a_package_takes_a_picture_and_says_what_it_is(tmp_path):
     tools = pytest.importorskip("coremltools")
-    path = write(filled_classifier(), tmp_path / "c.mlpackage")
-    write(filled_classifier(), path)  # Again, into the same place.
+    path = write(small_classifier(), tmp_path / "c.mlpackage")
+    write(small_classifier(), path)  # Again, into the same place.
     package = tools.models.MLModel(str(path), skip_model_load=True)
     (images,) = package.get_spec().description.input
     assert images.name == "images"
@@ -46,7 +45,7 @@ def test_a_package_takes_a_picture_and_says_what_it_is(tmp_path):
 @pytest.mark.slow
 def test_a_detector_leaves_suppression_to_the_app(tmp_path):
     tools = pytest.importorskip("coremltools")
-    path = write(loaded_ssd(), tmp_path / "d.mlpackage", "coreml_fp16")
+    path = write(small_ssd(), tmp_path / "d.mlpackage", "coreml_fp16")
     package = tools.models.MLModel(str(path), skip_model_load=True)
     names = [output.name for output in package.get_spec().description.output]
     metadata = metadata_from_json(package.user_defined_metadata["efficientvision"], "d")
@@ -58,12 +57,12 @@ def test_a_detector_leaves_suppression_to_the_app(tmp_path):
 def test_without_coremltools_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "coremltools", None)
     with pytest.raises(UserError, match=r"pip install 'efficientvision\[coreml\]'"):
-        write(filled_classifier(), tmp_path / "c.mlpackage")
+        write(small_classifier(), tmp_path / "c.mlpackage")
 
 
 def test_one_picture_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(coreml_format, "need", lambda *_: None)
-    loaded = filled_classifier()
+    loaded = small_classifier()
     function = portable_classifier(loaded.model, loaded.config, batch_size=2)
     with pytest.raises(UserError, match="--batch_size=2 must be 1"):
         coreml_format.write(function, tmp_path / "c.mlpackage", "{}")

@@ -91,8 +91,12 @@ def test_outputs_stay(name):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("espnetv2_s_0.5", {"task": "segmentation", "num_classes": 5}),
         ("shufflenetv2_s_0.1", {"num_classes": 7}),
+        pytest.param(
+            "espnetv2_s_0.5",
+            {"task": "segmentation", "num_classes": 5},
+            marks=pytest.mark.slow,
+        ),
         pytest.param("espnetv2_s_0.5", {"task": "detection"}, marks=pytest.mark.slow),
         pytest.param("dicenet_s_0.2", {"num_classes": 7}, marks=pytest.mark.slow),
         pytest.param("efficientnet-b0", {"num_classes": 7}, marks=pytest.mark.slow),

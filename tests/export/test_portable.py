@@ -1,6 +1,5 @@
 """ONNX, OpenVINO and LiteRT files: the network's detections again, in their own runtimes."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -13,9 +12,8 @@ from efficientvision.export import agreement
 from efficientvision.export.artifacts import FORMATS, is_artifact
 from efficientvision.export.metadata import DetectorMetadata, metadata_from_json
 from efficientvision.export.portable import portable_function
-from efficientvision.export.write_portable import write_portable
-from efficientvision.loading import serving_metadata
-from tests.filled_detector import IMAGE_HW, NAMES, filled_detector, textured_photo
+from tests.filled_detector import textured_photo
+from tests.small_networks import DETECTOR_HW, OBJECT_NAMES, portable_file, small_detector
 
 RUNTIMES = {
     "onnx": "onnxruntime",
@@ -30,31 +28,23 @@ def photo(seed=0, height=96, width=140):
     return textured_photo(height, width, seed)
 
 
-def write(name, path, **options):
-    loaded = filled_detector()
-    metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), min_score_thresh=0.7)
-    write_portable(loaded.model, loaded.config, metadata, FORMATS[name], path, **options)
-    return str(path)
-
-
 @pytest.fixture(scope="module", params=["onnx", "openvino", "litert", "litert_fp16"])
-def exported(request, tmp_path_factory):
+def exported(request):
     """(format, path) of each format that computes in float."""
     pytest.importorskip(RUNTIMES[request.param])
-    form = FORMATS[request.param]
-    path = tmp_path_factory.mktemp("portable") / "made" / f"detector{form.suffix}"
-    return form, write(form.name, path)
+    path = portable_file("detector", request.param, min_score_thresh=0.7)
+    return FORMATS[request.param], path
 
 
 @pytest.fixture(scope="module")
 def network():
-    return Detector.from_loaded(filled_detector(), nms_mode="offset")
+    return Detector.from_loaded(small_detector(), nms_mode="offset")
 
 
 def test_detections_are_the_networks(exported, network):
     form, path = exported
     detector = Detector.from_checkpoint(path, min_score_thresh=0.0)
-    for seed, size in enumerate([(96, 140), (200, 150), (128, 128)]):
+    for seed, size in enumerate([(96, 140), (200, 150), DETECTOR_HW]):
         picture = photo(seed, *size)
         expected = network.detect_batch(picture[None])[0]
         assert (expected[:, 5] > 0).sum() > 20
@@ -67,11 +57,11 @@ def test_detections_are_the_networks(exported, network):
 def test_the_file_says_what_it_is(exported):
     form, path = exported
     detector = Detector.from_checkpoint(path)
-    assert detector.class_names == NAMES
+    assert detector.class_names == OBJECT_NAMES
     assert detector.min_score_thresh == 0.7
     assert all(detector(photo()).scores >= 0.7)
     facts = detector.metadata
-    assert (facts.model_name, facts.image_hw) == ("efficientdet-d0", IMAGE_HW)
+    assert (facts.model_name, facts.image_hw) == ("efficientdet-d0", DETECTOR_HW)
     assert facts.precision == form.precision
     assert facts.nms["kind"] == "offset"
     assert facts.nms["method"] == "hard"
@@ -123,30 +113,26 @@ def test_a_missing_runtime_is_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def int8(tmp_path_factory):
+def int8():
     pytest.importorskip("ai_edge_litert")
-    images = [np.float32(photo(seed, *IMAGE_HW))[None] for seed in range(8)]
-    path = tmp_path_factory.mktemp("int8") / "detector_int8.tflite"
-    return write("litert_int8", path, calibration=images)
+    return portable_file("detector", "litert_int8")
 
 
 def test_int8_is_smaller_and_near(int8, network):
     detector = Detector.from_checkpoint(int8, min_score_thresh=0.0)
     assert detector.metadata.nms["kind"] == "none"
-    network_bytes = 4 * sum(int(np.prod(w.shape)) for w in filled_detector().model.weights)
-    with open(int8, "rb") as file:
-        assert len(file.read()) < 0.5 * network_bytes
+    network_bytes = 4 * sum(int(np.prod(w.shape)) for w in small_detector().model.weights)
+    assert int8.stat().st_size < 0.5 * network_bytes
     # Random weights are the hardest case: most detections are the same, not all.
-    expected = network.detect_batch(photo(1, *IMAGE_HW)[None])[0]
-    found = agreement.compare(expected, detector.detect_batch(photo(1, *IMAGE_HW)[None])[0], 0.6)
+    expected = network.detect_batch(photo(1, *DETECTOR_HW)[None])[0]
+    found = agreement.compare(expected, detector.detect_batch(photo(1, *DETECTOR_HW)[None])[0], 0.6)
     assert found.unmatched < found.detections
 
 
-def test_raw_outputs_give_the_same_detections(tmp_path, network):
+def test_raw_outputs_give_the_same_detections(network):
     pytest.importorskip("ai_edge_litert")
-    detector = Detector.from_checkpoint(
-        write("litert", tmp_path / "raw.tflite", nms="none"), min_score_thresh=0.0
-    )
+    path = portable_file("detector", "litert", nms="none")
+    detector = Detector.from_checkpoint(path, min_score_thresh=0.0)
     picture = photo(3)
     expected = network.detect_batch(picture[None])[0]
     found = detector.detect_batch(picture[None])[0]
@@ -154,7 +140,7 @@ def test_raw_outputs_give_the_same_detections(tmp_path, network):
 
 
 def test_suppression_inside_takes_one_image_and_is_hard():
-    loaded = filled_detector()
+    loaded = small_detector()
     with pytest.raises(UserError, match="one image at a time"):
         portable_function(loaded.model, loaded.config, nms="offset", batch_size=2)
     with pytest.raises(UserError, match="must be one of offset, none"):
@@ -162,10 +148,10 @@ def test_suppression_inside_takes_one_image_and_is_hard():
 
 
 def test_portable_graph_has_static_shapes():
-    loaded = filled_detector()
+    loaded = small_detector()
     function = portable_function(loaded.model, loaded.config, nms="none", batch_size=2)
-    outputs = function(tf.zeros((2, *IMAGE_HW, 3)))
-    anchors = 9 * sum((128 // 2**level) ** 2 for level in range(3, 8))
+    outputs = function(tf.zeros((2, *DETECTOR_HW, 3)))
+    anchors = 9 * (12 * 16 + 6 * 8 + 3 * 4)
     assert outputs["logits"].shape == (2, anchors, 3)
     assert outputs["codes"].shape == (2, anchors, 4)
 

@@ -8,50 +8,36 @@ import pytest
 from efficientvision.classifier import Classifier
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import FORMATS
-from efficientvision.export.classification_serving import fit_photos
 from efficientvision.export.load_export import load_export
 from efficientvision.export.metadata import ClassifierMetadata
 from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import serving_metadata
 from tests.export.test_portable import RUNTIMES
-from tests.filled_classifier import NAMES, SIDE, filled_classifier
 from tests.filled_detector import textured_photo
+from tests.small_networks import CLASS_NAMES, portable_file, small_classifier
 
 PHOTOS = [textured_photo(96, 140, 3), textured_photo(200, 150, 4), textured_photo(64, 64, 5)]
 
 
-def write(name, path, *, multi_label=False, batch_size=1, **options):
-    loaded = filled_classifier(multi_label)
-    metadata = serving_metadata(loaded, batch_size=batch_size)
-    write_portable(loaded.model, loaded.config, metadata, FORMATS[name], path, **options)
-    return str(path)
-
-
 @pytest.mark.parametrize("name", ["onnx", "openvino", "litert", "litert_fp16"])
-def test_probabilities_are_the_networks(name, tmp_path):
+def test_probabilities_are_the_networks(name):
     pytest.importorskip(RUNTIMES[name])
     form = FORMATS[name]
-    path = write(name, tmp_path / f"made{form.suffix}")
-    network = Classifier.from_loaded(filled_classifier())
+    path = portable_file("classifier", name)
+    network = Classifier.from_loaded(small_classifier())
     run, metadata = load_export(path)
     for photo in PHOTOS:
         expected = network.classify_batch(photo[np.newaxis])
         np.testing.assert_allclose(run(photo[np.newaxis]), expected, atol=form.score_tolerance)
     assert isinstance(metadata, ClassifierMetadata)
-    assert (metadata.class_names, metadata.precision) == (NAMES, form.precision)
+    assert (metadata.class_names, metadata.precision) == (CLASS_NAMES, form.precision)
 
 
-def test_int8_is_smaller_and_runs(tmp_path):
+def test_int8_is_smaller_and_runs():
     """How near it comes says something of trained weights only; `--runmode=export` measures it."""
     pytest.importorskip("ai_edge_litert")
-    crops = [
-        np.float32(fit_photos(textured_photo(80, 80, seed)[np.newaxis], (SIDE, SIDE), 0.875))
-        for seed in range(8)
-    ]
-    path = write("litert_int8", tmp_path / "c_int8.tflite", calibration=crops)
-    plain = write("litert", tmp_path / "c.tflite")
-    with open(path, "rb") as small, open(plain, "rb") as large:
-        assert len(small.read()) < 0.7 * len(large.read())
+    path = portable_file("classifier", "litert_int8")
+    assert path.stat().st_size < 0.7 * portable_file("classifier", "litert").stat().st_size
     classifier = Classifier.from_checkpoint(path)
     assert classifier.metadata.precision == "int8"
     found = classifier.probabilities(PHOTOS)
@@ -59,10 +45,10 @@ def test_int8_is_smaller_and_runs(tmp_path):
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=6 / 256)
 
 
-def test_a_multi_label_file_of_a_batch(tmp_path):
+def test_a_multi_label_file_of_a_batch():
     pytest.importorskip("ai_edge_litert")
-    path = write("litert", tmp_path / "m.tflite", multi_label=True, batch_size=2)
-    network = Classifier.from_loaded(filled_classifier(True))
+    path = portable_file("classifier_of_labels", "litert", batch_size=2)
+    network = Classifier.from_loaded(small_classifier(True))
     classifier = Classifier.from_checkpoint(path)
     np.testing.assert_allclose(
         classifier.probabilities(PHOTOS), network.probabilities(PHOTOS), atol=1e-3
@@ -72,12 +58,14 @@ def test_a_multi_label_file_of_a_batch(tmp_path):
 
 
 def test_suppression_is_for_detectors(tmp_path):
+    loaded, path = small_classifier(), tmp_path / "x.tflite"
+    metadata = serving_metadata(loaded, batch_size=1)
     with pytest.raises(UserError, match="--nms=none is for detectors; espnetv2_s_0.5 is"):
-        write("litert", tmp_path / "x.tflite", nms="none")
+        write_portable(loaded.model, loaded.config, metadata, FORMATS["litert"], path, nms="none")
     assert not list(tmp_path.iterdir())
 
 
 def test_the_metadata_is_not_that_of_a_detector(tmp_path):
-    metadata = serving_metadata(filled_classifier(), batch_size=1)
+    metadata = serving_metadata(small_classifier(), batch_size=1)
     assert dataclasses.replace(metadata, precision="int8").to_json() != metadata.to_json()
     assert '"format": "efficientvision-classifier-1"' in metadata.to_json()

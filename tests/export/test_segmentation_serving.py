@@ -12,15 +12,9 @@ from efficientvision.export.metadata import SegmenterMetadata, metadata_from_jso
 from efficientvision.export.segmentation_serving import to_photo_size, to_photo_sizes
 from efficientvision.export.serving import build_serving
 from tests.filled_detector import textured_photo
-from tests.filled_segmenter import (
-    HW,
-    MEAN,
-    MODEL,
-    NAMES,
-    STDDEV,
-    exported_segmenter,
-    loaded_segmenter,
-)
+from tests.filled_segmenter import MEAN, STDDEV
+from tests.small_networks import PIXEL_NAMES, SEGMENTER, exported, small_segmenter
+from tests.small_networks import SEGMENTER_HW as HW
 
 PHOTOS = [textured_photo(100, 180), textured_photo(230, 120, 1), textured_photo(50, 40, 2)]
 # Near ties of the folded network, and a row where two pixels are as near.
@@ -31,7 +25,7 @@ def step_by_step(photo):
     """Class map and logits by the original's steps: Pillow, numpy, the network, Pillow."""
     picture = Image.fromarray(photo).resize(HW[::-1], Image.Resampling.BILINEAR)
     pixels = (np.asarray(picture, np.float32) - MEAN) / STDDEV
-    logits = np.asarray(loaded_segmenter().model(np.float32(pixels)[np.newaxis]))[0]
+    logits = np.asarray(small_segmenter().model(np.float32(pixels)[np.newaxis]))[0]
     classes = Image.fromarray(logits.argmax(-1).astype(np.uint8))
     height, width = photo.shape[:2]
     return np.asarray(classes.resize((width, height), Image.Resampling.NEAREST)), logits
@@ -44,9 +38,9 @@ def png(photo):
 
 
 def test_every_entrance_equals_the_steps_one_by_one():
-    folder = exported_segmenter()
+    folder = exported("segmenter", result="class_map")
     signatures = tf.saved_model.load(str(folder)).signatures
-    graph = read_frozen_graph(folder / f"{MODEL}_frozen.pb")
+    graph = read_frozen_graph(folder / f"{SEGMENTER}_frozen.pb")
     frozen_arrays = graph_function(graph, ["image_arrays:0"], ["class_map:0"])
     frozen_files = graph_function(graph, ["image_files:0"], ["class_map:0"])
     for photo in PHOTOS:
@@ -64,7 +58,7 @@ def test_every_entrance_equals_the_steps_one_by_one():
 
 
 def test_logits_on_request():
-    folder = exported_segmenter("logits")
+    folder = exported("segmenter", result="logits")
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     logits = signature(image_arrays=tf.constant(PHOTOS[0][np.newaxis]))["logits"].numpy()
     _, expected = step_by_step(PHOTOS[0])
@@ -73,7 +67,7 @@ def test_logits_on_request():
 
 
 def test_files_of_several_sizes_in_one_batch():
-    loaded = loaded_segmenter()
+    loaded = small_segmenter()
     serving = build_serving(loaded.model, loaded.config)
     from_files = tf.function(
         serving.results_from_files, input_signature=[tf.TensorSpec((None,), tf.string)]
@@ -106,12 +100,12 @@ def _inside_a_pixel(size, source):
 
 
 def test_metadata_travels_with_both_files():
-    folder = exported_segmenter("logits")
+    folder = exported("segmenter", result="logits")
     metadata = metadata_from_json((folder / "metadata.json").read_text(), "here")
     assert isinstance(metadata, SegmenterMetadata)
-    assert (metadata.model_name, metadata.image_hw, metadata.num_classes) == (MODEL, HW, 5)
-    assert (metadata.class_names, metadata.result) == (NAMES, "logits")
+    assert (metadata.model_name, metadata.image_hw, metadata.num_classes) == (SEGMENTER, HW, 5)
+    assert (metadata.class_names, metadata.result) == (PIXEL_NAMES, "logits")
     assert len(metadata.palette) == 5 and metadata.palette[0] == [0, 0, 0]
     np.testing.assert_allclose(metadata.preprocessing["mean_rgb"], MEAN)
-    text = read_metadata(read_frozen_graph(folder / f"{MODEL}_frozen.pb"))
+    text = read_metadata(read_frozen_graph(folder / f"{SEGMENTER}_frozen.pb"))
     assert metadata_from_json(text, "there") == metadata

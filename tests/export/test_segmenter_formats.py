@@ -32,7 +32,7 @@ def network(request):
     "module, library, ending",
     [
         ("onnx_format", "onnxruntime", ".onnx"),
-        ("openvino_format", "openvino", ".xml"),
+        pytest.param("openvino_format", "openvino", ".xml", marks=pytest.mark.slow),
         ("litert_format", "ai_edge_litert", ".tflite"),
     ],
 )

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from efficientvision.detector import Detector
-from tests.filled_detector import exported_folder, textured_photo
+from tests.filled_detector import textured_photo
+from tests.small_networks import exported
 
 _CLIENT = """
 import json, sys
@@ -28,7 +29,7 @@ print(json.dumps([from_files.numpy().tolist(), from_arrays.numpy().tolist()]))
 def test_signatures_need_nothing_of_ours(tmp_path):
     photo = textured_photo(90, 140)
     Image.fromarray(photo).save(tmp_path / "photo.png")
-    folder = exported_folder()
+    folder = exported("detector")
     done = subprocess.run(
         [sys.executable, "-c", _CLIENT, str(folder), str(tmp_path / "photo.png")],
         cwd=tmp_path,

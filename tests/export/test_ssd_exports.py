@@ -20,7 +20,14 @@ from efficientvision.export.ssd_serving import ssd_serving
 from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import serving_metadata
 from tests.filled_detector import textured_photo
-from tests.filled_ssd import IMAGE_HW, NAMES, PRIOR_SCALES, loaded_ssd
+from tests.filled_ssd import loaded_ssd
+from tests.small_networks import (
+    OBJECT_NAMES,
+    PRIOR_SCALES,
+    portable_file,
+    small_ssd,
+)
+from tests.small_networks import SSD_HW as IMAGE_HW
 
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert"}
 PHOTO = textured_photo(120, 150)
@@ -28,7 +35,7 @@ PHOTO = textured_photo(120, 150)
 
 @pytest.fixture(scope="module")
 def loaded():
-    return loaded_ssd(score_thresh=0.5)
+    return small_ssd()
 
 
 def test_a_detector_finds_what_the_network_says(loaded):
@@ -49,7 +56,7 @@ def test_a_detector_finds_what_the_network_says(loaded):
     assert len(found) == count > 5
     np.testing.assert_allclose(found.scores, expected.scores[0, :count], atol=1e-5)
     np.testing.assert_allclose(found.boxes_yxyx, expected.boxes_yxyx[0, :count], atol=0.01)
-    assert set(found.names) <= set(NAMES.values())
+    assert set(found.names) <= set(OBJECT_NAMES.values())
 
 
 def test_a_saved_model_finds_the_same(loaded, tmp_path):
@@ -73,22 +80,28 @@ def test_a_saved_model_finds_the_same(loaded, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "nms"),
-    [
-        ("onnx", None),
-        pytest.param("onnx", "none", marks=pytest.mark.slow),
-        pytest.param("openvino", None, marks=pytest.mark.slow),
-        ("litert", None),
-    ],
+    ("name", "nms"), [("onnx", None), ("onnx", "none"), ("openvino", None), ("litert", None)]
 )
-def test_portable_files_find_the_same(loaded, tmp_path, name, nms):
+def test_portable_files_find_the_same(loaded, name, nms):
     pytest.importorskip(RUNTIMES[name])
-    form = FORMATS[name]
-    path = str(tmp_path / f"ssd{form.suffix}")
+    path = portable_file("ssd", name, nms=nms, min_score_thresh=0.5)
+    assert Detector.from_checkpoint(path).class_names == OBJECT_NAMES
+    assert_same_detections(path, loaded)
+
+
+@pytest.mark.slow
+@pytest.mark.published_depth
+def test_a_published_networks_file_finds_the_same(tmp_path):
+    pytest.importorskip("openvino")
+    loaded = loaded_ssd(score_thresh=0.5)
+    form, path = FORMATS["openvino"], tmp_path / "ssd.xml"
     metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), min_score_thresh=0.5)
-    write_portable(loaded.model, loaded.config, metadata, form, path, nms=nms)
+    write_portable(loaded.model, loaded.config, metadata, form, path)
+    assert_same_detections(path, loaded)
+
+
+def assert_same_detections(path, loaded):
     detector = Detector.from_checkpoint(path)
-    assert detector.class_names == NAMES
     network = Detector.from_loaded(loaded, nms_mode="offset")
     for photo in (PHOTO, textured_photo(90, 60, 1)):
         expected, found = (d.detect_batch(photo[None])[0] for d in (network, detector))
@@ -98,20 +111,12 @@ def test_portable_files_find_the_same(loaded, tmp_path, name, nms):
         assert same.box < 0.05 and same.score < 1e-3
 
 
-def test_int8_gives_its_raw_outputs(loaded, tmp_path):
+def test_int8_gives_its_raw_outputs(loaded):
     pytest.importorskip("ai_edge_litert")
-    path = str(tmp_path / "ssd_int8.tflite")
-    photos = [textured_photo(100, 100, seed) for seed in range(4)]
-    write_portable(
-        loaded.model,
-        loaded.config,
-        serving_metadata(loaded, batch_size=1),
-        FORMATS["litert_int8"],
-        path,
-        calibration=[stretch(p, IMAGE_HW).numpy().astype(np.float32)[None] for p in photos],
-    )
-    rows = Detector.from_checkpoint(path, min_score_thresh=0.0).detect_batch(photos[0][None])[0]
-    network = Detector.from_loaded(loaded, nms_mode="offset").detect_batch(photos[0][None])[0]
+    path = portable_file("ssd", "litert_int8")
+    photo = textured_photo(100, 100)
+    rows = Detector.from_checkpoint(path, min_score_thresh=0.0).detect_batch(photo[None])[0]
+    network = Detector.from_loaded(loaded, nms_mode="offset").detect_batch(photo[None])[0]
     assert rows.shape == network.shape
     # Eight bits: the strongest detection is the same object.
     best = network[0]
