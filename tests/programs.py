@@ -76,12 +76,17 @@ def dataset_program(script: str, *arguments: object, folder: str | os.PathLike) 
             define = functools.partial(getattr(flags, name), flag_values=values)
             stack.enter_context(mock.patch.object(flags, name, define))
         spec.loader.exec_module(module)
-    with contextlib.chdir(folder):
-        return _captured(
-            functools.partial(
-                run_main, module.main, [script, *map(str, arguments)], flag_values=values
+    # `--help` looks up what the module says of itself.
+    sys.modules[spec.name] = module
+    try:
+        with contextlib.chdir(folder):
+            return _captured(
+                functools.partial(
+                    run_main, module.main, [script, *map(str, arguments)], flag_values=values
+                )
             )
-        )
+    finally:
+        del sys.modules[spec.name]
 
 
 def in_a_process(program: str, *arguments: object, folder: str | os.PathLike = REPOSITORY) -> Done:
