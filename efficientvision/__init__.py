@@ -1,9 +1,13 @@
 """Efficient vision networks in Keras 3: EfficientDet with BiFPN, QuFPN and VFPN.
 
 The public names load on first use, so that importing the package imports no deep learning library.
+With Keras, whichever of the two is imported first, come the layers: `keras.saving.load_model` finds
+those of a saved network.
 """
 
 import importlib
+import importlib.util
+import sys
 
 __version__ = "0.1.0"
 
@@ -29,3 +33,34 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+def _register_layers():
+    """Imports every module with a layer; each registers its own with Keras."""
+    for name in ("segmenter", "ssd"):
+        importlib.import_module(f"efficientvision.models.{name}")
+
+
+class _LayersAfterKeras:
+    """Has the layers registered at the end of the first import of Keras (see `sys.meta_path`)."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            run = spec.loader.exec_module
+
+            def run_and_register(module):
+                run(module)
+                _register_layers()
+
+            spec.loader.exec_module = run_and_register
+        return spec
+
+
+if "keras" in sys.modules:
+    _register_layers()
+else:
+    sys.meta_path.insert(0, _LayersAfterKeras())

@@ -1,0 +1,4 @@
+"""Whole networks, built by name."""
+
+# Before any of the modules here begins: with Keras come all of them (see `efficientvision`).
+import keras  # noqa: F401
