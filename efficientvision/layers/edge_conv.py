@@ -106,5 +106,9 @@ class LayerStack(CompositeLayer):
 
     @classmethod
     def from_config(cls, config):
-        layers = [keras.saving.deserialize_keras_object(layer) for layer in config.pop("layers")]
-        return cls(layers, **config)
+        # Built by themselves, their variables would not have this layer's name in their paths.
+        layers = [
+            keras.saving.deserialize_keras_object({**layer, "build_config": None})
+            for layer in config["layers"]
+        ]
+        return cls(**{**config, "layers": layers})

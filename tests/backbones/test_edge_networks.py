@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from efficientvision.api import build_model
 from efficientvision.backbones.dicenet import DiCENet
-from efficientvision.export import litert_format, onnx_format
 from efficientvision.export.flops import count_convolution_multiply_adds
 from efficientvision.models.classifier import edge_network
 from efficientvision.registry import list_models
@@ -37,6 +36,8 @@ TABLE = {
     "shufflenetv2_s_1.0": (2_283_656, 142.616),
 }
 EDGE_NETWORKS = [name for name in list_models("classification") if "_s_" in name]
+# The smaller one of each family's two.
+FAST = ["espnetv2_s_0.5", "dicenet_s_0.2", "shufflenetv2_s_0.5"]
 SMALLEST = ["espnetv2_s_0.5", "dicenet_s_0.2", "shufflenetv2_s_0.1"]
 
 
@@ -60,7 +61,14 @@ def multiply_adds(model):
     return count_convolution_multiply_adds(model, model.input_shape[1:3]) / 1e6
 
 
-@pytest.mark.parametrize("name", sorted(classifiers()))
+@pytest.mark.published_depth
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(classifiers())
+    ],
+)
 def test_golden(name, tmp_path):
     """Logits and stages with weights from a state-dict file."""
     golden = classifiers()[name]
@@ -90,6 +98,7 @@ def test_golden(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.published_depth
 @pytest.mark.parametrize("name", EDGE_NETWORKS)
 def test_counts(name):
     model = build_model(name)
@@ -100,14 +109,14 @@ def test_counts(name):
         assert multiply_adds(model) == pytest.approx(madds, rel=1e-3)
 
 
-@pytest.mark.parametrize("image_hw", [(224, 224), (256, 320), (97, 130)])
 @pytest.mark.parametrize("name", SMALLEST)
-def test_levels_of_any_size(name, image_hw):
-    images = keras.Input((*image_hw, 3))
-    features = keras.Model(images, edge_network(name)(images))(np.zeros((2, *image_hw, 3), "f"))
-    for level in range(1, 6):
-        expected = tuple(-(-side // 2**level) for side in image_hw)
-        assert features[level].shape[:3] == (2, *expected)
+def test_levels_of_any_size(name):
+    network = edge_network(name)
+    for image_hw in ((224, 224), (256, 320), (97, 130)):
+        features = network(np.zeros((2, *image_hw, 3), "f"))
+        for level in range(1, 6):
+            expected = tuple(-(-side // 2**level) for side in image_hw)
+            assert features[level].shape[:3] == (2, *expected)
 
 
 @pytest.mark.parametrize("name", ["espnetv2_s_0.5", "shufflenetv2_s_0.1"])
@@ -129,35 +138,6 @@ def test_dicenet_says_that_it_needs_sizes():
         DiCENet(0.2, build_hw=(100, 64))
     with pytest.raises(ValueError, match=r"no width 3.0; expected one of 0.2, .*2.4"):
         edge_network("dicenet_s_3.0")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST)
-def test_a_step_in_bfloat16(name):
-    """Losses fall, all that is used learns, and what is not used stays."""
-    model = build_model(name, num_classes=4, image_size=64, dtype="mixed_bfloat16")
-    images = np.random.default_rng(0).normal(size=(8, 64, 64, 3)).astype("float32")
-    labels = np.arange(8) % 4
-    optimizer = keras.optimizers.Adam(1e-3)
-    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            loss = loss_of(labels, model(images, training=True))
-        gradients = tape.gradient(loss, model.trainable_weights)
-        learned = [
-            (g, v) for g, v in zip(gradients, model.trainable_weights, strict=True) if g is not None
-        ]
-        optimizer.apply_gradients(learned)
-        return loss, len(learned)
-
-    assert model(images).dtype == "float32"
-    (first, learned), *_, (last, _) = (step() for _ in range(6))
-    # Slopes of EESP units in down-samplers, and the reinforcement of the last one.
-    unused = {"espnetv2_s_0.5": 4 + 7}.get(name, 0)
-    assert int(learned) == len(model.trainable_weights) - unused
-    assert float(last) < float(first)
 
 
 @pytest.mark.slow
@@ -188,27 +168,3 @@ def test_gradients_with_checkpoints_are_the_same(name):
     assert max(np.abs(g).max() for g in gradients) > 0
     for one, two in zip([*gradients, *statistics], [*others, *after], strict=True):
         np.testing.assert_allclose(two, one, atol=1e-4 * max(1.0, np.abs(one).max()))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALLEST)
-def test_exports(name, tmp_path):
-    model = build_model(name, image_size="96x64")
-    rng = np.random.default_rng(0)
-    for variable in model.weights:
-        if variable.path.endswith("moving_variance"):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    images = rng.normal(size=(1, 64, 96, 3)).astype("float32")
-    expected = model(images).numpy()
-    function = tf.function(
-        lambda images: {"logits": tf.identity(model(images, training=False), name="logits")},
-        input_signature=[tf.TensorSpec(images.shape, tf.float32, name="images")],
-    )
-    model.export(str(tmp_path / "saved"), verbose=False)
-    again = tf.saved_model.load(str(tmp_path / "saved"))
-    assert relative_error(again.serve(images), expected) < 1e-5
-    for form, suffix in ((onnx_format, "onnx"), (litert_format, "tflite")):
-        path = str(tmp_path / f"model.{suffix}")
-        form.write(function.get_concrete_function(), path, "{}")
-        runner, _ = form.load(path, 1)
-        assert relative_error(runner(images)["logits"], expected) < 1e-5, suffix

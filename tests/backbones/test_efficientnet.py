@@ -20,6 +20,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / "goldens"
 GOLDENS = json.loads(gzip.decompress((FOLDER / "backbones.json.gz").read_bytes()))
 
 
+@pytest.mark.published_depth
 @pytest.mark.parametrize("name", sorted(GOLDENS["block_tables"]["models"]))
 def test_block_table(name):
     published = GOLDENS["block_tables"]["models"][name]
@@ -33,7 +34,15 @@ def test_block_table(name):
     assert efficientnet.SCALINGS[name].dropout_rate == published["dropout_rate"]
 
 
-@pytest.mark.parametrize("name", sorted(GOLDENS["networks"]))
+@pytest.mark.published_depth
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Its block table is tested, as that of every member.
+        pytest.param(name, marks=pytest.mark.slow) if name == "efficientnet-b3" else name
+        for name in sorted(GOLDENS["networks"])
+    ],
+)
 def test_variables_and_outputs(name, tmp_path):
     golden = GOLDENS["networks"][name]
     architecture, size = name.split("_")[0], golden["input_size"]
@@ -65,6 +74,8 @@ def test_variables_and_outputs(name, tmp_path):
         assert error < 1e-4, (endpoint, error)
 
 
+@pytest.mark.slow
+@pytest.mark.published_depth
 @pytest.mark.parametrize(
     "name, parameters",
     [
@@ -81,6 +92,7 @@ def test_classifier_sizes(name, parameters):
     assert count / 1e6 == pytest.approx(parameters, rel=0.03)
 
 
+@pytest.mark.published_depth
 def test_stochastic_depth_falls_linearly_and_only_on_residuals():
     network = efficientnet.EfficientNet("efficientnet-lite0", survival_prob=0.8)
     rates = [block.drop.rate if block.drop else None for block in network.blocks]

@@ -4,7 +4,6 @@ import gzip
 import json
 import pathlib
 
-import keras
 import numpy as np
 import pytest
 
@@ -55,7 +54,24 @@ def sizes(model):
     )
 
 
-@pytest.mark.parametrize("case", sorted(GOLDENS))
+# D0 by itself is in the one with a segmentation head; how inputs of a node are weighed is tested
+# with one node (tests/layers/test_fusion.py).
+FAST = {
+    "efficientdet-d0_seg",
+    "efficientdet-d0_qufpn",
+    "efficientdet-d0_vfpn",
+    "efficientdet-lite0",
+}
+
+
+@pytest.mark.published_depth
+@pytest.mark.parametrize(
+    "case",
+    [
+        case if case in FAST else pytest.param(case, marks=pytest.mark.slow)
+        for case in sorted(GOLDENS)
+    ],
+)
 def test_variables_and_outputs(case, tmp_path):
     golden = GOLDENS[case]
     model = build_model(golden["model_name"], image_size=128, **golden["hyper_parameters"])
@@ -81,6 +97,8 @@ def test_variables_and_outputs(case, tmp_path):
         assert difference < TOLERANCES.get(case, 1e-4), (name, difference)
 
 
+@pytest.mark.slow
+@pytest.mark.published_depth
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_sizes(name):
     # Parameters do not depend on the image size, which the smallest builds quickest with.
@@ -89,12 +107,15 @@ def test_sizes(name):
     assert SIZES[name][1] in (None, total)
 
 
+@pytest.mark.slow
+@pytest.mark.published_depth
 @pytest.mark.parametrize("name", sorted(VFPN_SIZES))
 def test_vfpn_sizes(name):
     assert sizes(build_model(name, fpn_name="vfpn", image_size=256)) == VFPN_SIZES[name]
 
 
 @pytest.mark.slow
+@pytest.mark.published_depth
 @pytest.mark.parametrize(
     "case",
     [
@@ -120,37 +141,6 @@ def test_odd_sizes_give_the_levels_of_the_anchors():
     assert [tuple(x.shape[1:3]) for x in class_outputs] == expected
     assert [x.shape[-1] for x in box_outputs] == [36] * 5
     assert class_outputs[0].shape == (2, 17, 26, 18)
-
-
-@pytest.mark.parametrize("hyper_parameters", [
-    {"min_level": 2, "max_level": 5, "fpn_name": "qufpn"},
-    {"min_level": 4, "max_level": 8, "fpn_name": "vfpn", "fpn_cell_repeats": 2},
-    {"separable_conv": False, "conv_bn_act_pattern": True, "conv_after_downsample": True,
-     "apply_bn_for_resampling": False, "survival_prob": 0.8, "fpn_cell_repeats": 1},
-    {"heads": "object_detection*segmentation", "seg_num_classes": 5, "fpn_cell_repeats": 1,
-     "grad_checkpoint": True},
-])  # fmt: skip
-def test_options_round_trip_through_a_keras_file(hyper_parameters, tmp_path):
-    if isinstance(hyper_parameters.get("heads"), str):
-        hyper_parameters = {**hyper_parameters, "heads": hyper_parameters["heads"].split("*")}
-    model = build_model("efficientdet-d0", image_size=128, num_classes=2, **hyper_parameters)
-    model.save(tmp_path / "model.keras")
-    twin = keras.saving.load_model(tmp_path / "model.keras")
-    assert [v.path for v in twin.weights] == [v.path for v in model.weights]
-    assert [x.get_config() for x in twin.layers] == [x.get_config() for x in model.layers]
-    images = make_input(128)
-    for ours, theirs in zip(
-        keras.tree.flatten(model(images)), keras.tree.flatten(twin(images)), strict=True
-    ):
-        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
-
-
-def test_mixed_precision_predicts_in_float32():
-    model = build_model("efficientdet-lite0", image_size=64, num_classes=2, mixed_precision=True)
-    outputs = keras.tree.flatten(model(make_input(64)))
-    assert {keras.backend.standardize_dtype(x.dtype) for x in outputs} == {"float32"}
-    assert {v.dtype for v in model.weights if "seed" not in v.path} == {"float32"}
-    assert model.get_layer("efficientnet-lite0").compute_dtype == "bfloat16"
 
 
 def test_first_predictions_are_one_percent():
