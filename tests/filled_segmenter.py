@@ -1,6 +1,5 @@
 """Segmentation networks with weights that let every layer count."""
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -8,9 +7,7 @@ import pathlib
 import numpy as np
 
 from efficientvision.api import build_model
-from efficientvision.export.saved_model import export_saved_model
-from efficientvision.export.serving import build_serving
-from efficientvision.loading import LoadedModel, load_model, serving_metadata
+from efficientvision.loading import LoadedModel, load_model
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.filled_detector import textured_photo
@@ -70,22 +67,13 @@ def loaded_segmenter() -> LoadedModel:
     return loaded
 
 
-def write_run(folder: pathlib.Path) -> pathlib.Path:
+def segmenter_run() -> pathlib.Path:
     """What a training leaves of that network: weights, configuration, names."""
-    loaded = loaded_segmenter()
-    write_tf1_checkpoint(folder / "model", weights_of(loaded.model))
-    (folder / "config.yaml").write_text(loaded.config.to_yaml())
-    (folder / "labels.json").write_text(json.dumps(NAMES))
-    return folder
 
-
-def exported_segmenter(result: str = "class_map") -> pathlib.Path:
-    """The network as a SavedModel for a batch of one, made once for all tests."""
-
-    def export(folder):
+    def write(folder):
         loaded = loaded_segmenter()
-        metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), result=result)
-        serving = build_serving(loaded.model, loaded.config, result=result)
-        export_saved_model(serving, folder, metadata)
+        write_tf1_checkpoint(folder / "model", weights_of(loaded.model))
+        (folder / "config.yaml").write_text(loaded.config.to_yaml())
+        (folder / "labels.json").write_text(json.dumps(NAMES))
 
-    return stored(f"segmenter_{result}", export)
+    return stored("segmenter_run", write)

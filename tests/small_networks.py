@@ -187,7 +187,7 @@ def _loaded(config: TrainingConfig) -> LoadedModel:
 _SPREADS = {
     ("classification", "classifier"): (0.0, 2.0),
     ("segmentation", "bu_dec"): (0.0, 2.0),
-    ("detection", "class_net"): (-1.8, 1.2),
+    ("detection", "class_net"): (-2.4, 1.2),
     ("detection", "box_net"): (0.0, 0.15),
     ("ssd", "cls_layers"): (0.0, 0.7),
     ("ssd", "loc_layers"): (0.0, 0.5),

@@ -12,13 +12,8 @@ from efficientvision.classifier import Classifier, Prediction
 from efficientvision.errors import UserError
 from efficientvision.export.metadata import ClassifierMetadata
 from tests.conftest import REPOSITORY
-from tests.filled_classifier import (
-    MODEL,
-    NAMES,
-    exported_classifier,
-    filled_classifier,
-)
-from tests.filled_detector import exported_folder, textured_photo
+from tests.filled_detector import textured_photo
+from tests.small_networks import CLASS_NAMES, CLASSIFIER, exported, small_classifier
 from tests.weights.made_torch_files import write_zip
 
 PHOTO = textured_photo(150, 110)
@@ -26,13 +21,13 @@ PHOTO = textured_photo(150, 110)
 
 @pytest.fixture(scope="module")
 def classifier():
-    return Classifier.from_loaded(filled_classifier())
+    return Classifier.from_loaded(small_classifier())
 
 
 def made(rows, **facts):
     """A classifier that gives these rows, whatever it is shown."""
     rows = np.float32(rows)
-    metadata = ClassifierMetadata("m", (8, 8), rows.shape[1], NAMES, batch_size=None, **facts)
+    metadata = ClassifierMetadata("m", (8, 8), rows.shape[1], CLASS_NAMES, batch_size=None, **facts)
     return Classifier(lambda images: rows[: len(images)], metadata)
 
 
@@ -53,7 +48,7 @@ def test_best_first_with_names_and_a_limit(classifier):
     row = classifier.probabilities([PHOTO])[0]
     found = classifier.classify(PHOTO)
     assert len(found) == 5 and isinstance(found[0], Prediction)
-    assert found[0] == (NAMES[int(row.argmax()) + 1], pytest.approx(float(row.max())))
+    assert found[0] == (CLASS_NAMES[int(row.argmax()) + 1], pytest.approx(float(row.max())))
     assert [p.probability for p in found] == sorted(row.tolist(), reverse=True)[:5]
     assert len(classifier.classify(PHOTO, top_k=2)) == 2
     assert len(classifier.classify(PHOTO, top_k=None)) == 6
@@ -90,21 +85,21 @@ def test_photos_of_several_sizes_and_a_fixed_batch():
 
 def test_exports_give_the_same(classifier):
     expected = classifier.classify(PHOTO)
-    folder = exported_classifier()
-    for path in (folder, folder / f"{MODEL}_frozen.pb"):
+    folder = exported("classifier")
+    for path in (folder, folder / f"{CLASSIFIER}_frozen.pb"):
         loaded = Classifier.from_checkpoint(path)
-        assert loaded.class_names == NAMES and loaded.metadata.model_name == MODEL
+        assert loaded.class_names == CLASS_NAMES and loaded.metadata.model_name == CLASSIFIER
         for (name, probability), one in zip(loaded.classify(PHOTO), expected, strict=True):
             assert name == one.name and probability == pytest.approx(one.probability, abs=1e-4)
 
 
 def test_what_is_baked_in_or_of_another_kind_is_told():
     with pytest.raises(UserError, match="image_size cannot be changed any more"):
-        Classifier.from_checkpoint(exported_classifier(), image_size=32)
+        Classifier.from_checkpoint(exported("classifier"), image_size=32)
     with pytest.raises(UserError, match="efficientdet-d0, which is no classifier: use Detector"):
-        Classifier.from_checkpoint(exported_folder())
+        Classifier.from_checkpoint(exported("detector"))
     with pytest.raises(UserError, match="espnetv2_s_0.5, which is no detector: use Classifier"):
-        ev.Detector.from_checkpoint(exported_classifier())
+        ev.Detector.from_checkpoint(exported("classifier"))
     with pytest.raises(UserError, match="nowhere"):
         Classifier.from_checkpoint("nowhere")
 

@@ -7,25 +7,15 @@ from efficientvision.detector import Detection, Detections, Detector
 from efficientvision.errors import UserError
 from efficientvision.export.metadata import DetectorMetadata
 from efficientvision.loading import class_names, run_folder_of
-from tests.filled_detector import (
-    NAMES,
-    exported_folder,
-    filled_detector,
-    textured_photo,
-    write_filled_checkpoint,
-)
+from tests.filled_detector import NAMES, filled_detector, textured_photo, write_filled_checkpoint
+from tests.small_networks import DETECTOR_HW, OBJECT_NAMES, exported, small_detector
 
 PHOTO = textured_photo(150, 110)
 
 
 @pytest.fixture(scope="module")
 def detector():
-    return Detector.from_loaded(filled_detector())
-
-
-@pytest.fixture(scope="module")
-def exported():
-    return exported_folder()
+    return Detector.from_loaded(small_detector())
 
 
 def assert_equal(one, other):
@@ -100,22 +90,24 @@ def test_detections_are_a_sequence_with_names(detector):
     assert found[0].score == pytest.approx(found.scores[0])
 
 
-def test_exports_give_the_same_detections(detector, exported):
+def test_exports_give_the_same_detections(detector):
+    folder = exported("detector")
     expected = detector(PHOTO)
-    for path in (exported, exported / "efficientdet-d0_frozen.pb"):
+    for path in (folder, folder / "efficientdet-d0_frozen.pb"):
         loaded = Detector.from_checkpoint(path)
-        assert loaded.class_names == NAMES
+        assert loaded.class_names == OBJECT_NAMES
         assert loaded.metadata.model_name == "efficientdet-d0"
         assert_equal(loaded(PHOTO), expected)
-    above = Detector.from_checkpoint(exported, min_score_thresh=0.7)(PHOTO)
+    above = Detector.from_checkpoint(folder, min_score_thresh=0.7)(PHOTO)
     assert len(above) == (expected.scores >= 0.7).sum() < len(expected)
 
 
-def test_what_is_baked_into_an_export_cannot_be_changed(exported):
+def test_what_is_baked_into_an_export_cannot_be_changed():
+    folder = exported("detector")
     with pytest.raises(UserError, match="nms_method"):
-        Detector.from_checkpoint(exported, nms_method="gaussian")
+        Detector.from_checkpoint(folder, nms_method="gaussian")
     with pytest.raises(UserError, match="image_size"):
-        Detector.from_checkpoint(exported, image_size=64)
+        Detector.from_checkpoint(folder, image_size=64)
 
 
 def test_an_exif_orientation_is_applied(detector, tmp_path):
@@ -127,7 +119,7 @@ def test_an_exif_orientation_is_applied(detector, tmp_path):
 
 def test_the_network_is_traced_once_for_all_sizes(monkeypatch):
     traces = []
-    loaded = filled_detector()
+    loaded = small_detector()
     detector = Detector.from_loaded(loaded)
     original = type(loaded.model).__call__
 
@@ -142,8 +134,10 @@ def test_the_network_is_traced_once_for_all_sizes(monkeypatch):
 
 
 def test_boxes_grow_with_the_photo(detector):
-    small = textured_photo(128, 128)
-    large = np.asarray(Image.fromarray(small).resize((256, 256), Image.Resampling.NEAREST))
+    height, width = DETECTOR_HW
+    small = textured_photo(height, width)
+    double = (2 * width, 2 * height)
+    large = np.asarray(Image.fromarray(small).resize(double, Image.Resampling.NEAREST))
     one, two = detector(small), detector(large)
     np.testing.assert_allclose(2 * one.boxes_yxyx[0], two.boxes_yxyx[0], atol=2.0)
 

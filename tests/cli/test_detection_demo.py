@@ -95,6 +95,7 @@ def test_without_weights_it_says_so_and_how_to_fetch_them(commands, capsys, tmp_
     assert told.input_image == ("./sample_images" if photos_there else own)
 
 
+@pytest.mark.published_depth
 def test_the_shipped_network_finds_the_shapes_of_its_photo():
     from demo.make_shapes import make_scene
 

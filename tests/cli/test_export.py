@@ -1,45 +1,36 @@
 """--runmode=export: files, table, exit code; exports evaluated by main.py; --tflite_path."""
 
+import copy
 import dataclasses
 import io
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from absl import flags
 from PIL import Image
 
-from efficientvision.cli import evaluate
-from efficientvision.cli.flags import define_train_flags
+from efficientvision.cli import inspect_settings
 from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
 from efficientvision.detector import Detector
 from efficientvision.export import artifacts
 from efficientvision.tasks.detector import TESTDEV_NAME
-from tests.filled_detector import textured_photo, write_filled_checkpoint
+from tests.filled_detector import filled_detector, textured_photo
 from tests.made_records import write_made_records
-from tests.programs import inspect
-
-HPARAMS = "image_size=128,fpn_cell_repeats=1,box_class_repeats=1"
+from tests.programs import inspect, train_program
+from tests.small_networks import small_networks_instead as small_networks_instead
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    """Flags: a checkpoint, and photos to compare on."""
-    folder = tmp_path_factory.mktemp("given")
-    checkpoint = write_filled_checkpoint(folder / "run", shallow=True)
-    (folder / "photos").mkdir()
+    """Flags: a network, and photos to compare on."""
+    folder = tmp_path_factory.mktemp("photos")
     for index, hw in enumerate([(100, 140), (180, 90)]):
-        photo = Image.fromarray(textured_photo(*hw, seed=index))
-        photo.save(folder / "photos" / f"{index}.png")
+        Image.fromarray(textured_photo(*hw, seed=index)).save(folder / f"{index}.png")
     return [
-        "--model_name=efficientdet-d0",
-        f"--ckpt_path={checkpoint}",
-        f"--hparams={HPARAMS}",
-        f"--input_image={folder / 'photos'}",
+        "--ckpt_path=detector",
+        f"--input_image={folder}",
         "--bm_runs=2",
         "--min_score_thresh=0.6",
     ]
@@ -50,7 +41,14 @@ def litert():
     pytest.importorskip("ai_edge_litert")
 
 
-def test_files_table_and_evaluation(given, tmp_path, capsys, litert, repository):
+def test_files_table_and_evaluation(given, tmp_path, capsys, monkeypatch, litert):
+    """Of an EfficientDet as published but for its depth."""
+    loaded = filled_detector()
+    monkeypatch.setattr(
+        inspect_settings,
+        "load_model",
+        lambda *_, **__: dataclasses.replace(loaded, config=copy.deepcopy(loaded.config)),
+    )
     records = write_made_records(tmp_path / "val.tfrecord", 4)
     formats = "saved_model,frozen,litert"
     wanted = [*given, f"--saved_model_dir={tmp_path / 'out'}", f"--format={formats}"]
@@ -72,34 +70,17 @@ def test_files_table_and_evaluation(given, tmp_path, capsys, litert, repository)
     differ, detections = re.search(r"(\d+) of (\d+)", " ".join(table["litert"])).groups()
     assert (int(differ), int(detections) > 20) == (0, True)
 
-    done = subprocess.run(
-        [
-            sys.executable,
-            "main.py",
-            "--mode=eval",
-            f"--model_dir={tmp_path / 'out' / 'efficientdet-d0.tflite'}",
-            f"--val_file_pattern={records}",
-        ],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    export = tmp_path / "out" / "efficientdet-d0.tflite"
+    evaluation = ["--mode=eval", f"--model_dir={export}", f"--val_file_pattern={records}"]
+    done = train_program(*evaluation)
+    assert done.code in (None, 0), done.stderr
     ap = table["litert"][-3]
     assert re.search(rf"AP +IoU \.50:\.95 +{re.escape(ap)}", done.stdout), (ap, done.stdout)
-    check_test_server_results(tmp_path / "out" / "efficientdet-d0.tflite", records, tmp_path)
 
-
-def check_test_server_results(export, records, folder):
-    """The same command with --testdev_dir writes what the export detects."""
-    given = flags.FlagValues()
-    define_train_flags(given)
-    results = [f"--testdev_dir={folder / 'results'}", "--eval_samples=3"]
-    source = [f"--model_dir={export}", f"--val_file_pattern={records}"]
-    given(["main.py", "--mode=eval", *source, *results])
-    evaluate.run(given)
-    rows = json.loads((folder / "results" / TESTDEV_NAME).read_text())
+    # With --testdev_dir the same command writes what the export detects.
+    done = train_program(*evaluation, f"--testdev_dir={tmp_path / 'results'}", "--eval_samples=3")
+    assert done.code in (None, 0), done.stderr
+    rows = json.loads((tmp_path / "results" / TESTDEV_NAME).read_text())
     assert {row["image_id"] for row in rows} == {1, 2, 3}
     record = next(iter_records(str(records)))
     photo = Image.open(io.BytesIO(decode_example(record).encoded))
@@ -112,6 +93,7 @@ def check_test_server_results(export, records, folder):
     np.testing.assert_allclose(found, expected, atol=0.006)
 
 
+@pytest.mark.usefixtures("small_networks_instead")
 def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch, litert):
     strict = dataclasses.replace(artifacts.FORMATS["litert_fp16"], box_tolerance=1e-9)
     monkeypatch.setitem(artifacts.FORMATS, "litert_fp16", strict)
@@ -122,6 +104,7 @@ def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch,
     assert "beyond the tolerance: litert_fp16" in printed.err
 
 
+@pytest.mark.usefixtures("small_networks_instead")
 def test_what_cannot_run_here_is_written_and_told(given, tmp_path, capsys, monkeypatch, litert):
     foreign = dataclasses.replace(artifacts.FORMATS["litert_fp16"], apple=True)
     monkeypatch.setitem(artifacts.FORMATS, "litert_fp16", foreign)
@@ -133,6 +116,7 @@ def test_what_cannot_run_here_is_written_and_told(given, tmp_path, capsys, monke
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".tflite"]
 
 
+@pytest.mark.usefixtures("small_networks_instead")
 def test_tflite_path(given, tmp_path, capsys, litert):
     path = tmp_path / "phone" / "d0.tflite"
     flags_given = [f"--saved_model_dir={tmp_path / 'out'}", f"--tflite_path={path}"]
@@ -142,6 +126,7 @@ def test_tflite_path(given, tmp_path, capsys, litert):
     assert path.read_bytes()[4:8] == b"TFL3"
 
 
+@pytest.mark.usefixtures("small_networks_instead")
 def test_soft_nms_is_for_saved_models(given, tmp_path, capsys, litert):
     wanted = ["--format=litert", "--nms_method=gaussian", f"--saved_model_dir={tmp_path / 'out'}"]
     assert inspect("--runmode=export", *given, *wanted) == 1

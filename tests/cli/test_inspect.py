@@ -12,23 +12,28 @@ from efficientvision.detector import Detector
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from tests.filled_detector import (
-    NAMES,
-    exported_folder,
     filled_detector,
     textured_photo,
     values_of,
     write_filled_checkpoint,
 )
 from tests.programs import inspect
+from tests.small_networks import DETECTOR_HW, OBJECT_NAMES, exported, small_detector
+from tests.small_networks import small_networks_instead as small_networks_instead
+from tests.store import stored
 
 # The shallow detector of three classes at 128 pixels, for which the checkpoint below is.
 MODEL = "--model_name=efficientdet-d0"
 HPARAMS = "--hparams=image_size=128,fpn_cell_repeats=1,box_class_repeats=1"
+SMALL = "--ckpt_path=detector"
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return write_filled_checkpoint(tmp_path_factory.mktemp("ckpt") / "run", shallow=True)
+def checkpoint():
+    def write(folder):
+        write_filled_checkpoint(folder / "run", shallow=True)
+
+    return stored("detector_checkpoint", write) / "run"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +73,8 @@ def test_infer(checkpoint, photos, tmp_path, capsys):
     assert "a.png" in printed.splitlines()[-2] and "1.jpg" in printed.splitlines()[-1]
 
 
-def test_a_folder_goes_through_the_network_in_batches(checkpoint, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_a_folder_goes_through_the_network_in_batches(tmp_path, monkeypatch):
     sizes = []
 
     def detect(self, images):
@@ -83,22 +89,23 @@ def test_a_folder_goes_through_the_network_in_batches(checkpoint, tmp_path, monk
     for index in range(5):
         Image.fromarray(textured_photo(100, 140, seed=index)).save(folder / f"{index}.png")
     code = inspect(
-        "--runmode=infer", MODEL, HPARAMS, f"--ckpt_path={checkpoint}",
-        f"--input_image={folder}", f"--output_image_dir={tmp_path}/out", "--batch_size=2",
+        "--runmode=infer", SMALL, f"--input_image={folder}", f"--output_image_dir={tmp_path}/out",
+        "--batch_size=2",
     )  # fmt: skip
     assert code == 0 and sizes == [2, 2, 1]
     assert_pictures(tmp_path / "out", folder, 5)
 
 
-def test_photos_that_cannot_be_read_are_left_out_and_named(checkpoint, photos, tmp_path, capsys):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_photos_that_cannot_be_read_are_left_out_and_named(photos, tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
     whole = (photos / "a.png").read_bytes()
     for index, content in enumerate((b"", whole, whole[:-900], whole)):
         (folder / f"{index}.png").write_bytes(content)
     code = inspect(
-        "--runmode=infer", MODEL, HPARAMS, f"--ckpt_path={checkpoint}",
-        f"--input_image={folder}", f"--output_image_dir={tmp_path}/out", "--batch_size=2",
+        "--runmode=infer", SMALL, f"--input_image={folder}", f"--output_image_dir={tmp_path}/out",
+        "--batch_size=2",
     )  # fmt: skip
     assert code == 1
     # A picture's number is its photo's place in the folder, as when all can be read.
@@ -108,8 +115,8 @@ def test_photos_that_cannot_be_read_are_left_out_and_named(checkpoint, photos, t
 
 
 def test_saved_model_infer_with_folder_and_frozen_graph(photos, tmp_path):
-    exported = exported_folder()
-    for index, path in enumerate([exported, exported / "efficientdet-d0_frozen.pb"]):
+    folder = exported("detector")
+    for index, path in enumerate([folder, folder / "efficientdet-d0_frozen.pb"]):
         out = tmp_path / f"out{index}"
         code = inspect(
             "--runmode=saved_model_infer", MODEL, f"--saved_model_dir={path}",
@@ -121,18 +128,18 @@ def test_saved_model_infer_with_folder_and_frozen_graph(photos, tmp_path):
     assert np.array_equal(one, two)
 
 
-@pytest.mark.slow
-def test_saved_model_bakes_the_flags_in(checkpoint, tmp_path, capsys):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_saved_model_bakes_the_flags_in(tmp_path, capsys):
     code = inspect(
-        "--runmode=saved_model", MODEL, HPARAMS, f"--ckpt_path={checkpoint}",
-        f"--saved_model_dir={tmp_path}/export", "--min_score_thresh=0.55",
-        "--max_boxes_to_draw=7", "--nms_method=gaussian", "--batch_size=0",
+        "--runmode=saved_model", SMALL, f"--saved_model_dir={tmp_path}/export",
+        "--min_score_thresh=0.55", "--max_boxes_to_draw=7", "--nms_method=gaussian",
+        "--batch_size=0",
     )  # fmt: skip
     assert code == 0 and "SavedModel: " in capsys.readouterr().out.splitlines()[-1]
     metadata = json.loads((tmp_path / "export" / "metadata.json").read_text())
     assert metadata["nms"]["method"] == "gaussian"
     assert metadata["nms"]["score_thresh"] == 0.55 and metadata["batch_size"] is None
-    assert metadata["class_names"] == {str(k): v for k, v in NAMES.items()}
+    assert metadata["class_names"] == {str(k): v for k, v in OBJECT_NAMES.items()}
     loaded = tf.saved_model.load(str(tmp_path / "export"))
     photo = textured_photo(100, 100)
     rows = loaded.signatures["serving_default"](image_arrays=tf.constant(photo[None]))
@@ -141,55 +148,65 @@ def test_saved_model_bakes_the_flags_in(checkpoint, tmp_path, capsys):
     assert ((rows[..., 5] == 0) | (rows[..., 5] > 0.55)).all()
 
 
-def test_ckpt_writes_what_it_loaded(checkpoint, tmp_path, capsys):
+def test_ckpt_writes_what_it_loaded_and_adds_up(checkpoint, tmp_path, capsys):
     code = inspect(
         "--runmode=ckpt", MODEL, "--input_image_size=128", HPARAMS, f"--ckpt_path={checkpoint}",
         f"--export_ckpt={tmp_path}/copy/model",
     )  # fmt: skip
-    assert code == 0 and "export model to" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert code == 0 and "export model to" in printed
     reader = open_checkpoint(tmp_path / "copy")
     expected = values_of(filled_detector().model)
     assert set(reader.names()) == set(expected)
     for name in ("class_net/class-predict/bias", "efficientnet-b0/blocks_0/se/conv2d/kernel"):
         np.testing.assert_array_equal(reader.read(name), expected[name])
 
-
-def test_dry_adds_up(tmp_path, capsys):
-    code = inspect("--runmode=dry", MODEL, HPARAMS, f"--logdir={tmp_path}", "--ckpt_path=_")
-    assert code == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = printed.splitlines()
     rows = {line[:20].strip(): line[20:].replace(",", "").split() for line in lines}
-    start = next(i for i, line in enumerate(lines) if line.startswith("part")) + 1
-    end = next(i for i, line in enumerate(lines) if line.startswith("whole network"))
+    heads = [i for i, line in enumerate(lines) if line.startswith(("part", "whole network"))]
+    start, end = heads[-2] + 1, heads[-1]
     parts = np.array([line[20:].replace(",", "").split() for line in lines[start:end]], np.int64)
     whole = np.array(rows["whole network"], np.int64)
     assert np.array_equal(parts.sum(axis=0), whole)
-    # Counted by Keras, with the 90 classes of the default.
     model = filled_detector().model
-    head = model.get_layer("class_net")
-    more = (64 + 1) * 9 * (90 - 3)
-    assert whole[1] == model.count_params() + more
-    assert int(rows["class head"][1]) == head.count_params() + more
+    assert whole[1] == model.count_params()
+    assert int(rows["class head"][1]) == model.get_layer("class_net").count_params()
 
 
-@pytest.mark.slow
-def test_freeze(checkpoint, tmp_path):
-    (tmp_path / "efficientdet-d7_frozen.pb").write_bytes(b"of an earlier run")
-    code = inspect(
-        "--runmode=freeze", MODEL, HPARAMS, f"--ckpt_path={checkpoint}", f"--logdir={tmp_path}"
-    )
+@pytest.mark.usefixtures("small_networks_instead")
+def test_dry_counts_parts_and_writes_the_weights(tmp_path, capsys):
+    code = inspect("--runmode=dry", SMALL, f"--logdir={tmp_path}")
     assert code == 0
+    printed = capsys.readouterr().out
+    rows = {line[:20].strip(): line[20:].replace(",", "").split() for line in printed.splitlines()}
+    # By hand: a 3x3 convolution of 96 channels on 12x16, 6x8 and 3x4 cells.
+    for part, channels in (("class head", 27), ("box head", 36)):
+        weights, cells = 9 * 96 * channels, 12 * 16 + 6 * 8 + 3 * 4
+        assert [int(cell) for cell in rows[part][:2]] == [weights + channels] * 2
+        # A bias is an addition for each value: half a multiply-add.
+        assert int(rows[part][2]) == pytest.approx(cells * (weights + channels / 2), abs=1)
+    trainable, total = (int(cell) for cell in rows["whole network"][:2])
+    model = small_detector().model
+    assert total == model.count_params()
+    assert total - trainable == sum(w.shape[0] for w in model.non_trainable_weights)
+    assert set(open_checkpoint(tmp_path / "efficientdet-d0").names()) >= {"class_net/kernel"}
+
+
+@pytest.mark.usefixtures("small_networks_instead")
+def test_freeze(tmp_path):
+    (tmp_path / "efficientdet-d7_frozen.pb").write_bytes(b"of an earlier run")
+    assert inspect("--runmode=freeze", SMALL, f"--logdir={tmp_path}") == 0
     assert {p.name for p in tmp_path.iterdir()} == {"efficientdet-d0_frozen.pb", "savedmodel"}
     graph = read_frozen_graph(tmp_path / "efficientdet-d0_frozen.pb")
     run = graph_function(graph, ["input:0"], ["class_net/class-predict/BiasAdd:0"])
-    images = np.ones((1, 128, 128, 3), np.float32)
-    expected = filled_detector().model(images)[0][0]
+    images = np.ones((1, *DETECTOR_HW, 3), np.float32)
+    expected = small_detector().model(images)[0][0]
     np.testing.assert_allclose(run(images)[0], expected, atol=1e-3 * np.abs(expected).max())
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("small_networks_instead")
 def test_benchmarks_print_the_published_lines(tmp_path, capsys):
-    assert inspect("--runmode=bm", MODEL, HPARAMS, "--bm_runs=3") == 0
+    assert inspect("--runmode=bm", SMALL, "--bm_runs=3") == 0
     printed = capsys.readouterr().out
     assert "runs total=3" in printed and "p90" in printed
     per_batch, fps = printed.splitlines()[-2:]
@@ -198,7 +215,7 @@ def test_benchmarks_print_the_published_lines(tmp_path, capsys):
     trace = tmp_path / "whole.json"
     code = inspect(
         "--runmode=saved_model_benchmark",
-        f"--saved_model_dir={exported_folder()}",
+        f"--saved_model_dir={exported('detector')}",
         "--bm_runs=2",
         "--bm_runs_warmup=1",
         f"--trace_filename={trace}",
@@ -263,7 +280,9 @@ def test_bad_input_gets_one_sentence(arguments, complaint, checkpoint, photos, t
         (tmp_path / "in" / folder).mkdir(parents=True)
     names["text"].write_text("no picture")
     names["cut"].write_bytes((photos / "a.png").read_bytes()[:-900])
-    names["pb"].write_bytes((exported_folder() / "efficientdet-d0_frozen.pb").read_bytes()[:9999])
+    names["pb"].write_bytes(
+        (exported("detector") / "efficientdet-d0_frozen.pb").read_bytes()[:9999]
+    )
     (names["full"] / "diary.txt").write_text("rain")
     for part in checkpoint.glob("model.*"):
         cut = part.read_bytes()

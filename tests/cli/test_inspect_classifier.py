@@ -13,25 +13,16 @@ from efficientvision.cli import evaluate
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.data.class_records import ClassExample, encode_class_example
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
-from efficientvision.weights.names import published_variables
-from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
-from tests.filled_classifier import MODEL, NAMES, SIDE, exported_classifier, filled_classifier
+from tests.filled_classifier import classifier_run, filled_classifier
 from tests.filled_detector import textured_photo
 from tests.programs import inspect
+from tests.small_networks import CLASS_NAMES as NAMES
+from tests.small_networks import CLASSIFIER as MODEL
+from tests.small_networks import SIDE, exported, small_classifier
+from tests.small_networks import small_networks_instead as small_networks_instead
 
 NAME = f"--model_name={MODEL}"
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """What a training leaves: weights, configuration, names."""
-    folder = tmp_path_factory.mktemp("run")
-    loaded = filled_classifier()
-    values = {name: v.numpy() for name, v in published_variables(loaded.model).items()}
-    write_tf1_checkpoint(folder / "model", values)
-    (folder / "config.yaml").write_text(loaded.config.to_yaml())
-    (folder / "labels.json").write_text(json.dumps(NAMES))
-    return folder
+SMALL = "--ckpt_path=classifier"
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +33,8 @@ def photos(tmp_path_factory):
     return folder
 
 
-def expected_line(photo):
-    found = Classifier.from_loaded(filled_classifier()).classify(photo)
+def expected_line(photo, loaded):
+    found = Classifier.from_loaded(loaded).classify(photo)
     return f"{found[0].name} {found[0].probability:.1%}, {found[1].name}"
 
 
@@ -54,47 +45,47 @@ def assert_pictures(folder, photos):
         assert picture.shape[0] * picture.shape[1] > 1.5 * original.shape[0] * original.shape[1]
 
 
-def test_infer_from_a_run(run_folder, photos, tmp_path, capsys):
+def test_infer_from_a_run(photos, tmp_path, capsys):
     code = inspect(
-        "--runmode=infer", f"--ckpt_path={run_folder}", f"--input_image={photos}/*.png",
+        "--runmode=infer", f"--ckpt_path={classifier_run()}", f"--input_image={photos}/*.png",
         f"--output_image_dir={tmp_path}/out", "--nms_method=hard", "--batch_size=2",
     )  # fmt: skip
     printed = capsys.readouterr().out
     assert code == 0
     assert "--nms_method has no effect: the model is a classifier" in printed
     for photo in photos.iterdir():
-        assert expected_line(photo) in printed
+        assert expected_line(photo, filled_classifier()) in printed
     assert_pictures(tmp_path / "out", photos)
 
 
 def test_saved_model_infer(photos, tmp_path, capsys):
     code = inspect(
-        "--runmode=saved_model_infer", f"--saved_model_dir={exported_classifier()}",
+        "--runmode=saved_model_infer", f"--saved_model_dir={exported('classifier')}",
         f"--input_image={photos}", f"--output_image_dir={tmp_path}/out",
     )  # fmt: skip
     assert code == 0
-    assert expected_line(photos / "0.png") in capsys.readouterr().out
+    assert expected_line(photos / "0.png", small_classifier()) in capsys.readouterr().out
     assert_pictures(tmp_path / "out", photos)
 
 
 def test_a_multi_label_export_tells_all_above_the_threshold(photos, tmp_path, capsys):
     photo = photos / "0.png"
     code = inspect(
-        "--runmode=saved_model_infer", f"--saved_model_dir={exported_classifier(True)}",
+        "--runmode=saved_model_infer", f"--saved_model_dir={exported('classifier_of_labels')}",
         f"--input_image={photo}", f"--output_image_dir={tmp_path}/out", "--min_score_thresh=0.3",
     )  # fmt: skip
-    row = Classifier.from_loaded(filled_classifier(True)).probabilities([photo])[0]
+    row = Classifier.from_loaded(small_classifier(True)).probabilities([photo])[0]
     assert code == 0 and 0 < (row >= 0.3).sum() < 6
     line = capsys.readouterr().out.splitlines()[-1]
     for index, probability in enumerate(row):
         assert (NAMES[index + 1] in line.split(".jpg: ")[1]) == (probability >= 0.3)
 
 
-def test_saved_model_and_benchmark(run_folder, tmp_path, capsys):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_saved_model_and_benchmark(tmp_path, capsys):
     target = tmp_path / "export"
     code = inspect(
-        "--runmode=saved_model", f"--ckpt_path={run_folder}", f"--saved_model_dir={target}",
-        "--batch_size=0",
+        "--runmode=saved_model", SMALL, f"--saved_model_dir={target}", "--batch_size=0",
     )  # fmt: skip
     assert code == 0
     metadata = json.loads((target / "metadata.json").read_text())
@@ -110,17 +101,36 @@ def test_saved_model_and_benchmark(run_folder, tmp_path, capsys):
     assert json.loads(trace.read_text())["traceEvents"]
 
 
-def test_bm_and_freeze(run_folder, tmp_path, capsys):
-    assert inspect("--runmode=bm", f"--ckpt_path={run_folder}", "--bm_runs=2") == 0
+@pytest.mark.usefixtures("small_networks_instead")
+def test_bm_and_freeze(tmp_path, capsys):
+    assert inspect("--runmode=bm", SMALL, "--bm_runs=2") == 0
     assert "p90" in capsys.readouterr().out
-    assert inspect("--runmode=freeze", f"--ckpt_path={run_folder}", f"--logdir={tmp_path}") == 0
+    assert inspect("--runmode=freeze", SMALL, f"--logdir={tmp_path}") == 0
     graph = read_frozen_graph(tmp_path / f"{MODEL}_frozen.pb")
     images = np.random.default_rng(0).normal(size=(1, SIDE, SIDE, 3)).astype(np.float32)
     (logits,) = graph_function(graph, ["input:0"], ["logits:0"])(images)
-    expected = filled_classifier().model(images, training=False)
+    expected = small_classifier().model(images, training=False)
     np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 
+@pytest.mark.usefixtures("small_networks_instead")
+def test_dry_counts_parts(tmp_path, capsys):
+    assert inspect("--runmode=dry", SMALL, f"--logdir={tmp_path}") == 0
+    printed = capsys.readouterr().out
+    rows = {line[:20].strip(): line[20:].replace(",", "").split() for line in printed.splitlines()}
+    parts = [np.array(rows[name], np.int64) for name in ("classifier head", "backbone")]
+    assert np.array_equal(sum(parts), np.array(rows["whole network"], np.int64))
+    head = [96 * 6 + 6, 96 * 6 + 6, 96 * 6 + 3]  # A bias is half a multiply-add.
+    assert parts[0].tolist() == head
+    assert parts[1][1] == small_classifier().model.count_params() - head[1]
+    # Biases of Keras' own layers are sums beside the convolutions.
+    by_hand = 32**2 * 16 * 75 + 16**2 * (16 * 9 + 96 * 16 * 9) + 8**2 * 96 * 96 * 9
+    alone = float(printed.split("as EdgeNets count: ")[1].split("M")[0])
+    assert alone == pytest.approx(by_hand / 1e6, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.published_depth
 def test_dry_counts_as_published(tmp_path, capsys):
     assert inspect("--runmode=dry", NAME, "--task=classification", f"--logdir={tmp_path}") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -142,17 +152,18 @@ def write_records(path, photo_files, classes):
             writer.write(encode_class_example(example))
 
 
-def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_export_compares_and_measures(photos, tmp_path, capsys):
     pytest.importorskip("ai_edge_litert")
     names = sorted(photos.iterdir())
-    classifier = Classifier.from_loaded(filled_classifier())
+    classifier = Classifier.from_loaded(small_classifier())
     likeliest = [int(row.argmax()) + 1 for row in classifier.probabilities(names)]
     wrong = likeliest[0] % 6 + 1
     write_records(tmp_path / "val.tfrecord", names, [[wrong], [likeliest[1]], [likeliest[2]]])
     formats = "saved_model,frozen,litert"
     code = inspect(
-        "--runmode=export", f"--ckpt_path={run_folder}", f"--saved_model_dir={tmp_path}/out",
-        f"--format={formats}", f"--input_image={photos}", "--bm_runs=1",
+        "--runmode=export", SMALL, f"--saved_model_dir={tmp_path}/out", f"--format={formats}",
+        f"--input_image={photos}", "--bm_runs=1",
         f"--val_file_pattern={tmp_path}/val.tfrecord", "--nms=none",
     )  # fmt: skip
     assert code == 0
@@ -195,7 +206,7 @@ def test_bad_input_gets_one_sentence(arguments, complaint, photos, tmp_path, cap
         pytest.importorskip("av")
         video.write_video(tmp_path / "v.mp4")
         arguments[1] = f"--input_video={tmp_path / 'v.mp4'}"
-        arguments += [f"--saved_model_dir={exported_classifier()}"]
+        arguments += [f"--saved_model_dir={exported('classifier')}"]
         arguments += [f"--output_video={tmp_path / 'out.mp4'}"]
     elif "infer" in arguments[0]:
         arguments.append(f"--output_image_dir={tmp_path / 'out'}")

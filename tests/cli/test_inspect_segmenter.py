@@ -8,23 +8,17 @@ from PIL import Image
 
 from efficientvision.segmenter import Segmenter
 from tests.filled_detector import textured_photo
-from tests.filled_segmenter import (
-    MODEL,
-    NAMES,
-    exported_segmenter,
-    loaded_segmenter,
-    write_run,
-)
+from tests.filled_segmenter import segmenter_run
 from tests.made_class_records import write_class_records
 from tests.made_mask_records import encoded, made_mask_record
 from tests.programs import inspect
+from tests.small_networks import PIXEL_NAMES as NAMES
+from tests.small_networks import SEGMENTER as MODEL
+from tests.small_networks import exported, small_segmenter
+from tests.small_networks import small_networks_instead as small_networks_instead
 
 SIZES = [(100, 140), (180, 90), (64, 64)]
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("run"))
+SMALL = "--ckpt_path=segmenter"
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +38,16 @@ def assert_class_maps(folder, photos, segmenter, share=0.0):
         assert Image.open(folder / f"{index}.jpg").height >= raw.height
 
 
-def test_infer_with_class_maps(run_folder, photos, tmp_path, capsys):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_infer_with_class_maps(photos, tmp_path, capsys):
     code = inspect(
-        "--runmode=infer", f"--ckpt_path={run_folder}", f"--input_image={photos}/*.png",
+        "--runmode=infer", SMALL, f"--input_image={photos}/*.png",
         f"--output_image_dir={tmp_path}/out", "--raw_maps", "--nms_method=hard", "--batch_size=2",
     )  # fmt: skip
     printed = capsys.readouterr().out
     assert code == 0
     assert "--nms_method has no effect: the model is a segmenter" in printed
-    segmenter = Segmenter.from_loaded(loaded_segmenter())
+    segmenter = Segmenter.from_loaded(small_segmenter())
     assert_class_maps(tmp_path / "out", photos, segmenter)
     shares = np.bincount(segmenter.predict(photos / "0.png").ravel(), minlength=5) / (100 * 140)
     line = next(line for line in printed.splitlines() if "0.png -> " in line)
@@ -64,37 +59,39 @@ def test_infer_with_class_maps(run_folder, photos, tmp_path, capsys):
     ("flags", "options"),
     [
         (["--tile=96x64", "--tile_overlap=24"], {"overlap": 24}),
-        pytest.param(["--input_image_size=photo"], {"at_photo_size": True}, marks=pytest.mark.slow),
+        (["--input_image_size=photo"], {"at_photo_size": True}),
     ],
 )
-def test_infer_by_tiles_and_at_the_photos_size(run_folder, photos, tmp_path, flags, options):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_infer_by_tiles_and_at_the_photos_size(photos, tmp_path, flags, options):
     (tmp_path / "in").mkdir()
     shutil.copy(photos / "0.png", tmp_path / "in")
     code = inspect(
-        "--runmode=infer", f"--ckpt_path={run_folder}", f"--input_image={tmp_path}/in",
+        "--runmode=infer", SMALL, f"--input_image={tmp_path}/in",
         f"--output_image_dir={tmp_path}/out", "--raw_maps", *flags,
     )  # fmt: skip
     assert code == 0
-    segmenter = Segmenter.from_loaded(loaded_segmenter(), **options)
+    segmenter = Segmenter.from_loaded(small_segmenter(), **options)
     assert_class_maps(tmp_path / "out", tmp_path / "in", segmenter)
 
 
 def test_saved_model_infer_by_tiles(photos, tmp_path):
+    folder = exported("segmenter", result="logits")
     code = inspect(
-        "--runmode=saved_model_infer", f"--saved_model_dir={exported_segmenter('logits')}",
-        f"--input_image={photos}", f"--output_image_dir={tmp_path}/out", "--raw_maps",
-        "--tile=96x64", "--tile_overlap=24",
+        "--runmode=saved_model_infer", f"--saved_model_dir={folder}", f"--input_image={photos}",
+        f"--output_image_dir={tmp_path}/out", "--raw_maps", "--tile=96x64", "--tile_overlap=24",
     )  # fmt: skip
     assert code == 0
-    segmenter = Segmenter.from_loaded(loaded_segmenter(), overlap=24)
+    segmenter = Segmenter.from_loaded(small_segmenter(), overlap=24)
     assert_class_maps(tmp_path / "out", photos, segmenter, share=1e-3)
 
 
-def test_saved_model_and_benchmark(run_folder, tmp_path, capsys):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_saved_model_and_benchmark(tmp_path, capsys):
     target = tmp_path / "export"
     code = inspect(
-        "--runmode=saved_model", f"--ckpt_path={run_folder}", f"--saved_model_dir={target}",
-        "--batch_size=0", "--segmentation_output=logits",
+        "--runmode=saved_model", SMALL, f"--saved_model_dir={target}", "--batch_size=0",
+        "--segmentation_output=logits",
     )  # fmt: skip
     assert code == 0
     metadata = Segmenter.from_checkpoint(target).metadata
@@ -107,6 +104,19 @@ def test_saved_model_and_benchmark(run_folder, tmp_path, capsys):
     assert code == 0 and "FPS:" in printed and "batch 3" in printed
 
 
+@pytest.mark.usefixtures("small_networks_instead")
+def test_dry_counts_parts(tmp_path, capsys):
+    assert inspect("--runmode=dry", SMALL, f"--logdir={tmp_path}") == 0
+    printed = capsys.readouterr().out
+    rows = {line[:20].strip(): line[20:].replace(",", "").split() for line in printed.splitlines()}
+    parts = [np.array(rows[name], np.int64) for name in ("decoder", "backbone")]
+    assert np.array_equal(sum(parts), np.array(rows["whole network"], np.int64))
+    assert parts[0][:2].tolist() == [96 * 5 + 5] * 2
+    assert parts[0][2] == pytest.approx(8 * 12 * 5 * (96 + 0.5), abs=1)  # A bias is half of one.
+
+
+@pytest.mark.slow
+@pytest.mark.published_depth
 def test_dry_counts_as_published(tmp_path, capsys):
     code = inspect(
         "--runmode=dry", f"--model_name={MODEL}", "--task=segmentation", f"--logdir={tmp_path}",
@@ -124,9 +134,10 @@ def test_dry_counts_as_published(tmp_path, capsys):
     assert alone == pytest.approx(168.46, rel=1e-3)
 
 
-def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
+@pytest.mark.usefixtures("small_networks_instead")
+def test_export_compares_and_measures(photos, tmp_path, capsys):
     pytest.importorskip("ai_edge_litert")
-    segmenter = Segmenter.from_loaded(loaded_segmenter())
+    segmenter = Segmenter.from_loaded(small_segmenter())
     records = []
     for index, path in enumerate(sorted(photos.iterdir())):
         photo = np.asarray(Image.open(path))
@@ -137,8 +148,8 @@ def test_export_compares_and_measures(run_folder, photos, tmp_path, capsys):
     write_class_records(tmp_path / "val.tfrecord", records)
     formats = "saved_model,frozen,litert"
     code = inspect(
-        "--runmode=export", f"--ckpt_path={run_folder}", f"--saved_model_dir={tmp_path}/out",
-        f"--format={formats}", f"--input_image={photos}", "--bm_runs=1",
+        "--runmode=export", SMALL, f"--saved_model_dir={tmp_path}/out", f"--format={formats}",
+        f"--input_image={photos}", "--bm_runs=1",
         f"--val_file_pattern={tmp_path}/val.tfrecord", "--nms=none",
     )  # fmt: skip
     printed = capsys.readouterr().out
@@ -157,9 +168,10 @@ def test_a_video_with_classes(tmp_path, capsys):
     pytest.importorskip("av")
     from tests.video.made_video import read_video, write_video
 
+    folder = exported("segmenter", result="class_map")
     write_video(tmp_path / "v.mp4", frames=4, size_hw=(192, 256))
     code = inspect(
-        "--runmode=saved_model_video", f"--saved_model_dir={exported_segmenter()}",
+        "--runmode=saved_model_video", f"--saved_model_dir={folder}",
         f"--input_video={tmp_path}/v.mp4", f"--output_video={tmp_path}/out.mp4",
     )  # fmt: skip
     printed = capsys.readouterr().out
@@ -181,10 +193,15 @@ def test_a_video_with_classes(tmp_path, capsys):
         (["--task=detection"], "is a run of segmentation, not of detection"),
     ],
 )
-def test_bad_input_gets_one_sentence(arguments, complaint, run_folder, photos, tmp_path, capsys):
+def test_bad_input_gets_one_sentence(arguments, complaint, request, photos, tmp_path, capsys):
+    if any("tile" in argument for argument in arguments):
+        request.getfixturevalue("small_networks_instead")
+        model = SMALL
+    else:
+        model = f"--ckpt_path={segmenter_run()}"
     code = inspect(
-        "--runmode=infer", f"--ckpt_path={run_folder}", f"--input_image={photos}",
-        f"--output_image_dir={tmp_path}/out", *arguments,
+        "--runmode=infer", model, f"--input_image={photos}", f"--output_image_dir={tmp_path}/out",
+        *arguments,
     )  # fmt: skip
     assert code == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
@@ -192,9 +209,9 @@ def test_bad_input_gets_one_sentence(arguments, complaint, run_folder, photos, t
     assert not (tmp_path / "out").exists()
 
 
-def test_exports_have_one_size(run_folder, tmp_path, capsys):
+def test_exports_have_one_size(tmp_path, capsys):
     code = inspect(
-        "--runmode=saved_model", f"--ckpt_path={run_folder}", f"--saved_model_dir={tmp_path}/out",
+        "--runmode=saved_model", "--ckpt_path=never_read", f"--saved_model_dir={tmp_path}/out",
         "--input_image_size=photo",
     )  # fmt: skip
     assert code == 1 and "what is exported or timed has one size" in capsys.readouterr().err

@@ -17,7 +17,9 @@ from efficientvision.cli.segmentation_demo import (
 from efficientvision.segmenter import Segmenter
 from tests.conftest import REPOSITORY
 from tests.filled_detector import textured_photo
-from tests.filled_segmenter import NAMES, write_run
+from tests.filled_segmenter import segmenter_run
+from tests.small_networks import PIXEL_NAMES
+from tests.small_networks import small_networks_instead as small_networks_instead
 
 
 def demo(*words):
@@ -97,8 +99,9 @@ def test_live_is_a_video_of_the_camera(commands, capsys):
     assert (told.runmode, told.input_video, told.saved_model_dir) == ("saved_model_video", "0", "")
 
 
+@pytest.mark.usefixtures("small_networks_instead")
 def test_a_run_of_ones_own(tmp_path, capsys):
-    weights = write_run(tmp_path)
+    weights = "segmenter"
     Image.fromarray(textured_photo(100, 70)).save(tmp_path / "photo.png")
     out = tmp_path / "out"
     assert (
@@ -121,10 +124,11 @@ def test_a_run_of_ones_own(tmp_path, capsys):
         f"python model_inspect.py --runmode=infer --task=segmentation --ckpt_path={weights}"
         in printed
     )
-    assert any(name in printed.splitlines()[-1] for name in NAMES.values())
+    assert any(name in printed.splitlines()[-1] for name in PIXEL_NAMES.values())
     assert Image.open(out / "0.jpg").height >= 100
 
 
+@pytest.mark.published_depth
 def test_the_shipped_network_tells_shapes_apart():
     """The shapes of the shipped picture, a scene of `demo/make_shapes.py`."""
     from demo.make_shapes import make_scene
@@ -156,7 +160,7 @@ def test_the_shipped_network_tells_shapes_apart():
 )
 def test_bad_input_gets_one_sentence(tmp_path, capsys, words, code, complaint):
     Image.fromarray(textured_photo(40, 40)).save(tmp_path / "photo.png")
-    run = write_run(tmp_path) if "{run}" in words else None
+    run = segmenter_run() if "{run}" in words else None
     words = words.format(run=run, png=tmp_path / "photo.png").split()
     assert demo(*words, "--savedir", tmp_path / "out") == code
     error = capsys.readouterr().err.strip().splitlines()[-1]

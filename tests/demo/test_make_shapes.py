@@ -17,9 +17,9 @@ IMAGE_HW = (240, 320)
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory) -> dict:
-    """A split of 80 images, as its JSON."""
+    """A split of 40 images, as its JSON."""
     folder = tmp_path_factory.mktemp("shapes")
-    path = make_shapes.write_split(str(folder), "train", 80, seed=3, image_hw=IMAGE_HW)
+    path = make_shapes.write_split(str(folder), "train", 40, seed=3, image_hw=IMAGE_HW)
     return json.loads(path.read_text()) | {"folder": folder}
 
 
@@ -87,7 +87,7 @@ def test_longer_side_of_the_drawn_shape_is_its_size(name, size):
 def test_boxes_are_tight_around_what_was_painted():
     """From pixels: where a scene of one shape differs from its background alone."""
     checked = 0
-    for i in range(60):
+    for i in range(30):
         scene = make_shapes.make_scene(np.random.default_rng([5, i]), IMAGE_HW)
         if len(scene.classes) != 1:
             continue

@@ -1,8 +1,10 @@
 """demo/run_litert.py: the interpreter alone, and the file's description, say what ours says."""
 
-import dataclasses
+import contextlib
+import io
 import json
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -13,14 +15,9 @@ from PIL import Image
 from efficientvision.classifier import Classifier
 from efficientvision.detector import Detector
 from efficientvision.export import agreement
-from efficientvision.export.artifacts import FORMATS
-from efficientvision.export.write_portable import write_portable
-from efficientvision.loading import serving_metadata
 from efficientvision.segmenter import Segmenter
-from tests.filled_classifier import filled_classifier
-from tests.filled_detector import filled_detector, textured_photo
-from tests.filled_segmenter import loaded_segmenter
-from tests.filled_ssd import loaded_ssd
+from tests.filled_detector import textured_photo
+from tests.small_networks import SEGMENTER_HW, portable_file, small_segmenter
 
 pytest.importorskip("ai_edge_litert")
 
@@ -39,31 +36,33 @@ def photo(tmp_path):
     return tmp_path / "photo.png"
 
 
-def write(loaded, path, name="litert", nms=None, **facts):
-    metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), **facts)
-    images = [
-        np.float32(textured_photo(*loaded.config.image_hw, seed))[np.newaxis] for seed in range(8)
-    ]
-    calibration = images if name == "litert_int8" else ()
-    write_portable(
-        loaded.model, loaded.config, metadata, FORMATS[name], path, nms=nms, calibration=calibration
-    )
-    return path
+@pytest.fixture
+def run(monkeypatch):
+    """Runs the script; returns its lines."""
+
+    def script(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        return printed.getvalue().splitlines()
+
+    return script
 
 
-def run(path, photo, *options):
-    """Lines of the script, split at their first spaces."""
-    command = [sys.executable, "-c", _RUN, str(SCRIPT), str(path), str(photo), *options]
-    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
+def test_it_needs_nothing_of_ours(photo, run):
+    path = portable_file("classifier", "litert")
+    command = [sys.executable, "-c", _RUN, str(SCRIPT), str(path), str(photo)]
+    done = subprocess.run(command, cwd=photo.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()
+    assert done.stdout.splitlines() == run(path, photo)
 
 
 # Of a thousand pixels one is resized to the next grey level; with random weights and eight bits
 # that is seen.
 @pytest.mark.parametrize("name, tolerance", [("litert", 2e-3), ("litert_int8", 0.1)])
-def test_a_classifiers_first_classes(name, tolerance, photo, tmp_path):
-    path = write(filled_classifier(), tmp_path / "c.tflite", name)
+def test_a_classifiers_first_classes(name, tolerance, photo, run):
+    path = portable_file("classifier", name)
     expected = Classifier.from_checkpoint(path).classify(photo, top_k=5)
     found = [line.split(maxsplit=1) for line in run(path, photo)]
     np.testing.assert_allclose(
@@ -75,14 +74,13 @@ def test_a_classifiers_first_classes(name, tolerance, photo, tmp_path):
 
 
 @pytest.mark.parametrize("name, result", [("litert_int8", "class_map"), ("litert", "logits")])
-def test_a_segmenters_class_map(name, result, tmp_path):
-    loaded = loaded_segmenter()
+def test_a_segmenters_class_map(name, result, run, tmp_path):
     photo = tmp_path / "photo.png"
-    height, width = loaded.config.image_hw  # Nothing to resize: the classes are equal.
-    Image.fromarray(textured_photo(height, width, 7)).save(photo)
-    path = write(loaded, tmp_path / "s.tflite", name, result=result)
+    # Nothing to resize: the classes are equal.
+    Image.fromarray(textured_photo(*SEGMENTER_HW, 7)).save(photo)
+    path = portable_file("segmenter", name, result=result)
     segmenter = Segmenter.from_checkpoint(path)
-    float_network = Segmenter.from_loaded(loaded)
+    float_network = Segmenter.from_loaded(small_segmenter())
     expected = (float_network if result == "logits" else segmenter).predict(photo)
     assert len(np.unique(expected)) > 1
     lines = run(path, photo, f"--output_image={tmp_path}/map.png")
@@ -94,11 +92,9 @@ def test_a_segmenters_class_map(name, result, tmp_path):
 
 
 @pytest.mark.parametrize("nms", ["offset", "none"])
-@pytest.mark.parametrize(
-    "make, least", [(filled_detector, 0.6), (loaded_ssd, 0.25)], ids=["efficientdet", "ssd"]
-)
-def test_a_detectors_boxes(make, least, nms, photo, tmp_path):
-    path = write(make(), tmp_path / "d.tflite", nms=nms)
+@pytest.mark.parametrize("kind, least", [("detector", 0.6), ("ssd", 0.5)])
+def test_a_detectors_boxes(kind, least, nms, photo, run):
+    path = portable_file(kind, "litert", nms=nms)
     expected = Detector.from_checkpoint(path, min_score_thresh=least)(photo)
     assert len(expected.scores) > 10
     lines = [line.split(maxsplit=5) for line in run(path, photo, f"--min_score={least}")]
@@ -116,9 +112,9 @@ def test_a_detectors_boxes(make, least, nms, photo, tmp_path):
     assert same.box < 0.1 and same.score < 1e-3
 
 
-def test_the_description_beside_the_file_is_the_one_inside(tmp_path):
-    path = write(filled_detector(), tmp_path / "d.tflite", nms="none")
-    beside = json.loads((tmp_path / "d.tflite.json").read_text())
+def test_the_description_beside_the_file_is_the_one_inside():
+    path = portable_file("detector", "litert", nms="none")
+    beside = json.loads(path.with_name(f"{path.name}.json").read_text())
     inside = Detector.from_checkpoint(path).metadata
     assert json.loads(inside.to_json()) == beside
     contract = beside["contract"]
