@@ -17,7 +17,7 @@ def config_of(name, **options):
     return get_config(name, {"image_size": 64, **options}, task="detection")
 
 
-@pytest.mark.parametrize("name", ["shufflenetv2_s_0.1", "efficientnet-b0"])
+@pytest.mark.parametrize("name", ["dicenet_s_0.2", "efficientnet-b0"])
 def test_all_but_the_backbone_learns_faster(name):
     config = config_of(name, lr_mult=10)
     factor = SETUP.rate_factor(config)

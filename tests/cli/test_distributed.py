@@ -109,10 +109,9 @@ def assert_same(folder, other):
 
 
 @pytest.mark.slow
-# Without levels 6 and 7, which are single locations: see `tests/training/replicas.py`.
-@pytest.mark.parametrize("norm", ["is_training_bn=false", "sync_bn=true,max_level=5"])
-def test_replicas_and_workers_train_as_one_does(runs, tmp_path, norm):
-    hparams = f"{HPARAMS},{norm}"
+def test_replicas_and_workers_train_as_one_does(runs, tmp_path):
+    # Without levels 6 and 7, which are single locations: see `tests/training/replicas.py`.
+    hparams = f"{HPARAMS},sync_bn=true,max_level=5"
     (printed,) = finish(runs.start(tmp_path / "one", hparams=hparams))
     assert f"Strategy none: 1 replica. A batch of {BATCH} images" in printed
     (printed,) = finish(runs.start(tmp_path / "two", "--cpu_replicas=2", hparams=hparams))

@@ -1,5 +1,6 @@
 """What a run begins with: a checkpoint's head by class name, frozen parts, errors."""
 
+import functools
 import json
 from types import SimpleNamespace
 
@@ -15,15 +16,22 @@ from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
 
-SMALL = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1"
+SMALL = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,fpn_num_filters=8"
 BIAS = "class_net/class-predict/bias"
 OURS = {1: "Person", 2: "robot"}
+
+
+@functools.cache
+def network(num_classes):
+    """The small network, and the weights that it began with."""
+    model = build_from_config(get_config("efficientdet-d0", f"{SMALL},num_classes={num_classes}"))
+    return model, model.get_weights()
 
 
 def checkpoint(folder, num_classes):
     """A published checkpoint of the small network; its values by name."""
     folder.mkdir()
-    model = build_from_config(get_config("efficientdet-d0", f"{SMALL},num_classes={num_classes}"))
+    model, _ = network(num_classes)
     values = {n: fill(n, v.shape) for n, v in published_variables(model).items()}
     write_tf1_checkpoint(folder / "model", values)
     return values
@@ -39,7 +47,8 @@ class FakeTrainer:
     """As much of a trainer as `initialize` asks for."""
 
     def __init__(self, config):
-        self.model = build_from_config(config)
+        self.model, weights = network(config.num_classes)
+        self.model.set_weights(weights)
         self.plan = SimpleNamespace(total_steps=10)
         self.resets = 0
         self.state = SimpleNamespace(averages=SimpleNamespace(reset=self._reset))
