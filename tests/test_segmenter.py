@@ -66,13 +66,11 @@ def test_a_run_and_each_photo_at_its_own_size():
     np.testing.assert_array_equal(own.predict(photo), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.published_depth
 @pytest.mark.parametrize(
     ("name", "case"),
-    [
-        ("dicenet_s_0.5_city_512x256", "sample8"),
-        pytest.param("espnetv2_s_0.5_pascal_256x256", "sample1", marks=pytest.mark.slow),
-    ],
+    [("dicenet_s_0.5_city_512x256", "sample8"), ("espnetv2_s_0.5_pascal_256x256", "sample1")],
 )
 def test_the_originals_demonstration(shared_dir, name, case):
     """Class maps of the original code for photos at their own size, every eighth pixel."""

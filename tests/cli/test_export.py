@@ -41,14 +41,8 @@ def litert():
     pytest.importorskip("ai_edge_litert")
 
 
-def test_files_table_and_evaluation(given, tmp_path, capsys, monkeypatch, litert):
-    """Of an EfficientDet as published but for its depth."""
-    loaded = filled_detector()
-    monkeypatch.setattr(
-        inspect_settings,
-        "load_model",
-        lambda *_, **__: dataclasses.replace(loaded, config=copy.deepcopy(loaded.config)),
-    )
+@pytest.mark.usefixtures("small_networks_instead")
+def test_files_table_and_evaluation(given, tmp_path, capsys, litert):
     records = write_made_records(tmp_path / "val.tfrecord", 4)
     formats = "saved_model,frozen,litert"
     wanted = [*given, f"--saved_model_dir={tmp_path / 'out'}", f"--format={formats}"]
@@ -91,6 +85,19 @@ def test_files_table_and_evaluation(given, tmp_path, capsys, monkeypatch, litert
     ]
     found = [row["bbox"] for row in rows if row["image_id"] == 1]
     np.testing.assert_allclose(found, expected, atol=0.006)
+
+
+def test_an_efficientdet(given, tmp_path, capsys, monkeypatch, litert):
+    """As published but for its depth."""
+    loaded = filled_detector()
+    copied = dataclasses.replace(loaded, config=copy.deepcopy(loaded.config))
+    monkeypatch.setattr(inspect_settings, "load_model", lambda *_, **__: copied)
+    wanted = [*given, f"--saved_model_dir={tmp_path}", "--format=litert"]
+    assert inspect("--runmode=export", *wanted) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^litert .* 0 of (2[1-9]|[3-9]\d|\d{3}) .* ok$", printed, re.MULTILINE), (
+        printed
+    )
 
 
 @pytest.mark.usefixtures("small_networks_instead")
