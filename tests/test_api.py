@@ -1,7 +1,10 @@
 """build_model: which network a name and a task give, and what is refused."""
 
+import importlib
+
 import pytest
 
+import efficientvision
 from efficientvision.api import build_model
 from efficientvision.errors import UserError
 
@@ -30,7 +33,9 @@ def test_an_ssd_is_built_as_published():
     assert list(model.output_shape) == [(None, 11640, 21), (None, 11640, 4)]
     assert model.input_shape == (None, 300, 300, 3)
     # The same backbone in an EfficientDet is another network.
-    other = build_model("efficientdet-d0", backbone_name="shufflenetv2_s_0.1", image_size=128)
+    other = build_model(
+        "efficientdet-d0", backbone_name="shufflenetv2_s_0.1", image_size=128, fpn_cell_repeats=1
+    )
     assert len(other.outputs) == 10
 
 
@@ -54,3 +59,11 @@ def test_an_ssd_is_built_as_published():
 def test_mistakes(name, task, options, says):
     with pytest.raises(UserError, match=says):
         build_model(name, task, **options)
+
+
+def test_with_keras_already_there_the_package_brings_its_layers(monkeypatch):
+    """With Keras imported later, a new process sees it (tests/read_networks.py)."""
+    imported = []
+    monkeypatch.setattr(importlib, "import_module", imported.append)
+    importlib.reload(efficientvision)
+    assert imported == ["efficientvision.models.segmenter", "efficientvision.models.ssd"]

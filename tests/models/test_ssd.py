@@ -86,10 +86,10 @@ def test_counts_of_the_original(case):
 @pytest.mark.published_depth
 @pytest.mark.parametrize(
     "classes, size, billions, millions",
-    [(21, 300, 0.9, 4.75), (21, 512, 2.5, 4.75), (81, 300, 1.1, 5.81), (81, 512, 3.2, 5.81)],
+    [(21, 512, 2.5, 4.75), (81, 300, 1.1, 5.81)],
 )
 def test_published_table(classes, size, billions, millions):
-    """The rows of the authors' table, some of whose counts are rounded and some cut (1.165)."""
+    """Rows of the authors' table without a golden; some counts are rounded, some cut (1.165)."""
     model = build_model("espnetv2_s_2.0", "detection", num_classes=classes, image_size=size)
     count = count_convolution_multiply_adds(model, (size, size))
     assert billions - 0.05 <= count / 1e9 < billions + 0.1
@@ -124,7 +124,10 @@ def test_dicenet_stands_on_what_its_level_5_has():
         assert last.shape[1:3] == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["espnetv2_s_0.5", "dicenet_s_0.2", "shufflenetv2_s_0.1"])
+@pytest.mark.parametrize(
+    "name",
+    ["espnetv2_s_0.5", pytest.param("dicenet_s_0.2", marks=pytest.mark.slow), "shufflenetv2_s_0.1"],
+)
 def test_identification(name, tmp_path):
     model = filled_ssd(name, num_classes=4, image_size=HW)
     model.save_weights(tmp_path / "model.weights.h5")
