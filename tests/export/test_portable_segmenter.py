@@ -23,7 +23,7 @@ PHOTOS = [textured_photo(96, 140, 3), textured_photo(200, 150, 4), textured_phot
         ("litert_fp16", "logits"),
         ("onnx", "class_map"),
         ("openvino", "class_map"),
-        ("openvino", "logits"),
+        pytest.param("openvino", "logits", marks=pytest.mark.slow),
     ],
 )
 def test_class_maps_are_the_networks(name, result):

@@ -80,7 +80,13 @@ def test_a_saved_model_finds_the_same(loaded, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "nms"), [("onnx", None), ("onnx", "none"), ("openvino", None), ("litert", None)]
+    ("name", "nms"),
+    [
+        ("onnx", None),
+        ("onnx", "none"),
+        pytest.param("openvino", None, marks=pytest.mark.slow),
+        ("litert", None),
+    ],
 )
 def test_portable_files_find_the_same(loaded, name, nms):
     pytest.importorskip(RUNTIMES[name])
