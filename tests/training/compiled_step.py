@@ -16,11 +16,13 @@ from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
+from tests.depth import set_depth
 
 BATCH = 2
 
 
 def main(records, hparams, steps):
+    set_depth(published=False)
     config = get_config("efficientdet-d0", hparams)
     task = DetectionTask(config, training_files=records)
     task.create_variables()

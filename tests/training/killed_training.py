@@ -3,9 +3,7 @@
 Usage: killed_training.py POINT FLAG..., where POINT is one of
   never
   trained:N      when step N is trained (and its checkpoint, if it has one, not yet written)
-  saved:N        right after the checkpoint of step N was saved
   writing:N      in the middle of the bytes of that checkpoint
-  renaming:N     when all its bytes are written, before it gets its name
   interrupted:N  when step N is trained, by SIGTERM instead, which asks it to end
 """
 
@@ -23,7 +21,6 @@ from efficientvision.cli import run_main, run_setup
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.layers.mbconv import MBConv
 from efficientvision.layers.normalization import BatchNorm
-from efficientvision.training.checkpoints import CheckpointFolder
 from efficientvision.training.train_step import TrainStep
 
 
@@ -69,17 +66,6 @@ def kill_when_interrupted(number):
     TrainStep.__call__ = call
 
 
-def kill_when_saved(number):
-    save = CheckpointFolder.save
-
-    def call(self, checkpoint):
-        save(self, checkpoint)
-        if checkpoint.step == number:
-            _die()
-
-    CheckpointFolder.save = call
-
-
 def kill_when_writing(number):
     savez = np.savez
 
@@ -93,17 +79,6 @@ def kill_when_writing(number):
         savez(file, **arrays)
 
     np.savez = call
-
-
-def kill_when_renaming(number):
-    replace = os.replace
-
-    def call(source, target):
-        if os.path.basename(target) == f"ckpt-{number}.npz":
-            _die()
-        replace(source, target)
-
-    os.replace = call
 
 
 def main(argv):

@@ -204,7 +204,9 @@ def small(options):
 def d0(options):
     # Levels 6 and 7 are single locations here: batch norms over 4 values, and near ties in the
     # max-pooling, where one replica whose images change places differs by 1e-4 from itself.
-    return _detection(options, build_from_config, {"max_level": 5} if "sync_bn" in options else {})
+    levels = {"max_level": 5} if "sync_bn" in options else {}
+    once = {"fpn_cell_repeats": 1, "box_class_repeats": 1}
+    return _detection(options, build_from_config, once | levels)
 
 
 def ssd(options):

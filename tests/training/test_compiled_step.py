@@ -10,6 +10,7 @@ import pytest
 from tests.made_records import write_made_records
 
 PROGRAM = os.path.join(os.path.dirname(__file__), "compiled_step.py")
+SMALL = "image_size=64,max_level=5,num_classes=2,fpn_cell_repeats=1,box_class_repeats=1"
 AUGMENTED = "autoaugment_policy=v0,grid_mask=true,mosaic_prob=0.5,mixup_prob=0.5"
 
 
@@ -33,9 +34,8 @@ def _pairs(repository, tmp_path, hparams, steps):
 
 
 @pytest.mark.slow
-def test_d0_has_the_losses_of_the_uncompiled_step(repository, tmp_path):
-    hparams = f"image_size=128,num_classes=2,{AUGMENTED}"
-    pairs = _pairs(repository, tmp_path, hparams, 3)
+def test_losses_are_those_of_the_uncompiled_step(repository, tmp_path):
+    pairs = _pairs(repository, tmp_path, f"{SMALL},{AUGMENTED}", 3)
     assert len(pairs) == 3
     for plain, compiled in pairs:
         for name in ("loss", "cls_loss", "box_loss", "det_loss", "reg_l2_loss"):
@@ -44,9 +44,6 @@ def test_d0_has_the_losses_of_the_uncompiled_step(repository, tmp_path):
 
 @pytest.mark.slow
 def test_bfloat16_is_compiled(repository, tmp_path):
-    hparams = (
-        "image_size=64,num_classes=2,fpn_cell_repeats=1,box_class_repeats=1,mixed_precision=true"
-    )
-    ((plain, compiled),) = _pairs(repository, tmp_path, hparams, 1)
+    ((plain, compiled),) = _pairs(repository, tmp_path, f"{SMALL},mixed_precision=true", 1)
     # bfloat16 has eight bits: XLA keeps more of them where it joins operations.
     assert compiled["loss"] == pytest.approx(plain["loss"], rel=0.02)

@@ -1,13 +1,13 @@
 """Gradient accumulation agrees with the large batch where batch norm does not see its parts."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
+from efficientvision.cli import run_setup
 from efficientvision.training.checkpoints import read_checkpoint
 from tests.made_records import write_made_records
+from tests.programs import error_line, train_program
+from tests.training.replicas import small_detector
 from tests.training.small_training import begun
 
 FROZEN = {"is_training_bn": False}
@@ -52,43 +52,39 @@ def test_moving_statistics_follow_every_micro_batch():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def _train(repository, records, model_dir, parts):
+def _train(records, model_dir, parts):
     hparams = (
-        "num_classes=2,image_size=64,fpn_cell_repeats=1,box_class_repeats=1,is_training_bn=false,"
-        f"moving_average_decay=0.9,lr_warmup_epoch=0,gradient_accumulation={parts}"
+        "num_classes=2,image_size=64,min_level=3,max_level=3,"
+        "is_training_bn=false,moving_average_decay=0.9,lr_warmup_epoch=0,"
+        f"gradient_accumulation={parts}"
     )
-    return subprocess.run(
-        [
-            sys.executable,
-            "main.py",
-            "--model_name=efficientdet-d0",
-            f"--model_dir={model_dir}",
-            f"--train_file_pattern={records}",
-            "--train_batch_size=4",
-            "--num_examples_per_epoch=20",
-            "--num_epochs=1",
-            "--preflight=false",
-            f"--hparams={hparams}",
-        ],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        check=False,
+    return train_program(
+        "--model_name=efficientdet-d0",
+        f"--model_dir={model_dir}",
+        f"--train_file_pattern={records}",
+        "--train_batch_size=4",
+        "--num_examples_per_epoch=20",
+        "--num_epochs=1",
+        "--preflight=false",
+        f"--hparams={hparams}",
     )
+
+
+def test_batches_that_cannot_be_cut_are_refused(tmp_path):
+    records = write_made_records(tmp_path / "made-00000-of-00001.tfrecord", 8)
+    line = error_line(_train(records, tmp_path / "3", 3))
+    assert "--train_batch_size=4 must be a multiple of 3" in line
 
 
 @pytest.mark.slow
-def test_main_trains_alike_in_two_parts(repository, tmp_path):
+def test_main_trains_alike_in_two_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_setup, "build_from_config", small_detector)
     records = write_made_records(tmp_path / "made-00000-of-00001.tfrecord", 8)
     for parts in (1, 2):
-        done = _train(repository, records, tmp_path / str(parts), parts)
-        assert done.returncode == 0, done.stderr[-3000:]
+        done = _train(records, tmp_path / str(parts), parts)
+        assert done.code == 0, done.stderr[-3000:]
     one, two = (read_checkpoint(tmp_path / str(parts)) for parts in (1, 2))
     assert one.step == two.step == 5
     for group in ("weights", "ema", "optimizer"):
         assert _largest_difference(getattr(one, group), getattr(two, group)) < 1e-5, group
     assert max(np.abs(v).max() for k, v in one.optimizer.items() if "momentum" in k) > 1e-4
-
-    done = _train(repository, records, tmp_path / "3", 3)
-    assert done.returncode == 1
-    assert "--train_batch_size=4 must be a multiple of 3" in done.stderr

@@ -1,12 +1,11 @@
 """Eight photographs are learned by heart: data, loss, optimizer and metrics agree."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from efficientvision.training.run_log import read_results
+from tests.programs import dataset_program, train_program
 
 # No augmentation; a step sees all eight photographs. Anchors as small as their platelets at 192.
 HPARAMS = (
@@ -23,23 +22,18 @@ def test_eight_blood_cell_photographs(repository, shared_dir, tmp_path):
         pytest.skip(f"needs the BCCD photographs in {devkit}")
     year = next(path.name for path in devkit.iterdir() if (path / "Annotations").is_dir())
 
-    def run(*command):
-        done = subprocess.run(
-            [sys.executable, *command], cwd=repository, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-
-    run(
-        "dataset/create_pascal_tfrecord.py",
+    done = dataset_program(
+        "create_pascal_tfrecord.py",
         f"--data_dir={devkit}",
         f"--year={year}",
         "--set=train",
         f"--output_path={tmp_path / 'eight'}",
         "--num_images=8",
         "--num_shards=1",
+        folder=repository,
     )
-    run(
-        "main.py",
+    assert done.code == 0, done.stderr[-3000:]
+    done = train_program(
         "--mode=train",
         "--model_name=efficientdet-d0",
         f"--model_dir={tmp_path / 'run'}",
@@ -50,8 +44,9 @@ def test_eight_blood_cell_photographs(repository, shared_dir, tmp_path):
         "--num_examples_per_epoch=8",
         f"--num_epochs={STEPS}",
         "--eval_after_train",
-        f"--hparams={HPARAMS}",
+        f"--hparams={repository}/{HPARAMS}",
     )
+    assert done.code == 0, done.stderr[-3000:]
     row = read_results(tmp_path / "run")[-1]
     assert int(row["step"]) == STEPS
     assert float(row["AP50"]) > 0.9, json.dumps(row)

@@ -22,6 +22,8 @@ GOLDEN = json.loads((GOLDENS / "train_d0.json").read_text())
 ARRAYS = np.load(GOLDENS / "train_d0.npz")
 MAX_BOXES = 5
 
+pytestmark = [pytest.mark.slow, pytest.mark.published_depth]
+
 
 def _batch():
     boxes = np.full((2, MAX_BOXES, 4), -1.0, np.float32)
@@ -77,13 +79,11 @@ def run():
     return {"test": test, "steps": seen, "traces": step.traces}
 
 
-@pytest.mark.slow
 def test_losses_with_moving_statistics(run):
     for name in ("cls_loss", "box_loss", "box_iou_loss", "det_loss"):
         assert float(run["test"][name]) == pytest.approx(GOLDEN["test_step"][name], rel=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", [0, 1])
 def test_losses_of_training_steps(run, step):
     losses, _, _ = run["steps"][step]
@@ -92,13 +92,11 @@ def test_losses_of_training_steps(run, step):
             assert losses[name] == pytest.approx(value, rel=2e-5), name
 
 
-@pytest.mark.slow
 def test_gradient_norm_before_clipping(run):
     expected = GOLDEN["global_norm_before_clip"]
     assert run["steps"][0][0]["gradient_norm"] == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_batch_norm_statistics_after_a_step(run):
     weights = run["steps"][0][1]
     names = [key for key in ARRAYS.files if key.startswith("after_forward/")]
@@ -115,7 +113,6 @@ def test_batch_norm_statistics_after_a_step(run):
 _OFF_BY = {0: 0.01, 1: 0.1}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", [0, 1])
 @pytest.mark.parametrize("kind", ["after_step", "ema_after_step"])
 def test_weights_and_averages_after_a_step(run, step, kind):
@@ -130,6 +127,5 @@ def test_weights_and_averages_after_a_step(run, step, kind):
         assert off < max(2e-7, _OFF_BY[step] * moved), name
 
 
-@pytest.mark.slow
 def test_compiled_once(run):
     assert run["traces"] == 1
