@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 from collections.abc import Callable
 
 from filelock import FileLock
@@ -28,6 +29,7 @@ def stored(name: str, make: Callable[[pathlib.Path], object]) -> pathlib.Path:
     folder, done = store / name, store / f"{name}.done"
     with FileLock(store / f"{name}.lock"):
         if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # Of a `make` that failed.
             folder.mkdir()
             make(folder)
             done.touch()
