@@ -34,8 +34,6 @@ CASES = [
     )
     for row in PUBLISHED
     for case in ("random", "sample1", "sample2", "sample5", "sample8")
-    # The large photos by the narrowest network of each family.
-    if case in ("random", "sample8") or "_0.5_" in row["file"]
 ]
 
 
