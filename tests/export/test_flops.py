@@ -30,6 +30,7 @@ def test_convolutions_alone_counted_by_hand():
 
 
 @pytest.mark.slow
+@pytest.mark.published_depth
 @pytest.mark.parametrize(
     ("name", "published"),
     # Counted by the original's own program on its own inference graphs.

@@ -98,9 +98,9 @@ def test_portable_files_find_the_same(loaded, name, nms):
 @pytest.mark.slow
 @pytest.mark.published_depth
 def test_a_published_networks_file_finds_the_same(tmp_path):
-    pytest.importorskip("openvino")
+    pytest.importorskip("ai_edge_litert")
     loaded = loaded_ssd(score_thresh=0.5)
-    form, path = FORMATS["openvino"], tmp_path / "ssd.xml"
+    form, path = FORMATS["litert"], tmp_path / "ssd.tflite"
     metadata = dataclasses.replace(serving_metadata(loaded, batch_size=1), min_score_thresh=0.5)
     write_portable(loaded.model, loaded.config, metadata, form, path)
     assert_same_detections(path, loaded)
