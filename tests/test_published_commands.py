@@ -2,13 +2,18 @@
 
 Each runs in a folder that holds what the README's reader has: the checkpoints, a picture, the data
 sets, a `voc_config.yaml`. Only the number of images to train on is smaller, and `/tmp` is a folder
-of the test.
+of the test. One command of each program is typed into a shell; the others are called here.
 """
 
+import contextlib
+import functools
+import io
 import json
 import os
 import re
+import shlex
 import shutil
+import string
 import subprocess
 import sys
 
@@ -25,12 +30,15 @@ from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.weights.identify import identify
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.conftest import REPOSITORY
 from tests.goldens.fill import fill
+from tests.programs import Done, dataset_program, inspect, train_program
 from tests.video.made_video import Sound, read_video, write_video
 
 pytestmark = pytest.mark.slow
 
 VOC_CONFIG = """num_classes: 20
+image_size: 128
 moving_average_decay: 0
 var_freeze_expr: '(efficientnet|fpn_cells|resample_p6)'
 label_map: {1: circle, 2: square, 3: triangle, 4: star, 5: cross}
@@ -99,35 +107,49 @@ def write_data_sets(folder, number=16):
         (folder / "annotations" / f"{kind}_val2017.json").write_text(json.dumps(content))
 
 
-@pytest.fixture(scope="module", params=["bifpn", "vfpn"])
-def place(request, repository, tmp_path_factory):
-    """The README reader's folder, with checkpoints of one kind of fusion."""
-    folder = tmp_path_factory.mktemp(request.param)
-    for name in ("main.py", "model_inspect.py", "dataset", "efficientvision", "hparams"):
-        (folder / name).symlink_to(repository / name)
-    (folder / "bin").mkdir()
-    (folder / "bin" / "python").symlink_to(sys.executable)
-    (folder / "tmp").mkdir()
-    write_published(
-        folder / "efficientdet-d0",
-        build_model("efficientdet-d0", fpn_name=request.param, image_size=128),
-    )
-    write_published(folder / "efficientnet-b0", build_model("efficientnet-b0"))
-    (folder / "voc_config.yaml").write_text(VOC_CONFIG)
-    Image.fromarray(make_scene(np.random.default_rng(0), (480, 640)).image).save(folder / "img.png")
-    write_data_sets(folder)
-    return folder
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Kind of fusion -> the folder of the README's reader, with checkpoints of that kind."""
+
+    @functools.cache
+    def place(fpn_name):
+        folder = tmp_path_factory.mktemp(fpn_name)
+        for name in ("main.py", "model_inspect.py", "dataset", "efficientvision", "hparams"):
+            (folder / name).symlink_to(REPOSITORY / name)
+        (folder / "bin").mkdir()
+        (folder / "bin" / "python").symlink_to(sys.executable)
+        (folder / "tmp").mkdir()
+        write_published(
+            folder / "efficientdet-d0",
+            build_model("efficientdet-d0", fpn_name=fpn_name, image_size=128),
+        )
+        write_published(folder / "efficientnet-b0", build_model("efficientnet-b0"))
+        (folder / "voc_config.yaml").write_text(VOC_CONFIG)
+        scene = make_scene(np.random.default_rng(0), (480, 640))
+        Image.fromarray(scene.image).save(folder / "img.png")
+        write_data_sets(folder)
+        return folder
+
+    return place
 
 
-def run(place, command):
-    """Types a command in the folder; returns what it printed."""
+@pytest.fixture
+def place(places):
+    """The folder, with the checkpoints that most have."""
+    return places("bifpn")
+
+
+NAMED = {"MODEL": "efficientdet-d0", "CKPT_PATH": "efficientdet-d0"}
+
+
+def type_in(place, command):
+    """Types a command into a shell in the folder; returns what it printed."""
     environment = {
         **os.environ,
         "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
         # A link to the interpreter does not find its packages by itself.
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        "MODEL": "efficientdet-d0",
-        "CKPT_PATH": "efficientdet-d0",
+        **NAMED,
     }
     done = subprocess.run(
         ["bash", "-c", command.replace("/tmp/", f"{place / 'tmp'}/")],
@@ -137,7 +159,30 @@ def run(place, command):
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return printed_by(Done(done.returncode, done.stdout, done.stderr))
+
+
+def run(place, command):
+    """Calls a command's program in the folder, without a shell; returns what it printed."""
+    text = command.replace("/tmp/", f"{place / 'tmp'}/").replace("$PYTHONPATH", "")
+    words = shlex.split(string.Template(text).substitute(NAMED))
+    script, *flags = words[words.index("python") + 1 :]
+    if script.startswith("dataset/"):
+        # Workers would be forked from a process that has begun to compute.
+        script = script.removeprefix("dataset/")
+        return printed_by(dataset_program(script, *flags, "--num_threads=1", folder=place))
+    with contextlib.chdir(place):
+        if script == "main.py":
+            return printed_by(train_program(*flags))
+        assert script == "model_inspect.py"
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            code = inspect(*flags)
+    return printed_by(Done(code, output.getvalue(), ""))
+
+
+def printed_by(done):
+    assert done.code == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
 
 
@@ -159,13 +204,14 @@ def test_bm(place):
     assert re.search(r"FPS: +[\d.]+", printed)
 
 
-def test_ckpt(place):
-    printed = run(
-        place,
+@pytest.mark.parametrize("fpn_name", ["bifpn", "vfpn"])
+def test_ckpt(places, fpn_name):
+    printed = (type_in if fpn_name == "bifpn" else run)(
+        places(fpn_name),
         "python model_inspect.py --input_image_size=512 --runmode=ckpt --model_name=$MODEL"
         " --ckpt_path=$MODEL",
     )
-    assert identify(place / "efficientdet-d0").fpn_name in printed
+    assert fpn_name in printed
     assert "missing" in printed
 
 
@@ -232,7 +278,7 @@ def test_infer_with_a_configuration_of_ones_own(place):
 
 
 def test_coco_records_and_evaluation(place):
-    run(
+    type_in(
         place,
         'PYTHONPATH=".:$PYTHONPATH" python dataset/create_coco_tfrecord.py --image_dir=val2017'
         " --caption_annotations_file=annotations/captions_val2017.json"
@@ -240,7 +286,7 @@ def test_coco_records_and_evaluation(place):
     )
     shards = sorted((place / "tfrecord").glob("val-*.tfrecord"))
     assert sum(1 for _ in tf.data.TFRecordDataset([str(s) for s in shards])) == 16
-    printed = run(
+    printed = type_in(
         place,
         "python main.py --mode=eval --model_name=${MODEL} --model_dir=${CKPT_PATH}"
         " --validation_file_pattern=tfrecord/val*"
@@ -283,7 +329,9 @@ def test_test_dev(place):
     assert sorted(loaded.getImgIds()) == sorted(image["id"] for image in images)
 
 
-def test_pascal_records_and_training(place):
+def write_pascal_records(place):
+    if (place / "tfrecord" / "json_pascal.json").exists():
+        return
     run(
         place,
         'PYTHONPATH=".:$PYTHONPATH" python dataset/create_pascal_tfrecord.py'
@@ -292,6 +340,9 @@ def test_pascal_records_and_training(place):
     ground_truth = json.loads((place / "tfrecord" / "json_pascal.json").read_text())
     assert len(ground_truth["images"]) == 16
 
+
+def test_pascal_records_and_training(place):
+    write_pascal_records(place)
     run(
         place,
         TRAINING.format(
@@ -302,12 +353,14 @@ def test_pascal_records_and_training(place):
     )
     assert final_step(place, "efficientdet-d0-scratch") == 2
 
+
+@pytest.mark.parametrize("fpn_name", ["bifpn", "vfpn"])
+def test_fine_tuning(places, fpn_name):
+    place = places(fpn_name)
+    write_pascal_records(place)
     run(
         place,
         TRAINING.format(run="finetune", start="--ckpt=efficientdet-d0", hparams="voc_config.yaml"),
     )
     assert final_step(place, "finetune") == 2
-    assert (
-        identify(place / "tmp" / "finetune").fpn_name
-        == identify(place / "efficientdet-d0").fpn_name
-    )
+    assert identify(place / "tmp" / "finetune").fpn_name == fpn_name

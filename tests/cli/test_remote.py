@@ -16,6 +16,7 @@ from efficientvision.training.best_checkpoint import best_objective
 from efficientvision.training.checkpoints import read_checkpoint
 from efficientvision.training.run_log import read_results
 from tests.made_records import write_made_records
+from tests.trained_runs import eagerly
 from tests.training.killed_training import tiny_detector
 
 IMAGES = 8
@@ -102,12 +103,14 @@ def test_training_is_resumed_and_evaluated(store, monkeypatch, capsys):
 def test_detector_is_loaded_evaluated_and_begun_from(store, monkeypatch, capsys):
     small = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,num_classes=2"
     first = ("--num_epochs=1", f"--hparams={small}")
-    assert train.train(_flags(store, "train", *first)) == 0
-    evaluate.run(_flags(store, "eval", f"--testdev_dir={store}/testdev", f"--hparams={small}"))
+    with eagerly():
+        assert train.train(_flags(store, "train", *first)) == 0
+        evaluate.run(_flags(store, "eval", f"--testdev_dir={store}/testdev", f"--hparams={small}"))
     (name,) = files.list_names(f"{store}/testdev")
     assert name == "detections_test-dev2017_test_results.json"
     assert json.loads(files.read_text(f"{store}/testdev/{name}"))
     other = (f"--model_dir={store}/other", f"--ckpt={store}/run")
     capsys.readouterr()
-    assert train.train(_flags(store, "train", *first, *other)) == 0
+    with eagerly():
+        assert train.train(_flags(store, "train", *first, *other)) == 0
     assert f"Weights from {store}/run/ckpt-4.npz" in capsys.readouterr().out

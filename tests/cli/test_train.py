@@ -1,4 +1,4 @@
-"""`main.py` trains a detector that is killed, begins from a published one, or goes wrong."""
+"""`main.py` trains: killed and gone on, from a published detector, on a cut photo, too fast."""
 
 import os
 import signal
@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from efficientvision.api import build_model
+from efficientvision.report import observer
 from efficientvision.training.checkpoints import list_checkpoints, read_checkpoint
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.made_records import write_made_records
 from tests.programs import error_line, in_a_process, train_program
-from tests.trained_runs import eagerly
+from tests.trained_runs import CASES, data_folder, eagerly
 
 pytestmark = pytest.mark.slow
 
@@ -57,15 +58,25 @@ def _printed(done):
     return done.stdout
 
 
-def test_killed_run_goes_on_and_ends_as_if_it_had_not_been(repository, records, tmp_path):
-    options = ("--num_epochs=5", "--save_checkpoints_steps=3", "--deterministic")
+def test_killed_run_goes_on_and_ends_as_if_it_had_not_been(repository, tmp_path):
+    """A classifier, which starts soonest; `tests/training/test_resume.py` kills detectors."""
+    options = (
+        "--mode=train",
+        *CASES["classification"].flags,
+        f"--data_dir={data_folder('classification')}",
+        "--train_batch_size=2",
+        "--num_epochs=10",
+        "--save_checkpoints_steps=3",
+        f"--hparams={CASES['classification'].hparams},moving_average_decay=0.9",
+        "--deterministic",
+    )
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = in_a_process("main.py", *_flags("train", records, whole, *options))
+    done = in_a_process("main.py", *options, f"--model_dir={whole}")
     assert done.code == 0, done.stderr[-2000:]
     assert "20 steps" in done.stdout
 
     process = subprocess.Popen(
-        [sys.executable, "main.py", *_flags("train", records, killed, *options)],
+        [sys.executable, "main.py", *options, f"--model_dir={killed}"],
         cwd=repository,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -77,7 +88,7 @@ def test_killed_run_goes_on_and_ends_as_if_it_had_not_been(repository, records, 
     newest = read_checkpoint(killed).step
     assert 3 <= newest < 20
 
-    done = in_a_process("main.py", *_flags("train", records, killed, *options))
+    done = in_a_process("main.py", *options, f"--model_dir={killed}")
     assert done.code == 0, done.stderr[-2000:]
     assert f"Going on from step {newest} of 20" in done.stdout
     first, second = read_checkpoint(whole), read_checkpoint(killed)
@@ -87,7 +98,7 @@ def test_killed_run_goes_on_and_ends_as_if_it_had_not_been(repository, records, 
         assert one.keys() == two.keys()
         for name, value in one.items():
             np.testing.assert_array_equal(two[name], value, err_msg=name)
-    assert [row["step"] for row in read_results(killed)] == ["4", "8", "12", "16", "20"]
+    assert [row["step"] for row in read_results(killed)] == [str(step) for step in range(2, 21, 2)]
 
 
 @pytest.mark.parametrize("fpn_name", ["bifpn", "vfpn"])
@@ -127,7 +138,8 @@ def test_infinite_loss_stops(records, tmp_path):
     assert os.listdir(tmp_path / "run")
 
 
-def test_early_stopping_ends_the_run_and_its_continuation(records, tmp_path):
+def test_early_stopping_ends_the_run_and_its_continuation(records, tmp_path, monkeypatch):
+    monkeypatch.setattr(observer, "build_report", str)
     # No evaluation can be better than the first by more than 1.
     stop = "early_stopping_patience=2,early_stopping_min_delta=1"
     run = tmp_path / "run"
