@@ -161,8 +161,18 @@ def read_bytes(path: AnyPath) -> bytes:
 
 
 def read_text(path: AnyPath) -> str:
-    """The content of a text file (UTF-8)."""
-    return read_bytes(path).decode("utf8")
+    """The content of a text file: UTF-8, with or without the mark that Windows puts before it.
+
+    Raises:
+        UserError: it is in another encoding.
+    """
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        kind = "UTF-16 text" if utf16 else f"no UTF-8 text (byte {error.start})"
+        raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.") from error
 
 
 @contextlib.contextmanager
@@ -295,10 +305,19 @@ def _remote_errors(path: AnyPath) -> Iterator[Any]:
     if not is_remote(path):
         yield None
         return
+    with tensorflow_errors(path):
+        import tensorflow as tf
+
+        yield tf.io.gfile
+
+
+@contextlib.contextmanager
+def tensorflow_errors(path: AnyPath) -> Iterator[None]:
+    """Makes of TensorFlow's errors about a file the `OSError` that Python would raise."""
     import tensorflow as tf
 
     try:
-        yield tf.io.gfile
+        yield
     except tf.errors.OpError as error:
         scheme = as_text(path).partition("://")[0]
         if error.error_code == _UNIMPLEMENTED:

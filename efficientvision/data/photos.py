@@ -38,8 +38,8 @@ PHOTO_SUFFIXES = (
     ".tiff",
     ".webp",
 )
-# Pillow takes a larger picture for a decompression bomb.
-MAX_PIXELS = 2 * 89_478_485
+# 1.5 GB as RGB: more than any camera has, less than a hostile file of a few kilobytes may ask for.
+MAX_PIXELS = 500_000_000
 
 # What happened to a photo on its way into a record, as reports count it.
 TURNED = "photos turned upright as their EXIF tag says (stored as PNG)"
