@@ -22,11 +22,13 @@ class BuiltRecord:
         serialized: the record.
         notes: what was done to the image or its annotations, in the words of the report's counts.
         facts: what the converter wants back for the files beside the records.
+        remarks: what people should read of this very item.
     """
 
     serialized: bytes
     notes: Sequence[str] = ()
     facts: Any = None
+    remarks: Sequence[str] = ()
 
 
 @dataclass
@@ -38,12 +40,14 @@ class Written:
         notes: how often each of the records' notes was given.
         facts: those of each item, in order; None of one that was left out.
         bad: a sentence for each item that was left out.
+        remarks: those of all items.
     """
 
     paths: list[str]
     notes: Counter = field(default_factory=Counter)
     facts: list[Any] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -68,9 +72,10 @@ class ConversionReport:
         self.skipped.update(written.notes)
         if written.bad:
             self.skipped[LEFT_OUT] += len(written.bad)
-            self.details += [f"left out: {sentence}" for sentence in written.bad[:_LISTED]]
-            if len(written.bad) > _LISTED:
-                self.details.append(f"left out: and {len(written.bad) - _LISTED} more")
+        for lines in ([f"left out: {sentence}" for sentence in written.bad], written.remarks):
+            self.details += lines[:_LISTED]
+            if len(lines) > _LISTED:
+                self.details.append(f"... and {len(lines) - _LISTED} more")
 
     def __str__(self) -> str:
         lines = [

@@ -50,7 +50,7 @@ CONVERTED = "photos of other formats stored as PNG"
 _ORIENTATION_TAG = 0x0112
 # TIFF: the samples that stand for black and for white, unsigned or of the sample's own type.
 _RANGE_TAGS = ((280, 281), (340, 341))
-_LEAST_SHARE_OF_ROWS = 0.5
+_LEAST_SHARE_OF_ROWS = 0.75
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, ArithmeticError, EOFError, IndexError)
 _pillow_settings = threading.RLock()
 
@@ -86,6 +86,7 @@ class StoredPhoto:
         height, width: pixels, upright.
         orientation: the EXIF tag, 1..8, of the file that it came from.
         notes: what was done to it, in the words of the reports' counts.
+        remarks: what a report should say of this very photo.
     """
 
     encoded: bytes
@@ -94,6 +95,7 @@ class StoredPhoto:
     width: int
     orientation: int
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def list_photos(pattern: AnyPath) -> list[str]:
@@ -183,7 +185,7 @@ def decode_photo(
         encoded: the file's bytes.
         name: what errors call it.
         max_pixels: refuse larger photos; None: no limit.
-        recover: take a truncated JPEG of which at least half is there; the rest is grey.
+        recover: take a truncated JPEG of which at least three quarters are there; the rest is grey.
 
     Raises:
         UnreadablePhoto: empty, no picture, damaged, too large, or of samples without a known range.
@@ -237,7 +239,10 @@ def store_photo(
         photo.image.save(file, "PNG", compress_level=3)
         encoded, image_format = file.getvalue(), "png"
     width, height = photo.image.size
-    return StoredPhoto(encoded, image_format, height, width, photo.orientation, photo.notes)
+    remarks = (f"damaged and recovered: {name}",) if RECOVERED in photo.notes else ()
+    return StoredPhoto(
+        encoded, image_format, height, width, photo.orientation, photo.notes, remarks
+    )
 
 
 def _loaded(encoded: bytes, max_pixels: int | None) -> Image.Image:

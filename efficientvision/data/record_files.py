@@ -165,6 +165,7 @@ def write_shards(
         print(f"{len(items)} images: writing {len(items)} shards instead of {num_shards}.")
         num_shards = len(items)
     folder, basename = os.path.split(files.absolute(output_prefix))
+    is_new = not files.exists(folder)
     files.make_folder(folder)
     _remove_unfinished(folder, basename)
     finals = [shard_path(os.path.join(folder, basename), k, num_shards) for k in range(num_shards)]
@@ -186,6 +187,8 @@ def write_shards(
     finally:
         for path in temporary:
             files.remove(path)
+        if is_new and not files.list_names(folder):
+            files.remove_folder(folder)
     _remove_outdated(folder, basename, num_shards)
     written.paths = [shard_path(output_prefix, k, num_shards) for k in range(num_shards)]
     return written
@@ -209,6 +212,7 @@ class _Shard:
     facts: list[Any] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)
     bad: dict[int, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 def _collected(shards: Sequence[_Shard], count: int) -> Written:
@@ -217,6 +221,7 @@ def _collected(shards: Sequence[_Shard], count: int) -> Written:
     for k, shard in enumerate(shards):
         written.facts[k :: len(shards)] = shard.facts
         written.notes.update(shard.notes)
+        written.remarks += shard.remarks
         bad |= {k + place * len(shards): sentence for place, sentence in shard.bad.items()}
     written.bad = [bad[position] for position in sorted(bad)]
     return written
@@ -243,6 +248,7 @@ def _write_shard(
             if built is not None:
                 writer.write(built.serialized)
                 shard.notes.update(built.notes)
+                shard.remarks += built.remarks
             shard.facts.append(built and built.facts)
             done(1)
     return shard
