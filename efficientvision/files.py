@@ -111,11 +111,27 @@ def list_names(folder: AnyPath) -> list[str]:
 
 
 def matches(pattern: AnyPath) -> list[str]:
-    """The files and folders that a glob pattern (or a plain path) stands for, sorted."""
+    """The files and folders that a glob pattern (or a plain path) stands for, sorted.
+
+    Local folders and files that are called as the pattern is written (`set [v2]`) are meant.
+    """
     with _remote_errors(pattern) as gfile:
         if gfile is None:
-            return sorted(local_glob.glob(os.path.expanduser(as_text(pattern))))
+            return sorted(local_glob.glob(_escaped(os.path.expanduser(as_text(pattern)))))
         return sorted(name for name in gfile.glob(as_text(pattern)) if not name.endswith("/"))
+
+
+def _escaped(pattern: str) -> str:
+    """The pattern, with those of its leading folders that exist as they are written escaped."""
+    if not local_glob.has_magic(pattern):
+        return pattern
+    literal = ""
+    pieces = re.split(r"(/+)", pattern)
+    for place, piece in enumerate(pieces):
+        if literal + piece and not os.path.lexists(literal + piece):
+            return local_glob.escape(literal) + "".join(pieces[place:])
+        literal += piece
+    return local_glob.escape(literal)
 
 
 def size(path: AnyPath) -> int:

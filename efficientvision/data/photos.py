@@ -190,26 +190,12 @@ def decode_photo(
     Raises:
         UnreadablePhoto: empty, no picture, damaged, too large, or of samples without a known range.
     """
-    recovered = False
-    with _own_limit_of_pixels():
-        try:
-            image = _loaded(encoded, max_pixels)
-        except UnidentifiedImageError as error:
-            raise UnreadablePhoto(_no_picture(encoded, name)) from error
-        except Image.DecompressionBombError as error:
-            raise UnreadablePhoto(_too_large(name, max_pixels)) from error
-        except _DECODE_ERRORS as error:
-            image = _recovered(encoded, max_pixels) if recover else None
-            recovered = True
-            if image is None:
-                raise UnreadablePhoto(
-                    f"the picture {name} cannot be decoded, it may have been cut short ({error})"
-                ) from error
+    image, recovered = _decoded(encoded, name, max_pixels, recover=recover)
     if recover and not recovered and image.format == "JPEG" and not is_whole_jpeg(encoded):
         recovered = True  # Pillow shows what is there without a word; TensorFlow refuses it.
     orientation = image.info.get("orientation", 1)
     plain = not recovered and orientation == 1 and decodes_alike(encoded, image.mode)
-    rgb, reduced = _eight_bit_rgb(image, name)
+    rgb, reduced = eight_bit_rgb(image, name)
     reduced = reduced or png_depth(encoded) == 16
     notes = [
         note
@@ -223,6 +209,16 @@ def decode_photo(
     if not plain and not notes:
         notes.append(CONVERTED)
     return Photo(rgb, orientation, tuple(notes), plain and not reduced)
+
+
+def decode_picture(
+    encoded: bytes, name: str, *, max_pixels: int | None = MAX_PIXELS
+) -> Image.Image:
+    """Decodes a picture that is no photo, such as a mask: upright, in Pillow's mode of the file.
+
+    `info` has `tiff_tags`, the tags of a TIFF file. Args and errors: see `decode_photo`.
+    """
+    return _decoded(encoded, name, max_pixels, recover=False)[0]
 
 
 def store_photo(
@@ -243,6 +239,26 @@ def store_photo(
     return StoredPhoto(
         encoded, image_format, height, width, photo.orientation, photo.notes, remarks
     )
+
+
+def _decoded(
+    encoded: bytes, name: str, max_pixels: int | None, *, recover: bool
+) -> tuple[Image.Image, bool]:
+    """The upright first frame in its own mode, and whether a truncated file was recovered."""
+    with _own_limit_of_pixels():
+        try:
+            return _loaded(encoded, max_pixels), False
+        except UnidentifiedImageError as error:
+            raise UnreadablePhoto(_no_picture(encoded, name)) from error
+        except Image.DecompressionBombError as error:
+            raise UnreadablePhoto(_too_large(name, max_pixels)) from error
+        except _DECODE_ERRORS as error:
+            image = _recovered(encoded, max_pixels) if recover else None
+            if image is None:
+                raise UnreadablePhoto(
+                    f"the picture {name} cannot be decoded, it may have been cut short ({error})"
+                ) from error
+            return image, True
 
 
 def _loaded(encoded: bytes, max_pixels: int | None) -> Image.Image:
@@ -284,8 +300,16 @@ def _recovered(encoded: bytes, max_pixels: int | None) -> Image.Image | None:
     return image if 1 - missing >= _LEAST_SHARE_OF_ROWS else None
 
 
-def _eight_bit_rgb(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
-    """RGB of 8 bits, and whether the picture had more."""
+def eight_bit_rgb(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
+    """RGB of 8 bits, and whether the picture had more; scaled as `decode_photo` says.
+
+    Args:
+        image: of any mode.
+        name: what errors call it.
+
+    Raises:
+        UnreadablePhoto: samples without a known range, or colours that cannot be converted.
+    """
     if not image.mode.startswith(("I", "F")):
         try:
             return image.convert("RGB"), False
@@ -320,7 +344,7 @@ def _scaled(
 
 
 def _stated_range(image: Image.Image) -> tuple[float, float] | None:
-    tags = image.info["tiff_tags"]
+    tags = image.info.get("tiff_tags") or getattr(image, "tag_v2", {})
     for low, high in _RANGE_TAGS:
         if low in tags and high in tags:
             black, white = (float(np.ravel(tags[tag])[0]) for tag in (low, high))

@@ -44,25 +44,35 @@ def match_files(file_pattern: FilePattern) -> list[str]:
     Raises:
         UserError: a part of the pattern matches no file.
     """
-    parts = file_pattern.split(",") if isinstance(file_pattern, str) else list(file_pattern)
-    parts = [str(part).strip() for part in parts if str(part).strip()]
+    is_text = isinstance(file_pattern, str)
+    pieces = file_pattern.split(",") if is_text else list(file_pattern)
+    parts = [str(piece) for piece in pieces if str(piece).strip()]
     if not parts:
         raise UserError("No record files: the file pattern is empty.")
     paths: set[str] = set()
-    for part in parts:
-        found = [
-            path
-            for path in files.matches(part)
-            # Asking a store about each of its matches would take long; it lists no folders.
-            if not path.endswith(_SIDECARS) and (files.is_remote(path) or files.is_file(path))
-        ]
+    while parts:
+        # A folder may have a comma in its name: a piece that matches nothing goes on after it.
+        ends = range(1, len(parts) + 1 if is_text else 2)
+        candidates = ((end, _records_of(",".join(parts[:end]).strip())) for end in ends)
+        end, found = next((known for known in candidates if known[1]), (0, []))
         if not found:
+            part = parts[0].strip()
             raise UserError(
                 f"No record file matches {part!r} (looked in {files.absolute(part)}); "
                 "check the path, or make records with dataset/create_*_tfrecord.py."
             )
         paths.update(found)
+        del parts[:end]
     return sorted(paths)
+
+
+def _records_of(pattern: str) -> list[str]:
+    return [
+        path
+        for path in files.matches(pattern)
+        # Asking a store about each of its matches would take long; it lists no folders.
+        if not path.endswith(_SIDECARS) and (files.is_remote(path) or files.is_file(path))
+    ]
 
 
 def shard_prefix(path: str) -> str:
