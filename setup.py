@@ -14,6 +14,7 @@ _CORE = [
     "PyYAML",
     "lxml",
     "tqdm",
+    "google-crc32c",  # The checksums of TFRecord files.
 ]
 
 _FAST_EVAL = ["hotcoco", "faster-coco-eval"]

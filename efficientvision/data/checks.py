@@ -13,7 +13,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from efficientvision.data.mask_records import decode_mask, mask_of
-from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
+from efficientvision.data.photos import without_pillows_limit
+from efficientvision.data.record_files import (
+    DamagedRecord,
+    FilePattern,
+    count_records,
+    match_files,
+    verified_records,
+)
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
 
@@ -45,7 +52,7 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
         height, width = decode_mask(mask_encoded).shape
     except UserError as error:
         return f"is spoilt: {error}"
-    with Image.open(io.BytesIO(encoded)) as picture:
+    with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as picture:
         size = picture.size
     if size != (width, height):
         return (
@@ -57,13 +64,17 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
 def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[str]:
     """Describes every record that cannot be read or decoded; reads the whole data set.
 
+    Checksums are verified, as TensorFlow does.
+
     Args:
         file_pattern: the records'.
         of_masks: a record without a mask is bad too.
     """
     files = match_files(file_pattern)
 
-    def describe(path: str, position: int, serialized: bytes) -> str | None:
+    def describe(path: str, position: int, serialized: bytes | DamagedRecord) -> str | None:
+        if isinstance(serialized, DamagedRecord):
+            return f"record {position} of {path} {serialized}"
         try:
             example = decode_example(serialized)
         except UserError as error:
@@ -82,12 +93,12 @@ def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
         )
 
     with (
-        tqdm(total=sum(count_records(files)), desc="looking for damage", unit="img") as bar,
+        tqdm(total=_countable(files), desc="looking for damage", unit="img") as bar,
         ThreadPoolExecutor() as pool,
     ):
         for path in files:
-            batch: list[tuple[int, bytes]] = []
-            for item in enumerate(iter_records(path)):
+            batch: list[tuple[int, Any]] = []
+            for item in enumerate(verified_records(path)):
                 batch.append(item)
                 if len(batch) == 256:
                     yield from _drain(pool, describe, path, batch, bar)
@@ -95,13 +106,21 @@ def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
 
 
 def _drain(
-    pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, bytes]], bar: tqdm
+    pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, Any]], bar: tqdm
 ) -> Iterator[str]:
     for message in pool.map(lambda item: describe(path, *item), batch):
         bar.update()
         if message:
             yield message
     batch.clear()
+
+
+def _countable(paths: list[str]) -> int | None:
+    """How many records there are; None where damage hides it."""
+    try:
+        return sum(count_records(paths))
+    except UserError:
+        return None
 
 
 def find_bad_record(file_pattern: FilePattern, *, of_masks: bool = False) -> str | None:

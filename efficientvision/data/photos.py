@@ -245,7 +245,7 @@ def _decoded(
     encoded: bytes, name: str, max_pixels: int | None, *, recover: bool
 ) -> tuple[Image.Image, bool]:
     """The upright first frame in its own mode, and whether a truncated file was recovered."""
-    with _own_limit_of_pixels():
+    with without_pillows_limit():
         try:
             return _loaded(encoded, max_pixels), False
         except UnidentifiedImageError as error:
@@ -369,8 +369,11 @@ def _too_large(name: str, max_pixels: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _own_limit_of_pixels() -> Iterator[None]:
-    """Pillow's limit is the process's, and it warns from half of it on: ours stands for it."""
+def without_pillows_limit() -> Iterator[None]:
+    """Opens pictures of any size: the limit is checked by whoever opens them.
+
+    Pillow's own limit is one of the whole process, and it warns from half of it on.
+    """
     with _pillow_settings:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None

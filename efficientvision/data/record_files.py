@@ -18,6 +18,7 @@ from concurrent.futures import (
 from dataclasses import dataclass, field
 from typing import Any
 
+import google_crc32c
 from tqdm import tqdm
 
 from efficientvision import files
@@ -29,6 +30,8 @@ _SHARD_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})\.tfrecord")
 _UNFINISHED_NAME = re.compile(r"\.(?P<prefix>.+)-\d{5}-of-\d{5}\.tfrecord\.tmp")
 _SIDECARS = (".json", ".yaml", ".yml", ".txt")
 _REMOTE_READERS = 32
+# A record: its length and that number's checksum, its bytes and their checksum.
+_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 
 FilePattern = str | Sequence[str]
 
@@ -116,6 +119,50 @@ def iter_records(path: str) -> Iterator[bytes]:
         for offset, length in _record_spans(path):
             file.seek(offset)
             yield file.read(length)
+
+
+@dataclass(frozen=True)
+class DamagedRecord:
+    """Stands for a record whose bytes are not those that were written.
+
+    Attributes:
+        byte: where the record begins in its file.
+        rest_is_lost: its length is damaged, so that the records after it cannot be found.
+    """
+
+    byte: int
+    rest_is_lost: bool = False
+
+    def __str__(self) -> str:
+        lost = ": its length is damaged, and the records after it cannot be found"
+        return f"(at byte {self.byte}) has a wrong checksum{lost if self.rest_is_lost else ''}"
+
+
+def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
+    """The records of one file; a `DamagedRecord` stands for each whose checksum is wrong."""
+    size = files.size(path)
+    with files.reading(path) as file:
+        position = 0
+        while position < size:
+            header = file.read(_HEADER_BYTES)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
+            end = position + _HEADER_BYTES + length + _CHECKSUM_BYTES
+            if end > size or _masked_crc32c(header[:8]) != header[8:]:
+                yield DamagedRecord(position, rest_is_lost=True)
+                return
+            record, checksum = file.read(length), file.read(_CHECKSUM_BYTES)
+            if _masked_crc32c(record) == checksum:
+                yield record
+            else:
+                yield DamagedRecord(position)
+            position = end
+
+
+def _masked_crc32c(content: bytes) -> bytes:
+    """The checksum as TFRecord files hold it: CRC-32C, rotated, with a constant added."""
+    checksum = google_crc32c.value(content)
+    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
+    return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def count_records(paths: Sequence[str]) -> list[int]:
