@@ -9,6 +9,7 @@ from absl import flags
 
 from efficientvision import files
 from efficientvision.cli import (
+    class_names,
     devices,
     evaluate,
     first_weights,
@@ -73,6 +74,7 @@ def train(given: flags.FlagValues) -> int:
     config = run_setup.training_config(given)
     strategy = devices.connect(given, config)
     run_setup.find_data(given)
+    class_names.settle_label_map(config, given.train_file_pattern, given.val_file_pattern)
     run_setup.task_setup(given).fit_to_data(given, config)
     names = run_setup.class_names(config, given.train_file_pattern, given.val_file_pattern)
     plan = run_setup.training_plan(given, config)
@@ -95,6 +97,9 @@ def train(given: flags.FlagValues) -> int:
         return 0
     first_weights.initialize(trainer, given, config, names)
     if trainer.is_chief:
+        if trainer.state.step:
+            of_masks = config.task == "segmentation"
+            class_names.tell_changed_names(given.model_dir, names, of_masks=of_masks)
         run_setup.write_sidecars(given.model_dir, config, names)
     with contextlib.ExitStack() as stack:
         stack.enter_context(out_of_memory.answered(given, config, strategy, "training"))
