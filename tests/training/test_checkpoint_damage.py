@@ -1,4 +1,4 @@
-"""Checkpoints whose zip index, arrays or list of arrays are damaged: never taken, never a traceback."""
+"""Checkpoints whose zip index, arrays or list of arrays are damaged: never taken, no traceback."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def _contents(checkpoint):
 
 
 def _look_at_flips(tmp_path, capsys, bytes_of_index, arrays):
-    """Flips a bit in each of these bytes of the newest file; how often it was taken all the same."""
+    """Flips a bit in each of these bytes of the newest file; how often it was taken nonetheless."""
     folder = checkpoints.CheckpointFolder(tmp_path)
     folder.save(_checkpoint(1, arrays))
     newest = pathlib.Path(folder.save(_checkpoint(2, arrays)))
