@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from PIL import Image
@@ -61,8 +61,21 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
     return None
 
 
+class BadRecord(NamedTuple):
+    """A record that cannot be read or decoded: its file, its place there, and a sentence."""
+
+    path: str
+    position: int
+    sentence: str
+
+
 def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[str]:
-    """Describes every record that cannot be read or decoded; reads the whole data set.
+    """Describes every record that cannot be read or decoded; see `find_bad_records`."""
+    return (bad.sentence for bad in find_bad_records(file_pattern, of_masks=of_masks))
+
+
+def find_bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[BadRecord]:
+    """Finds every record that cannot be read or decoded; reads the whole data set.
 
     Checksums are verified, as TensorFlow does.
 
@@ -107,11 +120,12 @@ def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
 
 def _drain(
     pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, Any]], bar: tqdm
-) -> Iterator[str]:
-    for message in pool.map(lambda item: describe(path, *item), batch):
+) -> Iterator[BadRecord]:
+    sentences = pool.map(lambda item: describe(path, *item), batch)
+    for (position, _), sentence in zip(batch, sentences, strict=True):
         bar.update()
-        if message:
-            yield message
+        if sentence:
+            yield BadRecord(path, position, sentence)
     batch.clear()
 
 

@@ -10,36 +10,37 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from lxml import etree
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.data.annotation_frame import find_frame
 from efficientvision.data.coco_format import part_prefixes
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
-from efficientvision.data.labels import VOC_NAMES, LabelMap, read_labels, write_labels
-from efficientvision.data.photos import (
-    MAX_PIXELS,
-    PHOTO_SUFFIXES,
-    StoredPhoto,
-    read_photo_file,
-    store_photo,
+from efficientvision.data.labels import LabelMap, read_labels, write_labels
+from efficientvision.data.pascal_files import (
+    annotation_folder,
+    discover_labels,
+    find_image,
+    flag_in,
+    name_of,
+    number_in,
+    objects_in,
+    parse_xml,
+    read_image_list,
+    stated_hw,
+    xml_path,
 )
+from efficientvision.data.photos import MAX_PIXELS, StoredPhoto, read_photo_file, store_photo
 from efficientvision.data.record_files import write_shards
 from efficientvision.errors import UserError
 
 MERGED_YEARS = ("VOC2007", "VOC2012")
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "")
-# The lists of a class end each line with whether the image shows it.
-_CLASS_LIST_LINE = re.compile(r"(.*\S)\s+(-1|0|1)")
 
 
 @dataclass(frozen=True)
@@ -77,148 +78,6 @@ class PascalImage:
     objects: tuple[PascalObject, ...]
 
 
-def read_image_list(
-    year_dir: str, set_name: str, annotations_dir: str = "Annotations"
-) -> list[str]:
-    """The image names of a set: ``<set>.txt``, else the union of the ``*_<set>.txt``.
-
-    Where there are no lists at all, as LabelImg leaves its folders, every annotation is listed.
-
-    Raises:
-        UserError: neither exists, or they list nothing.
-    """
-    folder = os.path.join(year_dir, "ImageSets", "Main")
-    own = os.path.join(folder, f"{set_name}.txt")
-    found = [name for name in files.list_names(folder) if name.endswith(f"_{set_name}.txt")]
-    lists = [own] if files.exists(own) else [os.path.join(folder, name) for name in found]
-    annotations = _annotation_folder(year_dir, annotations_dir)
-    if not lists and not files.list_names(folder):
-        names = [n[: -len(".xml")] for n in files.list_names(annotations) if n.endswith(".xml")]
-        if names:
-            return names
-    if not lists:
-        raise UserError(
-            f"No list of images: neither {own} nor any {folder}/*_{set_name}.txt exists."
-        )
-    names: dict[str, None] = {}
-    for path in lists:
-        for line in filter(None, map(str.strip, files.read_text(path).splitlines())):
-            match = _CLASS_LIST_LINE.fullmatch(line)
-            # A name may end so, too: cat 1.xml.
-            flagged = match and not files.exists(_xml_path(annotations, line))
-            names[match[1] if flagged else line] = None
-    if not names:
-        raise UserError(f"{', '.join(lists)} list no images.")
-    return list(names)
-
-
-def _annotation_folder(year_dir: str, annotations_dir: str) -> str:
-    """Where the XML files are: beside the images where there is no folder for them."""
-    folder = os.path.join(year_dir, annotations_dir)
-    return folder if files.is_folder(folder) else year_dir
-
-
-def _xml_path(folder: str, name: str) -> str:
-    path = os.path.join(folder, name + ".xml")
-    stem, suffix = os.path.splitext(name)
-    if suffix.lower() in PHOTO_SUFFIXES and not files.exists(path):
-        return os.path.join(folder, stem + ".xml")
-    return path
-
-
-def _parse_xml(path: str) -> etree._Element:
-    try:
-        return etree.fromstring(files.read_bytes(path))
-    except OSError as error:
-        raise UserError(f"The annotation {path} is missing or unreadable.") from error
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise UserError(f"The annotation {path} is no valid XML: {error}.") from error
-
-
-def _objects(root: etree._Element) -> Iterator[etree._Element]:
-    return root.iter("object")
-
-
-def _name_of(element: etree._Element) -> str:
-    return (element.findtext("name") or "").strip()
-
-
-def discover_labels(annotation_dirs: Sequence[str]) -> LabelMap:
-    """Class ids from *all* annotations of the folders, so that train and val agree.
-
-    VOC's own 1..20 if every name is one of VOC's; otherwise the names found, in alphabetical order.
-
-    Raises:
-        UserError: no annotations, or no object in any of them.
-    """
-    paths = [
-        files.join(folder, name)
-        for folder in annotation_dirs
-        for name in files.list_names(folder)
-        if name.endswith(".xml") and not name.startswith(".")
-    ]
-    if not paths:
-        raise UserError(f"No annotations (*.xml) in {', '.join(annotation_dirs)}.")
-    names: set[str] = set()
-    for path in tqdm(paths, desc="finding classes", unit="xml"):
-        for element in _objects(_parse_xml(path)):
-            if not _name_of(element):
-                raise UserError(f"The annotation {path} has an object without a name.")
-            names.add(_name_of(element))
-    if not names:
-        raise UserError(
-            f"None of the {len(paths)} annotations in {', '.join(annotation_dirs)} has an object; "
-            "give the classes with --label_map_json_path."
-        )
-    chosen = VOC_NAMES if names <= set(VOC_NAMES) else sorted(names)
-    return dict(enumerate(chosen, start=1))
-
-
-def _find_image(image_dirs: Sequence[str], filename: str, stem: str) -> str:
-    # Windows' tools write whole paths.
-    names = [filename, re.split(r"[\\/]", filename)[-1]] if filename else []
-    names += [stem + s for suffix in PHOTO_SUFFIXES for s in (suffix, suffix.upper())]
-    names += [stem]
-    for name in dict.fromkeys(names):
-        inside = not os.path.isabs(name) and ".." not in name.split("/")
-        for folder in image_dirs:
-            path = os.path.join(folder, name)
-            if inside and files.is_file(path):
-                return path
-    wanted = next((n for n in names if not os.path.isabs(n)), stem)
-    raise UserError(f"The image {os.path.join(image_dirs[0], wanted)} does not exist.")
-
-
-def _number(element: etree._Element, tag: str, path: str) -> float:
-    text = element.findtext(tag)
-    try:
-        number = float(text)
-        if math.isfinite(number):
-            return number
-    except (TypeError, ValueError):
-        pass
-    raise UserError(f"The annotation {path}: {tag} must be a number, got {text!r}.")
-
-
-def _flag(element: etree._Element, tag: str) -> int:
-    """0 or 1; 0 of anything that is neither a number nor true or yes, such as Unspecified."""
-    text = (element.findtext(tag) or "").strip().lower()
-    try:
-        return int(float(text) >= 1)
-    except ValueError:
-        return int(text in ("true", "yes"))
-
-
-def _stated_hw(root: etree._Element) -> tuple[int, int] | None:
-    sides = []
-    for side in ("height", "width"):
-        try:
-            sides.append(round(float(root.findtext(f"size/{side}"))))
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return (sides[0], sides[1]) if min(sides) > 0 else None
-
-
 def read_annotation(
     listed: ListedImage,
     class_ids: Mapping[str, int],
@@ -234,27 +93,27 @@ def read_annotation(
             another shape than the XML states.
     """
     path = listed.xml
-    root = _parse_xml(path)
+    root = parse_xml(path)
     stem = os.path.splitext(os.path.basename(path))[0]
     filename = (root.findtext("filename") or "").strip()
-    image_path = _find_image(listed.image_dirs, filename, stem)
+    image_path = find_image(listed.image_dirs, filename, stem)
     photo = store_photo(read_photo_file(image_path), repr(image_path), max_pixels=max_pixels)
     height, width = photo.height, photo.width
-    frame = find_frame(_stated_hw(root), (height, width), photo.orientation, repr(image_path))
+    frame = find_frame(stated_hw(root), (height, width), photo.orientation, repr(image_path))
     skipped.update([*photo.notes, *frame.notes])
     objects = []
-    for element in _objects(root):
-        name = _name_of(element)
+    for element in objects_in(root):
+        name = name_of(element)
         if name not in class_ids:
             raise UserError(
                 f"{path} has an object of class {name!r}, which is not in the label map "
                 f"({', '.join(list(class_ids)[:25])}); add it with --label_map_json_path."
             )
         sides = [
-            _number(element, f"bndbox/{side}", path) for side in ("ymin", "xmin", "ymax", "xmax")
+            number_in(element, f"bndbox/{side}", path) for side in ("ymin", "xmin", "ymax", "xmax")
         ]
         (ymin, xmin, ymax, xmax), *_ = frame.boxes([sides]).tolist()
-        difficult = _flag(element, "difficult")
+        difficult = flag_in(element, "difficult")
         if difficult and ignore_difficult:
             skipped["difficult objects left out"] += 1
         elif xmax <= xmin or ymax <= ymin:
@@ -262,7 +121,7 @@ def read_annotation(
         elif xmin >= width or ymin >= height or xmax <= 0 or ymax <= 0:
             skipped["boxes wholly outside their image dropped"] += 1
         else:
-            truncated = _flag(element, "truncated")
+            truncated = flag_in(element, "truncated")
             view = (element.findtext("pose") or "").strip()
             corners = (xmin, ymin, xmax, ymax)
             objects.append(
@@ -412,10 +271,10 @@ def convert(
     if label_map_json_path:
         labels = read_labels(label_map_json_path)
     else:
-        labels = discover_labels([_annotation_folder(d, annotations_dir) for d in year_dirs])
+        labels = discover_labels([annotation_folder(d, annotations_dir) for d in year_dirs])
     images = []
     for image_id, (year_dir, name) in enumerate(listed, 1):
-        xml = _xml_path(_annotation_folder(year_dir, annotations_dir), name)
+        xml = xml_path(annotation_folder(year_dir, annotations_dir), name)
         folders = [os.path.join(year_dir, folder) for folder in _IMAGE_FOLDERS]
         there = tuple(folder for folder in folders if files.is_folder(folder))
         images.append(ListedImage(image_id, xml, there))

@@ -51,6 +51,7 @@ _ORIENTATION_TAG = 0x0112
 # TIFF: the samples that stand for black and for white, unsigned or of the sample's own type.
 _RANGE_TAGS = ((280, 281), (340, 341))
 _LEAST_SHARE_OF_ROWS = 0.75
+_MIDDLE_GREY = 128
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, ArithmeticError, EOFError, IndexError)
 _pillow_settings = threading.RLock()
 
@@ -291,12 +292,9 @@ def _recovered(encoded: bytes, max_pixels: int | None) -> Image.Image | None:
         return None
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
-    # The rows that the file lacks are of one colour, at the end of the picture as it is stored.
-    rows = np.asarray(image.convert("RGB"))
-    if image.info["orientation"] >= 5:
-        rows = rows.swapaxes(0, 1)
-    edges = (rows[0], rows[-1]) if image.info["orientation"] > 1 else (rows[-1],)
-    missing = max((rows == edge[0]).all(axis=(1, 2)).mean() for edge in edges)
+    # Rows (as stored) that the file lacks come out in the middle grey.
+    lacking = (np.asarray(image.convert("RGB")) == _MIDDLE_GREY).all(axis=-1)
+    missing = lacking.all(axis=0 if image.info["orientation"] >= 5 else 1).mean()
     return image if 1 - missing >= _LEAST_SHARE_OF_ROWS else None
 
 

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from efficientvision.data import pascal
+from efficientvision.data import pascal, pascal_files
 from efficientvision.data.record_files import iter_records, match_files
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
@@ -73,9 +73,9 @@ def test_lists(voc_folder, tmp_path):
     data_dir, year, add = voc_folder
     for stem, file in [("a", "dog_train.txt"), ("b", "cat_train.txt"), ("c", "cat_trainval.txt")]:
         add(stem, [("dog", (1, 1, 9, 9))], set_file=file)
-    assert sorted(pascal.read_image_list(f"{data_dir}/{year}", "train")) == ["a", "b"]
+    assert sorted(pascal_files.read_image_list(f"{data_dir}/{year}", "train")) == ["a", "b"]
     add("a2", [("dog", (1, 1, 9, 9))], set_file="train.txt")
-    assert pascal.read_image_list(f"{data_dir}/{year}", "train") == ["a2"]
+    assert pascal_files.read_image_list(f"{data_dir}/{year}", "train") == ["a2"]
     assert convert(voc_folder, tmp_path / "p", "trainval", num_images=1).num_images == 1
     with pytest.raises(UserError, match=r"minival\.txt"):
         convert(voc_folder, tmp_path / "p", "minival")
