@@ -139,9 +139,3 @@ def test_spoilt_photos_are_all_listed(coco, tmp_path):
     (report,) = coco([[8, 10, 22, 30]] * 4, skip_bad=True)
     assert report.num_images == 2 and report.skipped[RECOVERED] == 1
     assert "damaged and recovered" in str(report) and "2 images left out" in str(report)
-    (folder / "4.jpg").unlink()
-    with pytest.raises(UserError, match=r"4\.jpg is listed in .* does not exist"):
-        coco(
-            [[8, 10, 22, 30]] * 3 + [[1, 2, 3, 4]],
-            names=["1.jpg", "1.jpg", "1.jpg", "absent/4.jpg"],
-        )
