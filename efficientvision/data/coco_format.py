@@ -31,6 +31,7 @@ from efficientvision.data.coco_json import (
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
 from efficientvision.data.labels import LabelMap, write_labels
 from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
+from efficientvision.data.picture_folders import spellings
 from efficientvision.data.record_files import write_shards
 from efficientvision.errors import UserError
 
@@ -288,7 +289,7 @@ def _find_images(
     for info in listed.images:
         if info["file_name"] is None:
             raise UserError(f"{listed.path}: the image {info['id']!r} has no file_name.")
-        path = _image_path(image_dir, info["file_name"], listed.path, outside)
+        path = image_path(image_dir, info["file_name"], listed.path, outside)
         if path is None:
             missing.append(info["file_name"])
             continue
@@ -307,9 +308,9 @@ def _find_images(
     return images
 
 
-def _image_path(image_dir: str, name: str, list_file: str, outside: bool) -> str | None:
+def image_path(image_dir: str, name: str, list_file: str, outside: bool) -> str | None:
     """The path of an image that a file lists; None: there is no such file."""
-    for candidate in dict.fromkeys([name, name.replace("\\", "/")]):
+    for candidate in spellings(name):
         leads_out = os.path.isabs(candidate) or ".." in candidate.split("/")
         if leads_out and not outside:
             raise UserError(
