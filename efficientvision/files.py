@@ -343,4 +343,6 @@ def tensorflow_errors(path: AnyPath) -> Iterator[None]:
             ) from error
         reason = " ".join(error.message.split()) or type(error).__name__
         code = _ERRNO_BY_CODE.get(error.error_code, errno.EIO)
+        if code == errno.ENOSPC:
+            reason = os.strerror(code)
         raise OSError(code, reason, as_text(path)) from error

@@ -293,7 +293,7 @@ def _write_shard(
     import tensorflow as tf
 
     shard = _Shard()
-    with files.tensorflow_errors(path), tf.io.TFRecordWriter(path) as writer:
+    with files.tensorflow_errors(files.parent(path)), tf.io.TFRecordWriter(path) as writer:
         for position, item in enumerate(items):
             try:
                 built = build(item)

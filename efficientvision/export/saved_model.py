@@ -164,7 +164,8 @@ def _folded(serving: Serving, batch_size: int | None) -> tuple[Serving, list[tf.
 def _save(folder: Path, weights: list[tf.Variable], **signatures: Any) -> None:
     module = tf.Module()
     module.weights = weights
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    with files.tensorflow_errors(folder):
+        tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 @contextlib.contextmanager
