@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from efficientvision import files
-from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import torch_legacy, torch_zip
+from efficientvision.weights.refusal import Refused, refusals_name
 from efficientvision.weights.torch_container import Container, read_part
 from efficientvision.weights.torch_names import NotRead
-from efficientvision.weights.torch_tensors import Refused, StoredTensor
+from efficientvision.weights.torch_tensors import StoredTensor
 
 ENDINGS = (".pth", ".pt", ".pth.tar")
 # Stands before the name of a moving average; no name of a layer begins so.
@@ -111,13 +111,8 @@ def is_torch_file(path: AnyPath) -> bool:
 
 @contextmanager
 def _opened(path: str) -> Iterator:
-    try:
-        with files.reading(path) as file:
-            yield file
-    except Refused as error:
-        # Names in a hostile file may hold what commands a terminal.
-        reason = "".join(c if c.isprintable() else "?" for c in str(error))
-        raise UserError(f"The file {path} {reason}.") from error
+    with refusals_name(path), files.reading(path) as file:
+        yield file
 
 
 def _what_else(head: bytes) -> str | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from efficientvision.weights.refusal import Refused
 from efficientvision.weights.torch_names import (
     BESIDE_WEIGHTS,
     REBUILDS,
@@ -22,7 +23,7 @@ from efficientvision.weights.torch_names import (
     NotRead,
     set_item,
 )
-from efficientvision.weights.torch_tensors import Refused, StorageWindow, storage_window
+from efficientvision.weights.torch_tensors import StorageWindow, storage_window
 
 MAX_PICKLE_BYTES = 1 << 24
 # A state dict takes about 40 for a tensor.
