@@ -22,7 +22,6 @@ from PIL import Image
 from efficientvision import files
 from efficientvision.data.annotation_frame import AnnotationFrame, find_frame
 from efficientvision.data.coco_json import (
-    EMPTY,
     CocoFile,
     read_captions,
     read_image_list,
@@ -30,17 +29,15 @@ from efficientvision.data.coco_json import (
 )
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
 from efficientvision.data.labels import LabelMap, write_labels
+from efficientvision.data.outlines import object_mask
 from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
 from efficientvision.data.picture_folders import spellings
 from efficientvision.data.record_files import write_shards
 from efficientvision.errors import UserError
 
-__all__ = ["CUT", "EMPTY", "OUTSIDE", "CocoImage", "convert", "encode_image", "object_mask"]
-
 OUTSIDE = "annotations outside of their image, or with less than a pixel in it, skipped"
 CUT = "boxes that passed the edge of their image cut there"
 MISSING = "images that do not exist left out"
-_LEAST_COORDINATES = 6  # Of a polygon; pycocotools takes four numbers for a box.
 # A rounding error of float32 coordinates.
 _SLACK = 1e-3
 
@@ -53,34 +50,6 @@ class CocoImage:
     info: dict
     annotations: list[dict]
     captions: list[str] | None
-
-
-def object_mask(annotation: dict, height: int, width: int) -> np.ndarray:
-    """Where an object is: uint8 [height, width] of 0 and 1, from its polygons or run lengths.
-
-    Raises:
-        UserError: an outline that makes no sense.
-    """
-    from pycocotools import mask as mask_api
-
-    segmentation = annotation.get("segmentation") or []
-    if not segmentation:
-        return np.zeros((height, width), np.uint8)
-    try:
-        if isinstance(segmentation, dict):
-            if list(segmentation["size"]) != [height, width]:
-                raise ValueError(f"run lengths of {segmentation['size']}, not {height} x {width}")
-            rle = segmentation
-            if isinstance(rle["counts"], list):
-                rle = mask_api.frPyObjects(rle, height, width)
-            return mask_api.decode(rle)
-        if any(len(polygon) < _LEAST_COORDINATES for polygon in segmentation):
-            raise ValueError("a polygon of fewer than three points")
-        return mask_api.decode(mask_api.frPyObjects(segmentation, height, width)).max(axis=-1)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"annotation {annotation.get('id')} has no valid outline ({error})."
-        ) from error
 
 
 def _mask_png(annotation: dict, frame: AnnotationFrame) -> bytes:

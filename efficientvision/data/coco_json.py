@@ -26,6 +26,7 @@ ORPHANS = "annotations of images that the file does not list skipped"
 UNNAMED = "categories without a name called after their id"
 
 _BIGGEST_ID = 10_000  # A head has an output for each number up to the largest class id.
+_BIGGEST_NUMBER = 2**31
 
 
 @dataclass
@@ -142,7 +143,8 @@ def read_instances(
             orphans.append((annotation.get("id"), annotation.get("image_id")))
             continue
         category = plain_id(_field(annotation, "category_id", where))
-        if category not in numbers and (listed_categories or not isinstance(category, int)):
+        is_number = isinstance(category, int) and abs(category) <= _BIGGEST_NUMBER
+        if category not in numbers and (listed_categories or not is_number):
             raise UserError(
                 f"{where} has category_id {_short(annotation.get('category_id'))}, which is not "
                 "among the file's categories."

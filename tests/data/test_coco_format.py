@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.data import coco_format
+from efficientvision.data import coco_format, coco_json
 from efficientvision.data.record_files import iter_records, match_files
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
@@ -28,7 +28,7 @@ def test_instances(coco_folder, tmp_path):
         caption_annotations_file=captions, include_masks=True, num_workers=1,
     )  # fmt: skip
     assert (report.num_images, report.num_boxes) == (2, 3)
-    assert report.skipped == {coco_format.CUT: 1, coco_format.EMPTY: 1}
+    assert report.skipped == {coco_format.CUT: 1, coco_json.EMPTY: 1}
     assert "never" not in str(report) and "1 boxes that passed the edge" in str(report)
     examples = read(tmp_path / "t" / "val")
     first, second = examples["139"], examples["20000000007"]
