@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_format import image_path, object_mask
+from efficientvision.data.coco_format import image_path
 from efficientvision.data.coco_json import read_instances
 from efficientvision.data.labels import BUILTIN_OF_MASKS
 from efficientvision.data.masks.folders import Found
 from efficientvision.data.masks.pairs import DAMAGED, UNPAIRED, MaskPair, SpoiltPair
+from efficientvision.data.outlines import object_mask
 from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]

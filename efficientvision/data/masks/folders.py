@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from efficientvision import files
-from efficientvision.data.masks.layouts import PictureLists, Place, find_places, pair_up
+from efficientvision.data.masks.layouts import PictureLists, find_places, pair_up
 from efficientvision.data.masks.pairs import (
     OTHER_PALETTE,
     UNPAIRED,
@@ -64,14 +64,15 @@ def find_pairs(
     lonely_images: dict[str, str] = {}
     lonely_masks: dict[str, str] = {}
     for place in places:
-        pairs, images, masks = pair_up(place, mask_suffix, lists)
-        if place.part == "test" and not pairs and len(places) > 1:
-            for path in images.values():
+        paired = pair_up(place, mask_suffix, lists)
+        if place.part == "test" and not paired.pairs and len(places) > 1:
+            for path in paired.images.values():
                 found.left_out.add("images of the part test, which has no masks,", path)
             continue
-        found.parts[place.part] = [MaskPair(*paths, name) for name, paths in pairs.items()]
-        lonely_images |= {path: _missing_mask(place, k, mask_suffix) for k, path in images.items()}
-        lonely_masks |= {path: place.images for path in masks.values()}
+        found.parts[place.part] = [MaskPair(*each, name) for name, each in paired.pairs.items()]
+        for name, path in paired.images.items():
+            lonely_images[path] = os.path.join(place.masks, f"{name}{paired.suffix}.png")
+        lonely_masks |= dict.fromkeys(paired.masks.values(), place.images)
     used = {path for pairs in found.parts.values() for p in pairs for path in (p.image, p.mask)}
     for path, expected in lonely_images.items():
         if path not in used:
@@ -84,10 +85,6 @@ def find_pairs(
     if compare_palettes:
         drop_other_palettes(found)
     return found
-
-
-def _missing_mask(place: Place, name: str, mask_suffix: str) -> str:
-    return os.path.join(place.masks, f"{name}{mask_suffix}.png")
 
 
 def drop_other_palettes(found: Found) -> None:

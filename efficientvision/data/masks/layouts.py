@@ -50,6 +50,23 @@ class Place:
     masks: str
 
 
+@dataclass(frozen=True)
+class Paired:
+    """What belongs together of a place, and what is alone: all by name.
+
+    Attributes:
+        pairs: paths of image and mask.
+        images: images without a mask.
+        masks: masks without an image.
+        suffix: what a mask's name has more than its image's.
+    """
+
+    pairs: dict[str, tuple[str, str]]
+    images: Pictures
+    masks: Pictures
+    suffix: str
+
+
 class PictureLists:
     """The pictures of folders, each folder read once."""
 
@@ -125,18 +142,13 @@ def _one_folder(part: str, folder: str, left_out: LeftOut) -> Place:
     return Place(part, images, masks)
 
 
-def pair_up(
-    place: Place, mask_suffix: str, lists: PictureLists
-) -> tuple[dict[str, tuple[str, str]], Pictures, Pictures]:
+def pair_up(place: Place, mask_suffix: str, lists: PictureLists) -> Paired:
     """Which mask is which image's.
 
     Args:
         place: the folders.
         mask_suffix: what a mask's name has more than its image's; "": nothing, or what is usual.
         lists: reads folders.
-
-    Returns:
-        (name -> paths of image and mask, name -> image without a mask, name -> mask without image).
 
     Raises:
         UserError: a folder is missing or empty, or names are not unique.
@@ -149,20 +161,17 @@ def pair_up(
     return _matched(pictures, masks, mask_suffix or _usual_suffix(pictures, masks))
 
 
-def _matched(
-    images: Pictures, masks: Pictures, suffix: str
-) -> tuple[dict[str, tuple[str, str]], Pictures, Pictures]:
+def _matched(images: Pictures, masks: Pictures, suffix: str) -> Paired:
     pairs = {
         name: (p, masks[name + suffix]) for name, p in images.items() if name + suffix in masks
     }
     lonely_images = {name: path for name, path in images.items() if name not in pairs}
     taken = {name + suffix for name in pairs}
-    return pairs, lonely_images, {n: path for n, path in masks.items() if n not in taken}
+    lonely_masks = {name: path for name, path in masks.items() if name not in taken}
+    return Paired(pairs, lonely_images, lonely_masks, suffix)
 
 
-def _of_one_folder(
-    pictures: _Endings, suffix: str, folder: str
-) -> tuple[dict[str, tuple[str, str]], Pictures, Pictures]:
+def _of_one_folder(pictures: _Endings, suffix: str, folder: str) -> Paired:
     """Masks beside images: by their names, or as the PNG beside the JPEG of one name."""
     names = dict.fromkeys(pictures)
     suffix = suffix or _usual_suffix(names, names)
