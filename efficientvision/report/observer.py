@@ -73,6 +73,12 @@ class RunReport(Observer):
             self._history.add(step, steps, seconds, losses)
             self._new = True
 
+    def saving(self, step: int) -> None:
+        # A run that is killed goes on from this checkpoint, and from these losses.
+        if self._history is not None:
+            with said_in_a_line(LOSSES_NAME):
+                self._history.write()
+
     def evaluated(
         self,
         step: int,

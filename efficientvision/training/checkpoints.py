@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import json
 import lzma
+import os
 import re
 import struct
 import zipfile
@@ -38,7 +39,9 @@ INDEX_NAME = "checkpoint.json"
 # Names the newest checkpoint; as a path it stands for it (`weights.run_folder`).
 LAST_NAME = "last"
 _FILE_NAME = re.compile(r"^ckpt-(\d+)\.npz$")
+# Temporary names of this module's files, and those that `files.writing` gives to any file.
 _UNFINISHED = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json|last)\..*tmp$")
+_TEMPORARY = re.compile(r"^\..+\.(\d+)\.\d+\.tmp$")
 # What a zip file adds to an array, beside its name twice: three headers.
 _BYTES_AN_ARRAY = 236
 # What damage makes `zipfile` and numpy raise: an index with a wrong bit can ask for encryption, for
@@ -285,17 +288,37 @@ class CheckpointFolder:
         text = json.dumps(index, indent=2) + "\n"
         files.write_text(files.join(self.model_dir, INDEX_NAME), text)
 
-    def restore(self) -> Checkpoint | None:
+    def restore(self, *, clean: bool = True) -> Checkpoint | None:
         """The newest whole checkpoint, or None for a new run.
 
-        Removes what a killed run left half-written.
+        Args:
+            clean: Remove what killed runs left half-written. For the one process that writes here.
 
         Raises:
             UserError: If there are checkpoints, and none can be read.
         """
-        for name in files.list_names(self.model_dir):
-            if _UNFINISHED.match(name):
-                files.remove(files.join(self.model_dir, name))
+        if clean:
+            remove_unfinished(self.model_dir)
         if not list_checkpoints(self.model_dir):
             return None
         return read_checkpoint(self.model_dir)
+
+
+def remove_unfinished(model_dir: str) -> None:
+    """Removes temporary files, but those that an evaluation beside the run may be writing."""
+    for name in files.list_names(model_dir):
+        temporary = _TEMPORARY.match(name)
+        if _UNFINISHED.match(name) or (temporary and not _is_running(int(temporary[1]))):
+            files.remove(files.join(model_dir, name))
+
+
+def _is_running(process: int) -> bool:
+    if process == os.getpid():
+        return False  # An earlier process had this number: nothing is written here yet.
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
