@@ -12,8 +12,10 @@ _PALETTE = (
     "255 255 255 crack (a grey in between goes to the nearest of these)"
 )
 _LISTED = 12
-# Classes without names: of 0 to the highest, so few occur only where the values are greys.
+# Classes without names: of 0 to the highest, so few occur only where the values are greys, or they
+# occur at the edges of a few greys only.
 _LEAST_SHARE = 0.25
+_LEAST_SHARE_BY_WEIGHT = 0.05
 _LEAST_HIGHEST = 10
 # White with some specks of other values is a class, and 255 as no class is less than all classes.
 _WHITE_TO_OTHERS = 20
@@ -41,8 +43,9 @@ def refuse_grey_levels(
             f"in black and white {_PALETTE}."
         )
     highest = int(present[-1])
-    is_sparse = highest >= _LEAST_HIGHEST and len(present) <= _LEAST_SHARE * (highest + 1)
-    if is_sparse and not named:
+    shares = len(present) / (highest + 1), _effective(pixels[1:]) / (highest + 1)
+    is_sparse = shares[0] <= _LEAST_SHARE or shares[1] <= _LEAST_SHARE_BY_WEIGHT
+    if is_sparse and highest >= _LEAST_HIGHEST and not named:
         raise UserError(
             f"The masks have the values {_listed(pixels)}, which look like greys, not like classes "
             f"numbered from 0: {_PALETTE}. If they are classes, name all of them with "
@@ -55,6 +58,12 @@ def refuse_grey_levels(
             f"{share:.0%} of their pixels, many times more than classes 1 and above: for masks in "
             f"black and white {_PALETTE}. If {IGNORED} is no class, say --ignore_label={IGNORED}."
         )
+
+
+def _effective(pixels: np.ndarray) -> float:
+    """How many values there are, by weight: the exponential of their entropy."""
+    shares = pixels[pixels > 0] / pixels.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def _listed(pixels: np.ndarray) -> str:

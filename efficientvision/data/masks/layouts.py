@@ -103,8 +103,11 @@ def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Plac
         left_out: counts what stands beside the parts, and parts that lack images or masks.
 
     Raises:
-        UserError: two folders are one part.
+        UserError: a folder is missing, two folders are one part, or no part has both.
     """
+    for argument, folder in (("images_dir", images_dir), ("masks_dir", masks_dir)):
+        if not files.is_folder(folder):
+            raise UserError(f"{argument}: {folder} is no folder.")
     of_images, of_masks = find_parts(images_dir), find_parts(masks_dir)
     if os.path.realpath(images_dir) == os.path.realpath(masks_dir):
         if of_images:
@@ -121,13 +124,15 @@ def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Plac
     for part in dict.fromkeys([*of_images, *of_masks]):
         images = of_images.get(part, os.path.join(images_dir, part)) if of_images else images_dir
         masks = of_masks.get(part, os.path.join(masks_dir, part)) if of_masks else masks_dir
-        other = next((p for p in (images, masks) if not files.is_folder(p)), None)
-        if other is not None and (part == "test" or other == images):
-            there, kind = (masks, "images") if other == images else (images, "masks")
+        missing = next((p for p in (images, masks) if not files.is_folder(p)), None)
+        if missing == images or (missing and part == "test"):
+            there, kind = (masks, "images") if missing == images else (images, "masks")
             for path in walk_pictures(there, left_out):
                 left_out.add(f"pictures of the part {part}, which has no {kind},", path)
-            continue
-        places.append(Place(part, images, masks))
+        else:
+            places.append(Place(part, images, masks))
+    if not places:
+        raise UserError(f"No part of {images_dir} has masks in {masks_dir}.")
     return places
 
 

@@ -26,6 +26,14 @@ REFUSED = {
         counts(v0=500, v1=3, v255=497),
         "values 0, 1, 255, and 255, .* is 50% of .*--ignore_label=255",
     ),
+    "white with soft edges": (
+        counts(v0=700, v255=237, **{f"v{k}": 1 for k in range(1, 255, 2)}),
+        "values 0, 1, 3, 5, .* 255, which look like greys",
+    ),
+    "three greys with soft edges": (
+        counts(v0=7000, v128=900, v250=900, **{f"v{k}": 3 for k in range(1, 128)}),
+        "which look like greys",
+    ),
     "black and white": (counts(v0=500, v255=500), "know class 0 and nothing else beside 255"),
     "one class": (counts(v3=500), "know class 3 and nothing else"),
     "all ignored": (counts(v255=500), "know no class and nothing else"),
@@ -48,6 +56,10 @@ def test_greys_are_refused_with_their_values(case):
         counts(v0=500, v8=100),
         counts(**{f"v{k}": 5 for k in range(0, 150, 3)}),
         counts(**{f"v{k}": 5 for k in range(34)}),
+        # PASCAL VOC: 20 classes on much background, and a border.
+        counts(v0=7300, v255=550, **{f"v{k}": 100 for k in range(1, 21)}),
+        # As of 150 classes whose shares fall by a twentieth from each to the next.
+        counts(**{f"v{k}": int(10**7 * 0.95**k) + 1 for k in range(151)}),
     ],
 )
 def test_classes_are_taken(pixels):

@@ -157,6 +157,17 @@ def test_a_training_part_without_masks_is_an_error(tmp_path, put):
         find_pairs(str(tmp_path / "images"), str(tmp_path / "masks"))
 
 
+def test_folders_and_parts_that_are_missing(tmp_path, put):
+    put("masks/train/1.png", "images/test/1.jpg")
+    for images, masks, says in (
+        ("absent", "masks", "images_dir: .*absent is no folder"),
+        ("images", "absent", "masks_dir: .*absent is no folder"),
+        ("images", "masks", "No part of .*images has masks in .*masks"),
+    ):
+        with pytest.raises(UserError, match=says):
+            find_pairs(str(tmp_path / images), str(tmp_path / masks))
+
+
 def test_hidden_and_other_files_are_counted(tmp_path, put):
     put("images/1.jpg", "images/._1.jpg", "images/.cache/2.jpg", "masks/1.png")
     (tmp_path / "masks" / "1.json").write_text("{}")
