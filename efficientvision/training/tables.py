@@ -21,8 +21,11 @@ def read_table(model_dir: AnyPath, name: str) -> list[dict[str, str]]:
     path = files.join(model_dir, name)
     if not files.is_file(path):
         return []
+    text = files.read_text(path)
+    if "\0" in text:
+        raise UserError(f"{path} is no table (zeros where text was).")
     try:
-        rows = list(csv.DictReader(io.StringIO(files.read_text(path), newline="")))
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except csv.Error as error:
         raise UserError(f"{path} is no table ({error}).") from error
     # A line that is too long or too short has None as a column or as a value.
