@@ -1,4 +1,4 @@
-"""Groups, attributes and datasets of an HDF5 file, without its ways out of the file.
+"""Groups and datasets of an HDF5 file, without its ways out of the file.
 
 HDF5 can point into other files (external links, external storage, virtual datasets), at things
 twice, and at values that unpack to any size. Weight files do nothing of the kind, so whatever does
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -20,7 +19,6 @@ from efficientvision.weights.refusal import Refused
 # The largest network has about 3,000 variables in 2,000 groups.
 _MAX_OBJECTS = 100_000
 _MAX_DEPTH = 64
-_MAX_TEXT = 1000
 _MAX_ITEM_BYTES = 16
 _MAX_DIMENSIONS = 16
 # What values may take beyond the file's own size: weights hardly compress, zeros do.
@@ -73,16 +71,20 @@ def at_path(group: Any, path: str) -> Any:
     return found
 
 
-def children(group: Any) -> Iterator[tuple[str, Any]]:
-    """Name and object of everything in a group.
+def names(group: Any) -> list[str]:
+    """The names in a group.
 
     Raises:
-        Refused: One is a link to elsewhere, or there are too many.
+        Refused: There are too many.
     """
     if len(group) > _MAX_OBJECTS:
         raise Refused(f"holds a group of {len(group):,} names, too many for a network")
-    for name in list(group):
-        yield name, child(group, name)
+    return list(group)
+
+
+def address(thing: Any) -> int:
+    """Where the header of a group or of a dataset lies."""
+    return h5py.h5o.get_info(thing.id).addr
 
 
 class Walk:
@@ -97,32 +99,12 @@ class Walk:
         Raises:
             Refused: It was here before, or there is no end to it.
         """
-        address = h5py.h5o.get_info(group.id).addr
-        if address in self._seen:
+        place = address(group)
+        if place in self._seen:
             raise Refused("holds a group in two places, which no weight file does")
-        self._seen.add(address)
+        self._seen.add(place)
         if depth > _MAX_DEPTH or len(self._seen) > _MAX_OBJECTS:
             raise Refused("holds more groups, or deeper ones, than any network")
-
-
-def text(group: Any, name: str) -> str | None:
-    """An attribute that is one text; None if there is none.
-
-    Raises:
-        Refused: It is something else.
-    """
-    if name not in group.attrs:
-        return None
-    attribute = group.attrs.get_id(name)
-    is_text = attribute.get_type().get_class() == h5py.h5t.STRING
-    # Of a text of any length this counts the reference alone; it is no longer than the file.
-    if not is_text or attribute.shape != () or attribute.get_storage_size() > _MAX_TEXT:
-        raise Refused(f"holds an attribute {name!r} that is no text")
-    value = group.attrs[name]
-    decoded = value.decode() if isinstance(value, bytes) else str(value)
-    if len(decoded) > _MAX_TEXT or not decoded.isprintable():
-        raise Refused("holds a name that is no name of a layer")
-    return decoded
 
 
 def checked_shape(dataset: Any) -> tuple[int, ...]:

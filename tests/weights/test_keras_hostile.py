@@ -1,6 +1,7 @@
 """Keras files made to harm, and damaged ones: one sentence, nothing followed, memory bounded."""
 
 import random
+import resource
 import zipfile
 
 import h5py
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from efficientvision.errors import UserError
-from efficientvision.weights import hdf5_objects
+from efficientvision.weights import hdf5_objects, hdf5_texts
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from tests.weights.made_keras_files import (
     BIAS,
@@ -304,3 +305,61 @@ def test_damage_is_one_sentence(tmp_path, ending):
     content = (tmp_path / f"model{ending}").read_bytes()
     found = outcomes(tmp_path, ending, content, seed=1, count=60)
     assert sum(found.values()) == 60 and found["refused"]
+
+
+@pytest.mark.parametrize("latest", [False, True])
+def test_names_of_layers_are_read_as_hdf5_reads_them(tmp_path, latest):
+    """Of any length or of a fixed one, in headers of either version, in one part or more."""
+    path = tmp_path / "names.h5"
+    expected = ["box-0", "b", "ä" * 400, "x" * 999]
+    with h5py.File(path, "w", libver="latest" if latest else None) as file:
+        for number, name in enumerate(expected):
+            for group, value in (("any", name), ("fixed", np.bytes_(name.encode()))):
+                made = file.create_group(f"{group}{number}")
+                for other in range(number):
+                    made.attrs[f"other{other}"] = "y" * 50
+                made.attrs["name"] = value
+    with h5py.File(path) as file:
+        texts = hdf5_texts.TextReader(path.read_bytes())
+        for number, name in enumerate(expected):
+            for group in ("any", "fixed"):
+                place = hdf5_objects.address(file[f"{group}{number}"])
+                assert texts.text(place, "name") == name
+                assert texts.text(place, "missing") is None
+
+
+@pytest.mark.parametrize("length", [0, 8, 1 << 20, (1 << 64) - 8], ids=str)
+def test_a_heap_of_names_that_does_not_end_is_refused(tmp_path, length):
+    """HDF5 itself goes round in a free space of 0 bytes for ever."""
+    path = tmp_path / "model.weights.h5"
+    write_keras3(path)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL\x01")
+    content[heap + 16 : heap + 32] = bytes(8) + length.to_bytes(8, "little")
+    path.write_bytes(content)
+    refused(path, "name of a layer cannot be read")
+
+
+def test_a_name_takes_no_more_memory_than_a_name(tmp_path):
+    """HDF5 itself would make room for as many bytes as stand there."""
+    path = tmp_path / "model.weights.h5"
+    write_keras3(path)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL\x01")
+    at = content.index(heap.to_bytes(8, "little")) - 4  # Length, heap, number.
+    content[at : at + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    assert_read(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", list(WRITERS))
+def test_much_damage_is_one_sentence_and_takes_no_memory(tmp_path, ending):
+    """About 12 seconds a kind; 1,500 damaged files take less than 64 MiB more than none."""
+    WRITERS[ending](tmp_path / f"model{ending}")
+    content = (tmp_path / f"model{ending}").read_bytes()
+    outcomes(tmp_path, ending, content, seed=2, count=10)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = outcomes(tmp_path, ending, content, seed=3, count=1500)
+    assert sum(found.values()) == 1500 and found["refused"] > 500
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
