@@ -24,16 +24,20 @@ import lzma
 import os
 import re
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
+from efficientvision.training.array_archive import ArrayArchive
+from efficientvision.weights.strangers import Refused, refusals_name
 
 INDEX_NAME = "checkpoint.json"
 # Names the newest checkpoint; as a path it stands for it (`weights.run_folder`).
@@ -49,7 +53,7 @@ _BYTES_AN_ARRAY = 236
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(LookupError, ValueError, TypeError, AttributeError, ArithmeticError, SyntaxError),
-    *(RuntimeError, MemoryError),
+    *(RuntimeError, MemoryError, tokenize.TokenError),
 )
 _META = "meta"
 
@@ -124,17 +128,58 @@ def is_whole(path: AnyPath) -> bool:
     checksums themselves.
     """
     try:
-        with files.reading(path) as file, zipfile.ZipFile(file) as archive:
-            if not files.is_remote(path) and archive.testzip() is not None:
-                return False
-            with archive.open(f"{_META}.npy") as part:
-                listed = _meta(np.lib.format.read_array(part, allow_pickle=False))[1]
-            names = {name.removesuffix(".npy") for name in archive.namelist()} - {_META}
-            if listed is None or files.is_remote(path):
-                return listed is None or names == set(listed)
-            return listed == {name: _header(archive, name) for name in names}
-    except _UNREADABLE:
+        with files.reading(path) as file:
+            if files.is_remote(path):
+                return _lists_its_arrays(file)
+            archive = ArrayArchive(file, files.size(path))
+            listed = _meta(archive.read(_META))[1]
+            described = {key: value for key, value in archive.headers.items() if key != _META}
+            return archive.is_intact() and listed in (None, described)
+    except (*_UNREADABLE, Refused):
         return False
+
+
+def _lists_its_arrays(file: BinaryIO) -> bool:
+    """Whether the index of a file has the entries that its list of arrays names."""
+    with zipfile.ZipFile(file) as archive, archive.open(f"{_META}.npy") as part:
+        listed = _meta(np.lib.format.read_array(part, allow_pickle=False))[1]
+        names = {name.removesuffix(".npy") for name in archive.namelist()} - {_META}
+        return listed is None or names == set(listed)
+
+
+@contextlib.contextmanager
+def open_arrays(path: AnyPath) -> Iterator[tuple[ArrayArchive, dict]]:
+    """Opens a checkpoint file: names, dtypes and shapes of its arrays, and `meta`.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The arrays, none of them read, and the values of `meta`.
+
+    Raises:
+        UserError: The file, or what is read of it, is cut short, damaged, not one of ours or
+            larger than it should be.
+    """
+    path = files.as_text(path)
+    if not files.is_file(path):
+        raise UserError(f"The checkpoint {path} does not exist.")
+    try:
+        with refusals_name(path), files.local_copy(path) as local, open(local, "rb") as file:
+            archive = ArrayArchive(file, files.size(path))
+            meta, listed = _meta(archive.read(_META))
+            headers = {key: value for key, value in archive.headers.items() if key != _META}
+            if listed is not None and listed != headers:
+                wrong = {key for key, _ in listed.items() ^ headers.items()}
+                raise ValueError(f"{sorted(wrong)[0]} is not what was written")
+            yield archive, meta
+    except UserError:
+        raise
+    except _UNREADABLE as error:
+        raise UserError(
+            f"The checkpoint {path} is cut short, damaged or not one of this program's "
+            f"({' '.join(str(error).split()) or type(error).__name__}); use another one."
+        ) from error
 
 
 def read_checkpoint(path: AnyPath) -> Checkpoint:
@@ -149,27 +194,13 @@ def read_checkpoint(path: AnyPath) -> Checkpoint:
         if newest is None:
             raise UserError(f"{path} holds no readable checkpoint (ckpt-<step>.npz).")
         path = newest
-    if not files.is_file(path):
-        raise UserError(f"The checkpoint {path} does not exist.")
     groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "ema": {}, "optimizer": {}}
-    try:
-        with files.local_copy(path) as local, np.load(local, allow_pickle=False) as archive:
-            meta, listed = _meta(archive[_META])
-            step = int(meta.pop("step"))
-            arrays = {key: archive[key] for key in archive.files if key != _META}
-            if listed is not None and listed != _described(arrays):
-                wrong = {key for key, _ in listed.items() ^ _described(arrays).items()}
-                raise ValueError(f"{sorted(wrong)[0]} is not what was written")
-            for key, value in arrays.items():
-                group, _, name = key.partition("/")
-                if group in groups:
-                    groups[group][name] = value
-    except _UNREADABLE as error:
-        raise UserError(
-            f"The checkpoint {path} is cut short, damaged or not one of this program's "
-            f"({' '.join(str(error).split()) or type(error).__name__}); use another one."
-        ) from error
-    return Checkpoint(step=step, meta=meta, **groups)
+    with open_arrays(path) as (archive, meta):
+        for key in archive.headers:
+            group, _, name = key.partition("/")
+            if group in groups:
+                groups[group][name] = archive.read(key)
+    return Checkpoint(step=int(meta.pop("step")), meta=meta, **groups)
 
 
 def write_checkpoint(path: AnyPath, checkpoint: Checkpoint) -> str:
@@ -194,16 +225,6 @@ def _arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 def _described(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Dtype and shape of each array."""
     return {key: (value.dtype.str, value.shape) for key, value in arrays.items()}
-
-
-def _header(archive: zipfile.ZipFile, key: str) -> tuple[str, tuple[int, ...]]:
-    """Dtype and shape of an array of an open file."""
-    with archive.open(f"{key}.npy") as part:
-        version = np.lib.format.read_magic(part)
-        read = np.lib.format.read_array_header_1_0
-        read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(part)
-    return dtype.str, shape
 
 
 def _meta(stored: np.ndarray) -> tuple[dict, dict[str, tuple[str, tuple[int, ...]]] | None]:

@@ -14,24 +14,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from efficientvision.weights.refusal import Refused
+from efficientvision.weights import strangers
+from efficientvision.weights.strangers import Refused
 
 # The largest network has about 3,000 variables in 2,000 groups.
 _MAX_OBJECTS = 100_000
 _MAX_DEPTH = 64
 _MAX_ITEM_BYTES = 16
 _MAX_DIMENSIONS = 16
-# What values may take beyond the file's own size: weights hardly compress, zeros do.
-_MAX_RATIO = 16
-_FREE_BYTES = 1 << 26
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _PIECE = 1 << 16
 _CHECKSUM_BYTES = 4
-
-
-def largest_content(file_bytes: int) -> int:
-    """The most bytes that the values of an honest file of this size take."""
-    return _FREE_BYTES + _MAX_RATIO * file_bytes
 
 
 def child(group: Any, name: str) -> Any | None:
@@ -157,7 +150,7 @@ def _check_packed(dataset: Any) -> None:
     if dataset.chunks is None:
         return
     largest = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
-    if largest > max(_FREE_BYTES, content_bytes(dataset)):
+    if largest > max(strangers.FREE_BYTES, content_bytes(dataset)):
         raise Refused(f"packs the values of {str(dataset.name)[:80]!r} in chunks of too many bytes")
     if "gzip" != dataset.compression:
         return

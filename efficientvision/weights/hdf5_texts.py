@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from efficientvision.weights.refusal import Refused
+from efficientvision.weights.strangers import Refused
 
 _ATTRIBUTE, _CONTINUATION = 0x0C, 0x10
 _SHARED = 0x02

@@ -19,7 +19,7 @@ from efficientvision.errors import UserError
 from efficientvision.weights.checkpoint_reader import CheckpointReader
 from efficientvision.weights.hdf5_texts import TextReader
 from efficientvision.weights.names import name_from_keras_path
-from efficientvision.weights.refusal import Refused, refusals_name
+from efficientvision.weights.strangers import Refused, largest_content, refusals_name
 
 _WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 # What the root of a Keras 2 file lists its layers in; of over 64 kB, in several attributes.
@@ -97,8 +97,6 @@ def _checked(content: BinaryIO, path: str | None = None) -> Iterator[Any]:
 
 def _unpack(file: BinaryIO, target: BinaryIO, file_bytes: int) -> None:
     """Copies the weights out of an archive."""
-    from efficientvision.weights.hdf5_objects import largest_content
-
     with zipfile.ZipFile(file) as archive:
         member = archive.getinfo(_WEIGHTS_IN_ARCHIVE)
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -136,7 +134,7 @@ def _open(path: str, opened: Callable) -> CheckpointReader:
         shapes = {name: hdf5.checked_shape(dataset) for name, dataset in datasets.items()}
         keys = {name: dataset.name for name, dataset in datasets.items()}
         claimed, size = sum(map(hdf5.content_bytes, datasets.values())), files.size(path)
-        if claimed > hdf5.largest_content(size):
+        if claimed > largest_content(size):
             raise Refused(f"claims to hold {claimed:,} bytes of weights, and has {size:,}")
 
     def fetch(wanted: Sequence[str]) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.weights import torch_legacy, torch_zip
-from efficientvision.weights.refusal import Refused, refusals_name
+from efficientvision.weights.strangers import Refused, refusals_name
 from efficientvision.weights.torch_container import Container, read_part
 from efficientvision.weights.torch_names import NotRead
 from efficientvision.weights.torch_tensors import StoredTensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from efficientvision.weights.refusal import Refused
+from efficientvision.weights.strangers import Refused
 from efficientvision.weights.torch_container import ByteRange, Container, read_at
 from efficientvision.weights.torch_pickle import MAX_PICKLE_BYTES, read_pickle
 from efficientvision.weights.torch_tensors import StorageWindow

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from efficientvision.weights.refusal import Refused
+from efficientvision.weights.strangers import Refused
 from efficientvision.weights.torch_names import (
     BESIDE_WEIGHTS,
     REBUILDS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from efficientvision.weights.refusal import Refused
+from efficientvision.weights.strangers import Refused
 
 MAX_DIMENSIONS = 16
 # Of anything that is counted in values: numpy multiplies such numbers without looking.

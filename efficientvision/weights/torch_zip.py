@@ -6,7 +6,7 @@ import struct
 import zipfile
 from typing import BinaryIO
 
-from efficientvision.weights.refusal import Refused
+from efficientvision.weights.strangers import Refused
 from efficientvision.weights.torch_container import ByteRange, Container, read_at, read_part
 from efficientvision.weights.torch_pickle import MAX_PICKLE_BYTES, read_pickle
 from efficientvision.weights.torch_tensors import StorageWindow

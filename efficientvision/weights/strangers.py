@@ -1,4 +1,4 @@
-"""How the readers of strangers' files say what they do not read: one sentence with the file."""
+"""What the readers of strangers' files share: how much they read, how they say what they refuse."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from efficientvision.errors import UserError
+
+# What values may take beyond the file's own size: weights hardly compress, zeros do.
+_MAX_RATIO = 16
+FREE_BYTES = 1 << 26
+
+
+def largest_content(file_bytes: int) -> int:
+    """The most bytes that the values of an honest file of this size take."""
+    return FREE_BYTES + _MAX_RATIO * file_bytes
 
 
 class Refused(Exception):
