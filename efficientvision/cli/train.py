@@ -29,9 +29,10 @@ from efficientvision.report.build import REPORT_NAME, build_report
 from efficientvision.report.observer import RunReport, said_in_a_line
 from efficientvision.tasks.base import Task
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective, repair_archive
-from efficientvision.training.checkpoints import latest_checkpoint, remove_unfinished, step_of
+from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.training.distribution import is_chief, wait_for_all
 from efficientvision.training.early_stopping import EarlyStopping
+from efficientvision.training.leftovers import remove_leftovers
 from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_lock import RunLock
@@ -98,7 +99,7 @@ def train(given: flags.FlagValues) -> int:
             keeper = FolderKeeper(
                 lock, lambda: run_setup.write_sidecars(given.model_dir, config, names)
             )
-            remove_unfinished(given.model_dir)
+            remove_leftovers(given.model_dir)
             preflight.run(given, config, names, plan, schedule)
         return _train(given, config, strategy, plan, schedule, names, keeper)
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import json
 import lzma
-import os
 import re
 import struct
 import tokenize
@@ -37,15 +36,13 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.training.array_archive import ArrayArchive
+from efficientvision.training.leftovers import remove_leftovers
 from efficientvision.weights.strangers import Refused, refusals_name
 
 INDEX_NAME = "checkpoint.json"
 # Names the newest checkpoint; as a path it stands for it (`weights.run_folder`).
 LAST_NAME = "last"
 _FILE_NAME = re.compile(r"^ckpt-(\d+)\.npz$")
-# Temporary names of this module's files, and those that `files.writing` gives to any file.
-_UNFINISHED = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json|last)\..*tmp$")
-_TEMPORARY = re.compile(r"^\..+\.(\d+)\.\d+\.tmp$")
 # What a zip file adds to an array, beside its name twice: three headers.
 _BYTES_AN_ARRAY = 236
 # What damage makes `zipfile` and numpy raise: an index with a wrong bit can ask for encryption, for
@@ -319,27 +316,7 @@ class CheckpointFolder:
             UserError: If there are checkpoints, and none can be read.
         """
         if clean:
-            remove_unfinished(self.model_dir)
+            remove_leftovers(self.model_dir)
         if not list_checkpoints(self.model_dir):
             return None
         return read_checkpoint(self.model_dir)
-
-
-def remove_unfinished(model_dir: str) -> None:
-    """Removes temporary files, but those that an evaluation beside the run may be writing."""
-    for name in files.list_names(model_dir):
-        temporary = _TEMPORARY.match(name)
-        if _UNFINISHED.match(name) or (temporary and not _is_running(int(temporary[1]))):
-            files.remove(files.join(model_dir, name))
-
-
-def _is_running(process: int) -> bool:
-    if process == os.getpid():
-        return False  # An earlier process had this number: nothing is written here yet.
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

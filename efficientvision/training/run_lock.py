@@ -107,9 +107,15 @@ class RunLock:
 
     def __enter__(self) -> RunLock:
         self._made = not files.exists(self.folder)
+        if not self._made and not files.is_folder(self.folder):
+            raise UserError(f"model_dir={self.folder} is a file, and a run needs a folder.")
         files.make_folder(self.folder)
         self._take()
-        self._beat()
+        try:
+            self._beat()
+        except BaseException:
+            self._close()
+            raise
         self._thread = threading.Thread(target=self._go_on_beating, name="run lock", daemon=True)
         self._thread.start()
         return self

@@ -188,6 +188,12 @@ def test_the_lock_shows_life(tmp_path):
             time.sleep(0.01)
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(UserError, match="is a file, and a run needs a folder"):
+        RunLock(tmp_path / "run").__enter__()
+
+
 def test_remote_folders():
     folder = "ram://lock/run"
     with RunLock(folder) as lock:
