@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 _CORE = [
     "tensorflow>=2.20",
-    "keras>=3.13",  # The first release whose model.export writes litert and openvino.
+    "keras>=3.13.2",  # Earlier ones read hostile files badly.
     "numpy",
     "Pillow",
     "pycocotools",
@@ -14,6 +14,7 @@ _CORE = [
     "PyYAML",
     "lxml",
     "tqdm",
+    "google-crc32c",  # The checksums of TFRecord files.
 ]
 
 _FAST_EVAL = ["hotcoco", "faster-coco-eval"]

@@ -9,14 +9,16 @@ Captions only: --caption_annotations_file=annotations/captions_val2017.json.
 
 Writes  <output_file_prefix>-00000-of-00256.tfrecord ...
         labels.json beside them: the class names, when there are instances
-Labels are the raw category ids, crowd flags are kept, annotations that leave their image are
-skipped and counted.
+Labels are the raw category ids if these can be class ids (else a table says what they became), and
+crowd flags are kept. Every photo is decoded and stored the right way up with 8 bits a channel, and
+boxes over its edge are cut. Whatever is changed or left out is counted.
 """
 
 from absl import flags
 
 from efficientvision.cli import run_main
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.data.photos import MAX_PIXELS
 
 flags.DEFINE_bool("include_masks", False, "also store the mask of each object, as PNG")
 flags.DEFINE_string("image_dir", "", "folder of the images")
@@ -25,6 +27,11 @@ flags.DEFINE_string("object_annotations_file", "", "instances JSON file")
 flags.DEFINE_string("caption_annotations_file", "", "captions JSON file")
 flags.DEFINE_string("output_file_prefix", "/tmp/train", "path prefix of the files to write")
 flags.DEFINE_integer("num_shards", 32, "files to write (never more than there are images)")
+flags.DEFINE_bool("allow_outside", False, "take images whose paths lead out of --image_dir")
+flags.DEFINE_bool("skip_bad", False, "leave out images that cannot be used, count and list them")
+flags.DEFINE_float("val_fraction", None, "share (0..1) of the images to hold out as a val part")
+flags.DEFINE_integer("split_seed", 0, "seed of what is held out")
+flags.DEFINE_integer("max_pixels", MAX_PIXELS, "refuse larger photos; 0: no limit")
 flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
 FLAGS = flags.FLAGS
 
@@ -36,17 +43,23 @@ def main(_: list[str]) -> None:
     if not FLAGS.image_dir:
         raise UserError("--image_dir is missing; see --help for an example.")
     load_tensorflow_quietly()
-    report = coco_format.convert(
+    reports = coco_format.convert(
         FLAGS.image_dir,
         FLAGS.output_file_prefix,
         image_info_file=FLAGS.image_info_file,
         object_annotations_file=FLAGS.object_annotations_file,
         caption_annotations_file=FLAGS.caption_annotations_file,
         include_masks=FLAGS.include_masks,
+        allow_outside=FLAGS.allow_outside,
+        skip_bad=FLAGS.skip_bad,
+        max_pixels=FLAGS.max_pixels or None,
+        val_fraction=FLAGS.val_fraction,
+        split_seed=FLAGS.split_seed,
         num_shards=FLAGS.num_shards,
         num_workers=FLAGS.num_threads,
     )
-    print(report)
+    for report in reports:
+        print(report)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
   PYTHONPATH=".:$PYTHONPATH" python dataset/create_imagenet_tfrecord.py \\
       --data_dir=imagenet --output_dir=imagenet/tfrecord
 
-Reads   <data_dir>/train/<class>/* and <data_dir>/val/<class>/*; or <data_dir>/<class>/* with
-        --val_fraction=0.2, the share to hold out; or --csv_file, lines of path,label (several
-        labels separated by ; for multi-label), and --val_csv_file or --val_fraction.
-Writes  <output_dir>/train-00000-of-00032.tfrecord ..., val-...
+Reads   <data_dir>/train/<class>/* and <data_dir>/val/<class>/* (also Training, valid, test ...); or
+        <data_dir>/<class>/* with --val_fraction=0.2, the share to hold out; or --csv_file, lines of
+        path,label (several labels separated by ; for multi-label), and --val_csv_file or
+        --val_fraction.
+Writes  <output_dir>/train-00000-of-00032.tfrecord ..., val-..., test-...
         labels.json beside them: the class names
+Every photo is decoded and stored the right way up with 8 bits a channel. Whatever is changed or
+left out is counted.
 Classes are the names of the folders, sorted and numbered from 1, as torchvision's ImageFolder
 sorts them; or what --label_map_json_path says.
 """
@@ -16,6 +19,7 @@ from absl import flags
 
 from efficientvision.cli import run_main
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.data.photos import MAX_PIXELS
 
 flags.DEFINE_string("data_dir", "", "folder of the images")
 flags.DEFINE_string("csv_file", "", "list of images: path,label; paths are relative to --data_dir")
@@ -27,15 +31,19 @@ flags.DEFINE_string(
     "label_map_json_path", None, 'JSON file with the class ids, {"name": 1, ...} or {"1": "name"}'
 )
 flags.DEFINE_integer("num_shards", 32, "files of each part (never more than there are images)")
+flags.DEFINE_bool("skip_bad", False, "leave out images that cannot be used, count and list them")
+flags.DEFINE_integer("max_pixels", MAX_PIXELS, "refuse larger photos; 0: no limit")
 flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
 FLAGS = flags.FLAGS
 
 
 def read_images():
-    """The images of the flags, by part."""
+    """The images of the flags, by part, and what was left out."""
     from efficientvision.data import image_folders
+    from efficientvision.data.picture_folders import LeftOut
     from efficientvision.errors import UserError
 
+    left_out = LeftOut()
     if FLAGS.csv_file:
         folder = FLAGS.data_dir or None
         parts = {"train": image_folders.read_csv(FLAGS.csv_file, folder)}
@@ -44,14 +52,17 @@ def read_images():
     elif FLAGS.val_csv_file:
         raise UserError("--val_csv_file needs --csv_file, the list of the training images.")
     elif FLAGS.data_dir:
-        parts = image_folders.read_folders(FLAGS.data_dir)
+        found = image_folders.find_images(FLAGS.data_dir)
+        parts, left_out = found.parts, found.left_out
     else:
         raise UserError("--data_dir or --csv_file is missing; see --help for an example.")
-    if FLAGS.val_fraction is None:
-        return parts
-    if "val" in parts:
-        raise UserError("--val_fraction holds images out, and there is a val part already.")
-    return image_folders.split(parts["train"], FLAGS.val_fraction, FLAGS.split_seed)
+    if FLAGS.val_fraction is not None:
+        if parts.get("val"):
+            raise UserError("--val_fraction holds images out, and there is a val part already.")
+        if not parts.get("train"):
+            raise UserError("--val_fraction holds images out of train, which has none.")
+        parts |= image_folders.split(parts["train"], FLAGS.val_fraction, FLAGS.split_seed)
+    return parts, left_out
 
 
 def main(_: list[str]) -> None:
@@ -60,18 +71,21 @@ def main(_: list[str]) -> None:
 
     if not FLAGS.output_dir:
         raise UserError("--output_dir is missing; see --help for an example.")
-    parts = read_images()
+    parts, left_out = read_images()
     load_tensorflow_quietly()
     reports = image_folders.convert(
         parts,
         FLAGS.output_dir,
         label_map_file=FLAGS.label_map_json_path,
+        left_out=left_out,
+        skip_bad=FLAGS.skip_bad,
+        max_pixels=FLAGS.max_pixels or None,
         num_shards=FLAGS.num_shards,
         num_workers=FLAGS.num_threads,
     )
     for report in reports:
         print(report)
-    if "val" not in parts:
+    if not parts.get("val"):
         print("There is no val part to evaluate on: --val_fraction=0.1 holds a tenth out.")
 
 

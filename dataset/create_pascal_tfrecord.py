@@ -9,6 +9,9 @@ Writes  <output_path>-00000-of-00100.tfrecord ...
         json_<name>.json beside them: the ground truth in COCO format (--val_json_file of main.py)
         labels.json beside them: the class names
 
+        A folder of photos and XML files, as LabelImg leaves it, will do: --data_dir=DIR --year=.
+Every photo is decoded and stored the right way up with 8 bits a channel; boxes follow the size that
+the XML states. Whatever is changed or left out is counted.
 Classes are VOC's 1..20 if all names of the annotations are VOC's; otherwise the names found in the
 annotations, numbered from 1 in alphabetical order; or what --label_map_json_path says.
 """
@@ -17,6 +20,7 @@ from absl import flags
 
 from efficientvision.cli import run_main
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.data.photos import MAX_PIXELS
 
 flags.DEFINE_string("data_dir", "", "folder that holds the year's folder, such as VOCdevkit")
 flags.DEFINE_string("set", "train", "list of images: train, val, trainval, test or one of your own")
@@ -29,6 +33,10 @@ flags.DEFINE_string(
 flags.DEFINE_bool("ignore_difficult_instances", False, "leave out objects marked difficult")
 flags.DEFINE_integer("num_shards", 100, "files to write (never more than there are images)")
 flags.DEFINE_integer("num_images", None, "convert only the first so many images")
+flags.DEFINE_bool("skip_bad", False, "leave out images that cannot be used, count and list them")
+flags.DEFINE_float("val_fraction", None, "share (0..1) of the images to hold out as a val part")
+flags.DEFINE_integer("split_seed", 0, "seed of what is held out")
+flags.DEFINE_integer("max_pixels", MAX_PIXELS, "refuse larger photos; 0: no limit")
 flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
 FLAGS = flags.FLAGS
 
@@ -41,7 +49,7 @@ def main(_: list[str]) -> None:
         if not FLAGS[name].value:
             raise UserError(f"--{name} is missing; see --help for an example.")
     load_tensorflow_quietly()
-    report = pascal.convert(
+    reports = pascal.convert(
         FLAGS.data_dir,
         FLAGS.year,
         FLAGS.set,
@@ -49,11 +57,16 @@ def main(_: list[str]) -> None:
         annotations_dir=FLAGS.annotations_dir,
         label_map_json_path=FLAGS.label_map_json_path,
         ignore_difficult=FLAGS.ignore_difficult_instances,
+        skip_bad=FLAGS.skip_bad,
+        max_pixels=FLAGS.max_pixels or None,
+        val_fraction=FLAGS.val_fraction,
+        split_seed=FLAGS.split_seed,
         num_shards=FLAGS.num_shards,
         num_images=FLAGS.num_images,
         num_workers=FLAGS.num_threads,
     )
-    print(report)
+    for report in reports:
+        print(report)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,22 @@ Reads one of
                                     for gtCoarse too
   --coco_images=train2017 --coco_annotations=instances_train2017.json
                                     COCO's objects as VOC's 21 classes
-  --images_dir=a --masks_dir=b      pictures of the same names, or in train/ and val/ there
+  --images_dir=a --masks_dir=b      pictures of the same names, or in train/, val/ and test/ there
+                                    (also training, valid ...); a and b may be one folder
   --list_file=train.txt             lines of: image, mask
 Writes  <output_dir>/train-00000-of-00032.tfrecord ..., val-...; coarse-..., coco_train2017-...
         labels.json beside them: the class names, from 0
-Masks are PNGs of one channel or with a palette, whose values are the classes from 0; or in colours,
-with --palette. 255 is ignored. Everything is checked before anything is written.
+Masks are PNGs of one channel or with a palette, whose values are the classes from 0; or in colours
+or greys, with --palette. 255 is ignored. Photos are stored the right way up with 8 bits a channel.
+Everything is checked before anything is written, and whatever is changed or left out is counted.
 """
 
 from absl import flags
 
 from efficientvision.cli import run_main
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.data.masks.nearest_colors import TOLERANCE
+from efficientvision.data.photos import MAX_PIXELS
 
 flags.DEFINE_string("voc_dir", "", "folder of PASCAL VOC, such as VOCdevkit/VOC2012")
 flags.DEFINE_bool(
@@ -32,9 +36,12 @@ flags.DEFINE_string("cityscapes_dir", "", "folder that holds leftImg8bit and gtF
 flags.DEFINE_bool("coarse", False, "Cityscapes: also write train_extra with the masks of gtCoarse")
 flags.DEFINE_string("coco_images", "", "folder of COCO's images, such as train2017")
 flags.DEFINE_string("coco_annotations", "", "instances JSON file of these images")
+flags.DEFINE_bool("allow_outside", False, "COCO: take images whose paths lead out of --coco_images")
 flags.DEFINE_string("images_dir", "", "folder of the images (of a list: what they are relative to)")
 flags.DEFINE_string("masks_dir", "", "folder of the masks (of a list: what they are relative to)")
-flags.DEFINE_string("mask_suffix", "", "what a mask's name has more than its image's: _L")
+flags.DEFINE_string(
+    "mask_suffix", "", "what a mask's name has more than its image's: _L; by default _mask and such"
+)
 flags.DEFINE_string("list_file", "", "list of the training pairs, lines of: image, mask")
 flags.DEFINE_string("val_list_file", "", "such a list of the pairs to evaluate on")
 flags.DEFINE_float("val_fraction", None, "share (0..1) of the pairs to hold out as val")
@@ -43,9 +50,20 @@ flags.DEFINE_list("ignore_label", ["255"], "labels of pixels without a class, be
 flags.DEFINE_integer("first_label", 0, "label of the first class")
 flags.DEFINE_string("class_names", "", "file with the names of the classes in order, one a line")
 flags.DEFINE_string(
-    "palette", "", "file with the colours of masks in colours: lines of R G B name, as the classes"
+    "palette",
+    "",
+    "file with the colours of masks in colours or greys: lines of R G B name, as the classes",
 )
-flags.DEFINE_bool("skip_bad", False, "leave out spoilt pairs and count them, instead of stopping")
+flags.DEFINE_integer(
+    "palette_tolerance",
+    TOLERANCE,
+    "how far a colour may be from the palette's nearest, in any of R, G, B; 0: not at all",
+)
+flags.DEFINE_bool(
+    "ignore_palettes", False, "indices are the classes, even if palettes differ between masks"
+)
+flags.DEFINE_bool("skip_bad", False, "leave out pairs that cannot be used, count and list them")
+flags.DEFINE_integer("max_pixels", MAX_PIXELS, "refuse larger images; 0: no limit")
 flags.DEFINE_string("output_dir", "", "folder of the records to write")
 flags.DEFINE_integer("num_shards", 32, "files of each part (never more than there are images)")
 flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
@@ -59,12 +77,14 @@ _OF_OWN_PICTURES = (
     "first_label",
     "class_names",
     "palette",
+    "palette_tolerance",
+    "ignore_palettes",
 )
 # What names a source -> the other flags that it knows.
 SOURCES = {
     "voc_dir": ("augmented",),
     "cityscapes_dir": ("coarse",),
-    "coco_images": ("coco_annotations",),
+    "coco_images": ("coco_annotations", "allow_outside"),
     "list_file": ("val_list_file", "images_dir", *_OF_OWN_PICTURES),
     "images_dir": ("mask_suffix", *_OF_OWN_PICTURES),
 }
@@ -93,34 +113,52 @@ def find_own(source: str):
     from efficientvision.data.masks import folders, mask_files
     from efficientvision.errors import UserError
 
+    # Colours are looked up in the palette, whatever their indices.
+    compare = not (FLAGS.palette or FLAGS.ignore_palettes)
     if source == "list_file":
         places = (FLAGS.images_dir or None, FLAGS.masks_dir or None)
-        found = folders.read_list(FLAGS.list_file, *places)
+        found = folders.read_list(FLAGS.list_file, *places, compare_palettes=False)
         if FLAGS.val_list_file:
-            val = folders.read_list(FLAGS.val_list_file, *places)
+            val = folders.read_list(FLAGS.val_list_file, *places, compare_palettes=False)
             found.parts["val"] = val.parts["train"]
             found.spoilt += val.spoilt
+        if compare:
+            folders.drop_other_palettes(found)
     elif FLAGS.masks_dir:
-        found = folders.find_pairs(FLAGS.images_dir, FLAGS.masks_dir, FLAGS.mask_suffix)
+        found = folders.find_pairs(
+            FLAGS.images_dir, FLAGS.masks_dir, FLAGS.mask_suffix, compare_palettes=compare
+        )
     else:
         raise UserError("--images_dir needs --masks_dir, the folder of the masks.")
     if FLAGS.val_fraction is not None:
-        if "val" in found.parts:
+        if found.parts.get("val"):
             raise UserError("--val_fraction holds pairs out, and there is a val part already.")
-        found.parts = folders.split(found.parts["train"], FLAGS.val_fraction, FLAGS.split_seed)
+        train = found.parts.get("train", ())
+        found.parts |= folders.split(train, FLAGS.val_fraction, FLAGS.split_seed)
     names = mask_files.read_class_names(FLAGS.class_names) if FLAGS.class_names else None
+    max_pixels = FLAGS.max_pixels or None
     if FLAGS.palette:
-        for name in ("ignore_label", "first_label"):
+        for name in ("ignore_label", "first_label", "ignore_palettes"):
             if FLAGS[name].present:
                 raise UserError(f"--{name} is for masks of labels, --palette for those in colours.")
         colors, names = mask_files.read_palette(FLAGS.palette, names)
-        return found, mask_files.MaskFiles(len(names), {}, colors), names
+        reader = mask_files.MaskFiles(len(names), {}, colors, FLAGS.palette_tolerance, max_pixels)
+        return found, reader, names
+    if FLAGS["palette_tolerance"].present:
+        raise UserError("--palette_tolerance has no meaning without --palette.")
     try:
         ignored = [int(label) for label in FLAGS.ignore_label]
     except ValueError as error:
         raise UserError(f"--ignore_label needs whole numbers, got {FLAGS.ignore_label}.") from error
     table = mask_files.label_table(ignored, FLAGS.first_label)
-    return found, mask_files.MaskFiles(len(names) if names else None, table), names
+    num_classes = len(names) if names else None
+    return found, mask_files.MaskFiles(num_classes, table, max_pixels=max_pixels), names
+
+
+def white_is_ignored(source: str) -> bool:
+    """Whether 255 is known to be no class: by the source, a palette, or a flag of the user's."""
+    is_said = FLAGS["ignore_label"].present and "255" in FLAGS.ignore_label
+    return source not in ("images_dir", "list_file") or bool(FLAGS.palette) or is_said
 
 
 def main(_: list[str]) -> None:
@@ -139,7 +177,7 @@ def main(_: list[str]) -> None:
     elif source == "coco_images":
         if not FLAGS.coco_annotations:
             raise UserError("--coco_images needs --coco_annotations, the instances JSON file.")
-        found, skipped = coco.find(FLAGS.coco_images, FLAGS.coco_annotations)
+        found, skipped = coco.find(FLAGS.coco_images, FLAGS.coco_annotations, FLAGS.allow_outside)
         reader, labels, min_values = coco.rasterize, coco.LABELS, coco.MIN_VALUES
     else:
         found, reader, names = find_own(source)
@@ -151,6 +189,8 @@ def main(_: list[str]) -> None:
         reader,
         labels,
         skip_bad=FLAGS.skip_bad,
+        white_is_ignored=white_is_ignored(source),
+        max_pixels=FLAGS.max_pixels or None,
         min_values=min_values,
         skipped=skipped,
         num_shards=FLAGS.num_shards,
@@ -160,7 +200,7 @@ def main(_: list[str]) -> None:
         print(report)
     if source == "cityscapes_dir" and cityscapes.has_test(FLAGS.cityscapes_dir):
         print("The test part has no labels and is left out; main.py --testdev_dir predicts it.")
-    if source in ("images_dir", "list_file") and "val" not in found.parts:
+    if source in ("images_dir", "list_file") and not found.parts.get("val"):
         print("There is no val part to evaluate on: --val_fraction=0.1 holds a tenth out.")
 
 

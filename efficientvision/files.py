@@ -111,11 +111,27 @@ def list_names(folder: AnyPath) -> list[str]:
 
 
 def matches(pattern: AnyPath) -> list[str]:
-    """The files and folders that a glob pattern (or a plain path) stands for, sorted."""
+    """The files and folders that a glob pattern (or a plain path) stands for, sorted.
+
+    Local folders and files that are called as the pattern is written (`set [v2]`) are meant.
+    """
     with _remote_errors(pattern) as gfile:
         if gfile is None:
-            return sorted(local_glob.glob(os.path.expanduser(as_text(pattern))))
+            return sorted(local_glob.glob(_escaped(os.path.expanduser(as_text(pattern)))))
         return sorted(name for name in gfile.glob(as_text(pattern)) if not name.endswith("/"))
+
+
+def _escaped(pattern: str) -> str:
+    """The pattern, with those of its leading folders that exist as they are written escaped."""
+    if not local_glob.has_magic(pattern):
+        return pattern
+    literal = ""
+    pieces = re.split(r"(/+)", pattern)
+    for place, piece in enumerate(pieces):
+        if literal + piece and not os.path.lexists(literal + piece):
+            return local_glob.escape(literal) + "".join(pieces[place:])
+        literal += piece
+    return local_glob.escape(literal)
 
 
 def size(path: AnyPath) -> int:
@@ -161,8 +177,18 @@ def read_bytes(path: AnyPath) -> bytes:
 
 
 def read_text(path: AnyPath) -> str:
-    """The content of a text file (UTF-8)."""
-    return read_bytes(path).decode("utf8")
+    """The content of a text file: UTF-8, with or without the mark that Windows puts before it.
+
+    Raises:
+        UserError: it is in another encoding.
+    """
+    content = read_bytes(path)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        kind = "UTF-16 text" if utf16 else f"no UTF-8 text (byte {error.start})"
+        raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.") from error
 
 
 @contextlib.contextmanager
@@ -295,10 +321,19 @@ def _remote_errors(path: AnyPath) -> Iterator[Any]:
     if not is_remote(path):
         yield None
         return
+    with tensorflow_errors(path):
+        import tensorflow as tf
+
+        yield tf.io.gfile
+
+
+@contextlib.contextmanager
+def tensorflow_errors(path: AnyPath) -> Iterator[None]:
+    """Makes of TensorFlow's errors about a file the `OSError` that Python would raise."""
     import tensorflow as tf
 
     try:
-        yield tf.io.gfile
+        yield
     except tf.errors.OpError as error:
         scheme = as_text(path).partition("://")[0]
         if error.error_code == _UNIMPLEMENTED:
@@ -308,4 +343,6 @@ def _remote_errors(path: AnyPath) -> Iterator[Any]:
             ) from error
         reason = " ".join(error.message.split()) or type(error).__name__
         code = _ERRNO_BY_CODE.get(error.error_code, errno.EIO)
+        if code == errno.ENOSPC:
+            reason = os.strerror(code)
         raise OSError(code, reason, as_text(path)) from error

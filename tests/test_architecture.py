@@ -32,6 +32,7 @@ SIDEWAYS = {
     "configs": {"registry"},
     "data": {"detection"},  # The one IoU.
     "evaluation": {"detection", "data"},  # The one IoU; the one reader of COCO files.
+    "visualize": {"data"},  # The one conversion of pictures to 8 bits.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
     "export": {"weights"},

@@ -18,6 +18,7 @@ from efficientvision.configs import (
     config_from_yaml,
     get_config,
 )
+from efficientvision.configs.overrides import Recipe
 from efficientvision.data import data_folder
 from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
@@ -128,8 +129,8 @@ def training_config(given: flags.FlagValues) -> TrainingConfig:
     start from.
     """
     setup = task_setup(given)
-    task, changes = given.task or None, setup.dataset_changes(given)
-    config = get_config(given.model_name, changes, given.hparams, task=task)
+    changes = Recipe(setup.dataset_changes(given) or {})
+    config = get_config(given.model_name, changes, given.hparams, task=given.task or None)
     for flag, key in (("num_epochs", "num_epochs"), ("strategy", "strategy"), ("seed", "seed")):
         if given[flag].value is not None:
             config.override({key: given[flag].value})
@@ -157,7 +158,7 @@ def training_config(given: flags.FlagValues) -> TrainingConfig:
 
 
 def class_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
-    """Names by class: the configuration's `label_map`, else the `labels.json` of the records."""
+    """Names by class; see `task_setup.record_names`."""
     return setup_of(config).class_names(config, *patterns)
 
 
@@ -256,7 +257,8 @@ def _build_network(config: TrainingConfig) -> keras.Model:
 def learning_rate_message(
     config: TrainingConfig, schedule: schedules.Schedule, plan: TrainingPlan
 ) -> str:
-    """One sentence on where the learning rate begins, peaks and how it falls."""
+    """A sentence on where the learning rate begins, peaks and ends."""
+    last = float(schedule(plan.total_steps - 1))
     rate = (
         f"learning_rate={config.learning_rate:g} is for batches of 64; at "
         f"{plan.batch_size} it is {schedule.base:g}"
@@ -272,7 +274,7 @@ def learning_rate_message(
     )
     return (
         f"Learning rate: {rate}. {config.optimizer}, {plan.total_steps} steps of "
-        f"{plan.batch_size} images: {warmup}{config.lr_decay_method}."
+        f"{plan.batch_size} images: {warmup}{config.lr_decay_method}, {last:.3g} at the last step."
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 
 import keras
@@ -25,6 +26,7 @@ from efficientvision.data.labels import BUILTIN_OF_MASKS, find_labels
 from efficientvision.data.mask_records import IGNORED
 from efficientvision.data.masks.cityscapes import CLASS_IDS
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
+from efficientvision.data.picture_folders import existing_file
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.records import ENCODED, SOURCE_ID
 from efficientvision.data.streams import read_in_order
@@ -59,11 +61,12 @@ class _Format:
 
 
 def of_photos(given: flags.FlagValues) -> bool:
-    """Whether `--val_file_pattern` names photos or a list of them, for `--testdev_dir`, and no
-    records.
+    """Whether `--val_file_pattern` names photos, their folder or a list of them, for
+    `--testdev_dir`, and no records.
     """
     pattern = given.val_file_pattern or ""
-    return bool(given.testdev_dir) and pattern.lower().endswith((*PHOTO_SUFFIXES, _LIST))
+    named = pattern.lower().endswith((*PHOTO_SUFFIXES, _LIST))
+    return bool(given.testdev_dir) and bool(pattern) and (named or files.is_folder(pattern))
 
 
 def write_results(given: flags.FlagValues, task: SegmentationTask, model: keras.Model) -> None:
@@ -140,9 +143,10 @@ def _photos(given: flags.FlagValues) -> tuple[Photos, int]:
     """The images, and how many there are."""
     pattern, limit = given.val_file_pattern, given.eval_samples
     if of_photos(given):
-        paths = listed_photos(pattern) if pattern.endswith(_LIST) else list_photos(pattern)
+        is_list = pattern.lower().endswith(_LIST)
+        paths = listed_photos(pattern) if is_list else list_photos(pattern)
         paths = paths[: limit if given["eval_samples"].present else None]
-        return ((files.base_name(p).rpartition(".")[0], open_photo(p)) for p in paths), len(paths)
+        return ((os.path.splitext(files.base_name(p))[0], open_photo(p)) for p in paths), len(paths)
     paths = match_files(pattern)
     total = min(sum(count_records(paths)), limit)
     data = read_in_order(paths).take(total).map(_read, tf.data.AUTOTUNE).prefetch(4)
@@ -155,16 +159,28 @@ def listed_photos(path: str) -> list[str]:
 
     Args:
         path: `VOC2012/ImageSets/Segmentation/test.txt`, a name a line, or
-            `VOC2012/list/test.txt`, whose lines begin with `/JPEGImages/<name>.jpg`.
+            `VOC2012/list/test.txt`, whose lines begin with `/JPEGImages/<name>.jpg`. Names may hold
+            blanks: a line is a whole name where there is such a photo.
+
+    Raises:
+        UserError: it lists nothing.
     """
-    lines = [line.split()[0] for line in files.read_text(path).splitlines() if line.strip()]
+    lines = [line.strip() for line in files.read_text(path).splitlines() if line.strip()]
+    if not lines:
+        raise UserError(f"{path} lists no photos.")
     folder = files.parent(files.parent(files.absolute(path)))
     if files.base_name(folder) == "ImageSets":
         folder = files.parent(folder)
-    return [
-        files.join(folder, name.lstrip("/") if "/" in name else f"JPEGImages/{name}.jpg")
-        for name in lines
+    return [_listed_photo(folder, line) for line in lines]
+
+
+def _listed_photo(folder: str, line: str) -> str:
+    names = [
+        name.lstrip("/") if "/" in name else f"JPEGImages/{name}.jpg"
+        for name in (line, line.split()[0])
     ]
+    found = (existing_file(folder, name) for name in names)
+    return next(filter(None, found), files.join(folder, names[-1]))
 
 
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

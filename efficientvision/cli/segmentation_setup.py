@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping
 from absl import flags
 
 from efficientvision.cli import evaluation_views, segmentation_results
-from efficientvision.cli.task_setup import TaskSetup, count_images, factor_beside_backbone
+from efficientvision.cli.task_setup import (
+    TaskSetup,
+    count_images,
+    factor_beside_backbone,
+    record_names,
+)
 from efficientvision.configs import SegmentationConfig
 from efficientvision.data.class_pixels import balanced_weights, count_class_pixels
-from efficientvision.data.labels import find_labels, resolve_label_map
+from efficientvision.data.labels import find_labels
 from efficientvision.data.preflight.file_checks import file_findings
 from efficientvision.data.preflight.findings import Finding
 from efficientvision.data.preflight.ground_truth_checks import overlap_findings
@@ -104,7 +109,9 @@ class SegmentationSetup(TaskSetup):
         if config is None:
             return
         if not config.is_set("num_classes"):
-            names = _record_names(config, given.train_file_pattern, given.val_file_pattern)
+            names = record_names(
+                config, given.train_file_pattern, given.val_file_pattern, of_masks=True
+            )
             if names:
                 config.override({"num_classes": max(names) + 1})
                 print(f"num_classes={max(names) + 1}, from the names beside the records.")
@@ -112,7 +119,7 @@ class SegmentationSetup(TaskSetup):
             config.override({"random_scale": published_scale("city", config.image_hw[1])})
 
     def class_names(self, config: SegmentationConfig, *patterns: str | None) -> dict[int, str]:
-        return with_background(_record_names(config, *patterns), config.num_classes)
+        return with_background(record_names(config, *patterns, of_masks=True), config.num_classes)
 
     def rate_factor(self, config: SegmentationConfig) -> Callable[[str], float] | None:
         """The decoder's learning rate is `lr_mult` times the backbone's."""
@@ -245,12 +252,3 @@ def evaluation_names(
 def _some(names: Mapping[int, str]) -> str:
     shown = [f"{number} {names[number]}" for number in sorted(names)]
     return ", ".join(shown[:3]) + (f" ... {shown[-1]}" if len(shown) > 3 else "")
-
-
-def _record_names(config: SegmentationConfig, *patterns: str | None) -> dict[int, str]:
-    """Names of the classes (from 0): `label_map`, else the `labels.json` of the records."""
-    named = resolve_label_map(config.label_map, of_masks=True)
-    for pattern in patterns:
-        if named is None and pattern:
-            named = find_labels(pattern, of_masks=True)
-    return named or {}

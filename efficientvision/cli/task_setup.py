@@ -87,12 +87,20 @@ class TaskSetup(abc.ABC):
         """What `--model_dir` holds, for an evaluation; call it under the strategy's scope."""
 
 
-def record_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
-    """Names by class id: the configuration's `label_map`, else the `labels.json` of the records."""
-    named = resolve_label_map(config.label_map)
-    for pattern in patterns:
-        if named is None and pattern:
-            named = find_labels(pattern)
+def record_names(
+    config: TrainingConfig, *patterns: str | None, of_masks: bool = False
+) -> dict[int, str]:
+    """Names by class id: those beside the records, else the configuration's `label_map`.
+
+    A `label_map` that the user wrote comes first. One of a recipe does not: a recipe that was
+    written for other data must not rename the classes of these.
+    """
+    named = resolve_label_map(config.label_map, of_masks=of_masks)
+    if named and config.is_written("label_map"):
+        return named
+    for pattern in filter(None, patterns):
+        if (own := find_labels(pattern, of_masks=of_masks)) is not None:
+            return own
     return named or {}
 
 

@@ -154,6 +154,12 @@ IMPLEMENTED = {
     "seed": FlagSpec(
         "int", None, "seed of weights, order and augmentation; else the hyper-parameter seed"
     ),
+    "on_bad_record": FlagSpec(
+        ("stop", "skip"),
+        "stop",
+        "records that cannot be read or decoded: stop names the first; skip leaves them out, "
+        "counted and listed (reads the whole data set first)",
+    ),
     "on_nan": FlagSpec(
         ("stop", "skip"),
         "stop",

@@ -36,7 +36,9 @@ def converted(config: TrainingConfig | NmsConfig, name: str, value: Any, prefix:
     return checked(prefix + name, value, kind)
 
 
-def apply_change(config: TrainingConfig, name: str, value: Any, notes: list[str]) -> None:
+def apply_change(
+    config: TrainingConfig, name: str, value: Any, notes: list[str], *, written: bool = True
+) -> None:
     """Sets one hyper-parameter by any of its names.
 
     Args:
@@ -44,6 +46,7 @@ def apply_change(config: TrainingConfig, name: str, value: Any, notes: list[str]
         name: As the user wrote it.
         value: Plain value, `RawText` or a dictionary for `nms_configs`.
         notes: Receives a sentence for each obsolete name.
+        written: Whether the user gave it by name (`TrainingConfig.is_written`).
 
     Raises:
         UserError: The name is unknown or unavailable, or the value is bad.
@@ -64,6 +67,7 @@ def apply_change(config: TrainingConfig, name: str, value: Any, notes: list[str]
             raise UserError(f"Hyper-parameter {name} has no part {next(iter(value), '')!r}.")
         setattr(config, name, converted(config, name, value))
         config._explicit.add(name)
+        (config._written.add if written else config._written.discard)(name)
 
 
 def known_name(name: str, value: Any, fields: Collection[str], notes: list[str]) -> str | None:

@@ -36,6 +36,10 @@ class RawText(str):
     __slots__ = ()
 
 
+class Recipe(dict):
+    """Changes that a file or a data set's name stands for: nobody wrote them one by one."""
+
+
 class _NumberLoader(yaml.SafeLoader):
     """YAML 1.2's notion of a number: `8e-3` and `1e-4` are floats (in YAML 1.1 they are text)."""
 
@@ -88,14 +92,16 @@ def read_overrides(override: str | dict | None) -> list[dict[str, Any]]:
             `""` for no change.
 
     Returns:
-        Nested dictionaries, to be applied in order. Values from strings are `RawText`, for
-        `parse_value` or, where text is wanted, as they stand.
+        Nested dictionaries, to be applied in order; those of files are `Recipe`. Values from
+        strings are `RawText`, for `parse_value` or, where text is wanted, as they stand.
 
     Raises:
         UserError: The text is malformed, or a file is missing or is no YAML mapping.
     """
     if override is None:
         return []
+    if isinstance(override, Recipe):
+        return [Recipe(_nested(override))]
     if isinstance(override, dict):
         return [_nested(override)]
     if not isinstance(override, str):
@@ -108,7 +114,7 @@ def read_overrides(override: str | dict | None) -> list[dict[str, Any]]:
         if not _names_yaml_file(part):
             pairs.append(part)
             continue
-        changes += [_parse_pairs(pairs), _nested(read_yaml(part))]
+        changes += [_parse_pairs(pairs), Recipe(_nested(read_yaml(part)))]
         pairs = []
     changes.append(_parse_pairs(pairs))
     return [change for change in changes if change]

@@ -26,15 +26,16 @@ from efficientvision.configs.kinds import (
     parse_image_size,
 )
 from efficientvision.configs.list_kinds import EPOCHS
-from efficientvision.configs.overrides import read_overrides
+from efficientvision.configs.overrides import Recipe, read_overrides
 
 _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
 
-# By the step: the first three. By the epoch, as EdgeNets do: the others.
+# By the step: the first four. By the epoch, as EdgeNets do: the others.
 LR_DECAY_METHODS = (
     "cosine",
+    "cosine_automl",
     "stepwise",
     "polynomial",
     "hybrid",
@@ -94,7 +95,9 @@ class TrainingConfig:
     )
     lr_warmup_epoch: float = hyperparameter(1.0, _NON_NEGATIVE, "length of the warm-up, epochs")
     lr_decay_method: str = hyperparameter(
-        "cosine", one_of(*LR_DECAY_METHODS), "schedule after the warm-up"
+        "cosine",
+        one_of(*LR_DECAY_METHODS),
+        "schedule after the warm-up; cosine_automl is the original's cosine",
     )
     first_lr_drop_epoch: float = hyperparameter(
         200.0, _NON_NEGATIVE, "stepwise: epoch from which the rate is a tenth"
@@ -184,6 +187,10 @@ class TrainingConfig:
         default_factory=set, init=False, repr=False, compare=False
     )
 
+    _written: set[str] = dataclasses.field(
+        default_factory=set, init=False, repr=False, compare=False
+    )
+
     @property
     def image_hw(self) -> tuple[int, int]:
         """Height and width of the network's input, pixels."""
@@ -199,6 +206,13 @@ class TrainingConfig:
     def is_set(self, name: str) -> bool:
         """Whether an override gave this hyper-parameter a value (other than None)."""
         return name in self._explicit and getattr(self, name) is not None
+
+    def is_written(self, name: str) -> bool:
+        """Whether its value was given by name, in an argument or on a command line.
+
+        What a file of hyper-parameters says, or the name of a data set stands for, is not.
+        """
+        return name in self._written and getattr(self, name) is not None
 
     def override(self, change: str | dict | None) -> Self:
         """Changes hyper-parameters in place.
@@ -217,7 +231,9 @@ class TrainingConfig:
         notes: list[str] = []
         for entries in read_overrides(change):
             for name, value in entries.items():
-                apply_change(changed, str(name), value, notes)
+                apply_change(
+                    changed, str(name), value, notes, written=not isinstance(entries, Recipe)
+                )
         changed.settle()
         for field in dataclasses.fields(self):
             setattr(self, field.name, getattr(changed, field.name))
@@ -228,7 +244,7 @@ class TrainingConfig:
     def as_dict(self) -> dict[str, Any]:
         """Every hyper-parameter in plain types (lists for tuples), nested as in YAML."""
         plain = dataclasses.asdict(self)
-        del plain["_explicit"]
+        del plain["_explicit"], plain["_written"]
         return _with_lists(plain)
 
     def to_yaml(self) -> str:

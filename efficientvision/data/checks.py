@@ -6,14 +6,21 @@ import contextlib
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from PIL import Image
 from tqdm import tqdm
 
 from efficientvision.data.mask_records import decode_mask, mask_of
-from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
+from efficientvision.data.photos import without_pillows_limit
+from efficientvision.data.record_files import (
+    DamagedRecord,
+    FilePattern,
+    count_records,
+    match_files,
+    verified_records,
+)
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
 
@@ -45,7 +52,7 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
         height, width = decode_mask(mask_encoded).shape
     except UserError as error:
         return f"is spoilt: {error}"
-    with Image.open(io.BytesIO(encoded)) as picture:
+    with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as picture:
         size = picture.size
     if size != (width, height):
         return (
@@ -54,8 +61,23 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
     return None
 
 
+class BadRecord(NamedTuple):
+    """A record that cannot be read or decoded: its file, its place there, and a sentence."""
+
+    path: str
+    position: int
+    sentence: str
+
+
 def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[str]:
-    """Describes every record that cannot be read or decoded; reads the whole data set.
+    """Describes every record that cannot be read or decoded; see `find_bad_records`."""
+    return (bad.sentence for bad in find_bad_records(file_pattern, of_masks=of_masks))
+
+
+def find_bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[BadRecord]:
+    """Finds every record that cannot be read or decoded; reads the whole data set.
+
+    Checksums are verified, as TensorFlow does.
 
     Args:
         file_pattern: the records'.
@@ -63,7 +85,9 @@ def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
     """
     files = match_files(file_pattern)
 
-    def describe(path: str, position: int, serialized: bytes) -> str | None:
+    def describe(path: str, position: int, serialized: bytes | DamagedRecord) -> str | None:
+        if isinstance(serialized, DamagedRecord):
+            return f"record {position} of {path} {serialized}"
         try:
             example = decode_example(serialized)
         except UserError as error:
@@ -82,12 +106,12 @@ def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
         )
 
     with (
-        tqdm(total=sum(count_records(files)), desc="looking for damage", unit="img") as bar,
+        tqdm(total=_countable(files), desc="looking for damage", unit="img") as bar,
         ThreadPoolExecutor() as pool,
     ):
         for path in files:
-            batch: list[tuple[int, bytes]] = []
-            for item in enumerate(iter_records(path)):
+            batch: list[tuple[int, Any]] = []
+            for item in enumerate(verified_records(path)):
                 batch.append(item)
                 if len(batch) == 256:
                     yield from _drain(pool, describe, path, batch, bar)
@@ -95,13 +119,22 @@ def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
 
 
 def _drain(
-    pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, bytes]], bar: tqdm
-) -> Iterator[str]:
-    for message in pool.map(lambda item: describe(path, *item), batch):
+    pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, Any]], bar: tqdm
+) -> Iterator[BadRecord]:
+    sentences = pool.map(lambda item: describe(path, *item), batch)
+    for (position, _), sentence in zip(batch, sentences, strict=True):
         bar.update()
-        if message:
-            yield message
+        if sentence:
+            yield BadRecord(path, position, sentence)
     batch.clear()
+
+
+def _countable(paths: list[str]) -> int | None:
+    """How many records there are; None where damage hides it."""
+    try:
+        return sum(count_records(paths))
+    except UserError:
+        return None
 
 
 def find_bad_record(file_pattern: FilePattern, *, of_masks: bool = False) -> str | None:

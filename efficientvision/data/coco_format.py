@@ -1,17 +1,18 @@
 """COCO images and JSON annotations -> records.
 
 Conventions kept from the original converter: labels are the raw category ids (1..90 for COCO, with
-gaps); annotations without size or leaving the image are skipped; areas are COCO's, in pixels; crowd
-flags are kept (training skips crowds, evaluation needs them).
+gaps) where they can be class ids; areas are COCO's, in pixels; crowd flags are kept (training skips
+crowds, evaluation needs them). Boxes over the edge of their photo are cut there.
 """
 
 from __future__ import annotations
 
 import functools
 import io
-import json
 import os
-from collections import Counter, defaultdict
+import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,26 @@ import numpy as np
 from PIL import Image
 
 from efficientvision import files
-from efficientvision.data.conversion import ConversionReport
+from efficientvision.data.annotation_frame import AnnotationFrame, find_frame
+from efficientvision.data.coco_json import (
+    CocoFile,
+    read_captions,
+    read_image_list,
+    read_instances,
+)
+from efficientvision.data.conversion import BuiltRecord, ConversionReport
 from efficientvision.data.labels import LabelMap, write_labels
+from efficientvision.data.outlines import object_mask
+from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
+from efficientvision.data.picture_folders import spellings
 from efficientvision.data.record_files import write_shards
 from efficientvision.errors import UserError
 
-OUTSIDE = "annotations leaving their image skipped"
-EMPTY = "annotations without width or height skipped"
-_LEAST_COORDINATES = 6  # Of a polygon; pycocotools takes four numbers for a box.
+OUTSIDE = "annotations outside of their image, or with less than a pixel in it, skipped"
+CUT = "boxes that passed the edge of their image cut there"
+MISSING = "images that do not exist left out"
+# A rounding error of float32 coordinates.
+_SLACK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -39,126 +52,75 @@ class CocoImage:
     captions: list[str] | None
 
 
-def load_json(path: str) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        UserError: missing, or no JSON.
-    """
-    try:
-        return json.loads(files.read_text(path))
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no valid JSON: {error}.") from error
-
-
-def read_json(path: str, *required: str) -> dict:
-    """Reads an annotation file.
-
-    Raises:
-        UserError: missing, no JSON, or without one of the required lists.
-    """
-    content = load_json(path)
-    for key in required:
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise UserError(f"{path} has no list {key!r}; is it a COCO annotation file?")
-    return content
-
-
-def _check_annotation(annotation: dict, info: dict, labels: LabelMap, path: str) -> str | None:
-    """Why the annotation is left out, or None to keep it."""
-    try:
-        x, y, width, height = (float(v) for v in annotation["bbox"])
-        category = annotation["category_id"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: annotation {annotation.get('id')} has no valid bbox [x, y, width, height] "
-            "and category_id."
-        ) from error
-    if category not in labels:
-        raise UserError(
-            f"{path}: annotation {annotation.get('id')} has category_id {category}, "
-            "which is not among the file's categories."
-        )
-    if width <= 0 or height <= 0:
-        return EMPTY
-    if x < 0 or y < 0 or x + width > info["width"] or y + height > info["height"]:
-        return OUTSIDE
-    return None
-
-
-def read_instances(path: str) -> tuple[list[dict], dict[int, list[dict]], LabelMap]:
-    """(images, annotations by image id, class names) of an instances file."""
-    content = read_json(path, "images", "annotations", "categories")
-    labels = {int(c["id"]): str(c["name"]) for c in content["categories"]}
-    by_image = defaultdict(list)
-    for annotation in content["annotations"]:
-        by_image[annotation.get("image_id")].append(annotation)
-    return content["images"], by_image, dict(sorted(labels.items()))
-
-
-def object_mask(annotation: dict, height: int, width: int) -> np.ndarray:
-    """Where an object is: uint8 [height, width] of 0 and 1, from its polygons or run lengths.
-
-    Raises:
-        UserError: an outline that makes no sense.
-    """
-    from pycocotools import mask as mask_api
-
-    segmentation = annotation.get("segmentation") or []
-    if not segmentation:
-        return np.zeros((height, width), np.uint8)
-    try:
-        if isinstance(segmentation, dict):
-            if list(segmentation["size"]) != [height, width]:
-                raise ValueError(f"run lengths of {segmentation['size']}, not {height} x {width}")
-            rle = segmentation
-            if isinstance(rle["counts"], list):
-                rle = mask_api.frPyObjects(rle, height, width)
-            return mask_api.decode(rle)
-        if any(len(polygon) < _LEAST_COORDINATES for polygon in segmentation):
-            raise ValueError("a polygon of fewer than three points")
-        return mask_api.decode(mask_api.frPyObjects(segmentation, height, width)).max(axis=-1)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"annotation {annotation.get('id')} has no valid outline ({error})."
-        ) from error
-
-
-def _mask_png(annotation: dict, height: int, width: int) -> bytes:
-    mask = object_mask(annotation, height, width)
+def _mask_png(annotation: dict, frame: AnnotationFrame) -> bytes:
+    mask = frame.mask(object_mask(annotation, *frame.stated_hw).astype(np.uint8))
     png = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8)).save(png, format="PNG")
+    Image.fromarray(mask).save(png, format="PNG")
     return png.getvalue()
 
 
-def encode_image(image: CocoImage, labels: LabelMap, include_masks: bool) -> bytes:
-    """One image and its annotations as a serialised record."""
-    from efficientvision.data.records import DetectionExample, encode_example, image_format_of
+def build_record(
+    image: CocoImage,
+    labels: LabelMap,
+    include_masks: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+) -> BuiltRecord:
+    """One image and its annotations as a record; `facts` is the number of its boxes and crowds.
 
-    encoded = files.read_bytes(image.path)
-    height, width = int(image.info["height"]), int(image.info["width"])
-    annotations = image.annotations
-    boxes = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4)
-    x, y, w, h = boxes.T
-    return encode_example(
+    Raises:
+        UserError: the photo cannot be decoded, or has another shape than the file states.
+    """
+    from efficientvision.data.records import DetectionExample, encode_example
+
+    photo = store_photo(read_photo_file(image.path), repr(image.path), max_pixels=max_pixels)
+    stated = (image.info.get("height"), image.info.get("width"))
+    frame = find_frame(
+        stated if all(stated) else None,
+        (photo.height, photo.width),
+        photo.orientation,
+        repr(image.path),
+    )
+    counts = Counter([*photo.notes, *frame.notes])
+    kept, boxes, areas = [], [], []
+    for annotation in image.annotations:
+        x, y, width, height = annotation["bbox"]
+        (box,) = frame.boxes([[y, x, y + height, x + width]])
+        cut = np.clip(box, 0, [photo.height, photo.width] * 2)
+        over = np.abs(cut - box).max() > _SLACK
+        if over and (cut[2:] - cut[:2]).min() < 1:
+            counts[OUTSIDE] += 1
+            continue
+        counts[CUT] += int(over)
+        box_area = float(np.prod(cut[2:] - cut[:2]))
+        area = annotation.get("area")
+        area = box_area if area is None else area * frame.area_factor
+        kept.append(annotation)
+        boxes.append(cut)
+        areas.append(min(area, box_area) if over else area)
+    serialized = encode_example(
         DetectionExample(
-            encoded=encoded,
-            image_format=image_format_of(encoded, image.path),
+            encoded=photo.encoded,
+            image_format=photo.image_format,
             filename=image.info["file_name"],
             source_id=str(image.info["id"]),
-            height=height,
-            width=width,
-            boxes_yxyx=np.stack([y, x, y + h, x + w], axis=-1),
-            classes=[a["category_id"] for a in annotations],
-            class_names=[labels[a["category_id"]] for a in annotations],
-            areas=[a.get("area", a["bbox"][2] * a["bbox"][3]) for a in annotations],
-            is_crowd=[int(a.get("iscrowd", 0)) for a in annotations],
-            masks=[_mask_png(a, height, width) for a in annotations] if include_masks else None,
+            height=photo.height,
+            width=photo.width,
+            boxes_yxyx=np.reshape(boxes, (-1, 4)),
+            classes=[a["category_id"] for a in kept],
+            class_names=[labels[a["category_id"]] for a in kept],
+            areas=areas,
+            is_crowd=[a.get("iscrowd", 0) for a in kept],
+            masks=[_mask_png(a, frame) for a in kept] if include_masks else None,
             captions=image.captions,
         )
     )
+    crowds = sum(bool(a.get("iscrowd", 0)) for a in kept)
+    return BuiltRecord(serialized, tuple(counts.elements()), (len(kept), crowds), photo.remarks)
+
+
+def encode_image(image: CocoImage, labels: LabelMap, include_masks: bool) -> bytes:
+    """The record that `build_record` makes, alone."""
+    return build_record(image, labels, include_masks).serialized
 
 
 def convert(
@@ -169,9 +131,14 @@ def convert(
     object_annotations_file: str | None = None,
     caption_annotations_file: str | None = None,
     include_masks: bool = False,
+    skip_bad: bool = False,
+    allow_outside: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+    val_fraction: float | None = None,
+    split_seed: int = 0,
     num_shards: int = 32,
     num_workers: int | None = None,
-) -> ConversionReport:
+) -> list[ConversionReport]:
     """Writes the shards, and the class names when instances are given.
 
     Args:
@@ -182,8 +149,16 @@ def convert(
         object_annotations_file: instances JSON.
         caption_annotations_file: captions JSON.
         include_masks: also store each object's mask as PNG.
-        num_shards: at most; never more than images.
+        skip_bad: leave out images that are missing or cannot be used, and count them.
+        allow_outside: take images by paths that lead out of `image_dir`.
+        max_pixels: refuse larger photos; None: no limit.
+        val_fraction: hold out this share (0..1) of the images as a val part; see `part_prefixes`.
+        split_seed: of the choice.
+        num_shards: of each part, at most; never more than images.
         num_workers: processes; None: one per core.
+
+    Returns:
+        A report of each part.
 
     Raises:
         UserError: anything wrong with the data, in words.
@@ -198,51 +173,120 @@ def convert(
         raise UserError(f"--image_dir={image_dir} is not a folder.")
     if include_masks and not object_annotations_file:
         raise UserError("--include_masks needs --object_annotations_file.")
-    infos, by_image, labels, captions = None, {}, {}, None
-    if object_annotations_file:
-        infos, by_image, labels = read_instances(object_annotations_file)
-    if caption_annotations_file:
-        content = read_json(caption_annotations_file, "images", "annotations")
-        infos = content["images"] if infos is None else infos
-        captions = defaultdict(list)
-        for annotation in content["annotations"]:
-            captions[annotation.get("image_id")].append(str(annotation.get("caption", "")))
-    if image_info_file:
-        infos = read_json(image_info_file, "images")["images"]
-    list_file = next(path for path in sources if path)
-    report = ConversionReport(labels=labels)
-    images = []
-    for info in infos or []:
-        missing = {"id", "file_name", "height", "width"} - set(info)
-        if missing:
-            raise UserError(f"{list_file}: an image has no {', '.join(sorted(missing))}: {info}.")
-        path = os.path.join(image_dir, info["file_name"])
-        if not files.is_file(path):
-            raise UserError(f"The image {path} is listed in {list_file} but does not exist.")
-        kept = _keep(by_image.get(info["id"], []), info, labels, object_annotations_file, report)
-        sentences = None if captions is None else captions.get(info["id"], [])
-        images.append(CocoImage(path, info, kept, sentences))
-    report.num_images = len(images)
-    report.num_boxes = sum(len(image.annotations) for image in images)
-    build = functools.partial(encode_image, labels=labels, include_masks=include_masks)
-    report.files = write_shards(
-        images, build, output_prefix, num_shards=num_shards, num_workers=num_workers
+    instances = read_instances(object_annotations_file) if object_annotations_file else None
+    captions = read_captions(caption_annotations_file) if caption_annotations_file else None
+    listed = read_image_list(image_info_file) if image_info_file else instances or captions
+    read = [file for file in (instances, captions) if file]
+    labels = instances.labels if instances else {}
+    first = ConversionReport()
+    for file in read:
+        first.skipped.update(file.notes)
+        first.details += file.details
+    images = _find_images(
+        image_dir, listed, instances, captions, first, skip_bad=skip_bad, outside=allow_outside
     )
-    if labels:
-        report.sidecars = [write_labels(output_prefix, labels)]
-    return report
+    build = functools.partial(
+        build_record, labels=labels, include_masks=include_masks, max_pixels=max_pixels
+    )
+    reports = []
+    for prefix, part in part_prefixes(images, output_prefix, val_fraction, split_seed).items():
+        report = first if not reports else ConversionReport()
+        report.labels = labels
+        written = write_shards(
+            part,
+            build,
+            prefix,
+            num_shards=num_shards,
+            num_workers=num_workers,
+            skip_bad=skip_bad,
+        )
+        report.add(written)
+        facts = [fact for fact in written.facts if fact]
+        report.num_images = len(facts)
+        report.num_boxes = sum(boxes for boxes, _ in facts)
+        if report.num_boxes and report.num_boxes == sum(crowds for _, crowds in facts):
+            report.details.append(
+                "all objects are crowds (iscrowd 1), which training leaves out: set iscrowd to 0 "
+                "for single objects"
+            )
+        if labels:
+            report.sidecars = [write_labels(prefix, labels)]
+        reports.append(report)
+    return reports
 
 
-def _keep(
-    annotations: list[dict], info: dict, labels: LabelMap, path: str, report: ConversionReport
-) -> list[dict]:
-    reasons: Counter = Counter()
-    kept = []
-    for annotation in annotations:
-        reason = _check_annotation(annotation, info, labels, path)
-        if reason:
-            reasons[reason] += 1
-        else:
-            kept.append(annotation)
-    report.skipped.update(reasons)
-    return kept
+def part_prefixes(
+    items: Sequence[Any], output_prefix: str, val_fraction: float | None, seed: int
+) -> dict[str, list[Any]]:
+    """Path prefix of the shards -> the items of that part.
+
+    Without `val_fraction` all items belong to `output_prefix`. Else a share is held out: a prefix
+    `tfrecord/train` gets `tfrecord/val` beside it, any other `tfrecord/cells` becomes
+    `tfrecord/cells_train` and `tfrecord/cells_val`.
+
+    Raises:
+        UserError: no share, or fewer than two items.
+    """
+    if val_fraction is None:
+        return {output_prefix: list(items)}
+    if not 0 < val_fraction < 1:
+        raise UserError(f"--val_fraction must be between 0 and 1, got {val_fraction:g}.")
+    if len(items) < 2:
+        raise UserError(f"--val_fraction needs two images or more, got {len(items)}.")
+    count = min(max(round(len(items) * val_fraction), 1), len(items) - 1)
+    chosen = set(random.Random(f"{seed}").sample(range(len(items)), count))
+    folder, name = os.path.split(output_prefix)
+    names = ("train", "val") if name == "train" else (f"{name}_train", f"{name}_val")
+    train, val = (os.path.join(folder, part) for part in names)
+    return {
+        train: [item for k, item in enumerate(items) if k not in chosen],
+        val: [item for k, item in enumerate(items) if k in chosen],
+    }
+
+
+def _find_images(
+    image_dir: str,
+    listed: CocoFile,
+    instances: CocoFile | None,
+    captions: CocoFile | None,
+    report: ConversionReport,
+    *,
+    skip_bad: bool,
+    outside: bool,
+) -> list[CocoImage]:
+    images, missing = [], []
+    for info in listed.images:
+        if info["file_name"] is None:
+            raise UserError(f"{listed.path}: the image {info['id']!r} has no file_name.")
+        path = image_path(image_dir, info["file_name"], listed.path, outside)
+        if path is None:
+            missing.append(info["file_name"])
+            continue
+        annotations = instances.by_image.get(info["id"], []) if instances else []
+        sentences = None if captions is None else captions.captions.get(info["id"], [])
+        images.append(CocoImage(path, info, annotations, sentences))
+    if missing and not skip_bad:
+        more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
+        raise UserError(
+            f"The image {os.path.join(image_dir, missing[0])} is listed in {listed.path} but does "
+            f"not exist{more}. --skip_bad leaves such images out."
+        )
+    if missing:
+        report.skipped[MISSING] += len(missing)
+        report.details.append(f"the first image that does not exist: {missing[0]}")
+    return images
+
+
+def image_path(image_dir: str, name: str, list_file: str, outside: bool) -> str | None:
+    """The path of an image that a file lists; None: there is no such file."""
+    for candidate in spellings(name):
+        leads_out = os.path.isabs(candidate) or ".." in candidate.split("/")
+        if leads_out and not outside:
+            raise UserError(
+                f"{list_file} lists the image {name!r}, whose path leads out of the images' "
+                "folder: --allow_outside takes it all the same."
+            )
+        path = os.path.join(image_dir, candidate)
+        if files.is_file(path):
+            return path
+    return None

@@ -3,9 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from efficientvision.data.labels import LabelMap
+if TYPE_CHECKING:
+    from efficientvision.data.labels import LabelMap
+
+LEFT_OUT = "images left out, as they cannot be used"
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class BuiltRecord:
+    """What a converter makes of one item.
+
+    Attributes:
+        serialized: the record.
+        notes: what was done to the image or its annotations, in the words of the report's counts.
+        facts: what the converter wants back for the files beside the records.
+        remarks: what people should read of this very item.
+    """
+
+    serialized: bytes
+    notes: Sequence[str] = ()
+    facts: Any = None
+    remarks: Sequence[str] = ()
+
+
+@dataclass
+class Written:
+    """What writing the records of a data set gave.
+
+    Attributes:
+        paths: the shards.
+        notes: how often each of the records' notes was given.
+        facts: those of each item, in order; None of one that was left out.
+        bad: a sentence for each item that was left out.
+        remarks: those of all items.
+    """
+
+    paths: list[str]
+    notes: Counter = field(default_factory=Counter)
+    facts: list[Any] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -23,6 +65,17 @@ class ConversionReport:
     skipped: Counter = field(default_factory=Counter)
     unit: str = "boxes"
     details: list[str] = field(default_factory=list)
+
+    def add(self, written: Written) -> None:
+        """Takes over the shards, the counts and what was left out."""
+        self.files = written.paths
+        self.skipped.update(written.notes)
+        if written.bad:
+            self.skipped[LEFT_OUT] += len(written.bad)
+        for lines in ([f"left out: {sentence}" for sentence in written.bad], written.remarks):
+            self.details += lines[:_LISTED]
+            if len(lines) > _LISTED:
+                self.details.append(f"... and {len(lines) - _LISTED} more")
 
     def __str__(self) -> str:
         lines = [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-import glob
 import itertools
+import shlex
 from dataclasses import dataclass
 
 from efficientvision import files
-from efficientvision.data.photos import PHOTO_SUFFIXES
+from efficientvision.data.photos import is_photo_name
+from efficientvision.data.picture_folders import find_parts, list_folders
 from efficientvision.errors import UserError
 
 # Below the folder itself, the places that the usual instructions use.
@@ -55,8 +56,8 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     if none and of_classes and _holds_class_folders(folder):
         raise UserError(
             f"--data_dir={folder} holds folders of images and no records; make them with: python "
-            f"dataset/create_imagenet_tfrecord.py --data_dir={folder} "
-            f"--output_dir={files.join(folder, 'tfrecord')}{_split_option(folder)}"
+            f"dataset/create_imagenet_tfrecord.py --data_dir={_quoted(folder)} "
+            f"--output_dir={_quoted(files.join(folder, 'tfrecord'))}{_split_option(folder)}"
         )
     if none:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
@@ -75,14 +76,23 @@ def _holds_class_folders(folder: files.AnyPath) -> bool:
     """Whether there are images in `<folder>/train/<class>/` or `<folder>/<class>/`."""
     if files.is_remote(folder):
         return False
-    patterns = ("train/*/*", "val/*/*", "*/*")
-    matches = (path for p in patterns for path in glob.iglob(files.join(folder, p)))
-    return any(path.lower().endswith(PHOTO_SUFFIXES) for path in itertools.islice(matches, 1000))
+    places = [files.as_text(folder), *find_parts(files.as_text(folder)).values()]
+    paths = (
+        files.join(inner, name)
+        for place in places
+        for inner in list_folders(place)
+        for name in files.list_names(inner)
+    )
+    return any(map(is_photo_name, itertools.islice(paths, 1000)))
+
+
+def _quoted(path: files.AnyPath) -> str:
+    return shlex.quote(files.as_text(path))
 
 
 def _split_option(folder: files.AnyPath) -> str:
     """What holds images out for the evaluation, where no folder is meant for that."""
-    return "" if files.is_folder(files.join(folder, "val")) else " --val_fraction=0.1"
+    return "" if "val" in find_parts(files.as_text(folder)) else " --val_fraction=0.1"
 
 
 def find_records(folder: files.AnyPath, prefix: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from efficientvision.data.coco_json import plain_id
 from efficientvision.data.labels import find_labels
 from efficientvision.data.record_files import FilePattern, iter_records, match_files
 from efficientvision.data.records import DetectionExample, decode_example
@@ -121,6 +122,7 @@ def _examples(
 
 
 def image_id_of(source_id: str | bytes) -> int | str:
-    """A record's source_id as an id of the JSON: a number if it is one."""
+    """A record's source_id as an id of the JSON: a number if it is the plain text of one."""
     text = source_id.decode("utf8") if isinstance(source_id, bytes) else str(source_id)
-    return int(text) if text.lstrip("-").isdigit() else text
+    number = plain_id(text)
+    return number if str(number) == text else text

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ from efficientvision.data.record_files import FilePattern, match_files, shard_pr
 from efficientvision.errors import UserError
 
 LabelMap = dict[int, str]
+
+_LARGEST_ID = 2**31 - 1  # Records hold more, arrays of class ids do not.
+_SHOWN = 60
 
 VOC_NAMES = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
@@ -73,26 +77,47 @@ def label_map_from_mapping(
         UserError: an id that is not a whole number, negative, or used twice; no classes at all.
     """
     labels: LabelMap = {}
-    by_name = bool(mapping) and all(isinstance(v, int) for v in mapping.values())
+    by_name = bool(mapping) and all(type(v) is int for v in mapping.values())
     pairs = ((v, k) for k, v in mapping.items()) if by_name else mapping.items()
     for key, name in pairs:
-        try:
-            class_id = int(key)
-        except (TypeError, ValueError):
-            class_id = -1
-        if class_id < 0 or isinstance(name, (dict, list)):
+        class_id = _class_id(key)
+        if isinstance(name, bool) or name is None:
+            raise UserError(
+                f"{source}: the name of class {key!r} reads as {name!r}, which is no text: put it "
+                "into quotes."
+            )
+        if not 0 <= class_id <= _LARGEST_ID or isinstance(name, (dict, list)):
             raise UserError(
                 f"{source}: expected {{class id: name}} or {{name: class id}}, "
-                f"got {key!r}: {name!r}."
+                f"got {_short(key)}: {_short(name)}."
             )
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
-        labels[class_id] = str(name)
+        # One form of Unicode: macOS writes the accents of file names apart.
+        labels[class_id] = unicodedata.normalize("NFC", str(name))
     if not of_masks:
         labels.pop(0, None)
     if not labels:
         raise UserError(f"{source} names no classes.")
     return dict(sorted(labels.items()))
+
+
+def _class_id(key: Any) -> int:
+    """The number that a file's key stands for; -1: none."""
+    if isinstance(key, bool) or (isinstance(key, float) and not key.is_integer()):
+        return -1
+    try:
+        return int(key)
+    except (TypeError, ValueError, OverflowError):
+        return -1
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # A number of more digits than Python writes.
+        text = "a number of very many digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
@@ -106,7 +131,11 @@ def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
         mapping = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"Cannot read the label map {path}: {error.strerror}.") from error
-    except (json.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except UserError:
+        raise
+    except RecursionError as error:
+        raise UserError(f"The label map {path} is nested too deeply.") from error
+    except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"The label map {path} is not valid: {error}.") from error
     if not isinstance(mapping, dict):
         raise UserError(f"The label map {path} must be a mapping of class ids to names.")

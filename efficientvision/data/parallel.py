@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -13,6 +15,7 @@ from tqdm import tqdm
 # Fewer are done before a process has started.
 _FEW = 16
 _ITEMS_A_TASK = 8
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def map_in_processes(
@@ -39,5 +42,20 @@ def map_in_processes(
         return [function(item) for item in tqdm(items, **progress)]
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    with ProcessPoolExecutor(num_workers, context) as pool:
+    with ProcessPoolExecutor(num_workers, context, end_with_parent, (os.getpid(),)) as pool:
         return list(tqdm(pool.map(function, items, chunksize=_ITEMS_A_TASK), **progress))
+
+
+def end_with_parent(parent: int) -> None:
+    """Lets this process end soon after its parent did, however that ended: by SIGKILL too.
+
+    Args:
+        parent: its process id.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_EXCEPTION,
@@ -14,16 +15,23 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from dataclasses import dataclass, field
 from typing import Any
 
+import google_crc32c
 from tqdm import tqdm
 
 from efficientvision import files
+from efficientvision.data.conversion import BuiltRecord, Written
+from efficientvision.data.parallel import end_with_parent
 from efficientvision.errors import UserError
 
 _SHARD_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})\.tfrecord")
+_UNFINISHED_NAME = re.compile(r"\.(?P<prefix>.+)-\d{5}-of-\d{5}\.tfrecord\.tmp")
 _SIDECARS = (".json", ".yaml", ".yml", ".txt")
 _REMOTE_READERS = 32
+# A record: its length and that number's checksum, its bytes and their checksum.
+_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 
 FilePattern = str | Sequence[str]
 
@@ -39,25 +47,35 @@ def match_files(file_pattern: FilePattern) -> list[str]:
     Raises:
         UserError: a part of the pattern matches no file.
     """
-    parts = file_pattern.split(",") if isinstance(file_pattern, str) else list(file_pattern)
-    parts = [str(part).strip() for part in parts if str(part).strip()]
+    is_text = isinstance(file_pattern, str)
+    pieces = file_pattern.split(",") if is_text else list(file_pattern)
+    parts = [str(piece) for piece in pieces if str(piece).strip()]
     if not parts:
         raise UserError("No record files: the file pattern is empty.")
     paths: set[str] = set()
-    for part in parts:
-        found = [
-            path
-            for path in files.matches(part)
-            # Asking a store about each of its matches would take long; it lists no folders.
-            if not path.endswith(_SIDECARS) and (files.is_remote(path) or files.is_file(path))
-        ]
+    while parts:
+        # A folder may have a comma in its name: a piece that matches nothing goes on after it.
+        ends = range(1, len(parts) + 1 if is_text else 2)
+        candidates = ((end, _records_of(",".join(parts[:end]).strip())) for end in ends)
+        end, found = next((known for known in candidates if known[1]), (0, []))
         if not found:
+            part = parts[0].strip()
             raise UserError(
                 f"No record file matches {part!r} (looked in {files.absolute(part)}); "
                 "check the path, or make records with dataset/create_*_tfrecord.py."
             )
         paths.update(found)
+        del parts[:end]
     return sorted(paths)
+
+
+def _records_of(pattern: str) -> list[str]:
+    return [
+        path
+        for path in files.matches(pattern)
+        # Asking a store about each of its matches would take long; it lists no folders.
+        if not path.endswith(_SIDECARS) and (files.is_remote(path) or files.is_file(path))
+    ]
 
 
 def shard_prefix(path: str) -> str:
@@ -103,6 +121,50 @@ def iter_records(path: str) -> Iterator[bytes]:
             yield file.read(length)
 
 
+@dataclass(frozen=True)
+class DamagedRecord:
+    """Stands for a record whose bytes are not those that were written.
+
+    Attributes:
+        byte: where the record begins in its file.
+        rest_is_lost: its length is damaged, so that the records after it cannot be found.
+    """
+
+    byte: int
+    rest_is_lost: bool = False
+
+    def __str__(self) -> str:
+        lost = ": its length is damaged, and the records after it cannot be found"
+        return f"(at byte {self.byte}) has a wrong checksum{lost if self.rest_is_lost else ''}"
+
+
+def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
+    """The records of one file; a `DamagedRecord` stands for each whose checksum is wrong."""
+    size = files.size(path)
+    with files.reading(path) as file:
+        position = 0
+        while position < size:
+            header = file.read(_HEADER_BYTES)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
+            end = position + _HEADER_BYTES + length + _CHECKSUM_BYTES
+            if end > size or _masked_crc32c(header[:8]) != header[8:]:
+                yield DamagedRecord(position, rest_is_lost=True)
+                return
+            record, checksum = file.read(length), file.read(_CHECKSUM_BYTES)
+            if _masked_crc32c(record) == checksum:
+                yield record
+            else:
+                yield DamagedRecord(position)
+            position = end
+
+
+def _masked_crc32c(content: bytes) -> bytes:
+    """The checksum as TFRecord files hold it: CRC-32C, rotated, with a constant added."""
+    checksum = google_crc32c.value(content)
+    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
+    return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
+
+
 def count_records(paths: Sequence[str]) -> list[int]:
     """Records per file. Reads 12 bytes a record, so it is fast on big sets too.
 
@@ -124,40 +186,45 @@ _count_remote_records = functools.lru_cache(maxsize=None)(_count_records)
 
 def write_shards(
     items: Sequence[Any],
-    build_example: Callable[[Any], bytes],
+    build_example: Callable[[Any], bytes | BuiltRecord],
     output_prefix: str,
     *,
     num_shards: int,
     num_workers: int | None = None,
-) -> list[str]:
+    skip_bad: bool = False,
+) -> Written:
     """Writes one record per item, item i into shard ``i % num_shards``, in parallel processes.
 
     Shards get their names only when all of them are complete: an error or an interrupt leaves
-    nothing behind. Shards of the same prefix and another ``num_shards`` are outdated then, and are
-    removed, since a pattern would match both.
+    nothing behind, and what a killed process left is removed by the next one with the same prefix.
+    Shards of the same prefix and another ``num_shards`` are outdated then, and are removed, since a
+    pattern would match both.
 
     Args:
         items: what ``build_example`` takes; with more than one worker, both must be picklable.
-        build_example: item -> serialised record.
+        build_example: item -> record, serialised or with what is to be counted.
         output_prefix: path prefix of the shards.
         num_shards: at most this many; never more than there are items.
         num_workers: processes; None: one per core.
-
-    Returns:
-        The paths written.
+        skip_bad: leave out items for which ``build_example`` raises a `UserError`.
 
     Raises:
-        UserError: no items, or a bad number of shards; and what ``build_example`` raises.
+        UserError: no items, a bad number of shards or workers, or items that cannot be used: all of
+            them are listed.
+        OSError: the disk is full, or the folder cannot be written to.
     """
     if not items:
         raise UserError(f"Nothing to write to {output_prefix}: the data set has no images.")
-    if num_shards < 1:
-        raise UserError(f"num_shards must be at least 1, got {num_shards}.")
+    for name, value in (("num_shards", num_shards), ("num_workers", num_workers)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} must be at least 1, got {value}.")
     if num_shards > len(items):
         print(f"{len(items)} images: writing {len(items)} shards instead of {num_shards}.")
         num_shards = len(items)
     folder, basename = os.path.split(files.absolute(output_prefix))
+    is_new = not files.exists(folder)
     files.make_folder(folder)
+    _remove_unfinished(folder, basename)
     finals = [shard_path(os.path.join(folder, basename), k, num_shards) for k in range(num_shards)]
     # Hidden, so that a pattern such as `tfrecord/val*` never sees an unfinished shard.
     temporary = [os.path.join(folder, f".{os.path.basename(path)}.tmp") for path in finals]
@@ -166,36 +233,91 @@ def write_shards(
     try:
         with tqdm(total=len(items), desc="writing", unit="img") as bar:
             if num_workers == 1:
-                for path, part in tasks:
-                    _write_shard(path, part, build_example, bar.update)
+                shards = [_write_shard(p, part, build_example, bar.update) for p, part in tasks]
             else:
-                _write_in_processes(tasks, build_example, num_workers, bar)
+                shards = _write_in_processes(tasks, build_example, num_workers, bar)
+        written = _collected(shards, len(items))
+        if written.bad and (not skip_bad or len(written.bad) == len(items)):
+            raise _unusable(written.bad, len(items))
         for source, target in zip(temporary, finals, strict=True):
             files.move(source, target)
     finally:
         for path in temporary:
             files.remove(path)
+        if is_new and not files.list_names(folder):
+            files.remove_folder(folder)
     _remove_outdated(folder, basename, num_shards)
-    return [shard_path(output_prefix, k, num_shards) for k in range(num_shards)]
+    written.paths = [shard_path(output_prefix, k, num_shards) for k in range(num_shards)]
+    return written
+
+
+def _unusable(bad: Sequence[str], count: int) -> UserError:
+    first = bad[0].rstrip(".")
+    if len(bad) == 1:
+        return UserError(f"{first}. Mend or remove it, or leave such images out with skip_bad.")
+    return UserError(
+        f"{len(bad)} of {count} images cannot be used. Mend or remove them, or leave them out with "
+        "skip_bad",
+        lines=list(bad),
+    )
+
+
+@dataclass
+class _Shard:
+    """What became of the items of one shard, in order: their facts, notes and errors."""
+
+    facts: list[Any] = field(default_factory=list)
+    notes: Counter = field(default_factory=Counter)
+    bad: dict[int, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def _collected(shards: Sequence[_Shard], count: int) -> Written:
+    written = Written([], facts=[None] * count)
+    bad: dict[int, str] = {}
+    for k, shard in enumerate(shards):
+        written.facts[k :: len(shards)] = shard.facts
+        written.notes.update(shard.notes)
+        written.remarks += shard.remarks
+        bad |= {k + place * len(shards): sentence for place, sentence in shard.bad.items()}
+    written.bad = [bad[position] for position in sorted(bad)]
+    return written
 
 
 def _write_shard(
-    path: str, items: Sequence[Any], build: Callable[[Any], bytes], done: Callable[[int], Any]
-) -> None:
+    path: str,
+    items: Sequence[Any],
+    build: Callable[[Any], bytes | BuiltRecord],
+    done: Callable[[int], Any],
+) -> _Shard:
     import tensorflow as tf
 
-    with tf.io.TFRecordWriter(path) as writer:
-        for item in items:
-            writer.write(build(item))
+    shard = _Shard()
+    with files.tensorflow_errors(files.parent(path)), tf.io.TFRecordWriter(path) as writer:
+        for position, item in enumerate(items):
+            try:
+                built = build(item)
+            except UserError as error:
+                shard.bad[position] = error.sentence
+                built = None
+            if isinstance(built, bytes):
+                built = BuiltRecord(built)
+            if built is not None:
+                writer.write(built.serialized)
+                shard.notes.update(built.notes)
+                shard.remarks += built.remarks
+            shard.facts.append(built and built.facts)
             done(1)
+    return shard
 
 
 _counter: Any = None
 
 
-def _start_worker(counter: Any) -> None:
+def _start_worker(counter: Any, parent: int) -> None:
     global _counter
     _counter = counter
+    end_with_parent(parent)
 
 
 def _count(amount: int) -> None:
@@ -203,22 +325,25 @@ def _count(amount: int) -> None:
         _counter.value += amount
 
 
-def _write_shard_in_worker(path: str, items: Sequence[Any], build: Callable[[Any], bytes]) -> None:
-    _write_shard(path, items, build, _count)
+def _write_shard_in_worker(
+    path: str, items: Sequence[Any], build: Callable[[Any], bytes | BuiltRecord]
+) -> _Shard:
+    return _write_shard(path, items, build, _count)
 
 
 def _write_in_processes(
     tasks: Sequence[tuple[str, Sequence[Any]]],
-    build: Callable[[Any], bytes],
+    build: Callable[[Any], bytes | BuiltRecord],
     num_workers: int,
     bar: tqdm,
-) -> None:
+) -> list[_Shard]:
     import tensorflow  # noqa: F401  imported once here, not once in each forked worker
 
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     counter = context.Value("q", 0)
-    with ProcessPoolExecutor(num_workers, context, _start_worker, (counter,)) as pool:
+    started = (counter, os.getpid())
+    with ProcessPoolExecutor(num_workers, context, _start_worker, started) as pool:
         futures = [pool.submit(_write_shard_in_worker, path, part, build) for path, part in tasks]
         pending = set(futures)
         try:
@@ -230,6 +355,14 @@ def _write_in_processes(
         finally:
             for future in pending:
                 future.cancel()
+    return [future.result() for future in futures]
+
+
+def _remove_unfinished(folder: str, basename: str) -> None:
+    for name in files.list_names(folder):
+        match = _UNFINISHED_NAME.fullmatch(name)
+        if match and match["prefix"] == basename:
+            files.remove(files.join(folder, name))
 
 
 def _remove_outdated(folder: str, basename: str, num_shards: int) -> None:

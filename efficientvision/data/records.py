@@ -181,16 +181,46 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     }
 
 
+# What the pipelines ask for, beside the strings: a record of another maker may hold other kinds.
+_KINDS = {
+    "image/object/class/label": "int64_list",
+    "image/object/area": "float_list",
+    "image/object/is_crowd": "int64_list",
+    **{f"image/object/bbox/{side}": "float_list" for side in BOX_SIDES},
+    "image/class/label": "int64_list",
+    ENCODED: "bytes_list",
+    SOURCE_ID: "bytes_list",
+}
+_KIND_NAMES = {"int64_list": "integers", "float_list": "floats", "bytes_list": "bytes"}
+
+
+def _wrong_kind(features: Any) -> str | None:
+    """A sentence on the first feature that holds values of another kind than it must."""
+    for key, expected in _KINDS.items():
+        kind = features[key].WhichOneof("kind") if key in features else None
+        if kind not in (None, expected) and getattr(features[key], kind).value:
+            return (
+                f"its {key} holds {_KIND_NAMES[kind]}, and must hold {_KIND_NAMES[expected]}: "
+                "write the records with that type, or convert the data with dataset/create_*.py"
+            )
+    return None
+
+
 def decode_example(serialized: bytes) -> DetectionExample:
     """Reads one record in Python (for reports and ground truth; slow and complete).
 
     Raises:
-        UserError: no image inside, or the lists of the objects differ in length.
+        UserError: no image inside, values of another type, or the lists of the objects differ in
+            length.
     """
     try:
         features = tf.train.Example.FromString(serialized).features.feature
     except DecodeError as error:
         raise UserError(f"a record is not a tf.train.Example: {error}.") from error
+
+    wrong = _wrong_kind(features)
+    if wrong:
+        raise UserError(wrong)
 
     def strings(key: str) -> list[bytes]:
         return list(features[key].bytes_list.value) if key in features else []

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from efficientvision.data.coco_format import read_json
+from efficientvision.data.coco_json import read_instances
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_backends import BoxScores, choose_backend, evaluate_boxes
 from efficientvision.evaluation.coco_results import write_results
@@ -66,7 +66,9 @@ class CocoEvaluator:
         self._path = "the ground truth"
         if isinstance(ground_truth, (str, os.PathLike)):
             self._path = os.fspath(ground_truth)
-            ground_truth = read_json(self._path, "images", "categories")
+            ground_truth = read_instances(
+                self._path, required=["categories"], listed_categories=False
+            ).as_ground_truth()
         self._class_names = _as_mapping(class_names)
         self._given = ground_truth is not None
         self._categories: dict[int, str] = dict(self._class_names)
@@ -224,11 +226,6 @@ class CocoEvaluator:
             name = str(category.get("name", category["id"]))
             self._categories.setdefault(int(category["id"]), name)
         for annotation in ground_truth.get("annotations", ()):
-            if "bbox" not in annotation:
-                raise UserError(
-                    f"{self._path}: annotation {annotation.get('id')} has no bbox; is it a file of "
-                    "object instances?"
-                )
             _, _, width, height = annotation["bbox"]
             self._annotations.setdefault(str(annotation["image_id"]), []).append(
                 {

@@ -97,7 +97,8 @@ def evaluate_boxes(ground_truth: dict, detections: np.ndarray, backend: str = "a
     def average(values: np.ndarray) -> np.ndarray:
         """Means over all axes but the last, NaN for categories without ground truth."""
         means = np.full(len(category_ids), np.nan)
-        means[present] = values.reshape(-1, values.shape[-1]).mean(axis=0)
+        if present.any():
+            means[present] = values.reshape(-1, values.shape[-1]).mean(axis=0)
         return means
 
     precision = precision[:, :, present]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_format import load_json, read_json
+from efficientvision.data.coco_json import load_json, read_instances
 from efficientvision.errors import UserError
 
 # What the server needs and no more: hundredths of a pixel, as in the original.
@@ -33,12 +33,10 @@ def read_image_info(path: str | os.PathLike[str]) -> dict[str, list[dict]]:
         UserError: The file cannot be read, is no JSON, or lists no images.
     """
     path = os.fspath(path)
-    content = read_json(path, "images")
-    if not content["images"]:
+    truth = read_instances(path, required=()).as_ground_truth()
+    if not truth["images"]:
         raise UserError(f"{path} lists no images.")
-    if not all(isinstance(image, dict) and "id" in image for image in content["images"]):
-        raise UserError(f"{path} has an image without an id.")
-    return {"images": content["images"], "categories": content.get("categories") or []}
+    return {"images": truth["images"], "categories": truth["categories"]}
 
 
 def write_results(

@@ -15,7 +15,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import freeze, thaw, write_frozen_graph
 from efficientvision.export.metadata import ModelMetadata, metadata_from_json
-from efficientvision.export.serving_base import Serving, decode_image
+from efficientvision.export.serving_base import Serving, decode_upright
 from efficientvision.files import AnyPath
 
 METADATA_FILE = "metadata.json"
@@ -39,7 +39,8 @@ def export_saved_model(
     """Writes a SavedModel with pre- and postprocessing, and the frozen graph beside it.
 
     Signatures: `serving_default` takes `image_arrays`, uint8 [N, H, W, 3], photos of any one size;
-    `serving_base64` takes `image_files`, string [N], encoded photos (the bytes of the files). Both
+    `serving_base64` takes `image_files`, string [N], encoded photos (the bytes of the files, which
+    are turned upright as their EXIF tag says). Both
     return, of a detector, `detections`, float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in
     pixels of the photo, score, class; of a classifier `probabilities`, float32 [N, K]; of a
     segmenter `class_map`, uint8 [N, H, W], or `logits` (see `SegmentationServing`).
@@ -91,10 +92,10 @@ def _frozen_function(serving: Serving, encoded: tf.TensorSpec) -> Any:
     def run(image_files: tf.Tensor) -> tf.Tensor:
         with tf.name_scope("decode"):
             if image_files.shape[0] is not None:
-                arrays = tf.stack([decode_image(data) for data in tf.unstack(image_files)])
+                arrays = tf.stack([decode_upright(data) for data in tf.unstack(image_files)])
             else:
                 signature = tf.TensorSpec((None, None, 3), tf.uint8)
-                arrays = tf.map_fn(decode_image, image_files, fn_output_signature=signature)
+                arrays = tf.map_fn(decode_upright, image_files, fn_output_signature=signature)
         inputs = serving.preprocess_arrays(tf.identity(arrays, name="image_arrays"))
         return tf.identity(serving.results(inputs), name=serving.result_name)
 
@@ -163,7 +164,8 @@ def _folded(serving: Serving, batch_size: int | None) -> tuple[Serving, list[tf.
 def _save(folder: Path, weights: list[tf.Variable], **signatures: Any) -> None:
     module = tf.Module()
     module.weights = weights
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    with files.tensorflow_errors(folder):
+        tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 @contextlib.contextmanager

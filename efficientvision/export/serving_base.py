@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from efficientvision.data.transforms.upright import exif_orientation, turn_upright
+
 
 class Serving(abc.ABC):
     """Network, preprocessing and postprocessing of one model.
@@ -61,7 +63,7 @@ class Serving(abc.ABC):
         return tf.map_fn(self._preprocess_file, image_files, fn_output_signature=self.input_specs)
 
     def _preprocess_file(self, data: tf.Tensor) -> Any:
-        inputs = self.preprocess_arrays(decode_image(data)[tf.newaxis])
+        inputs = self.preprocess_arrays(decode_upright(data)[tf.newaxis])
         return tf.nest.map_structure(lambda part: part[0], inputs)
 
     def results_from_arrays(self, image_arrays: tf.Tensor) -> tf.Tensor:
@@ -74,10 +76,18 @@ class Serving(abc.ABC):
 
 
 def decode_image(data: tf.Tensor) -> tf.Tensor:
-    """Decodes one JPEG, PNG, BMP or GIF (its first frame) to uint8 [H, W, 3]."""
+    """Decodes one JPEG, PNG, BMP or GIF (its first frame) to uint8 [H, W, 3], as it is stored.
+
+    Boxes of records belong to these pixels; photos are decoded by `decode_upright`.
+    """
     image = tf.cond(
         tf.io.is_jpeg(data),
         lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
     )
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def decode_upright(data: tf.Tensor) -> tf.Tensor:
+    """Decodes one photo to uint8 [H, W, 3] and turns it as its EXIF orientation says."""
+    return turn_upright(decode_image(data), exif_orientation(data))

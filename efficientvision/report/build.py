@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import numpy as np
+from tqdm import tqdm
 
 from efficientvision import files
+from efficientvision.errors import UserError
 from efficientvision.evaluation.details import TRUTH_COLUMN
 from efficientvision.files import AnyPath
 from efficientvision.report import figures
 from efficientvision.report.page import report_page
 from efficientvision.report.plots import Draw, can_plot, plot_png, plot_svg
-from efficientvision.report.run_files import RunFiles, number, read_run
+from efficientvision.report.run_files import (
+    SOURCES,
+    STEP_TABLES,
+    RunFiles,
+    check_is_run,
+    number,
+    read_run,
+)
+from efficientvision.training.tables import read_steps, read_table
 
 REPORT_NAME = "report.html"
 CURVES_NAME = "curves.png"
@@ -21,37 +33,84 @@ _SIZE = (4.8, 3.2)
 _SIZE_PR = (4.8, 3.8)
 
 
-def build_report(model_dir: AnyPath) -> str:
+def build_report(model_dir: AnyPath, say: Callable[[str], None] = tqdm.write) -> str:
     """Writes `curves.png`, `pr_curves.png`, `confusion_matrix.png` and `report.html`.
 
-    Without matplotlib, `report.html` alone, without plots.
+    Without matplotlib, `report.html` alone, without plots. A file of the folder that is damaged is
+    left out, which is said.
+
+    Args:
+        model_dir: The run's folder.
+        say: Takes a line for the user.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        UserError: The folder holds nothing of a run.
-        OSError: A file cannot be read or written.
+        UserError: The folder holds nothing of a run, or nothing that can be shown.
+        OSError: A file cannot be written.
     """
-    run = read_run(model_dir)
+    check_is_run(model_dir)
+    for name, content in _contents_of_what_is_whole(model_dir, say).items():
+        files.write_bytes(files.join(model_dir, name), content)
+    return files.join(model_dir, REPORT_NAME)
+
+
+def _contents_of_what_is_whole(model_dir: AnyPath, say: Callable[[str], None]) -> dict[str, bytes]:
+    """`_contents` without the files that cannot be read or shown.
+
+    Whatever a damaged file holds, and wherever that shows: it is the one without which it works.
+    """
+    contents, first = _tried(model_dir, ())
+    if contents:
+        for name in STEP_TABLES:
+            if lost := len(read_table(model_dir, name)) - len(read_steps(model_dir, name)):
+                path = files.join(model_dir, name)
+                say(f"{path}: {lost} damaged rows are left out of the report.")
+        return contents
+    present = [name for name in SOURCES if files.exists(files.join(model_dir, name))]
+    reasons = {name: _tried(model_dir, {*present} - {name})[1] for name in present}
+    bad = [name for name in present if reasons[name]]
+    guesses = [bad] if bad else [[name] for name in present]  # Else two do not fit each other.
+    for names in guesses:
+        contents, _ = _tried(model_dir, names)
+        if contents:
+            for name in names:
+                path = files.join(model_dir, name)
+                say(f"{path} is damaged and left out of the report ({reasons[name] or first}).")
+            return contents
+    raise UserError(
+        f"The report of {files.as_text(model_dir)} cannot be drawn ({first}). Remove what is "
+        f"damaged of {', '.join(present)}, or put it back from a copy."
+    )
+
+
+def _tried(model_dir: AnyPath, without: Collection[str]) -> tuple[dict[str, bytes], str]:
+    """`_contents`, or nothing and why."""
+    try:
+        return _contents(read_run(model_dir, without)), ""
+    except Exception as error:  # Damage can show as anything.
+        return {}, f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _contents(run: RunFiles) -> dict[str, bytes]:
+    """What the report's files hold, by name."""
+    contents: dict[str, bytes] = {}
     svgs: dict[str, str] = {}
-    matrix = b""
     if can_plot():
         draws = curve_draws(run)
         svgs = {name: plot_svg(draw, name, _SIZE) for name, draw in draws.items()}
         if draws:
-            _write(run, CURVES_NAME, plot_png(list(draws.values()), 2, _SIZE))
+            contents[CURVES_NAME] = plot_png(list(draws.values()), 2, _SIZE)
         if run.pr_curves:
             draw = _precision_recall(run)
             svgs["precision_recall"] = plot_svg(draw, "precision_recall", _SIZE_PR)
-            _write(run, PR_NAME, plot_png([draw], 1, _SIZE_PR))
+            contents[PR_NAME] = plot_png([draw], 1, _SIZE_PR)
         if run.confusion:
             side = min(12.0, 3.5 + 0.22 * len(run.confusion))
-            matrix = plot_png([_confusion(run)], 1, (side, side), long_labels=True)
-            _write(run, MATRIX_NAME, matrix)
-    path = files.join(run.folder, REPORT_NAME)
-    files.write_text(path, report_page(run, svgs, matrix))
-    return path
+            contents[MATRIX_NAME] = plot_png([_confusion(run)], 1, (side, side), long_labels=True)
+    page = report_page(run, svgs, contents.get(MATRIX_NAME, b""))
+    return {**contents, REPORT_NAME: page.encode("utf8")}
 
 
 def without_plots() -> str:
@@ -99,7 +158,3 @@ def _confusion(run: RunFiles) -> Draw:
     return lambda axes: figures.draw_confusion(
         axes, labels, counts, title=run.wording.matrix_title, detected=run.wording.detected
     )
-
-
-def _write(run: RunFiles, name: str, content: bytes) -> None:
-    files.write_bytes(files.join(run.folder, name), content)

@@ -12,7 +12,7 @@ from tensorflow.core.framework import summary_pb2
 from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Evaluation
-from efficientvision.training.tables import read_table, write_table
+from efficientvision.training.tables import read_steps, write_table
 from efficientvision.visualize.sheet import Picture, write_sheet
 
 EVALUATION_NAME = "evaluation.json"
@@ -57,7 +57,7 @@ def add_evaluation(model_dir: AnyPath, step: int, metrics: Mapping[str, float]) 
     """
     if not metrics:
         return
-    rows = [row for row in read_table(model_dir, EVALUATIONS_NAME) if int(row["step"]) != step]
+    rows = [row for row in read_steps(model_dir, EVALUATIONS_NAME) if int(row["step"]) != step]
     rows.append({"step": step, **metrics})
     write_table(model_dir, EVALUATIONS_NAME, sorted(rows, key=lambda row: int(row["step"])))
 

@@ -32,7 +32,8 @@ def append_command(model_dir: AnyPath, argv: Sequence[str], step: int) -> None:
         step: The step at which the run goes on; 0: it begins.
     """
     path = files.join(model_dir, COMMAND_NAME)
-    before = files.read_text(path) + "\n" if files.is_file(path) else ""
+    # What a disk has spoilt of earlier starts stays as it is to be read.
+    before = files.read_bytes(path).decode("utf8", "replace") + "\n" if files.is_file(path) else ""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     what = f"goes on at step {step}" if step else "begins"
     entry = [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
+from tqdm import tqdm
+
 from efficientvision.files import AnyPath
-from efficientvision.training.tables import read_table, write_table
+from efficientvision.training.tables import table_to_go_on, write_table
 
 LOSSES_NAME = "losses.csv"
 MOST_ROWS = 1000
@@ -25,11 +28,9 @@ class LossHistory:
 
     def __init__(self, model_dir: AnyPath, first_step: int = 0):
         self._dir = model_dir
-        rows = [
-            {name: float(value) for name, value in row.items() if value}
-            for row in read_table(model_dir, LOSSES_NAME)
-        ]
-        self._rows = [row for row in rows if row["step"] <= first_step]
+        table = table_to_go_on(model_dir, LOSSES_NAME, first_step, tqdm.write)
+        rows = [_numbers(row) for row in table]
+        self._rows = [row for row in rows if row.get("steps", 0) >= 1]
         self._stride = max(1, *(int(row["steps"]) for row in self._rows[:-1]), 1)
 
     def add(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
@@ -51,6 +52,15 @@ class LossHistory:
             LOSSES_NAME,
             [{k: int(v) if k in whole else v for k, v in row.items()} for row in self._rows],
         )
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, float]:
+    """The fields that are numbers."""
+    numbers = {}
+    for name, value in row.items():
+        with contextlib.suppress(ValueError):
+            numbers[name] = float(value)
+    return numbers
 
 
 def _joined(one: dict[str, float], two: dict[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from efficientvision import files
+from efficientvision.errors import UserError
 from efficientvision.report.build import REPORT_NAME, build_report, without_plots
 from efficientvision.report.evaluation_files import write_evaluation, write_pictures
 from efficientvision.report.facts import append_command, write_facts
@@ -58,8 +59,9 @@ class RunReport(Observer):
         step = trainer.state.step
         with said_in_a_line("losses.csv of before"):
             self._history = LossHistory(self._dir, step)
-        with said_in_a_line("command.txt and run.json"):
+        with said_in_a_line("command.txt"):
             append_command(self._dir, self._argv, step)
+        with said_in_a_line("run.json"):
             write_facts(self._dir, trainer)
         with said_in_a_line("TensorBoard's pictures"):
             self._writer = tf.summary.create_file_writer(files.join(self._dir, self._eval_name))
@@ -72,6 +74,12 @@ class RunReport(Observer):
         if self._history is not None:
             self._history.add(step, steps, seconds, losses)
             self._new = True
+
+    def saving(self, step: int) -> None:
+        # A run that is killed goes on from this checkpoint, and from these losses.
+        if self._history is not None:
+            with said_in_a_line(LOSSES_NAME):
+                self._history.write()
 
     def evaluated(
         self,
@@ -133,6 +141,6 @@ def said_in_a_line(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, UserError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         tqdm.write(f"Could not write {what}: {reason}. The run goes on.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,23 @@ from efficientvision.report.facts import COMMAND_NAME, FACTS_NAME, read_json
 from efficientvision.report.history import LOSSES_NAME
 from efficientvision.report.wording import METRICS, Wording, wording_of
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, METRICS_NAME
-from efficientvision.training.run_log import RESULTS_NAME, read_results
-from efficientvision.training.tables import read_table
+from efficientvision.training.run_log import RESULTS_NAME
+from efficientvision.training.tables import read_steps, read_table
 
 TRAIN_BATCH_NAME = "train_batch.jpg"
 CONFIG_NAME = "config.yaml"
 # Any of these makes a folder that of a run.
 _SIGNS = (CONFIG_NAME, RESULTS_NAME, LOSSES_NAME, EVALUATION_NAME)
+# All that is read, by path in the folder.
+SOURCES = (
+    *(CONFIG_NAME, COMMAND_NAME, FACTS_NAME, RESULTS_NAME, LOSSES_NAME),
+    *(EVALUATIONS_NAME, EVALUATION_NAME, files.join(ARCHIVE_NAME, METRICS_NAME)),
+    *(f"{PER_CLASS}.csv", f"{PR_CURVES}.csv", f"{CONFUSION}.csv"),
+    *(TRAIN_BATCH_NAME, PREDICTIONS_NAME),
+)
+# Tables of which every row is of a step.
+STEP_TABLES = (RESULTS_NAME, LOSSES_NAME, EVALUATIONS_NAME)
+_NOT_THERE = ".not there"
 
 Row = dict[str, str]
 Points = dict[str, tuple[list[float], list[float]]]
@@ -126,32 +137,47 @@ class RunFiles:
         return series
 
 
-def read_run(model_dir: AnyPath) -> RunFiles:
-    """Reads the folder of a run.
-
-    Raises:
-        UserError: There is nothing of a run.
-    """
+def check_is_run(model_dir: AnyPath) -> None:
+    """Raises UserError where there is nothing of a run."""
     folder = files.as_text(model_dir)
     if not any(files.is_file(files.join(folder, name)) for name in _SIGNS):
         raise UserError(f"{folder} is not the folder of a run: it has none of {', '.join(_SIGNS)}.")
-    results, losses = read_results(folder), read_table(folder, LOSSES_NAME)
+
+
+def read_run(model_dir: AnyPath, without: Collection[str] = ()) -> RunFiles:
+    """Reads the folder of a run.
+
+    Args:
+        model_dir: The folder.
+        without: Those of `SOURCES` that are taken as not there.
+
+    Raises:
+        Exception: Of any kind, where a file is damaged; or the page is drawn, where it holds other
+            things than its name says (`build.build_report` finds out which).
+    """
+    folder = files.as_text(model_dir)
+
+    def read(reader: Callable[..., Any], *names: str) -> Any:
+        path = files.join(*names)
+        return reader(folder, *names) if path not in without else reader(folder, _NOT_THERE)
+
+    results, losses = read(read_steps, RESULTS_NAME), read(read_steps, LOSSES_NAME)
     began = int(losses[0]["step"]) if losses else math.inf
     return RunFiles(
         folder=folder,
-        config_text=_text(folder, CONFIG_NAME),
-        command=_text(folder, COMMAND_NAME),
-        facts=read_json(folder, FACTS_NAME),
+        config_text=read(_text, CONFIG_NAME),
+        command=read(_text, COMMAND_NAME),
+        facts=read(read_json, FACTS_NAME),
         results=results,
         losses=[row for row in results if int(row["step"]) < began] + losses,
-        evaluations=_evaluations(results + read_table(folder, EVALUATIONS_NAME)),
-        evaluation=read_json(folder, EVALUATION_NAME),
-        best=read_json(folder, ARCHIVE_NAME, METRICS_NAME),
-        per_class=read_table(folder, f"{PER_CLASS}.csv"),
-        pr_curves=read_table(folder, f"{PR_CURVES}.csv"),
-        confusion=read_table(folder, f"{CONFUSION}.csv"),
-        train_batch=_bytes(folder, TRAIN_BATCH_NAME),
-        predictions=_bytes(folder, PREDICTIONS_NAME),
+        evaluations=_evaluations(results + read(read_steps, EVALUATIONS_NAME)),
+        evaluation=read(read_json, EVALUATION_NAME),
+        best=read(read_json, ARCHIVE_NAME, METRICS_NAME),
+        per_class=read(read_table, f"{PER_CLASS}.csv"),
+        pr_curves=read(read_table, f"{PR_CURVES}.csv"),
+        confusion=read(read_table, f"{CONFUSION}.csv"),
+        train_batch=read(_bytes, TRAIN_BATCH_NAME),
+        predictions=read(_bytes, PREDICTIONS_NAME),
     )
 
 
@@ -179,4 +205,7 @@ def _bytes(folder: str, name: str) -> bytes:
 
 
 def _text(folder: str, name: str) -> str:
-    return _bytes(folder, name).decode("utf8")
+    text = _bytes(folder, name).decode("utf8")
+    if "\0" in text:
+        raise ValueError("zeros where text was")
+    return text

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 from efficientvision import files
+from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
     full_disk_is_told,
+    list_checkpoints,
+    step_of,
     write_checkpoint,
 )
 
@@ -28,7 +32,7 @@ def best_objective(model_dir: AnyPath) -> float | None:
     """The metric of the best checkpoint so far, or None."""
     try:
         return float(files.read_text(files.join(model_dir, OBJECTIVE_NAME)))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, UserError):
         return None
 
 
@@ -67,13 +71,13 @@ def archive_if_best(
     _finish_exchange(model_dir)
     value = float(metrics[objective])
     archived = _archived_metrics(archive)
-    before = archived.get(objective, best_objective(model_dir))
-    known = archived.get("images")
+    before = _number(archived.get(objective))
+    before = _number(best_objective(model_dir)) if before is None else before
+    known = _number(archived.get("images"))
     if before is not None and not _replaces(value, images, before, known, objective):
         return False
     files.remove_folder(staged)
     table = {"step": checkpoint.step, **({"images": images} if images else {}), **metrics}
-    best = files.join(ARCHIVE_NAME, files.base_name(checkpoint_path(archive, checkpoint.step)))
     with full_disk_is_told(model_dir, "the copy of the best checkpoint", checkpoint):
         try:
             _stage(model_dir, staged, checkpoint, table)
@@ -81,9 +85,31 @@ def archive_if_best(
             files.remove_folder(staged)
             raise
         _finish_exchange(model_dir)
-        files.write_text(files.join(model_dir, OBJECTIVE_NAME), f"{value:.6f}\n")
-        files.write_text(files.join(model_dir, BEST_NAME), best + "\n")
+        _write_pointers(model_dir, value, checkpoint.step)
     return True
+
+
+def repair_archive(model_dir: AnyPath, objective: str) -> None:
+    """Ends an exchange of the archive that a kill has cut short, and removes what it left.
+
+    For a run that will archive itself: an evaluation beside it might be in the middle of that.
+    """
+    _finish_exchange(model_dir)
+    files.remove_folder(files.join(model_dir, _STAGED_NAME))
+    archive = files.join(model_dir, ARCHIVE_NAME)
+    found = list_checkpoints(archive) if _is_whole(archive) else []
+    value = _number(_archived_metrics(archive).get(objective))
+    if found and value is not None:
+        _write_pointers(model_dir, value, step_of(found[-1]))
+
+
+def _write_pointers(model_dir: AnyPath, value: float, step: int) -> None:
+    """Writes the best metric, and which checkpoint has it."""
+    best = files.join(ARCHIVE_NAME, files.base_name(checkpoint_path("", step)))
+    for name, text in ((OBJECTIVE_NAME, f"{value:.6f}\n"), (BEST_NAME, best + "\n")):
+        path = files.join(model_dir, name)
+        if not files.is_file(path) or files.read_bytes(path) != text.encode():
+            files.write_text(path, text)
 
 
 def _stage(model_dir: AnyPath, staged: str, checkpoint: Checkpoint, table: dict) -> None:
@@ -121,10 +147,18 @@ def _is_whole(folder: str) -> bool:
 
 
 def _archived_metrics(archive: str) -> dict:
+    """What `best_eval.txt` holds; empty where it is missing or damaged."""
     try:
-        return json.loads(files.read_text(files.join(archive, METRICS_NAME)))
-    except (FileNotFoundError, json.JSONDecodeError):
+        table = json.loads(files.read_text(files.join(archive, METRICS_NAME)))
+    except (FileNotFoundError, ValueError, RecursionError, UserError):
         return {}
+    return table if isinstance(table, dict) else {}
+
+
+def _number(value: object) -> float | int | None:
+    """The value where it is a number to compare with, else None."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
 
 
 def _replaces(

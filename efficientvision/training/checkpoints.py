@@ -5,11 +5,13 @@ A file `ckpt-<step>.npz` holds, under these keys,
 - `weights/<path>`: every weight of the model, moving statistics included;
 - `ema/<path>`: its moving average, where the run keeps averages;
 - `optimizer/<path>`: the optimizer's slots and its step count;
-- `meta`: a JSON text with `step` and whatever else the trainer wants back (seed, metrics).
+- `meta`: a JSON text with `step`, with `arrays` (key -> dtype and shape of everything else in the
+  file), and with whatever the trainer wants back (seed, losses of the epoch so far).
 
 It is written under a temporary name and renamed, so that a run that is killed leaves the previous
-checkpoint whole; a file cut short later is recognised (the index of a zip is at its end, and its
-parts carry checksums) and the one before it is used. `checkpoint.json` names the newest for other
+checkpoint whole; a file damaged later is recognised (the index of a zip is at its end, its parts
+carry checksums, and what it lists is held against `arrays`) and the one before it is used.
+`checkpoint.json` names the newest for other
 programs; the folder itself is what is read here. Keyed by path, a checkpoint survives a change in
 the order in which layers are made, which `tf.train.Checkpoint(model)` would not.
 """
@@ -18,26 +20,39 @@ from __future__ import annotations
 
 import contextlib
 import json
+import lzma
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
+from efficientvision.training.array_archive import ArrayArchive
+from efficientvision.training.leftovers import remove_leftovers
+from efficientvision.weights.strangers import Refused, refusals_name
 
 INDEX_NAME = "checkpoint.json"
 # Names the newest checkpoint; as a path it stands for it (`weights.run_folder`).
 LAST_NAME = "last"
 _FILE_NAME = re.compile(r"^ckpt-(\d+)\.npz$")
-_UNFINISHED = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json|last)\..*tmp$")
 # What a zip file adds to an array, beside its name twice: three headers.
 _BYTES_AN_ARRAY = 236
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError)
+# What damage makes `zipfile` and numpy raise: an index with a wrong bit can ask for encryption, for
+# another compression, or for more memory than there is.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(LookupError, ValueError, TypeError, AttributeError, ArithmeticError, SyntaxError),
+    *(RuntimeError, MemoryError, tokenize.TokenError),
+)
+_META = "meta"
 
 
 @dataclass
@@ -83,7 +98,7 @@ def latest_checkpoint(model_dir: AnyPath, *, say: bool = False) -> str | None:
 
     Args:
         model_dir: The folder.
-        say: Print a line for each file that was cut short and is passed over.
+        say: Print a line for each damaged file that is passed over.
     """
     for path in reversed(list_checkpoints(model_dir)):
         if is_whole(path):
@@ -98,22 +113,70 @@ def has_ended(model_dir: AnyPath) -> bool:
     """Whether a training ended before its last step, for a reason other than an error."""
     try:
         index = json.loads(files.read_text(files.join(model_dir, INDEX_NAME)))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError, UserError):
         return False
-    return bool(index.get("ended"))
+    return isinstance(index, dict) and bool(index.get("ended"))
 
 
 def is_whole(path: AnyPath) -> bool:
     """Whether a checkpoint file is complete and its checksums are right.
 
-    Of a remote file only the index, at its end, is looked at: stores keep checksums themselves.
+    Of a remote file only the index, at its end, is held against the list of arrays: stores keep
+    checksums themselves.
     """
     try:
-        with files.reading(path) as file, zipfile.ZipFile(file) as archive:
-            damaged = None if files.is_remote(path) else archive.testzip()
-            return damaged is None and "meta.npy" in archive.namelist()
-    except _UNREADABLE:
+        with files.reading(path) as file:
+            if files.is_remote(path):
+                return _lists_its_arrays(file)
+            archive = ArrayArchive(file, files.size(path))
+            listed = _meta(archive.read(_META))[1]
+            described = {key: value for key, value in archive.headers.items() if key != _META}
+            return archive.is_intact() and listed in (None, described)
+    except (*_UNREADABLE, Refused):
         return False
+
+
+def _lists_its_arrays(file: BinaryIO) -> bool:
+    """Whether the index of a file has the entries that its list of arrays names."""
+    with zipfile.ZipFile(file) as archive, archive.open(f"{_META}.npy") as part:
+        listed = _meta(np.lib.format.read_array(part, allow_pickle=False))[1]
+        names = {name.removesuffix(".npy") for name in archive.namelist()} - {_META}
+        return listed is None or names == set(listed)
+
+
+@contextlib.contextmanager
+def open_arrays(path: AnyPath) -> Iterator[tuple[ArrayArchive, dict]]:
+    """Opens a checkpoint file: names, dtypes and shapes of its arrays, and `meta`.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The arrays, none of them read, and the values of `meta`.
+
+    Raises:
+        UserError: The file, or what is read of it, is cut short, damaged, not one of ours or
+            larger than it should be.
+    """
+    path = files.as_text(path)
+    if not files.is_file(path):
+        raise UserError(f"The checkpoint {path} does not exist.")
+    try:
+        with refusals_name(path), files.local_copy(path) as local, open(local, "rb") as file:
+            archive = ArrayArchive(file, files.size(path))
+            meta, listed = _meta(archive.read(_META))
+            headers = {key: value for key, value in archive.headers.items() if key != _META}
+            if listed is not None and listed != headers:
+                wrong = {key for key, _ in listed.items() ^ headers.items()}
+                raise ValueError(f"{sorted(wrong)[0]} is not what was written")
+            yield archive, meta
+    except UserError:
+        raise
+    except _UNREADABLE as error:
+        raise UserError(
+            f"The checkpoint {path} is cut short, damaged or not one of this program's "
+            f"({' '.join(str(error).split()) or type(error).__name__}); use another one."
+        ) from error
 
 
 def read_checkpoint(path: AnyPath) -> Checkpoint:
@@ -128,21 +191,12 @@ def read_checkpoint(path: AnyPath) -> Checkpoint:
         if newest is None:
             raise UserError(f"{path} holds no readable checkpoint (ckpt-<step>.npz).")
         path = newest
-    if not files.is_file(path):
-        raise UserError(f"The checkpoint {path} does not exist.")
     groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "ema": {}, "optimizer": {}}
-    try:
-        with files.local_copy(path) as local, np.load(local, allow_pickle=False) as archive:
-            meta = json.loads(str(archive["meta"]))
-            for key in archive.files:
-                group, _, name = key.partition("/")
-                if group in groups:
-                    groups[group][name] = archive[key]
-    except _UNREADABLE as error:
-        raise UserError(
-            f"The checkpoint {path} is cut short, damaged or not one of this program's ({error}); "
-            "use another one."
-        ) from error
+    with open_arrays(path) as (archive, meta):
+        for key in archive.headers:
+            group, _, name = key.partition("/")
+            if group in groups:
+                groups[group][name] = archive.read(key)
     return Checkpoint(step=int(meta.pop("step")), meta=meta, **groups)
 
 
@@ -155,11 +209,33 @@ def write_checkpoint(path: AnyPath, checkpoint: Checkpoint) -> str:
 
 def _arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """What the file holds, by key."""
-    arrays = {"meta": np.array(json.dumps({"step": checkpoint.step, **checkpoint.meta}))}
-    for group in ("weights", "ema", "optimizer"):
-        for name, value in getattr(checkpoint, group).items():
-            arrays[f"{group}/{name}"] = np.asarray(value)
-    return arrays
+    arrays = {
+        f"{group}/{name}": np.asarray(value)
+        for group in ("weights", "ema", "optimizer")
+        for name, value in getattr(checkpoint, group).items()
+    }
+    listed = {key: [dtype, list(shape)] for key, (dtype, shape) in _described(arrays).items()}
+    meta = {"step": checkpoint.step, **checkpoint.meta, "arrays": listed}
+    return {_META: np.array(json.dumps(meta)), **arrays}
+
+
+def _described(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Dtype and shape of each array."""
+    return {key: (value.dtype.str, value.shape) for key, value in arrays.items()}
+
+
+def _meta(stored: np.ndarray) -> tuple[dict, dict[str, tuple[str, tuple[int, ...]]] | None]:
+    """The values of `meta`, and its list of arrays; None: written before there was one.
+
+    Raises:
+        ValueError, TypeError or LookupError: It is damaged.
+    """
+    meta = json.loads(str(stored))
+    int(meta["step"])
+    listed = meta.pop("arrays", None)
+    if listed is None:
+        return meta, None
+    return meta, {key: (dtype, tuple(shape)) for key, (dtype, shape) in listed.items()}
 
 
 @contextlib.contextmanager
@@ -230,17 +306,17 @@ class CheckpointFolder:
         text = json.dumps(index, indent=2) + "\n"
         files.write_text(files.join(self.model_dir, INDEX_NAME), text)
 
-    def restore(self) -> Checkpoint | None:
+    def restore(self, *, clean: bool = True) -> Checkpoint | None:
         """The newest whole checkpoint, or None for a new run.
 
-        Removes what a killed run left half-written.
+        Args:
+            clean: Remove what killed runs left half-written. For the one process that writes here.
 
         Raises:
             UserError: If there are checkpoints, and none can be read.
         """
-        for name in files.list_names(self.model_dir):
-            if _UNFINISHED.match(name):
-                files.remove(files.join(self.model_dir, name))
+        if clean:
+            remove_leftovers(self.model_dir)
         if not list_checkpoints(self.model_dir):
             return None
         return read_checkpoint(self.model_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from efficientvision.tasks.base import Evaluation
@@ -32,8 +33,9 @@ class EarlyStopping(Observer):
         """Recounts the evaluations of earlier runs."""
         self._best, self._waited = None, 0
         for row in read_results(trainer.model_dir):
-            if row.get(self._metric) and int(row["step"]) <= trainer.state.step:
-                self._count(int(row["step"]), float(row[self._metric]))
+            with contextlib.suppress(ValueError):  # A damaged field counts as no evaluation.
+                if row.get(self._metric) and int(row["step"]) <= trainer.state.step:
+                    self._count(int(row["step"]), float(row[self._metric]))
 
     def evaluated(
         self,

@@ -11,6 +11,7 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 
 EPOCH_METHODS = ("hybrid", "clr", "linear", "poly", "fixed")
+_MOST_ROUNDING = 0.01
 
 
 def epoch_rates(
@@ -26,7 +27,8 @@ def epoch_rates(
 ) -> list[float]:
     """The learning rate of each epoch.
 
-    Source: `utilities/lr_scheduler.py` of EdgeNets, rounding included.
+    Source: `utilities/lr_scheduler.py` of EdgeNets. Its rounding to 5 or 6 decimals is included,
+    except where it would change a rate by more than a percent: it makes small rates 0.
 
     Args:
         method: "clr" (warm restarts: `cycle_len` times the rate falls to the rate itself within
@@ -62,18 +64,23 @@ def epoch_rates(
 
     def rate(epoch: int) -> float:
         if method == "fixed":
-            return round(lowered(epoch), 5)
+            return _rounded(lowered(epoch), 5)
         if method == "linear":
-            return round(left(epoch, num_epochs), 6)
+            return _rounded(left(epoch, num_epochs), 6)
         if method == "poly":
-            return round(learning_rate * (1.0 - epoch / num_epochs) ** power, 6)
+            return _rounded(learning_rate * (1.0 - epoch / num_epochs) ** power, 6)
         if method == "clr":
-            return round(cycled(epoch, lowered(epoch)), 5)
+            return _rounded(cycled(epoch, lowered(epoch)), 5)
         if epoch < clr_max:
-            return round(cycled(epoch, learning_rate), 5)
-        return round(left(epoch - clr_max + 1, num_epochs - clr_max + 1), 6)
+            return _rounded(cycled(epoch, learning_rate), 5)
+        return _rounded(left(epoch - clr_max + 1, num_epochs - clr_max + 1), 6)
 
     return [rate(epoch) for epoch in range(num_epochs)]
+
+
+def _rounded(rate: float, decimals: int) -> float:
+    rounded = round(rate, decimals)
+    return rounded if abs(rounded - rate) <= _MOST_ROUNDING * rate else rate
 
 
 class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):

@@ -27,6 +27,9 @@ class Observer:
         `losses` holds the means over these steps.
         """
 
+    def saving(self, step: int) -> None:
+        """Before the checkpoint of a step is written."""
+
     def evaluated(
         self,
         step: int,

@@ -38,6 +38,7 @@ def recipe_findings(
     return [
         _epoch_finding(plan, num_records),
         _rate_finding(config, plan, schedule, from_scratch),
+        *_decay_findings(config, plan, schedule),
         *_average_findings(config, plan),
         *_batch_norm_findings(config, plan),
     ]
@@ -94,6 +95,29 @@ def _rate_finding(
         )
         return Finding(WARNING, subject, found, advice)
     return Finding(OK, subject, found)
+
+
+def _decay_findings(
+    config: TrainingConfig, plan: TrainingPlan, schedule: Schedule
+) -> list[Finding]:
+    """Drops that the run is too short for: the rate never falls as the recipe means it."""
+    last = float(schedule(plan.total_steps - 1))
+    fitting = {
+        "stepwise": (
+            config.first_lr_drop_epoch,
+            f"set first_lr_drop_epoch={plan.num_epochs * 2 / 3:.3g},"
+            f"second_lr_drop_epoch={plan.num_epochs * 5 / 6:.3g}",
+        ),
+        "hybrid": (config.clr_max, f"set clr_max={max(1, plan.num_epochs // 2)}"),
+    }
+    epoch, advice = fitting.get(config.lr_decay_method, (0, ""))
+    if epoch < plan.num_epochs:
+        return []
+    found = (
+        f"{config.lr_decay_method} lowers the rate from epoch {epoch:g}, and the run has "
+        f"{plan.num_epochs}: it is {last:.3g} at the last step"
+    )
+    return [Finding(WARNING, "decay", found, advice)]
 
 
 def _average_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:

@@ -13,7 +13,7 @@ from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Evaluation
 from efficientvision.training.observer import Observer
-from efficientvision.training.tables import read_table, write_table
+from efficientvision.training.tables import read_steps, table_to_go_on, write_table
 
 RESULTS_NAME = "results.csv"
 
@@ -54,8 +54,8 @@ class RunLog(Observer):
             dynamic_ncols=True,
             smoothing=0.1,
         )
-        self._rows = [r for r in read_results(self._dir) if int(r["step"]) <= first_step]
-        spent = float(self._rows[-1].get("seconds") or 0) if self._rows else 0.0
+        self._rows = table_to_go_on(self._dir, RESULTS_NAME, first_step, self.say)
+        spent = _seconds(self._rows[-1]) if self._rows else 0.0
         self._start = time.perf_counter() - spent
 
     def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
@@ -90,7 +90,7 @@ class RunLog(Observer):
         self.say(f"Step {step} of {self._total_steps}{mark}:\n{report}")
 
     def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Adds a row to `results.csv`."""
+        """Adds a row to `results.csv`, or completes the one of this step."""
         row = {
             "step": step,
             "epoch": epoch,
@@ -98,6 +98,8 @@ class RunLog(Observer):
             "seconds": f"{time.perf_counter() - self._start:.1f}",
         }
         row |= {name: f"{value:.6g}" for name, value in values.items()}
+        if self._rows and int(self._rows[-1]["step"]) == step:
+            row = self._rows.pop() | row
         self._rows.append(row)
         write_table(self._dir, RESULTS_NAME, self._rows)
         self._train.flush()
@@ -123,5 +125,16 @@ def write_scalar(name: str, value: float) -> None:
 
 
 def read_results(model_dir: AnyPath) -> list[dict[str, str]]:
-    """Rows of a run's `results.csv`; none if there is no such file."""
-    return read_table(model_dir, RESULTS_NAME)
+    """Rows of a run's `results.csv` that have a step; none if there is no such file.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    return read_steps(model_dir, RESULTS_NAME)
+
+
+def _seconds(row: Mapping[str, str]) -> float:
+    try:
+        return float(row.get("seconds") or 0)
+    except ValueError:
+        return 0.0

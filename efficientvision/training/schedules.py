@@ -11,7 +11,7 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.training.epoch_schedules import EPOCH_METHODS, EpochSchedule, epoch_rates
 
-DECAY_METHODS = ("cosine", "stepwise", "polynomial")
+DECAY_METHODS = ("cosine", "cosine_automl", "stepwise", "polynomial")
 REFERENCE_BATCH_SIZE = 64
 
 
@@ -32,12 +32,15 @@ def adjusted_learning_rate(learning_rate: float, batch_size: int, *, scale: bool
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A linear warm-up to `peak`, then a decay.
 
-    Source: `tf2/train_lib.py` of the original (its three schedules).
+    Source: `tf2/train_lib.py` of the original (its three schedules), except for "cosine". The
+    original's counts from step 0 but lasts `total_steps - warmup_steps`: it is below the peak when
+    the warm-up ends, reaches 0 too early and rises again, with a warm-up of half of the run to the
+    peak at the last step. It is kept as "cosine_automl".
 
     Args:
-        method: "cosine" (from `peak` to 0, counted from step 0 over `total_steps - warmup_steps`),
-            "stepwise" (x 0.1 at `first_drop_step`, x 0.01 at `second_drop_step`) or
-            "polynomial" (`peak * (1 - step / total_steps) ** power`).
+        method: "cosine" (from `peak` at the end of the warm-up to 0 at `total_steps`),
+            "cosine_automl" (the original's), "stepwise" (x 0.1 at `first_drop_step`, x 0.01 at
+            `second_drop_step`) or "polynomial" (`peak * (1 - step / total_steps) ** power`).
         peak: Learning rate after the warm-up (see `adjusted_learning_rate`).
         warmup_init: Learning rate at step 0, when there is a warm-up.
         warmup_steps: Length of the warm-up, steps.
@@ -85,9 +88,12 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return tf.where(step < self.warmup_steps, warmup, self._decayed(step))
 
     def _decayed(self, step: tf.Tensor) -> tf.Tensor:
-        if self.method == "cosine":
+        if self.method in ("cosine", "cosine_automl"):
             decay_steps = max(self.total_steps - self.warmup_steps, 1)
-            return 0.5 * self.peak * (1.0 + tf.cos(math.pi * step / decay_steps))
+            share = step / decay_steps
+            if self.method == "cosine":
+                share = tf.clip_by_value((step - self.warmup_steps) / decay_steps, 0.0, 1.0)
+            return 0.5 * self.peak * (1.0 + tf.cos(math.pi * share))
         if self.method == "stepwise":
             factor = tf.where(step < self.first_drop_step, 1.0, 0.1)
             return self.peak * tf.where(step < self.second_drop_step, factor, 0.01)
@@ -177,7 +183,8 @@ def build_schedule(
         peak=peak,
         warmup_init=min(start, peak),
         warmup_steps=warmup_steps,
-        total_steps=int(num_epochs * steps_per_epoch),
+        # As `TrainingPlan.total_steps`, which divides whole numbers.
+        total_steps=int(num_epochs * steps_per_epoch + 1e-6),
         first_drop_step=int(first_drop_epoch * steps_per_epoch),
         second_drop_step=int(second_drop_epoch * steps_per_epoch),
         power=power,

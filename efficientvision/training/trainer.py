@@ -27,6 +27,7 @@ from efficientvision.training.distribution import (
     on_any_worker,
     share_out,
 )
+from efficientvision.training.epoch_progress import EpochLosses, lacks_row
 from efficientvision.training.evaluator import EvaluationCancelled, Evaluator
 from efficientvision.training.interruption import Interruption
 from efficientvision.training.non_finite import ON_NAN, skip_sentence, stop_sentence
@@ -145,6 +146,8 @@ class Trainer:
         self._portion = 1
         self._compiled = False
         self._saved_step: int | None = None
+        self._losses = EpochLosses()
+        self._watching: list[Observer] = []
         self._interruption = Interruption(tqdm.write)
         self.stop_signal: int | None = None
         self.evaluator = Evaluator(task, model, strategy, eval_batch_size, self.state.averages)
@@ -160,9 +163,10 @@ class Trainer:
         Raises:
             UserError: The checkpoint is not of this run, or the workers do not see the same one.
         """
-        checkpoint = self.checkpoints.restore()
+        checkpoint = self.checkpoints.restore(clean=self.is_chief)
         if checkpoint is not None:
             self.state.restore(checkpoint)
+            self._losses.restore(checkpoint.meta.get("epoch", {}))
             self.task.restore(checkpoint.meta.get("task", {}))
         step = self.state.step
         if (chief := int(from_chief(self.strategy, step))) != step:
@@ -182,6 +186,8 @@ class Trainer:
     ) -> dict[str, float]:
         """Trains from the current step to the last.
 
+        What a kill has cost the epoch that ended with the current step is made up first (`lacks`).
+
         Ctrl-C or SIGTERM end it early, after a checkpoint: `stop_signal` is that signal then.
 
         Of several workers the chief alone logs, writes and evaluates; the others wait for it.
@@ -198,33 +204,61 @@ class Trainer:
             UserError: If a step is not finite, and such steps are not skipped.
         """
         plan, state = self.plan, self.state
-        watching = [self._new_log(eval_name), *self._observers] if self.is_chief else []
+        self._watching = [self._new_log(eval_name), *self._observers] if self.is_chief else []
         metrics: dict[str, float] = {}
         first = state.step
+        lacks = self.lacks(first, evaluate_epochs=evaluate_epochs, evaluate_end=evaluate_end)
         try:
             with Interruption(tqdm.write) as self._interruption:
-                for observer in watching:
+                for observer in self._watching:
                     observer.begin(self)
-                batches = iter(self._distributed_batches())
-                while state.step < plan.total_steps and not self._is_stopped(watching):
+                if lacks:
+                    due = evaluate_epochs or (first >= plan.total_steps and evaluate_end)
+                    if due and self.is_chief:
+                        tqdm.write(f"The evaluation of step {first} is missing: it is made up.")
+                    metrics = self._end_epoch(plan.epoch_of(first), evaluate=due)
+                batches = None
+                while state.step < plan.total_steps and not self._is_stopped():
+                    batches = batches or iter(self._distributed_batches())
                     epoch = plan.epoch_of(state.step) + 1
                     end = min(plan.epoch_end(epoch), plan.total_steps)
-                    losses = self._train_until(end, batches, watching)
+                    self._train_until(end, batches)
                     if self.stop_signal:
                         break
                     last = state.step == plan.total_steps
                     if evaluate_epochs or last:
                         self._save()
-                    if evaluate_epochs or (last and evaluate_end):
-                        metrics = self._evaluate(watching)
-                    for observer in watching:
-                        observer.epoch_ended(state.step, epoch, {**losses, **metrics})
+                    due = evaluate_epochs or (last and evaluate_end)
+                    metrics = self._end_epoch(epoch, evaluate=due)
                 if self._is_interrupted() and state.step > first:
                     self._save()
                     self._say_where_to_go_on()
         finally:
-            for observer in watching:
+            for observer in self._watching:
                 observer.end()
+        return metrics
+
+    def lacks(self, step: int, *, evaluate_epochs: bool, evaluate_end: bool) -> bool:
+        """Whether an epoch ended with a step, and its row of results or its evaluation is missing.
+
+        A run that is killed after the checkpoint of the step leaves it so. The arguments are those
+        of `run`. All workers must call it at the same point.
+        """
+        last = step >= self.plan.total_steps
+        missing = False
+        if step and (last or step == self.plan.epoch_end(self.plan.epoch_of(step))):
+            due = evaluate_epochs or (last and evaluate_end)
+            missing = lacks_row(self.model_dir, step, self.task.best_metric if due else None)
+        return bool(from_chief(self.strategy, float(missing)))
+
+    def _end_epoch(self, epoch: int, *, evaluate: bool) -> dict[str, float]:
+        """Evaluates where that is due, and tells the observers; returns the metrics."""
+        metrics = self._evaluate() if evaluate else {}
+        if metrics is None:
+            return {}  # Left off: the next start makes it up, and writes the row then.
+        values = {**self._losses.means(), **self.state.counts(), **metrics}
+        for observer in self._watching:
+            observer.epoch_ended(self.state.step, epoch, values)
         return metrics
 
     def _is_interrupted(self) -> bool:
@@ -243,11 +277,11 @@ class Trainer:
                 "from there."
             )
 
-    def _is_stopped(self, watching: list[Observer]) -> bool:
+    def _is_stopped(self) -> bool:
         """Whether a signal or an observer asks for the end; on every worker the same."""
         if self._is_interrupted():
             return True
-        reasons = [reason for observer in watching if (reason := observer.why_stop())]
+        reasons = [reason for observer in self._watching if (reason := observer.why_stop())]
         if reasons:
             tqdm.write(f"Training ends at step {self.state.step}: {' '.join(reasons)}")
             self.checkpoints.mark_ended()
@@ -267,25 +301,20 @@ class Trainer:
             self.strategy, self.task.training_dataset, self.plan.batch_size, self.state.step
         )
 
-    def _train_until(self, end: int, batches, watching: list[Observer]) -> dict[str, float]:
-        """Trains up to step `end`, or until a signal; returns the means of the losses."""
+    def _train_until(self, end: int, batches) -> None:
+        """Trains up to step `end` of the epoch, or until a signal."""
         state, plan = self.state, self.plan
-        totals: dict[str, float] = {}
-        weight = 0
+        if state.step == plan.epoch_end(plan.epoch_of(state.step)):
+            self._losses.reset()
         while (step := state.step) < end:
             until_save = plan.save_every - step % plan.save_every
             steps = min(self._portion, end - step, until_save)
-            losses = self._train_steps(batches, steps, watching)
-            counted = self.train_step.counted
-            for name, value in losses.items() if counted else ():
-                totals[name] = totals.get(name, 0.0) + value * counted
-            weight += counted
+            losses = self._train_steps(batches, steps)
+            self._losses.add(losses, self.train_step.counted)
             if until_save == steps:
                 self._save()
             if self._is_interrupted():
                 break
-        means = {name: value / weight for name, value in totals.items()}
-        return means | self.state.counts()
 
     @contextlib.contextmanager
     def _profiler(self):
@@ -297,7 +326,7 @@ class Trainer:
         with tf.profiler.experimental.Profile(files.join(self.model_dir, "profile")):
             yield
 
-    def _train_steps(self, batches, steps: int, watching: list[Observer]) -> dict[str, float]:
+    def _train_steps(self, batches, steps: int) -> dict[str, float]:
         """One call of the compiled step, told to the observers.
 
         Raises:
@@ -318,13 +347,13 @@ class Trainer:
             self._portion = max(1, min(portion, self.plan.steps_per_call))
         self._compiled = True
         if steps:
-            for observer in watching:
+            for observer in self._watching:
                 observer.trained(first + steps, steps, seconds, losses | self.state.counts())
         if stop:
             step = self.state.step + 1
             kept = latest_checkpoint(self.model_dir)
             raise UserError(stop_sentence(step, stop.values, self._batch_ids(step), kept))
-        if watching and (count := int(self.state.skipped.numpy())) > skipped:
+        if self._watching and (count := int(self.state.skipped.numpy())) > skipped:
             step = int(self.state.last_skipped.numpy())
             tqdm.write(skip_sentence(step, count, self._batch_ids(step)))
         return losses
@@ -339,6 +368,8 @@ class Trainer:
         self._saved_step = self.state.step
         snapshot = self._snapshot()
         if self.is_chief:
+            for observer in self._watching:
+                observer.saving(snapshot.step)
             self.checkpoints.save(snapshot)
 
     def _snapshot(self):
@@ -346,9 +377,11 @@ class Trainer:
             total_steps=self.plan.total_steps,
             batch_size=self.plan.batch_size,
             task=self.task.snapshot(),
+            epoch=self._losses.snapshot(),
         )
 
-    def _evaluate(self, watching: list[Observer]) -> dict[str, float]:
+    def _evaluate(self) -> dict[str, float] | None:
+        """Evaluates and archives; the metrics, empty on all but the chief, None where left off."""
         state = self.state
         snapshot = self._snapshot()
         if not self.is_chief:
@@ -358,8 +391,10 @@ class Trainer:
                 lambda: self._interruption.signal is not None
             )
         except EvaluationCancelled:
-            tqdm.write(f"The evaluation of step {state.step} is left off; --mode=eval makes it.")
-            return {}
+            tqdm.write(
+                f"The evaluation of step {state.step} is left off; the same command makes it up."
+            )
+            return None
         metric = self.task.best_metric
         best = metric in metrics and archive_if_best(
             self.model_dir,
@@ -368,6 +403,6 @@ class Trainer:
             metric,
             images=self.task.num_evaluation_images,
         )
-        for observer in watching:
+        for observer in self._watching:
             observer.evaluated(state.step, metrics, evaluation, report=report, best=best)
         return metrics

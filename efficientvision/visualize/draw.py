@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from efficientvision.data.photos import eight_bit_rgb
+
 _GOLDEN_RATIO = 0.618033988749895
 # Three (saturation, value) pairs: neighbouring hues still differ when there are 90 classes.
 _TONES = ((0.85, 0.95), (0.55, 1.0), (1.0, 0.75))
@@ -37,20 +39,23 @@ def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
     """Converts an image to a new RGB `PIL.Image`.
 
     Args:
-        image: a PIL image of any mode, or an array [H, W, 3], [H, W, 4], [H, W, 1] or [H, W];
-            uint8, or floating point with values in 0..255.
+        image: a PIL image of any mode, scaled to 8 bits as a photo's file would be
+            (`data.photos.decode_photo`); or an array [H, W, 3], [H, W, 4], [H, W, 1] or [H, W]:
+            uint8; uint16, of which the upper byte counts; other numbers, with values in 0..255.
 
     Raises:
-        ValueError: the array has another shape.
+        ValueError: the array has another shape, or the image has samples without a known range.
     """
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return eight_bit_rgb(image, "given")[0]
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (3, 4)):
         raise ValueError(f"an image must have the shape [H, W, 3], got {array.shape}")
-    if array.dtype != np.uint8:
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif array.dtype != np.uint8:
         array = np.clip(np.rint(array), 0, 255).astype(np.uint8)
     return Image.fromarray(array).convert("RGB")
 

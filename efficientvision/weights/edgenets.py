@@ -11,7 +11,7 @@ import numpy as np
 from efficientvision.files import AnyPath
 from efficientvision.weights import edgenet_names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader
-from efficientvision.weights.torch_file import open_torch_file
+from efficientvision.weights.torch_file import AVERAGE, open_torch_file
 
 _LAYOUTS = {
     4: (2, 3, 1, 0),  # [out, in / groups, height, width] -> [height, width, in / groups, out]
@@ -47,6 +47,7 @@ def open_torch(path: AnyPath) -> CheckpointReader:
         kind="torch",
         shapes={name: _our_shape(file.tensors[name].shape) for name in names},
         keys={name: name for name in names},
+        ema_keys={name: AVERAGE + name for name in names if name in file.averages},
         auxiliary=counters,
         fetch=fetch,
     )

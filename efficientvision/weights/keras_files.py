@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-import io
+import mmap
+import shutil
+import struct
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.weights.checkpoint_reader import CheckpointReader
+from efficientvision.weights.hdf5_texts import TextReader
 from efficientvision.weights.names import name_from_keras_path
+from efficientvision.weights.strangers import Refused, largest_content, refusals_name
 
 _WEIGHTS_IN_ARCHIVE = "model.weights.h5"
+# What the root of a Keras 2 file lists its layers in; of over 64 kB, in several attributes.
+_LAYER_NAMES = ("layer_names", "layer_names0")
 # Keras 3 numbers a layer's variables; these are their names by the kind of layer.
 _BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
 _SEPARABLE_CONVOLUTION = ("depthwise_kernel", "pointwise_kernel", "bias")
 _CONVOLUTION = ("kernel", "bias")
 _NOT_A_LAYER = ("optimizer", "seed_generator")
+_PIECE = 1 << 20
+
+
+# What damage leads to in h5py, zipfile and zlib; a RecursionError is a RuntimeError.
+_DAMAGE = (
+    *(OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError),
+    *(OverflowError, NotImplementedError, EOFError, MemoryError, SystemError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 def open_h5(path: str) -> CheckpointReader:
     """Opens an HDF5 file of either Keras.
 
     Raises:
-        UserError: The file is damaged, cut short or holds no Keras weights.
+        UserError: The file is damaged, cut short, holds no Keras weights, or something that no
+            weight file holds.
     """
 
     @contextmanager
-    def opened() -> Iterator[Any]:
-        import h5py
-
-        try:
-            with files.local_copy(path) as local, h5py.File(local, "r") as file:
-                yield file
-        except OSError as error:
-            raise UserError(_damaged(path)) from error
+    def opened() -> Iterator[tuple[Any, BinaryIO]]:
+        with (
+            files.local_copy(path) as local,
+            open(local, "rb") as content,
+            _checked(content, local) as file,
+        ):
+            yield file, content
 
     return _open(path, opened)
 
@@ -47,83 +64,150 @@ def open_keras_archive(path: str) -> CheckpointReader:
     """Opens a `.keras` file: its weights, not its network.
 
     Raises:
-        UserError: The file is damaged, cut short or not a Keras archive.
+        UserError: The file is damaged, cut short, not a Keras archive, or holds something that no
+            weight file holds.
     """
 
     @contextmanager
-    def opened() -> Iterator[Any]:
-        import h5py
-
-        try:
-            with files.reading(path) as file, zipfile.ZipFile(file) as archive:
-                content = io.BytesIO(archive.read(_WEIGHTS_IN_ARCHIVE))
-            with h5py.File(content, "r") as file:
-                yield file
-        except (zipfile.BadZipFile, KeyError, OSError) as error:
-            raise UserError(_damaged(path)) from error
+    def opened() -> Iterator[tuple[Any, BinaryIO]]:
+        with files.reading(path) as file, tempfile.TemporaryFile() as content:
+            _unpack(file, content, files.size(path))
+            with _checked(content) as weights:
+                yield weights, content
 
     return _open(path, opened)
 
 
-def _damaged(path: str) -> str:
-    return f"The file {path} is damaged, cut short or not a Keras weight file."
+@contextmanager
+def _checked(content: BinaryIO, path: str | None = None) -> Iterator[Any]:
+    """Opens an HDF5 file.
+
+    Args:
+        content: The file, open.
+        path: Its path, where it has one: the library reads faster by itself.
+    """
+    import h5py
+
+    with h5py.File(path or content, "r") as file:
+        layout = file.id.get_create_plist()
+        if layout.get_sizes() != (8, 8) or layout.get_userblock():
+            raise Refused("begins unlike any weight file")
+        yield file
+
+
+def _unpack(file: BinaryIO, target: BinaryIO, file_bytes: int) -> None:
+    """Copies the weights out of an archive."""
+    with zipfile.ZipFile(file) as archive:
+        member = archive.getinfo(_WEIGHTS_IN_ARCHIVE)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise Refused("is compressed in a way that Keras does not use: save it again")
+        if member.file_size > largest_content(file_bytes):
+            raise Refused(
+                f"has {file_bytes:,} bytes and unpacks to {member.file_size:,}, which no weights do"
+            )
+        with archive.open(member) as packed:
+            shutil.copyfileobj(packed, target, _PIECE)
+    target.flush()
+
+
+@contextmanager
+def _damage_is_told(path: str) -> Iterator[None]:
+    """Turns whatever a strange file leads to into one sentence."""
+    try:
+        with refusals_name(path):
+            yield
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        raise UserError(
+            f"The file {path} is damaged, cut short or not a Keras weight file."
+        ) from error
 
 
 def _open(path: str, opened: Callable) -> CheckpointReader:
-    with opened() as file:
-        root = file["model_weights"] if "model_weights" in file else file
-        legacy = "layer_names" in root.attrs
-        keys = _legacy_keys(root) if legacy else _keras3_keys(root)
-        shapes = {name: tuple(file[key].shape) for name, key in keys.items()}
+    from efficientvision.weights import hdf5_objects as hdf5
+
+    with _damage_is_told(path), opened() as (file, content):
+        root = hdf5.child(file, "model_weights") or file
+        legacy = any(name in root.attrs for name in _LAYER_NAMES)
+        datasets = _legacy_datasets(root) if legacy else _keras3_datasets(root, content)
+        shapes = {name: hdf5.checked_shape(dataset) for name, dataset in datasets.items()}
+        keys = {name: dataset.name for name, dataset in datasets.items()}
+        claimed, size = sum(map(hdf5.content_bytes, datasets.values())), files.size(path)
+        if claimed > largest_content(size):
+            raise Refused(f"claims to hold {claimed:,} bytes of weights, and has {size:,}")
 
     def fetch(wanted: Sequence[str]) -> list[np.ndarray]:
-        with opened() as file:
-            return [np.asarray(file[key]) for key in wanted]
+        with _damage_is_told(path), opened() as (file, _):
+            return [hdf5.values(hdf5.at_path(file, key)) for key in wanted]
 
     return CheckpointReader(
         path=path, kind="h5" if legacy else "keras", shapes=shapes, keys=keys, fetch=fetch
     )
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _legacy_datasets(root: Any) -> dict[str, Any]:
+    """Variable name -> dataset of a Keras 2 file: a variable's name is its path in its layer."""
+    import h5py
+
+    from efficientvision.weights import hdf5_objects as hdf5
+
+    datasets = {}
+    walk = hdf5.Walk()
+
+    def visit(group: Any, scopes: tuple[str, ...]) -> None:
+        walk.enter(group, len(scopes))
+        for key in hdf5.names(group):
+            child = hdf5.child(group, key)
+            if isinstance(child, h5py.Group):
+                visit(child, (*scopes, key))
+            else:
+                datasets["/".join((*scopes, key)).removesuffix(":0")] = child
+
+    for layer in hdf5.names(root):
+        visit(hdf5.child(root, layer), ())
+    return datasets
 
 
-def _legacy_keys(root: Any) -> dict[str, str]:
-    """Variable name -> dataset of a Keras 2 file: every group lists the names of its weights."""
-    keys = {}
-    for group in root.values():
-        for name in group.attrs.get("weight_names", ()):
-            keys[_text(name).removesuffix(":0")] = f"{group.name}/{_text(name)}"
-    return keys
-
-
-def _keras3_keys(root: Any) -> dict[str, str]:
+def _keras3_datasets(root: Any, content: BinaryIO) -> dict[str, Any]:
     """Variable path -> dataset of a Keras 3 file.
 
     Groups are nested by attribute; each layer's `vars` group carries the layer's name, and
     numbers its variables in the order that the layer made them.
     """
-    keys = {}
+    import h5py
+
+    from efficientvision.weights import hdf5_objects as hdf5
+
+    datasets: dict[str, Any] = {}
+    walk = hdf5.Walk()
 
     def visit(group: Any, scopes: tuple[str, ...]) -> None:
-        variables = group.get("vars")
-        if variables is not None and "name" in variables.attrs:
-            scopes = (*scopes, _text(variables.attrs["name"]))
-            datasets = [variables[str(i)] for i in range(len(variables))]
-            for leaf, dataset in zip(_leaves(scopes[-1], datasets), datasets, strict=True):
-                keys[name_from_keras_path("/".join((*scopes, leaf)))] = dataset.name
-        for key, child in group.items():
-            if key != "vars" and hasattr(child, "items") and not key.startswith(_NOT_A_LAYER):
+        walk.enter(group, len(scopes))
+        variables = hdf5.child(group, "vars")
+        layer = None if variables is None else texts.text(hdf5.address(variables), "name")
+        if layer is not None:
+            scopes = (*scopes, layer)
+            own = [hdf5.at_path(variables, str(i)) for i in range(len(variables))]
+            for leaf, dataset in zip(_leaves(layer, own), own, strict=True):
+                datasets[name_from_keras_path("/".join((*scopes, leaf)))] = dataset
+        for key in hdf5.names(group):
+            if key == "vars" or key.startswith(_NOT_A_LAYER):
+                continue
+            if isinstance(child := hdf5.child(group, key), h5py.Group):
                 visit(child, scopes)
 
-    visit(root, ())
-    return keys
+    with mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        texts = TextReader(mapped)
+        visit(root, ())
+    return datasets
 
 
 def _leaves(layer: str, datasets: list[Any]) -> Sequence[str]:
     """Names of a layer's variables."""
     shapes = [dataset.shape for dataset in datasets]
+    if not shapes:
+        return ()
     if all(shape == shapes[0] for shape in shapes) and layer.startswith("fnode"):
         return ["WSM" + (f"_{i}" if i else "") for i in range(len(shapes))]
     if len(shapes) == 4 and all(len(shape) == 1 for shape in shapes):

@@ -9,7 +9,7 @@ import numpy as np
 from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, BEST_NAME
-from efficientvision.training.checkpoints import LAST_NAME, list_checkpoints, read_checkpoint
+from efficientvision.training.checkpoints import LAST_NAME, list_checkpoints, open_arrays
 from efficientvision.weights.checkpoint_reader import CheckpointReader
 from efficientvision.weights.names import name_from_keras_path
 
@@ -20,23 +20,27 @@ def open_run_checkpoint(path: str) -> CheckpointReader:
     Raises:
         UserError: The file is cut short or not one of ours.
     """
-    checkpoint = read_checkpoint(path)
-    groups = {"weights": checkpoint.weights, "ema": checkpoint.ema}
+    groups: dict[str, dict[str, tuple[int, ...]]] = {"weights": {}, "ema": {}, "optimizer": {}}
+    with open_arrays(path) as (archive, _):
+        for key, (_, shape) in archive.headers.items():
+            group, _, name = key.partition("/")
+            groups.get(group, {})[name] = shape
 
     def fetch(keys: Sequence[str]) -> list[np.ndarray]:
-        return [groups[group][name] for group, _, name in (k.partition("/") for k in keys)]
+        with open_arrays(path) as (archive, _):
+            return [archive.read(key) for key in keys]
 
     def keys_of(group: str) -> dict[str, str]:
         return {name_from_keras_path(n): f"{group}/{n}" for n in groups[group]}
 
-    values = {**checkpoint.ema, **checkpoint.weights}
+    shapes = {**groups["ema"], **groups["weights"]}
     return CheckpointReader(
         path=path,
         kind="run",
-        shapes={name_from_keras_path(n): tuple(v.shape) for n, v in values.items()},
+        shapes={name_from_keras_path(name): shape for name, shape in shapes.items()},
         keys=keys_of("weights"),
         ema_keys=keys_of("ema"),
-        auxiliary=tuple(f"optimizer/{name}" for name in checkpoint.optimizer),
+        auxiliary=tuple(f"optimizer/{name}" for name in groups["optimizer"]),
         fetch=fetch,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from efficientvision.weights.torch_tensors import Refused
+from efficientvision.weights.strangers import Refused
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
+from efficientvision.weights.strangers import Refused
 from efficientvision.weights.torch_container import ByteRange, Container, read_at
 from efficientvision.weights.torch_pickle import MAX_PICKLE_BYTES, read_pickle
-from efficientvision.weights.torch_tensors import Refused, StorageWindow
+from efficientvision.weights.torch_tensors import StorageWindow
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 # The number as a pickle of any protocol holds it.

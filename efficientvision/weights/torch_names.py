@@ -9,10 +9,15 @@ from efficientvision.weights.torch_tensors import STORAGE_DTYPES, Refused, store
 
 # Layers have shorter names; longer texts could take long to compare.
 _MAX_KEY = 1000
+# Python hashes a smaller whole number to itself, so no two of them collide. Ids of objects, which
+# old optimizers number their states by, are smaller.
+_MAX_NUMBER = 1 << 60
+# Decimal numbers that collide are easily made: scores by threshold are few.
+_MAX_DECIMALS = 1000
 
 
 class NotRead:
-    """A harmless value that no network needs, such as a score."""
+    """A harmless value that no network needs, such as a score or the settings of a training."""
 
 
 def set_item(target: dict, key: Any, value: Any) -> None:
@@ -25,6 +30,10 @@ def set_item(target: dict, key: Any, value: Any) -> None:
         raise Refused(f"holds a dictionary with a key that is a {type(key).__name__}")
     if isinstance(key, str) and len(key) > _MAX_KEY:
         raise Refused(f"holds a dictionary with a key of {len(key):,} letters")
+    if isinstance(key, int) and abs(key) >= _MAX_NUMBER:
+        raise Refused("holds a dictionary with a key that is a number of more than 60 bits")
+    if isinstance(key, float) and len(target) >= _MAX_DECIMALS:
+        raise Refused(f"holds a dictionary of more than {_MAX_DECIMALS:,} keys, decimal ones too")
     target[key] = value
 
 
@@ -52,19 +61,84 @@ def _not_read(*_: Any) -> NotRead:
     return NotRead()
 
 
+def _empty_dict(*_: Any) -> dict:
+    return {}
+
+
+# Kinds of values that trainers keep beside the weights: settings, histories, dates. An object of
+# one of them becomes a `NotRead`; neither the class nor what it is made of is looked at.
+BESIDE_WEIGHTS = (
+    "argparse.Namespace",
+    "types.SimpleNamespace",
+    "collections.Counter",
+    "collections.deque",
+    "datetime.date",
+    "datetime.datetime",
+    "datetime.timedelta",
+    "decimal.Decimal",
+    "easydict.EasyDict",
+    "fractions.Fraction",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "numpy.ndarray",
+    "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata",
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    "omegaconf.nodes.AnyNode",
+    "pathlib.PosixPath",
+    "pathlib.PurePosixPath",
+    "pathlib.PureWindowsPath",
+    "pathlib.WindowsPath",
+    "pathlib._local.PosixPath",
+    "pathlib._local.WindowsPath",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "torch.torch_version.TorchVersion",
+    "typing.Any",
+    "uuid.UUID",
+    "yacs.config.CfgNode",
+    *(
+        f"{module}.{kind}"
+        for module in ("builtins", "__builtin__")
+        for kind in (
+            *("bool", "bytearray", "complex", "dict", "float", "frozenset", "int", "list"),
+            *("set", "slice", "str", "tuple"),
+        )
+    ),
+    *(
+        f"torch.{kind}"
+        for kind in (
+            *("float16", "float32", "float64", "bfloat16", "bool", "uint8"),
+            *("int8", "int16", "int32", "int64"),
+        )
+    ),
+    *(
+        f"numpy.{kind}"
+        for kind in (
+            *("bool_", "float16", "float32", "float64", "uint8", "int8", "int16", "int32"),
+            "int64",
+        )
+    ),
+    *(
+        f"{module}.multiarray.{function}"
+        for module in ("numpy.core", "numpy._core")
+        for function in ("_reconstruct", "scalar")
+    ),
+    "numpy._core.numeric._frombuffer",
+    "numpy.core.numeric._frombuffer",
+    "numpy.dtype",
+    "torch.device",
+    "_codecs.encode",
+)
 # A storage's type, as a value.
 STORAGES = {f"torch{part}.{kind}" for kind in STORAGE_DTYPES for part in ("", ".cuda")}
-# What may be "called" -> what is done instead. The last ones build scores and devices in training
-# checkpoints, never a tensor.
+# What may be "called" -> what is done instead.
 REBUILDS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered_dict,
+    "collections.defaultdict": _empty_dict,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _first,
     "torch.Size": _first,
-    "torch.device": _not_read,
-    "numpy.core.multiarray.scalar": _not_read,
-    "numpy._core.multiarray.scalar": _not_read,
-    "numpy.dtype": _not_read,
-    "_codecs.encode": _not_read,
+    **dict.fromkeys(BESIDE_WEIGHTS, _not_read),
 }

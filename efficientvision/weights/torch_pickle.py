@@ -15,8 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from efficientvision.weights.torch_names import REBUILDS, STORAGES, NotRead, set_item
-from efficientvision.weights.torch_tensors import Refused, StorageWindow, storage_window
+from efficientvision.weights.strangers import Refused
+from efficientvision.weights.torch_names import (
+    BESIDE_WEIGHTS,
+    REBUILDS,
+    STORAGES,
+    NotRead,
+    set_item,
+)
+from efficientvision.weights.torch_tensors import StorageWindow, storage_window
 
 MAX_PICKLE_BYTES = 1 << 24
 # A state dict takes about 40 for a tensor.
@@ -133,12 +140,16 @@ class _Machine:
 
     def _append(self, values: list[Any]) -> None:
         target = self._stack[-1]
+        if isinstance(target, NotRead):
+            return
         if type(target) is not list:
             raise TypeError(target)
         target.extend(values)
 
     def _set(self, values: list[Any]) -> None:
         target = self._stack[-1]
+        if isinstance(target, NotRead):
+            return
         if type(target) is not dict or len(values) % 2:
             raise TypeError(target)
         for key, value in zip(values[::2], values[1::2], strict=True):
@@ -161,6 +172,15 @@ class _Machine:
         if not isinstance(arguments, tuple) or len(arguments) > _MAX_ARGUMENTS:
             raise Refused(f"calls {function.dotted} in a way that is not PyTorch's")
         self._push(REBUILDS[function.dotted](*arguments))
+
+    def _new_object(self) -> None:
+        """Stands in for an object of a class that only settings have: nothing is made."""
+        arguments, kind = self._stack.pop(), self._stack.pop()
+        if not isinstance(kind, _Name) or not isinstance(arguments, tuple):
+            raise Refused("makes something that is no tensor")
+        if kind.dotted not in BESIDE_WEIGHTS:
+            raise Refused(f"makes a {kind.dotted} by an instruction that no tensor needs")
+        self._push(NotRead())
 
     def _build(self) -> None:
         """Drops the attributes of a value, such as the `_metadata` of a state dict."""
@@ -241,6 +261,7 @@ _ACTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"i": lambda m: _refuse_name(f"{m._line()}.{m._line()}"),  # Imports and calls in one.
     b"\x93": lambda m: m._global(*m._pair()),
     b"R": lambda m: m._reduce(),
+    b"\x81": lambda m: m._new_object(),
     b"b": lambda m: m._build(),
     b"Q": lambda m: m._persistent(),
 }

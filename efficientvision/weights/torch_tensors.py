@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from efficientvision.weights.strangers import Refused
+
 MAX_DIMENSIONS = 16
 # Of anything that is counted in values: numpy multiplies such numbers without looking.
 _MAX_COUNT = 1 << 40
-
-
-class Refused(Exception):
-    """Something in a file that is not read; the text says what, as the end of a sentence."""
 
 
 # A storage's name in `torch` -> the dtype of its values in the file.

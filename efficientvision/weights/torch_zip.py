@@ -6,9 +6,10 @@ import struct
 import zipfile
 from typing import BinaryIO
 
+from efficientvision.weights.strangers import Refused
 from efficientvision.weights.torch_container import ByteRange, Container, read_at, read_part
 from efficientvision.weights.torch_pickle import MAX_PICKLE_BYTES, read_pickle
-from efficientvision.weights.torch_tensors import Refused, StorageWindow
+from efficientvision.weights.torch_tensors import StorageWindow
 
 MAGIC_BYTES = b"PK\x03\x04"
 # About 40,000 storages.

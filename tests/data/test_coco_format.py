@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.data import coco_format
+from efficientvision.data import coco_format, coco_json
 from efficientvision.data.record_files import iter_records, match_files
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
@@ -23,21 +23,23 @@ def read(prefix):
 
 def test_instances(coco_folder, tmp_path):
     images, instances, captions = coco_folder
-    report = coco_format.convert(
+    (report,) = coco_format.convert(
         images, str(tmp_path / "t" / "val"), object_annotations_file=instances,
         caption_annotations_file=captions, include_masks=True, num_workers=1,
     )  # fmt: skip
-    assert (report.num_images, report.num_boxes) == (2, 2)
-    assert report.skipped == {coco_format.OUTSIDE: 1, coco_format.EMPTY: 1}
-    assert "never" not in str(report) and "1 annotations leaving" in str(report)
+    assert (report.num_images, report.num_boxes) == (2, 3)
+    assert report.skipped == {coco_format.CUT: 1, coco_json.EMPTY: 1}
+    assert "never" not in str(report) and "1 boxes that passed the edge" in str(report)
     examples = read(tmp_path / "t" / "val")
     first, second = examples["139"], examples["20000000007"]
-    np.testing.assert_allclose(first.boxes_yxyx, [[10, 10, 20, 20], [0, 0, 20, 30]], atol=1e-4)
-    assert first.classes == [90, 1] and first.class_names == ["toothbrush", "person"]
-    assert first.is_crowd == [0, 1] and first.areas == [100.0, 77.0]
+    expected = [[10, 10, 20, 20], [0, 0, 20, 30], [10, 45, 20, 50]]
+    np.testing.assert_allclose(first.boxes_yxyx, expected, atol=1e-4)
+    assert first.classes == [90, 1, 1]
+    assert first.class_names == ["toothbrush", "person", "person"]
+    assert first.is_crowd == [0, 1, 0] and first.areas == [100.0, 77.0, 50.0]
     assert first.captions == ["a grey picture", "nothing to see"] and second.captions is None
     assert second.classes == []
-    square, run = (np.asarray(Image.open(io.BytesIO(m))) for m in first.masks)
+    square, run, _ = (np.asarray(Image.open(io.BytesIO(m))) for m in first.masks)
     assert square.shape == run.shape == (40, 50)
     np.testing.assert_array_equal(np.argwhere(square).min(0), [10, 10])
     assert square.sum() == 100 and square.max() == 1

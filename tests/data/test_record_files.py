@@ -23,7 +23,7 @@ def fail_at_seven(index):
 def test_shards_hold_items_round_robin(tmp_path, num_workers):
     files = record_files.write_shards(
         range(10), payload, str(tmp_path / "new" / "set"), num_shards=3, num_workers=num_workers
-    )
+    ).paths
     names = [f"set-0000{k}-of-00003.tfrecord" for k in range(3)]
     assert [os.path.basename(f) for f in files] == names
     assert sorted(os.listdir(tmp_path / "new")) == names
@@ -47,7 +47,7 @@ def test_an_error_leaves_nothing_behind(tmp_path, num_workers):
 def test_never_more_shards_than_items(tmp_path, capsys):
     files = record_files.write_shards(
         range(2), payload, str(tmp_path / "a"), num_shards=100, num_workers=1
-    )
+    ).paths
     assert len(files) == 2 and "2 shards instead of 100" in capsys.readouterr().out
     with pytest.raises(UserError, match="no images"):
         record_files.write_shards([], payload, str(tmp_path / "b"), num_shards=1)
@@ -85,7 +85,7 @@ def test_patterns(tmp_path):
 def test_a_file_cut_short_is_named(tmp_path):
     (path,) = record_files.write_shards(
         range(3), payload, str(tmp_path / "set"), num_shards=1, num_workers=1
-    )
+    ).paths
     content = open(path, "rb").read()
     for length in (len(content) - 1, 20, 5):
         with open(path, "wb") as file:

@@ -151,7 +151,7 @@ def test_bad_ground_truth_files(tmp_path):
         CocoEvaluator(tmp_path / "cut.json")
     captions = {"images": [{"id": 1}], "categories": [], "annotations": [{"image_id": 1, "id": 8}]}
     (tmp_path / "captions.json").write_text(json.dumps(captions))
-    with pytest.raises(UserError, match="captions.json.*annotation 8 has no bbox"):
+    with pytest.raises(UserError, match="captions.json.*annotation 8 has category_id None"):
         CocoEvaluator(tmp_path / "captions.json")
 
 

@@ -15,8 +15,9 @@ CASES = json.loads(GOLDENS.read_text())["lr"]["cases"]
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_schedule_is_the_originals(name):
     params, derived = CASES[name]["params"], CASES[name]["derived"]
+    method = params["lr_decay_method"]
     schedule = WarmupSchedule(
-        params["lr_decay_method"],
+        "cosine_automl" if method == "cosine" else method,
         peak=derived["adjusted_learning_rate"],
         warmup_init=params["lr_warmup_init"],
         warmup_steps=derived["lr_warmup_step"],

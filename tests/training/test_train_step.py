@@ -58,7 +58,7 @@ def run():
     normalizer = task.normalizer(prepared, tf.identity)
     test = task.losses(model, prepared, training=False, normalizer=normalizer)
     schedule = WarmupSchedule(
-        "cosine", peak=0.08 * 2 / 64, warmup_init=0.008, warmup_steps=10, total_steps=300
+        "cosine_automl", peak=0.08 * 2 / 64, warmup_init=0.008, warmup_steps=10, total_steps=300
     )
     state = TrainingState(
         model,

@@ -7,6 +7,8 @@ tuples and further mappings (a training checkpoint), a `View`, a `Call` or a `Na
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import pickletools
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -88,6 +90,13 @@ class Call:
     state: Any = None
 
 
+@dataclasses.dataclass(eq=False)
+class Pickled:
+    """A value that Python's own pickler writes, such as the settings of a training."""
+
+    value: Any
+
+
 def parameter(array: np.ndarray) -> Call:
     """A trained parameter, as PyTorch writes one."""
     return Call("torch._utils _rebuild_parameter", (array, True, {}))
@@ -137,6 +146,9 @@ class _Pickler:
                 self.code += b"b"
         elif isinstance(value, View):
             self._tensor(value)
+        elif isinstance(value, Pickled):
+            # Without the places in the memo that nothing refers to.
+            self.code += pickletools.optimize(pickle.dumps(value.value, 2))[2:-1]
         else:
             raise TypeError(f"cannot write a {type(value).__name__}")
 

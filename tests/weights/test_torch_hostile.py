@@ -92,7 +92,7 @@ def test_pythons_own_pickles_of_a_command(path, capfd, protocol):
         (b"(ios\nsystem\n.", r"os\.system"),
         (b"\x80\x02cos\nsystem\n.", r"os\.system"),
         (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", r"os\.system"),
-        (b"\x80\x02ccollections\nOrderedDict\n)\x81.", "instruction"),  # NEWOBJ.
+        (b"\x80\x02ccollections\nOrderedDict\n)\x81.", "an instruction that"),  # NEWOBJ.
         (b"\x80\x02\x82\x01.", "instruction"),  # An extension code.
         (b"\x80\x02}}b.", "state dict"),
         (b"\x80\x02Nb.", "damaged"),

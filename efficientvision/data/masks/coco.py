@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_format import object_mask, read_instances
+from efficientvision.data.coco_format import image_path
+from efficientvision.data.coco_json import read_instances
 from efficientvision.data.labels import BUILTIN_OF_MASKS
 from efficientvision.data.masks.folders import Found
 from efficientvision.data.masks.pairs import DAMAGED, UNPAIRED, MaskPair, SpoiltPair
+from efficientvision.data.outlines import object_mask
 from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]
@@ -31,26 +33,37 @@ class Instances:
 
     name: str
     annotations: tuple[dict[str, Any], ...]
+    stated_hw: tuple[int, int] | None = None
 
 
 def rasterize(instances: Instances, image_hw: tuple[int, int]) -> np.ndarray:
     """uint8 [h, w]: where objects overlap, the first of the file has the pixel; else background.
 
+    The size is the one that the file states, else the image's.
+
     Raises:
         SpoiltPair: an outline that makes no sense.
     """
-    mask = np.zeros(image_hw, np.uint8)
+    height, width = instances.stated_hw or image_hw
+    mask = np.zeros((height, width), np.uint8)
     for annotation in instances.annotations:
         try:
-            inside = object_mask(annotation, *image_hw).astype(bool)
+            inside = object_mask(annotation, height, width).astype(bool)
         except UserError as error:
             raise SpoiltPair(f"{instances.name}: {error}", DAMAGED) from error
         mask[inside & (mask == 0)] = CATEGORIES.index(annotation["category_id"])
     return mask
 
 
-def find(images_dir: str, instances_file: str) -> tuple[Found, Counter]:
+def find(
+    images_dir: str, instances_file: str, allow_outside: bool = False
+) -> tuple[Found, Counter]:
     """The images of an instances file; the part's name is that of their folder.
+
+    Args:
+        images_dir: the images.
+        instances_file: JSON in COCO's format.
+        allow_outside: take images by paths that lead out of `images_dir`.
 
     Returns:
         (pairs, how many images were left out for which reason).
@@ -60,22 +73,26 @@ def find(images_dir: str, instances_file: str) -> tuple[Found, Counter]:
     """
     if not files.is_folder(images_dir):
         raise UserError(f"--coco_images={images_dir} is no folder.")
-    infos, by_image, _ = read_instances(instances_file)
+    file = read_instances(instances_file)
     part = f"coco_{os.path.basename(images_dir.rstrip('/'))}"
-    found, skipped = Found({part: []}), Counter()
-    for info in infos:
-        if missing := {"id", "file_name", "height", "width"} - set(info):
-            raise UserError(f"{instances_file}: an image has no {min(missing)}: {info}.")
-        path = os.path.join(images_dir, info["file_name"])
-        kept = [a for a in by_image.get(info["id"], []) if a.get("category_id") in CATEGORIES[1:]]
-        if min(info["height"], info["width"]) < MIN_SIDE:
+    found, skipped = Found({part: []}), Counter(file.notes)
+    for info in file.images:
+        if info["file_name"] is None:
+            raise UserError(f"{instances_file}: the image {info['id']} has no file_name.")
+        path = image_path(images_dir, info["file_name"], instances_file, allow_outside)
+        kept = [a for a in file.by_image.get(info["id"], []) if a["category_id"] in CATEGORIES[1:]]
+        sides = info["height"], info["width"]
+        if all(sides) and min(sides) < MIN_SIDE:
             skipped[f"images with a side below {MIN_SIDE} pixels left out"] += 1
         elif not kept:
             skipped["images without an object of VOC's classes left out"] += 1
-        elif not files.is_file(path):
-            found.spoilt.append(SpoiltPair(f"{path} is in {instances_file} and missing.", UNPAIRED))
+        elif path is None:
+            place = os.path.join(images_dir, info["file_name"])
+            sentence = f"{place} is in {instances_file} and missing."
+            found.spoilt.append(SpoiltPair(sentence, UNPAIRED))
         else:
             name = os.path.splitext(info["file_name"])[0]
-            pair = MaskPair(path, Instances(info["file_name"], tuple(kept)), name)
-            found.parts[part].append(pair)
+            stated_hw = sides if all(sides) else None
+            instances = Instances(info["file_name"], tuple(kept), stated_hw)
+            found.parts[part].append(MaskPair(path, instances, name))
     return found, skipped

@@ -6,13 +6,14 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.labels import LabelMap, write_labels
 from efficientvision.data.masks.folders import Found
+from efficientvision.data.masks.grey_levels import refuse_grey_levels
 from efficientvision.data.masks.mask_files import IGNORED
 from efficientvision.data.masks.pairs import (
     MaskPair,
@@ -22,10 +23,13 @@ from efficientvision.data.masks.pairs import (
     load_pair,
 )
 from efficientvision.data.parallel import map_in_processes
+from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.data.record_files import write_shards
 from efficientvision.errors import UserError
 
 _TOO_PLAIN = "images with a mask of one value left out"
+_LISTED = 10
+_LISTED_ERRORS = 50
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,17 @@ class _Look:
 
     pixels: np.ndarray | None
     spoilt: SpoiltPair | None = None
+    notes: Counter = field(default_factory=Counter)
+    remarks: tuple[str, ...] = ()
 
 
-def _look(pair: MaskPair, read_mask: ReadMask) -> _Look:
+def _look(pair: MaskPair, read_mask: ReadMask, max_pixels: int | None = MAX_PIXELS) -> _Look:
     try:
-        mask = load_pair(pair, read_mask).mask
+        loaded = load_pair(pair, read_mask, max_pixels)
     except SpoiltPair as error:
         return _Look(None, error)
-    return _Look(np.bincount(mask.reshape(-1), minlength=256))
+    pixels = np.bincount(loaded.mask.reshape(-1), minlength=256)
+    return _Look(pixels, None, loaded.notes, loaded.remarks)
 
 
 def convert(
@@ -51,7 +58,9 @@ def convert(
     labels: LabelMap | None,
     *,
     skip_bad: bool = False,
+    white_is_ignored: bool = False,
     min_values: int = 1,
+    max_pixels: int | None = MAX_PIXELS,
     skipped: Counter | None = None,
     num_shards: int = 32,
     num_workers: int | None = None,
@@ -66,14 +75,16 @@ def convert(
         read_mask: makes a pair's mask.
         labels: class index (from 0) -> name; None: "class 0" ... up to the highest in the masks.
         skip_bad: leave out pairs that cannot be used, and count them; else they are an error.
+        white_is_ignored: whether 255 is known to be no class, however much of the masks it is.
         min_values: masks of fewer different values are left out.
+        max_pixels: refuse larger images; None: no limit.
         skipped: what was left out before, for the first part's report.
         num_shards: of each part, at most; never more than images.
         num_workers: processes; None: one per core.
 
     Raises:
-        UserError: a pair cannot be used (the first is named), a part is left without any, or the
-            masks know one class only.
+        UserError: pairs cannot be used (they are listed), a part is left without any, the masks
+            know one class only, or their values are greys instead of classes.
     """
     reports: dict[str, ConversionReport] = {}
     kept: dict[str, list[MaskPair]] = {}
@@ -82,33 +93,46 @@ def convert(
     for part, pairs in found.parts.items():
         report = reports[part] = ConversionReport(unit="labelled pixels")
         looks = map_in_processes(
-            functools.partial(_look, read_mask=read_mask),
+            functools.partial(_look, read_mask=read_mask, max_pixels=max_pixels),
             pairs,
             num_workers=num_workers,
             description=f"checking {part}",
         )
         spoilt += [look.spoilt for look in looks if look.spoilt]
-        usable = [(p, k.pixels) for p, k in zip(pairs, looks, strict=True) if k.pixels is not None]
-        good = [(p, counts) for p, counts in usable if (counts > 0).sum() >= min_values]
+        usable = [(p, k) for p, k in zip(pairs, looks, strict=True) if k.pixels is not None]
+        good = [(p, k) for p, k in usable if (k.pixels > 0).sum() >= min_values]
         if len(good) < len(usable):
             report.skipped[_TOO_PLAIN] += len(usable) - len(good)
         kept[part] = [pair for pair, _ in good]
-        pixels[part] = sum((counts for _, counts in good), np.zeros(256, np.int64))
+        pixels[part] = sum((look.pixels for _, look in good), np.zeros(256, np.int64))
+        for _, look in good:
+            report.skipped.update(look.notes)
+            report.details += look.remarks
     first = next(iter(reports.values()))
     first.skipped.update(skipped or {})
+    first.skipped.update(found.left_out.counted())
     first.skipped.update(_counted(spoilt, skip_bad))
-    _check(kept, sum(pixels.values()), first.skipped)
+    first.details += [f"left out: {error}" for error in spoilt[:_LISTED]]
+    if len(spoilt) > _LISTED:
+        first.details.append(f"left out: and {len(spoilt) - _LISTED} more")
+    _check(
+        kept,
+        sum(pixels.values()),
+        first.skipped,
+        named=labels is not None,
+        white_is_ignored=white_is_ignored,
+    )
     if labels is None:
         labels = _numbered_classes(sum(pixels.values()))
-    build = functools.partial(encode_pair, read_mask=read_mask)
+    build = functools.partial(encode_pair, read_mask=read_mask, max_pixels=max_pixels)
     for part, report in reports.items():
         prefix = os.path.join(output_dir, part)
         report.labels = labels
         report.num_images = len(kept[part])
         report.num_boxes = int(pixels[part][:IGNORED].sum())
-        report.details = share_lines(pixels[part], labels)
-        report.files = write_shards(
-            kept[part], build, prefix, num_shards=num_shards, num_workers=num_workers
+        report.details = share_lines(pixels[part], labels) + report.details
+        report.add(
+            write_shards(kept[part], build, prefix, num_shards=num_shards, num_workers=num_workers)
         )
         report.sidecars = [write_labels(prefix, labels)]
     return list(reports.values())
@@ -121,8 +145,14 @@ def _counted(spoilt: Sequence[SpoiltPair], skip_bad: bool) -> Counter:
         UserError: there is one, and none may be left out.
     """
     if spoilt and not skip_bad:
-        more = f" ({len(spoilt) - 1} more pairs are spoilt.)" if spoilt[1:] else ""
-        raise UserError(f"{spoilt[0]}{more} --skip_bad leaves such pairs out.")
+        if not spoilt[1:]:
+            raise UserError(f"{spoilt[0]} --skip_bad leaves such pairs out.")
+        lines = [str(error) for error in spoilt[:_LISTED_ERRORS]]
+        if len(spoilt) > _LISTED_ERRORS:
+            lines.append(f"... and {len(spoilt) - _LISTED_ERRORS} more")
+        raise UserError(
+            f"{len(spoilt)} pairs are spoilt: mend them, or leave them out with --skip_bad.", lines
+        )
     first: dict[str, str] = {}
     for error in spoilt:
         first.setdefault(error.kind, str(error))
@@ -130,19 +160,19 @@ def _counted(spoilt: Sequence[SpoiltPair], skip_bad: bool) -> Counter:
     return Counter({f"{k} left out: {first[k]}": count for k, count in counts.items()})
 
 
-def _check(kept: Mapping[str, list], pixels: np.ndarray, skipped: Counter) -> None:
+def _check(
+    kept: Mapping[str, list],
+    pixels: np.ndarray,
+    skipped: Counter,
+    *,
+    named: bool = False,
+    white_is_ignored: bool = False,
+) -> None:
     empty = [part for part, pairs in kept.items() if not pairs]
     if empty:
         reasons = "; ".join(f"{count} {reason}" for reason, count in skipped.items())
         raise UserError(f"No pair of {empty[0]} can be used{f': {reasons}' if reasons else ''}.")
-    present = np.flatnonzero(pixels[:IGNORED])
-    if len(present) < 2:
-        only = f"class {present[0]}" if len(present) else "no class"
-        raise UserError(
-            f"The masks know {only} and nothing else beside {IGNORED}, which is ignored: for masks "
-            "in black and white give --palette with the lines 0 0 0 background and 255 255 255 "
-            "and the name of the class."
-        )
+    refuse_grey_levels(pixels, named=named, white_is_ignored=white_is_ignored)
 
 
 def _numbered_classes(pixels: np.ndarray) -> LabelMap:

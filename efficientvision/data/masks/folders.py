@@ -1,18 +1,29 @@
-"""Images and masks in two folders, or in a list -> pairs."""
+"""Images and masks in two folders, in one, or in a list -> pairs."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from efficientvision import files
-from efficientvision.data.masks.pairs import UNPAIRED, UNPAIRED_MASK, MaskPair, SpoiltPair
-from efficientvision.data.photos import PHOTO_SUFFIXES
+from efficientvision.data.masks.layouts import PictureLists, find_places, pair_up
+from efficientvision.data.masks.pairs import (
+    OTHER_PALETTE,
+    UNPAIRED,
+    UNPAIRED_MASK,
+    MaskPair,
+    SpoiltPair,
+)
+from efficientvision.data.masks.palettes import conflicts
+from efficientvision.data.picture_folders import (
+    LeftOut,
+    composed,
+    existing_file,
+    looks_like_a_path,
+)
 from efficientvision.errors import UserError
-
-PARTS = ("train", "val")
 
 
 @dataclass
@@ -22,77 +33,93 @@ class Found:
     Attributes:
         parts: name of a part -> its pairs, in the order of their names.
         spoilt: what cannot be a pair, and why.
+        left_out: what is not used of the folders.
     """
 
     parts: dict[str, list[MaskPair]] = field(default_factory=dict)
     spoilt: list[SpoiltPair] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
-def find_pairs(images_dir: str, masks_dir: str, mask_suffix: str = "") -> Found:
-    """The pairs of two folders, or of their folders `train` and `val`, matched by name.
+def find_pairs(
+    images_dir: str, masks_dir: str, mask_suffix: str = "", *, compare_palettes: bool = True
+) -> Found:
+    """The pairs of two folders, or of their parts `train`, `val` and `test`, matched by name.
 
     Args:
         images_dir: the images; those of its sub-folders too.
-        masks_dir: the masks, in sub-folders of the same names.
-        mask_suffix: what a mask's name has more than its image's, before the ending: "_L".
+        masks_dir: the masks, in sub-folders of the same names; or the same folder, where a mask is
+            known by `mask_suffix`, or stands in a folder `masks` beside one `images` in each part.
+        mask_suffix: what a mask's name has more than its image's, before the ending: "_L". Left
+            out, "_mask" and its like are tried where no mask has its image's name.
+        compare_palettes: whether palettes that differ between masks are an error; they are none
+            for masks that are read as colours.
 
     Raises:
         UserError: a folder is missing or holds no pictures.
     """
-    parts = [part for part in PARTS if files.is_folder(os.path.join(images_dir, part))]
     found = Found()
-    for part in parts or [""]:
-        images = _pictures(os.path.join(images_dir, part), "--images_dir")
-        masks = _pictures(os.path.join(masks_dir, part), "--masks_dir")
-        pairs = []
-        for name, path in images.items():
-            mask = masks.pop(name + mask_suffix, None)
-            if mask is not None:
-                pairs.append(MaskPair(path, mask, name))
-                continue
-            expected = os.path.join(masks_dir, part, f"{name}{mask_suffix}.png")
-            found.spoilt.append(
-                SpoiltPair(f"{path} has no mask: there is no {expected}.", UNPAIRED)
-            )
-        found.spoilt += [
-            SpoiltPair(
-                f"{path} has no image: there is none of that name in "
-                f"{os.path.join(images_dir, part).rstrip('/')}.",
-                UNPAIRED_MASK,
-            )
-            for path in masks.values()
-        ]
-        found.parts[part or "train"] = pairs
+    places = find_places(images_dir, masks_dir, found.left_out)
+    lists = PictureLists(found.left_out)
+    lonely_images: dict[str, str] = {}
+    lonely_masks: dict[str, str] = {}
+    for place in places:
+        paired = pair_up(place, mask_suffix, lists)
+        if place.part == "test" and not paired.pairs and len(places) > 1:
+            for path in paired.images.values():
+                found.left_out.add("images of the part test, which has no masks,", path)
+            continue
+        found.parts[place.part] = [MaskPair(*each, name) for name, each in paired.pairs.items()]
+        for name, path in paired.images.items():
+            lonely_images[path] = os.path.join(place.masks, f"{name}{paired.suffix}.png")
+        lonely_masks |= dict.fromkeys(paired.masks.values(), place.images)
+    used = {path for pairs in found.parts.values() for p in pairs for path in (p.image, p.mask)}
+    for path, expected in lonely_images.items():
+        if path not in used:
+            sentence = f"{path} has no mask: there is no {expected}."
+            found.spoilt.append(SpoiltPair(sentence, UNPAIRED))
+    for path, folder in lonely_masks.items():
+        if path not in used:
+            sentence = f"{path} has no image: there is none of that name in {folder}."
+            found.spoilt.append(SpoiltPair(sentence, UNPAIRED_MASK))
+    if compare_palettes:
+        drop_other_palettes(found)
     return found
 
 
-def _pictures(folder: str, flag: str) -> dict[str, str]:
-    """Path without its ending, relative to the folder -> path; sorted."""
-    folder = folder.rstrip("/")
-    if not files.is_folder(folder):
-        raise UserError(f"{flag}: {folder} is no folder.")
-    pictures: dict[str, str] = {}
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            if not name.lower().endswith(PHOTO_SUFFIXES):
-                continue
-            path = os.path.join(place, name)
-            key = os.path.splitext(os.path.relpath(path, folder))[0].replace(os.sep, "/")
-            if key in pictures:
-                raise UserError(f"{flag}: {pictures[key]} and {path} differ in their ending only.")
-            pictures[key] = path
-    if not pictures:
-        raise UserError(f"{flag}: {folder} holds no pictures ({' '.join(PHOTO_SUFFIXES)}).")
-    return dict(sorted(pictures.items()))
+def drop_other_palettes(found: Found) -> None:
+    """Counts the pairs as spoilt whose mask's palette differs from that of most others."""
+    paths = [pair.mask for pairs in found.parts.values() for pair in pairs]
+    differing = conflicts(paths)
+    for part, pairs in found.parts.items():
+        found.parts[part] = [pair for pair in pairs if pair.mask not in differing]
+    found.spoilt += [
+        SpoiltPair(
+            f"{path} has another palette than other masks ({reason}): where the colours are the "
+            "classes, give them with --palette, lines of R G B name; where the indices are, say "
+            "--ignore_palettes.",
+            OTHER_PALETTE,
+        )
+        for path, reason in differing.items()
+    ]
 
 
-def read_list(list_file: str, images_dir: str | None = None, masks_dir: str | None = None) -> Found:
+def read_list(
+    list_file: str,
+    images_dir: str | None = None,
+    masks_dir: str | None = None,
+    *,
+    compare_palettes: bool = True,
+) -> Found:
     """The pairs of a list, lines of `image, mask` or `image mask`.
+
+    A first line without anything that looks like a picture's path, such as `image,mask`, is a
+    heading. Names may hold blanks and commas: a line is parted where both files are there.
 
     Args:
         list_file: the list; paths may begin with a slash and are relative all the same.
         images_dir, masks_dir: what they are relative to; None: the list's folder.
+        compare_palettes: see `find_pairs`.
 
     Returns:
         All under `"train"`.
@@ -107,27 +134,56 @@ def read_list(list_file: str, images_dir: str | None = None, masks_dir: str | No
     folders = [folder or files.parent(list_file) for folder in (images_dir, masks_dir)]
     found = Found({"train": []})
     for number, line in enumerate(lines, start=1):
-        fields = [word.strip() for word in (line.split(",") if "," in line else line.split())]
         if not line.strip():
             continue
-        if len(fields) != 2 or not all(fields):
-            raise UserError(
-                f"{list_file}, line {number}: expected an image and its mask, got {line.strip()!r}."
-            )
-        image, mask = (
-            os.path.join(folder, name.lstrip("/"))
-            for folder, name in zip(folders, fields, strict=True)
+        where = f"{list_file}, line {number}"
+        candidates = list(_halves(line.strip()))
+        if not candidates:
+            raise UserError(f"{where}: expected an image and its mask, got {line.strip()!r}.")
+        known = ((c, _existing(folders, c)) for c in candidates)
+        fields, paths = next(
+            (each for each in known if all(each[1])),
+            (candidates[0], _existing(folders, candidates[0])),
         )
-        missing = [path for path in (image, mask) if not files.is_file(path)]
-        if missing:
-            kind = UNPAIRED_MASK if missing[0] == image else UNPAIRED
-            found.spoilt.append(
-                SpoiltPair(f"{list_file}, line {number}: there is no {missing[0]}.", kind)
-            )
+        if not any(paths) and number == 1 and not looks_like_a_path(line.strip()):
+            print(f"{where}, {line.strip()}, is taken for the heading.")
             continue
-        name = os.path.splitext(fields[0].lstrip("/"))[0]
-        found.parts["train"].append(MaskPair(image, mask, os.path.basename(name)))
+        if not all(paths) and not _is_plain(line):
+            raise UserError(
+                f"{where}: expected an image and its mask, got {line.strip()!r}, and it cannot be "
+                "parted into two files that are there."
+            )
+        if not all(paths):
+            missing = 0 if paths[0] is None else 1
+            sentence = f"{where}: there is no {os.path.join(folders[missing], fields[missing])}."
+            kind = UNPAIRED if missing else UNPAIRED_MASK
+            found.spoilt.append(SpoiltPair(sentence, kind))
+            continue
+        name = os.path.basename(os.path.splitext(fields[0].replace("\\", "/"))[0])
+        found.parts["train"].append(MaskPair(*paths, composed(name)))
+    if compare_palettes:
+        drop_other_palettes(found)
     return found
+
+
+def _existing(folders: Sequence[str], names: Sequence[str]) -> list[str | None]:
+    return [existing_file(*each) for each in zip(folders, names, strict=True)]
+
+
+def _halves(line: str) -> Iterator[tuple[str, str]]:
+    """All ways to part a line into two names, the likeliest first."""
+    for separators in (",", ";", "\t", " "):
+        for at, character in enumerate(line):
+            if character in separators:
+                halves = line[:at], line[at + 1 :]
+                names = [half.strip().strip('"').lstrip("/") for half in halves]
+                if all(names):
+                    yield names[0], names[1]
+
+
+def _is_plain(line: str) -> bool:
+    """Whether a line has two fields, and no doubt which."""
+    return len(line.split(",") if "," in line else line.split()) == 2
 
 
 def split(pairs: Sequence[MaskPair], val_fraction: float, seed: int = 0) -> dict:
@@ -139,9 +195,9 @@ def split(pairs: Sequence[MaskPair], val_fraction: float, seed: int = 0) -> dict
         seed: of the choice.
     """
     if not 0 < val_fraction < 1:
-        raise UserError(f"--val_fraction must be between 0 and 1, got {val_fraction:g}.")
+        raise UserError(f"val_fraction must be between 0 and 1, got {val_fraction:g}.")
     if len(pairs) < 2:
-        raise UserError(f"--val_fraction needs two images or more, got {len(pairs)}.")
+        raise UserError(f"val_fraction needs two images or more, got {len(pairs)}.")
     count = min(max(round(len(pairs) * val_fraction), 1), len(pairs) - 1)
     chosen = set(random.Random(f"{seed}").sample(range(len(pairs)), count))
     return {

@@ -7,24 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from efficientvision import files
+from efficientvision.data.masks.nearest_colors import TOLERANCE, classes_of_colors
 from efficientvision.data.masks.pairs import (
-    LOSSY,
     NO_PALETTE,
-    TRANSPARENT,
-    UNKNOWN_COLOR,
     UNKNOWN_LABEL,
+    DrawnMask,
     SpoiltPair,
-    open_picture,
 )
+from efficientvision.data.masks.samples import read_samples
+from efficientvision.data.photos import MAX_PIXELS
+from efficientvision.data.picture_folders import composed
 from efficientvision.errors import UserError
 
 IGNORED = 255
 # The name that marks colours of a palette file which are no class.
 IGNORED_NAME = "ignored"
 _PALETTE_LINE = re.compile(r"\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?:[\s,;]+(.*?))?\s*")
+_LISTED_LABELS = 8
 
 Color = tuple[int, int, int]
 
@@ -36,98 +37,75 @@ class MaskFiles:
     Attributes:
         num_classes: labels must be below it once mapped; None: any may occur.
         table: label in the file -> class, -1 for labels that must not occur; other labels stay.
-        colors: RGB -> class; given, masks are read as colours.
+        colors: RGB -> class; given, masks are read as colours, greys too.
+        tolerance: how far a colour may be from the nearest of `colors`, in any of R, G and B.
+        max_pixels: refuse larger masks; None: no limit.
     """
 
     num_classes: int | None
     table: dict[int, int]
     colors: dict[Color, int] | None = None
+    tolerance: int = TOLERANCE
+    max_pixels: int | None = MAX_PIXELS
 
     def __call__(self, path: str, image_hw: tuple[int, int]) -> np.ndarray:
-        """Reads one file, whatever the size of its image.
+        """The classes that `read` gives, alone: uint8 [h, w]."""
+        return self.read(path, image_hw).values
 
-        Returns:
-            uint8 [h, w].
+    def read(self, path: str, image_hw: tuple[int, int]) -> DrawnMask:
+        """Reads one file, whatever the size of its image.
 
         Raises:
             SpoiltPair: the file is damaged, or is no label map of these classes.
         """
-        _, picture = open_picture(path)
-        if picture.format == "JPEG":
-            raise SpoiltPair(
-                f"{path} is a JPEG, whose compression mixes classes: masks must be PNG.", LOSSY
-            )
-        picture = _opaque(picture, path)
+        samples = read_samples(path, self.max_pixels)
         if self.colors is not None:
-            return self._by_color(np.asarray(picture.convert("RGB")), path)
-        if picture.mode not in ("1", "L", "P", "I", "I;16"):
+            return classes_of_colors(samples.rgb, self.colors, self.tolerance, path)
+        if samples.labels is None:
             raise SpoiltPair(
-                f"{path} is a picture in colours ({picture.mode}), and a mask holds the class of "
-                "each pixel: give the classes' colours with --palette.",
+                f"{path} is a picture in colours ({samples.picture.mode}), and a mask holds the "
+                "class of each pixel: give the classes' colours with --palette.",
                 NO_PALETTE,
             )
-        return self._by_label(np.asarray(picture).astype(np.int32), path)
+        return DrawnMask(self._by_label(samples.labels, path))
 
     def _by_label(self, labels: np.ndarray, path: str) -> np.ndarray:
-        known = labels <= IGNORED
+        known = (labels >= 0) & (labels <= IGNORED)
         table = np.arange(256)
         table[list(self.table)] = list(self.table.values())
-        mapped = np.where(known, table[np.minimum(labels, IGNORED)], -1)
+        mapped = np.where(known, table[np.clip(labels, 0, IGNORED)], -1)
         wrong = mapped < 0
         if self.num_classes is not None:
             wrong |= (mapped >= self.num_classes) & (mapped != IGNORED)
         if wrong.any():
-            row, column = np.argwhere(wrong)[0]
             limit = IGNORED if self.num_classes is None else self.num_classes
             allowed = np.flatnonzero((table >= 0) & (table < limit))
-            advice = "name a label that is no class with --ignore_label"
-            if labels[row, column] > IGNORED:
-                advice = "save the labels with 8 bits, from 0 to 255"
+            row, column = np.argwhere(wrong)[0]
             raise SpoiltPair(
-                f"{path} has label {labels[row, column]} ({_where(wrong)}), and the classes are "
-                f"labels {allowed[0]} to {allowed[-1]}: {advice}.",
+                f"{path} has label {labels[row, column]} ({where(wrong)}), and the classes are "
+                f"labels {allowed[0]} to {allowed[-1]}: {_advice(labels, wrong)}.",
                 UNKNOWN_LABEL,
             )
         return mapped.astype(np.uint8)
 
-    def _by_color(self, pixels: np.ndarray, path: str) -> np.ndarray:
-        packed = _packed(pixels.astype(np.int32))
-        known = _packed(np.array(list(self.colors), np.int32))
-        order = np.argsort(known)
-        place = np.minimum(np.searchsorted(known[order], packed), len(known) - 1)
-        wrong = known[order][place] != packed
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            color = " ".join(str(value) for value in pixels[row, column])
-            raise SpoiltPair(
-                f"{path} has the colour {color} ({_where(wrong)}), which the palette lacks: add "
-                f"it, with the name {IGNORED_NAME} if it is no class.",
-                UNKNOWN_COLOR,
-            )
-        return np.array(list(self.colors.values()), np.uint8)[order][place]
+
+def _advice(labels: np.ndarray, wrong: np.ndarray) -> str:
+    if labels.max() > IGNORED or labels.min() < 0:
+        return "save the labels with 8 bits, from 0 to 255"
+    present = np.unique(labels).tolist()
+    listed = ", ".join(map(str, present[:_LISTED_LABELS])) + ", ..." * (
+        len(present) > _LISTED_LABELS
+    )
+    return (
+        "name a label that is no class with --ignore_label, or, if the file's values "
+        f"({listed}) are greys, give the classes' greys with --palette, lines of R G B name"
+    )
 
 
-def _where(wrong: np.ndarray) -> str:
+def where(wrong: np.ndarray) -> str:
+    """Where the first pixel is of which something is so, and how many there are."""
     row, column = np.argwhere(wrong)[0]
     return f"row {row}, column {column}; {wrong.sum():,} of its {wrong.size:,} pixels are so"
-
-
-def _packed(pixels: np.ndarray) -> np.ndarray:
-    return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-
-
-def _opaque(picture: Image.Image, path: str) -> Image.Image:
-    """The picture without its alpha channel, which must not say anything."""
-    if picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
-        return picture
-    alpha = np.asarray(picture.getchannel("A"))
-    if (alpha < 255).any():
-        raise SpoiltPair(
-            f"{path} has an alpha channel, and {(alpha < 255).mean():.1%} of its pixels are "
-            "transparent, which is no class: save it without alpha.",
-            TRANSPARENT,
-        )
-    return picture.convert("L" if picture.mode in ("LA", "La") else "RGB")
 
 
 def label_table(ignored: Sequence[int], first_label: int = 0) -> dict[int, int]:
@@ -152,7 +130,7 @@ def read_class_names(path: str) -> list[str]:
     Raises:
         UserError: no such file, no names, or one twice.
     """
-    names = [line.strip() for line in _lines(path, "--class_names") if line.strip()]
+    names = [composed(line.strip()) for line in _lines(path, "--class_names") if line.strip()]
     if not names:
         raise UserError(f"--class_names={path} has no names: write one a line.")
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -192,7 +170,7 @@ def read_palette(
             )
         if color in named:
             raise UserError(f"--palette={path}, line {number}: the colour {color} stands twice.")
-        named[color] = match[4] or ""
+        named[color] = composed(match[4] or "")
     if not named:
         raise UserError(f"--palette={path} has no colours: write lines such as 128 0 0 wall.")
     return _numbered(path, named, class_names)
@@ -226,5 +204,3 @@ def _lines(path: str, flag: str) -> list[str]:
         return files.read_text(path).splitlines()
     except OSError as error:
         raise UserError(f"Cannot read {flag}={path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{flag}={path} is no text file.") from error

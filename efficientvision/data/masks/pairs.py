@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from efficientvision import files
+from efficientvision.data.annotation_frame import LYING, SCALED, find_frame
+from efficientvision.data.photos import (
+    MAX_PIXELS,
+    UnreadablePhoto,
+    decode_picture,
+    read_photo_file,
+    store_photo,
+)
 from efficientvision.errors import UserError
-
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-_EXIF_ORIENTATION = 0x0112
 
 # Kinds of what may be wrong, as a report counts them.
 DAMAGED = "pairs with a damaged file"
@@ -24,9 +28,15 @@ NO_PALETTE = "masks in colours, without a palette"
 UNKNOWN_COLOR = "masks with a colour outside the palette"
 UNKNOWN_LABEL = "masks with a label outside the classes"
 TRANSPARENT = "masks with transparent pixels"
+TOO_DEEP = "masks with more bits than their labels need"
+FRACTIONS = "masks with fractions instead of labels"
+OTHER_PALETTE = "masks whose palette is not that of the others"
 LOSSY = "masks that are JPEG files"
 UNPAIRED = "images without a mask"
 UNPAIRED_MASK = "masks without an image"
+
+# What was done to a pair, as a report counts it.
+MASK_TURNED = "masks turned upright with their photos, on which they were drawn lying"
 
 
 class SpoiltPair(UserError):
@@ -64,76 +74,108 @@ class LoadedPair:
         encoded: a JPEG or PNG file.
         image_format: "jpeg" or "png".
         mask: uint8 [h, w], classes from 0, 255 ignored; of the image's size.
+        notes: what was done to them, in the words of the reports' counts -> how often.
+        remarks: what a report should say of this very pair.
     """
 
     encoded: bytes
     image_format: str
     mask: np.ndarray
+    notes: Counter = field(default_factory=Counter)
+    remarks: tuple[str, ...] = ()
 
 
-# A pair's mask, and (height, width) of the image as stored -> uint8 [h, w].
+@dataclass(frozen=True)
+class DrawnMask:
+    """A mask as it was drawn.
+
+    Attributes:
+        values: uint8 [h, w], classes from 0, 255 ignored.
+        notes: what was done to its pixels, in the words of the reports' counts -> how many.
+    """
+
+    values: np.ndarray
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+# A pair's mask, and (height, width) of the upright image -> uint8 [h, w]. One that has notes about
+# masks has a method `read` with these arguments beside, which gives a `DrawnMask`.
 ReadMask = Callable[[Any, tuple[int, int]], np.ndarray]
 
 
-def open_picture(path: str) -> tuple[bytes, Image.Image]:
-    """A file's bytes and the picture in it, decoded whole.
+def open_picture(path: str, max_pixels: int | None = MAX_PIXELS) -> tuple[bytes, Image.Image]:
+    """A file's bytes and the picture in it, decoded whole and upright.
 
     Raises:
-        SpoiltPair: it is missing, empty, no picture, or cut short.
+        SpoiltPair: it is missing, empty, no picture, cut short or too large.
     """
+    encoded = _read(path)
     try:
-        encoded = files.read_bytes(path)
+        return encoded, decode_picture(encoded, path, max_pixels=max_pixels)
+    except UnreadablePhoto as error:
+        raise _spoilt(error) from error
+
+
+def _read(path: str) -> bytes:
+    try:
+        return read_photo_file(path)
+    except UnreadablePhoto as error:
+        raise SpoiltPair(f"{error}.") from error
     except OSError as error:
         raise SpoiltPair(f"{path} cannot be read ({error.strerror}).") from error
-    try:
-        picture = Image.open(io.BytesIO(encoded))
-        picture.load()
-    except UnidentifiedImageError as error:
-        reason = "is not a picture" if encoded else "is empty (0 bytes)"
-        raise SpoiltPair(f"{path} {reason}: replace or remove it.") from error
-    except _DECODE_ERRORS as error:
-        raise SpoiltPair(f"{path} cannot be decoded ({error}): replace or remove it.") from error
-    return encoded, picture
 
 
-def load_pair(pair: MaskPair, read_mask: ReadMask) -> LoadedPair:
-    """Reads both halves.
+def _spoilt(error: UnreadablePhoto) -> SpoiltPair:
+    advice = "" if ": " in str(error) else ": replace or remove it"
+    return SpoiltPair(f"{error}{advice}.", DAMAGED)
 
-    JPEG and PNG files stay as they are, byte for byte; others become PNG. A photo whose EXIF data
-    turn it is stored upright where its mask has that size, for masks are drawn on what is seen.
+
+def load_pair(
+    pair: MaskPair, read_mask: ReadMask, max_pixels: int | None = MAX_PIXELS
+) -> LoadedPair:
+    """Reads both halves, upright.
+
+    A mask that has the size of the lying photo of a file that an EXIF tag turns is turned as well.
 
     Args:
         pair: what to read.
         read_mask: makes its mask.
+        max_pixels: refuse larger photos; None: no limit.
 
     Raises:
         SpoiltPair: a file is damaged, the sizes differ, or the mask holds what is no class.
     """
-    encoded, picture = open_picture(pair.image)
-    mask = read_mask(pair.mask, (picture.height, picture.width))
-    size = (mask.shape[1], mask.shape[0])
-    turned = picture.getexif().get(_EXIF_ORIENTATION, 1) != 1
-    upright = ImageOps.exif_transpose(picture) if turned else picture
-    if size not in (picture.size, upright.size):
+    try:
+        photo = store_photo(_read(pair.image), pair.image, max_pixels=max_pixels)
+    except UnreadablePhoto as error:
+        raise _spoilt(error) from error
+    image_hw = photo.height, photo.width
+    read = getattr(read_mask, "read", None)
+    drawn = read(pair.mask, image_hw) if read else DrawnMask(read_mask(pair.mask, image_hw))
+    try:
+        frame = find_frame(drawn.values.shape, image_hw, photo.orientation, pair.image)
+    except UserError:
+        frame = None
+    if frame is None or SCALED in frame.notes:
+        height, width = drawn.values.shape
         raise SpoiltPair(
-            f"{pair.image} has {picture.width} x {picture.height} pixels and its mask"
-            f"{f' {pair.mask}' if isinstance(pair.mask, str) else ''} has {size[0]} x {size[1]}: "
+            f"{pair.image} has {photo.width} x {photo.height} pixels and its mask"
+            f"{f' {pair.mask}' if isinstance(pair.mask, str) else ''} has {width} x {height}: "
             "make both of one size.",
             SIZES_DIFFER,
         )
-    image_format = {"JPEG": "jpeg", "PNG": "png"}.get(picture.format)
-    if image_format is None or (turned and size == upright.size):
-        file = io.BytesIO()
-        upright.convert("RGB").save(file, "PNG")
-        encoded, image_format = file.getvalue(), "png"
-    return LoadedPair(encoded, image_format, mask)
+    notes = Counter(photo.notes)
+    notes.update(drawn.notes)
+    notes[MASK_TURNED] += LYING in frame.notes
+    mask = np.ascontiguousarray(frame.mask(drawn.values))
+    return LoadedPair(photo.encoded, photo.image_format, mask, +notes, photo.remarks)
 
 
-def encode_pair(pair: MaskPair, read_mask: ReadMask) -> bytes:
-    """One pair as a serialised record; raises as `load_pair`."""
+def encode_pair(pair: MaskPair, read_mask: ReadMask, max_pixels: int | None = MAX_PIXELS) -> bytes:
+    """One pair as a serialised record; arguments and errors as of `load_pair`."""
     from efficientvision.data.mask_records import MaskExample, encode_mask, encode_mask_example
 
-    loaded = load_pair(pair, read_mask)
+    loaded = load_pair(pair, read_mask, max_pixels)
     height, width = loaded.mask.shape
     return encode_mask_example(
         MaskExample(

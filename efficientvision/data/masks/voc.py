@@ -6,14 +6,16 @@ import os
 
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN_OF_MASKS
-from efficientvision.data.masks.folders import Found, read_list
+from efficientvision.data.masks.folders import Found, drop_other_palettes, read_list
 from efficientvision.data.masks.mask_files import MaskFiles, label_table
 from efficientvision.data.masks.pairs import UNPAIRED, UNPAIRED_MASK, MaskPair, SpoiltPair
+from efficientvision.data.picture_folders import composed, existing_file
 from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]
 AUGMENTED_LIST = os.path.join("list", "train_aug.txt")
 # Palette PNGs of indices; the border of objects is 255.
+_IMAGE_SUFFIXES = (".jpg", ".JPG", ".jpeg", ".png")
 READER = MaskFiles(len(LABELS), label_table(()))
 
 
@@ -36,30 +38,36 @@ def find(voc_dir: str, augmented: bool | None = None) -> Found:
     if augmented is None:
         augmented = files.is_file(list_file)
     if augmented:
-        listed = read_list(list_file, voc_dir, voc_dir)
+        listed = read_list(list_file, voc_dir, voc_dir, compare_palettes=False)
         found = Found({"train": listed.parts["train"]}, listed.spoilt)
     for part in ("val",) if augmented else ("train", "val"):
         path = os.path.join(folder, f"{part}.txt")
         if files.is_file(path):
             found.parts[part] = []
-            for name in files.read_text(path).split():
+            for name in filter(None, map(str.strip, files.read_text(path).splitlines())):
                 _add(found, part, voc_dir, name)
     if not found.parts:
         raise UserError(
             f"--voc_dir={voc_dir}: there is neither {folder}/train.txt nor val.txt; name the "
             "folder that holds JPEGImages, such as VOCdevkit/VOC2012."
         )
+    drop_other_palettes(found)
     return found
 
 
 def _add(found: Found, part: str, voc_dir: str, name: str) -> None:
-    image = os.path.join(voc_dir, "JPEGImages", f"{name}.jpg")
-    mask = os.path.join(voc_dir, "SegmentationClass", f"{name}.png")
-    missing = next((path for path in (image, mask) if not files.is_file(path)), None)
-    if missing:
-        kind = UNPAIRED_MASK if missing == image else UNPAIRED
+    images, masks = (os.path.join(voc_dir, k) for k in ("JPEGImages", "SegmentationClass"))
+    image = _first(images, [name + suffix for suffix in _IMAGE_SUFFIXES])
+    mask = existing_file(masks, f"{name}.png")
+    if image is None or mask is None:
+        missing = os.path.join(masks if image else images, f"{name}{'.png' if image else '.jpg'}")
+        kind = UNPAIRED if image else UNPAIRED_MASK
         found.spoilt.append(
             SpoiltPair(f"{name} is in the list of {part}, and there is no {missing}.", kind)
         )
     else:
-        found.parts[part].append(MaskPair(image, mask, name))
+        found.parts[part].append(MaskPair(image, mask, composed(name)))
+
+
+def _first(folder: str, names: list[str]) -> str | None:
+    return next((path for name in names if (path := existing_file(folder, name))), None)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
+from efficientvision.data.photos import without_pillows_limit
+
 _SIDE = 256  # Pixels: photos are looked at in this size.
 _POINTS = 16  # On each side of a box.
 _REACH = 2  # Pixels by which an edge may miss the side of its box.
@@ -103,12 +105,12 @@ def edge_alignment(
 def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:
     """Change of brightness down and across, [h, w] each, in units of their mean."""
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as image:
             image.draft("L", (_SIDE, _SIDE))
             scale = _SIDE / max(image.size)
             size = [max(4, round(side * scale)) for side in image.size]
             grey = np.asarray(image.convert("L").resize(size), np.float64)
-    except OSError:
+    except (OSError, SyntaxError, ValueError):
         return None
     down = np.abs(np.gradient(grey, axis=0))
     across = np.abs(np.gradient(grey, axis=1))

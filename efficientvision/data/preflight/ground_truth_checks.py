@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_format import read_json
+from efficientvision.data.coco_json import read_instances
 from efficientvision.data.preflight.edge_alignment import swapped_in_photo
 from efficientvision.data.preflight.findings import (
     AGAIN,
@@ -59,7 +59,9 @@ def id_findings(
             found = f"{counted(len(counts), 'image')}; ground truth: the boxes of the records"
             findings.append(Finding(OK, _SUBJECT, found))
         return findings
-    content = read_json(json_file, "images", "categories")
+    content = read_instances(
+        json_file, required=["categories"], listed_categories=False
+    ).as_ground_truth()
     return findings + _json_findings(scan, files.base_name(json_file), content)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from efficientvision.data.checks import decode_error
+from efficientvision.data.photos import without_pillows_limit
 from efficientvision.data.preflight.class_checks import class_findings
 from efficientvision.data.preflight.findings import (
     AGAIN,
@@ -113,7 +114,7 @@ def picture_findings(scan: RecordScan, part: str) -> list[Finding]:
 
 def _kind(encoded: bytes) -> str:
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as image:
             mode, transparent = image.mode, "transparency" in image.info
     except (UnidentifiedImageError, OSError):
         return "unknown"

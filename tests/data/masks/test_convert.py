@@ -111,7 +111,8 @@ def test_masks_in_colours(tmp_path):
     with pytest.raises(
         UserError, match=r"labels/1.png has the colour 9 8 7 \(row 3, column 5; 1 of"
     ):
-        converted(tmp_path, reader, dict(enumerate(names)))
+        exact = mask_files.MaskFiles(2, {}, table, tolerance=0)
+        converted(tmp_path, exact, dict(enumerate(names)))
 
 
 def test_a_turned_photo_is_stored_as_it_is_seen(tmp_path):
@@ -137,7 +138,7 @@ def _spoil(folder, case):
     if case == "other size":
         save(label, mask[::2])
     elif case == "colours":
-        save(label, image)
+        save(label, image * np.array([1, 1, 0], np.uint8))
     elif case == "unknown label":
         save(
             label,
@@ -212,9 +213,9 @@ def test_masks_in_black_and_white(tmp_path):
 def test_folders_that_cannot_be_read(tmp_path):
     write_pairs(tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="--masks_dir: .*empty holds no pictures"):
+    with pytest.raises(UserError, match="masks_dir: .*empty holds no pictures"):
         folders.find_pairs(str(tmp_path / "images"), str(tmp_path / "empty"))
-    with pytest.raises(UserError, match="--images_dir: .*absent is no folder"):
+    with pytest.raises(UserError, match="images_dir: .*absent is no folder"):
         folders.find_pairs(str(tmp_path / "absent"), str(tmp_path / "labels"))
     save(tmp_path / "images" / "1.jpg", picture(1)[0])
     with pytest.raises(UserError, match="1.jpg and .*1.png differ in their ending only"):

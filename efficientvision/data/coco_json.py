@@ -1,0 +1,358 @@
+"""COCO's JSON files as people's tools write them, brought to one form.
+
+Ids may be numbers or text; sizes, areas and flags may be missing, null or text. What cannot be made
+sense of is an error that names the entry; what is left out is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from efficientvision import files
+from efficientvision.data.labels import LabelMap
+from efficientvision.errors import UserError
+
+# As reports count them.
+EMPTY = "annotations without width or height skipped"
+NO_BOX = "annotations without a box skipped"
+NOT_FINITE = "annotations whose box is not finite skipped"
+FROM_OUTLINE = "annotations without a box, which was made from their outline"
+ORPHANS = "annotations of images that the file does not list skipped"
+UNNAMED = "categories without a name called after their id"
+
+_BIGGEST_ID = 10_000  # A head has an output for each number up to the largest class id.
+_BIGGEST_NUMBER = 2**31
+
+
+@dataclass
+class CocoFile:
+    """A file's content.
+
+    Attributes:
+        path: the file.
+        images: dicts of `id` (int, or text that is no plain number), `file_name` (or None),
+            `height` and `width` (int, or None where the file states none).
+        by_image: image id -> its annotations: dicts of `id`, `category_id` (int), `bbox` (x, y,
+            width, height, floats), `area` (float or None), `iscrowd` and `difficult` (0 or 1),
+            `segmentation`.
+        captions: image id -> its captions.
+        labels: class id -> name.
+        notes: how often something was skipped or added, by reason.
+        details: lines for people: the table of renumbered categories, the first orphan.
+    """
+
+    path: str
+    images: list[dict[str, Any]] = field(default_factory=list)
+    by_image: dict[Any, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    captions: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
+    labels: LabelMap = field(default_factory=dict)
+    notes: Counter = field(default_factory=Counter)
+    details: list[str] = field(default_factory=list)
+
+    def as_ground_truth(self) -> dict[str, Any]:
+        """A dict in COCO's format, for an evaluation."""
+        annotations = [
+            {**annotation, "image_id": image_id, "area": _area(annotation)}
+            for image_id, of_image in self.by_image.items()
+            for annotation in of_image
+        ]
+        categories = [{"id": number, "name": name} for number, name in self.labels.items()]
+        return {"images": self.images, "annotations": annotations, "categories": categories}
+
+
+def load_json(path: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: missing, or no JSON.
+    """
+    try:
+        return json.loads(files.read_text(path))
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"{path} is no valid JSON: {reason}.") from error
+
+
+def read_json(path: str, *required: str) -> dict:
+    """Reads an annotation file as it is.
+
+    Raises:
+        UserError: missing, no JSON, or without one of the required lists.
+    """
+    content = load_json(path)
+    for key in required:
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise UserError(f"{path} has no list {key!r}; is it a COCO annotation file?")
+    return content
+
+
+def read_image_list(path: str) -> CocoFile:
+    """The `images` of any COCO file.
+
+    Raises:
+        UserError: no such file, or an image without id or file name, or two of one id.
+    """
+    return _with_images(path, read_json(path, "images"))
+
+
+def read_instances(
+    path: str,
+    required: Sequence[str] = ("annotations", "categories"),
+    *,
+    listed_categories: bool = True,
+) -> CocoFile:
+    """Images, boxes and categories of an instances file.
+
+    Args:
+        path: the file.
+        required: lists, beside `images`, without which the file is an error.
+        listed_categories: whether an annotation of a category that is not listed is an error; else
+            it keeps its number.
+
+    Raises:
+        UserError: no such file, one of another kind, or an entry without sense.
+    """
+    content = read_json(path, "images")
+    annotations = content.get("annotations")
+    if _holds(annotations, "caption") and not _holds(annotations, "bbox"):
+        raise UserError(
+            f"{path} holds captions and no boxes: give it as the captions' file "
+            "(caption_annotations_file)."
+        )
+    for key in ("annotations", "categories"):
+        missing = content.get(key) is None and key not in required
+        if not missing and not isinstance(content.get(key), list):
+            raise UserError(f"{path} has no list {key!r}; is it a COCO annotation file?")
+    file = _with_images(path, content)
+    numbers = _read_categories(file, content.get("categories") or [])
+    known = {image["id"] for image in file.images}
+    orphans = []
+    for position, annotation in enumerate(content.get("annotations") or []):
+        where = f"{path}: annotation {_called(annotation, position)}"
+        image_id = plain_id(_field(annotation, "image_id", where))
+        if image_id not in known:
+            orphans.append((annotation.get("id"), annotation.get("image_id")))
+            continue
+        category = plain_id(_field(annotation, "category_id", where))
+        is_number = isinstance(category, int) and abs(category) <= _BIGGEST_NUMBER
+        if category not in numbers and (listed_categories or not is_number):
+            raise UserError(
+                f"{where} has category_id {_short(annotation.get('category_id'))}, which is not "
+                "among the file's categories."
+            )
+        category = numbers.get(category, category)
+        if clean := _clean_annotation(annotation, category, file.notes, where):
+            file.by_image[image_id].append(clean)
+    if orphans:
+        file.notes[ORPHANS] += len(orphans)
+        file.details.append(
+            f"the first annotation of an image that is not listed: id {orphans[0][0]!r}, image_id "
+            f"{orphans[0][1]!r}"
+        )
+    return file
+
+
+def read_captions(path: str) -> CocoFile:
+    """Images and captions of a captions file.
+
+    Raises:
+        UserError: no such file, one of another kind, or an entry without sense.
+    """
+    content = read_json(path, "images", "annotations")
+    if content["annotations"] and not _holds(content["annotations"], "caption"):
+        raise UserError(
+            f"{path} holds no captions: an instances file is given as object_annotations_file."
+        )
+    file = _with_images(path, content)
+    known = {image["id"] for image in file.images}
+    for position, annotation in enumerate(content["annotations"]):
+        where = f"{path}: annotation {_called(annotation, position)}"
+        image_id = plain_id(_field(annotation, "image_id", where))
+        if image_id not in known:
+            file.notes[ORPHANS] += 1
+        elif annotation.get("caption") is not None:
+            file.captions[image_id].append(str(annotation["caption"]))
+    return file
+
+
+def plain_id(value: Any) -> int | str | None:
+    """An id: an int for a number or its plain text, other text as it is; None: it is no id."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and (text := value.strip()):
+        # 007 is another id than 7.
+        is_number = text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 20
+        return int(text) if is_number and str(int(text)) == text else text
+    return None
+
+
+def _with_images(path: str, content: dict) -> CocoFile:
+    file = CocoFile(path)
+    seen: dict[Any, str] = {}
+    for position, image in enumerate(content["images"]):
+        where = f"{path}: image {_called(image, position)}"
+        image_id = plain_id(_field(image, "id", where))
+        if image_id is None:
+            raise UserError(f"{where} is without an id that is a number or text.")
+        name = image.get("file_name")
+        if name is not None and (not isinstance(name, str) or not name or "\0" in name):
+            raise UserError(
+                f"{where} has the file_name {_short(name)}, which is no name of a file."
+            )
+        if image_id in seen:
+            raise UserError(
+                f"{path} has the image id {image_id!r} twice, for {seen[image_id]!r} and {name!r}: "
+                "number the images of merged files anew."
+            )
+        seen[image_id] = name
+        sides = {}
+        for side in ("height", "width"):
+            number = _number(image.get(side), f"{where}: {side}")
+            sides[side] = round(number) if number and 1 <= number < 1e6 else None
+        file.images.append({"id": image_id, "file_name": name, **sides})
+    return file
+
+
+def _read_categories(file: CocoFile, categories: list) -> dict[Any, int]:
+    """Fills in the labels; returns the file's category ids -> class ids."""
+    names: dict[Any, str] = {}
+    for position, category in enumerate(categories):
+        where = f"{file.path}: category {_called(category, position)}"
+        number = plain_id(_field(category, "id", where))
+        if number is None:
+            raise UserError(f"{where} has no id that is a number or text.")
+        name = category.get("name")
+        if name is None or not str(name).strip():
+            file.notes[UNNAMED] += 1
+            name = f"class {number}"
+        if number in names:
+            raise UserError(
+                f"{file.path} has the category id {number!r} twice, as {names[number]!r} and "
+                f"{str(name)!r}: give each category an id of its own."
+            )
+        names[number] = str(name)
+    whole = all(isinstance(number, int) for number in names)
+    if whole and all(1 <= number <= _BIGGEST_ID for number in names):
+        numbers = {number: number for number in names}
+    elif whole and names and max(names) - min(names) < _BIGGEST_ID:
+        # Shifted, not ranked: a file of the same set that lacks a category gets the same numbers.
+        numbers = {number: number + 1 - min(names) for number in names}
+    else:
+        numbers = {number: k for k, number in enumerate(sorted(names, key=str), start=1)}
+    if any(numbers[number] != number for number in names):
+        file.details.append("category ids became class ids, which count from 1:")
+        file.details += [f"  {n!r} -> {numbers[n]}  {names[n]}" for n in names]
+    file.labels = dict(sorted((numbers[number], name) for number, name in names.items()))
+    return numbers
+
+
+def _clean_annotation(
+    annotation: dict, category: int, notes: Counter, where: str
+) -> dict[str, Any] | None:
+    segmentation = annotation.get("segmentation") or []
+    box = _read_box(annotation.get("bbox"), where)
+    if box is None:
+        box = _outline_box(segmentation)
+        notes[NO_BOX if box is None else FROM_OUTLINE] += 1
+        if box is None:
+            return None
+    if not all(map(math.isfinite, box)):
+        notes[NOT_FINITE] += 1
+        return None
+    if box[2] <= 0 or box[3] <= 0:
+        notes[EMPTY] += 1
+        return None
+    area = _number(annotation.get("area"), f"{where}: area")
+    return {
+        "id": annotation.get("id"),
+        "category_id": category,
+        "bbox": box,
+        "area": area if area is not None and 0 <= area < math.inf else None,
+        "iscrowd": _flag(annotation.get("iscrowd"), f"{where}: iscrowd"),
+        "difficult": _flag(annotation.get("difficult"), f"{where}: difficult"),
+        "segmentation": segmentation,
+    }
+
+
+def _read_box(value: Any, where: str) -> list[float] | None:
+    if value is None or value == []:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) != 4:
+        raise UserError(
+            f"{where}: bbox must be four numbers [x, y, width, height], got {_short(value)}."
+        )
+    sides = [_number(side, f"{where}: bbox") for side in value]
+    return [math.nan if side is None else side for side in sides]
+
+
+def _outline_box(segmentation: Any) -> list[float] | None:
+    """The box of polygons; None: there are none."""
+    if not isinstance(segmentation, list) or not segmentation:
+        return None
+    xs, ys = [], []
+    for polygon in segmentation:
+        if not isinstance(polygon, list) or len(polygon) < 6:
+            return None
+        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in polygon):
+            return None
+        xs += polygon[0::2]
+        ys += polygon[1::2]
+    return [float(min(xs)), float(min(ys)), float(max(xs) - min(xs)), float(max(ys) - min(ys))]
+
+
+def _area(annotation: dict[str, Any]) -> float:
+    _, _, width, height = annotation["bbox"]
+    return width * height if annotation["area"] is None else annotation["area"]
+
+
+def _number(value: Any, where: str) -> float | None:
+    """A number, or its text; None of null and empty text."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        if isinstance(value, (int, float, str)):
+            return float(value)
+    except (ValueError, OverflowError):
+        pass
+    raise UserError(f"{where} must be a number, got {_short(value)}.")
+
+
+def _flag(value: Any, where: str) -> int:
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return int(value.strip().lower() == "true")
+    number = _number(value, where)
+    return int(number is not None and not math.isnan(number) and number != 0)
+
+
+def _field(entry: Any, key: str, where: str) -> Any:
+    if not isinstance(entry, dict):
+        raise UserError(f"{where} must be an object with {key!r}, got {_short(entry)}.")
+    return entry.get(key)
+
+
+def _called(entry: Any, position: int) -> str:
+    """How an entry is named in an error: by its id, or its place in the list."""
+    number = entry.get("id") if isinstance(entry, dict) else None
+    return f"number {position + 1}" if number is None else f"{_short(number)}"
+
+
+def _holds(entries: Any, key: str) -> bool:
+    return isinstance(entries, list) and any(isinstance(e, dict) and key in e for e in entries)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

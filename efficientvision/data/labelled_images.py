@@ -1,0 +1,200 @@
+"""Images with classes, found in folders of classes or in a list."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import os
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from efficientvision import files
+from efficientvision.data.photos import PHOTO_SUFFIXES, is_photo_name
+from efficientvision.data.picture_folders import (
+    LeftOut,
+    composed,
+    count_beside,
+    existing_file,
+    find_parts,
+    list_folders,
+    looks_like_a_path,
+    no_picture,
+    walk_pictures,
+)
+from efficientvision.errors import UserError
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image file and the names of its classes."""
+
+    path: str
+    source_id: str
+    classes: tuple[str, ...]
+
+
+Split = dict[str, list[LabelledImage]]
+
+
+@dataclass
+class FoundImages:
+    """What a folder holds.
+
+    Attributes:
+        parts: part -> images in the order of their paths.
+        left_out: what is not used of it.
+    """
+
+    parts: Split = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+
+def read_folders(data_dir: str) -> Split:
+    """The images of `find_images`, alone."""
+    return find_images(data_dir).parts
+
+
+def find_images(data_dir: str) -> FoundImages:
+    """The images of `data_dir/<part>/<class>/...`, or of `data_dir/<class>/...`.
+
+    Args:
+        data_dir: holds the parts `train`, `val` and `test`, by any of their usual names
+            (`Training`, `valid`), of which any may be missing; or the classes' folders.
+
+    Returns:
+        Those of classes without parts are all under `"train"`. A part `"test"` is there if its
+        classes are known from the others.
+
+    Raises:
+        UserError: no such folder, or no images in folders in it.
+    """
+    if not files.is_folder(data_dir):
+        raise UserError(f"data_dir {data_dir} is no folder.")
+    found = FoundImages()
+    parts = _class_parts(data_dir)
+    for part, folder in (parts or {"train": data_dir}).items():
+        found.parts[part] = _read_classes(folder, found.left_out)
+    if parts:
+        count_beside(data_dir, parts.values(), found.left_out)
+        _drop_strange_test(found)
+    if not any(found.parts.values()):
+        raise UserError(
+            f"data_dir {data_dir} holds no images: expected train/CLASS/IMAGE and "
+            f"val/CLASS/IMAGE, or CLASS/IMAGE ({' '.join(PHOTO_SUFFIXES)})."
+        )
+    return found
+
+
+def _class_parts(data_dir: str) -> dict[str, str]:
+    """The parts that hold folders, since a class may be called train or valid, too."""
+    parts = find_parts(data_dir, lambda path: files.is_folder(path) and bool(list_folders(path)))
+    folders = list_folders(data_dir)
+    if not {"train", "val"} & set(parts) and len(folders) > len(parts):
+        parts = {}
+    if not parts and len(folders) == 1 and _class_parts(folders[0]):
+        raise UserError(
+            f"data_dir {data_dir} holds one folder, and that the parts: give {folders[0]}."
+        )
+    return parts
+
+
+def _read_classes(folder: str, left_out: LeftOut) -> list[LabelledImage]:
+    images = []
+    for name in files.list_names(folder):
+        path = os.path.join(folder, name)
+        if files.is_file(path) and not name.startswith("."):
+            reason = "pictures outside of folders of classes" if is_photo_name(path) else None
+            left_out.add(reason or no_picture(name), path)
+    for place in list_folders(folder, left_out):
+        before = len(images)
+        name = composed(os.path.basename(place))
+        for path in walk_pictures(place, left_out):
+            source_id = composed(os.path.relpath(path, folder)).replace(os.sep, "/")
+            images.append(LabelledImage(path, source_id, (name,)))
+        if len(images) == before:
+            left_out.add("folders of classes without pictures", place)
+    return images
+
+
+def _drop_strange_test(found: FoundImages) -> None:
+    """A test part of other folders (`test/unknown/`) would add its folders to the classes."""
+    known = {i.classes for part, images in found.parts.items() if part != "test" for i in images}
+    strange = [i for i in found.parts.get("test", ()) if known and i.classes not in known]
+    if strange:
+        why = f"as {strange[0].classes[0]!r} is no class of the other parts,"
+        for image in found.parts.pop("test"):
+            found.left_out.add(f"pictures of the part test, {why}", image.path)
+
+
+def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]:
+    """The images of a list `path,label`; several labels are separated by `;`, none is allowed.
+
+    A first line without anything that looks like a picture's path, such as `path,label`, is a
+    heading.
+
+    Args:
+        csv_file: the list.
+        image_dir: what paths are relative to; None: the list's folder.
+
+    Raises:
+        UserError: no such file, a line of another form, or an image that does not exist.
+    """
+    folder = image_dir or files.parent(csv_file)
+    try:
+        rows = list(csv.reader(io.StringIO(files.read_text(csv_file), newline="")))
+    except OSError as error:
+        raise UserError(f"Cannot read {csv_file}: {error.strerror}.") from error
+    except csv.Error as error:
+        raise UserError(f"{csv_file} is no list of path,label: {error}.") from error
+    images = []
+    for number, row in enumerate(rows, start=1):
+        if not any(field.strip() for field in row):
+            continue
+        if len(row) != 2:
+            raise UserError(
+                f"{csv_file}, line {number}: expected path,label, got {len(row)} fields; separate "
+                "them by a comma and several labels by ; and put a path with a comma into quotes."
+            )
+        name, label = (composed(field.strip()) for field in row)
+        path = existing_file(folder, row[0].strip())
+        if path is None:
+            if number == 1 and not any(map(looks_like_a_path, (name, label))):
+                print(f"{csv_file}: the first line, {name},{label}, is taken for the heading.")
+                continue
+            raise UserError(
+                f"{csv_file}, line {number}: there is no image {os.path.join(folder, name)}."
+            )
+        labels = tuple(dict.fromkeys(filter(None, (part.strip() for part in label.split(";")))))
+        images.append(LabelledImage(path, name.replace("\\", "/"), labels))
+    if not images:
+        raise UserError(f"{csv_file} lists no image.")
+    return images
+
+
+def split(images: Sequence[LabelledImage], val_fraction: float, seed: int = 0) -> Split:
+    """Holds out a share of the images of each class (of each set of classes), at random.
+
+    Args:
+        images: all of them.
+        val_fraction: share (0..1) that becomes `"val"`: of each class at least one of two images.
+        seed: of the choice.
+    """
+    if not 0 < val_fraction < 1:
+        raise UserError(f"val_fraction must be between 0 and 1, got {val_fraction:g}.")
+    groups: dict[tuple[str, ...], list[LabelledImage]] = collections.defaultdict(list)
+    for image in images:
+        groups[image.classes].append(image)
+    held_out = set()
+    for classes in sorted(groups):
+        members = sorted(groups[classes], key=lambda image: image.path)
+        random.Random(f"{seed} {classes}").shuffle(members)
+        count = round(len(members) * val_fraction)
+        if len(members) > 1:
+            count = min(max(count, 1), len(members) - 1)
+        held_out.update(image.path for image in members[:count])
+    return {
+        "train": [image for image in images if image.path not in held_out],
+        "val": [image for image in images if image.path in held_out],
+    }

@@ -1,0 +1,73 @@
+"""Masks whose values are greys of a picture instead of numbers of classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from efficientvision.data.masks.mask_files import IGNORED
+from efficientvision.errors import UserError
+
+_PALETTE = (
+    "give the class of each grey with --palette, lines of R G B name such as 0 0 0 background and "
+    "255 255 255 crack (a grey in between goes to the nearest of these)"
+)
+_LISTED = 12
+# Classes without names: of 0 to the highest, so few occur only where the values are greys, or they
+# occur at the edges of a few greys only.
+_LEAST_SHARE = 0.25
+_LEAST_SHARE_BY_WEIGHT = 0.05
+_LEAST_HIGHEST = 10
+# White with some specks of other values is a class, and 255 as no class is less than all classes.
+_WHITE_TO_OTHERS = 20
+
+
+def refuse_grey_levels(
+    pixels: np.ndarray, *, named: bool = False, white_is_ignored: bool = False
+) -> None:
+    """Stops a conversion whose masks are in black and white, or in shades of grey.
+
+    Args:
+        pixels: int [256], pixels of each class in all masks.
+        named: whether the classes have names, so that 0 to the highest are known to be meant.
+        white_is_ignored: whether 255 is known to be no class.
+
+    Raises:
+        UserError: the masks know one class only, or their values are greys.
+    """
+    classes = pixels[:IGNORED]
+    present = np.flatnonzero(classes)
+    if len(present) < 2:
+        only = f"class {present[0]}" if len(present) else "no class"
+        raise UserError(
+            f"The masks know {only} and nothing else beside {IGNORED}, which is ignored: for masks "
+            f"in black and white {_PALETTE}."
+        )
+    highest = int(present[-1])
+    shares = len(present) / (highest + 1), _effective(pixels[1:]) / (highest + 1)
+    is_sparse = shares[0] <= _LEAST_SHARE or shares[1] <= _LEAST_SHARE_BY_WEIGHT
+    if is_sparse and highest >= _LEAST_HIGHEST and not named:
+        raise UserError(
+            f"The masks have the values {_listed(pixels)}, which look like greys, not like classes "
+            f"numbered from 0: {_PALETTE}. If they are classes, name all of them with "
+            "--class_names."
+        )
+    if not white_is_ignored and pixels[IGNORED] > _WHITE_TO_OTHERS * classes[1:].sum():
+        share = pixels[IGNORED] / pixels.sum()
+        raise UserError(
+            f"The masks have the values {_listed(pixels)}, and {IGNORED}, which is ignored, is "
+            f"{share:.0%} of their pixels, many times more than classes 1 and above: for masks in "
+            f"black and white {_PALETTE}. If {IGNORED} is no class, say --ignore_label={IGNORED}."
+        )
+
+
+def _effective(pixels: np.ndarray) -> float:
+    """How many values there are, by weight: the exponential of their entropy."""
+    shares = pixels[pixels > 0] / pixels.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _listed(pixels: np.ndarray) -> str:
+    values = np.flatnonzero(pixels).tolist()
+    if len(values) <= _LISTED:
+        return ", ".join(map(str, values))
+    return f"{', '.join(map(str, values[: _LISTED - 1]))}, ... {values[-1]}"

@@ -1,0 +1,227 @@
+"""Where images and masks stand in folders, and which mask is which image's."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from efficientvision import files
+from efficientvision.data.photos import PHOTO_SUFFIXES
+from efficientvision.data.picture_folders import (
+    LeftOut,
+    composed,
+    count_beside,
+    find_parts,
+    list_folders,
+    walk_pictures,
+)
+from efficientvision.errors import UserError
+
+# What masks' names have more than their images', by habit of tools.
+SUFFIXES = (
+    "_mask",
+    "_masks",
+    "-mask",
+    "_label",
+    "_labels",
+    "_L",
+    "_seg",
+    "_segmentation",
+    "_gt",
+    "_annotation",
+)
+_FOLDERS_OF_IMAGES = ("images", "image", "imgs", "img", "jpegimages", "photos")
+_FOLDERS_OF_MASKS = ("masks", "mask", "labels", "annotations", "segmentationclass")
+_JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+# Path without its ending, relative to a folder -> path, or paths that differ in their ending.
+Pictures = dict[str, str]
+_Endings = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folders of one part's images and masks, which may be one."""
+
+    part: str
+    images: str
+    masks: str
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What belongs together of a place, and what is alone: all by name.
+
+    Attributes:
+        pairs: paths of image and mask.
+        images: images without a mask.
+        masks: masks without an image.
+        suffix: what a mask's name has more than its image's.
+    """
+
+    pairs: dict[str, tuple[str, str]]
+    images: Pictures
+    masks: Pictures
+    suffix: str
+
+
+class PictureLists:
+    """The pictures of folders, each folder read once."""
+
+    def __init__(self, left_out: LeftOut) -> None:
+        self._left_out = left_out
+        self._read: dict[str, _Endings] = {}
+
+    def of(self, folder: str, argument: str) -> _Endings:
+        """The pictures in a folder and below it, sorted by name.
+
+        Raises:
+            UserError: no such folder, or no pictures.
+        """
+        folder = folder.rstrip("/") or folder
+        if folder in self._read:
+            return self._read[folder]
+        if not files.is_folder(folder):
+            raise UserError(f"{argument}: {folder} is no folder.")
+        pictures: _Endings = defaultdict(list)
+        for path in walk_pictures(folder, self._left_out):
+            key = os.path.splitext(os.path.relpath(path, folder))[0]
+            pictures[composed(key).replace(os.sep, "/")].append(path)
+        if not pictures:
+            raise UserError(f"{argument}: {folder} holds no pictures ({' '.join(PHOTO_SUFFIXES)}).")
+        self._read[folder] = dict(sorted(pictures.items()))
+        return self._read[folder]
+
+
+def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Place]:
+    """The parts of two folders, or of one; without parts, all of it is "train".
+
+    Args:
+        images_dir, masks_dir: see `find_pairs`.
+        left_out: counts what stands beside the parts, and parts that lack images or masks.
+
+    Raises:
+        UserError: a folder is missing, two folders are one part, or no part has both.
+    """
+    for argument, folder in (("images_dir", images_dir), ("masks_dir", masks_dir)):
+        if not files.is_folder(folder):
+            raise UserError(f"{argument}: {folder} is no folder.")
+    of_images, of_masks = find_parts(images_dir), find_parts(masks_dir)
+    if os.path.realpath(images_dir) == os.path.realpath(masks_dir):
+        if of_images:
+            count_beside(images_dir, of_images.values(), left_out)
+        return [
+            _one_folder(*each, left_out) for each in (of_images or {"train": images_dir}).items()
+        ]
+    if not of_images and not of_masks:
+        return [Place("train", images_dir, masks_dir)]
+    for folder, parts in ((images_dir, of_images), (masks_dir, of_masks)):
+        if parts:
+            count_beside(folder, parts.values(), left_out)
+    places = []
+    for part in dict.fromkeys([*of_images, *of_masks]):
+        images = of_images.get(part, os.path.join(images_dir, part)) if of_images else images_dir
+        masks = of_masks.get(part, os.path.join(masks_dir, part)) if of_masks else masks_dir
+        missing = next((p for p in (images, masks) if not files.is_folder(p)), None)
+        if missing == images or (missing and part == "test"):
+            there, kind = (masks, "images") if missing == images else (images, "masks")
+            for path in walk_pictures(there, left_out):
+                left_out.add(f"pictures of the part {part}, which has no {kind},", path)
+        else:
+            places.append(Place(part, images, masks))
+    if not places:
+        raise UserError(f"No part of {images_dir} has masks in {masks_dir}.")
+    return places
+
+
+def _one_folder(part: str, folder: str, left_out: LeftOut) -> Place:
+    """One part, or a whole set, that holds folders `images` and `masks`, or both kinds mixed."""
+    inner = {os.path.basename(path).lower(): path for path in list_folders(folder)}
+    images = next((inner[name] for name in _FOLDERS_OF_IMAGES if name in inner), None)
+    masks = next((inner[name] for name in _FOLDERS_OF_MASKS if name in inner), None)
+    if images is None or masks is None:
+        return Place(part, folder, folder)
+    count_beside(folder, (images, masks), left_out)
+    return Place(part, images, masks)
+
+
+def pair_up(place: Place, mask_suffix: str, lists: PictureLists) -> Paired:
+    """Which mask is which image's.
+
+    Args:
+        place: the folders.
+        mask_suffix: what a mask's name has more than its image's; "": nothing, or what is usual.
+        lists: reads folders.
+
+    Raises:
+        UserError: a folder is missing or empty, or names are not unique.
+    """
+    images = lists.of(place.images, "images_dir")
+    if place.images == place.masks:
+        return _of_one_folder(images, mask_suffix, place.images)
+    pictures = _unique(images, "images_dir")
+    masks = _unique(lists.of(place.masks, "masks_dir"), "masks_dir")
+    return _matched(pictures, masks, mask_suffix or _usual_suffix(pictures, masks))
+
+
+def _matched(images: Pictures, masks: Pictures, suffix: str) -> Paired:
+    pairs = {
+        name: (p, masks[name + suffix]) for name, p in images.items() if name + suffix in masks
+    }
+    lonely_images = {name: path for name, path in images.items() if name not in pairs}
+    taken = {name + suffix for name in pairs}
+    lonely_masks = {name: path for name, path in masks.items() if name not in taken}
+    return Paired(pairs, lonely_images, lonely_masks, suffix)
+
+
+def _of_one_folder(pictures: _Endings, suffix: str, folder: str) -> Paired:
+    """Masks beside images: by their names, or as the PNG beside the JPEG of one name."""
+    names = dict.fromkeys(pictures)
+    suffix = suffix or _usual_suffix(names, names)
+    if suffix:
+        unique = _unique(pictures, "images_dir")
+        masks = {
+            name: path
+            for name, path in unique.items()
+            if name.endswith(suffix)
+            and (name.removesuffix(suffix) in unique or name + suffix not in unique)
+        }
+        images = {name: path for name, path in unique.items() if name not in masks}
+        return _matched(images, masks, suffix)
+    images, masks = {}, {}
+    for name, paths in pictures.items():
+        for path in paths:
+            of_kind = images if path.lower().endswith(_JPEG_SUFFIXES) else masks
+            if name in of_kind:
+                raise UserError(
+                    f"images_dir: {of_kind[name]} and {path} differ in their ending only."
+                )
+            of_kind[name] = path
+    if not set(images) & set(masks):
+        raise UserError(
+            f"{folder} is the folder of images and of masks, and their names do not tell which is "
+            "which: say what the masks' names have more, such as --mask_suffix=_mask."
+        )
+    return _matched(images, masks, "")
+
+
+def _usual_suffix(images: Iterable[str], masks: Mapping[str, object]) -> str:
+    """The ending of names by which most masks are found, where none is found without one."""
+    names = list(images)
+    if images is not masks and any(name in masks for name in names):
+        return ""
+    counts = {suffix: sum(name + suffix in masks for name in names) for suffix in SUFFIXES}
+    best = max(counts, key=counts.__getitem__)
+    if not counts[best]:
+        return ""
+    print(f"Masks are called as their images with {best} at the end (--mask_suffix={best}).")
+    return best
+
+
+def _unique(pictures: _Endings, argument: str) -> Pictures:
+    for paths in pictures.values():
+        if len(paths) > 1:
+            raise UserError(f"{argument}: {paths[0]} and {paths[1]} differ in their ending only.")
+    return {name: path for name, (path,) in pictures.items()}

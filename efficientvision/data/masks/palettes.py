@@ -1,0 +1,82 @@
+"""Palettes of mask files: one index must mean one colour in all of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.data.masks.pairs import SpoiltPair, open_picture
+from efficientvision.data.photos import MAX_PIXELS
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_INDEXED = 3  # PNG's type of colour.
+_HEADER_BYTES = 4096
+
+Color = tuple[int, int, int]
+
+
+def conflicts(paths: Iterable[str]) -> dict[str, str]:
+    """The mask files in which an index has another colour than in most of them.
+
+    Files are decoded only if their palettes, as far as both go, are not one.
+
+    Args:
+        paths: PNG files of any kind; those without a palette, and other formats, do not count.
+
+    Returns:
+        Path -> what differs in it.
+    """
+    palettes = {path: palette for path in paths if (palette := _png_palette(path))}
+    longest = max(palettes.values(), key=len, default=b"")
+    if all(longest.startswith(palette) for palette in set(palettes.values())):
+        return {}
+    used = {path: _used_colors(path, palette) for path, palette in palettes.items()}
+    votes: defaultdict[int, Counter[Color]] = defaultdict(Counter)
+    for colors in used.values():
+        for index, color in colors.items():
+            votes[index][color] += 1
+    usual = {index: counts.most_common(1)[0][0] for index, counts in votes.items()}
+    found = {}
+    for path, colors in used.items():
+        odd = next((index for index, color in colors.items() if color != usual[index]), None)
+        if odd is not None:
+            found[path] = (
+                f"index {odd} is the colour {_text(colors[odd])}, and {_text(usual[odd])} in others"
+            )
+    return found
+
+
+def _png_palette(path: str) -> bytes | None:
+    """The palette of a PNG file of indices, three bytes a colour; None of any other file."""
+    with files.reading(path) as file:
+        head = file.read(_HEADER_BYTES)
+        if not head.startswith(_PNG_SIGNATURE) or head[25:26] != bytes((_INDEXED,)):
+            return None
+        position = len(_PNG_SIGNATURE)
+        while True:
+            file.seek(position)
+            chunk = file.read(8)
+            length, kind = int.from_bytes(chunk[:4], "big"), chunk[4:]
+            if kind == b"PLTE":
+                return file.read(length)
+            if len(chunk) < 8 or kind == b"IDAT":
+                return None
+            position += length + 12
+
+
+def _used_colors(path: str, palette: bytes) -> Mapping[int, Color]:
+    """Index -> colour, of the indices that occur; none of a file that cannot be decoded."""
+    try:
+        _, picture = open_picture(path, MAX_PIXELS)
+    except SpoiltPair:
+        return {}
+    colors = [tuple(palette[at : at + 3]) for at in range(0, len(palette), 3)]
+    indices = np.unique(np.asarray(picture)).tolist()
+    return {index: colors[index] for index in indices if index < len(colors)}
+
+
+def _text(color: Color) -> str:
+    return " ".join(map(str, color))

@@ -1,0 +1,150 @@
+"""The numbers that a mask file holds, as they were written: no scaling to what a screen shows."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from efficientvision.data.image_bytes import png_depth
+from efficientvision.data.masks.pairs import (
+    FRACTIONS,
+    LOSSY,
+    TOO_DEEP,
+    TRANSPARENT,
+    SpoiltPair,
+    open_picture,
+)
+
+_LOSSY_FORMATS = {"JPEG": "a JPEG", "MPO": "a JPEG", "AVIF": "an AVIF", "JPEG2000": "a JPEG 2000"}
+_BITS_PER_SAMPLE = 258  # A tag of TIFF.
+_PGM_HEADER = re.compile(rb"P[25](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)")
+_OF_NUMBERS = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a mask file holds.
+
+    Attributes:
+        path: the file.
+        picture: it, without an alpha channel.
+        labels: int64 [h, w], its numbers: indices of a palette, greys, or colours of three equal
+            channels; None: it is in colours.
+    """
+
+    path: str
+    picture: Image.Image
+    labels: np.ndarray | None
+
+    @functools.cached_property
+    def rgb(self) -> np.ndarray:
+        """uint8 [h, w, 3], the colours that a screen shows.
+
+        Raises:
+            SpoiltPair: greys of more than 8 bits.
+        """
+        if self.picture.mode not in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
+            return np.asarray(self.picture.convert("RGB"))
+        if self.labels.min() < 0 or self.labels.max() > 255:
+            raise SpoiltPair(
+                f"{self.path} has greys from {self.labels.min()} to {self.labels.max()}, and a "
+                "palette is of 0 to 255: save it with 8 bits.",
+                TOO_DEEP,
+            )
+        return np.repeat(self.labels.astype(np.uint8)[..., np.newaxis], 3, axis=-1)
+
+
+def read_samples(path: str, max_pixels: int | None) -> Samples:
+    """Reads a mask file, upright.
+
+    Raises:
+        SpoiltPair: it is damaged, of a lossy format, transparent, or of numbers that are no labels.
+    """
+    encoded, picture = open_picture(path, max_pixels)
+    kind = _LOSSY_FORMATS.get(picture.format)
+    if kind or _is_lossy_webp(encoded):
+        kind = kind or "a lossy WebP"
+        raise SpoiltPair(
+            f"{path} is {kind}, whose compression mixes classes: masks must be PNG.", LOSSY
+        )
+    tags = picture.info.get("tiff_tags", {})
+    depth = png_depth(encoded) or max(tags.get(_BITS_PER_SAMPLE, (8,)))
+    if depth > 8 and picture.mode not in _OF_NUMBERS:
+        raise SpoiltPair(
+            f"{path} has several channels of {depth} bits, of which only 8 can be read: save it "
+            "with 8 bits a channel.",
+            TOO_DEEP,
+        )
+    picture = _opaque(picture, path)
+    if picture.mode in _OF_NUMBERS:
+        return Samples(path, picture, _numbers(encoded, picture, tags, path))
+    rgb = np.asarray(picture.convert("RGB"))
+    is_grey = (rgb == rgb[..., :1]).all()
+    return Samples(path, picture, rgb[..., 0].astype(np.int64) if is_grey else None)
+
+
+def _is_lossy_webp(encoded: bytes) -> bool:
+    if encoded[:4] != b"RIFF" or encoded[8:12] != b"WEBP":
+        return False
+    position = 12
+    while position + 8 <= len(encoded) and encoded[position : position + 4] != b"VP8L":
+        if encoded[position : position + 4] == b"VP8 ":
+            return True
+        length = int.from_bytes(encoded[position + 4 : position + 8], "little")
+        position += 8 + length + length % 2
+    return False
+
+
+def _numbers(encoded: bytes, picture: Image.Image, tags: dict, path: str) -> np.ndarray:
+    values = np.asarray(picture)
+    if picture.mode == "F":
+        return _whole_numbers(values, path)
+    top = _largest(encoded, picture, tags)
+    values = values.astype(np.int64)
+    if top is None:
+        return values
+    # Pillow stretches such greys to the whole range of 8 or 16 bits.
+    return np.rint(values * (top / (255 if picture.mode == "L" else 65535))).astype(np.int64)
+
+
+def _largest(encoded: bytes, picture: Image.Image, tags: dict) -> int | None:
+    """The largest grey that the file can hold, if Pillow has stretched its greys."""
+    if picture.format == "PPM":
+        header = _PGM_HEADER.match(encoded)
+        maximum = int(header[1]) if header else 255
+        return None if maximum in (255, 65535) else maximum
+    if picture.mode != "L":
+        return None
+    depth = png_depth(encoded) or next(iter(tags.get(_BITS_PER_SAMPLE, ())), 8)
+    return 2**depth - 1 if depth in (2, 4) else None
+
+
+def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
+    wrong = ~np.isfinite(values) | (values != np.rint(values))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise SpoiltPair(
+            f"{path} has floating-point samples such as {values[row, column]:g} (row {row}, column "
+            f"{column}), and a mask holds whole numbers, the classes: round it, or save "
+            "probabilities as the most probable class, with 8 bits.",
+            FRACTIONS,
+        )
+    return np.clip(values, -(2**31), 2**31).astype(np.int64)
+
+
+def _opaque(picture: Image.Image, path: str) -> Image.Image:
+    """The picture without its alpha channel, which must not say anything."""
+    if picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return picture
+    alpha = np.asarray(picture.getchannel("A"))
+    if (alpha < 255).any():
+        raise SpoiltPair(
+            f"{path} has an alpha channel, and {(alpha < 255).mean():.1%} of its pixels are "
+            "transparent, which is no class: save it without alpha.",
+            TRANSPARENT,
+        )
+    return picture.convert("L" if picture.mode in ("LA", "La") else "RGB")

@@ -1,0 +1,61 @@
+"""The turn that a photo's EXIF tag asks for, read and made in the graph."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from efficientvision.data.photos import decode_photo
+from efficientvision.data.transforms.upright import exif_orientation, turn_upright
+from efficientvision.export.serving_base import decode_upright
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 10, 3), dtype=np.uint8)
+
+
+def encoded(tag, image_format="PNG", endian="<", more=False):
+    exif = Image.Exif()
+    exif.endian = endian
+    if tag is not None:
+        exif[0x0112] = tag
+    if more:  # Entries before and after the orientation's.
+        exif[0x010F], exif[0x0131] = "a maker", "a program"
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, image_format, exif=exif)
+    return file.getvalue()
+
+
+graph = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_pixels_are_those_of_the_photo_reader(tag):
+    found = graph(encoded(tag))
+    np.testing.assert_array_equal(found, np.asarray(decode_photo(encoded(tag), "a").image))
+    assert found.shape[:2] == ((10, 6) if tag >= 5 else (6, 10))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("endian", ["<", ">"])
+def test_the_tag_is_found(image_format, endian):
+    assert exif_orientation(encoded(6, image_format, endian, more=True)) == 6
+    assert exif_orientation(encoded(None, image_format, endian, more=True)) == 1
+
+
+def test_what_is_no_tag_turns_nothing():
+    for odd in (0, 9, 300):
+        assert exif_orientation(encoded(odd)) == 1
+    whole = encoded(8, "JPEG")
+    start = whole.index(b"Exif\0\0")
+    # Cut within the block, with an offset that leads out of it, and without a block.
+    for damaged in (
+        whole[: start + 9],
+        whole[: start + 10] + b"\xff\xff" + whole[start + 12 :],
+        whole.replace(b"Exif", b"exif"),
+        b"",
+        b"Exif\0\0",
+    ):
+        assert exif_orientation(damaged) == 1
+    image = tf.constant(PIXELS)
+    np.testing.assert_array_equal(turn_upright(image, tf.constant(1)), PIXELS)
