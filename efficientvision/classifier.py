@@ -71,6 +71,7 @@ class Classifier:
         min_probability: float | None = None,
         use_ema: bool = True,
         threads: int = 0,
+        trust: bool = False,
         **overrides: Any,
     ) -> "Classifier":
         """Makes a classifier of a checkpoint or of an exported model.
@@ -83,6 +84,8 @@ class Classifier:
             min_probability: see the class.
             use_ema: prefer moving averages of the weights, where there are any.
             threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+            trust: take a SavedModel or frozen graph whose operations may do more than compute
+                (read and write files, for example); only where you trust whoever made it.
             **overrides: further hyper-parameters by name.
 
         Raises:
@@ -92,7 +95,7 @@ class Classifier:
         if is_export(path):
             label_map = overrides.pop("label_map", None)
             check_not_baked(path, {"hparams": hparams, **overrides})
-            run, metadata = load_export(path, threads)
+            run, metadata = load_export(path, threads, trust=trust)
             return cls.from_run(
                 run, metadata, path, min_probability=min_probability, label_map=label_map
             )

@@ -102,6 +102,7 @@ class Detector:
         max_detections: int | None = None,
         use_ema: bool = True,
         threads: int = 0,
+        trust: bool = False,
         **overrides: Any,
     ) -> "Detector":
         """Makes a detector of a checkpoint or of an exported model.
@@ -118,6 +119,8 @@ class Detector:
             max_detections: for one photo; None: as configured.
             use_ema: prefer moving averages of the weights, where there are any.
             threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+            trust: take a SavedModel or frozen graph whose operations may do more than compute
+                (read and write files, for example); only where you trust whoever made it.
             **overrides: further hyper-parameters by name.
 
         Raises:
@@ -129,7 +132,7 @@ class Detector:
             label_map = overrides.pop("label_map", None)
             changes = {"hparams": hparams, "nms_method": nms_method, **overrides}
             check_not_baked(path, {**changes, "max_detections": max_detections})
-            run, metadata = load_export(path, threads)
+            run, metadata = load_export(path, threads, trust=trust)
             return cls.from_run(
                 run,
                 metadata,

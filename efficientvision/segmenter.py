@@ -63,6 +63,7 @@ class Segmenter:
         at_photo_size: bool = False,
         use_ema: bool = True,
         threads: int = 0,
+        trust: bool = False,
         **overrides: Any,
     ) -> "Segmenter":
         """Makes a segmenter of a checkpoint or of an exported model.
@@ -80,6 +81,8 @@ class Segmenter:
                 32, instead of resizing all to one.
             use_ema: prefer moving averages of the weights, where there are any.
             threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+            trust: take a SavedModel or frozen graph whose operations may do more than compute
+                (read and write files, for example); only where you trust whoever made it.
             **overrides: further hyper-parameters by name.
 
         Raises:
@@ -91,7 +94,7 @@ class Segmenter:
             check_not_baked(
                 path, {"hparams": hparams, "at_photo_size": at_photo_size or None, **overrides}
             )
-            run, metadata = load_export(path, threads)
+            run, metadata = load_export(path, threads, trust=trust)
             return cls.from_run(run, metadata, path, tile_hw=tile_hw, overlap=overlap)
         if tile_hw is not None:
             overrides["image_size"] = tile_hw

@@ -92,7 +92,7 @@ def _evaluate_export(given: flags.FlagValues) -> None:
             f"--model_dir={given.model_dir} is an exported model, which sees each photo once; "
             "--test_flip and --test_scales need a checkpoint: name that"
         )
-    run_batch, metadata = load_export(given.model_dir)
+    run_batch, metadata = load_export(given.model_dir, trust=given.trust)
     if isinstance(metadata, ClassifierMetadata):
         _evaluate_classifier_export(given, run_batch, metadata)
         return

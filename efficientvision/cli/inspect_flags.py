@@ -61,6 +61,12 @@ IMPLEMENTED = {
     "bm_runs": FlagSpec("int", 10, "timed runs of a benchmark"),
     "bm_runs_warmup": FlagSpec("int", 5, "runs of a benchmark before those"),
     "threads": FlagSpec("int", 0, "threads of a benchmark; 0: as many as TensorFlow likes"),
+    "trust": FlagSpec(
+        "bool",
+        False,
+        "run the SavedModel or frozen graph of --saved_model_dir even if its operations may read "
+        "and write files",
+    ),
     "trace_filename": FlagSpec("string", None, "write a trace of one benchmark run there"),
     "use_xla": USE_XLA,
     "input_image": FlagSpec("string", None, "photo, folder or glob of photos"),

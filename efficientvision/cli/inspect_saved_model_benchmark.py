@@ -19,7 +19,8 @@ _USUAL_HW = (512, 512)
 def run(settings: InspectSettings) -> None:
     """Times photo -> results with --saved_model_dir, on --input_image or on noise."""
     settings.need_export()
-    run_batch, metadata = load_export(settings.saved_model_dir, settings.threads)
+    trust = settings.trust
+    run_batch, metadata = load_export(settings.saved_model_dir, settings.threads, trust=trust)
     baked_batch = metadata.batch_size if metadata else 1
     batch = baked_batch or settings.batch_size or 1
     if settings.input_image:
@@ -31,7 +32,7 @@ def run(settings: InspectSettings) -> None:
     print(f"photo {photo.shape[1]}x{photo.shape[0]} (WxH), batch {batch}")
     report(time_runs(lambda: run_batch(photos), settings), batch)
     if settings.trace_filename:
-        graph = read_frozen_graph(_frozen_graph(settings.saved_model_dir))
+        graph = read_frozen_graph(_frozen_graph(settings.saved_model_dir), trust=trust)
         feeds = {"image_arrays:0": photos}
         result_name = (metadata or DetectorMetadata).result_name
         write_chrome_trace(graph, feeds, [f"{result_name}:0"], settings.trace_filename)

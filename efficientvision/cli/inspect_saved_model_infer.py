@@ -30,7 +30,7 @@ def run(settings: InspectSettings) -> None:
 def open_export(settings: InspectSettings) -> Model:
     """The model of --saved_model_dir; says which settings it does not follow."""
     origin = settings.saved_model_dir
-    run_batch, metadata = load_export(origin, settings.threads)
+    run_batch, metadata = load_export(origin, settings.threads, trust=settings.trust)
     facts = metadata or DetectorMetadata
     known = metadata.model_name if facts.task != "detection" else DEFAULT_MODEL
     config = get_config(settings.model_name or known, settings.hparams, task=facts.task)

@@ -49,6 +49,7 @@ class InspectSettings:
             program's hard, 0.4, 100. The score is of a classifier, too: the least probability.
         line_thickness: pixels, None: grows with the picture.
         threads: of a benchmark, 0: as the runtime likes.
+        trust: run an exported TensorFlow graph even if it may do more than compute.
         live_port: of the live page, 0: any free one; None: none was named.
         tile, tile_overlap, segmentation_output, raw_maps: of a segmenter.
     """
@@ -82,6 +83,7 @@ class InspectSettings:
     val_file_pattern: str | None = None
     val_json_file: str | None = None
     threads: int = 0
+    trust: bool = False
     tflite_path: str | None = None
     raw_maps: bool = False
     tile: str | None = None

@@ -140,7 +140,7 @@ def _train(
         return 0
     first_weights.initialize(trainer, given, config, names)
     if keeper is not None:
-        if trainer.state.step:
+        if newest is not None:
             of_masks = config.task == "segmentation"
             class_names.tell_changed_names(given.model_dir, names, of_masks=of_masks)
         keeper.write()

@@ -150,6 +150,12 @@ IMPLEMENTED = {
     "eval_timeout": FlagSpec(
         "int", None, "--mode=eval: seconds to wait for a new checkpoint before it ends"
     ),
+    "trust": FlagSpec(
+        "bool",
+        False,
+        "--mode=eval of a SavedModel or frozen graph: run it even if its operations may read and "
+        "write files",
+    ),
     "profile": FlagSpec("bool", False, "write a TensorFlow profile of some training steps"),
     "seed": FlagSpec(
         "int", None, "seed of weights, order and augmentation; else the hyper-parameter seed"

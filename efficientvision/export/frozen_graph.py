@@ -14,6 +14,7 @@ from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  re
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.batch_norm_folding import fold_batch_norms
+from efficientvision.export.graph_safety import check_frozen_graph
 from efficientvision.files import AnyPath
 
 METADATA_NODE = "efficientvision_metadata"
@@ -53,11 +54,15 @@ def write_frozen_graph(graph_def: tf.compat.v1.GraphDef, path: AnyPath) -> str:
     return files.as_text(path)
 
 
-def read_frozen_graph(path: AnyPath) -> tf.compat.v1.GraphDef:
+def read_frozen_graph(path: AnyPath, *, trust: bool = False) -> tf.compat.v1.GraphDef:
     """Reads a `.pb` file.
 
+    Args:
+        path: of the file.
+        trust: take a graph that may do more than compute, see `graph_safety`.
+
     Raises:
-        UserError: there is no such file, or it is not a whole GraphDef.
+        UserError: there is no such file, it is not a whole GraphDef, or it may do harm.
     """
     if not files.is_file(path):
         raise UserError(f"there is no frozen graph {path}")
@@ -70,6 +75,8 @@ def read_frozen_graph(path: AnyPath) -> tf.compat.v1.GraphDef:
         ) from error
     if not graph_def.node:
         raise UserError(f"{path} holds an empty graph: export it again")
+    if not trust:
+        check_frozen_graph(graph_def, path)
     return graph_def
 
 

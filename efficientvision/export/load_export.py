@@ -25,33 +25,34 @@ def is_export(path: AnyPath) -> bool:
 
 
 def load_export(
-    path: AnyPath, threads: int = 0
+    path: AnyPath, threads: int = 0, *, trust: bool = False
 ) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
     """Loads an exported model of any format.
 
     Args:
         path: a SavedModel folder, `<model>_frozen.pb`, or an ONNX, OpenVINO or LiteRT file.
         threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+        trust: take a TensorFlow graph that may do more than compute, see `graph_safety`.
 
     Returns:
         (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns the
         results, one for each; metadata is None for a model of other makers.
 
     Raises:
-        UserError: no such model, its runtime is not installed, or it is damaged.
+        UserError: no such model, its runtime is not installed, or it is damaged or may do harm.
     """
     path = files.as_text(path)
     if is_artifact(path):
         return load_portable(path, threads)
     if path.endswith(".pb"):
-        return _load_frozen_graph(path)
-    return load_saved_model(path)
+        return _load_frozen_graph(path, trust)
+    return load_saved_model(path, trust=trust)
 
 
 def _load_frozen_graph(
-    path: str,
+    path: str, trust: bool
 ) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
-    graph = read_frozen_graph(path)
+    graph = read_frozen_graph(path, trust=trust)
     text = read_metadata(graph)
     metadata = None if text is None else metadata_from_json(text, path)
     result_name = (metadata or DetectorMetadata).result_name

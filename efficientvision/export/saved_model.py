@@ -10,15 +10,23 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import freeze, thaw, write_frozen_graph
+from efficientvision.export.graph_safety import check_saved_model
 from efficientvision.export.metadata import ModelMetadata, metadata_from_json
 from efficientvision.export.serving_base import Serving, decode_upright
 from efficientvision.files import AnyPath
 
 METADATA_FILE = "metadata.json"
+# What a damaged SavedModel leads to, in protobuf and in TensorFlow's loader.
+_UNREADABLE = (
+    *(DecodeError, OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    *(RuntimeError, NotImplementedError),
+)
 # What exports (ours and the original's) leave in their folder: it may be replaced.
 _EXPORTED = {
     "saved_model.pb",
@@ -220,28 +228,38 @@ def check_replaceable(directory: AnyPath) -> None:
 
 
 def load_saved_model(
-    directory: AnyPath,
+    directory: AnyPath, *, trust: bool = False
 ) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
     """Loads a SavedModel with the signature `serving_default` of `export_saved_model`.
+
+    Args:
+        directory: of the SavedModel.
+        trust: take one that may do more than compute, see `graph_safety`.
 
     Returns:
         A function from uint8 photos [N, H, W, 3] to results, one for each photo, and the
         metadata; None for a SavedModel of other makers.
 
     Raises:
-        UserError: no SavedModel, one cut short, or one of another kind.
+        UserError: no SavedModel, one cut short, one of another kind, or one that may do harm.
     """
     directory = files.as_text(directory)
-    if not files.is_file(files.join(directory, "saved_model.pb")):
+    graph = files.join(directory, "saved_model.pb")
+    if not files.is_file(graph):
         raise UserError(f"{directory} holds no SavedModel (there is no saved_model.pb in it)")
     try:
+        if not trust:
+            check_saved_model(SavedModel.FromString(files.read_bytes(graph)), directory)
         loaded = tf.saved_model.load(directory)
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except UserError:
+        raise
+    except (*_UNREADABLE, tf.errors.OpError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
             f"the SavedModel {directory} cannot be loaded, it may have been cut short "
-            f"({str(error).splitlines()[0]}): export it again"
+            f"({reason}): export it again"
         ) from error
-    signature = loaded.signatures.get("serving_default")
+    signature = getattr(loaded, "signatures", {}).get("serving_default")
     inputs = signature.structured_input_signature[1] if signature is not None else {}
     outputs = signature.structured_outputs if signature is not None else {}
     if len(inputs) != 1 or next(iter(inputs.values())).dtype != tf.uint8 or len(outputs) != 1:

@@ -80,6 +80,19 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return worker_index(strategy) == 0
 
 
+def check_shares(batch_size: int, strategy: tf.distribute.Strategy, micro_batches: int) -> None:
+    """Raises UserError where a batch cannot be shared out to replicas and their micro-batches."""
+    parts = strategy.num_replicas_in_sync * micro_batches
+    if batch_size % parts:
+        devices = f"{strategy.num_replicas_in_sync} devices"
+        micro = f"{micro_batches} parts (gradient_accumulation)"
+        divisors = [devices] * (parts > micro_batches) + [micro] * (micro_batches > 1)
+        raise UserError(
+            f"--train_batch_size={batch_size} must be a multiple of {parts}: it is shared "
+            f"out to {' of '.join(divisors)}."
+        )
+
+
 def share_out(
     strategy: tf.distribute.Strategy,
     read: Callable[..., tf.data.Dataset],

@@ -50,3 +50,9 @@ class TrainingPlan:
             return self.num_epochs
         epoch = step * self.batch_size // self.examples_per_epoch
         return epoch + 1 if self.epoch_end(epoch + 1) <= step else epoch
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether an epoch, or the run, is over after exactly `step` steps."""
+        return step > 0 and (
+            step >= self.total_steps or step == self.epoch_end(self.epoch_of(step))
+        )

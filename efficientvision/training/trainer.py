@@ -22,6 +22,7 @@ from efficientvision.training.checkpoints import (
     latest_checkpoint,
 )
 from efficientvision.training.distribution import (
+    check_shares,
     from_chief,
     is_chief,
     on_any_worker,
@@ -98,15 +99,7 @@ class Trainer:
         profile: bool = False,
         observers: Sequence[Observer] = (),
     ):
-        parts = strategy.num_replicas_in_sync * micro_batches
-        if plan.batch_size % parts:
-            devices = f"{strategy.num_replicas_in_sync} devices"
-            micro = f"{micro_batches} parts (gradient_accumulation)"
-            divisors = [devices] * (parts > micro_batches) + [micro] * (micro_batches > 1)
-            raise UserError(
-                f"--train_batch_size={plan.batch_size} must be a multiple of {parts}: it is shared "
-                f"out to {' of '.join(divisors)}."
-            )
+        check_shares(plan.batch_size, strategy, micro_batches)
         if on_nan not in ON_NAN:
             raise UserError(f"on_nan must be one of {', '.join(ON_NAN)}; got {on_nan!r}.")
         self.task = task
@@ -244,11 +237,9 @@ class Trainer:
         A run that is killed after the checkpoint of the step leaves it so. The arguments are those
         of `run`. All workers must call it at the same point.
         """
-        last = step >= self.plan.total_steps
-        missing = False
-        if step and (last or step == self.plan.epoch_end(self.plan.epoch_of(step))):
-            due = evaluate_epochs or (last and evaluate_end)
-            missing = lacks_row(self.model_dir, step, self.task.best_metric if due else None)
+        due = evaluate_epochs or (step >= self.plan.total_steps and evaluate_end)
+        metric = self.task.best_metric if due else None
+        missing = self.plan.ends_epoch(step) and lacks_row(self.model_dir, step, metric)
         return bool(from_chief(self.strategy, float(missing)))
 
     def _end_epoch(self, epoch: int, *, evaluate: bool) -> dict[str, float]:
@@ -256,8 +247,8 @@ class Trainer:
         metrics = self._evaluate() if evaluate else {}
         if metrics is None:
             return {}  # Left off: the next start makes it up, and writes the row then.
-        values = {**self._losses.means(), **self.state.counts(), **metrics}
         for observer in self._watching:
+            values = {**self._losses.means(), **self.state.counts(), **metrics}
             observer.epoch_ended(self.state.step, epoch, values)
         return metrics
 
@@ -304,7 +295,7 @@ class Trainer:
     def _train_until(self, end: int, batches) -> None:
         """Trains up to step `end` of the epoch, or until a signal."""
         state, plan = self.state, self.plan
-        if state.step == plan.epoch_end(plan.epoch_of(state.step)):
+        if not state.step or plan.ends_epoch(state.step):
             self._losses.reset()
         while (step := state.step) < end:
             until_save = plan.save_every - step % plan.save_every
@@ -396,12 +387,9 @@ class Trainer:
             )
             return None
         metric = self.task.best_metric
+        images = self.task.num_evaluation_images
         best = metric in metrics and archive_if_best(
-            self.model_dir,
-            snapshot,
-            metrics,
-            metric,
-            images=self.task.num_evaluation_images,
+            self.model_dir, snapshot, metrics, metric, images=images
         )
         for observer in self._watching:
             observer.evaluated(state.step, metrics, evaluation, report=report, best=best)
