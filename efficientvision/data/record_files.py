@@ -128,12 +128,16 @@ class DamagedRecord:
     Attributes:
         byte: where the record begins in its file.
         rest_is_lost: its length is damaged, so that the records after it cannot be found.
+        is_cut: the file ends before the record does.
     """
 
     byte: int
     rest_is_lost: bool = False
+    is_cut: bool = False
 
     def __str__(self) -> str:
+        if self.is_cut:
+            return f"(at byte {self.byte}) is cut short: the file ends before it does"
         lost = ": its length is damaged, and the records after it cannot be found"
         return f"(at byte {self.byte}) has a wrong checksum{lost if self.rest_is_lost else ''}"
 
@@ -147,8 +151,10 @@ def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
             header = file.read(_HEADER_BYTES)
             length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
             end = position + _HEADER_BYTES + length + _CHECKSUM_BYTES
-            if end > size or _masked_crc32c(header[:8]) != header[8:]:
-                yield DamagedRecord(position, rest_is_lost=True)
+            is_length = _masked_crc32c(header[:8]) == header[8:]
+            is_cut = len(header) < _HEADER_BYTES or (is_length and end > size)
+            if is_cut or not is_length:
+                yield DamagedRecord(position, rest_is_lost=not is_cut, is_cut=is_cut)
                 return
             record, checksum = file.read(length), file.read(_CHECKSUM_BYTES)
             if _masked_crc32c(record) == checksum:
@@ -256,8 +262,8 @@ def _unusable(bad: Sequence[str], count: int) -> UserError:
     if len(bad) == 1:
         return UserError(f"{first}. Mend or remove it, or leave such images out with skip_bad.")
     return UserError(
-        f"{len(bad)} of {count} images cannot be used. Mend or remove them, or leave them out with "
-        "skip_bad",
+        f"{len(bad)} of {count} images cannot be used (listed below), the first: {first}. Mend or "
+        "remove them, or leave them out with skip_bad.",
         lines=list(bad),
     )
 

@@ -1,6 +1,7 @@
 """The remedies when memory runs out: their order and their numbers, from flags to stderr."""
 
 import sys
+import types
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,8 @@ OOM = tf.errors.ResourceExhaustedError(
 
 class FakeTrainer:
     """Runs out of memory, in training or in its evaluation."""
+
+    state = types.SimpleNamespace(step=0)
 
     def __init__(self, evaluates=False):
         self.evaluates = evaluates

@@ -131,7 +131,7 @@ def test_test_dev_and_its_bad_inputs(run, testdev_flags, tmp_path):
         path.unlink()
     (tmp_path / "test2017" / "1.jpg").write_bytes(b"")
     line = error_line(run("create_coco_tfrecord.py", *testdev_flags))
-    assert "test2017/1.jpg is empty (0 bytes)" in line
+    assert "test2017/1.jpg' is empty (0 bytes)" in line
     assert os.listdir(tmp_path / "tfrecord") == []
     (tmp_path / INFO).unlink()
     line = error_line(run("create_coco_tfrecord.py", *testdev_flags))

@@ -81,7 +81,7 @@ def test_a_checkpoint_is_read(path):
     write_checkpoint(path, OURS)
     reader = open_checkpoint(path)
     name = "box_net/box-0/kernel"
-    assert reader.names() == {name: KERNEL.shape} and reader.has_ema
+    assert reader.names() == {name: KERNEL.shape} and reader.ema_keys
     np.testing.assert_array_equal(reader.read(name), KERNEL / 2)
     np.testing.assert_array_equal(reader.read(name, ema=False), KERNEL)
     assert reader.auxiliary == ("optimizer/momentum/kernel",)

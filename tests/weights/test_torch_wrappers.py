@@ -93,7 +93,7 @@ def test_averages_beside_the_weights_are_the_readers_moving_averages(path, write
     write(path, {"state_dict": under("module."), "state_dict_ema": under("", 2)})
     assert_holds_the_weights(path)
     reader = open_checkpoint(path)
-    assert reader.has_ema and set(reader.names()) == set(WEIGHTS)
+    assert reader.ema_keys and set(reader.names()) == set(WEIGHTS)
     name = "level1.bn.running_mean"
     np.testing.assert_array_equal(reader.read(name), 2 * WEIGHTS[name])
     np.testing.assert_array_equal(reader.read(name, ema=False), WEIGHTS[name])
@@ -102,7 +102,7 @@ def test_averages_beside_the_weights_are_the_readers_moving_averages(path, write
 def test_averages_of_other_names_are_not_mixed_in(path):
     write_zip(path, {"state_dict": WEIGHTS, "ema": {"decay": np.ones(1, np.float32)}})
     reader = open_checkpoint(path)
-    assert not reader.has_ema and set(reader.names()) == set(WEIGHTS)
+    assert not reader.ema_keys and set(reader.names()) == set(WEIGHTS)
 
 
 @pytest.mark.parametrize(
