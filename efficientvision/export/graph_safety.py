@@ -13,7 +13,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from efficientvision.errors import UserError
-from efficientvision.export.harmless_operations import HARMLESS
+from efficientvision.export.harmless_operations import CALLERS, HARMLESS
 from efficientvision.files import AnyPath
 
 _MOST_NAMED = 5
@@ -79,7 +79,9 @@ def _harmful(nodes: Iterable[NodeDef], functions: dict[str, FunctionDef]) -> set
 
 
 def _called(node: NodeDef) -> Iterator[str]:
-    """Functions that a node calls."""
+    """Functions that a node calls by its attributes."""
+    if node.op not in CALLERS:
+        return
     for value in node.attr.values():
         if value.HasField("func"):
             yield value.func.name

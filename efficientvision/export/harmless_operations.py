@@ -110,7 +110,7 @@ _NAMES = (
     "StringNGrams StringSplit StringSplitV2 StringStrip StringToHashBucket StringToHashBucketFast "
     "StringToHashBucketStrong StringUpper Substr UnicodeDecode UnicodeDecodeWithOffsets "
     "UnicodeEncode UnicodeScript UnicodeTranscode UnsortedSegmentJoin "
-    # Control flow, inside functions that are looked at too.
+    # Control flow.
     "Assert Case ControlTrigger Enter Exit FakeParam For If LoopCond Merge NextIteration NoOp "
     "PartitionedCall RefEnter RefExit RefMerge RefNextIteration RefSelect RefSwitch "
     "StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile Switch ToBool While "
@@ -142,3 +142,8 @@ _NAMES = (
     "StatelessTruncatedNormal StatelessTruncatedNormalV2 TruncatedNormal "
 )
 HARMLESS = frozenset(_NAMES.split())
+# Those of them that run functions, which are to be looked at too.
+CALLERS = frozenset(
+    "Case For If PartitionedCall StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile "
+    "While".split()
+)

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from efficientvision.classifier import Classifier
@@ -12,9 +13,11 @@ from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.export import graph_safety
 from efficientvision.export.frozen_graph import read_frozen_graph, write_frozen_graph
-from efficientvision.export.harmless_operations import HARMLESS
+from efficientvision.export.harmless_operations import CALLERS, HARMLESS
 from efficientvision.export.load_export import load_export
 from efficientvision.segmenter import Segmenter
+from tests.example_records import example, write_examples
+from tests.programs import inspect, train_program
 
 PHOTOS = np.zeros((1, 8, 8, 3), np.uint8)
 SIGNATURE = [tf.TensorSpec((1, None, None, 3), tf.uint8, name="image_arrays")]
@@ -322,6 +325,8 @@ def test_nothing_on_the_list_takes_the_name_of_a_file():
         known.add(name)
         names = [a.name for a in (*definition.input_arg, *definition.attr)]
         assert not [n for n in names if any(word in n.lower() for word in suspicious)], name
+        calls = {a.type for a in definition.attr} & {"func", "list(func)"}
+        assert (name in CALLERS) == bool(calls), name
     assert len(known) > 600
 
 
@@ -352,3 +357,37 @@ def test_nothing_on_the_list_takes_the_name_of_a_file():
 )
 def test_what_reaches_outside_is_not_on_the_list(name):
     assert name not in HARMLESS
+
+
+# The command lines.
+
+
+@pytest.fixture
+def photo(tmp_path):
+    Image.fromarray(PHOTOS[0]).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_model_inspect_refuses_unless_trust_is_given(tmp_path, secret, photo, capsys):
+    folder = save(tmp_path / "model", harmful(secret)["ReadFile"])
+    arguments = (
+        "--runmode=saved_model_infer",
+        f"--saved_model_dir={folder}",
+        f"--input_image={photo}",
+        f"--output_image_dir={tmp_path / 'out'}",
+    )
+    assert inspect(*arguments) == 1
+    assert "its graph holds ReadFile" in capsys.readouterr().err
+    assert inspect("--runmode=saved_model_benchmark", *arguments[1:2], "--bm_runs=1") == 1
+    assert "its graph holds ReadFile" in capsys.readouterr().err
+    assert not inspect(*arguments, "--trust")
+    assert (tmp_path / "out").exists()
+
+
+def test_evaluation_refuses_unless_trust_is_given(tmp_path, secret):
+    records = write_examples(tmp_path, [example(0)])
+    folder = save(tmp_path / "model", harmful(secret)["ReadFile"])
+    arguments = ("--mode=eval", f"--model_dir={folder}", f"--val_file_pattern={records}")
+    done = train_program(*arguments)
+    assert done.code == 1 and "its graph holds ReadFile" in done.stderr
+    assert "its graph holds ReadFile" not in train_program(*arguments, "--trust").stderr
