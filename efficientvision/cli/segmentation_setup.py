@@ -50,6 +50,7 @@ DATASETS = {
 class SegmentationSetup(TaskSetup):
     """Every pixel's class: masks, mIoU."""
 
+    of_masks = True
     architecture = (
         "num_classes",
         "act_type",

@@ -25,11 +25,13 @@ class TaskSetup(abc.ABC):
         architecture: Hyper-parameters that a run's beginning decided, and its continuation keeps.
         takes_ground_truth_file: Whether an evaluation may have a ground truth beside its records.
         takes_class_folders: Whether its data are published as a folder of images for each class.
+        of_masks: Whether every record must hold a mask.
     """
 
     architecture: tuple[str, ...]
     takes_ground_truth_file = False
     takes_class_folders = False
+    of_masks = False
 
     def check_flags(self, given: flags.FlagValues) -> None:  # noqa: B027
         """Raises UserError for flags that the task does not have; opens no file."""
