@@ -70,16 +70,18 @@ class MaskFiles:
         return DrawnMask(self._by_label(samples.labels, path))
 
     def _by_label(self, labels: np.ndarray, path: str) -> np.ndarray:
-        known = (labels >= 0) & (labels <= IGNORED)
-        table = np.arange(256)
+        table = np.arange(256, dtype=np.int16)
         table[list(self.table)] = list(self.table.values())
-        mapped = np.where(known, table[np.clip(labels, 0, IGNORED)], -1)
+        limit = IGNORED if self.num_classes is None else self.num_classes
+        allowed = np.flatnonzero((table >= 0) & (table < limit))
+        table[(table >= limit) & (table != IGNORED)] = -1
+        if labels.dtype == np.uint8:
+            mapped = table[labels]
+        else:
+            known = (labels >= 0) & (labels <= IGNORED)
+            mapped = np.where(known, table[np.clip(labels, 0, IGNORED)], -1)
         wrong = mapped < 0
-        if self.num_classes is not None:
-            wrong |= (mapped >= self.num_classes) & (mapped != IGNORED)
         if wrong.any():
-            limit = IGNORED if self.num_classes is None else self.num_classes
-            allowed = np.flatnonzero((table >= 0) & (table < limit))
             row, column = np.argwhere(wrong)[0]
             raise SpoiltPair(
                 f"{path} has label {labels[row, column]} ({where(wrong)}), and the classes are "

@@ -32,21 +32,24 @@ def classes_of_colors(
     Raises:
         SpoiltPair: a colour is farther away, fills areas instead of edges, or there are too many.
     """
-    palette = np.array(list(colors), np.int64)
-    packed = _packed(rgb)
-    present, place = np.unique(packed, return_inverse=True)
-    place = place.reshape(packed.shape)
-    nearest, distance = _nearest(np.stack([present >> s & 255 for s in (16, 8, 0)], -1), palette)
-    strange = (distance > 0)[place]
+    palette = np.array(list(colors), np.int32)
+    packed, known = _packed(rgb), _packed(palette)
+    order = np.argsort(known)
+    place = order[np.minimum(np.searchsorted(known[order], packed), len(known) - 1)]
+    strange = known[place] != packed
     if not strange.any():
-        return DrawnMask(_values(colors)[nearest][place])
-    mixed = (distance > _NOISE)[place]
-    too_far = (distance > tolerance)[place]
+        return DrawnMask(_values(colors)[place])
+    found, which = np.unique(packed[strange], return_inverse=True)
+    nearest, distances = _nearest(np.stack([found >> s & 255 for s in (16, 8, 0)], -1), palette)
+    place[strange] = nearest[which]
+    distance = np.zeros(packed.shape, np.int32)
+    distance[strange] = distances[which]
+    mixed = distance > _NOISE
+    too_far = distance > tolerance
     in_areas = _areas(packed) & mixed
     wrong = too_far if too_far.any() else in_areas
     if not wrong.any() and mixed.mean() <= _LARGEST_SHARE:
-        notes = {NEAREST: int(strange.sum())}
-        return DrawnMask(_values(colors)[nearest][place], notes)
+        return DrawnMask(_values(colors)[place], {NEAREST: int(strange.sum())})
     if not wrong.any():
         raise SpoiltPair(
             f"{path} has colours between the palette's in {mixed.mean():.0%} of its pixels, more "
@@ -72,7 +75,7 @@ def _nearest(found: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.nda
     places, distances = [], []
     for start in range(0, len(found), _COLORS_AT_ONCE):
         part = found[start : start + _COLORS_AT_ONCE]
-        squares = np.zeros((len(part), len(palette)), np.int64)
+        squares = np.zeros((len(part), len(palette)), np.int32)
         for channel in range(3):
             squares += (part[:, channel, None] - palette[None, :, channel]) ** 2
         place = squares.argmin(axis=1)
@@ -99,5 +102,5 @@ def _values(colors: Mapping[tuple[int, int, int], int]) -> np.ndarray:
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:
-    values = pixels.astype(np.int64)
+    values = pixels.astype(np.int32)
     return values[..., 0] << 16 | values[..., 1] << 8 | values[..., 2]

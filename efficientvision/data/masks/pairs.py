@@ -167,7 +167,7 @@ def load_pair(
     notes = Counter(photo.notes)
     notes.update(drawn.notes)
     notes[MASK_TURNED] += LYING in frame.notes
-    mask = np.ascontiguousarray(frame.mask(drawn.values))
+    mask = frame.mask(drawn.values) if frame.turn != 1 else drawn.values
     return LoadedPair(photo.encoded, photo.image_format, mask, +notes, photo.remarks)
 
 

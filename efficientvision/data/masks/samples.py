@@ -32,8 +32,8 @@ class Samples:
     Attributes:
         path: the file.
         picture: it, without an alpha channel.
-        labels: int64 [h, w], its numbers: indices of a palette, greys, or colours of three equal
-            channels; None: it is in colours.
+        labels: uint8 or int64 [h, w], its numbers: indices of a palette, greys, or colours of three
+            equal channels; None: it is in colours.
     """
 
     path: str
@@ -84,7 +84,7 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
         return Samples(path, picture, _numbers(encoded, picture, tags, path))
     rgb = np.asarray(picture.convert("RGB"))
     is_grey = (rgb == rgb[..., :1]).all()
-    return Samples(path, picture, rgb[..., 0].astype(np.int64) if is_grey else None)
+    return Samples(path, picture, rgb[..., 0] if is_grey else None)
 
 
 def _is_lossy_webp(encoded: bytes) -> bool:
@@ -104,9 +104,8 @@ def _numbers(encoded: bytes, picture: Image.Image, tags: dict, path: str) -> np.
     if picture.mode == "F":
         return _whole_numbers(values, path)
     top = _largest(encoded, picture, tags)
-    values = values.astype(np.int64)
     if top is None:
-        return values
+        return values if values.dtype == np.uint8 else values.astype(np.int64)
     # Pillow stretches such greys to the whole range of 8 or 16 bits.
     return np.rint(values * (top / (255 if picture.mode == "L" else 65535))).astype(np.int64)
 
