@@ -95,6 +95,7 @@ def data_folder(task: str) -> pathlib.Path:
 @contextlib.contextmanager
 def eagerly():
     """Functions of TensorFlow run as Python, which one or two small steps need not trace first."""
+    before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
         with warnings.catch_warnings():
@@ -102,7 +103,7 @@ def eagerly():
             warnings.filterwarnings("ignore", ".*does not apply to tf.data functions")
             yield
     finally:
-        tf.config.run_functions_eagerly(False)
+        tf.config.run_functions_eagerly(before)
 
 
 def train(task: str, run: pathlib.Path, *flags: object, more: str = "", epochs: int = 1) -> Done:

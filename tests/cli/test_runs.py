@@ -31,7 +31,13 @@ every_task = pytest.mark.parametrize("task", CASES)
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def run(task):
+    """The folder of the task's run."""
+    return trained_run(task)[0]
+
+
+@pytest.fixture
+def quick(run, monkeypatch):  # The run comes first, as it is for all tests.
     """Steps without tracing, and no report: the trained runs have theirs."""
     monkeypatch.setattr(train_command, "observers", lambda *_: [])
     with eagerly():
@@ -116,10 +122,10 @@ def test_a_run_has_all_that_a_run_has(task):
 
 
 @every_task
-def test_evaluation_of_a_run_measures_what_the_run_measured(task, tmp_path, monkeypatch):
+def test_evaluation_of_a_run_measures_what_the_run_measured(task, run, tmp_path, monkeypatch):
     if task != "classification":
         monkeypatch.setattr(evaluate, "build_report", str)
-    folder = shutil.copytree(trained_run(task)[0], tmp_path / "run")
+    folder = shutil.copytree(run, tmp_path / "run")
     with eagerly():
         text = printed(
             train_program("--mode=eval", f"--model_dir={folder}", f"--data_dir={data_folder(task)}")
@@ -137,9 +143,9 @@ def test_evaluation_of_a_run_measures_what_the_run_measured(task, tmp_path, monk
 
 
 @every_task
-def test_a_run_goes_on(task, tmp_path, quick):
+def test_a_run_goes_on(task, run, tmp_path, quick):
     """With the network that it began with: the hyper-parameters for that are not given again."""
-    folder = shutil.copytree(trained_run(task)[0], tmp_path / "run")
+    folder = shutil.copytree(run, tmp_path / "run")
     before = read_checkpoint(folder)
     flags = ("--preflight=false", "--num_examples_per_epoch=2")
     text = printed(train(task, folder, *flags, epochs=STEPS + 1))
@@ -173,7 +179,7 @@ BEGINS = {
 
 
 @every_task
-def test_other_classes_begin_from_a_run(task, tmp_path, quick):
+def test_other_classes_begin_from_a_run(task, run, tmp_path, quick):
     data = tmp_path / "data"
     data.mkdir()
     write_task_records(data / "train-00000-of-00001.tfrecord", task, 3)
@@ -184,7 +190,7 @@ def test_other_classes_begin_from_a_run(task, tmp_path, quick):
         train(
             task,
             tmp_path / "run",
-            f"--ckpt={trained_run(task)[0]}/best",
+            f"--ckpt={run}/best",
             f"--data_dir={data}",
             *options,
             more=more,
@@ -254,14 +260,15 @@ def test_detection_records_train_several_labels(tmp_path, monkeypatch):
     assert (tmp_path / "run" / "pr_curves.csv").is_file()
 
 
-def test_segmentations_for_the_test_servers(tmp_path):
+@pytest.mark.parametrize("task", ["segmentation"])
+def test_predictions_for_the_test_servers(task, run, tmp_path):
     for name in ("berlin_000000_000019_leftImg8bit", "bonn_000001_000019_leftImg8bit"):
         Image.fromarray(mask_picture(1, (30, 70))[0]).save(tmp_path / f"{name}.png")
     with eagerly():
         text = printed(
             train_program(
                 "--mode=eval",
-                f"--ckpt={trained_run('segmentation')[0]}/best",
+                f"--ckpt={run}/best",
                 f"--val_file_pattern={tmp_path}/*.png",
                 f"--testdev_dir={tmp_path / 'out'}",
             )
