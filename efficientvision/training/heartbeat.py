@@ -1,4 +1,4 @@
-"""The parents of a job's workers watch each other: messages, and the hub where they meet.
+"""The parents of a job's workers watch each other: the hub where they meet.
 
 The hub is a thread in the parent of worker 0. Every parent, that one included, keeps a TCP
 connection to it and sends a sign of life every few seconds. TCP rather than files in the shared
@@ -106,7 +106,7 @@ class Hub(threading.Thread):
         while len(self._nameless) >= len(self._cluster.workers) + _MOST_STRANGERS:
             self._lose(self._nameless[0], CLOSED)
         try:
-            link, _ = self._listener.accept()
+            link = self._take_connection()
         except OSError:  # It is gone again, or this process has no room for one more.
             if self._nameless:
                 self._lose(self._nameless[0], CLOSED)
@@ -119,6 +119,9 @@ class Hub(threading.Thread):
             connection.send(challenge=connection.challenge)
         except OSError:
             self._lose(connection, CLOSED)
+
+    def _take_connection(self) -> socket.socket:
+        return self._listener.accept()[0]
 
     def _read(self, connection: Connection) -> None:
         try:

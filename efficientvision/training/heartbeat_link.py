@@ -136,11 +136,11 @@ def join(
     Raises:
         UserError: Worker 0 does not answer, or does not take this for a worker of its job.
     """
-    host = cluster.chief_host
-    if cluster.index == 0 or host in _LOOPBACK:
-        host = own_address(host) or "127.0.0.1"
     end = time.monotonic() + seconds
     while True:
+        host = cluster.chief_host
+        if cluster.index == 0 or host in _LOOPBACK:
+            host = own_address(host) or "127.0.0.1"
         try:
             link = socket.create_connection((host, cluster.heartbeat_port), _SEND_SECONDS)
             return _introduce(Connection(link), cluster.index, key, restarts)
