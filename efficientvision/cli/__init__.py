@@ -14,7 +14,10 @@ from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
 
 INTERRUPTED = 130
-_FILE_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_FILE_ERRORS = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+    FileExistsError,
+)
 
 
 def run_main(
