@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -14,7 +15,12 @@ from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
 
 INTERRUPTED = 130
-_FILE_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_FILE_ERRORS = (
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+    FileExistsError,
+)
+# Names that no file can have, links in a circle, disks that take nothing.
+_FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 
 
 def run_main(
@@ -71,7 +77,7 @@ def run_main(
 def is_users_mistake(error: BaseException) -> bool:
     """Whether an error is one that the user can correct, and not a defect of the program."""
     if isinstance(error, OSError):
-        return isinstance(error, _FILE_ERRORS) or is_no_space(error)
+        return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_CODES or is_no_space(error)
     return isinstance(error, UserError)
 
 

@@ -49,6 +49,7 @@ def run_as_parent(given: flags.FlagValues) -> int | None:
         cluster=cluster,
         restarts=given.restarts,
         join_seconds=given.join_timeout,
+        model_dir=given.model_dir or None,
         say=lambda sentence: print(sentence, file=sys.stderr, flush=True),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -45,8 +46,30 @@ def checked(name: str, value: Any, kind: Kind) -> Any:
         return kind.convert(value)
     except UserError:
         raise
-    except (ValueError, TypeError):
-        raise UserError(f"Hyper-parameter {name} must be {kind.expects}; got {value!r}.") from None
+    # Infinite numbers, and lists where something else belongs, lead to the last three.
+    except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError):
+        raise UserError(
+            f"Hyper-parameter {name} must be {kind.expects}; got {shown(value)}."
+        ) from None
+
+
+class _Short(reprlib.Repr):
+    """Values for messages, however large or deep they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 80
+
+    def repr_int(self, value: int, level: int) -> str:
+        try:
+            return super().repr_int(value, level)
+        except ValueError:  # Python writes no number of over 4,300 digits.
+            return f"a number of {value.bit_length()} bits"
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a message: what is long is cut."""
+    return _Short().repr(value)
 
 
 def _is_number(value: Any) -> bool:
@@ -62,11 +85,15 @@ def _boolean(value: Any) -> bool:
 BOOLEAN = Kind("true or false", _boolean)
 
 
+# TensorFlow counts in 64 bits.
+_LARGEST = (1 << 63) - 1
+
+
 def integer(minimum: int | None = None) -> Kind:
     """A whole number, `minimum` or more."""
 
     def convert(value: Any) -> int:
-        if not _is_number(value) or value != int(value):
+        if not _is_number(value) or value != int(value) or abs(value) > _LARGEST:
             raise ValueError
         if minimum is not None and value < minimum:
             raise ValueError

@@ -26,6 +26,9 @@ LIST_KEYS = frozenset(
     }
 )
 
+# Of a key's parts, and of what YAML says of a file.
+_MAX_PARTS = 20
+_MAX_REASON = 300
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
@@ -79,7 +82,8 @@ def parse_value(text: str) -> Any:
         return [parse_value(item) for item in text.split("*")]
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):
+    # The last two: brackets or signs in brackets or signs without end.
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return _flow_value(text)
     return text if isinstance(value, (bytes, complex, set)) else value
 
@@ -130,8 +134,11 @@ def read_yaml(path: str) -> dict[str, Any]:
         content = yaml.load(files.read_text(path), Loader=_NumberLoader)
     except OSError as error:
         raise UserError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+    # A number of 5,000 digits, a date that is none, lists in lists in lists without end.
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = " ".join(str(error).split())[:_MAX_REASON]
         raise UserError(f"The configuration file {path} is not valid YAML: {reason}") from None
     if content is None:
         return {}
@@ -186,7 +193,10 @@ def _parse_pairs(parts: list[str]) -> dict[str, Any]:
                 "between) or the path of a .yaml file."
             )
     for key, value in pairs:
-        _set_nested(result, key.split("."), RawText(value))
+        path = key.split(".")
+        if len(path) > _MAX_PARTS:
+            raise UserError(f"The override {key[:40]!r}... has {len(path)} parts: too many.")
+        _set_nested(result, path, RawText(value))
     return result
 
 
@@ -232,5 +242,5 @@ def _flow_value(text: str) -> Any:
         return text
     try:
         return yaml.load(text, Loader=_NumberLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError):
         return text

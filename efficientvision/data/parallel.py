@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from efficientvision.errors import UserError
+
 # Fewer are done before a process has started.
 _FEW = 16
 _ITEMS_A_TASK = 8
@@ -34,8 +36,11 @@ def map_in_processes(
         description: of the bar.
 
     Raises:
+        UserError: a bad number of workers.
         Whatever `function` raises.
     """
+    if num_workers is not None and num_workers < 1:
+        raise UserError(f"num_workers must be at least 1, got {num_workers}.")
     num_workers = num_workers or os.cpu_count() or 1
     progress = {"total": len(items), "desc": description, "unit": "img"}
     if num_workers == 1 or len(items) < _FEW:

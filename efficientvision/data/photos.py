@@ -271,7 +271,8 @@ def _loaded(encoded: bytes, max_pixels: int | None) -> Image.Image:
     before = image.getexif().get(_ORIENTATION_TAG)  # Loading a TIFF turns it and drops the tag.
     image.load()
     tag = before if before is not None else image.getexif().get(_ORIENTATION_TAG)
-    upright = ImageOps.exif_transpose(image)
+    # It copies what it need not turn.
+    upright = ImageOps.exif_transpose(image) if tag in range(2, 9) else image
     upright.format = image_format
     upright.info["orientation"] = tag if tag in range(1, 9) else 1
     upright.info["tiff_tags"] = getattr(image, "tag_v2", {})
@@ -302,12 +303,14 @@ def eight_bit_rgb(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
     """RGB of 8 bits, and whether the picture had more; scaled as `decode_photo` says.
 
     Args:
-        image: of any mode.
+        image: of any mode; one that is RGB is returned as it is.
         name: what errors call it.
 
     Raises:
         UnreadablePhoto: samples without a known range, or colours that cannot be converted.
     """
+    if image.mode == "RGB":
+        return image, False
     if not image.mode.startswith(("I", "F")):
         try:
             return image.convert("RGB"), False

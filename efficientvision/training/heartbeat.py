@@ -1,4 +1,4 @@
-"""The parents of a job's workers watch each other: messages, and the hub where they meet.
+"""The parents of a job's workers watch each other: the hub where they meet.
 
 The hub is a thread in the parent of worker 0. Every parent, that one included, keeps a TCP
 connection to it and sends a sign of life every few seconds. TCP rather than files in the shared
@@ -6,13 +6,14 @@ folder: the kernel of a machine closes the connections of a process that is kill
 death is known at once, where a shared file system may show a file's new time a minute late and a
 store such as `gs://` has no times to rely on. Only a machine that vanishes is noticed by silence.
 
-Messages are JSON objects, one a line. To the hub: `join` (worker; restarts), `ended` (how; text),
-`beat`. From the hub: `start` (restarts), `stop` (text; again), `end`, `beat`.
+Whoever cannot prove that it holds the job's key (`job_key`) is sent away, says nothing that counts,
+and takes no place from those who can.
 """
 
 from __future__ import annotations
 
-import json
+import hmac
+import secrets
 import selectors
 import socket
 import threading
@@ -21,74 +22,22 @@ from dataclasses import dataclass
 
 from efficientvision.errors import UserError
 from efficientvision.training.cluster import Cluster
+from efficientvision.training.heartbeat_link import SILENCE_SECONDS, Connection, own_address
+from efficientvision.training.job_key import proof
 
-BEAT_SECONDS = 2.0
-# A parent that was not heard of for so long is dead.
-SILENCE_SECONDS = 30.0
 # After the first failure the hub waits for others to be reported: the death of one worker makes the
 # rest fail too, and the first word may come from them.
 SETTLE_SECONDS = 3.0
-_SEND_SECONDS = 5.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Connections that have not joined: how many at a time beside the workers, and for how long.
+_MOST_STRANGERS = 32
+_STRANGER_SECONDS = 10.0
+# What a message of a stranger leads to: numbers without end, no numbers, lists in lists in lists.
+_NONSENSE = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 # How a worker may end: of several, the lowest is taken for the cause of the others.
 # LEFT: its parent was asked to end; YIELDED: the training ended early, on another's request.
 DONE, LOST, LEFT, KILLED, MISTAKE, ABORTED, CRASHED, YIELDED = range(8)
 CLOSED = "its connection was closed; it was killed, or its machine ended"
-
-
-class Connection:
-    """JSON messages over a socket."""
-
-    def __init__(self, link: socket.socket):
-        link.settimeout(_SEND_SECONDS)
-        self.socket = link
-        self.heard = time.monotonic()
-        self._said = 0.0
-        self._rest = b""
-
-    def send(self, **message) -> None:
-        """Sends a message. Raises OSError where the other side is gone."""
-        self._said = time.monotonic()
-        self.socket.sendall(json.dumps(message).encode() + b"\n")
-
-    def beat(self) -> None:
-        """Sends a sign of life, if nothing was sent for a while."""
-        if time.monotonic() - self._said > BEAT_SECONDS:
-            self.send(beat=1)
-
-    def receive(self) -> list[dict]:
-        """What has arrived; call when the socket is readable.
-
-        Raises:
-            OSError: The other side is gone, or does not speak this language.
-        """
-        data = self.socket.recv(1 << 16)
-        if not data:
-            raise ConnectionResetError("closed")
-        self.heard = time.monotonic()
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        try:
-            messages = [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise ConnectionError("not a message") from error
-        if len(self._rest) > 1 << 16 or not all(isinstance(m, dict) for m in messages):
-            raise ConnectionError("not a message")
-        return [message for message in messages if "beat" not in message]
-
-    @property
-    def silent(self) -> bool:
-        """Whether the other side is dead by its silence."""
-        return time.monotonic() - self.heard > SILENCE_SECONDS
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self.socket.fileno() < 0
-
-    def close(self) -> None:
-        """Closes the socket."""
-        self.socket.close()
 
 
 @dataclass(frozen=True)
@@ -105,6 +54,7 @@ class Hub(threading.Thread):
 
     Args:
         cluster: The job.
+        key: Of the job, see `job_key`.
         restarts: How often the job may start again.
         join_seconds: How long to wait for all workers.
 
@@ -112,9 +62,10 @@ class Hub(threading.Thread):
         UserError: The port is taken.
     """
 
-    def __init__(self, cluster: Cluster, *, restarts: int, join_seconds: float):
+    def __init__(self, cluster: Cluster, *, key: bytes, restarts: int, join_seconds: float):
         super().__init__(name="hub", daemon=True)
         self._cluster = cluster
+        self._key = key
         self._restarts = restarts
         self._used = 0
         self._join_seconds = join_seconds
@@ -136,43 +87,66 @@ class Hub(threading.Thread):
 
     def run(self) -> None:
         """Serves until the job is over."""
-        while not self._over:
-            for key, _ in self._selector.select(timeout=0.2):
-                if key.fileobj is self._listener:
-                    self._accept()
-                else:
-                    self._read(key.data)
-            self._look_after()
-        for connection in [*self._members.values(), *self._nameless]:
-            connection.close()
-        self._listener.close()
-        self._selector.close()
+        try:
+            while not self._over:
+                for key, _ in self._selector.select(timeout=0.2):
+                    if key.fileobj is self._listener:
+                        self._accept()
+                    elif not key.data.closed:
+                        self._read(key.data)
+                self._look_after()
+        finally:  # A hub that ends for whatever reason is noticed by all.
+            for connection in [*self._members.values(), *self._nameless]:
+                connection.close()
+            self._listener.close()
+            self._selector.close()
 
     def _accept(self) -> None:
-        link, _ = self._listener.accept()
+        """Takes a connection; of too many strangers, the one that has waited longest goes."""
+        while len(self._nameless) >= len(self._cluster.workers) + _MOST_STRANGERS:
+            self._lose(self._nameless[0], CLOSED)
+        try:
+            link = self._take_connection()
+        except OSError:  # It is gone again, or this process has no room for one more.
+            if self._nameless:
+                self._lose(self._nameless[0], CLOSED)
+            return
         connection = Connection(link)
         self._nameless.append(connection)
         self._selector.register(link, selectors.EVENT_READ, connection)
+        connection.challenge = secrets.token_hex(16)
+        try:
+            connection.send(challenge=connection.challenge)
+        except OSError:
+            self._lose(connection, CLOSED)
+
+    def _take_connection(self) -> socket.socket:
+        return self._listener.accept()[0]
 
     def _read(self, connection: Connection) -> None:
         try:
             for message in connection.receive():
                 self._take(connection, message)
-        except (OSError, KeyError, TypeError, ValueError):
+        except (OSError, *_NONSENSE):
             self._lose(connection, CLOSED)
 
     def _take(self, connection: Connection, message: dict) -> None:
         if "join" in message:
-            worker = int(message["join"])
+            worker, restarts = int(message["join"]), int(message["restarts"])
             if not 0 <= worker < len(self._cluster.workers):
                 raise ValueError(f"no worker {worker}")
+            expected = proof(self._key, connection.challenge, worker)
+            if not hmac.compare_digest(expected, str(message["proof"])):
+                connection.send(refused=True)
+                raise ValueError("no worker of this job")
+            connection.send(joined=True)
             earlier = self._members.get(worker)
             if earlier is not connection:
                 if earlier is not None:
                     self._lose(earlier, "it was started anew")
                 self._members[worker] = connection
                 self._nameless.remove(connection)
-            self._used = max(self._used, int(message["restarts"]))
+            self._used = max(self._used, restarts)
             self._ready.add(worker)
         elif "ended" in message:
             worker = self._worker_of(connection)
@@ -212,6 +186,9 @@ class Hub(threading.Thread):
         for connection in list(self._members.values()):
             if connection.silent:
                 self._lose(connection, f"nothing was heard of it for {SILENCE_SECONDS:.0f} s")
+        for connection in list(self._nameless):
+            if time.monotonic() - connection.opened > _STRANGER_SECONDS:
+                self._lose(connection, CLOSED)
         self._tell_all(None)
         everyone = set(range(len(self._cluster.workers)))
         if self._failures:
@@ -248,10 +225,13 @@ class Hub(threading.Thread):
 
 
 def _listen(cluster: Cluster) -> socket.socket:
-    host, port = cluster.chief_host, cluster.heartbeat_port
+    """Listens where the cluster says that worker 0 is, and on every address if that fails."""
+    port = cluster.heartbeat_port
+    address = own_address(cluster.chief_host)
     try:
-        if host in _LOOPBACK:
-            return socket.create_server(("127.0.0.1", port))
+        if address is not None:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            return socket.create_server((address, port), family=family)
         if socket.has_dualstack_ipv6():
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", port))
@@ -260,35 +240,3 @@ def _listen(cluster: Cluster) -> socket.socket:
             f"The workers cannot watch each other: port {port} of this machine is not free "
             f"({error.strerror}); choose another with --heartbeat_port, the same for all workers."
         ) from error
-
-
-def join(cluster: Cluster, *, restarts: int, seconds: float) -> Connection:
-    """Connects a parent to the hub and reports it ready.
-
-    Args:
-        cluster: The job, and which worker this is.
-        restarts: How often this parent has seen the job start again.
-        seconds: How long to try.
-
-    Raises:
-        UserError: Worker 0 does not answer.
-    """
-    host = cluster.chief_host
-    if cluster.index == 0 or host in _LOOPBACK:
-        host = "127.0.0.1"
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            connection = Connection(
-                socket.create_connection((host, cluster.heartbeat_port), _SEND_SECONDS)
-            )
-            connection.send(join=cluster.index, restarts=restarts)
-            return connection
-        except OSError as error:
-            if time.monotonic() > end:
-                raise UserError(
-                    f"{cluster.name(0)} does not answer at {host}:{cluster.heartbeat_port} "
-                    f"({error}): every worker needs the same command, TF_CONFIG with the same "
-                    "addresses, and this port open."
-                ) from error
-            time.sleep(0.5)

@@ -24,10 +24,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
 from efficientvision.training.cluster import Cluster
 from efficientvision.training.heartbeat import (
     ABORTED,
-    BEAT_SECONDS,
     CLOSED,
     CRASHED,
     DONE,
@@ -35,10 +35,10 @@ from efficientvision.training.heartbeat import (
     LEFT,
     MISTAKE,
     YIELDED,
-    Connection,
     Hub,
-    join,
 )
+from efficientvision.training.heartbeat_link import BEAT_SECONDS, Connection, join
+from efficientvision.training.job_key import make_key, read_key
 
 # Tells a child that it is one, and where it hears of its parent.
 PARENT_SOCKET = "EFFICIENTVISION_PARENT_SOCKET"
@@ -61,6 +61,7 @@ def supervise(
     restarts: int,
     join_seconds: float,
     say: Callable[[str], None],
+    model_dir: AnyPath | None = None,
 ) -> int:
     """Runs a training command as a child process until it is done or cannot go on.
 
@@ -70,6 +71,7 @@ def supervise(
         restarts: How often to start again after a death.
         join_seconds: How long to wait for the other workers.
         say: Prints a sentence about the job.
+        model_dir: The run's folder, where the workers find the key of their job; see `job_key`.
 
     Returns:
         The exit code: 0, or that of a child that found a mistake of the user's, or 128 + the signal
@@ -78,7 +80,7 @@ def supervise(
     Raises:
         UserError: A worker died and no restarts are left; the sentence names it.
     """
-    parent = _Parent(command, cluster, restarts, join_seconds, say)
+    parent = _Parent(command, cluster, restarts, join_seconds, say, model_dir)
     previous = {s: signal.signal(s, parent.ask_to_end) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
         return parent.run_alone() if cluster is None else parent.run_with_peers()
@@ -172,13 +174,14 @@ def describe_end(code: int) -> tuple[int, str]:
 class _Parent:
     """The parent of one worker; see `supervise` for its arguments."""
 
-    def __init__(self, command, cluster, restarts, join_seconds, say):
+    def __init__(self, command, cluster, restarts, join_seconds, say, model_dir):
         self._command = command
         self._cluster = cluster
         self._restarts = restarts
         self._used = 0
         self._join_seconds = join_seconds
         self._say = say
+        self._model_dir = model_dir
         self._child: Child | None = None
         self._asked = 0
         self._passed_on = False
@@ -216,7 +219,12 @@ class _Parent:
         """The same, together with the parents of the other workers."""
         hub = None
         if self._cluster.index == 0:
-            hub = Hub(self._cluster, restarts=self._restarts, join_seconds=self._join_seconds)
+            hub = Hub(
+                self._cluster,
+                key=self._make_key(),
+                restarts=self._restarts,
+                join_seconds=self._join_seconds,
+            )
             hub.start()
         try:
             while (code := self._attempt()) is None:
@@ -226,6 +234,15 @@ class _Parent:
             if hub is not None:
                 hub.join(_HUB_SECONDS)
 
+    def _make_key(self) -> bytes:
+        try:
+            return make_key(self._cluster, self._model_dir)
+        except OSError as error:
+            raise UserError(
+                f"The workers cannot meet: the folder {self._model_dir} cannot be written "
+                f"({error.strerror or error}); choose a model_dir that all of them share."
+            ) from error
+
     def _attempt(self) -> int | None:
         """Joins the others and runs a child; the exit code, or None to try again."""
         here = self._cluster.name(self._cluster.index)
@@ -233,7 +250,12 @@ class _Parent:
         deadline = time.monotonic() + self._join_seconds
         while True:
             seconds = deadline - time.monotonic()
-            link = join(self._cluster, restarts=self._used, seconds=seconds)
+            link = join(
+                self._cluster,
+                key=lambda: read_key(self._cluster, self._model_dir),
+                restarts=self._used,
+                seconds=seconds,
+            )
             try:
                 with contextlib.closing(link):
                     return self._take_part(link)
@@ -265,8 +287,9 @@ class _Parent:
 
     def _turn(self, link: Connection) -> list[dict]:
         """Waits a moment for messages; shows life to the hub, and reports how the child ended."""
-        readable, _, _ = select.select([link.socket], [], [], _TICK_SECONDS)
-        messages = link.receive() if readable else []
+        wait = 0.0 if link.has_messages else _TICK_SECONDS
+        readable, _, _ = select.select([link.socket], [], [], wait)
+        messages = link.receive() if readable or link.has_messages else []
         link.beat()
         if link.silent:
             raise TimeoutError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
@@ -26,12 +27,16 @@ _OPTIONS = {"v4l2": {}, "avfoundation": {"framerate": "30"}, "dshow": {}}
 _TIMEOUT = (10.0, 10.0)
 
 
+# The protocol of an address, also where a slash is missing; one letter is a drive of Windows.
+_PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]+:/+", re.IGNORECASE)
+
+
 class Opened(NamedTuple):
     """An open video.
 
     Attributes:
         container: to read packets from; its owner closes it.
-        name: for messages; without the password that a URL may hold.
+        name: for messages; without what may be a password, see `without_secrets`.
         endless: a camera or a live stream: its frames are lost if nobody takes them.
     """
 
@@ -56,6 +61,31 @@ def open_address(address: str, closing: ExitStack) -> Opened:
     if _URL.match(address) and not _STORE.match(address):
         return _open_url(address, closing)
     return _open_file(address, closing)
+
+
+def without_secrets(address: str) -> str:
+    """An address as it may be shown: protocol, host, and the path as far as it names nothing.
+
+    Cameras take names and passwords before the host, in the query (`?user=a&pwd=b`), and in the
+    path (`/user=a_password=b_stream=0`). Passwords hold any character, `@`, `/` and `?` too, so
+    what stands before the last `@`, and whatever follows the first `?`, `#`, `;` or `=`, is left
+    out whole.
+    """
+    match = _PROTOCOL.match(address)
+    protocol, rest = (match.group(), address[match.end() :]) if match else ("", address)
+    if not match and ":" not in rest.rpartition("@")[0]:
+        return address  # A file.
+    before, _, rest = rest.rpartition("@")
+    if "=" in before and re.search(r"[/?#;]", before):
+        return f"{protocol}..."  # The @ is part of a password behind the host, or before it.
+    shown = re.split(r"[?#;]", rest, maxsplit=1)[0]
+    folders = shown.split("/")
+    kept = list(itertools.takewhile(_names_nothing, folders))
+    return protocol + "/".join(kept) + ("/..." if len(kept) < len(folders) or shown != rest else "")
+
+
+def _names_nothing(part: str) -> bool:
+    return not re.search(r"[=&]|%(3d|26|40)", part, re.IGNORECASE)
 
 
 def _open_camera(address: str, closing: ExitStack) -> Opened:
@@ -98,13 +128,14 @@ def _found(cameras: list[str]) -> str:
 
 def _open_url(url: str, closing: ExitStack) -> Opened:
     av = load_av()
-    name = re.sub(r"//[^/@]*@", "//", url)
+    name = without_secrets(url)
     # UDP, the first choice otherwise, is lost at most routers.
     options = {"rtsp_flags": "prefer_tcp"} if url.lower().startswith("rtsp") else {}
     try:
         container = closing.enter_context(av.open(url, options=options, timeout=_TIMEOUT))
     except (av.FFmpegError, ValueError) as error:
-        raise UserError(f"no video comes from {name} ({_reason(error)})") from error
+        # The error itself, with the whole URL, is not shown behind this one.
+        raise UserError(f"no video comes from {name} ({_reason(error)})") from None
     return Opened(container, name, endless=container.duration is None)
 
 
@@ -121,7 +152,7 @@ def _open_file(path: str, closing: ExitStack) -> Opened:
             file = os.path.abspath(path)  # FFmpeg takes 12:30.mov for a protocol named 12.
         container = closing.enter_context(av.open(file))
     except FileNotFoundError as error:
-        raise UserError(f"there is no video file {path!r}") from error
+        raise UserError(f"there is no video file {without_secrets(path)!r}") from error
     except av.FFmpegError as error:
         raise UserError(_complaint(path, error)) from error
     return Opened(container, path, endless=False)
@@ -145,4 +176,4 @@ def _complaint(path: str, error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    return getattr(error, "strerror", None) or type(error).__name__

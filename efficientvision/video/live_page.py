@@ -21,6 +21,8 @@ from efficientvision.video.source import Frame
 _ADDRESS = "127.0.0.1"
 _USUAL_PORT = 8765
 _OWN_NAMES = (_ADDRESS, "localhost")
+# Of a browser: this page asks, or the user does.
+_OWN_REQUESTS = ("same-origin", "none")
 _JPEG_QUALITY = 80
 _BOUNDARY = "frame"
 # Frames over which the rate is taken.
@@ -141,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
     page: LivePage
 
     def do_GET(self) -> None:
+        # A page of the world's that shows this one, or its pictures, in itself: browsers say so.
+        if self.headers.get("Sec-Fetch-Site", "none") not in _OWN_REQUESTS:
+            self.send_error(HTTPStatus.FORBIDDEN, "Open this address itself")
+            return
         # A page of the world's, whose name was made to lead here, must not see the camera.
         if self.headers.get("Host", "").rpartition(":")[0] not in _OWN_NAMES:
             self.send_error(HTTPStatus.FORBIDDEN, "Only by the name localhost")
@@ -158,6 +164,13 @@ class _Handler(BaseHTTPRequestHandler):
             answer()
         except ConnectionError:
             pass  # The viewer has gone.
+
+    def end_headers(self) -> None:
+        """Says, with every answer, that no other page may show it."""
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Content-Security-Policy", "frame-ancestors 'none'")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
 
     def log_message(self, *arguments: object) -> None:
         """Says nothing: the terminal shows the progress bar."""

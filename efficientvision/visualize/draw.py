@@ -47,7 +47,8 @@ def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
         ValueError: the array has another shape, or the image has samples without a known range.
     """
     if isinstance(image, Image.Image):
-        return eight_bit_rgb(image, "given")[0]
+        rgb, _ = eight_bit_rgb(image, "given")
+        return rgb.copy() if rgb is image else rgb
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]

@@ -63,3 +63,25 @@ def test_the_piece_of_a_pattern_that_matches_nothing_is_named(tmp_path):
     (tmp_path / "val-0.tfrecord").write_bytes(b"")
     with pytest.raises(UserError, match=r"matches '[^',]*/train\*' \(looked in"):
         match_files(f"{tmp_path}/train*,{tmp_path}/val*")
+
+
+@pytest.mark.parametrize(
+    ("photos", "option"),
+    [
+        (("Train/cat/0.JPG", "valid/cat/0.jpg"), ""),
+        (("training/cat/0.jpg",), " --val_fraction=0.1"),
+        (("cat/0.jfif", ".ipynb_checkpoints/0.jpg"), " --val_fraction=0.1"),
+    ],
+)
+def test_the_command_that_data_dir_advises_for_class_folders(tmp_path, photos, option):
+    for photo in photos:
+        path = tmp_path / "set [v2], a" / photo
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    with pytest.raises(UserError) as raised:
+        find_data(tmp_path / "set [v2], a", of_classes=True)
+    folder = f"{tmp_path}/set [v2], a"
+    assert str(raised.value).endswith(
+        f"python dataset/create_imagenet_tfrecord.py --data_dir='{folder}' "
+        f"--output_dir='{folder}/tfrecord'{option}"
+    )

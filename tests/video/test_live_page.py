@@ -38,6 +38,19 @@ def get(page, path, host=None):
     return connection.getresponse()
 
 
+@pytest.mark.parametrize("path", ["/", "/status.json", "/frame.jpg", "/stream.mjpg", "/missing"])
+def test_other_pages_may_not_show_this_one(page, path):
+    show(page, 1, ["car"])
+    for site, allowed in (("none", True), ("same-origin", True), ("cross-site", False)):
+        connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+        connection.request("GET", path, headers={"Sec-Fetch-Site": site})
+        answer = connection.getresponse()
+        assert (answer.status != 403) == allowed
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        connection.close()
+    assert get(page, "/frame.jpg").status == 200  # Programs other than browsers say nothing.
+
+
 def watch(page):
     """Opens the stream."""
     stream = get(page, "/stream.mjpg")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,21 +32,36 @@ class Samples:
 
     Attributes:
         path: the file.
+        encoded: its bytes.
         picture: it, without an alpha channel.
-        labels: uint8 or int64 [h, w], its numbers: indices of a palette, greys, or colours of three
-            equal channels; None: it is in colours.
+        tags: those of a TIFF file.
     """
 
     path: str
+    encoded: bytes
     picture: Image.Image
-    labels: np.ndarray | None
+    tags: dict[int, Any]
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """uint8 or int64 [h, w], the numbers of its pixels; None: it is in colours.
+
+        Numbers are indices of a palette, greys, and colours of three equal channels.
+
+        Raises:
+            SpoiltPair: the numbers are no labels.
+        """
+        if self.picture.mode in _OF_NUMBERS:
+            return _numbers(self.encoded, self.picture, self.tags, self.path)
+        rgb = self.rgb
+        return rgb[..., 0] if (rgb == rgb[..., :1]).all() else None
 
     @functools.cached_property
     def rgb(self) -> np.ndarray:
         """uint8 [h, w, 3], the colours that a screen shows.
 
         Raises:
-            SpoiltPair: greys of more than 8 bits.
+            SpoiltPair: greys of more than 8 bits, or numbers that are no labels.
         """
         if self.picture.mode not in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
             return np.asarray(self.picture.convert("RGB"))
@@ -62,7 +78,7 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
     """Reads a mask file, upright.
 
     Raises:
-        SpoiltPair: it is damaged, of a lossy format, transparent, or of numbers that are no labels.
+        SpoiltPair: it is damaged, of a lossy format, transparent, or of too many bits.
     """
     encoded, picture = open_picture(path, max_pixels)
     kind = _LOSSY_FORMATS.get(picture.format)
@@ -79,12 +95,7 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
             "with 8 bits a channel.",
             TOO_DEEP,
         )
-    picture = _opaque(picture, path)
-    if picture.mode in _OF_NUMBERS:
-        return Samples(path, picture, _numbers(encoded, picture, tags, path))
-    rgb = np.asarray(picture.convert("RGB"))
-    is_grey = (rgb == rgb[..., :1]).all()
-    return Samples(path, picture, rgb[..., 0] if is_grey else None)
+    return Samples(path, encoded, _opaque(picture, path), tags)
 
 
 def _is_lossy_webp(encoded: bytes) -> bool:

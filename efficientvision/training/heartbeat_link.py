@@ -1,0 +1,184 @@
+"""Connections between the parents of a job's workers: messages, addresses, and who may join.
+
+Messages are JSON objects, one a line. The hub begins with `challenge`, which a worker answers with
+`join` (worker; restarts; proof), and the hub that with `joined` or `refused`. Then, to the hub:
+`ended` (how; text), `beat`; from the hub: `start` (restarts), `stop` (text; again), `end`, `beat`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import time
+from collections.abc import Callable
+
+from efficientvision.errors import UserError
+from efficientvision.training.cluster import Cluster
+from efficientvision.training.job_key import proof
+
+BEAT_SECONDS = 2.0
+# A parent that was not heard of for so long is dead.
+SILENCE_SECONDS = 30.0
+_SEND_SECONDS = 5.0
+_MAX_MESSAGE = 1 << 16
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Connection:
+    """JSON messages over a socket."""
+
+    def __init__(self, link: socket.socket):
+        link.settimeout(_SEND_SECONDS)
+        self.socket = link
+        self.heard = self.opened = time.monotonic()
+        self.challenge = ""
+        self._said = 0.0
+        self._rest = b""
+        self._waiting: list[dict] = []
+
+    def send(self, **message) -> None:
+        """Sends a message. Raises OSError where the other side is gone."""
+        self._said = time.monotonic()
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def beat(self) -> None:
+        """Sends a sign of life, if nothing was sent for a while."""
+        if time.monotonic() - self._said > BEAT_SECONDS:
+            self.send(beat=1)
+
+    def receive(self) -> list[dict]:
+        """What has arrived; call when the socket is readable, or `has_messages`.
+
+        Raises:
+            OSError: The other side is gone, or does not speak this language.
+        """
+        if self._waiting:
+            messages, self._waiting = self._waiting, []
+            return messages
+        data = self.socket.recv(1 << 16)
+        if not data:
+            raise ConnectionResetError("closed")
+        self.heard = time.monotonic()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        try:
+            messages = [json.loads(line) for line in lines]
+        except (ValueError, RecursionError) as error:
+            raise ConnectionError("not a message") from error
+        if len(self._rest) > _MAX_MESSAGE or not all(isinstance(m, dict) for m in messages):
+            raise ConnectionError("not a message")
+        return [message for message in messages if "beat" not in message]
+
+    def put_back(self, messages: list[dict]) -> None:
+        """Gives messages back: `receive` returns them next."""
+        self._waiting = messages
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether `receive` need not wait for the socket."""
+        return bool(self._waiting)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the other side is dead by its silence."""
+        return time.monotonic() - self.heard > SILENCE_SECONDS
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.socket.fileno() < 0
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self.socket.close()
+
+
+def own_address(host: str) -> str | None:
+    """The address of this machine that a host's name stands for.
+
+    Returns:
+        None where the name says nothing to others: it is not known yet (a pod that is not ready),
+        means an address that this machine does not have (a service's), or only this machine
+        itself (as Debian's `/etc/hosts` has it).
+    """
+    if host in _LOOPBACK:
+        return "127.0.0.1"
+    try:
+        known = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return None
+    addresses = {str(entry[4][0]) for entry in known}
+    if len(addresses) != 1:
+        return None
+    address = addresses.pop()
+    if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        return None
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return None
+    return address
+
+
+def join(
+    cluster: Cluster, *, key: Callable[[], bytes], restarts: int, seconds: float
+) -> Connection:
+    """Connects a parent to the hub and reports it ready.
+
+    Args:
+        cluster: The job, and which worker this is.
+        key: Reads the job's key; called again after each try, for worker 0 may be later.
+        restarts: How often this parent has seen the job start again.
+        seconds: How long to try.
+
+    Raises:
+        UserError: Worker 0 does not answer, or does not take this for a worker of its job.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        host = cluster.chief_host
+        if cluster.index == 0 or host in _LOOPBACK:
+            host = own_address(host) or "127.0.0.1"
+        try:
+            link = socket.create_connection((host, cluster.heartbeat_port), _SEND_SECONDS)
+            return _introduce(Connection(link), cluster.index, key, restarts)
+        except OSError as error:
+            if time.monotonic() > end:
+                raise UserError(
+                    f"{cluster.name(0)} does not answer at {host}:{cluster.heartbeat_port} "
+                    f"({error}): every worker needs the same command, TF_CONFIG with the same "
+                    "addresses, the same model_dir on a disk that all share, and this port open."
+                ) from error
+            time.sleep(0.5)
+
+
+def _introduce(
+    connection: Connection, worker: int, key: Callable[[], bytes], restarts: int
+) -> Connection:
+    """Answers the hub's challenge.
+
+    Raises:
+        OSError: It is no hub, or another job's, or the key is not there yet.
+    """
+    try:
+        challenge = _answer(connection, "challenge")
+        connection.send(join=worker, restarts=restarts, proof=proof(key(), str(challenge), worker))
+        _answer(connection, "joined")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _answer(connection: Connection, wanted: str) -> object:
+    """The next message of the hub, which is to be this."""
+    while not (messages := connection.receive()):
+        pass
+    if "refused" in messages[0]:
+        raise ConnectionRefusedError("it takes this for a worker of another job")
+    if wanted not in messages[0]:
+        raise ConnectionError("it is not the hub of a job")
+    connection.put_back(messages[1:])
+    return messages[0][wanted]
