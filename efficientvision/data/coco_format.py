@@ -10,11 +10,8 @@ from __future__ import annotations
 import functools
 import io
 import os
-import random
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,6 +25,7 @@ from efficientvision.data.coco_json import (
     read_instances,
 )
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
+from efficientvision.data.held_out import part_prefixes
 from efficientvision.data.labels import LabelMap, write_labels
 from efficientvision.data.outlines import object_mask
 from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
@@ -152,7 +150,8 @@ def convert(
         skip_bad: leave out images that are missing or cannot be used, and count them.
         allow_outside: take images by paths that lead out of `image_dir`.
         max_pixels: refuse larger photos; None: no limit.
-        val_fraction: hold out this share (0..1) of the images as a val part; see `part_prefixes`.
+        val_fraction: hold out this share (0..1) of the images as a val part; see
+            `held_out.part_prefixes`.
         split_seed: of the choice.
         num_shards: of each part, at most; never more than images.
         num_workers: processes; None: one per core.
@@ -213,35 +212,6 @@ def convert(
             report.sidecars = [write_labels(prefix, labels)]
         reports.append(report)
     return reports
-
-
-def part_prefixes(
-    items: Sequence[Any], output_prefix: str, val_fraction: float | None, seed: int
-) -> dict[str, list[Any]]:
-    """Path prefix of the shards -> the items of that part.
-
-    Without `val_fraction` all items belong to `output_prefix`. Else a share is held out: a prefix
-    `tfrecord/train` gets `tfrecord/val` beside it, any other `tfrecord/cells` becomes
-    `tfrecord/cells_train` and `tfrecord/cells_val`.
-
-    Raises:
-        UserError: no share, or fewer than two items.
-    """
-    if val_fraction is None:
-        return {output_prefix: list(items)}
-    if not 0 < val_fraction < 1:
-        raise UserError(f"--val_fraction must be between 0 and 1, got {val_fraction:g}.")
-    if len(items) < 2:
-        raise UserError(f"--val_fraction needs two images or more, got {len(items)}.")
-    count = min(max(round(len(items) * val_fraction), 1), len(items) - 1)
-    chosen = set(random.Random(f"{seed}").sample(range(len(items)), count))
-    folder, name = os.path.split(output_prefix)
-    names = ("train", "val") if name == "train" else (f"{name}_train", f"{name}_val")
-    train, val = (os.path.join(folder, part) for part in names)
-    return {
-        train: [item for k, item in enumerate(items) if k not in chosen],
-        val: [item for k, item in enumerate(items) if k in chosen],
-    }
 
 
 def _find_images(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import zlib
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
+    (PNG_SIGNATURE, "png"),
     (b"GIF8", "gif"),
     (b"BM", "bmp"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
 )
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH_AT = 24
 # The next marker inside of entropy-coded data: no stuffed byte, no restart, no filling.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -32,7 +32,7 @@ def sniff_format(encoded: bytes) -> str | None:
 
 def png_depth(encoded: bytes) -> int | None:
     """Bits a channel of a PNG file; None of another format."""
-    is_png = encoded.startswith(_PNG_SIGNATURE) and len(encoded) > _PNG_DEPTH_AT
+    is_png = encoded.startswith(PNG_SIGNATURE) and len(encoded) > _PNG_DEPTH_AT
     return encoded[_PNG_DEPTH_AT] if is_png else None
 
 
@@ -59,7 +59,7 @@ def is_whole_jpeg(encoded: bytes) -> bool:
 
 def is_whole_png(encoded: bytes) -> bool:
     """Whether all chunks of a PNG file have their checksums, and the last one ends it."""
-    position = len(_PNG_SIGNATURE)
+    position = len(PNG_SIGNATURE)
     while position + 12 <= len(encoded):
         length = int.from_bytes(encoded[position : position + 4], "big")
         kind = encoded[position + 4 : position + 8]

@@ -19,8 +19,8 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.data.annotation_frame import find_frame
-from efficientvision.data.coco_format import part_prefixes
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
+from efficientvision.data.held_out import part_prefixes
 from efficientvision.data.labels import LabelMap, read_labels, write_labels
 from efficientvision.data.pascal_files import (
     annotation_folder,
@@ -241,7 +241,7 @@ def convert(
         skip_bad: leave out images that cannot be used, and count them.
         max_pixels: refuse larger photos; None: no limit.
         val_fraction: hold out this share (0..1) of the images as a val part; see
-            `coco_format.part_prefixes`.
+            `held_out.part_prefixes`.
         split_seed: of the choice.
         num_shards: of each part, at most; never more than images.
         num_images: only the first so many.

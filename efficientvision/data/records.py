@@ -63,17 +63,6 @@ class DetectionExample:
     views: Sequence[str] | None = None
 
 
-def image_format_of(encoded: bytes, path: str) -> str:
-    """ "jpeg" or "png" by the file's first bytes; ``UserError`` for anything else."""
-    if not encoded:
-        raise UserError(f"{path} is empty (0 bytes): copy or download it again.")
-    if encoded.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    raise UserError(f"{path} is neither a JPEG nor a PNG file; convert it first.")
-
-
 def bytes_feature(values: Sequence[bytes | str]) -> tf.train.Feature:
     """A feature of byte strings; text becomes UTF-8."""
     encoded = [v.encode("utf8") if isinstance(v, str) else v for v in values]

@@ -91,11 +91,3 @@ def test_damaged_records_are_named(png):
     message.features.feature["image/object/class/label"].int64_list.value.append(1)
     with pytest.raises(UserError, match=r"'16777217' \(a\.png\) has 3 classes"):
         records.decode_example(message.SerializeToString())
-
-
-def test_image_format(png, encode_image):
-    assert records.image_format_of(png, "a") == "png"
-    jpeg = encode_image(np.zeros((8, 8, 3), np.uint8), "JPEG")
-    assert records.image_format_of(jpeg, "a") == "jpeg"
-    with pytest.raises(UserError, match=r"a\.gif is neither"):
-        records.image_format_of(b"GIF89a", "a.gif")

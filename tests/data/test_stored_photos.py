@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision.data import photos
+from efficientvision.data.image_bytes import sniff_format
 from efficientvision.data.transforms.decode import decode_image
 
 COARSE = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -189,3 +190,9 @@ def test_what_is_no_picture_is_said():
     ):
         with pytest.raises(photos.UnreadablePhoto, match=words):
             photos.decode_photo(content, "a.heic")
+
+
+def test_formats_by_first_bytes():
+    for image_format in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"):
+        assert sniff_format(encode(PIXELS, image_format)) == image_format.lower()
+    assert sniff_format(b"text") is sniff_format(b"") is None

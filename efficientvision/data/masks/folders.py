@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from efficientvision import files
+from efficientvision.data.held_out import hold_out
 from efficientvision.data.masks.layouts import PictureLists, find_places, pair_up
 from efficientvision.data.masks.pairs import (
     OTHER_PALETTE,
@@ -194,13 +194,5 @@ def split(pairs: Sequence[MaskPair], val_fraction: float, seed: int = 0) -> dict
         val_fraction: share (0..1) that becomes `"val"`: at least one, and not all.
         seed: of the choice.
     """
-    if not 0 < val_fraction < 1:
-        raise UserError(f"val_fraction must be between 0 and 1, got {val_fraction:g}.")
-    if len(pairs) < 2:
-        raise UserError(f"val_fraction needs two images or more, got {len(pairs)}.")
-    count = min(max(round(len(pairs) * val_fraction), 1), len(pairs) - 1)
-    chosen = set(random.Random(f"{seed}").sample(range(len(pairs)), count))
-    return {
-        "train": [pair for k, pair in enumerate(pairs) if k not in chosen],
-        "val": [pair for k, pair in enumerate(pairs) if k in chosen],
-    }
+    train, val = hold_out(pairs, val_fraction, seed)
+    return {"train": train, "val": val}

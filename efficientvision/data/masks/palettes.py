@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from efficientvision import files
+from efficientvision.data.image_bytes import PNG_SIGNATURE
 from efficientvision.data.masks.pairs import SpoiltPair, open_picture
 from efficientvision.data.photos import MAX_PIXELS
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _INDEXED = 3  # PNG's type of colour.
 _HEADER_BYTES = 4096
 
@@ -53,9 +53,9 @@ def _png_palette(path: str) -> bytes | None:
     """The palette of a PNG file of indices, three bytes a colour; None of any other file."""
     with files.reading(path) as file:
         head = file.read(_HEADER_BYTES)
-        if not head.startswith(_PNG_SIGNATURE) or head[25:26] != bytes((_INDEXED,)):
+        if not head.startswith(PNG_SIGNATURE) or head[25:26] != bytes((_INDEXED,)):
             return None
-        position = len(_PNG_SIGNATURE)
+        position = len(PNG_SIGNATURE)
         while True:
             file.seek(position)
             chunk = file.read(8)

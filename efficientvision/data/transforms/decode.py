@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientvision.data.image_bytes import PNG_SIGNATURE
+
 # What TensorFlow means by its default. The original decoded so: its numbers (and ours, to 2e-7)
 # follow from it, while "INTEGER_ACCURATE" differs by 0.8 grey levels in the mean.
 DCT_METHOD = "INTEGER_FAST"
 # What Pillow, and so EdgeNets, decode with.
 ACCURATE_DCT_METHOD = "INTEGER_ACCURATE"
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def decode_image(encoded: tf.Tensor, *, dct_method: str = DCT_METHOD) -> tf.Tensor:
@@ -33,11 +34,11 @@ def decode_image(encoded: tf.Tensor, *, dct_method: str = DCT_METHOD) -> tf.Tens
 
 def image_size(encoded: tf.Tensor) -> tf.Tensor:
     """int32 [2], (height, width); for JPEG and PNG from the header alone, without decoding."""
-    signature = tf.strings.substr(encoded, 0, len(_PNG_SIGNATURE))
+    signature = tf.strings.substr(encoded, 0, len(PNG_SIGNATURE))
     return tf.case(
         [
             (tf.io.is_jpeg(encoded), lambda: tf.io.extract_jpeg_shape(encoded)[:2]),
-            (tf.equal(signature, _PNG_SIGNATURE), lambda: _png_size(encoded)),
+            (tf.equal(signature, PNG_SIGNATURE), lambda: _png_size(encoded)),
         ],
         lambda: tf.shape(tf.io.decode_image(encoded, channels=3, expand_animations=False))[:2],
     )
