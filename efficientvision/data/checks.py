@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from PIL import Image
 from tqdm import tqdm
 
 from efficientvision.data.mask_records import decode_mask, mask_of
-from efficientvision.data.photos import without_pillows_limit
+from efficientvision.data.photos import open_header
 from efficientvision.data.record_files import (
     DamagedRecord,
     FilePattern,
@@ -52,7 +50,7 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
         height, width = decode_mask(mask_encoded).shape
     except UserError as error:
         return f"is spoilt: {error}"
-    with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as picture:
+    with open_header(encoded) as picture:
         size = picture.size
     if size != (width, height):
         return (

@@ -16,7 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
-from efficientvision.data.photos import without_pillows_limit
+from efficientvision.data.photos import open_header
 from efficientvision.data.records import (
     ENCODED,
     SOURCE_ID,
@@ -67,7 +67,7 @@ def decode_mask(encoded: bytes) -> np.ndarray:
         UserError: it cannot be decoded, or has several channels or more than 8 bits.
     """
     try:
-        with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as picture:
+        with open_header(encoded) as picture:
             if picture.mode != "L":
                 raise UserError(f"its mask must be a PNG of one 8-bit channel, is {picture.mode}")
             return np.asarray(picture)

@@ -6,16 +6,14 @@ pixels from the record: training, evaluation, prediction and exports all see one
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import io
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from efficientvision import files
 from efficientvision.data.image_bytes import decodes_alike, is_whole_jpeg, png_depth, sniff_format
@@ -53,7 +51,7 @@ _RANGE_TAGS = ((280, 281), (340, 341))
 _LEAST_SHARE_OF_ROWS = 0.75
 _MIDDLE_GREY = 128
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, ArithmeticError, EOFError, IndexError)
-_pillow_settings = threading.RLock()
+_pillows_limit = threading.Lock()
 
 
 class UnreadablePhoto(UserError):
@@ -246,25 +244,24 @@ def _decoded(
     encoded: bytes, name: str, max_pixels: int | None, *, recover: bool
 ) -> tuple[Image.Image, bool]:
     """The upright first frame in its own mode, and whether a truncated file was recovered."""
-    with without_pillows_limit():
-        try:
-            return _loaded(encoded, max_pixels), False
-        except UnidentifiedImageError as error:
-            raise UnreadablePhoto(_no_picture(encoded, name)) from error
-        except Image.DecompressionBombError as error:
-            raise UnreadablePhoto(_too_large(name, max_pixels)) from error
-        except _DECODE_ERRORS as error:
-            image = _recovered(encoded, max_pixels) if recover else None
-            if image is None:
-                raise UnreadablePhoto(
-                    f"the picture {name} cannot be decoded, it may have been cut short ({error})"
-                ) from error
-            return image, True
+    try:
+        return _loaded(encoded, max_pixels), False
+    except UnidentifiedImageError as error:
+        raise UnreadablePhoto(_no_picture(encoded, name)) from error
+    except Image.DecompressionBombError as error:
+        raise UnreadablePhoto(_too_large(name, max_pixels)) from error
+    except _DECODE_ERRORS as error:
+        image = _recovered(encoded, max_pixels) if recover else None
+        if image is None:
+            raise UnreadablePhoto(
+                f"the picture {name} cannot be decoded, it may have been cut short ({error})"
+            ) from error
+        return image, True
 
 
 def _loaded(encoded: bytes, max_pixels: int | None) -> Image.Image:
     """The first frame, turned upright; `info["orientation"]` is the tag that it had."""
-    image = Image.open(io.BytesIO(encoded))
+    image = open_header(encoded)
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise Image.DecompressionBombError
     image_format = image.format
@@ -283,16 +280,12 @@ def _recovered(encoded: bytes, max_pixels: int | None) -> Image.Image | None:
     """A truncated JPEG as far as it goes, if most of its rows are there."""
     if sniff_format(encoded) != "jpeg":
         return None
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
-        image = _loaded(encoded, max_pixels)
-        if image.info.get("progressive"):
-            # All of the image is in each of its scans: the end that is missing makes it coarser.
-            image = _loaded(encoded + b"\xff\xd9", max_pixels)
+        # An end mark lets the decoder finish with what it has; a progressive file has all of the
+        # picture in each of its scans, and gets coarser.
+        image = _loaded(encoded + b"\xff\xd9", max_pixels)
     except (*_DECODE_ERRORS, Image.DecompressionBombError):
         return None
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
     # Rows (as stored) that the file lacks come out in the middle grey.
     lacking = (np.asarray(image.convert("RGB")) == _MIDDLE_GREY).all(axis=-1)
     missing = lacking.all(axis=0 if image.info["orientation"] >= 5 else 1).mean()
@@ -369,16 +362,16 @@ def _too_large(name: str, max_pixels: int | None) -> str:
     )
 
 
-@contextlib.contextmanager
-def without_pillows_limit() -> Iterator[None]:
-    """Opens pictures of any size: the limit is checked by whoever opens them.
+def open_header(encoded: bytes) -> Image.Image:
+    """Opens a picture of any size: whoever loads its pixels looks at the size first.
 
-    Pillow's own limit is one of the whole process, and it warns from half of it on.
+    Pillow's own limit is one of the whole process, and it warns from half of it on. It is looked at
+    here and not while pixels are decoded, which threads do at the same time.
     """
-    with _pillow_settings:
+    with _pillows_limit:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            yield
+            return Image.open(io.BytesIO(encoded))
         finally:
             Image.MAX_IMAGE_PIXELS = before

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
 
-from efficientvision.data.photos import without_pillows_limit
+from efficientvision.data.photos import open_header
 
 _SIDE = 256  # Pixels: photos are looked at in this size.
 _POINTS = 16  # On each side of a box.
@@ -105,7 +103,7 @@ def edge_alignment(
 def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:
     """Change of brightness down and across, [h, w] each, in units of their mean."""
     try:
-        with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as image:
+        with open_header(encoded) as image:
             image.draft("L", (_SIDE, _SIDE))
             scale = _SIDE / max(image.size)
             size = [max(4, round(side * scale)) for side in image.size]

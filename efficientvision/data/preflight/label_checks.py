@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from efficientvision.data.checks import decode_error
-from efficientvision.data.photos import without_pillows_limit
+from efficientvision.data.photos import open_header
 from efficientvision.data.preflight.class_checks import class_findings
 from efficientvision.data.preflight.findings import (
     AGAIN,
@@ -114,7 +113,7 @@ def picture_findings(scan: RecordScan, part: str) -> list[Finding]:
 
 def _kind(encoded: bytes) -> str:
     try:
-        with without_pillows_limit(), Image.open(io.BytesIO(encoded)) as image:
+        with open_header(encoded) as image:
             mode, transparent = image.mode, "transparency" in image.info
     except (UnidentifiedImageError, OSError):
         return "unknown"
