@@ -9,6 +9,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export import onnx_format
 from efficientvision.export.artifacts import METADATA_KEY, Runner, need
+from efficientvision.export.signal_stack import kept_signal_stack
 from efficientvision.files import AnyPath
 
 _EXTRA = "openvino"
@@ -63,8 +64,9 @@ def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
     metadata = model.get_rt_info([METADATA_KEY]).astype(str) if known else None
     # Compiling may leave out a copy, and then its source's name stands beside its own.
     names = [output.get_any_name() for output in model.outputs]
-    compiled = openvino.compile_model(model, "CPU", settings)
-    request = compiled.create_infer_request()
+    with kept_signal_stack():
+        compiled = openvino.compile_model(model, "CPU", settings)
+        request = compiled.create_infer_request()
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         results = request.infer([images])
