@@ -164,6 +164,7 @@ class Detector:
         function = tf.function(
             serving.results_from_arrays,
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+            autograph=False,
         )
         return cls(
             lambda image_arrays: function(image_arrays).numpy(),

@@ -54,5 +54,6 @@ def input_hw(photo_hw: tuple[int, int]) -> tuple[int, int]:
 
 def compiled(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
     """A function of photos as one graph for all their sizes, from array to array."""
-    graph = tf.function(function, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+    photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
+    graph = tf.function(function, [photos], autograph=False)
     return lambda image_arrays: graph(image_arrays).numpy()

@@ -69,8 +69,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is imported stays to the end: full collections of garbage need not look at it again.
 
-    Each takes about a second otherwise, and there is one after every file.
+    Each takes about a second otherwise.
     """
+    from tests.placeholders import use_zeros  # Late: it imports Keras.
+
+    use_zeros()
     gc.collect()
     gc.freeze()
 
@@ -97,10 +100,24 @@ def shared_dir() -> pathlib.Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def memory_given_back():
-    """After each file: the C library keeps what networks have freed, gigabytes in the end."""
+    """After files that held much: the C library keeps what networks have freed, gigabytes at last.
+
+    Not after every file, since it takes a third of a second.
+    """
     yield
-    gc.collect()
-    if sys.platform.startswith("linux"):
+    global _resident
+    if sys.platform.startswith("linux") and _resident_bytes() > _resident + _MAY_GROW:
+        gc.collect()
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none.
         if trim is not None:
             trim(0)
+        _resident = _resident_bytes()
+
+
+_MAY_GROW = 500 << 20
+_resident = 0
+
+
+def _resident_bytes() -> int:
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

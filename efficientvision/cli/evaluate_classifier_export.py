@@ -66,6 +66,7 @@ def evaluate_classifier_export(
     return evaluation
 
 
+@tf.autograph.experimental.do_not_convert
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     parsed = parse_class_example(serialized)
     return decode_image(parsed["encoded"]), parsed["classes"], parsed["source_id"]

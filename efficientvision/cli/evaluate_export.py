@@ -36,6 +36,7 @@ def evaluate_export(
         coco.update([source_id], boxes, scores, classes, [len(rows)])
 
 
+@tf.autograph.experimental.do_not_convert
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = parse_example(serialized)
     return decode_image(parsed["encoded"]), parsed["source_id"]

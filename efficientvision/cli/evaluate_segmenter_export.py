@@ -52,6 +52,7 @@ def evaluate_segmenter_export(
     return counts
 
 
+@tf.autograph.experimental.do_not_convert
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = parse_mask_example(serialized)
     return decode_image(parsed["encoded"]), parsed["mask_encoded"]

@@ -24,7 +24,11 @@ def run(settings: InspectSettings) -> None:
     run_network = graph_function(graph, ["input:0"], [f"{name}:0" for name in outputs])
     height, width = loaded.config.image_hw
     noise = np.random.default_rng(0).normal(size=(batch, height, width, 3)).astype(np.float32)
-    compiled = tf.function(run_network, jit_compile=True) if settings.use_xla else run_network
+    compiled = (
+        tf.function(run_network, jit_compile=True, autograph=False)
+        if settings.use_xla
+        else run_network
+    )
     images = tf.constant(noise)
     print(f"{loaded.config.name}, input {width}x{height} (WxH), batch {batch}")
     report(time_runs(lambda: compiled(images), settings), batch)

@@ -87,7 +87,9 @@ def write_results(given: flags.FlagValues, task: SegmentationTask, model: keras.
     files.make_folder(folder)
     classes = PixelCounts(len(names), task.config.class_map)
     photos, total = _photos(given)
-    predict = tf.function(lambda batch: task.predict(model, batch), reduce_retracing=True)
+    predict = tf.function(
+        lambda batch: task.predict(model, batch), reduce_retracing=True, autograph=False
+    )
     seen: set[str] = set()
     for name, photo in tqdm(photos, desc="predicting", unit="image", total=total):
         if name in seen:
@@ -183,6 +185,7 @@ def _listed_photo(folder: str, line: str) -> str:
     return next(filter(None, found), files.join(folder, names[-1]))
 
 
+@tf.autograph.experimental.do_not_convert
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """(photo, name) of a record, with a mask or without."""
     raw = tf.io.parse_single_example(

@@ -164,5 +164,8 @@ class RecordReader:
         else:
             stream = read_in_order(self._paths).take(self._num_records).enumerate()
         if num_readers > 1:
-            stream = stream.filter(lambda position, _: tf.equal(position % num_readers, index))
+            own = tf.autograph.experimental.do_not_convert(
+                lambda position, _: tf.equal(position % num_readers, index)
+            )
+            stream = stream.filter(own)
         return stream

@@ -41,14 +41,18 @@ def mask_pixels(
     paths = match_files(file_pattern)
     counts = [count if each is None else min(count, each) for count in count_records(paths)]
     records = tf.data.Dataset.from_tensor_slices((tf.range(len(paths), dtype=tf.int64), paths))
-    records = records.flat_map(
-        lambda index, path: (
-            tf.data.TFRecordDataset(path, buffer_size=1 << 20)
-            .take(-1 if each is None else each)
-            .map(lambda record: (index, record))
+
+    @tf.autograph.experimental.do_not_convert
+    def one_file(index: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(path, buffer_size=1 << 20)
+        return tf.data.Dataset.zip(
+            tf.data.Dataset.from_tensors(index).repeat(),
+            records.take(-1 if each is None else each),
         )
+
+    batches = records.flat_map(one_file).map(
+        _pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    batches = records.map(_pixels, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     bar = tqdm(total=sum(counts), desc=description, unit="img", delay=_SECONDS_WITHOUT_BAR)
     with data_errors(file_pattern, of_masks=True), bar:
         for batch in batches.batch(_BATCH).prefetch(1).as_numpy_iterator():
@@ -56,6 +60,7 @@ def mask_pixels(
             bar.update(len(batch["file"]))
 
 
+@tf.autograph.experimental.do_not_convert
 def _pixels(file: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
     mask = tf.io.decode_png(parse_mask_example(record)["mask_encoded"], channels=1)[..., 0]
     values = tf.reshape(tf.cast(mask, tf.int32), [-1])

@@ -101,14 +101,14 @@ def training_stream(
     last = tf.int64.max if num_epochs is None else num_epochs
     stream = tf.data.Dataset.range(first_epoch, last).flat_map(_plain(one_epoch))
     if num_partners == 0:
-        return stream.map(lambda position, record: (position, record[tf.newaxis]))
+        return stream.map(_plain(lambda position, record: (position, record[tf.newaxis])))
 
     def with_partners(positions: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
         chosen = _partners(tf.shape(records)[0], num_partners, seed, positions[0])
         return tf.data.Dataset.from_tensor_slices((positions, tf.gather(records, chosen)))
 
     stream = stream.batch(PARTNER_WINDOW).flat_map(_plain(with_partners))
-    return stream.filter(lambda position, _: position >= first)
+    return stream.filter(_plain(lambda position, _: position >= first))
 
 
 def _partners(size: tf.Tensor, num_partners: int, seed: int, position: tf.Tensor) -> tf.Tensor:

@@ -89,7 +89,7 @@ def _ranges(
     members = [groups.of(tensor) for tensor in tensors]
     axes = [[axis for axis, side in enumerate(m.shape) if side == 1] for m in members]
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(batch):
         pairs = zip(network(batch), axes, strict=True)
         return [tf.reduce_max(tf.abs(found), a, keepdims=True) for found, a in pairs]

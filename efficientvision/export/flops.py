@@ -103,7 +103,7 @@ def _inference_graph(model: Any, image_hw: tuple[int, int]) -> Any:
         return [tf.identity(output, name=f"output_{i}") for i, output in enumerate(outputs)]
 
     spec = tf.TensorSpec((1, *image_hw, 3), tf.float32, name="images")
-    function = tf.function(predict, input_signature=[spec]).get_concrete_function()
+    function = tf.function(predict, [spec], autograph=False).get_concrete_function()
     names = [f"output_{i}" for i in range(len(function.outputs))]
     # Of the network as it was published, with its batch norms.
     return freeze(function, names, fold=False)

@@ -84,4 +84,4 @@ def _equalized(function: Any, images: Sequence[np.ndarray]) -> Any:
         return {name: tf.identity(found, name=name) for name, found in pairs}
 
     (spec,) = function.structured_input_signature[0]
-    return tf.function(run, input_signature=[spec]).get_concrete_function()
+    return tf.function(run, [spec], autograph=False).get_concrete_function()

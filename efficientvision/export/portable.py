@@ -61,7 +61,7 @@ def portable_function(model: Any, config: DetectorConfig, *, nms: str, batch_siz
         return {name: tf.identity(value, name=name) for name, value in outputs.items()}
 
     spec = tf.TensorSpec((batch_size, *config.image_hw, 3), tf.float32, name="images")
-    return tf.function(run, input_signature=[spec]).get_concrete_function()
+    return tf.function(run, [spec], autograph=False).get_concrete_function()
 
 
 def max_candidates(config: DetectorConfig) -> int:

@@ -29,4 +29,4 @@ def portable_classifier(model: Any, config: ClassificationConfig, *, batch_size:
         return {"probabilities": tf.identity(result, name="probabilities")}
 
     spec = tf.TensorSpec((batch_size, *config.image_hw, 3), tf.float32, name="images")
-    return tf.function(run, input_signature=[spec]).get_concrete_function()
+    return tf.function(run, [spec], autograph=False).get_concrete_function()

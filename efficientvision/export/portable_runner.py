@@ -74,6 +74,7 @@ class _ClassificationRunner:
                 photos, metadata.image_hw, metadata.crop_fraction
             ),
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+            autograph=False,
         )
 
     def __call__(self, photos: np.ndarray) -> np.ndarray:
@@ -91,6 +92,7 @@ class _SegmentationRunner:
         self._prepare = tf.function(
             lambda photos: segmentation_serving.fit_photos(photos, metadata.image_hw),
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+            autograph=False,
         )
 
     def __call__(self, photos: np.ndarray) -> np.ndarray:
@@ -119,6 +121,7 @@ class _DetectionRunner:
         self._resize = tf.function(
             lambda photos: self._fit(photos),
             input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+            autograph=False,
         )
 
     def __call__(self, photos: np.ndarray) -> np.ndarray:

@@ -34,4 +34,4 @@ def portable_segmenter(
         return {result: tf.identity(found, name=result)}
 
     spec = tf.TensorSpec((batch_size, *config.image_hw, 3), tf.float32, name="images")
-    return tf.function(run, input_signature=[spec]).get_concrete_function()
+    return tf.function(run, [spec], autograph=False).get_concrete_function()

@@ -74,10 +74,12 @@ def export_saved_model(
     from_arrays = tf.function(
         lambda image_arrays: {serving.result_name: serving.results_from_arrays(image_arrays)},
         input_signature=[arrays],
+        autograph=False,
     )
     from_files = tf.function(
         lambda image_files: {serving.result_name: serving.results_from_files(image_files)},
         input_signature=[encoded],
+        autograph=False,
     )
     with replaced_directory(directory) as temporary:
         _save(
@@ -107,7 +109,7 @@ def _frozen_function(serving: Serving, encoded: tf.TensorSpec) -> Any:
         inputs = serving.preprocess_arrays(tf.identity(arrays, name="image_arrays"))
         return tf.identity(serving.results(inputs), name=serving.result_name)
 
-    return tf.function(run, input_signature=[encoded]).get_concrete_function()
+    return tf.function(run, [encoded], autograph=False).get_concrete_function()
 
 
 def export_network(
@@ -159,7 +161,8 @@ def network_function(serving: Serving, batch_size: int | None) -> tuple[Any, lis
             results[key] = tf.identity(output, name=operation)
         return results
 
-    return tf.function(predict, input_signature=[spec]).get_concrete_function(), operations
+    function = tf.function(predict, [spec], autograph=False)
+    return function.get_concrete_function(), operations
 
 
 def _folded(serving: Serving, batch_size: int | None) -> tuple[Serving, list[tf.Variable]]:

@@ -64,7 +64,10 @@ class RecordTask(Task):
         self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
     ) -> tf.data.Dataset:
         data = self._training_data(batch_size, start_step, input_shard)
-        data = data.map(lambda batch: {name: batch[name] for name in self.training_inputs})
+        chosen = tf.autograph.experimental.do_not_convert(
+            lambda batch: {name: batch[name] for name in self.training_inputs}
+        )
+        data = data.map(chosen)
         return data.take(1).cache().repeat() if self.fake_data else data
 
     def source_ids(self, batch_size: int, *, step: int) -> list[str]:

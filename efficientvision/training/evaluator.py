@@ -50,8 +50,8 @@ class Evaluator:
         self._batch_size = -(-batch_size // self._replicas) * self._replicas
         self.traces = 0
         self._on_host = isinstance(strategy, tf.distribute.TPUStrategy)
-        self._run = tf.function(self._run_on_replicas)
-        self._decode = tf.function(task.decode)
+        self._run = tf.function(self._run_on_replicas, autograph=False)
+        self._decode = tf.function(task.decode, autograph=False)
 
     @property
     def strategy(self) -> tf.distribute.Strategy:

@@ -76,7 +76,7 @@ class TrainStep:
         self.traces = 0
         self.counted = 0
         self._compile = (
-            (lambda function: tf.function(function, jit_compile=True))
+            (lambda function: tf.function(function, jit_compile=True, autograph=False))
             if use_xla
             else tf.autograph.experimental.do_not_convert
         )

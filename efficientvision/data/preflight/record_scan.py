@@ -136,11 +136,16 @@ def _dataset(
 ) -> tf.data.Dataset:
     """Ragged batches of what `_summary` gives, of the first `each` records of every file."""
 
+    @tf.autograph.experimental.do_not_convert
     def one_file(index: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).take(each)
-        return records.enumerate().map(lambda position, record: (index, position, record))
+        return tf.data.Dataset.zip(
+            tf.data.Dataset.from_tensors(index).repeat(), records.enumerate()
+        )
 
-    def summary(index: tf.Tensor, position: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
+    @tf.autograph.experimental.do_not_convert
+    def summary(index: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        position, record = numbered
         return _summary(record, regenerate, position < photos_each, labels_only) | {"file": index}
 
     dataset = tf.data.Dataset.from_tensor_slices((tf.range(len(paths)), list(paths)))
