@@ -71,9 +71,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     Each takes about a second otherwise.
     """
-    from tests.placeholders import use_zeros  # Late: it imports Keras.
+    from tests.quick_shapes import use_quick_shapes  # Late: it imports Keras.
 
-    use_zeros()
+    use_quick_shapes()
     gc.collect()
     gc.freeze()
 

@@ -51,6 +51,7 @@ from efficientvision.training.checkpoints import (
     step_of,
 )
 from efficientvision.training.evaluator import Evaluator
+from efficientvision.training.run_lock import LOCK_NAME
 from efficientvision.training.run_log import write_scalar
 from efficientvision.training.state import assign_by_path
 
@@ -77,7 +78,7 @@ def run(given: flags.FlagValues) -> None:
     if given.testdev_dir or evaluation_views.asks_for_views(given):
         _evaluate_once(given)
         return
-    if _may_come(folder, timeout):
+    if is_awaited(folder, timeout):
         wait_for_checkpoint(folder, None, timeout)
     if files.is_folder(folder) and list_checkpoints(folder):  # RUN/best is evaluated once.
         _follow_run(given, folder)
@@ -156,13 +157,17 @@ def _write_class_maps(given: flags.FlagValues) -> None:
         segmentation_results.write_results(given, task, model)
 
 
-def _may_come(folder: str, timeout: float | None) -> bool:
+def is_awaited(folder: str, timeout: float | None) -> bool:
     """Whether a folder without checkpoints is one that a training will write to."""
     if not files.exists(folder) and not files.exists(f"{folder}.index"):
         return timeout is not None  # Else it is rather a slip of the pen.
     names = files.list_names(folder) if files.is_folder(folder) else []
-    foreign = any(name.endswith((".index", ".h5", ".keras")) for name in names)
-    return CONFIG_FILE in names and not foreign and not list_checkpoints(folder)
+    if list_checkpoints(folder) or any(
+        name.endswith((".index", ".h5", ".keras")) for name in names
+    ):
+        return False
+    # The lock is the first file that a training writes.
+    return CONFIG_FILE in names or LOCK_NAME in names or (timeout is not None and not names)
 
 
 def wait_for_checkpoint(

@@ -82,6 +82,30 @@ def test_a_half_written_newest_checkpoint_is_not_taken(tmp_path, monkeypatch):
     assert evaluate.wait_for_checkpoint(str(tmp_path), first, 5, 20) is None
 
 
+@pytest.mark.parametrize(
+    ("names", "timeout", "waits"),
+    [
+        (None, None, False),  # It is rather a slip of the pen.
+        (None, 60.0, True),
+        ((), None, False),
+        ((), 60.0, True),
+        (("run.lock",), None, True),  # A training has just begun.
+        (("config.yaml",), None, True),
+        (("config.yaml", "ckpt-5.npz"), 60.0, False),
+        (("run.lock", "model.ckpt-5.index"), 60.0, False),
+        (("weights.h5",), 60.0, False),
+        (("notes.txt",), 60.0, False),
+    ],
+)
+def test_a_folder_is_waited_for_where_a_training_will_write(tmp_path, names, timeout, waits):
+    folder = tmp_path / "run"
+    if names is not None:
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+    assert evaluate.is_awaited(str(folder), timeout) == waits
+
+
 def _command(mode, records, run, *more):
     hparams = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,num_classes=2"
     return [
