@@ -4,10 +4,12 @@ import ctypes
 import gc
 import os
 import pathlib
+import random
 import shutil
 import sys
 import tempfile
 
+import numpy as np
 import pytest
 
 from tests.store import FOLDER_VARIABLE
@@ -22,6 +24,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 TESTS = pathlib.Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
+_SEED = 20
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,26 +59,38 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Every test starts from one seed and one depth of networks, before its fixtures.
 
     Networks draw their first weights from Keras' seed, and without this a bound that holds for
-    nearly all draws would fail once in many runs, whichever process the test is in.
+    nearly all draws would fail once in many runs, whichever process the test is in. TensorFlow's
+    own seed, which nothing here draws from, is set once a run: to set it empties the cache of
+    kernels, which costs a tenth of all time.
     """
-    import keras  # Late: the variables above must be set first.
+    # Late: the variables above must be set first.
+    from keras.src.backend.common.global_state import set_global_attribute
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+    from keras.src.utils.rng_utils import GLOBAL_RANDOM_SEED
 
     from tests.depth import set_depth
 
-    keras.utils.set_random_seed(20)
+    random.seed(_SEED)
+    np.random.seed(_SEED)
+    set_global_attribute(GLOBAL_RANDOM_SEED, _SEED)
+    set_global_attribute(GLOBAL_SEED_GENERATOR, None)
     set_depth(published=item.get_closest_marker("published_depth") is not None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is imported stays to the end: full collections of garbage need not look at it again.
 
-    Each takes about a second otherwise.
+    Each takes about a second otherwise, and with Python's own thresholds they are many.
     """
-    from tests.quick_shapes import use_quick_shapes  # Late: it imports Keras.
+    import keras  # Late: the variables above must be set first.
 
+    from tests.quick_shapes import use_quick_shapes
+
+    keras.utils.set_random_seed(_SEED)
     use_quick_shapes()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session")
