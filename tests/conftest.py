@@ -80,12 +80,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is imported stays to the end: full collections of garbage need not look at it again.
 
-    Each takes about a second otherwise, and with Python's own thresholds they are many.
+    Each takes about a second otherwise, and with Python's own thresholds they are many. Tracebacks
+    are left as they are, too: to shorten them costs every call of TensorFlow and Keras a little.
     """
     import keras  # Late: the variables above must be set first.
+    import tensorflow as tf
 
     from tests.quick_shapes import use_quick_shapes
 
+    keras.config.disable_traceback_filtering()
+    tf.debugging.disable_traceback_filtering()
     keras.utils.set_random_seed(_SEED)
     use_quick_shapes()
     gc.collect()

@@ -17,8 +17,8 @@ import tensorflow as tf
 from keras.src import backend
 from keras.src.backend import StatelessScope, SymbolicScope
 
-# Values of an input that may be computed with.
-_MOST = 1 << 17
+# Values of an input that may be computed with: photos of 512 x 512.
+_MOST = 1 << 20
 _trace = backend.compute_output_spec
 _value = keras.Variable.value.fget
 

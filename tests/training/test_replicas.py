@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.training.replicas import FAST, assert_alike, results
+from tests.training.replicas import FAST, SLOW, assert_alike, results
 
 
 @pytest.mark.parametrize("case", [case for case in FAST if case != "seeds"])
@@ -11,9 +11,9 @@ def test_small_networks(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["d0-frozen", "d0-synchronized"])
-def test_d0(case):
-    assert_alike(results("d0-frozen", "d0-synchronized")[case])
+@pytest.mark.parametrize("case", SLOW)
+def test_others(case):
+    assert_alike(results(*SLOW)[case])
 
 
 def test_layers_draw_by_step_replica_and_layer():
