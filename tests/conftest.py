@@ -22,6 +22,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Goldens are float32 numbers of a CPU; a GPU's TF32 is outside their tolerance.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+# Full collections are dear, and with Python's own thresholds many.
+gc.set_threshold(100_000, 50, 100)
+
 TESTS = pathlib.Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 _SEED = 20
@@ -80,21 +83,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is imported stays to the end: full collections of garbage need not look at it again.
 
-    Each takes about a second otherwise, and with Python's own thresholds they are many. Tracebacks
-    are left as they are, too: to shorten them costs every call of TensorFlow and Keras a little.
+    Each takes about a second otherwise.
     """
     import keras  # Late: the variables above must be set first.
-    import tensorflow as tf
 
-    from tests.quick_shapes import use_quick_shapes
+    from tests.quicker import be_quicker
 
-    keras.config.disable_traceback_filtering()
-    tf.debugging.disable_traceback_filtering()
     keras.utils.set_random_seed(_SEED)
-    use_quick_shapes()
+    be_quicker()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from efficientvision.training.distribution import build_strategy
 from tests.contract import HW, configs, deterministic, flat, gradients_of
 from tests.depth import set_depth
 from tests.filled_segmenter import noise
-from tests.quick_shapes import use_quick_shapes
+from tests.quicker import be_quicker
 
 _LATE = {*keras.saving.get_custom_objects()} - _REGISTERED
 assert not _LATE, f"a plain import of efficientvision does not register {_LATE}"
@@ -66,7 +66,7 @@ def read(path, strategy):
 def main(folder, *networks):
     two = build_strategy("gpus", cpu_replicas=2)
     set_depth(published=False)
-    use_quick_shapes()
+    be_quicker()
     for text in networks:
         name, path, replicated = text.split("=")
         try:

@@ -112,6 +112,7 @@ def test_evaluation_runs_on_one_machine(monkeypatch):
         devices.connect_for_evaluation(given("--strategy=multi_worker"))
 
 
+@pytest.mark.slow
 def test_no_tpu_is_told_before_anything_else(repository, tmp_path):
     done = subprocess.run(
         [

@@ -30,6 +30,12 @@ from tests.trained_runs import (
 every_task = pytest.mark.parametrize("task", CASES)
 
 
+def slow_but(*fast):
+    """Every task; what the others show of a network, tests of its parts show too."""
+    slow = [pytest.param(task, marks=pytest.mark.slow) for task in CASES if task not in fast]
+    return pytest.mark.parametrize("task", [*fast, *slow])
+
+
 @pytest.fixture
 def run(task):
     """The folder of the task's run."""
@@ -121,7 +127,7 @@ def test_a_run_has_all_that_a_run_has(task):
         assert sheet.width > 300
 
 
-@every_task
+@slow_but("classification", "segmentation", "efficientdet")
 def test_evaluation_of_a_run_measures_what_the_run_measured(task, run, tmp_path, monkeypatch):
     if task != "classification":
         monkeypatch.setattr(evaluate, "build_report", str)
@@ -142,7 +148,7 @@ def test_evaluation_of_a_run_measures_what_the_run_measured(task, run, tmp_path,
         assert f"{metric} {float(last[metric]):.4f}" in text
 
 
-@every_task
+@slow_but("segmentation", "efficientdet")
 def test_a_run_goes_on(task, run, tmp_path, quick):
     """With the network that it began with: the hyper-parameters for that are not given again."""
     folder = shutil.copytree(run, tmp_path / "run")
@@ -178,7 +184,7 @@ BEGINS = {
 }
 
 
-@every_task
+@slow_but("segmentation", "ssd")
 def test_other_classes_begin_from_a_run(task, run, tmp_path, quick):
     data = tmp_path / "data"
     data.mkdir()

@@ -54,9 +54,8 @@ def test_the_charts_show_the_rows(task):
     assert len(plotted) == {"detection": 19, "classification": 27, "segmentation": 40}[task]
 
 
-@pytest.mark.parametrize(
-    "key", [*SMALL, *(pytest.param(key, marks=pytest.mark.slow) for key in MIDDLE)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("key", [*SMALL, *MIDDLE])
 def test_counts_are_those_of_the_networks(key):
     row = next(row for row in ROWS if row.key == key)
     assert count(row) == COUNTS[key], f"docs/zoo/counts.json {STALE} --recount"

@@ -4,6 +4,7 @@ import pytest
 
 from tests.contract import (
     Network,
+    check_bfloat16,
     check_exports,
     check_in_a_new_process,
     check_learning_in_bfloat16,
@@ -148,6 +149,11 @@ def _slow_but(fast):
 @pytest.mark.parametrize("name", _slow_but(NETWORKS.keys() - SLOW))
 def test_network(name):
     check_network(NETWORKS[name])
+
+
+@pytest.mark.parametrize("name", _slow_but(READ))
+def test_bfloat16(name):
+    check_bfloat16(NETWORKS[name])
 
 
 @pytest.mark.parametrize("name", _slow_but(WHOLE))
