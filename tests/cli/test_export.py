@@ -87,6 +87,7 @@ def test_files_table_and_evaluation(given, tmp_path, capsys, litert):
     np.testing.assert_allclose(found, expected, atol=0.006)
 
 
+@pytest.mark.slow
 def test_an_efficientdet(given, tmp_path, capsys, monkeypatch, litert):
     """As published but for its depth."""
     loaded = filled_detector()

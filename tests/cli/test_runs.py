@@ -254,6 +254,7 @@ def test_photos_in_folders_are_no_records(tmp_path):
     assert "create_imagenet_tfrecord.py" in error_line(done)
 
 
+@pytest.mark.slow
 def test_detection_records_train_several_labels(tmp_path, monkeypatch):
     monkeypatch.setattr(observer, "build_report", str)
     records = write_made_records(tmp_path / "made-00000-of-00001.tfrecord", 4)

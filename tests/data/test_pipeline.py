@@ -77,8 +77,10 @@ def test_epochs_differ_in_order_and_augmentation(make_records):
 
 @pytest.mark.parametrize(
     ("augmentation", "parts"),
-    [(None, [(0, 0), (1, 1)]), (COMBINED, [(1, 0)])],
-    ids=["plain", "combined"],
+    [
+        pytest.param(None, [(0, 0), (1, 1)], id="plain", marks=pytest.mark.slow),
+        pytest.param(COMBINED, [(1, 0)], id="combined"),
+    ],
 )
 def test_shares_of_several_readers_make_up_the_whole(make_records, augmentation, parts):
     pattern = make_records(9)

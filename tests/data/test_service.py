@@ -1,6 +1,7 @@
 """Training through a tf.data service: a dispatcher and workers of this process."""
 
 import collections
+import gc
 import socket
 
 import numpy as np
@@ -26,6 +27,8 @@ def address():
         for _ in range(2)
     ]
     yield dispatcher.target
+    # Readers that are garbage give their share back; without a dispatcher they try for a minute.
+    gc.collect()
     del workers, dispatcher
 
 

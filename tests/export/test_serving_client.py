@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from efficientvision.detector import Detector
@@ -26,6 +27,7 @@ print(json.dumps([from_files.numpy().tolist(), from_arrays.numpy().tolist()]))
 """
 
 
+@pytest.mark.slow
 def test_signatures_need_nothing_of_ours(tmp_path):
     photo = textured_photo(90, 140)
     Image.fromarray(photo).save(tmp_path / "photo.png")

@@ -19,6 +19,7 @@ def signal_stack():
     return stack.start, stack.flags, stack.size
 
 
+@pytest.mark.slow
 @linux
 def test_openvino_leaves_the_stack_as_it_was():
     pytest.importorskip("openvino")

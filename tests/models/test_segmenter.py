@@ -48,15 +48,9 @@ def built(row):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.published_depth
-@pytest.mark.parametrize(
-    "row",
-    [
-        row if row["model"] == SMALL else pytest.param(row, marks=pytest.mark.slow)
-        for row in PUBLISHED["published_files"]
-    ],
-    ids=row_id,
-)
+@pytest.mark.parametrize("row", PUBLISHED["published_files"], ids=row_id)
 def test_counts_of_published_files(row):
     """Counted by the original's own program: equal to the unit."""
     model = built(row)

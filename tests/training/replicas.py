@@ -238,12 +238,12 @@ NORMS = {"frozen": {"is_training_bn": False}, "synchronized": {"sync_bn": True}}
 OPTIONS = {"num_classes": 3, "image_size": SIZE, "bn_momentum": 0.9}
 # What the fast tests look at: one process for all of it. Every loss, and every norm.
 FAST = (
-    *("small-frozen", "small-synchronized", "small-frozen-2", "ssd-frozen"),
+    *("small-frozen", "small-frozen-2", "ssd-frozen"),
     *("classifier-synchronized", "labels-frozen", "masks-synchronized", "seeds"),
 )
 # And what is left of losses with norms.
 SLOW = (
-    *("d0-frozen", "d0-synchronized", "ssd-synchronized"),
+    *("d0-frozen", "d0-synchronized", "small-synchronized", "ssd-synchronized"),
     *("classifier-frozen", "labels-synchronized", "masks-frozen"),
 )
 
