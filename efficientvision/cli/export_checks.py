@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,11 +23,11 @@ class Compared(NamedTuple):
 
     Attributes:
         cells: of the table, under `compared_columns`.
-        failed: beyond the format's tolerance; None: the format is held to none.
+        failed: beyond the format's tolerance.
     """
 
     cells: tuple[str, ...]
-    failed: bool | None
+    failed: bool
 
 
 class ExportChecks(abc.ABC):
@@ -67,8 +69,17 @@ class ExportChecks(abc.ABC):
         """Compares an export of the format `name` with the network, on the photos."""
 
     @abc.abstractmethod
-    def measure(self, run: Run, metadata: ModelMetadata) -> tuple[str, ...]:
-        """Cells under `measured_columns`: the export on `--val_file_pattern`."""
+    def measure(self, run: Run, metadata: ModelMetadata) -> tuple[float, ...]:
+        """Percent under `measured_columns`: an export on `--val_file_pattern`."""
+
+    @abc.abstractmethod
+    def network_run(self) -> Run:
+        """The network itself, as an export of one photo at a time runs."""
+
+    @functools.cached_property
+    def network_measured(self) -> tuple[float, ...]:
+        """Percent under `measured_columns`: the network itself."""
+        return self.measure(self.network_run(), dataclasses.replace(self.metadata(), batch_size=1))
 
 
 def results_of_one(run: Run, photo: np.ndarray, batch_size: int | None) -> np.ndarray:

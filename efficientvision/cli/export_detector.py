@@ -86,17 +86,19 @@ class DetectorChecks(ExportChecks):
         total = agreement.together(parts)
         _say_if_few(parts)
         differing = total.unmatched + total.displaced
-        failed = None
-        if box is not None:
-            failed = total.score > score or differing > differ * max(total.detections, 1)
+        failed = differing > differ * max(total.detections, 1)
+        failed |= score is not None and total.score > score
         cells = (f"{total.box:.2g}", f"{total.score:.2g}", f"{differing} of {total.detections}")
         return Compared(cells, failed)
 
-    def measure(self, run: Run, metadata: DetectorMetadata) -> tuple[str, ...]:
+    def measure(self, run: Run, metadata: DetectorMetadata) -> tuple[float, ...]:
         self._coco.reset()
         evaluate_export(Detector(run, metadata), self.settings.val_file_pattern, self._coco)
         metrics = self._coco.compute()
-        return tuple(f"{100 * metrics[key]:.1f}" for key in self.measured_columns)
+        return tuple(100 * metrics[key] for key in self.measured_columns)
+
+    def network_run(self) -> Run:
+        return Detector.from_loaded(self.loaded).detect_batch
 
     def _detect(self, nms_mode: str) -> list[np.ndarray]:
         """What the network itself detects in each photo, rows [n, 7]."""

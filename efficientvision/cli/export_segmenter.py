@@ -53,23 +53,24 @@ class SegmenterChecks(ExportChecks):
             pixels += wanted.size
         share = differing / pixels
         tolerance = FORMATS[name].pixel_tolerance if is_portable(name) else _TENSORFLOW_TOLERANCE
-        failed = None if tolerance is None else share > tolerance
-        return Compared((f"{share:.3%} of pixels",), failed)
+        return Compared((f"{share:.3%} of pixels",), share > tolerance)
 
-    def measure(self, run: Run, metadata: SegmenterMetadata) -> tuple[str, ...]:
+    def measure(self, run: Run, metadata: SegmenterMetadata) -> tuple[float, ...]:
         counts = evaluate_segmenter_export(
             Segmenter(run, metadata), self.settings.val_file_pattern, self.loaded.config.class_map
         )
-        return (f"{100 * mean_iou(counts.matrix):.1f}",)
+        return (100 * mean_iou(counts.matrix),)
+
+    @functools.cache  # noqa: B019 - It lives as long as the program.
+    def network_run(self) -> Run:
+        result = self.metadata().result
+        serving = segmentation_serving(self.loaded.model, self.loaded.config, result=result)
+        return compiled(serving.results_from_arrays)
 
     @functools.cached_property
     def _expected(self) -> list[np.ndarray]:
         """What the network itself says of each photo, uint8 class maps."""
-        metadata = self.metadata()
-        serving = segmentation_serving(
-            self.loaded.model, self.loaded.config, result=metadata.result
-        )
-        run = compiled(serving.results_from_arrays)
+        metadata, run = self.metadata(), self.network_run()
         progress = tqdm(self.photos, desc="network", unit="photo")
         return [_classes(run(photo[np.newaxis])[0], metadata) for photo in progress]
 

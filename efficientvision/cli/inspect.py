@@ -45,7 +45,7 @@ _USED_BY = {
     "calibration_file_pattern": {"export"},
     "val_file_pattern": {"export"},
     "val_json_file": {"export"},
-    "batch_size": _DRAW | {"bm", "saved_model", "freeze", "saved_model_benchmark"},
+    "batch_size": _DRAW | {"bm", "export", "freeze", "saved_model", "saved_model_benchmark"},
     "bm_runs": {"bm", "export", "saved_model_benchmark"},
     "bm_runs_warmup": {"bm", "saved_model_benchmark"},
     "trace_filename": {"bm", "saved_model_benchmark"},

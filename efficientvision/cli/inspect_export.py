@@ -35,14 +35,16 @@ _CHECKS = {
     "classification": ClassifierChecks,
     "segmentation": SegmenterChecks,
 }
+# Points of the metric.
+_TENSORFLOW_LOSS = 0.5
 _TENSORFLOW = {"saved_model": "", "frozen": "_frozen.pb"}
 
 
 class Row(NamedTuple):
-    """A line of the table; `failed`: beyond the format's tolerance."""
+    """A line of the table; `fault`: in what, and what helps, if it is beyond its tolerance."""
 
     cells: tuple[str, ...]
-    failed: bool
+    fault: str = ""
 
 
 def run(settings: InspectSettings) -> None:
@@ -52,6 +54,12 @@ def run(settings: InspectSettings) -> None:
         UserError: bad flags, or an export beyond its tolerance.
     """
     _check_formats(settings.formats)
+    fixed = [name for name in settings.formats if is_portable(name)]
+    if settings.batch_size is None and fixed:
+        raise UserError(
+            f"--batch_size=0: {', '.join(fixed)} take a fixed number of images; name it, or export "
+            "saved_model or frozen alone"
+        )
     paths = list_photos(settings.need("input_image", "export"))[:_COMPARED_PHOTOS]
     photos = [open_photo(path) for path in paths]
     check_output_folder("saved_model_dir", settings.saved_model_dir)
@@ -63,10 +71,18 @@ def run(settings: InspectSettings) -> None:
     written = dict(_write(checks))
     rows = [_check(checks, name, path) for name, path in written.items()]
     header = ("format", "file", "MB", *checks.compared_columns, "ms", *checks.measured_columns, "")
-    _print_table(header, [row.cells for row in rows])
-    failed = [row.cells[0] for row in rows if row.failed]
-    if failed:
-        raise UserError(f"beyond the tolerance: {', '.join(failed)}; the files stay, see the table")
+    _print_table(header, [*_network_row(checks), *(row.cells for row in rows)])
+    faults = [f"{row.cells[0]}: {row.fault}" for row in rows if row.fault]
+    if faults:
+        raise UserError(f"beyond the tolerance: {'. '.join(faults)}. The files stay, see the table")
+
+
+def _network_row(checks: ExportChecks) -> list[tuple[str, ...]]:
+    """The line of the network itself, where it was measured."""
+    if not checks.settings.val_file_pattern:
+        return []
+    blank = [""] * (len(checks.compared_columns) + 3)
+    return [("network", *blank, *_percent(checks.network_measured), "")]
 
 
 def _check_formats(names: tuple[str, ...]) -> None:
@@ -131,24 +147,49 @@ def _check(checks: ExportChecks, name: str, path: str) -> Row:
     if is_portable(name) and not FORMATS[name].runs_here:
         blank = [""] * (len(checks.compared_columns) + 1 + len(checks.measured_columns))
         size = f"{_size(path) / 1e6:.1f}"
-        return Row((name, path, size, *blank, "not run: macOS only"), False)
+        return Row((name, path, size, *blank, "not run: macOS only"))
     run_batch, metadata = load_export(path, settings.threads)
     compared = checks.compare(name, run_batch, metadata)
-    measured = tuple("" for _ in checks.measured_columns)
+    measured = ()
     if settings.val_file_pattern:
         measured = checks.measure(run_batch, metadata)
+    fault = _fault(checks, name, compared.failed, measured)
     photos = np.repeat(checks.photos[0][np.newaxis], metadata.batch_size or 1, axis=0)
-    verdicts = {None: f"measured by {checks.measured_columns[0]}", True: "FAILED", False: "ok"}
     cells = (
         name,
         path,
         f"{_size(path) / 1e6:.1f}",
         *compared.cells,
         f"{1000 * _median_seconds(run_batch, photos, settings.bm_runs):.1f}",
-        *measured,
-        verdicts[compared.failed],
+        *(_percent(measured) if measured else [""] * len(checks.measured_columns)),
+        "FAILED" if fault else "ok",
     )
-    return Row(cells, bool(compared.failed))
+    return Row(cells, fault)
+
+
+def _fault(checks: ExportChecks, name: str, differs: bool, measured: tuple[float, ...]) -> str:
+    """In what an export falls short of the network, and what helps; "" if it does not."""
+    remedy = "keep the SavedModel"
+    if is_portable(name) and FORMATS[name].precision != "float32":
+        remedy = "take a format of more bits"
+        if _in_integers(name):
+            remedy = (
+                "give --calibration_file_pattern 100 photos or more of the kind it will see, or "
+                "take a format of more bits (litert_mixed, litert_fp16)"
+            )
+    if measured:  # What counts for a user, and says more than a few photos.
+        lost = checks.network_measured[0] - measured[0]
+        allowed = FORMATS[name].metric_tolerance if is_portable(name) else _TENSORFLOW_LOSS
+        if not lost > allowed:  # Nor where there is nothing to measure, NaN.
+            return ""
+        return f"{checks.measured_columns[0]} is {lost:.1f} points below the network's: {remedy}"
+    if differs:
+        return f"it differs from the network on the photos: {remedy}, or see by --val_file_pattern"
+    return ""
+
+
+def _percent(values: tuple[float, ...]) -> list[str]:
+    return [f"{value:.1f}" for value in values]
 
 
 def _size(path: str) -> int:

@@ -34,13 +34,16 @@ class Format:
         precision: of the weights.
         nms: the kind of suppression inside a detector, unless another is asked for.
         box_tolerance: difference of a box from the Keras model's, in pixels of the photo, up to
-            which they are the same; None: not held to one (its loss is measured).
-        score_tolerance: largest difference of a score or a probability; None as above.
+            which they are the same; None: not held to one.
+        score_tolerance: largest difference of a score or a probability; None: not held to one.
         differ_tolerance: share of the detections that may be another box, or be on one side only:
             where two boxes have nearly the same score, or overlap by just the limit, rounding
-            decides which of them suppression keeps.
+            decides which of them suppression keeps. Without a `score_tolerance` also the share of
+            photos whose likeliest class may be another.
         pixel_tolerance: share of the pixels of a segmentation that may be of another class: where
-            two have nearly the same logit, rounding decides; None as above.
+            two have nearly the same logit, rounding decides.
+        metric_tolerance: points of AP, accuracy or mIoU that may be lost; where it is measured, it
+            alone decides.
         json_beside: the metadata is written beside the file too: apps find no way into it.
         apple: only Apple's systems can run it.
     """
@@ -53,7 +56,8 @@ class Format:
     box_tolerance: float | None = 0.1
     score_tolerance: float | None = 1e-3
     differ_tolerance: float = 0.005
-    pixel_tolerance: float | None = 1e-3
+    pixel_tolerance: float = 1e-3
+    metric_tolerance: float = 0.5
     json_beside: bool = False
     apple: bool = False
 
@@ -90,7 +94,9 @@ FORMATS = {
             nms="none",
             box_tolerance=None,
             score_tolerance=None,
-            pixel_tolerance=None,
+            differ_tolerance=0.2,
+            pixel_tolerance=0.1,
+            metric_tolerance=2.0,
             json_beside=True,
         ),
         Format(
@@ -101,7 +107,9 @@ FORMATS = {
             nms="none",
             box_tolerance=None,
             score_tolerance=None,
-            pixel_tolerance=None,
+            differ_tolerance=0.2,
+            pixel_tolerance=0.1,
+            metric_tolerance=2.0,
             json_beside=True,
         ),
         # coremltools knows no suppression with static shapes: boxes are decoded outside.

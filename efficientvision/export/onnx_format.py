@@ -9,7 +9,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import METADATA_KEY, Runner, need
 from efficientvision.export.frozen_graph import freeze
-from efficientvision.export.onnx_graph import join_prelus, mend_resizing
+from efficientvision.export.onnx_graph import drop_unread, join_prelus, mend_resizing
 from efficientvision.files import AnyPath
 
 # Read by ONNX Runtime 1.12 (2022) and later.
@@ -43,6 +43,7 @@ def to_model(function: Any, metadata: str) -> Any:
     )
     mend_resizing(model)
     join_prelus(model)
+    drop_unread(model)
     _rename(model, {f"{name}:0": name for name in ("images", *names)})
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, metadata

@@ -67,6 +67,24 @@ def join_prelus(model: Any) -> int:
     return len(removed) // 2
 
 
+def drop_unread(model: Any) -> int:
+    """Removes the initializers that no operation reads, for which runtimes warn one by one.
+
+    In place; returns how many.
+    """
+    read = {output.name for output in model.graph.output}
+    graphs = [model.graph]
+    while graphs:
+        for node in graphs.pop().node:
+            read.update(node.input)
+            for attribute in node.attribute:  # The bodies of loops and conditions.
+                graphs += [attribute.g, *attribute.graphs]
+    unread = [value for value in model.graph.initializer if value.name not in read]
+    for value in unread:
+        model.graph.initializer.remove(value)
+    return len(unread)
+
+
 def _only(node: Any, kind: str, makers: dict, uses: collections.Counter, wanted: str) -> Any:
     """The operation of the wanted kind that this one, if of its kind, alone reads; or None."""
     if node.op_type != kind:

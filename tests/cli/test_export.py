@@ -51,7 +51,7 @@ def test_files_table_and_evaluation(given, tmp_path, capsys, litert):
     header, *lines = printed[printed.index("format ") :].splitlines()
     assert header.split() == "format file MB box px score differ ms AP AP50".split()
     table = {line.split()[0]: line.split() for line in lines}
-    assert list(table) == formats.split(",")
+    assert list(table) == ["network", *formats.split(",")]
     for name, path in (
         ("saved_model", "saved_model"),
         ("frozen", "saved_model/efficientdet-d0_frozen.pb"),
@@ -101,6 +101,12 @@ def test_an_efficientdet(given, tmp_path, capsys, monkeypatch, litert):
     )
 
 
+def test_any_number_of_images_is_for_tensorflows_formats(given, tmp_path, capsys):
+    wanted = ["--batch_size=0", "--format=saved_model,onnx", f"--saved_model_dir={tmp_path}"]
+    assert inspect("--runmode=export", *given, *wanted) == 1
+    assert "--batch_size=0: onnx take a fixed number" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("small_networks_instead")
 def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch, litert):
     strict = dataclasses.replace(artifacts.FORMATS["litert_fp16"], box_tolerance=1e-9)
@@ -110,6 +116,33 @@ def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch,
     printed = capsys.readouterr()
     assert "FAILED" in printed.out
     assert "beyond the tolerance: litert_fp16" in printed.err
+
+
+@pytest.mark.usefixtures("small_networks_instead")
+def test_where_it_is_measured_the_metric_decides(given, tmp_path, capsys, monkeypatch, litert):
+    records = write_made_records(tmp_path / "val.tfrecord", 4)
+    for loss, code in ((0.5, 0), (-0.5, 1)):
+        strict = dataclasses.replace(
+            artifacts.FORMATS["litert_fp16"], box_tolerance=1e-9, metric_tolerance=loss
+        )
+        monkeypatch.setitem(artifacts.FORMATS, "litert_fp16", strict)
+        wanted = ["--format=litert_fp16", f"--saved_model_dir={tmp_path / 'out'}"]
+        wanted += [f"--val_file_pattern={records}", *given]
+        assert inspect("--runmode=export", *wanted) == code
+        printed = capsys.readouterr()
+        assert ("FAILED" in printed.out) == bool(code)
+        assert re.search(r"^network +[\d.]+ +[\d.]+$", printed.out, re.MULTILINE)
+    assert re.search(r"litert_fp16: AP is -?0\.\d points below the network's: take", printed.err)
+
+
+@pytest.mark.usefixtures("small_networks_instead")
+def test_integers_are_held_to_the_network_too(given, tmp_path, capsys, monkeypatch, litert):
+    strict = dataclasses.replace(artifacts.FORMATS["litert_int8"], differ_tolerance=-1.0)
+    monkeypatch.setitem(artifacts.FORMATS, "litert_int8", strict)
+    wanted = ["--format=litert_int8", f"--saved_model_dir={tmp_path / 'out'}"]
+    assert inspect("--runmode=export", *given, *wanted) == 1
+    error = capsys.readouterr().err
+    assert "litert_int8: it differs" in error and "--calibration_file_pattern" in error
 
 
 @pytest.mark.usefixtures("small_networks_instead")

@@ -172,11 +172,12 @@ def test_export_compares_and_measures(photos, tmp_path, capsys):
     header, *lines = printed[printed.index("format ") :].splitlines()
     assert header.split() == "format file MB probability top-1 ms accuracy".split()
     table = {line.split()[0]: line.split() for line in lines}
+    network = table.pop("network")
     assert list(table) == formats.split(",")
     for cells in table.values():
         assert float(cells[3]) < 1e-4
         assert cells[4:8] == "3 of 3 equal".split()
-        assert cells[-2:] == ["66.7", "ok"]
+        assert cells[-2:] == [*network[1:], "ok"] == ["66.7", "ok"]
 
     given = flags.FlagValues()
     define_train_flags(given)

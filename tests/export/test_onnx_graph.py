@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from efficientvision.export.onnx_graph import join_prelus, mend_resizing
+from efficientvision.export.onnx_graph import drop_unread, join_prelus, mend_resizing
 
 SHAPE = (1, 4, 11, 9)
 
@@ -73,3 +73,24 @@ def test_sizes_come_out_whole():
     assert run(model)[0].shape == (1, 4, 12, 18)
     assert mend_resizing(model) == 1
     assert run(model)[0].shape == (1, 4, 13, 18)
+
+
+def test_what_nobody_reads_is_dropped():
+    """But not what the body of a condition reads, or what is an output."""
+    branch = helper.make_graph(
+        [helper.make_node("Add", ["x", "inner"], ["sum"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [None] * 4)],
+    )
+    nodes = [
+        helper.make_node("Cast", ["one"], ["true"], to=TensorProto.BOOL),
+        helper.make_node("If", ["true"], ["y"], then_branch=branch, else_branch=branch),
+    ]
+    values = {"one": 1.0, "inner": np.full((1, 4, 1, 1), 2.0), "left": 3.0, "kept": [[[[4.0]]]]}
+    model = model_of(nodes, values, outputs=("y", "kept"))
+    expected = run(model)
+    assert drop_unread(model) == 1
+    assert {value.name for value in model.graph.initializer} == {"one", "inner", "kept"}
+    for value, other in zip(run(model), expected, strict=True):
+        np.testing.assert_array_equal(value, other)

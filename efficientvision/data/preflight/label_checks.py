@@ -65,6 +65,13 @@ def label_findings(
             f"{scan.place(np.flatnonzero(per_image == 0)[0])}"
         )
         return [Finding(ERROR, subject, found, f"give each image its class and {AGAIN}")]
+    if not multi_label and len(ids) == 1:
+        found = "num_classes=1: of one class alone the probability is always 1, nothing is learnt"
+        advice = (
+            "add photos of something else as a second class, or set multi_label=true with photos "
+            "that have no class"
+        )
+        return [Finding(ERROR, subject, found, advice)]
     if multi_label:
         found = f"{per_image.mean():.1f} classes an image in the mean, {none:,} images without any"
         advice, level = "", OK

@@ -122,6 +122,10 @@ def mask_findings(
     error = _size_error(scan, subject) or _range_error(scan, subject, num_classes)
     if error is not None:
         return [error]
+    if num_classes == 1:
+        found = "num_classes=1: of one class alone the probability is always 1, nothing is learnt"
+        advice = "set num_classes=2 and give what is not of the class a class, such as 0"
+        return [Finding(ERROR, subject, found, advice)]
     labelled = int(scan.totals[:IGNORED].sum())
     if not labelled:
         found = f"every pixel of {counted(len(scan.record_of), 'mask')} is {IGNORED}, ignored"

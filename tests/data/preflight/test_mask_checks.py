@@ -70,6 +70,14 @@ def test_a_class_beyond_the_network(scan):
     assert "num_classes=10" in finding.advice and "--ignore_label=5" in finding.advice
 
 
+def test_one_class_alone_teaches_nothing(scan):
+    (finding,) = mask_findings(scan(only(0)), "train", 1, {0: "sky"})
+    assert finding.level == ERROR and "num_classes=2" in finding.advice
+    both = np.eye(*SIZE, dtype=np.uint8)
+    binary = scan(made_mask_record(1, mask=both))
+    assert not any(f.level == ERROR for f in mask_findings(binary, "train", 2, {}))
+
+
 def test_ignored_pixels(scan):
     finding = worst(mask_findings(scan(*range(5), only(255)), "train", 4, NAMES), WARNING)
     assert finding.found.startswith("16.7% of the pixels are ignored; 1 of 6 masks")
