@@ -375,3 +375,13 @@ def open_header(encoded: bytes) -> Image.Image:
             return Image.open(io.BytesIO(encoded))
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def orientation_of(encoded: bytes) -> int:
+    """The EXIF tag in a picture's header, 1..8; 1 where there is none, or no picture."""
+    try:
+        with open_header(encoded) as image:
+            tag = image.getexif().get(_ORIENTATION_TAG)
+    except (OSError, SyntaxError, ValueError):  # What Pillow raises for broken headers.
+        return 1
+    return tag if tag in range(1, 9) else 1

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from efficientvision import files
+from efficientvision.data.photos import orientation_of
 from efficientvision.data.preflight.findings import (
     AGAIN,
     ERROR,
@@ -45,7 +46,21 @@ def file_findings(scan: RecordScan, part: str) -> list[Finding]:
         found = f"{len(empty)} of {shards} empty: {listed(map(files.base_name, empty))}"
         advice = f"{AGAIN}, or copy these files again: a conversion or a copy was interrupted"
         findings.append(Finding(WARNING, subject, found, advice))
-    return [*findings, *_numbering_findings(scan, subject)]
+    return [*findings, *_numbering_findings(scan, subject), *_turned_findings(scan, subject)]
+
+
+def _turned_findings(scan: RecordScan, subject: str) -> list[Finding]:
+    """Photos that a tag turns: our converters store none, and training sees them as they lie."""
+    turned = [index for index, photo in scan.photos.items() if orientation_of(photo) != 1]
+    if not turned:
+        return []
+    found = (
+        f"{len(turned)} of {counted(len(scan.photos), 'photo')} looked at have an EXIF tag that "
+        f"turns them, e.g. {scan.place(turned[0])}: training sees them as they are stored, "
+        "predictions see photos upright"
+    )
+    advice = f"{AGAIN} with dataset/create_*_tfrecord.py, which store photos upright"
+    return [Finding(WARNING, subject, found, advice)]
 
 
 def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:

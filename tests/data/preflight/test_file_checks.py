@@ -1,5 +1,10 @@
 """Empty, missing and outdated shards."""
 
+import io
+
+from PIL import Image
+
+from efficientvision.data.photos import orientation_of
 from efficientvision.data.preflight.file_checks import file_findings
 from efficientvision.data.preflight.findings import ERROR, OK, WARNING
 from efficientvision.data.preflight.record_scan import scan_records
@@ -29,6 +34,20 @@ def test_an_empty_shard_is_named_and_an_empty_set_stops(write, tmp_path):
     (tmp_path / "set-00000-of-00002.tfrecord").write_bytes(b"")
     (row,) = findings(pattern)
     assert row.level == ERROR and "not one record" in row.found
+
+
+def test_photos_that_a_tag_turns_are_counted(write):
+    """Of other makers' records: our converters turn photos before they store them."""
+    encoded = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (24, 16)).save(encoded, "JPEG", exif=exif)
+    lying = example(1, encoded=encoded.getvalue(), image_format="jpeg", height=16, width=24)
+    broken = example(2, encoded=encoded.getvalue()[:40], height=16, width=24)
+    _, row = findings(write([example(0), lying]))
+    assert row.level == WARNING and "1 of 2 photos looked at have an EXIF tag" in row.found
+    assert orientation_of(encoded.getvalue()) == 6
+    assert orientation_of(broken.encoded) == orientation_of(b"") == 1
 
 
 def test_a_missing_shard_is_named(write, tmp_path):
