@@ -161,7 +161,9 @@ def is_awaited(folder: str, timeout: float | None) -> bool:
     """Whether a folder without checkpoints is one that a training will write to."""
     if not files.exists(folder) and not files.exists(f"{folder}.index"):
         return timeout is not None  # Else it is rather a slip of the pen.
-    names = files.list_names(folder) if files.is_folder(folder) else []
+    if not files.is_folder(folder):
+        return False
+    names = files.list_names(folder)
     if list_checkpoints(folder) or any(
         name.endswith((".index", ".h5", ".keras")) for name in names
     ):

@@ -104,6 +104,8 @@ def test_a_folder_is_waited_for_where_a_training_will_write(tmp_path, names, tim
         for name in names:
             (folder / name).touch()
     assert evaluate.is_awaited(str(folder), timeout) == waits
+    (tmp_path / "published.pth").touch()
+    assert not evaluate.is_awaited(str(tmp_path / "published.pth"), timeout)
 
 
 def _command(mode, records, run, *more):
