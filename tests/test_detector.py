@@ -3,10 +3,12 @@ import pytest
 from PIL import Image
 
 import efficientvision as ev
+from efficientvision import loading
 from efficientvision.detector import Detection, Detections, Detector
 from efficientvision.errors import UserError
 from efficientvision.export.metadata import DetectorMetadata
 from efficientvision.loading import class_names, run_folder_of
+from efficientvision.weights.report import LoadReport
 from tests.filled_detector import NAMES, filled_detector, textured_photo, write_filled_checkpoint
 from tests.small_networks import DETECTOR_HW, OBJECT_NAMES, exported, small_detector
 
@@ -107,7 +109,7 @@ def test_what_is_baked_into_an_export_cannot_be_changed():
     with pytest.raises(UserError, match="nms_method"):
         Detector.from_checkpoint(folder, nms_method="gaussian")
     with pytest.raises(UserError, match="image_size"):
-        Detector.from_checkpoint(folder, image_size=64)
+        Detector.from_checkpoint(folder, "efficientdet-d0", image_size=64, num_classes=3)
 
 
 def test_an_exif_orientation_is_applied(detector, tmp_path):
@@ -190,6 +192,15 @@ def test_bad_checkpoints(tmp_path):
         Detector.from_checkpoint(tmp_path / "nowhere")
     with pytest.raises(UserError, match="nowhere_frozen.pb"):
         Detector.from_checkpoint(tmp_path / "nowhere_frozen.pb")
+
+
+def test_a_checkpoint_without_a_part_of_the_network_is_refused(tmp_path, monkeypatch):
+    """Detections of random weights would look like those of a bad network."""
+    folder = write_filled_checkpoint(tmp_path / "run", shallow=True)
+    report = LoadReport(str(folder), "tf1", missing=["box_net/kernel"])
+    monkeypatch.setattr(loading, "load_weights", lambda *_, **__: report)
+    with pytest.raises(UserError, match="lacks 1 variables of the model, the first is box_net"):
+        Detector.from_checkpoint(folder, "efficientdet-d0", image_size=64, num_classes=3)
 
 
 def test_names_come_from_the_run_then_the_label_map_then_coco(tmp_path):

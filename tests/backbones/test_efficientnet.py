@@ -104,6 +104,12 @@ def test_stochastic_depth_falls_linearly_and_only_on_residuals():
     assert sum(rate is not None for rate in rates) == 9
 
 
+@pytest.mark.parametrize(("given", "rate"), [(None, 0.2), (0.0, 0.0), (0.7, 0.7)])
+def test_dropout_is_the_published_one_unless_given(given, rate):
+    network = efficientnet.EfficientNet("efficientnet-b0", num_classes=3, dropout_rate=given)
+    assert network.dropout_rate == network.head.dropout.rate == rate
+
+
 def test_unknown_architecture_is_named():
     with pytest.raises(ValueError, match="efficientnet-b9"):
         efficientnet.EfficientNet("efficientnet-b9")

@@ -32,6 +32,20 @@ def test_cross_entropy_written_out(smoothing):
     assert float(found) == pytest.approx(per_image.mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_binary_cross_entropy_written_out(smoothing):
+    """Targets of 1 - s/2 and s/2, summed over the classes."""
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(5, 4)).astype("float32"), rng.integers(0, 2, (5, 4))
+    targets = np.where(labels, 1 - smoothing / 2, smoothing / 2)
+    p = 1 / (1 + np.exp(-logits))
+    per_image = -(targets * np.log(p) + (1 - targets) * np.log(1 - p)).sum(axis=1)
+    found = binary_cross_entropy(
+        logits, labels, normalizer=tf.constant(5.0), label_smoothing=smoothing
+    )
+    assert float(found) == pytest.approx(per_image.mean(), rel=1e-5)
+
+
 def test_an_unknown_class_does_not_count():
     logits = tf.constant([[3.0, 1.0], [0.0, 2.0]])
     with_unknown = cross_entropy(

@@ -108,6 +108,8 @@ def test_no_boxes():
 def test_to_pil_takes_grey_and_float_and_refuses_batches():
     assert to_pil(GREY[..., 0]).size == (300, 200)
     assert np.array_equal(np.asarray(to_pil(GREY.astype(np.float32))), GREY)
+    rounded = to_pil(np.array([[[199.9, -3.0, 300.0]]]))
+    assert rounded.getpixel((0, 0)) == (200, 0, 255)
     with pytest.raises(ValueError, match="shape"):
         to_pil(GREY[None])
 
