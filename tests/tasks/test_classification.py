@@ -109,6 +109,7 @@ def test_several_labels(tmp_path):
     model = keras.Model(images, colours - 60.0)
     evaluation, metrics = evaluate(task, model)
     assert (task.best_metric, metrics["mAP"]) == ("F_O", 1.0)
+    assert metrics["val_loss"] < 0.01
     details = evaluation.details()
     assert details.facts["labels"] == 9
     assert [row["AP"] for row in details.tables["per_class"]] == [1.0] * 3

@@ -192,6 +192,11 @@ def test_max_nms_inputs_and_method_are_those_of_the_evaluation():
     np.testing.assert_array_equal(default["boxes_yxyx"], same["boxes_yxyx"])
     soft = detections(score_thresh=0.0, method="gaussian")
     assert not np.allclose(soft["scores"], default["scores"])
+    # Pairs of a place and a class, not each place's best class alone.
+    levels = len(outputs) // 2
+    outputs[:levels] = [np.full(x.shape, -9.0, np.float32) for x in outputs[:levels]]
+    outputs[0][0, 0, 0, :2] = 3.0
+    assert int(detections(score_thresh=0.5)["valid_len"][0]) == 2
 
 
 def test_names_are_no_ids_for_the_test_server(tmp_path):
