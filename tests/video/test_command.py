@@ -178,6 +178,9 @@ def test_ctrl_c_in_a_shell(repository, tmp_path):
         assert {entry["name"] for entry in status["classes"]} <= set(NAMES.values())
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
+    except OSError:  # Nobody answers any more: what the program said on its way tells why.
+        _, errors = process.communicate(timeout=60)
+        pytest.fail(f"the page is gone, exit code {process.returncode}: {errors[-3000:]}")
     finally:
         process.kill()
     assert process.returncode == 130, errors
