@@ -155,6 +155,7 @@ def test_a_model_that_cannot_be_loaded_leaves_no_file(clip, no_model, tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.published_depth
 def test_ctrl_c_in_a_shell(repository, tmp_path):
     write_video(tmp_path / "input.mov", frames=2000, sound=Sound())
     checkpoint = write_filled_checkpoint(tmp_path / "run", shallow=True)
