@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.flat_variables import FlatVariables
@@ -44,6 +45,10 @@ def test_applied_swaps_and_swaps_back():
     variables[0].assign(np.full((2, 3), 7.0))
     with averages.applied():
         np.testing.assert_array_equal(variables[0].numpy(), 1.0)
+    np.testing.assert_array_equal(variables[0].numpy(), 7.0)
+    # What is trained and saved after an evaluation that was cancelled is not the averages.
+    with pytest.raises(KeyboardInterrupt), averages.applied():
+        raise KeyboardInterrupt
     np.testing.assert_array_equal(variables[0].numpy(), 7.0)
 
 
