@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -32,6 +33,9 @@ _SEED = 20
 
 def pytest_configure(config: pytest.Config) -> None:
     """The first process makes the store of `tests/store.py`; workers inherit its name."""
+    # A shell's background jobs ignore Ctrl-C, which tests send.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="efficientvision-tests-")
 
