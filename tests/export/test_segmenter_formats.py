@@ -31,7 +31,7 @@ def network(request):
 @pytest.mark.parametrize(
     "module, library, ending",
     [
-        ("onnx_format", "onnxruntime", ".onnx"),
+        pytest.param("onnx_format", "onnxruntime", ".onnx", marks=pytest.mark.slow),
         pytest.param("openvino_format", "openvino", ".xml", marks=pytest.mark.slow),
         ("litert_format", "ai_edge_litert", ".tflite"),
     ],
