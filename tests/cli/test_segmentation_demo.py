@@ -128,13 +128,14 @@ def test_a_run_of_ones_own(tmp_path, capsys):
     assert Image.open(out / "0.jpg").height >= 100
 
 
+@pytest.mark.slow
 @pytest.mark.published_depth
 @pytest.mark.parametrize(
     ("part", "options"),
     [
         # Of the network's own size: it sees the pixels of the photo as they are.
         pytest.param((slice(200, 392), slice(40, 232)), {}, id="part"),
-        pytest.param((), {"at_photo_size": True}, marks=pytest.mark.slow, id="whole"),
+        pytest.param((), {"at_photo_size": True}, id="whole"),
     ],
 )
 def test_the_shipped_network_tells_shapes_apart(part, options):

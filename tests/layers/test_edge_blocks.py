@@ -128,11 +128,9 @@ def all_exported():
     return run.get_concrete_function(), variables, row
 
 
-# The contract of networks writes SavedModels and LiteRT files of all of them.
-@pytest.mark.parametrize(
-    "form",
-    ["onnx", *(pytest.param(form, marks=pytest.mark.slow) for form in ("saved_model", "tflite"))],
-)
+# The contract writes SavedModels and LiteRT files of whole networks, and is fast.
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["saved_model", "onnx", "tflite"])
 def test_exports(form, tmp_path):
     """SavedModel, ONNX and LiteRT give the original's outputs."""
     function, variables, row = all_exported()

@@ -52,7 +52,7 @@ def test_stop_at_the_very_step_with_nothing_of_it_applied(kind, options):
         ("loss", {}),
         ("loss", {"micro_batches": 2}),
         ("gradient", {"optimizer": "sgd"}),
-        ("gradient", {"use_xla": True}),
+        pytest.param("gradient", {"use_xla": True}, marks=pytest.mark.slow),
     ],
     ids=["loss", "micro_batches", "sgd", "xla"],
 )
