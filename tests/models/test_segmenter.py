@@ -16,7 +16,6 @@ from tests.models import plain_decoder
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets" / "segmentation.json"
 PUBLISHED = json.loads(GOLDEN.read_text())
-SMALL = "espnetv2_s_0.5"
 # Of the others there are files, counted to the unit.
 ONLY_IN_TABLES = [
     row
