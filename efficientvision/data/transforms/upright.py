@@ -3,7 +3,8 @@
 Records need none of this: converters store photos upright, and what other makers store is used as
 TensorFlow decodes it. Exported graphs get photos as cameras write them.
 
-Reference: Exif 2.32, section 4.5 (APP1, TIFF header and IFD); PNG specification, chunk eXIf.
+Reference: Exif 2.32, section 4.5 (APP1, TIFF header and IFD); PNG specification, chunk eXIf; WebP
+container specification, chunk EXIF.
 """
 
 from __future__ import annotations
@@ -15,22 +16,27 @@ _ORIENTATION_TAG = 0x0112
 _HEAD_BYTES = 1 << 17
 # The entries of the first directory, which tell the orientation, come first in practice.
 _EXIF_BYTES = 4096
-_JPEG_MARK, _PNG_MARK = b"Exif\0\0", b"eXIf"
+_JPEG_MARK, _PNG_MARK, _WEBP_MARK = b"Exif\0\0", b"eXIf", b"EXIF"
 _ENTRY_BYTES = 12
 
 
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """int32 [], 1..8: the EXIF orientation of a JPEG or PNG file; 1 where it has none."""
+    """int32 [], 1..8: the EXIF orientation of a JPEG, PNG or WebP file; 1 where it has none."""
     with tf.name_scope("exif_orientation"):
         is_jpeg = tf.io.is_jpeg(encoded)
+        is_webp = tf.equal(_substr(encoded, 8, 4), b"WEBP")
         head = tf.cond(is_jpeg, lambda: tf.strings.substr(encoded, 0, _HEAD_BYTES), lambda: encoded)
-        mark = tf.where(is_jpeg, _JPEG_MARK, _PNG_MARK)
+        mark = tf.where(is_jpeg, _JPEG_MARK, tf.where(is_webp, _WEBP_MARK, _PNG_MARK))
         parts = tf.raw_ops.StringSplitV2(input=[head], sep=mark, maxsplit=1).values
-        return tf.cond(
-            tf.equal(tf.size(parts), 2),
-            lambda: _orientation_of(tf.strings.substr(parts[-1], 0, _EXIF_BYTES)),
-            lambda: tf.constant(1, tf.int32),
-        )
+
+        def found() -> tf.Tensor:
+            # A WebP chunk tells its size first, and some programs write a JPEG's mark after it.
+            block = _substr(parts[-1], tf.where(is_webp, 4, 0), _EXIF_BYTES)
+            has_mark = tf.equal(_substr(block, 0, len(_JPEG_MARK)), _JPEG_MARK)
+            return _orientation_of(_substr(block, tf.where(has_mark, 6, 0), _EXIF_BYTES))
+
+        none = tf.constant(1, tf.int32)
+        return tf.cond(tf.equal(tf.size(parts), 2), found, lambda: none)
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -56,6 +62,11 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     upright = tf.cond(tf.equal(orientation, 1), lambda: image, turned)
     upright.set_shape([None, None, image.shape[-1]])
     return upright
+
+
+def _substr(text: tf.Tensor, begin: int | tf.Tensor, length: int) -> tf.Tensor:
+    """So many bytes from there on, or as many as there are (TensorFlow refuses to begin behind)."""
+    return tf.strings.substr(text, tf.minimum(begin, tf.strings.length(text)), length)
 
 
 def _orientation_of(exif: tf.Tensor) -> tf.Tensor:

@@ -22,21 +22,30 @@ def encoded(tag, image_format="PNG", endian="<", more=False):
     if more:  # Entries before and after the orientation's.
         exif[0x010F], exif[0x0131] = "a maker", "a program"
     file = io.BytesIO()
-    Image.fromarray(PIXELS).save(file, image_format, exif=exif)
+    lossless = {"lossless": True} if image_format == "WEBP" else {}
+    Image.fromarray(PIXELS).save(file, image_format, exif=exif, **lossless)
     return file.getvalue()
 
 
 graph = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
 
 
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
 @pytest.mark.parametrize("tag", range(1, 9))
-def test_pixels_are_those_of_the_photo_reader(tag):
-    found = graph(encoded(tag))
-    np.testing.assert_array_equal(found, np.asarray(decode_photo(encoded(tag), "a").image))
+def test_pixels_are_those_of_the_photo_reader(tag, image_format):
+    photo = encoded(tag, image_format)
+    found = graph(photo)
+    np.testing.assert_array_equal(found, np.asarray(decode_photo(photo, "a").image))
     assert found.shape[:2] == ((10, 6) if tag >= 5 else (6, 10))
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_a_webp_with_the_mark_of_a_jpeg_in_its_chunk():
+    head, chunk = encoded(6, "WEBP").split(b"EXIF")
+    size = (len(chunk) + 2).to_bytes(4, "little")
+    assert exif_orientation(head + b"EXIF" + size + b"Exif\0\0" + chunk[4:]) == 6
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("endian", ["<", ">"])
 def test_the_tag_is_found(image_format, endian):
     assert exif_orientation(encoded(6, image_format, endian, more=True)) == 6
@@ -53,6 +62,9 @@ def test_what_is_no_tag_turns_nothing():
         whole[: start + 9],
         whole[: start + 10] + b"\xff\xff" + whole[start + 12 :],
         whole.replace(b"Exif", b"exif"),
+        b"RIFF----WEBP",
+        b"RIFF----WEBPEXIF",
+        b"RIFF----WEBPEXIF\x20\0\0\0Exif\0\0",
         b"",
         b"Exif\0\0",
     ):
