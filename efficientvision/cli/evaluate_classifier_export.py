@@ -12,7 +12,7 @@ from efficientvision.data.class_order import class_ids
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.labels import find_labels
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.data.streams import read_in_order
+from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.export.metadata import ClassifierMetadata
 from efficientvision.export.serving_base import decode_image
 from efficientvision.tasks.base import Evaluation
@@ -66,7 +66,7 @@ def evaluate_classifier_export(
     return evaluation
 
 
-@tf.autograph.experimental.do_not_convert
+@without_autograph
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     parsed = parse_class_example(serialized)
     return decode_image(parsed["encoded"]), parsed["classes"], parsed["source_id"]

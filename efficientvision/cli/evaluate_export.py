@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.records import parse_example
-from efficientvision.data.streams import read_in_order
+from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.detector import Detector
 from efficientvision.evaluation.coco import CocoEvaluator
 from efficientvision.export.serving_base import decode_image
@@ -36,7 +36,7 @@ def evaluate_export(
         coco.update([source_id], boxes, scores, classes, [len(rows)])
 
 
-@tf.autograph.experimental.do_not_convert
+@without_autograph
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = parse_example(serialized)
     return decode_image(parsed["encoded"]), parsed["source_id"]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from efficientvision.data.labels import find_labels
 from efficientvision.data.mask_records import decode_mask, parse_mask_example
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.data.streams import read_in_order
+from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.evaluation.segmentation import PixelCounts
 from efficientvision.export.serving_base import decode_image
 from efficientvision.segmenter import Segmenter
@@ -52,7 +52,7 @@ def evaluate_segmenter_export(
     return counts
 
 
-@tf.autograph.experimental.do_not_convert
+@without_autograph
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = parse_mask_example(serialized)
     return decode_image(parsed["encoded"]), parsed["mask_encoded"]

@@ -45,6 +45,7 @@ class DetectorChecks(ExportChecks):
         super().__init__(settings, loaded, photos)
         if settings.min_score_thresh is None:
             loaded.config.override({"nms_configs": {"score_thresh": _LEAST_SCORE}})
+        self._network = functools.cache(self._detector)
         self._network_rows = functools.cache(self._detect)
         self._coco = None
         if settings.val_file_pattern:
@@ -98,11 +99,14 @@ class DetectorChecks(ExportChecks):
         return tuple(100 * metrics[key] for key in self.measured_columns)
 
     def network_run(self) -> Run:
-        return Detector.from_loaded(self.loaded).detect_batch
+        return self._network("per_class").detect_batch
+
+    def _detector(self, nms_mode: str) -> Detector:
+        return Detector.from_loaded(self.loaded, nms_mode=nms_mode)
 
     def _detect(self, nms_mode: str) -> list[np.ndarray]:
-        """What the network itself detects in each photo, rows [n, 7]."""
-        network = Detector.from_loaded(self.loaded, nms_mode=nms_mode)
+        """The network's own detections in each photo, rows [n, 7]."""
+        network = self._network(nms_mode)
         progress = tqdm(self.photos, desc=f"network, NMS {nms_mode}", unit="photo")
         return [network.detect_batch(photo[np.newaxis])[0] for photo in progress]
 

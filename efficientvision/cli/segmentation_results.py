@@ -29,7 +29,7 @@ from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.picture_folders import existing_file
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.records import ENCODED, SOURCE_ID
-from efficientvision.data.streams import read_in_order
+from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.random_crop import resize_like_pillow
 from efficientvision.errors import UserError
@@ -185,7 +185,7 @@ def _listed_photo(folder: str, line: str) -> str:
     return next(filter(None, found), files.join(folder, names[-1]))
 
 
-@tf.autograph.experimental.do_not_convert
+@without_autograph
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """(photo, name) of a record, with a mask or without."""
     raw = tf.io.parse_single_example(

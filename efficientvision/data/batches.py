@@ -14,6 +14,7 @@ from efficientvision.data.streams import (
     default_shuffle_buffer,
     read_in_order,
     training_stream,
+    without_autograph,
 )
 from efficientvision.errors import UserError
 
@@ -103,8 +104,7 @@ class RecordReader:
             num_partners: training: records that come with each, to be combined with it.
         """
         return self._stream(num_partners).map(
-            # Nothing here is for AutoGraph to rewrite, and looking for it would take seconds.
-            tf.autograph.experimental.do_not_convert(load),
+            without_autograph(load),
             num_parallel_calls=self._num_parallel_calls or AUTOTUNE,
             deterministic=self._in_order,
         )
@@ -164,8 +164,6 @@ class RecordReader:
         else:
             stream = read_in_order(self._paths).take(self._num_records).enumerate()
         if num_readers > 1:
-            own = tf.autograph.experimental.do_not_convert(
-                lambda position, _: tf.equal(position % num_readers, index)
-            )
+            own = without_autograph(lambda position, _: tf.equal(position % num_readers, index))
             stream = stream.filter(own)
         return stream

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from efficientvision.data.checks import data_errors
 from efficientvision.data.mask_records import IGNORED, parse_mask_example
 from efficientvision.data.record_files import FilePattern, count_records, match_files
+from efficientvision.data.streams import without_autograph
 
 _VALUES = 256
 _BATCH = 32
@@ -42,7 +43,7 @@ def mask_pixels(
     counts = [count if each is None else min(count, each) for count in count_records(paths)]
     records = tf.data.Dataset.from_tensor_slices((tf.range(len(paths), dtype=tf.int64), paths))
 
-    @tf.autograph.experimental.do_not_convert
+    @without_autograph
     def one_file(index: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(path, buffer_size=1 << 20)
         return tf.data.Dataset.zip(
@@ -60,7 +61,7 @@ def mask_pixels(
             bar.update(len(batch["file"]))
 
 
-@tf.autograph.experimental.do_not_convert
+@without_autograph
 def _pixels(file: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
     mask = tf.io.decode_png(parse_mask_example(record)["mask_encoded"], channels=1)[..., 0]
     values = tf.reshape(tf.cast(mask, tf.int32), [-1])

@@ -6,6 +6,8 @@ whole epochs by counting and the rest without decoding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from efficientvision.files import size as file_size
@@ -17,6 +19,14 @@ PARTNER_WINDOW = 16
 # Shuffling holds so many records, or fewer, lest they take more memory than this.
 SHUFFLE_RECORDS, SHUFFLE_BYTES = 1024, 256 << 20
 _SAMPLED_FILES = 8
+
+
+def without_autograph(function: Callable) -> Callable:
+    """The function as it is, for a `map`: TensorFlow need not search it for Python control flow.
+
+    There is none in the library's functions, and searching takes seconds.
+    """
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def read_in_order(files: list[str]) -> tf.data.Dataset:
@@ -99,16 +109,18 @@ def training_stream(
         return records.skip(tf.where(tf.equal(epoch, first_epoch), skipped, 0))
 
     last = tf.int64.max if num_epochs is None else num_epochs
-    stream = tf.data.Dataset.range(first_epoch, last).flat_map(_plain(one_epoch))
+    stream = tf.data.Dataset.range(first_epoch, last).flat_map(without_autograph(one_epoch))
     if num_partners == 0:
-        return stream.map(_plain(lambda position, record: (position, record[tf.newaxis])))
+        return stream.map(
+            without_autograph(lambda position, record: (position, record[tf.newaxis]))
+        )
 
     def with_partners(positions: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
         chosen = _partners(tf.shape(records)[0], num_partners, seed, positions[0])
         return tf.data.Dataset.from_tensor_slices((positions, tf.gather(records, chosen)))
 
-    stream = stream.batch(PARTNER_WINDOW).flat_map(_plain(with_partners))
-    return stream.filter(_plain(lambda position, _: position >= first))
+    stream = stream.batch(PARTNER_WINDOW).flat_map(without_autograph(with_partners))
+    return stream.filter(without_autograph(lambda position, _: position >= first))
 
 
 def _partners(size: tf.Tensor, num_partners: int, seed: int, position: tf.Tensor) -> tf.Tensor:
@@ -121,8 +133,3 @@ def _partners(size: tf.Tensor, num_partners: int, seed: int, position: tf.Tensor
     offsets = tf.pad(offsets, [[0, 0], [1, 0]])
     chosen = (tf.range(size)[:, tf.newaxis] + offsets) % size
     return tf.ensure_shape(chosen, [None, 1 + num_partners])
-
-
-def _plain(function):
-    """Spares TensorFlow the search for Python control flow, of which there is none."""
-    return tf.autograph.experimental.do_not_convert(function)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.streams import without_autograph
 from efficientvision.tasks.base import Task
 
 
@@ -64,7 +65,7 @@ class RecordTask(Task):
         self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
     ) -> tf.data.Dataset:
         data = self._training_data(batch_size, start_step, input_shard)
-        chosen = tf.autograph.experimental.do_not_convert(
+        chosen = without_autograph(
             lambda batch: {name: batch[name] for name in self.training_inputs}
         )
         data = data.map(chosen)

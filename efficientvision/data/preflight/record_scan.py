@@ -15,6 +15,7 @@ from efficientvision.data.checks import data_errors, find_bad_record
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.record_files import FilePattern, match_files
 from efficientvision.data.records import parse_example
+from efficientvision.data.streams import without_autograph
 from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.decode import image_size
 from efficientvision.errors import UserError
@@ -50,7 +51,7 @@ class RecordScan:
         is_crowd: bool [M].
         class_texts: M class names that the records give themselves, or None if they give none.
         image_of: int64 [M], index of the box's record.
-        photos: Index of the record -> encoded photo, for a few records with boxes.
+        photos: Index of the record -> encoded photo, for a few records (of detection: with boxes).
     """
 
     paths: list[str]
@@ -136,14 +137,14 @@ def _dataset(
 ) -> tf.data.Dataset:
     """Ragged batches of what `_summary` gives, of the first `each` records of every file."""
 
-    @tf.autograph.experimental.do_not_convert
+    @without_autograph
     def one_file(index: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(path, buffer_size=1 << 20).take(each)
         return tf.data.Dataset.zip(
             tf.data.Dataset.from_tensors(index).repeat(), records.enumerate()
         )
 
-    @tf.autograph.experimental.do_not_convert
+    @without_autograph
     def summary(index: tf.Tensor, numbered: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         position, record = numbered
         return _summary(record, regenerate, position < photos_each, labels_only) | {"file": index}
@@ -187,7 +188,9 @@ def _summary(
         "classes": example["classes"],
         "is_crowd": example["is_crowd"],
         "texts": example["texts"],
-        "photo": tf.where(keep_photo & (tf.size(example["classes"]) > 0), encoded, ""),
+        "photo": tf.where(
+            keep_photo & (labels_only | (tf.size(example["classes"]) > 0)), encoded, ""
+        ),
     }
 
 

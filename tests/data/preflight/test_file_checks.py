@@ -7,8 +7,11 @@ from PIL import Image
 from efficientvision.data.photos import orientation_of
 from efficientvision.data.preflight.file_checks import file_findings
 from efficientvision.data.preflight.findings import ERROR, OK, WARNING
+from efficientvision.data.preflight.mask_checks import scan_masks
 from efficientvision.data.preflight.record_scan import scan_records
 from tests.example_records import example
+from tests.made_class_records import write_class_records
+from tests.made_mask_records import made_mask_record, picture
 
 
 def findings(pattern, **options):
@@ -48,6 +51,18 @@ def test_photos_that_a_tag_turns_are_counted(write):
     assert row.level == WARNING and "1 of 2 photos looked at have an EXIF tag" in row.found
     assert orientation_of(encoded.getvalue()) == 6
     assert orientation_of(broken.encoded) == orientation_of(b"") == 1
+
+
+def test_photos_of_masks_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    lying = io.BytesIO()
+    Image.fromarray(picture(1)[0]).save(lying, "PNG", exif=exif)
+    records = [made_mask_record(0), made_mask_record(1, encoded=lying.getvalue())]
+    pattern = write_class_records(tmp_path / "masks", records)
+    _, row = file_findings(scan_masks(pattern).records, "train")
+    assert row.level == WARNING and "1 of 2 photos looked at have an EXIF tag" in row.found
+    assert "image '1'" in row.found
 
 
 def test_a_missing_shard_is_named(write, tmp_path):
