@@ -1,5 +1,6 @@
 """From any checkpoint or exported model to detections, in Python."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_detector, serving_metadata
 from efficientvision.photo_batches import Photo, as_array, run_by_size
 from efficientvision.visualize.draw import draw_detections
+
+log = logging.getLogger(__name__)
 
 
 class Detection(NamedTuple):
@@ -196,7 +199,9 @@ class Detector:
             UserError: it is no detector.
         """
         if metadata is None:
-            print(f"{origin} does not say what it is: taken for a detector of the 90 COCO classes")
+            log.info(
+                f"{origin} does not say what it is: taken for a detector of the 90 COCO classes"
+            )
             metadata = DetectorMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )

@@ -1,6 +1,7 @@
 """A network with its configuration and class names, from a checkpoint of any kind."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,8 @@ from efficientvision.weights.identify import (
     identify,
 )
 from efficientvision.weights.report import LoadReport
+
+log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 LABELS_FILE = "labels.json"
@@ -100,7 +103,7 @@ def load_model(
     if path is None:
         name = model_name or DEFAULT_MODELS[task or "detection"]
         config = get_config(name, *changes, task=task)
-        print(f"No checkpoint: {config.name} has random weights")
+        log.info(f"No checkpoint: {config.name} has random weights")
         return LoadedModel(build_from_config(config), config, class_names(config))
     run_config = files.join(run_folder_of(path), CONFIG_FILE)
     found = identify(path)
@@ -163,20 +166,20 @@ def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath)
     """Sets, and prints, what the checkpoint tells and the user did not say."""
     if isinstance(config, SegmentationConfig):
         for line in [*apply_published_size(config, path), *apply_decoder(config, found)]:
-            print(line)
+            log.info(line)
         config.override({"auxiliary": False, "heads": ["segmentation"]})
         return
     if isinstance(config, SsdConfig):
         for line in apply_published_size(config, path):
-            print(line)
+            log.info(line)
     if isinstance(config, ClassificationConfig | SsdConfig):
         if found.num_classes not in (None, config.num_classes) and not config.is_set("num_classes"):
             config.override({"num_classes": found.num_classes})
-            print(f"num_classes={found.num_classes} (read from the checkpoint)")
+            log.info(f"num_classes={found.num_classes} (read from the checkpoint)")
         return
     given = [name for name in config.as_dict() if config.is_set(name)]
     for line in apply_checkpoint_architecture(config, found, given):
-        print(line)
+        log.info(line)
 
 
 def _check_complete(path: AnyPath, report: LoadReport) -> None:
@@ -188,7 +191,7 @@ def _check_complete(path: AnyPath, report: LoadReport) -> None:
         )
     if report.skipped:
         name, (ours, theirs) = next(iter(report.skipped.items()))
-        print(
+        log.info(
             f"WARNING: {len(report.skipped)} variables keep random values, their shapes differ "
             f"({name}: {list(ours)} here, {list(theirs)} in {path}): what the class head says "
             "means nothing before it is trained; set num_classes to the checkpoint's"
@@ -205,7 +208,7 @@ def _model_name(path: AnyPath, given: str | None, found: Identified, task: str |
             f"{path} is not the checkpoint{kind} that can be told by its variables"
             f"{looks_like}: give the model's name, one of {', '.join(list_models(task))}"
         )
-    print(f"{path}: this looks like {found.model}")
+    log.info(f"{path}: this looks like {found.model}")
     return found.model
 
 

@@ -127,8 +127,8 @@ class Segmenter:
         if tile_hw is not None and tile_hw != metadata.image_hw:
             height, width = metadata.image_hw
             raise UserError(
-                f"{origin} was made for images of {width}x{height}: --tile={width}x{height}, or "
-                "export it again with --input_image_size"
+                f"{origin} was made for images of {width}x{height}: `tile={width}x{height}`, or "
+                "export it again with `input_image_size`"
             )
         return cls(run, metadata, overlap=None if tile_hw is None else overlap)
 
@@ -146,7 +146,7 @@ class Segmenter:
         metadata = serving_metadata(loaded, batch_size=None)
         if at_photo_size:
             if overlap is not None:
-                raise UserError("tiles have one size: leave out --tile or the photo's own size")
+                raise UserError("tiles have one size: leave out `tile` or the photo's own size")
             return cls(PhotoSizedNetwork(loaded), metadata)
         if overlap is not None:
             metadata = replace(metadata, result="logits")
@@ -226,11 +226,11 @@ def _check_tiles(metadata: SegmenterMetadata, overlap: int) -> None:
     if metadata.result != "logits":
         raise UserError(
             f"{metadata.model_name} was exported to give classes, and tiles are joined by their "
-            "logits: export it with --segmentation_output=logits"
+            "logits: export it with `segmentation_output=logits`"
         )
     height, width = metadata.image_hw
     if not 0 <= overlap < min(height, width):
         raise UserError(
-            f"--tile_overlap={overlap}: must be 0 or more, and less than either side of the tile "
+            f"`tile_overlap={overlap}`: must be 0 or more, and less than either side of the tile "
             f"({width}x{height})"
         )

@@ -99,6 +99,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def log_on_terminal():
+    """What the library logs is printed, as command lines do: `capsys` sees it."""
+    from efficientvision.cli.console import on_terminal  # Late: the variables must be set first.
+
+    with on_terminal():
+        yield
+
+
 @pytest.fixture(scope="session")
 def repository() -> pathlib.Path:
     """The root folder of the repository, where main.py is."""

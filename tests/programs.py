@@ -23,7 +23,8 @@ from absl import flags
 
 from efficientvision.cli import edgenets_flags, run_main, train
 from efficientvision.cli import inspect as inspect_program
-from efficientvision.cli.flags import define_inspect_flags, define_train_flags
+from efficientvision.cli.flags import define_inspect_flags, define_train_flags, options_of
+from efficientvision.runs.options import RunOptions
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
@@ -34,6 +35,14 @@ class Done(typing.NamedTuple):
     code: int
     stdout: str
     stderr: str
+
+
+def run_options(*arguments: object) -> RunOptions:
+    """The options of `python main.py <arguments>`."""
+    values = flags.FlagValues()
+    define_train_flags(values)
+    values(["main.py", *map(str, arguments)])
+    return options_of(values)
 
 
 def train_program(*arguments: object) -> Done:

@@ -24,6 +24,7 @@ ORDER = [
     {"weights", "training", "export"},
     {"report"},
     {"api", "loading", "photo_batches", "detector", "classifier", "photo_sized", "segmenter"},
+    {"runs"},
     {"cli"},
 ]
 # Within a group: importer -> what it may import beside itself.

@@ -6,10 +6,11 @@ import errno
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import flags as absl_flags
 
+from efficientvision.cli.console import on_terminal, with_flags
 from efficientvision.errors import UserError
 from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
@@ -49,8 +50,15 @@ def run_main(
     """
     argv = list(sys.argv if argv is None else argv)
     if {"--help", "-help", "-h", "--helpfull"} & set(argv[1:]):
-        print(_help_text(main, flag_values))
+        print(with_flags(_help_text(main, flag_values), flag_values))
         sys.exit(0)
+
+    def fail(sentence: str, code: int, lines: Sequence[str] = ()) -> NoReturn:
+        text = "\n".join([f"error: {' '.join(sentence.split())}", *lines])
+        sys.stdout.flush()
+        print(with_flags(text, flag_values), file=sys.stderr)
+        sys.exit(code)
+
     try:
         rest = flag_values(translate(argv))
         if rest[1:] and not takes_arguments:
@@ -58,19 +66,20 @@ def run_main(
                 f"Unexpected argument {rest[1]!r}: every option is written --name=value."
             )
     except absl_flags.UnrecognizedFlagError as error:
-        _fail(_unknown_flag(error.flagname, flag_values), code=2)
+        fail(_unknown_flag(error.flagname, flag_values), code=2)
     except (absl_flags.Error, UserError) as error:
-        _fail(str(error), code=2)
+        fail(str(error), code=2)
     try:
-        code = main(rest)
+        with on_terminal(flag_values):
+            code = main(rest)
     except UserError as error:
-        _fail(error.sentence, code=1, lines=error.lines)
+        fail(error.sentence, code=1, lines=error.lines)
     except OSError as error:
         if not is_users_mistake(error):
             raise
-        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
+        fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
     except KeyboardInterrupt:
-        _fail("interrupted", code=INTERRUPTED)
+        fail("interrupted", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -79,12 +88,6 @@ def is_users_mistake(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_CODES or is_no_space(error)
     return isinstance(error, UserError)
-
-
-def _fail(sentence: str, code: int, lines: Sequence[str] = ()) -> None:
-    sys.stdout.flush()
-    print(f"error: {' '.join(sentence.split())}", *lines, sep="\n", file=sys.stderr)
-    sys.exit(code)
 
 
 def _unknown_flag(name: str, flag_values: absl_flags.FlagValues) -> str:

@@ -35,15 +35,13 @@ _FLAGS = {
     "model": FlagSpec(("espnetv2", "dicenet"), "espnetv2", "network"),
     "s": FlagSpec("float", 2.0, "width of the network"),
     "dataset": FlagSpec(("coco", "pascal"), "coco", "what the published weights know"),
-    "weights_test": FlagSpec(
-        "string", "", "checkpoint of any detector; its network is read from it"
-    ),
+    "weights_test": FlagSpec("str", "", "checkpoint of any detector; its network is read from it"),
     "im_size": FlagSpec("int", 512, "size of the network's input, published: 300 and 512"),
-    "im_dir": FlagSpec("string", None, f"folder of photos, a photo, or a glob (default: {PHOTOS})"),
-    "save_dir": FlagSpec("string", "vis_detect", "folder for the pictures"),
+    "im_dir": FlagSpec("str", None, f"folder of photos, a photo, or a glob (default: {PHOTOS})"),
+    "save_dir": FlagSpec("str", "vis_detect", "folder for the pictures"),
     "conf_threshold": FlagSpec("float", 0.3, "least score of a box that is drawn"),
     "live": FlagSpec("bool", False, "watch --stream, on a live page in the browser"),
-    "stream": FlagSpec("string", "0", "--live: camera by its number, video file, or URL"),
+    "stream": FlagSpec("str", "0", "--live: camera by its number, video file, or URL"),
 }
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from tqdm import tqdm
 
 from efficientvision.classifier import Classifier
-from efficientvision.cli.evaluate_classifier_export import evaluate_classifier_export
 from efficientvision.cli.export_checks import (
     Compared,
     ExportChecks,
@@ -21,6 +20,7 @@ from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.classification_serving import crop_fraction_of, fit_photos
 from efficientvision.export.metadata import ClassifierMetadata
 from efficientvision.loading import serving_metadata
+from efficientvision.runs.evaluate_classifier_export import evaluate_classifier_export
 
 _TENSORFLOW_TOLERANCE = 1e-3
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.cli.export_checks import (
     Compared,
     ExportChecks,
@@ -26,6 +25,7 @@ from efficientvision.export import agreement
 from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.metadata import DetectorMetadata
 from efficientvision.loading import LoadedModel, serving_metadata
+from efficientvision.runs.evaluate_export import evaluate_export
 
 # From this score on a detection is looked for on the other side.
 _COMPARED_SCORE = 0.3

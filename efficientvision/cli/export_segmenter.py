@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from efficientvision.cli.evaluate_segmenter_export import evaluate_segmenter_export
 from efficientvision.cli.export_checks import (
     Compared,
     ExportChecks,
@@ -23,6 +22,7 @@ from efficientvision.export.metadata import SegmenterMetadata
 from efficientvision.export.segmentation_serving import fit_photos, segmentation_serving
 from efficientvision.loading import serving_metadata
 from efficientvision.photo_sized import compiled
+from efficientvision.runs.evaluate_segmenter_export import evaluate_segmenter_export
 from efficientvision.segmenter import Segmenter
 
 # Share of the pixels whose class may be another: where two classes are nearly equal.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from efficientvision.runs.options import HPARAMS_HELP, USE_XLA_HELP
+
 
 class FlagSpec(NamedTuple):
-    """One flag: type (`string`, `int`, `float`, `bool`, `ints` or a tuple of choices), default,
+    """One flag: type (`str`, `int`, `float`, `bool`, `ints` or a tuple of choices), default,
     meaning.
     """
 
@@ -27,10 +29,5 @@ class UnavailableFlag(NamedTuple):
     reason: str
 
 
-HPARAMS = FlagSpec(
-    "string",
-    "",
-    'hyper-parameters: "num_classes=20,image_size=1920x1280" (sizes are WIDTHxHEIGHT), the path of '
-    'a .yaml file, or both: "voc.yaml,num_classes=3"',
-)
-USE_XLA = FlagSpec("bool", False, "compile the step with XLA (on a CPU it is slower)")
+HPARAMS = FlagSpec("str", "", HPARAMS_HELP)
+USE_XLA = FlagSpec("bool", False, USE_XLA_HELP)

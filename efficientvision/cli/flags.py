@@ -13,10 +13,10 @@ from absl import flags
 from efficientvision.cli import inspect_flags, train_flags
 from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag
 from efficientvision.errors import UserError
+from efficientvision.runs.options import RunOptions, option_fields
 
 TRAIN = "main.py"
 INSPECT = "model_inspect.py"
-MODES = train_flags.MODES
 RUNMODES = inspect_flags.RUNMODES
 
 _TABLES = {TRAIN: train_flags, INSPECT: inspect_flags}
@@ -34,6 +34,15 @@ def define_train_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 def define_inspect_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Declares the flags of `model_inspect.py`."""
     _define(INSPECT, flag_values)
+
+
+def options_of(flag_values: flags.FlagValues = flags.FLAGS) -> RunOptions:
+    """The options that parsed flags of `main.py` stand for."""
+    names = [field.name for field in option_fields()]
+    return RunOptions(
+        **{name: flag_values[name].value for name in names},
+        written=frozenset(name for name in names if flag_values[name].present),
+    )
 
 
 def report_obsolete(flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -79,7 +88,7 @@ def define_flag(name: str, spec: FlagSpec, flag_values: flags.FlagValues) -> Non
         flags.DEFINE_enum(name, spec.default, spec.type, spec.help, flag_values=flag_values)
         return
     define = {
-        "string": flags.DEFINE_string,
+        "str": flags.DEFINE_string,
         "int": flags.DEFINE_integer,
         "float": flags.DEFINE_float,
         "bool": flags.DEFINE_bool,

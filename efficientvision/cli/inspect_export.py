@@ -14,7 +14,6 @@ from efficientvision.cli.export_detector import DetectorChecks
 from efficientvision.cli.export_segmenter import SegmenterChecks
 from efficientvision.cli.inspect_flags import EXPORT_FORMATS, NO_TENSORRT
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.record_files import match_files
@@ -27,6 +26,7 @@ from efficientvision.export.serving import build_serving
 from efficientvision.export.serving_base import decode_image
 from efficientvision.export.write_portable import write_portable
 from efficientvision.registry import nearest_names
+from efficientvision.runs.output_folder import check_output_folder
 
 _COMPARED_PHOTOS = 20
 _CALIBRATION_PHOTOS = 200

@@ -33,9 +33,9 @@ EXPORT_FORMATS = (
 SEGMENTATION_OUTPUTS = ("class_map", "logits")
 
 IMPLEMENTED = {
-    "runmode": FlagSpec("string", "dry", f"one of {', '.join(RUNMODES)}"),
+    "runmode": FlagSpec("str", "dry", f"one of {', '.join(RUNMODES)}"),
     "model_name": FlagSpec(
-        "string", None, "model; else the checkpoint's own, and efficientdet-d0 without one"
+        "str", None, "model; else the checkpoint's own, and efficientdet-d0 without one"
     ),
     "task": FlagSpec(
         ("detection", "classification", "segmentation"),
@@ -44,18 +44,18 @@ IMPLEMENTED = {
     ),
     "hparams": HPARAMS,
     "input_image_size": FlagSpec(
-        "string",
+        "str",
         None,
         "input size: 512 or WIDTHxHEIGHT; of a segmenter also photo: each photo's own, rounded "
         "down to multiples of 32; wins over image_size in --hparams",
     ),
     "ckpt_path": FlagSpec(
-        "string",
+        "str",
         None,
         "checkpoint of any kind (prefix, file or folder); empty or _ for random weights",
     ),
-    "export_ckpt": FlagSpec("string", None, "--runmode=ckpt: where to write the weights"),
-    "logdir": FlagSpec("string", "/tmp/deff/", "folder for the files of dry and freeze"),
+    "export_ckpt": FlagSpec("str", None, "--runmode=ckpt: where to write the weights"),
+    "logdir": FlagSpec("str", "/tmp/deff/", "folder for the files of dry and freeze"),
     "delete_logdir": FlagSpec("bool", True, "empty --logdir of our own files first"),
     "batch_size": FlagSpec("int", 1, "images at a time; 0 in an export: any number"),
     "bm_runs": FlagSpec("int", 10, "timed runs of a benchmark"),
@@ -67,24 +67,24 @@ IMPLEMENTED = {
         "run the SavedModel or frozen graph of --saved_model_dir even if its operations may read "
         "and write files",
     ),
-    "trace_filename": FlagSpec("string", None, "write a trace of one benchmark run there"),
+    "trace_filename": FlagSpec("str", None, "write a trace of one benchmark run there"),
     "use_xla": USE_XLA,
-    "input_image": FlagSpec("string", None, "photo, folder or glob of photos"),
+    "input_image": FlagSpec("str", None, "photo, folder or glob of photos"),
     "input_video": FlagSpec(
-        "string", None, "video file, camera by its number (0), or URL (rtsp://..., http://...)"
+        "str", None, "video file, camera by its number (0), or URL (rtsp://..., http://...)"
     ),
     "output_video": FlagSpec(
-        "string", None, ".mov, .mp4 or .mkv to write; without it the video is shown on a live page"
+        "str", None, ".mov, .mp4 or .mkv to write; without it the video is shown on a live page"
     ),
     "live_port": FlagSpec(
         "int", None, "port of the live page on 127.0.0.1 (default 8765, 0: any free one)"
     ),
-    "output_image_dir": FlagSpec("string", None, "folder for the pictures 0.jpg, 1.jpg, ..."),
+    "output_image_dir": FlagSpec("str", None, "folder for the pictures 0.jpg, 1.jpg, ..."),
     "raw_maps": FlagSpec(
         "bool", False, "segmentation: write class maps, too, <i>_classes.png with class indices"
     ),
     "tile": FlagSpec(
-        "string",
+        "str",
         None,
         "segmentation: see photos at their own resolution, by overlapping tiles: WIDTHxHEIGHT",
     ),
@@ -107,14 +107,14 @@ IMPLEMENTED = {
         ("hard", "gaussian"), None, "non-maximum suppression; else as nms_configs.method says"
     ),
     "saved_model_dir": FlagSpec(
-        "string",
+        "str",
         "/tmp/saved_model",
         "SavedModel folder; to read also <model>_frozen.pb, .onnx, .xml (OpenVINO) or .tflite; "
         "--runmode=export: folder of all formats",
     ),
-    "tflite_path": FlagSpec("string", None, "--runmode=saved_model: write a LiteRT file there too"),
+    "tflite_path": FlagSpec("str", None, "--runmode=saved_model: write a LiteRT file there too"),
     "format": FlagSpec(
-        "string",
+        "str",
         "saved_model,onnx,litert",
         f"--runmode=export: any of {', '.join(EXPORT_FORMATS)}, with commas",
     ),
@@ -125,13 +125,13 @@ IMPLEMENTED = {
         "but for int8; SavedModel and frozen graph have their own kind",
     ),
     "calibration_file_pattern": FlagSpec(
-        "string", None, "TFRecords whose photos int8 takes its ranges from; else --input_image"
+        "str", None, "TFRecords whose photos int8 takes its ranges from; else --input_image"
     ),
     "val_file_pattern": FlagSpec(
-        "string", None, "--runmode=export: TFRecords to measure each format on"
+        "str", None, "--runmode=export: TFRecords to measure each format on"
     ),
     "val_json_file": FlagSpec(
-        "string", None, "ground truth of --val_file_pattern; else what the records say"
+        "str", None, "ground truth of --val_file_pattern; else what the records say"
     ),
 }
 
@@ -153,7 +153,7 @@ OBSOLETE = {
 
 INVALID = {
     "tensorrt": UnavailableFlag(
-        FlagSpec("string", None, "not available"),
+        FlagSpec("str", None, "not available"),
         NO_TENSORRT,
     ),
 }

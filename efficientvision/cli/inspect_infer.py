@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.cli.photo_look import PhotoLook, in_memory, look_of
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.preflight.findings import listed
 from efficientvision.errors import UserError
+from efficientvision.runs.output_folder import check_output_folder
 
 
 def run(settings: InspectSettings) -> None:

@@ -3,12 +3,12 @@
 import dataclasses
 
 from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.cli.output_folder import check_output_folder
 from efficientvision.export.artifacts import FORMATS
 from efficientvision.export.saved_model import check_replaceable, export_saved_model
 from efficientvision.export.serving import build_serving
 from efficientvision.export.write_portable import write_portable
 from efficientvision.loading import serving_metadata
+from efficientvision.runs.output_folder import check_output_folder
 
 
 def run(settings: InspectSettings) -> None:

@@ -42,20 +42,18 @@ _FLAGS = {
     "model": FlagSpec(("espnetv2", "dicenet"), "espnetv2", "network"),
     "s": FlagSpec("float", 2.0, "width of the network"),
     "dataset": FlagSpec(tuple(_DATA_SETS), "pascal", "what the published weights know"),
-    "weights_test": FlagSpec(
-        "string", "", "checkpoint of any segmenter; its network is read from it"
-    ),
-    "data_path": FlagSpec("string", None, f"photo, folder or glob of photos (default: {PHOTOS})"),
-    "savedir": FlagSpec("string", "segmentation_results", "folder for the pictures"),
+    "weights_test": FlagSpec("str", "", "checkpoint of any segmenter; its network is read from it"),
+    "data_path": FlagSpec("str", None, f"photo, folder or glob of photos (default: {PHOTOS})"),
+    "savedir": FlagSpec("str", "segmentation_results", "folder for the pictures"),
     "im_size": FlagSpec(
-        "string", None, "width and height in the name of the published file, --im-size 384 384"
+        "str", None, "width and height in the name of the published file, --im-size 384 384"
     ),
     "model_width": FlagSpec("int", _BUILD_SIZE, "dicenet: width that its kernels are made for"),
     "model_height": FlagSpec("int", _BUILD_SIZE, "dicenet: height that its kernels are made for"),
     "channels": FlagSpec("int", 3, "of a photo: 3"),
     "num_classes": FlagSpec("int", 1000, "no effect: the weights say their classes"),
     "live": FlagSpec("bool", False, "watch --stream, on a live page in the browser"),
-    "stream": FlagSpec("string", "0", "--live: camera by its number, video file, or URL"),
+    "stream": FlagSpec("str", "0", "--live: camera by its number, video file, or URL"),
 }
 
 

@@ -28,10 +28,10 @@ OBSOLETE = {
     "nms_configs.pyfunc": "non-maximum suppression always runs in the graph",
     "resnet_depth": "it belongs to a ResNet backbone, and the backbones here are EfficientNets",
     "sample_image": "no pictures are written to TensorBoard; model_inspect.py draws them",
-    "save_freq": "--save_checkpoints_steps says when checkpoints are written",
+    "save_freq": "`save_checkpoints_steps` says when checkpoints are written",
     "use_keras_model": "every model here is a Keras model",
     "use_native_resize_op": "both ways of enlarging a feature map gave the same numbers",
-    "use_tpu": "--strategy chooses the device",
+    "use_tpu": "`strategy` chooses the device",
     "verbose": "progress is always shown as one bar",
 }
 

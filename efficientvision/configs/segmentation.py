@@ -99,7 +99,7 @@ class SegmentationConfig(TrainingConfig):
         None,
         optional(number_range(1e-2)),
         "training scales an image by a factor in between before it crops; None: 0.5 to 2, for "
-        "--dataset=city by the crop's width",
+        "`dataset=city` by the crop's width",
     )
     loss_type: str = hyperparameter(
         "ce",
@@ -121,7 +121,7 @@ class SegmentationConfig(TrainingConfig):
     freeze_bn: bool = hyperparameter(
         False,
         BOOLEAN,
-        "training keeps every batch norm as it is in --ckpt: statistics, scales and offsets",
+        "training keeps every batch norm as it is in `ckpt`: statistics, scales and offsets",
     )
     lr_mult: float = hyperparameter(
         10.0, number(minimum=0), "the decoder learns at so many times the backbone's learning rate"
@@ -176,7 +176,7 @@ class SegmentationConfig(TrainingConfig):
         if "segmentation" not in self.heads:
             raise UserError(
                 f"heads={'+'.join(self.heads)}: a network for segmentation needs the head "
-                "segmentation; without it, train with --task=detection."
+                "segmentation; without it, train with `task=detection`."
             )
         weights = self.class_weights
         if isinstance(weights, tuple) and len(weights) != self.num_classes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import sys
+import logging
 from typing import Any, ClassVar, Self
 
 import yaml
@@ -27,6 +27,8 @@ from efficientvision.configs.kinds import (
 )
 from efficientvision.configs.list_kinds import EPOCHS
 from efficientvision.configs.overrides import Recipe, read_overrides
+
+log = logging.getLogger(__name__)
 
 _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
@@ -138,16 +140,16 @@ class TrainingConfig:
         None, optional(TEXT), "regular expression: variables whose path it begins do not train"
     )
     var_exclude_expr: str | None = hyperparameter(
-        None, optional(TEXT), "regular expression: variables that are not read from --ckpt"
+        None, optional(TEXT), "regular expression: variables that are not read from `ckpt`"
     )
     freeze: tuple[str, ...] = hyperparameter(
         (), PARTS, "parts that do not train, batch-norm statistics included: backbone+fpn"
     )
     skip_mismatch: bool = hyperparameter(
-        True, BOOLEAN, "the class head may differ in shape from --ckpt and then starts afresh"
+        True, BOOLEAN, "the class head may differ in shape from `ckpt` and then starts afresh"
     )
     match_classes_by_name: bool = hyperparameter(
-        True, BOOLEAN, "classes that --ckpt has under the same name keep its class head"
+        True, BOOLEAN, "classes that `ckpt` has under the same name keep its class head"
     )
     label_smoothing: float = hyperparameter(0.0, number(0, below=1), "of the class targets")
     weight_decay: float = hyperparameter(4e-5, _NON_NEGATIVE, "L2 factor of the kernels")
@@ -157,7 +159,7 @@ class TrainingConfig:
     strategy: str | None = hyperparameter(
         None,
         optional(one_of("none", "gpus", "multi_worker", "tpu", "")),
-        "none, gpus, multi_worker or tpu, as --strategy; None: chosen by what is there",
+        "none, gpus, multi_worker or tpu, as `strategy`; None: chosen by what is there",
     )
     mixed_precision: bool | str = hyperparameter(
         False,
@@ -238,7 +240,7 @@ class TrainingConfig:
         for field in dataclasses.fields(self):
             setattr(self, field.name, getattr(changed, field.name))
         for note in dict.fromkeys(notes):
-            print(note, file=sys.stderr)
+            log.warning(note)
         return self
 
     def as_dict(self) -> dict[str, Any]:

@@ -165,13 +165,13 @@ def convert(
     sources = (image_info_file, object_annotations_file, caption_annotations_file)
     if not any(sources):
         raise UserError(
-            "Nothing says which images to convert: give --image_info_file, "
-            "--object_annotations_file or --caption_annotations_file."
+            "Nothing says which images to convert: give `image_info_file`, "
+            "`object_annotations_file` or `caption_annotations_file`."
         )
     if not files.is_folder(image_dir):
-        raise UserError(f"--image_dir={image_dir} is not a folder.")
+        raise UserError(f"`image_dir={image_dir}` is not a folder.")
     if include_masks and not object_annotations_file:
-        raise UserError("--include_masks needs --object_annotations_file.")
+        raise UserError("`include_masks` needs `object_annotations_file`.")
     instances = read_instances(object_annotations_file) if object_annotations_file else None
     captions = read_captions(caption_annotations_file) if caption_annotations_file else None
     listed = read_image_list(image_info_file) if image_info_file else instances or captions
@@ -239,7 +239,7 @@ def _find_images(
         more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
         raise UserError(
             f"The image {os.path.join(image_dir, missing[0])} is listed in {listed.path} but does "
-            f"not exist{more}. --skip_bad leaves such images out."
+            f"not exist{more}. `skip_bad` leaves such images out."
         )
     if missing:
         report.skipped[MISSING] += len(missing)
@@ -254,7 +254,7 @@ def image_path(image_dir: str, name: str, list_file: str, outside: bool) -> str 
         if leads_out and not outside:
             raise UserError(
                 f"{list_file} lists the image {name!r}, whose path leads out of the images' "
-                "folder: --allow_outside takes it all the same."
+                "folder: `allow_outside` takes it all the same."
             )
         path = os.path.join(image_dir, candidate)
         if files.is_file(path):

@@ -49,22 +49,22 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
         UserError: There is no such folder, no record in it, or there are several JSON files.
     """
     if not files.is_folder(folder):
-        raise UserError(f"--data_dir={folder} is no folder.")
+        raise UserError(f"`data_dir={folder}` is no folder.")
     training = find_records(folder, "train")
     evaluation = find_records(folder, "val")
     none = training is None and evaluation is None
     if none and of_classes and _holds_class_folders(folder):
         raise UserError(
-            f"--data_dir={folder} holds folders of images and no records; make them with: python "
+            f"`data_dir={folder}` holds folders of images and no records; make them with: python "
             f"dataset/create_imagenet_tfrecord.py --data_dir={_quoted(folder)} "
             f"--output_dir={_quoted(files.join(folder, 'tfrecord'))}{_split_option(folder)}"
         )
     if none:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
         raise UserError(
-            f"--data_dir={folder} holds no records: files named train*.tfrecord and val*.tfrecord "
-            f"are looked for there and in {places}; name yours with --train_file_pattern and "
-            "--val_file_pattern."
+            f"`data_dir={folder}` holds no records: files named train*.tfrecord and val*.tfrecord "
+            f"are looked for there and in {places}; name yours with `train_file_pattern` and "
+            "`val_file_pattern`."
         )
     places = [files.join(folder, name).rstrip("/") for name in JSON_FOLDERS]
     if evaluation is not None:
@@ -115,8 +115,8 @@ def _ground_truth(places: list[str]) -> str | None:
         ]
         if len(found) > 1:
             raise UserError(
-                f"--data_dir: {' and '.join(found[:3])} may each be the ground truth of the "
-                "evaluation; choose one with --val_json_file."
+                f"`data_dir`: {' and '.join(found[:3])} may each be the ground truth of the "
+                "evaluation; choose one with `val_json_file`."
             )
         if found:
             return found[0]

@@ -109,7 +109,7 @@ def _examples(
         if not example.source_id:
             raise UserError(
                 f"Record {position} ({example.filename}) has no image/source_id; evaluate with "
-                "--val_json_file, or convert the data again."
+                "`val_json_file`, or convert the data again."
             )
         image_id = image_id_of(example.source_id)
         if image_id in seen:

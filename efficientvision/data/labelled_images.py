@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import io
+import logging
 import os
 import random
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from efficientvision.data.picture_folders import (
     walk_pictures,
 )
 from efficientvision.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]
         path = existing_file(folder, row[0].strip())
         if path is None:
             if number == 1 and not any(map(looks_like_a_path, (name, label))):
-                print(f"{csv_file}: the first line, {name},{label}, is taken for the heading.")
+                log.info(f"{csv_file}: the first line, {name},{label}, is taken for the heading.")
                 continue
             raise UserError(
                 f"{csv_file}, line {number}: there is no image {os.path.join(folder, name)}."

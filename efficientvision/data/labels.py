@@ -221,6 +221,6 @@ def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMa
         if labels != maps[0][1]:
             raise UserError(
                 f"{maps[0][0]} and {path} name the classes differently; "
-                "convert both data sets with the same label map (--label_map_json_path)."
+                "convert both data sets with the same label map (`label_map_json_path`)."
             )
     return maps[0][1] if maps else None

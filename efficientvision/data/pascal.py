@@ -107,7 +107,7 @@ def read_annotation(
         if name not in class_ids:
             raise UserError(
                 f"{path} has an object of class {name!r}, which is not in the label map "
-                f"({', '.join(list(class_ids)[:25])}); add it with --label_map_json_path."
+                f"({', '.join(list(class_ids)[:25])}); add it with `label_map_json_path`."
             )
         sides = [
             number_in(element, f"bndbox/{side}", path) for side in ("ymin", "xmin", "ymax", "xmax")
@@ -259,7 +259,7 @@ def convert(
     for year_dir in year_dirs:
         if not files.is_folder(year_dir):
             raise UserError(
-                f"{year_dir} is not a folder; --data_dir must hold a folder named as --year."
+                f"{year_dir} is not a folder; `data_dir` must hold a folder named as `year`."
             )
     listed = [
         (d, name) for d in year_dirs for name in read_image_list(d, set_name, annotations_dir)

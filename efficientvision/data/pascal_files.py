@@ -115,7 +115,7 @@ def discover_labels(annotation_dirs: Sequence[str]) -> LabelMap:
     if not names:
         raise UserError(
             f"None of the {len(paths)} annotations in {', '.join(annotation_dirs)} has an object; "
-            "give the classes with --label_map_json_path."
+            "give the classes with `label_map_json_path`."
         )
     chosen = VOC_NAMES if names <= set(VOC_NAMES) else sorted(names)
     return dict(enumerate(chosen, start=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import multiprocessing
 import os
 import re
@@ -25,6 +26,8 @@ from efficientvision import files
 from efficientvision.data.conversion import BuiltRecord, Written
 from efficientvision.data.parallel import end_with_parent
 from efficientvision.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _SHARD_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})\.tfrecord")
 _UNFINISHED_NAME = re.compile(r"\.(?P<prefix>.+)-\d{5}-of-\d{5}\.tfrecord\.tmp")
@@ -225,7 +228,7 @@ def write_shards(
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, got {value}.")
     if num_shards > len(items):
-        print(f"{len(items)} images: writing {len(items)} shards instead of {num_shards}.")
+        log.info(f"{len(items)} images: writing {len(items)} shards instead of {num_shards}.")
         num_shards = len(items)
     folder, basename = os.path.split(files.absolute(output_prefix))
     is_new = not files.exists(folder)
@@ -380,4 +383,4 @@ def _remove_outdated(folder: str, basename: str, num_shards: int) -> None:
     for name in outdated:
         files.remove(files.join(folder, name))
     if outdated:
-        print(f"Removed {len(outdated)} outdated shards of {basename}, e.g. {outdated[0]}.")
+        log.info(f"Removed {len(outdated)} outdated shards of {basename}, e.g. {outdated[0]}.")

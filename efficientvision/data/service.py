@@ -26,7 +26,7 @@ def check_service(address: str) -> None:
     host, colon, port = address.removeprefix(_SCHEME).rpartition(":")
     if not (address.startswith(_SCHEME) and colon and host and port.isdigit()):
         raise UserError(
-            f"--tf_data_service={address} is no address of a tf.data service: it has the form "
+            f"`tf_data_service={address}` is no address of a tf.data service: it has the form "
             "grpc://host:port."
         )
     try:
@@ -34,7 +34,7 @@ def check_service(address: str) -> None:
     except OSError as error:
         raise UserError(
             f"No tf.data service answers at {address} ({error}): start its dispatcher and its "
-            "workers, or leave --tf_data_service out."
+            "workers, or leave `tf_data_service` out."
         ) from error
 
 

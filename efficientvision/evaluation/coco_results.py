@@ -105,7 +105,7 @@ def check_image_ids(
         raise UserError(
             f"{what}: {len(missing)} of {len(expected)} images of {os.fspath(info_file)} are "
             f"missing (ids {_listed(missing)}), and the server wants all: make the records from "
-            f"that very file, evaluate them all (--eval_samples={len(expected)}), with "
+            f"that very file, evaluate them all (`eval_samples={len(expected)}`), with "
             "nms_configs.score_thresh=0."
         )
 

@@ -38,7 +38,7 @@ def write(
     (images,) = function.structured_input_signature[0]
     if images.shape[0] != 1:
         raise UserError(
-            f"Core ML takes pictures one at a time: --batch_size={images.shape[0]} must be 1"
+            f"Core ML takes pictures one at a time: `batch_size={images.shape[0]}` must be 1"
         )
     names = sorted(function.structured_outputs)
     half = precision == "float16"

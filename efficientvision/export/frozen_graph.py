@@ -109,7 +109,7 @@ def graph_function(
     if missing:
         raise UserError(
             f"the frozen graph has no tensor {', '.join(missing)}; "
-            "export it with --runmode=saved_model"
+            "export it with `runmode=saved_model`"
         )
     return _imported(graph_def, feeds, fetches, {})
 

@@ -60,7 +60,7 @@ def _refuse(found: set[str], path: AnyPath) -> None:
         shown = ", ".join(_printable(name) for name in names[:_MOST_NAMED])
         raise UserError(
             f"{path} was not loaded: its graph holds {shown}{more}, which may read or write files "
-            "or do worse; if you trust whoever made it, load it with trust=True (--trust)"
+            "or do worse; if you trust whoever made it, load it with trust=True (`trust`)"
         )
 
 

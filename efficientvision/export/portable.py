@@ -42,9 +42,9 @@ def portable_function(model: Any, config: DetectorConfig, *, nms: str, batch_siz
         UserError: an unknown kind of NMS, soft-NMS inside, or more than one image with it.
     """
     if nms not in NMS_KINDS:
-        raise UserError(f"--nms={nms}: must be one of {', '.join(NMS_KINDS)}")
+        raise UserError(f"`nms={nms}`: must be one of {', '.join(NMS_KINDS)}")
     if nms == "offset" and batch_size != 1:
-        raise UserError(f"--nms=offset takes one image at a time, --batch_size={batch_size} none")
+        raise UserError(f"`nms=offset` takes one image at a time, `batch_size={batch_size}` none")
     limits = _limits(config) if nms == "offset" else None
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)
@@ -85,7 +85,7 @@ def _limits(config: DetectorConfig) -> Thresholds:
     if limits.soft_sigma:
         raise UserError(
             "soft-NMS (gaussian) exists in SavedModels only: for the other formats set "
-            "--nms_method=hard, or --nms=none"
+            "`nms_method=hard`, or `nms=none`"
         )
     return limits
 

@@ -215,7 +215,7 @@ def check_replaceable(directory: AnyPath) -> None:
         UserError: it is a file, or holds what no export wrote.
     """
     if files.is_file(directory):
-        raise UserError(f"--saved_model_dir {directory} is a file: name a folder")
+        raise UserError(f"`saved_model_dir` {directory} is a file: name a folder")
     strange = [
         name
         for name in files.list_names(directory)
@@ -269,7 +269,7 @@ def load_saved_model(
         raise UserError(
             f"the SavedModel {directory} is none of this library: its serving_default must "
             "take one uint8 batch of photos and return one tensor; export it with "
-            "--runmode=saved_model"
+            "`runmode=saved_model`"
         )
     (input_name,), (output_name,) = inputs, outputs
     path = files.join(directory, METADATA_FILE)

@@ -51,7 +51,7 @@ def write_portable(
     """
     batch_size = metadata.batch_size or 1
     if nms is not None and not isinstance(metadata, DetectorMetadata):
-        raise UserError(f"--nms={nms} is for detectors; {metadata.model_name} is {metadata.kind}")
+        raise UserError(f"`nms={nms}` is for detectors; {metadata.model_name} is {metadata.kind}")
     if form.precision == "mixed" and "dicenet" in f"{config.name} {_backbone(config)}":
         raise UserError(
             f"{form.name} is not for DiCENet: LiteRT's interpreter aborts on its file; take "

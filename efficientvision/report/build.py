@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 
 import numpy as np
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.errors import UserError
@@ -24,6 +24,8 @@ from efficientvision.report.run_files import (
 )
 from efficientvision.training.tables import read_steps, read_table
 
+log = logging.getLogger(__name__)
+
 REPORT_NAME = "report.html"
 CURVES_NAME = "curves.png"
 PR_NAME = "pr_curves.png"
@@ -33,7 +35,7 @@ _SIZE = (4.8, 3.2)
 _SIZE_PR = (4.8, 3.8)
 
 
-def build_report(model_dir: AnyPath, say: Callable[[str], None] = tqdm.write) -> str:
+def build_report(model_dir: AnyPath, say: Callable[[str], None] = log.info) -> str:
     """Writes `curves.png`, `pr_curves.png`, `confusion_matrix.png` and `report.html`.
 
     Without matplotlib, `report.html` alone, without plots. A file of the folder that is damaged is

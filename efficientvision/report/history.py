@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
-
-from tqdm import tqdm
 
 from efficientvision.files import AnyPath
 from efficientvision.training.tables import table_to_go_on, write_table
+
+log = logging.getLogger(__name__)
 
 LOSSES_NAME = "losses.csv"
 MOST_ROWS = 1000
@@ -28,7 +29,7 @@ class LossHistory:
 
     def __init__(self, model_dir: AnyPath, first_step: int = 0):
         self._dir = model_dir
-        table = table_to_go_on(model_dir, LOSSES_NAME, first_step, tqdm.write)
+        table = table_to_go_on(model_dir, LOSSES_NAME, first_step, log.info)
         rows = [_numbers(row) for row in table]
         self._rows = [row for row in rows if row.get("steps", 0) >= 1]
         self._stride = max(1, *(int(row["steps"]) for row in self._rows[:-1]), 1)

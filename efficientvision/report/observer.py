@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.errors import UserError
@@ -21,6 +21,8 @@ from efficientvision.report.run_files import TRAIN_BATCH_NAME
 from efficientvision.tasks.base import Evaluation
 from efficientvision.training.observer import Observer
 from efficientvision.visualize.sheet import write_sheet
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from efficientvision.training.trainer import Trainer
@@ -68,7 +70,7 @@ class RunReport(Observer):
         with said_in_a_line(TRAIN_BATCH_NAME):
             self._draw_training_batch(trainer)
         if not can_plot():
-            tqdm.write(without_plots())
+            log.info(without_plots())
 
     def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
         if self._history is not None:
@@ -143,4 +145,4 @@ def said_in_a_line(what: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError, UserError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        tqdm.write(f"Could not write {what}: {reason}. The run goes on.")
+        log.info(f"Could not write {what}: {reason}. The run goes on.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 
 from efficientvision import files
@@ -17,6 +18,8 @@ from efficientvision.training.checkpoints import (
     step_of,
     write_checkpoint,
 )
+
+log = logging.getLogger(__name__)
 
 ARCHIVE_NAME = "archive"
 OBJECTIVE_NAME = "best_objective.txt"
@@ -168,7 +171,7 @@ def _replaces(
     if images is None or best_images is None or images == best_images:
         return value > best
     fuller = images > best_images
-    print(
+    log.info(
         f"{objective} {value:.4f} on {images} images does not compare with {objective} {best:.4f} "
         f"on {best_images} images in {ARCHIVE_NAME}, which "
         f"{'gives way to the fuller evaluation' if fuller else 'stays'}."

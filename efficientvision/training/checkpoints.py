@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import lzma
 import re
 import struct
@@ -38,6 +39,8 @@ from efficientvision.files import AnyPath
 from efficientvision.training.array_archive import ArrayArchive
 from efficientvision.training.leftovers import remove_leftovers
 from efficientvision.weights.strangers import Refused, refusals_name
+
+log = logging.getLogger(__name__)
 
 INDEX_NAME = "checkpoint.json"
 # Names the newest checkpoint; as a path it stands for it (`weights.run_folder`).
@@ -105,7 +108,7 @@ def latest_checkpoint(model_dir: AnyPath, *, say: bool = False) -> str | None:
             return path
         # One that is gone was removed by its training meanwhile.
         if say and files.exists(path):
-            print(f"{path} is cut short or damaged: using the checkpoint before it.")
+            log.warning(f"{path} is cut short or damaged: using the checkpoint before it.")
     return None
 
 

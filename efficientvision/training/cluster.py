@@ -100,10 +100,10 @@ def choose_strategy(
     if name not in STRATEGIES:
         raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}; got {name!r}.")
     if tpu and name != "tpu":
-        raise UserError(f"--strategy={name} excludes --tpu and --use_tpu: leave one of them out.")
+        raise UserError(f"`strategy={name}` excludes `tpu` and `use_tpu`: leave one of them out.")
     if name == "multi_worker" and cluster is None:
         raise UserError(
-            "--strategy=multi_worker needs two workers or more: set TF_CONFIG on each, or start "
+            "`strategy=multi_worker` needs two workers or more: set TF_CONFIG on each, or start "
             "the command with srun (SLURM) and more than one task."
         )
     return name
@@ -128,7 +128,7 @@ def _from_tf_config(text: str) -> Cluster | None:
         raise UserError("TF_CONFIG names parameter servers (ps), which this program does not use.")
     if kind == "evaluator":
         raise UserError(
-            "TF_CONFIG makes this process an evaluator: start it with --mode=eval instead."
+            "TF_CONFIG makes this process an evaluator: start it with `mode=eval` instead."
         )
     workers = [*addresses.get("chief", []), *addresses.get("worker", [])]
     if not 0 <= index < len(addresses.get(kind, [])):

@@ -53,7 +53,7 @@ def _mirrored(cpu_replicas: int) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(cpu_replicas)])
     if not tf.config.list_logical_devices("GPU"):
         raise UserError(
-            "--strategy=gpus needs a GPU, and TensorFlow sees none on this machine; leave the "
+            "`strategy=gpus` needs a GPU, and TensorFlow sees none on this machine; leave the "
             "flag out to train on the CPU."
         )
     return tf.distribute.MirroredStrategy()
@@ -88,7 +88,7 @@ def check_shares(batch_size: int, strategy: tf.distribute.Strategy, micro_batche
         micro = f"{micro_batches} parts (gradient_accumulation)"
         divisors = [devices] * (parts > micro_batches) + [micro] * (micro_batches > 1)
         raise UserError(
-            f"--train_batch_size={batch_size} must be a multiple of {parts}: it is shared "
+            f"`train_batch_size={batch_size}` must be a multiple of {parts}: it is shared "
             f"out to {' of '.join(divisors)}."
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 import keras
@@ -9,6 +10,8 @@ import keras
 from efficientvision.errors import UserError
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.weights.names import name_from_keras_path, part_of
+
+log = logging.getLogger(__name__)
 
 
 def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
@@ -31,7 +34,7 @@ def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
     total = model.count_params()
     if not model.trainable_variables:
         raise UserError(f"freeze={'+'.join(parts)} leaves nothing to train.")
-    print(
+    log.info(
         f"Frozen: {' and '.join(parts)}, {frozen:,} of {total:,} parameters, with their batch-norm "
         "statistics."
     )
@@ -45,7 +48,7 @@ def freeze_batch_norms(model: keras.Model) -> None:
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNorm)]
     for layer in norms:
         layer.trainable = False
-    print(f"Frozen: {len(norms)} batch norms, statistics, scales and offsets.")
+    log.info(f"Frozen: {len(norms)} batch norms, statistics, scales and offsets.")
 
 
 def _freeze(layer: keras.Layer, parts: set[str]) -> int:

@@ -238,5 +238,5 @@ def _listen(cluster: Cluster) -> socket.socket:
     except OSError as error:
         raise UserError(
             f"The workers cannot watch each other: port {port} of this machine is not free "
-            f"({error.strerror}); choose another with --heartbeat_port, the same for all workers."
+            f"({error.strerror}); choose another with `heartbeat_port`, the same for all workers."
         ) from error

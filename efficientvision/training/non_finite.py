@@ -26,7 +26,7 @@ def stop_sentence(
         f"{batch_text(source_ids)}. Nothing of it was applied: weights, averages, optimizer and "
         f"batch-norm statistics are those of step {step - 1}; {where}. If it is always these "
         "images, look at their boxes with dataset/inspect_tfrecords.py, or leave such steps out "
-        "with --on_nan=skip; else lower learning_rate."
+        "with `on_nan=skip`; else lower learning_rate."
     )
 
 

@@ -224,7 +224,7 @@ class FlatOptimizer:
                     raise UserError(
                         f"The run to go on from has no optimizer slot {name} for {path}: it was "
                         "trained with another optimizer or var_freeze_expr; choose another "
-                        "--model_dir, or give its checkpoint as --ckpt."
+                        "`model_dir`, or give its checkpoint as `ckpt`."
                     )
         for slot, name, group in self._named_slots():
             slot.assign(group.from_dict({p: values[f"{name}/{p}"] for p in group.paths}))

@@ -50,10 +50,10 @@ def _epoch_finding(plan: TrainingPlan, num_records: int) -> Finding:
         f"{plan.total_steps:,} steps of {plan.batch_size} images in {plan.num_epochs} epochs; an "
         f"epoch is {plan.examples_per_epoch:,} images, {passes:.3g} passes over the records"
     )
-    advice = f"set --num_examples_per_epoch={num_records}, the number of records"
+    advice = f"set `num_examples_per_epoch={num_records}`, the number of records"
     if plan.batch_size > num_records:
         found += f", fewer than a batch ({num_records:,})"
-        return Finding(WARNING, "length", found, f"set --train_batch_size={num_records} or less")
+        return Finding(WARNING, "length", found, f"set `train_batch_size={num_records}` or less")
     if passes < 0.9:
         return Finding(WARNING, "length", found, advice)
     if passes > _MANY_PASSES:
@@ -91,7 +91,7 @@ def _rate_finding(
         found += f"; {plan.total_steps:,} steps from random weights are few for sgd"
         advice = (
             "optimizer=adam,learning_rate=2e-3,scale_learning_rate=false learns a small set "
-            "sooner; or begin from --ckpt"
+            "sooner; or begin from `ckpt`"
         )
         return Finding(WARNING, subject, found, advice)
     return Finding(OK, subject, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 
@@ -14,6 +15,8 @@ from efficientvision.files import AnyPath
 from efficientvision.tasks.base import Evaluation
 from efficientvision.training.observer import Observer
 from efficientvision.training.tables import read_steps, table_to_go_on, write_table
+
+log = logging.getLogger(__name__)
 
 RESULTS_NAME = "results.csv"
 
@@ -70,7 +73,7 @@ class RunLog(Observer):
 
     def say(self, text: str) -> None:
         """Prints a line without breaking the bar."""
-        tqdm.write(text)
+        log.info(text)
 
     def evaluated(
         self,

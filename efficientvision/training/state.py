@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,6 +17,8 @@ from efficientvision.training.distribution import average_statistics
 from efficientvision.training.flat_variables import FlatVariables, counter
 from efficientvision.training.loss_scale import LossScale
 from efficientvision.training.optimizers import FlatOptimizer, UpdateRule
+
+log = logging.getLogger(__name__)
 
 
 class TrainingState:
@@ -210,7 +213,9 @@ def trainable_variables(model: keras.Model, freeze_pattern: str | None) -> list:
     if not kept:
         raise UserError(f"var_freeze_expr={freeze_pattern!r} leaves no variable to train.")
     if len(kept) == len(model.trainable_variables):
-        print(f"Warning: var_freeze_expr={freeze_pattern!r} matches no variable; all are trained.")
+        log.warning(
+            f"Warning: var_freeze_expr={freeze_pattern!r} matches no variable; all are trained."
+        )
     return kept
 
 
@@ -233,7 +238,7 @@ def assign_by_path(variables, values: Mapping[str, np.ndarray], what: str, sourc
             raise UserError(
                 f"{source} holds {got} for {variable.path} ({what}), where this network has shape "
                 f"{tuple(variable.shape)}: it is of another model or configuration; choose "
-                "another --model_dir, or give it as --ckpt."
+                "another `model_dir`, or give it as `ckpt`."
             )
     for variable in variables:
         variable.assign(values[variable.path])

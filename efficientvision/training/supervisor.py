@@ -309,8 +309,8 @@ class _Parent:
 
     def _count_restart(self, text: str, again: bool) -> None:
         if not again:
-            used_up = f"--restarts={self._restarts} is used up"
-            remedy = used_up if self._restarts else "--restarts=N lets it do so by itself"
+            used_up = f"`restarts={self._restarts}` is used up"
+            remedy = used_up if self._restarts else "`restarts=N` lets it do so by itself"
             raise UserError(
                 f"{text}. Training stops here; the same command goes on from the newest "
                 f"checkpoint ({remedy})."

@@ -48,7 +48,7 @@ def check_cores(strategy: tf.distribute.Strategy, num_cores: int) -> None:
     found = strategy.num_replicas_in_sync
     if found != num_cores:
         raise UserError(
-            f"--num_cores={num_cores}, but the cores of this TPU are {found}: leave the flag out "
+            f"`num_cores={num_cores}`, but the cores of this TPU are {found}: leave the flag out "
             "to train on all of them."
         )
 
@@ -82,14 +82,14 @@ def _within(seconds: float, work: Callable[[], Any]) -> Any:
 def _sentence(name: str, zone: str | None, project: str | None, error: Exception) -> str:
     if name == "local":
         return (
-            "There is no TPU on this machine: name one with --tpu=NAME or --tpu=grpc://HOST:8470, "
-            "or leave --tpu, --use_tpu and --strategy=tpu out to train on GPUs or the CPU."
+            "There is no TPU on this machine: name one with `tpu=NAME` or `tpu=grpc://HOST:8470`, "
+            "or leave `tpu`, `use_tpu` and `strategy=tpu` out to train on GPUs or the CPU."
         )
     reason = " ".join(str(error).split())[:160].rstrip(". ")
     place = "".join(
         f" {word} {value}" for word, value in (("in zone", zone), ("of project", project)) if value
     )
     return (
-        f"No TPU named {name}{place} can be reached ({reason}): check --tpu, --tpu_zone and "
-        "--gcp_project, or leave them out to train on GPUs or the CPU."
+        f"No TPU named {name}{place} can be reached ({reason}): check `tpu`, `tpu_zone` and "
+        "`gcp_project`, or leave them out to train on GPUs or the CPU."
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.errors import UserError
@@ -38,6 +38,8 @@ from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_log import RunLog
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import NonFiniteStep, TrainStep
+
+log = logging.getLogger(__name__)
 
 _SECONDS_PER_CALL = 2.0
 
@@ -141,7 +143,7 @@ class Trainer:
         self._saved_step: int | None = None
         self._losses = EpochLosses()
         self._watching: list[Observer] = []
-        self._interruption = Interruption(tqdm.write)
+        self._interruption = Interruption(log.info)
         self.stop_signal: int | None = None
         self.evaluator = Evaluator(task, model, strategy, eval_batch_size, self.state.averages)
 
@@ -165,7 +167,7 @@ class Trainer:
         if (chief := int(from_chief(self.strategy, step))) != step:
             raise UserError(
                 f"The newest checkpoint that this worker finds in {self.model_dir} is of step "
-                f"{step}, and the chief's is of step {chief}: --model_dir must name a folder that "
+                f"{step}, and the chief's is of step {chief}: `model_dir` must name a folder that "
                 "all workers share."
             )
         return step
@@ -202,13 +204,13 @@ class Trainer:
         first = state.step
         lacks = self.lacks(first, evaluate_epochs=evaluate_epochs, evaluate_end=evaluate_end)
         try:
-            with Interruption(tqdm.write) as self._interruption:
+            with Interruption(log.info) as self._interruption:
                 for observer in self._watching:
                     observer.begin(self)
                 if lacks:
                     due = evaluate_epochs or (first >= plan.total_steps and evaluate_end)
                     if due and self.is_chief:
-                        tqdm.write(f"The evaluation of step {first} is missing: it is made up.")
+                        log.info(f"The evaluation of step {first} is missing: it is made up.")
                     metrics = self._end_epoch(plan.epoch_of(first), evaluate=due)
                 batches = None
                 while state.step < plan.total_steps and not self._is_stopped():
@@ -262,7 +264,7 @@ class Trainer:
     def _say_where_to_go_on(self) -> None:
         if self.is_chief:
             step = self.state.step
-            tqdm.write(
+            log.info(
                 f"Training was interrupted at step {step} of {self.plan.total_steps}. "
                 f"{checkpoint_path(self.model_dir, step)} is written: the same command goes on "
                 "from there."
@@ -274,7 +276,7 @@ class Trainer:
             return True
         reasons = [reason for observer in self._watching if (reason := observer.why_stop())]
         if reasons:
-            tqdm.write(f"Training ends at step {self.state.step}: {' '.join(reasons)}")
+            log.info(f"Training ends at step {self.state.step}: {' '.join(reasons)}")
             self.checkpoints.mark_ended()
         return bool(from_chief(self.strategy, bool(reasons)))
 
@@ -346,7 +348,7 @@ class Trainer:
             raise UserError(stop_sentence(step, stop.values, self._batch_ids(step), kept))
         if self._watching and (count := int(self.state.skipped.numpy())) > skipped:
             step = int(self.state.last_skipped.numpy())
-            tqdm.write(skip_sentence(step, count, self._batch_ids(step)))
+            log.info(skip_sentence(step, count, self._batch_ids(step)))
         return losses
 
     def _batch_ids(self, step: int) -> list[str]:
@@ -382,7 +384,7 @@ class Trainer:
                 lambda: self._interruption.signal is not None
             )
         except EvaluationCancelled:
-            tqdm.write(
+            log.info(
                 f"The evaluation of step {state.step} is left off; the same command makes it up."
             )
             return None

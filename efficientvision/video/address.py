@@ -142,7 +142,7 @@ def _open_url(url: str, closing: ExitStack) -> Opened:
 def _open_file(path: str, closing: ExitStack) -> Opened:
     av = load_av()
     if files.is_folder(path):
-        raise UserError(f"{path!r} is a folder, not a video; --input_image takes folders")
+        raise UserError(f"{path!r} is a folder, not a video; `input_image` takes folders")
     try:
         if files.is_remote(path):
             if not files.is_file(path):  # Opened, it would be missed only when it is read.

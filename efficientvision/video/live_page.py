@@ -132,7 +132,7 @@ class LivePage:
                 return ThreadingHTTPServer((_ADDRESS, 0), handler)
             reason = getattr(error, "strerror", None) or error
             raise UserError(
-                f"--live_port={port} cannot be used ({reason}): name another one, or 0 for any "
+                f"`live_port={port}` cannot be used ({reason}): name another one, or 0 for any "
                 "free port"
             ) from error
 

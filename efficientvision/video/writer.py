@@ -44,18 +44,18 @@ def writing_video(path: str, source: VideoSource) -> Iterator[VideoWriter]:
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in _FORMATS:
-        raise UserError(f"--output_video={path}: the name must end in {', '.join(_FORMATS)}")
+        raise UserError(f"`output_video={path}`: the name must end in {', '.join(_FORMATS)}")
     if files.is_folder(path):
-        raise UserError(f"--output_video={path} is a folder: name a file in it")
+        raise UserError(f"`output_video={path}` is a folder: name a file in it")
     if path == source.name or _is_same_file(path, source.name):
-        raise UserError(f"--output_video={path} is the video that is read: name another file")
+        raise UserError(f"`output_video={path}` is the video that is read: name another file")
     with contextlib.ExitStack() as closing:
         try:
             file = closing.enter_context(files.writing(path))
         except OSError as error:
             is_file = isinstance(error, (FileExistsError, NotADirectoryError))
             reason = "its folder is a file" if is_file else error.strerror or error
-            raise UserError(f"--output_video={path} cannot be written ({reason})") from error
+            raise UserError(f"`output_video={path}` cannot be written ({reason})") from error
         writer = VideoWriter(file, _FORMATS[suffix], source)
         try:
             yield writer
@@ -111,7 +111,7 @@ class VideoWriter:
             raise UserError(
                 f"a {format_name} file cannot hold the sound ({sounds or 'none'}) of "
                 f"{source.name} ({getattr(error, 'strerror', None) or error}): let the name of "
-                "--output_video end in .mkv, which takes most sounds"
+                "`output_video` end in .mkv, which takes most sounds"
             ) from error
 
     def show(self, frame: Frame, picture: Image.Image, detections: object) -> None:

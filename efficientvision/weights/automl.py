@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from efficientvision.weights.class_head import (
 )
 from efficientvision.weights.identify import differences, identify
 from efficientvision.weights.report import LoadReport
+
+log = logging.getLogger(__name__)
 
 # Parts whose last axis goes by classes, each once.
 _CLASS_ONCE = {naming.CLASSIFIER_HEAD, edgenet_names.DECODER, edgenet_names.AUXILIARY}
@@ -96,7 +99,7 @@ def load_weights(
             value = carry_columns(np.asarray(variables[name]), value, classes, layout)
         variables[name].assign(value)
     if verbose:
-        print(report)
+        log.info(report)
     return report
 
 

@@ -20,7 +20,6 @@ from efficientvision.cli import (
     demonstration,
     detection_demo,
     edgenets_flags,
-    evaluate,
     run_main,
     segmentation_demo,
     supervise,
@@ -29,6 +28,7 @@ from efficientvision.cli import (
 from efficientvision.cli import inspect as inspect_program
 from efficientvision.cli.flags import define_inspect_flags, define_train_flags
 from efficientvision.errors import UserError
+from efficientvision.runs import evaluate
 from tests.example_records import example, write_examples
 from tests.programs import REPOSITORY, _captured, dataset_program
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from efficientvision.cli import run_setup
 from efficientvision.cli.edgenets_flags import translate
 from efficientvision.errors import UserError
+from efficientvision.runs import run_setup
 from tests.cli.test_edgenets_flags import parsed
 
 DETECTION = (

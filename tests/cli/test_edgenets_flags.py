@@ -6,9 +6,10 @@ import shutil
 import pytest
 from absl import flags as absl_flags
 
-from efficientvision.cli import flags, run_setup
+from efficientvision.cli import flags
 from efficientvision.cli.edgenets_flags import translate
 from efficientvision.errors import UserError
+from efficientvision.runs import run_setup
 from tests.conftest import REPOSITORY
 
 SCRIPTS = json.loads((REPOSITORY / "tests/goldens/edgenets/cli_flags.json").read_text())
@@ -35,12 +36,12 @@ SEGMENTATION = (
 
 
 def parsed(command):
-    """(flags as absl reads them, what was said)."""
+    """(the options, what was said)."""
     said = []
     given = absl_flags.FlagValues()
     flags.define_train_flags(given)
     given(translate(command.split(), said.append))
-    return given, said
+    return flags.options_of(given), said
 
 
 def test_the_readmes_training_command():
@@ -215,4 +216,4 @@ def test_what_cannot_be_honoured_in_segmentation(command, says):
 def test_a_task_without_a_model_asks_for_one():
     given, _ = parsed("main.py --task=classification --model_dir=runs/a --data_dir=d")
     with pytest.raises(UserError, match="needs the name of a classifier"):
-        run_setup.check_flags(given)
+        run_setup.check_options(given)

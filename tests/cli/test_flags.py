@@ -94,13 +94,13 @@ def test_older_names_are_the_same_flag(program, alias, name, value):
 
 
 def test_every_implemented_flag_is_read():
-    """A flag that no command line reads would be silently ignored."""
+    """A flag that nothing reads would be silently ignored."""
     folder = pathlib.Path(flags.__file__).parent
-    sources = {p.name: p.read_text() for p in folder.glob("*.py") if "flag" not in p.name}
-    for program in PROGRAMS:
-        inspects = program == flags.INSPECT
-        text = "".join(s for n, s in sources.items() if n.startswith("inspect") == inspects)
-        read = set(re.findall(r"(?:FLAGS|given|flag_values)(?:\.|\[\")(\w+)", text))
+    inspect = [path for path in folder.glob("inspect*.py") if "flag" not in path.name]
+    run = [*(folder.parent / "runs").glob("*.py"), folder / "supervise.py"]
+    for program, paths in ((flags.INSPECT, inspect), (flags.TRAIN, run)):
+        text = "".join(path.read_text() for path in paths if path.name != "options.py")
+        read = set(re.findall(r"(?:FLAGS|given|flag_values|options)(?:\.|\[\")(\w+)", text))
         by_name = set(re.findall(r"\"(\w+)\"", text))
         assert set(flags.IMPLEMENTED[program]) - read - by_name == set()
 
@@ -114,7 +114,7 @@ def test_every_flag_has_a_meaning():
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_each_obsolete_flag_prints_one_line_when_given(program, capsys):
     for name, (spec, reason) in flags.OBSOLETE[program].items():
-        value = {"string": "x", "int": "2", "ints": "2", "bool": "True"}[spec.type]
+        value = {"str": "x", "int": "2", "ints": "2", "bool": "True"}[spec.type]
         flags.report_obsolete(_parsed(program, f"--{name}={value}"))
         (line,) = capsys.readouterr().err.splitlines()
         assert name in line and reason in line

@@ -5,17 +5,15 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 from PIL import Image
 
 from efficientvision.classifier import Classifier
-from efficientvision.cli import evaluate
-from efficientvision.cli.flags import define_train_flags
 from efficientvision.data.class_records import ClassExample, encode_class_example
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
+from efficientvision.runs import evaluate
 from tests.filled_classifier import classifier_run, filled_classifier
 from tests.filled_detector import textured_photo
-from tests.programs import inspect
+from tests.programs import inspect, run_options
 from tests.small_networks import CLASS_NAMES as NAMES
 from tests.small_networks import CLASSIFIER as MODEL
 from tests.small_networks import SIDE, exported, small_classifier
@@ -179,11 +177,8 @@ def test_export_compares_and_measures(photos, tmp_path, capsys):
         assert cells[4:8] == "3 of 3 equal".split()
         assert cells[-2:] == [*network[1:], "ok"] == ["66.7", "ok"]
 
-    given = flags.FlagValues()
-    define_train_flags(given)
     export = f"--model_dir={tmp_path / 'out' / f'{MODEL}.tflite'}"
-    given(["main.py", "--mode=eval", export, f"--val_file_pattern={tmp_path}/val.tfrecord"])
-    evaluate.run(given)
+    evaluate.run(run_options("--mode=eval", export, f"--val_file_pattern={tmp_path}/val.tfrecord"))
     assert "top1 0.6667" in capsys.readouterr().out
 
 

@@ -7,11 +7,11 @@ import pytest
 from absl import flags
 
 from efficientvision import files
-from efficientvision.cli import evaluate, run_setup, train
-from efficientvision.cli.flags import define_train_flags
+from efficientvision.cli.flags import define_train_flags, options_of
 from efficientvision.data.labels import read_labels
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.record_files import count_records, iter_records, match_files
+from efficientvision.runs import evaluate, run_setup, train
 from efficientvision.training.best_checkpoint import best_objective
 from efficientvision.training.checkpoints import read_checkpoint
 from efficientvision.training.run_log import read_results
@@ -61,7 +61,7 @@ def _flags(store, mode, *more):
             *more,
         ]
     )
-    return values
+    return options_of(values)
 
 
 def test_records_names_and_photos_are_read(store, tmp_path):

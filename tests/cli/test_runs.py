@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.cli import evaluate
-from efficientvision.cli import train as train_command
 from efficientvision.report import observer
+from efficientvision.runs import evaluate
+from efficientvision.runs import train as train_command
 from efficientvision.training.checkpoints import list_checkpoints, read_checkpoint
 from efficientvision.training.run_log import read_results
 from tests.made_class_records import picture as class_picture

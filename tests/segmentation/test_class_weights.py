@@ -7,10 +7,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from efficientvision.cli.segmentation_setup import class_weights
 from efficientvision.configs import get_config
 from efficientvision.data.class_pixels import balanced_weights
 from efficientvision.errors import UserError
+from efficientvision.runs.segmentation_setup import class_weights
 from efficientvision.segmentation.class_weights import CITYSCAPES_WEIGHTS
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets" / "segmentation_recipe.json"

@@ -20,8 +20,9 @@ import traceback
 
 import absl.logging
 
-from efficientvision.cli import run_main, run_setup, train
+from efficientvision.cli import run_main, train
 from efficientvision.cli.flags import define_train_flags
+from efficientvision.runs import run_setup
 from efficientvision.training.evaluator import Evaluator
 from efficientvision.training.train_step import TrainStep
 from efficientvision.training.trainer import Trainer

@@ -17,10 +17,11 @@ import time
 import keras
 import numpy as np
 
-from efficientvision.cli import run_main, run_setup
+from efficientvision.cli import run_main
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.layers.mbconv import MBConv
 from efficientvision.layers.normalization import BatchNorm
+from efficientvision.runs import run_setup
 from efficientvision.training.train_step import TrainStep
 
 

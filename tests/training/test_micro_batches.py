@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from efficientvision.cli import run_setup
+from efficientvision.runs import run_setup
 from efficientvision.training.checkpoints import read_checkpoint
 from tests.made_records import write_made_records
 from tests.programs import error_line, train_program

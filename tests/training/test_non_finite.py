@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.cli import run_setup
 from efficientvision.configs import get_config
+from efficientvision.runs import run_setup
 from efficientvision.tasks.detection import DetectionTask
 from efficientvision.training.checkpoints import list_checkpoints, read_checkpoint, step_of
 from efficientvision.training.non_finite import batch_text

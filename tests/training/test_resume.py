@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from efficientvision.cli import run_setup
+from efficientvision.runs import run_setup
 from efficientvision.training.checkpoints import read_checkpoint, step_of
 from tests.made_records import write_made_records
 from tests.programs import error_line, train_program

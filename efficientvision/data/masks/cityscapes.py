@@ -58,14 +58,14 @@ def find(cityscapes_dir: str, coarse: bool = False) -> Found:
         images = os.path.join(cityscapes_dir, "leftImg8bit", folder)
         if not files.is_folder(images):
             if part == "coarse":
-                raise UserError(f"--coarse: {images} is no folder.")
+                raise UserError(f"`coarse`: {images} is no folder.")
             continue
         found.parts[part] = []
         for path in files.matches(os.path.join(images, "*", "*" + _IMAGE_ENDING)):
             _add(found, part, path, os.path.join(cityscapes_dir, annotation, folder), annotation)
     if not found.parts:
         raise UserError(
-            f"--cityscapes_dir={cityscapes_dir} holds neither leftImg8bit/train nor "
+            f"`cityscapes_dir={cityscapes_dir}` holds neither leftImg8bit/train nor "
             "leftImg8bit/val: unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip "
             "there."
         )

@@ -72,7 +72,7 @@ def find(
         UserError: no such folder or file, or not in COCO's format.
     """
     if not files.is_folder(images_dir):
-        raise UserError(f"--coco_images={images_dir} is no folder.")
+        raise UserError(f"`coco_images={images_dir}` is no folder.")
     file = read_instances(instances_file)
     part = f"coco_{os.path.basename(images_dir.rstrip('/'))}"
     found, skipped = Found({part: []}), Counter(file.notes)

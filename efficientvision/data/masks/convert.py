@@ -146,12 +146,12 @@ def _counted(spoilt: Sequence[SpoiltPair], skip_bad: bool) -> Counter:
     """
     if spoilt and not skip_bad:
         if not spoilt[1:]:
-            raise UserError(f"{spoilt[0]} --skip_bad leaves such pairs out.")
+            raise UserError(f"{spoilt[0]} `skip_bad` leaves such pairs out.")
         lines = [str(error) for error in spoilt[:_LISTED_ERRORS]]
         if len(spoilt) > _LISTED_ERRORS:
             lines.append(f"... and {len(spoilt) - _LISTED_ERRORS} more")
         raise UserError(
-            f"{len(spoilt)} pairs are spoilt: mend them, or leave them out with --skip_bad.", lines
+            f"{len(spoilt)} pairs are spoilt: mend them, or leave them out with `skip_bad`.", lines
         )
     first: dict[str, str] = {}
     for error in spoilt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from efficientvision.data.picture_folders import (
     looks_like_a_path,
 )
 from efficientvision.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -96,8 +99,8 @@ def drop_other_palettes(found: Found) -> None:
     found.spoilt += [
         SpoiltPair(
             f"{path} has another palette than other masks ({reason}): where the colours are the "
-            "classes, give them with --palette, lines of R G B name; where the indices are, say "
-            "--ignore_palettes.",
+            "classes, give them with `palette`, lines of R G B name; where the indices are, say "
+            "`ignore_palettes`.",
             OTHER_PALETTE,
         )
         for path, reason in differing.items()
@@ -146,7 +149,7 @@ def read_list(
             (candidates[0], _existing(folders, candidates[0])),
         )
         if not any(paths) and number == 1 and not looks_like_a_path(line.strip()):
-            print(f"{where}, {line.strip()}, is taken for the heading.")
+            log.info(f"{where}, {line.strip()}, is taken for the heading.")
             continue
         if not all(paths) and not _is_plain(line):
             raise UserError(

@@ -8,7 +8,7 @@ from efficientvision.data.masks.mask_files import IGNORED
 from efficientvision.errors import UserError
 
 _PALETTE = (
-    "give the class of each grey with --palette, lines of R G B name such as 0 0 0 background and "
+    "give the class of each grey with `palette`, lines of R G B name such as 0 0 0 background and "
     "255 255 255 crack (a grey in between goes to the nearest of these)"
 )
 _LISTED = 12
@@ -49,14 +49,14 @@ def refuse_grey_levels(
         raise UserError(
             f"The masks have the values {_listed(pixels)}, which look like greys, not like classes "
             f"numbered from 0: {_PALETTE}. If they are classes, name all of them with "
-            "--class_names."
+            "`class_names`."
         )
     if not white_is_ignored and pixels[IGNORED] > _WHITE_TO_OTHERS * classes[1:].sum():
         share = pixels[IGNORED] / pixels.sum()
         raise UserError(
             f"The masks have the values {_listed(pixels)}, and {IGNORED}, which is ignored, is "
             f"{share:.0%} of their pixels, many times more than classes 1 and above: for masks in "
-            f"black and white {_PALETTE}. If {IGNORED} is no class, say --ignore_label={IGNORED}."
+            f"black and white {_PALETTE}. If {IGNORED} is no class, say `ignore_label={IGNORED}`."
         )
 
 

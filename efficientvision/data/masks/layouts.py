@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ from efficientvision.data.picture_folders import (
     walk_pictures,
 )
 from efficientvision.errors import UserError
+
+log = logging.getLogger(__name__)
 
 # What masks' names have more than their images', by habit of tools.
 SUFFIXES = (
@@ -202,7 +205,7 @@ def _of_one_folder(pictures: _Endings, suffix: str, folder: str) -> Paired:
     if not set(images) & set(masks):
         raise UserError(
             f"{folder} is the folder of images and of masks, and their names do not tell which is "
-            "which: say what the masks' names have more, such as --mask_suffix=_mask."
+            "which: say what the masks' names have more, such as `mask_suffix=_mask`."
         )
     return _matched(images, masks, "")
 
@@ -216,7 +219,7 @@ def _usual_suffix(images: Iterable[str], masks: Mapping[str, object]) -> str:
     best = max(counts, key=counts.__getitem__)
     if not counts[best]:
         return ""
-    print(f"Masks are called as their images with {best} at the end (--mask_suffix={best}).")
+    log.info(f"Masks are called as their images with {best} at the end (`mask_suffix={best}`).")
     return best
 
 

@@ -64,7 +64,7 @@ class MaskFiles:
         if samples.labels is None:
             raise SpoiltPair(
                 f"{path} is a picture in colours ({samples.picture.mode}), and a mask holds the "
-                "class of each pixel: give the classes' colours with --palette.",
+                "class of each pixel: give the classes' colours with `palette`.",
                 NO_PALETTE,
             )
         return DrawnMask(self._by_label(samples.labels, path))
@@ -99,8 +99,8 @@ def _advice(labels: np.ndarray, wrong: np.ndarray) -> str:
         len(present) > _LISTED_LABELS
     )
     return (
-        "name a label that is no class with --ignore_label, or, if the file's values "
-        f"({listed}) are greys, give the classes' greys with --palette, lines of R G B name"
+        "name a label that is no class with `ignore_label`, or, if the file's values "
+        f"({listed}) are greys, give the classes' greys with `palette`, lines of R G B name"
     )
 
 
@@ -119,7 +119,7 @@ def label_table(ignored: Sequence[int], first_label: int = 0) -> dict[int, int]:
     """
     if not all(0 <= label <= IGNORED for label in (*ignored, first_label)):
         raise UserError(
-            f"--ignore_label and --first_label must be from 0 to 255, got {list(ignored)} and "
+            f"`ignore_label` and `first_label` must be from 0 to 255, got {list(ignored)} and "
             f"{first_label}."
         )
     table = {label: label - first_label if label >= first_label else -1 for label in range(255)}
@@ -132,12 +132,12 @@ def read_class_names(path: str) -> list[str]:
     Raises:
         UserError: no such file, no names, or one twice.
     """
-    names = [composed(line.strip()) for line in _lines(path, "--class_names") if line.strip()]
+    names = [composed(line.strip()) for line in _lines(path, "`class_names`") if line.strip()]
     if not names:
-        raise UserError(f"--class_names={path} has no names: write one a line.")
+        raise UserError(f"`class_names={path}` has no names: write one a line.")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise UserError(f"--class_names={path} has the name {twice!r} twice.")
+        raise UserError(f"`class_names={path}` has the name {twice!r} twice.")
     return names
 
 
@@ -160,21 +160,21 @@ def read_palette(
             of classes than `class_names` has.
     """
     named: dict[Color, str] = {}
-    for number, line in enumerate(_lines(path, "--palette"), start=1):
+    for number, line in enumerate(_lines(path, "`palette`"), start=1):
         if not line.strip():
             continue
         match = _PALETTE_LINE.fullmatch(line)
         color = tuple(int(match[channel]) for channel in (1, 2, 3)) if match else (256,) * 3
         if max(color) > 255:
             raise UserError(
-                f"--palette={path}, line {number}: expected R G B and perhaps a name, with numbers "
+                f"`palette={path}`, line {number}: expected R G B and perhaps a name, with numbers "
                 f"from 0 to 255, got {line.strip()!r}."
             )
         if color in named:
-            raise UserError(f"--palette={path}, line {number}: the colour {color} stands twice.")
+            raise UserError(f"`palette={path}`, line {number}: the colour {color} stands twice.")
         named[color] = composed(match[4] or "")
     if not named:
-        raise UserError(f"--palette={path} has no colours: write lines such as 128 0 0 wall.")
+        raise UserError(f"`palette={path}` has no colours: write lines such as 128 0 0 wall.")
     return _numbered(path, named, class_names)
 
 
@@ -183,20 +183,20 @@ def _numbered(
 ) -> tuple[dict[Color, int], list[str]]:
     unnamed = sum(not name for name in named.values())
     if unnamed and unnamed < sum(name != IGNORED_NAME for name in named.values()):
-        raise UserError(f"--palette={path} names some of its colours and not others.")
+        raise UserError(f"`palette={path}` names some of its colours and not others.")
     if unnamed:
         # Colours without a name are the classes in their order.
         classes = iter(class_names or [f"class {k}" for k in range(unnamed)])
         if class_names is not None and len(class_names) != unnamed:
             raise UserError(
-                f"--palette={path} has {unnamed} colours of classes, and --class_names has "
+                f"`palette={path}` has {unnamed} colours of classes, and `class_names` has "
                 f"{len(class_names)} names."
             )
         named = {c: name or next(classes) for c, name in named.items()}
     found = list(dict.fromkeys(name for name in named.values() if name != IGNORED_NAME))
     names = list(class_names or found)
     if missing := [name for name in found if name not in names]:
-        raise UserError(f"--palette={path} has the class {missing[0]!r}, --class_names has not.")
+        raise UserError(f"`palette={path}` has the class {missing[0]!r}, `class_names` has not.")
     index = {name: k for k, name in enumerate(names)} | {IGNORED_NAME: IGNORED}
     return {color: index[name] for color, name in named.items()}, names
 

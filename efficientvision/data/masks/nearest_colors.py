@@ -59,7 +59,7 @@ def classes_of_colors(
     row, column = np.argwhere(wrong)[0]
     color = " ".join(str(value) for value in rgb[row, column])
     reach = int(distance.max())
-    advice = f"or raise --palette_tolerance to {reach} to give all such pixels the nearest class"
+    advice = f"or raise `palette_tolerance` to {reach} to give all such pixels the nearest class"
     if not too_far.any():
         advice = "for a colour that fills areas is no edge of others"
     raise SpoiltPair(

@@ -32,7 +32,7 @@ def find(voc_dir: str, augmented: bool | None = None) -> Found:
     """
     folder = os.path.join(voc_dir, "ImageSets", "Segmentation")
     if not files.is_folder(voc_dir):
-        raise UserError(f"--voc_dir={voc_dir} is no folder.")
+        raise UserError(f"`voc_dir={voc_dir}` is no folder.")
     found = Found()
     list_file = os.path.join(voc_dir, AUGMENTED_LIST)
     if augmented is None:
@@ -48,7 +48,7 @@ def find(voc_dir: str, augmented: bool | None = None) -> Found:
                 _add(found, part, voc_dir, name)
     if not found.parts:
         raise UserError(
-            f"--voc_dir={voc_dir}: there is neither {folder}/train.txt nor val.txt; name the "
+            f"`voc_dir={voc_dir}`: there is neither {folder}/train.txt nor val.txt; name the "
             "folder that holds JPEGImages, such as VOCdevkit/VOC2012."
         )
     drop_other_palettes(found)

@@ -88,6 +88,6 @@ def raise_on_errors(findings: Sequence[Finding]) -> None:
     more = f" (and {counted(len(errors) - 1, 'error')} more, above)" if errors[1:] else ""
     advice = f": {first.advice}" if first.advice else ""
     raise UserError(
-        f"Preflight, {first.subject}{more}: {first.found}{advice}. (--preflight=false looks at the "
+        f"Preflight, {first.subject}{more}: {first.found}{advice}. (`preflight=false` looks at the "
         "class ids only.)"
     )

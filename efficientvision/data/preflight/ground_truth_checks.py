@@ -53,7 +53,7 @@ def id_findings(
         unnamed = int((~scan.named).sum())
         if unnamed and not regenerated:
             found = f"{counted(unnamed, 'record')} without image/source_id"
-            advice = f"evaluate with --val_json_file, or {AGAIN}"
+            advice = f"evaluate with `val_json_file`, or {AGAIN}"
             findings.append(Finding(ERROR, _SUBJECT, found, advice))
         elif not repeated:
             found = f"{counted(len(counts), 'image')}; ground truth: the boxes of the records"
@@ -73,12 +73,12 @@ def _json_findings(scan: RecordScan, name: str, content: dict[str, Any]) -> list
             f"{len(missing):,} of {counted(scan.num_read, 'image id')} are not in {name}: "
             f"{listed(missing)} (it has {listed(known)})"
         )
-        advice = f"{_SAME}; without --val_json_file the boxes of the records count"
+        advice = f"{_SAME}; without `val_json_file` the boxes of the records count"
         return [Finding(ERROR, _SUBJECT, found, advice)]
     annotations = content.get("annotations") or []
     if not annotations:
         found = f"{name} has no annotations, so that nothing can be scored"
-        advice = "give the file of the annotated images, or leave --val_json_file out"
+        advice = "give the file of the annotated images, or leave `val_json_file` out"
         return [Finding(ERROR, _SUBJECT, found, advice)]
     found = f"{counted(scan.num_read, 'image id')}, all of them in {name}"
     return [Finding(OK, _SUBJECT, found), *_agreement_findings(scan, name, annotations)]

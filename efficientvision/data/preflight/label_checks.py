@@ -57,7 +57,7 @@ def label_findings(
             f"{several:,} of {counted(scan.num_read, 'image')} have several classes, e.g. "
             f"{scan.place(np.flatnonzero(per_image > 1)[0])}"
         )
-        advice = "set multi_label=true (--dataset=coco_multilabel), or give each image one class"
+        advice = "set multi_label=true (`dataset=coco_multilabel`), or give each image one class"
         return [Finding(ERROR, subject, found, advice)]
     if not multi_label and none:
         found = (

@@ -171,7 +171,7 @@ def _range_error(scan: MaskScan, subject: str, num_classes: int) -> Finding | No
     )
     advice = (
         f"set num_classes={outside[-1] + 1}, or if {outside[0]} is no class {AGAIN} with "
-        f"--ignore_label={outside[0]}"
+        f"`ignore_label={outside[0]}`"
     )
     return Finding(ERROR, subject, found, advice)
 

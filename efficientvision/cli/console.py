@@ -1,0 +1,53 @@
+"""What a program says: the library's log on the terminal, with arguments written as flags."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import sys
+from collections.abc import Collection, Iterator
+
+from tqdm import tqdm
+
+# As messages name an argument of the library: `model_dir`, or `model_dir=runs/cells`.
+_ARGUMENT = re.compile(r"`(\w+)(=[^`]*)?`")
+
+
+def with_flags(text: str, flags: Collection[str]) -> str:
+    """The text with `name` and `name=value` as --name and --name=value.
+
+    Args:
+        text: of a message or of a help.
+        flags: those that the program has; other names stay as they are.
+    """
+
+    def written(match: re.Match) -> str:
+        name, value = match[1], match[2] or ""
+        return f"--{name}{value}" if name in flags else match[0]
+
+    return _ARGUMENT.sub(written, text)
+
+
+@contextlib.contextmanager
+def on_terminal(flags: Collection[str] = ()) -> Iterator[None]:
+    """Shows what the library logs, from level INFO on, a line each, above the progress bars."""
+    logger = logging.getLogger("efficientvision")
+    before = logger.handlers, logger.level
+    logger.handlers = [_Terminal(flags)]
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.handlers, level = before
+        logger.setLevel(level)
+
+
+class _Terminal(logging.Handler):
+    def __init__(self, flags: Collection[str]):
+        super().__init__()
+        self._flags = flags
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(with_flags(record.getMessage(), self._flags))
+        sys.stdout.flush()

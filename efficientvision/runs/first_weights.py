@@ -1,0 +1,78 @@
+"""The weights that a run begins with: its own, a checkpoint's, a classifier's, or random ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from efficientvision.api import load_weights
+from efficientvision.configs import SegmentationConfig, TrainingConfig
+from efficientvision.errors import UserError
+from efficientvision.loading import checkpoint_class_names
+from efficientvision.runs.options import RunOptions
+from efficientvision.training.trainer import Trainer
+from efficientvision.weights.class_head import ClassMatch, match_classes
+from efficientvision.weights.names import part_of
+
+log = logging.getLogger(__name__)
+
+
+def initialize(
+    trainer: Trainer,
+    options: RunOptions,
+    config: TrainingConfig,
+    names: Mapping[int, str],
+) -> None:
+    """Gives the network its first weights.
+
+    The order: the newest checkpoint of this run in `--model_dir`; else `--ckpt`; else the
+    backbone of `--backbone_ckpt`; else random weights.
+
+    Raises:
+        UserError: A checkpoint cannot be read or does not fit, or a frozen part would be random.
+    """
+    step = trainer.resume()
+    if step:
+        log.info(f"Going on from step {step} of {trainer.plan.total_steps} in {options.model_dir}.")
+        return
+    loaded: list[str] = []
+    if options.ckpt:
+        loaded = load_weights(
+            trainer.model,
+            options.ckpt,
+            exclude=config.var_exclude_expr,
+            allow_class_head_mismatch=config.skip_mismatch,
+            classes=_same_classes(options.ckpt, config, names),
+        ).loaded
+    elif options.backbone_ckpt:
+        loaded = load_weights(trainer.model, options.backbone_ckpt, parts=["backbone"]).loaded
+    else:
+        log.info("Training from scratch: neither `ckpt` nor `backbone_ckpt` is given.")
+    random_parts = [part for part in config.freeze if part not in set(map(part_of, loaded))]
+    if random_parts:
+        raise UserError(
+            f"freeze={'+'.join(config.freeze)} would keep random weights in "
+            f"{' and '.join(random_parts)}: begin from a detector with `ckpt` (for the backbone "
+            "alone, from a classifier with `backbone_ckpt`), or leave freeze out."
+        )
+    trainer.state.averages.reset()
+
+
+def _same_classes(ckpt: str, config: TrainingConfig, names: Mapping[int, str]) -> ClassMatch | None:
+    """Which classes of the run the checkpoint knows by name; None where all are in their places.
+
+    None too where the names of one side are unknown, or the configuration does not want it; and
+    for the segmentation head of an EfficientDet, which is begun as it stands.
+    """
+    of_masks = isinstance(config, SegmentationConfig)
+    if of_masks and config.is_detector:
+        return None
+    theirs = checkpoint_class_names(ckpt) if config.match_classes_by_name and names else {}
+    if not theirs:
+        return None
+    # The first of a segmenter's classes is 0.
+    first = 0 if of_masks else 1
+    names, theirs = ({i + 1 - first: n for i, n in own.items()} for own in (names, theirs))
+    match = match_classes({i: n for i, n in names.items() if i <= config.num_classes}, theirs)
+    in_place = all(ours == other for ours, other in match.pairs.items())
+    return None if in_place and len(match.pairs) == len(names) == len(theirs) else match

@@ -1,0 +1,67 @@
+"""`--preflight`: data and recipe are looked at before the first step."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+
+from efficientvision.configs import TrainingConfig
+from efficientvision.data.preflight.findings import (
+    ERROR,
+    WARNING,
+    Finding,
+    counted,
+    format_findings,
+    raise_on_errors,
+)
+from efficientvision.runs.options import RunOptions
+from efficientvision.runs.setups import setup_of
+from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.recipe_checks import recipe_findings
+from efficientvision.training.schedules import Schedule
+
+log = logging.getLogger(__name__)
+
+_WIDTHS = (90, 160)
+
+
+def run(
+    options: RunOptions,
+    config: TrainingConfig,
+    names: Mapping[int, str],
+    plan: TrainingPlan,
+    schedule: Schedule,
+) -> None:
+    """Prints what was found; with `--preflight=false` only makes sure that the classes fit.
+
+    Raises:
+        UserError: Something cannot work; or a file is damaged or missing.
+    """
+    if options.preflight == "false":
+        setup_of(config).check_classes(options, config, names)
+        return
+    start = time.perf_counter()
+    findings, num_records = setup_of(config).findings(options, config, names)
+    if num_records:
+        from_scratch = not (options.ckpt or options.backbone_ckpt)
+        findings += recipe_findings(
+            config, plan, schedule, num_records=num_records, from_scratch=from_scratch
+        )
+    seconds = time.perf_counter() - start
+    log.info(f"Preflight ({seconds:.1f} s; `preflight=false` skips it, only stops after it):")
+    log.info(format_findings(findings, _table_width()))
+    log.info(_summary(findings))
+    raise_on_errors(findings)
+
+
+def _table_width() -> int:
+    columns = shutil.get_terminal_size((120, 40)).columns
+    return min(max(columns, _WIDTHS[0]), _WIDTHS[1])
+
+
+def _summary(findings: list[Finding]) -> str:
+    errors = sum(finding.level == ERROR for finding in findings)
+    warnings = sum(finding.level == WARNING for finding in findings)
+    return f"{counted(errors, 'error')}, {counted(warnings, 'warning')}."

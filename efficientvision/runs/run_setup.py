@@ -1,0 +1,295 @@
+"""What a training run is made of, from flags: configuration, class names, task, trainer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from efficientvision import files
+from efficientvision.api import build_from_config
+from efficientvision.configs import (
+    SegmentationConfig,
+    TrainingConfig,
+    config_from_yaml,
+    get_config,
+)
+from efficientvision.configs.overrides import Recipe
+from efficientvision.data import data_folder
+from efficientvision.data.labels import labels_text
+from efficientvision.data.record_files import match_files
+from efficientvision.data.service import check_service
+from efficientvision.errors import UserError
+from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
+from efficientvision.runs.options import RunOptions
+from efficientvision.runs.setups import setup_for, setup_of
+from efficientvision.runs.task_setup import TaskSetup, model_and_task
+from efficientvision.tasks.base import Task
+from efficientvision.training import schedules
+from efficientvision.training.checkpoints import latest_checkpoint
+from efficientvision.training.freezing import freeze_batch_norms, freeze_parts
+from efficientvision.training.observer import Observer
+from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+def check_options(options: RunOptions) -> RunOptions:
+    """Options that can be honoured; opens no file.
+
+    Raises:
+        UserError: some are missing or exclude each other.
+    """
+    if options.mode == "eval" and options.ckpt:
+        if options.model_dir:
+            raise UserError(
+                f"`mode=eval` evaluates one thing, and `ckpt={options.ckpt}` and "
+                f"`model_dir={options.model_dir}` name two: leave one of them out."
+            )
+        options = options.replace(model_dir=options.ckpt)
+    if not options.model_dir:
+        raise UserError("`model_dir` is missing: the folder for checkpoints and logs.")
+    if options.mode == "report":
+        return options
+    if options.mode != "eval":
+        if not options.train_file_pattern and not options.data_dir:
+            raise UserError("`train_file_pattern` is missing: the training TFRecords.")
+        if options.backbone_ckpt and options.ckpt:
+            raise UserError(
+                "`ckpt` and `backbone_ckpt` exclude each other: the first starts from a whole "
+                "detector, the second from a classifier's backbone."
+            )
+        if options.tf_data_service and options.deterministic:
+            raise UserError(
+                "`tf_data_service` and `deterministic` exclude each other: the service's machines "
+                "deliver examples as they get ready, in another order each time."
+            )
+    if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
+        raise UserError("`val_file_pattern` is missing: the TFRecords to evaluate on.")
+    task_setup(options).check_options(options)
+    for name in ("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"`{name}` must be at least 1, got {value}.")
+    return options
+
+
+def _own_config(options: RunOptions) -> str | None:
+    """The `config.yaml` beside what is to be evaluated, if there is one."""
+    path = files.join(run_folder_of(options.model_dir), CONFIG_FILE)
+    return path if options.mode == "eval" and files.is_file(path) else None
+
+
+def task_setup(options: RunOptions) -> TaskSetup:
+    """The setup of the task that the flags, or the run to be evaluated, ask for."""
+    return setup_for(*model_and_task(options, _own_config(options)))
+
+
+def _evaluates(options: RunOptions) -> bool:
+    return options.mode != "train" or options.eval_after_train
+
+
+def find_data(options: RunOptions) -> RunOptions:
+    """Completes the options that name data from `data_dir`; makes sure that the files are there.
+
+    Raises:
+        UserError: Files are missing, or the tf.data service is.
+    """
+    if options.data_dir:
+        setup = task_setup(options)
+        found = data_folder.find_data(options.data_dir, of_classes=setup.takes_class_folders)
+        for flag, value, needed in (
+            ("train_file_pattern", found.training_records, options.mode != "eval"),
+            ("val_file_pattern", found.evaluation_records, _evaluates(options)),
+        ):
+            if not getattr(options, flag):
+                options = options.replace(**{flag: value})
+            if needed and not getattr(options, flag):
+                raise UserError(
+                    f"`data_dir={options.data_dir}` holds no files "
+                    f"{flag.partition('_')[0]}*.tfrecord; name yours with `{flag}`."
+                )
+        truth = ""
+        if setup.takes_ground_truth_file:
+            if not options.val_json_file and options.val_file_pattern == found.evaluation_records:
+                options = options.replace(val_json_file=found.ground_truth_json)
+            truth = f", its ground truth {options.val_json_file or 'in these records'}"
+        log.info(
+            f"Data in {options.data_dir}: training {options.train_file_pattern}, evaluation "
+            f"{options.val_file_pattern}{truth}."
+        )
+    for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
+        match_files(pattern)
+    if options.mode != "eval" and options.tf_data_service:
+        check_service(options.tf_data_service)
+    json_file = options.val_json_file
+    if json_file and not options.testdev_dir and not files.is_file(json_file):
+        raise UserError(f"`val_json_file={json_file}` does not exist.")
+    return options
+
+
+def training_config(options: RunOptions) -> TrainingConfig:
+    """The configuration of a training run.
+
+    From the model's defaults, `--dataset`, `--hparams`, the flags that are hyper-parameters, and,
+    where these leave the architecture open, from the run that is continued or the checkpoint to
+    start from.
+    """
+    setup = task_setup(options)
+    changes = Recipe(setup.dataset_changes(options) or {})
+    config = get_config(options.model_name, changes, options.hparams, task=options.task or None)
+    for key in ("num_epochs", "strategy", "seed"):
+        if (value := getattr(options, key)) is not None:
+            config.override({key: value})
+    own = files.join(options.model_dir, CONFIG_FILE)
+    if files.is_file(own) and latest_checkpoint(options.model_dir) is not None:
+        saved = config_from_yaml(own)
+        if (saved.name, saved.task) != (config.name, config.task):
+            raise UserError(
+                f"{options.model_dir} holds a run of {saved.name} ({saved.task}), and "
+                f"`model_name={config.name}` ({config.task}): choose another `model_dir`."
+            )
+        for key in setup.architecture:
+            if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
+                config.override({key: saved.as_dict()[key]})
+    elif options.ckpt:
+        for line in setup.fit_to_checkpoint(config, options.ckpt):
+            log.info(line)
+    setup.check_config(options, config)
+    if config.early_stopping_patience and (options.mode != "train_and_eval" or options.testdev_dir):
+        raise UserError(
+            f"early_stopping_patience={config.early_stopping_patience} counts evaluations: it "
+            "needs `mode=train_and_eval`, without `testdev_dir`."
+        )
+    return config
+
+
+def class_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
+    """Names by class; see `task_setup.record_names`."""
+    return setup_of(config).class_names(config, *patterns)
+
+
+def build_task(options: RunOptions, config: TrainingConfig, names: dict[int, str]) -> Task:
+    """The task of the flags' data; see `task_setup.TaskSetup.build_task`."""
+    return setup_of(config).build_task(options, config, names)
+
+
+def training_plan(options: RunOptions, config: TrainingConfig) -> TrainingPlan:
+    """How long the flags let a run train."""
+    return TrainingPlan(
+        batch_size=options.train_batch_size,
+        examples_per_epoch=options.num_examples_per_epoch,
+        num_epochs=config.num_epochs,
+        save_every=options.save_checkpoints_steps,
+        steps_per_call=options.iterations_per_loop,
+    )
+
+
+def learning_rates(config: TrainingConfig, plan: TrainingPlan) -> schedules.Schedule:
+    """The learning rate of every step of a run."""
+    return schedules.build_schedule(
+        method=config.lr_decay_method,
+        learning_rate=config.learning_rate,
+        scale=config.scale_learning_rate,
+        batch_size=plan.batch_size,
+        steps_per_epoch=plan.examples_per_epoch / plan.batch_size,
+        num_epochs=config.num_epochs,
+        warmup_epochs=config.lr_warmup_epoch,
+        warmup_init=config.lr_warmup_init,
+        first_drop_epoch=config.first_lr_drop_epoch,
+        second_drop_epoch=config.second_lr_drop_epoch,
+        power=config.poly_lr_power,
+        clr_max=config.clr_max,
+        cycle_len=config.cycle_len,
+        lr_steps=config.lr_steps,
+        lr_decay=config.lr_decay,
+        lr_power=config.lr_power,
+    )
+
+
+def build_trainer(
+    options: RunOptions,
+    config: TrainingConfig,
+    task: Task,
+    strategy: tf.distribute.Strategy,
+    plan: TrainingPlan,
+    schedule: schedules.Schedule,
+    observers: Sequence[Observer] = (),
+) -> Trainer:
+    """The trainer of a run, with random weights; says how the learning rate will go."""
+    keras.utils.set_random_seed(config.seed)
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    log.info(learning_rate_message(config, schedule, plan))
+    return Trainer(
+        task,
+        lambda: _build_network(config),
+        plan=plan,
+        schedule=schedule,
+        model_dir=options.model_dir,
+        strategy=strategy,
+        optimizer={
+            "name": config.optimizer,
+            "momentum": config.momentum,
+            "beta_1": config.adam_beta1,
+            "beta_2": config.adam_beta2,
+            "epsilon": config.adam_epsilon,
+        },
+        weight_decay=config.weight_decay,
+        decay_all=config.weight_decay_all,
+        clip_norm=config.clip_gradients_norm,
+        moving_average_decay=config.moving_average_decay,
+        rate_factor=setup_of(config).rate_factor(config),
+        freeze_pattern=config.var_freeze_expr,
+        seed=config.seed,
+        micro_batches=config.gradient_accumulation,
+        scale_loss=config.dtype_policy == "mixed_float16",
+        on_nan=options.on_nan,
+        # On a TPU the strategy compiles the step.
+        use_xla=options.use_xla and not isinstance(strategy, tf.distribute.TPUStrategy),
+        eval_batch_size=options.eval_batch_size,
+        profile=options.profile,
+        observers=observers,
+    )
+
+
+def _build_network(config: TrainingConfig) -> keras.Model:
+    model = build_from_config(config)
+    freeze_parts(model, config.freeze)
+    if isinstance(config, SegmentationConfig) and config.freeze_bn:
+        freeze_batch_norms(model)
+    return model
+
+
+def learning_rate_message(
+    config: TrainingConfig, schedule: schedules.Schedule, plan: TrainingPlan
+) -> str:
+    """A sentence on where the learning rate begins, peaks and ends."""
+    last = float(schedule(plan.total_steps - 1))
+    rate = (
+        f"learning_rate={config.learning_rate:g} is for batches of 64; at "
+        f"{plan.batch_size} it is {schedule.base:g}"
+        if config.scale_learning_rate
+        else f"{schedule.base:g} at any batch (scale_learning_rate=false)"
+    )
+    if schedule.peak > schedule.base:
+        rate += f", up to {schedule.peak:g} after each restart"
+    warmup = (
+        f"{schedule.warmup_steps} steps of warm-up from {schedule.warmup_init:g}, then "
+        if schedule.warmup_steps
+        else "no warm-up, "
+    )
+    return (
+        f"Learning rate: {rate}. {config.optimizer}, {plan.total_steps} steps of "
+        f"{plan.batch_size} images: {warmup}{config.lr_decay_method}, {last:.3g} at the last step."
+    )
+
+
+def write_sidecars(model_dir: str, config: TrainingConfig, names: dict[int, str]) -> None:
+    """Writes `config.yaml` and, where there are class names, `labels.json` into the folder."""
+    files.write_text(files.join(model_dir, CONFIG_FILE), config.to_yaml())
+    if names:
+        files.write_text(files.join(model_dir, LABELS_FILE), labels_text(names))

@@ -1,0 +1,113 @@
+"""Whose names a run's classes have: the data's, unless the user writes others."""
+
+import json
+
+import pytest
+
+from efficientvision.configs import get_config
+from efficientvision.configs.overrides import Recipe
+from efficientvision.data.labels import BUILTIN
+from efficientvision.runs.class_names import settle_label_map, tell_changed_names
+from efficientvision.runs.setups import setup_of
+from tests.made_mask_records import write_records
+from tests.made_records import write_made_records
+from tests.programs import train_program
+
+OWN = {1: "dark", 2: "light"}
+OF_RECIPE = {1: "Platelets", 2: "RBC", 3: "WBC"}
+
+
+@pytest.fixture
+def records(tmp_path):
+    (tmp_path / "labels.json").write_text(json.dumps(OWN))
+    return str(write_made_records(tmp_path / "made-00000-of-00001.tfrecord", 4))
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("num_classes: 3\nlabel_map: {1: Platelets, 2: RBC, 3: WBC}\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("detection", "efficientdet-d0"),
+        ("detection", "espnetv2_s_0.5"),
+        ("classification", "espnetv2_s_0.5"),
+    ],
+)
+def test_names_beside_the_records_come_before_a_recipes(records, recipe, capsys, task, model):
+    config = get_config(model, recipe, task=task)
+    assert setup_of(config).class_names(config, records) == OWN
+    settle_label_map(config, records)
+    said = capsys.readouterr().out
+    assert "1 dark, 2 light" in said and "1 Platelets, 2 RBC, 3 WBC" in said
+    assert config.label_map is None
+    assert setup_of(config).class_names(config, records) == OWN
+
+
+def test_masks_too(tmp_path, recipe, capsys):
+    own = {0: "sky", 1: "road", 2: "car"}
+    (tmp_path / "labels.json").write_text(json.dumps(own))
+    records = str(write_records(tmp_path / "a.tfrecord", 1))
+    config = get_config("espnetv2_s_0.5", recipe, task="segmentation")
+    assert setup_of(config).class_names(config, records) == own
+    settle_label_map(config, records)
+    assert "0 sky, 1 road, 2 car" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("written", ["{},label_map={{1: one, 2: two}}", {"label_map": "voc"}])
+def test_what_the_user_wrote_comes_first(records, recipe, capsys, written):
+    text = isinstance(written, str)
+    changes = [written.format(recipe)] if text else [recipe, written]
+    config = get_config("efficientdet-d0", *changes)
+    settle_label_map(config, records)
+    names = {1: "one", 2: "two"} if text else BUILTIN["voc"]
+    assert setup_of(config).class_names(config, records) == names
+    assert not capsys.readouterr().out
+
+
+def test_a_recipe_after_it_is_a_recipe_again(recipe):
+    assert not get_config("efficientdet-d0", f"label_map=coco,{recipe}").is_written("label_map")
+    assert not get_config("efficientdet-d0", Recipe(label_map="coco")).is_written("label_map")
+    assert get_config("efficientdet-d0", "label_map=coco").is_written("label_map")
+
+
+def test_without_names_beside_the_records_the_recipes_count(tmp_path, recipe, capsys):
+    records = str(write_made_records(tmp_path / "bare.tfrecord", 1))
+    config = get_config("efficientdet-d0", recipe)
+    settle_label_map(config, records)
+    assert setup_of(config).class_names(config, records) == OF_RECIPE
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [("efficientdet-d0", ()), ("espnetv2_s_0.5", ("--task=detection", "--dataset=pascal"))],
+)
+def test_the_command_says_whose_names_count(tmp_path, records, recipe, model, options):
+    if not options:
+        options = (f"--hparams={recipe}",)
+    done = train_program(
+        *("--mode=train", f"--model_name={model}", f"--model_dir={tmp_path / 'run'}", *options),
+        *(f"--train_file_pattern={records}", "--train_batch_size=2", "--preflight=only"),
+    )
+    assert done.code == 0, done.stderr
+    assert "the names beside the records (1 dark, 2 light)" in done.stdout
+    assert "1 dark 2, 2 light 2" in " ".join(done.stdout.split())  # A table wraps it.
+
+
+def test_a_run_that_goes_on_with_other_names_says_so(tmp_path, capsys):
+    tell_changed_names(str(tmp_path), OWN, of_masks=False)
+    (tmp_path / "labels.json").write_text(json.dumps(OF_RECIPE))
+    tell_changed_names(str(tmp_path), OF_RECIPE, of_masks=False)
+    tell_changed_names(str(tmp_path), {}, of_masks=False)
+    assert not capsys.readouterr().out
+    tell_changed_names(str(tmp_path), {**OF_RECIPE, 2: "red"}, of_masks=False)
+    said = capsys.readouterr().out
+    assert "before 2 RBC; now 2 red" in said and str(tmp_path / "labels.json") in said
+    (tmp_path / "labels.json").write_text("{")
+    tell_changed_names(str(tmp_path), OWN, of_masks=False)
+    assert "not valid" in capsys.readouterr().out
