@@ -33,12 +33,12 @@ from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
 from efficientvision.configs import DetectorConfig, SsdConfig, parse_image_size  # noqa: E402
-from efficientvision.export.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
-from efficientvision.export.frozen_graph import freeze, graph_function  # noqa: E402
-from efficientvision.export.load_export import load_export  # noqa: E402
-from efficientvision.export.saved_model import export_saved_model, network_function  # noqa: E402
-from efficientvision.export.serving import build_serving  # noqa: E402
-from efficientvision.export.write_portable import write_portable  # noqa: E402
+from efficientvision.exports.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
+from efficientvision.exports.frozen_graph import freeze, graph_function  # noqa: E402
+from efficientvision.exports.load_export import load_export  # noqa: E402
+from efficientvision.exports.saved_model import export_saved_model, network_function  # noqa: E402
+from efficientvision.exports.serving import build_serving  # noqa: E402
+from efficientvision.exports.write_portable import write_portable  # noqa: E402
 from efficientvision.loading import load_model, serving_metadata  # noqa: E402
 
 FLAGS = flags.FLAGS

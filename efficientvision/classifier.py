@@ -11,9 +11,9 @@ from PIL import Image
 from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import resolve_label_map
 from efficientvision.errors import UserError
-from efficientvision.export.classification_serving import classification_serving
-from efficientvision.export.load_export import check_not_baked, is_export, load_export
-from efficientvision.export.metadata import ClassifierMetadata, check_kind
+from efficientvision.exports.classification_serving import classification_serving
+from efficientvision.exports.load_export import check_not_baked, is_export, load_export
+from efficientvision.exports.metadata import ClassifierMetadata, check_kind
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_model, serving_metadata
 from efficientvision.photo_batches import Photo, as_array, run_by_size

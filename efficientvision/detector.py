@@ -11,9 +11,9 @@ from PIL import Image
 
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN, resolve_label_map
-from efficientvision.export.load_export import check_not_baked, is_export, load_export
-from efficientvision.export.metadata import DetectorMetadata, ModelMetadata, check_kind
-from efficientvision.export.serving import detector_serving
+from efficientvision.exports.load_export import check_not_baked, is_export, load_export
+from efficientvision.exports.metadata import DetectorMetadata, ModelMetadata, check_kind
+from efficientvision.exports.serving import detector_serving
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_detector, serving_metadata
 from efficientvision.photo_batches import Photo, as_array, run_by_size

@@ -22,8 +22,8 @@ from efficientvision.configs import (
 from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import BUILTIN, read_labels, resolve_label_map
 from efficientvision.errors import UserError
-from efficientvision.export.classification_serving import crop_fraction_of
-from efficientvision.export.metadata import (
+from efficientvision.exports.classification_serving import crop_fraction_of
+from efficientvision.exports.metadata import (
     ClassifierMetadata,
     DetectorMetadata,
     ModelMetadata,

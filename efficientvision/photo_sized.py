@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.export.segmentation_serving import segmentation_serving
+from efficientvision.exports.segmentation_serving import segmentation_serving
 from efficientvision.loading import LoadedModel
 
 # The coarsest map that a decoder begins from has a sixteenth of the input's sides; EdgeNets'

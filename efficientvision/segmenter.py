@@ -9,9 +9,9 @@ from PIL import Image
 
 from efficientvision.configs import parse_image_size
 from efficientvision.errors import UserError
-from efficientvision.export.load_export import check_not_baked, is_export, load_export
-from efficientvision.export.metadata import SegmenterMetadata, check_kind
-from efficientvision.export.segmentation_serving import segmentation_serving, to_photo_size
+from efficientvision.exports.load_export import check_not_baked, is_export, load_export
+from efficientvision.exports.metadata import SegmenterMetadata, check_kind
+from efficientvision.exports.segmentation_serving import segmentation_serving, to_photo_size
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_segmenter, serving_metadata
 from efficientvision.photo_batches import Photo, as_array, run_by_size

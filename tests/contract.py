@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.api import build_model
-from efficientvision.export import litert_format
+from efficientvision.exports import litert_format
 from efficientvision.layers.normalization import BatchNorm
 from tests.filled_segmenter import filled_model, noise
 from tests.store import stored

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 
 from efficientvision import photo_sized
-from efficientvision.cli import inspect_settings
 from efficientvision.configs import DetectorConfig, SsdConfig, TrainingConfig, get_config
 from efficientvision.detection.priors import generate_priors
-from efficientvision.export.artifacts import FORMATS, IN_INTEGERS
-from efficientvision.export.saved_model import export_saved_model
-from efficientvision.export.serving import build_serving
-from efficientvision.export.write_portable import write_portable
+from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS
+from efficientvision.exports.saved_model import export_saved_model
+from efficientvision.exports.serving import build_serving
+from efficientvision.exports.write_portable import write_portable
 from efficientvision.layers.bilinear import BilinearResize
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
 from efficientvision.loading import LoadedModel, class_names, serving_metadata
+from efficientvision.runs import inspect_settings
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import filled_model
 from tests.store import stored

@@ -21,7 +21,7 @@ ORDER = [
     {"models"},
     {"detection", "classification", "segmentation", "data", "evaluation", "visualize", "video"},
     {"tasks"},
-    {"weights", "training", "export"},
+    {"weights", "training", "exports"},
     {"report"},
     {"api", "loading", "photo_batches", "detector", "classifier", "photo_sized", "segmenter"},
     {"runs"},
@@ -36,7 +36,7 @@ SIDEWAYS = {
     "visualize": {"data"},  # The one conversion of pictures to 8 bits.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
-    "export": {"weights"},
+    "exports": {"weights"},
     "segmentation": {"data", "visualize"},  # The names, and the colours, of classes.
     "loading": {"api"},
     "detector": {"api", "loading", "photo_batches"},

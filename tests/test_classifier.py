@@ -10,7 +10,7 @@ from PIL import Image
 import efficientvision as ev
 from efficientvision.classifier import Classifier, Prediction
 from efficientvision.errors import UserError
-from efficientvision.export.metadata import ClassifierMetadata
+from efficientvision.exports.metadata import ClassifierMetadata
 from tests.conftest import REPOSITORY
 from tests.filled_detector import textured_photo
 from tests.small_networks import CLASS_NAMES, CLASSIFIER, exported, small_classifier

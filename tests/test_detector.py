@@ -6,7 +6,7 @@ import efficientvision as ev
 from efficientvision import loading
 from efficientvision.detector import Detection, Detections, Detector
 from efficientvision.errors import UserError
-from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.exports.metadata import DetectorMetadata
 from efficientvision.loading import class_names, run_folder_of
 from efficientvision.weights.report import LoadReport
 from tests.filled_detector import NAMES, filled_detector, textured_photo, write_filled_checkpoint

@@ -8,7 +8,7 @@ from PIL import Image
 
 import efficientvision as ev
 from efficientvision.errors import UserError
-from efficientvision.export.metadata import SegmenterMetadata
+from efficientvision.exports.metadata import SegmenterMetadata
 from efficientvision.photo_sized import input_hw
 from efficientvision.segmenter import Segmenter
 from tests.filled_detector import textured_photo

@@ -25,7 +25,7 @@ def count(row: Row) -> Counts:
 
     from efficientvision.api import build_model
     from efficientvision.configs import parse_image_size
-    from efficientvision.export.flops import multiply_adds
+    from efficientvision.exports.flops import multiply_adds
 
     keras.backend.clear_session()
     model = build_model(row.model, **row.arguments)

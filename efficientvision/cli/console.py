@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 
-from tqdm import tqdm
+from efficientvision.progress import tqdm
 
 # As messages name an argument of the library: `model_dir`, or `model_dir=runs/cells`.
 _ARGUMENT = re.compile(r"`(\w+)(=[^`]*)?`")

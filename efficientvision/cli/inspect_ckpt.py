@@ -1,7 +1,7 @@
 """--runmode=ckpt: does the checkpoint fit, and one file with its averages applied."""
 
 from efficientvision.cli.inspect_dry import print_summary, write_weights
-from efficientvision.cli.inspect_settings import InspectSettings
+from efficientvision.runs.inspect_settings import InspectSettings
 
 
 def run(settings: InspectSettings) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import keras
 
 from efficientvision import files
-from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.configs import DetectionConfig, SsdConfig, TrainingConfig
-from efficientvision.export.flops import count_convolution_multiply_adds, multiply_adds_by_part
+from efficientvision.exports.flops import count_convolution_multiply_adds, multiply_adds_by_part
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel
+from efficientvision.runs.inspect_settings import InspectSettings
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from efficientvision.cli.flag_spec import HPARAMS, USE_XLA, FlagSpec, UnavailableFlag
+from efficientvision.runs.options import EXPORT_FORMATS, NO_TENSORRT
 
 RUNMODES = (
     "dry",
@@ -15,19 +16,6 @@ RUNMODES = (
     "saved_model_benchmark",
     "saved_model_video",
     "freeze",
-)
-
-EXPORT_FORMATS = (
-    "saved_model",
-    "frozen",
-    "onnx",
-    "openvino",
-    "litert",
-    "litert_fp16",
-    "litert_int8",
-    "litert_mixed",
-    "coreml",
-    "coreml_fp16",
 )
 
 SEGMENTATION_OUTPUTS = ("class_map", "logits")
@@ -134,11 +122,6 @@ IMPLEMENTED = {
         "str", None, "ground truth of --val_file_pattern; else what the records say"
     ),
 }
-
-NO_TENSORRT = (
-    "TensorFlow has no TensorRT any more; give NVIDIA's trtexec the file of "
-    "--runmode=export --format=onnx --nms=none"
-)
 
 # Other names for the same flag: those of earlier and later published versions.
 ALIASES = {"xla": "use_xla"}

@@ -1,9 +1,9 @@
 """--runmode=freeze: the network alone as a frozen graph."""
 
 from efficientvision import files
-from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.export.saved_model import export_network
-from efficientvision.export.serving import build_serving
+from efficientvision.exports.saved_model import export_network
+from efficientvision.exports.serving import build_serving
+from efficientvision.runs.inspect_settings import InspectSettings
 
 
 def run(settings: InspectSettings) -> None:

@@ -4,14 +4,14 @@ checkpoint.
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from efficientvision import files
-from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.cli.photo_look import PhotoLook, in_memory, look_of
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.preflight.findings import listed
 from efficientvision.errors import UserError
+from efficientvision.progress import tqdm
+from efficientvision.runs.inspect_settings import InspectSettings
 from efficientvision.runs.output_folder import check_output_folder
 
 

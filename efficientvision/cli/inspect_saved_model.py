@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from efficientvision.cli.inspect_settings import InspectSettings
-from efficientvision.export.artifacts import FORMATS
-from efficientvision.export.saved_model import check_replaceable, export_saved_model
-from efficientvision.export.serving import build_serving
-from efficientvision.export.write_portable import write_portable
+from efficientvision.exports.artifacts import FORMATS
+from efficientvision.exports.saved_model import check_replaceable, export_saved_model
+from efficientvision.exports.serving import build_serving
+from efficientvision.exports.write_portable import write_portable
 from efficientvision.loading import serving_metadata
+from efficientvision.runs.inspect_settings import InspectSettings
 from efficientvision.runs.output_folder import check_output_folder
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 
 from efficientvision import files
-from efficientvision.cli.inspect_bm import report, time_runs
-from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.data.photos import list_photos
 from efficientvision.errors import UserError
-from efficientvision.export.frozen_graph import read_frozen_graph, write_chrome_trace
-from efficientvision.export.load_export import load_export
-from efficientvision.export.metadata import DetectorMetadata
+from efficientvision.exports.frozen_graph import read_frozen_graph, write_chrome_trace
+from efficientvision.exports.load_export import load_export
+from efficientvision.exports.metadata import DetectorMetadata
 from efficientvision.photo_batches import as_array
+from efficientvision.runs.benchmark import report, time_runs
+from efficientvision.runs.inspect_settings import InspectSettings
 
 # Of a photo for a model that does not say its input size.
 _USUAL_HW = (512, 512)

@@ -2,18 +2,18 @@
 
 from efficientvision.classifier import Classifier
 from efficientvision.cli.inspect_infer import check_photos, write_pictures
-from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.cli.photo_look import Model, look_of
 from efficientvision.configs import TrainingConfig, get_config
 from efficientvision.detector import Detector
-from efficientvision.export.load_export import load_export
-from efficientvision.export.metadata import (
+from efficientvision.exports.load_export import load_export
+from efficientvision.exports.metadata import (
     ClassifierMetadata,
     DetectorMetadata,
     ModelMetadata,
     SegmenterMetadata,
 )
 from efficientvision.loading import DEFAULT_MODEL
+from efficientvision.runs.inspect_settings import InspectSettings
 from efficientvision.segmenter import Segmenter
 
 

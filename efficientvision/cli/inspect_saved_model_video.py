@@ -10,11 +10,11 @@ from contextlib import ExitStack
 from efficientvision.classifier import Classifier
 from efficientvision.cli import INTERRUPTED
 from efficientvision.cli.inspect_saved_model_infer import open_export
-from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.cli.photo_look import DetectorLook, Model, PhotoLook, SegmenterLook, in_memory
 from efficientvision.detector import Detector
 from efficientvision.errors import UserError
-from efficientvision.export.load_export import is_export
+from efficientvision.exports.load_export import is_export
+from efficientvision.runs.inspect_settings import InspectSettings
 from efficientvision.video.live_page import LivePage
 from efficientvision.video.pacing import Pacing
 from efficientvision.video.pipeline import Outcome, Sink, process

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image
 
 from efficientvision.classifier import Classifier, Prediction
-from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.configs import ClassificationConfig, SegmentationConfig
 from efficientvision.detector import Detections, Detector
 from efficientvision.loading import LoadedModel
+from efficientvision.runs.inspect_settings import InspectSettings
 from efficientvision.segmenter import Segmenter
 from efficientvision.visualize.draw_class_map import (
     LEAST_SHARE,

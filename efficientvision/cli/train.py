@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 from absl import flags
 
 from efficientvision.cli.flags import options_of, report_obsolete
@@ -23,4 +26,4 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
     """
     del argv
     report_obsolete(flag_values)
-    return train.run(options_of(flag_values))
+    return train.run(options_of(flag_values), shlex.join(sys.orig_argv))

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision.data.mask_records import decode_mask, mask_of
 from efficientvision.data.photos import open_header
@@ -21,6 +20,7 @@ from efficientvision.data.record_files import (
 )
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
+from efficientvision.progress import tqdm
 
 _DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision.data.checks import data_errors
 from efficientvision.data.mask_records import IGNORED, parse_mask_example
 from efficientvision.data.record_files import FilePattern, count_records, match_files
 from efficientvision.data.streams import without_autograph
+from efficientvision.progress import tqdm
 
 _VALUES = 256
 _BATCH = 32

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from tqdm import tqdm
-
 from efficientvision.errors import UserError
+from efficientvision.progress import tqdm
 
 # Fewer are done before a process has started.
 _FEW = 16

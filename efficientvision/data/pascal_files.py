@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from lxml import etree
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.data.labels import VOC_NAMES, LabelMap
 from efficientvision.data.photos import PHOTO_SUFFIXES
 from efficientvision.errors import UserError
+from efficientvision.progress import tqdm
 
 # The lists of a class end each line with whether the image shows it.
 _CLASS_LIST_LINE = re.compile(r"(.*\S)\s+(-1|0|1)")

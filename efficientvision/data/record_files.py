@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import google_crc32c
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.data.conversion import BuiltRecord, Written
 from efficientvision.data.parallel import end_with_parent
 from efficientvision.errors import UserError
+from efficientvision.progress import tqdm
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import platform
-import shlex
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -23,12 +21,12 @@ COMMAND_NAME = "command.txt"
 FACTS_NAME = "run.json"
 
 
-def append_command(model_dir: AnyPath, argv: Sequence[str], step: int) -> None:
+def append_command(model_dir: AnyPath, command: str, step: int) -> None:
     """Adds a start to `command.txt`: date, command, versions, devices. Nothing else of the machine.
 
     Args:
         model_dir: The run's folder.
-        argv: The command, as it was typed.
+        command: As it was typed, or the call in Python.
         step: The step at which the run goes on; 0: it begins.
     """
     path = files.join(model_dir, COMMAND_NAME)
@@ -40,7 +38,7 @@ def append_command(model_dir: AnyPath, argv: Sequence[str], step: int) -> None:
         f"# {now}: the run {what}",
         f"# {'; '.join(f'{name} {version}' for name, version in versions().items())}",
         f"# {device_text()}",
-        shlex.join(argv),
+        command,
     ]
     files.write_text(path, before + "\n".join(entry) + "\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -42,12 +42,12 @@ class RunReport(Observer):
     a training that goes well.
 
     Args:
-        argv: The command that started the run, for `command.txt`.
+        command: That started the run, for `command.txt`.
         eval_name: Subfolder of the evaluation's TensorBoard files.
     """
 
-    def __init__(self, argv: Sequence[str], eval_name: str | None = None):
-        self._argv = list(argv)
+    def __init__(self, command: str, eval_name: str | None = None):
+        self._command = command
         self._eval_name = eval_name or "eval"
         self._dir: str | None = None
         self._history: LossHistory | None = None
@@ -62,7 +62,7 @@ class RunReport(Observer):
         with said_in_a_line("losses.csv of before"):
             self._history = LossHistory(self._dir, step)
         with said_in_a_line("command.txt"):
-            append_command(self._dir, self._argv, step)
+            append_command(self._dir, self._command, step)
         with said_in_a_line("run.json"):
             write_facts(self._dir, trainer)
         with said_in_a_line("TensorBoard's pictures"):

@@ -151,7 +151,7 @@ class ClassificationSetup(TaskSetup):
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
-        changes = self.dataset_changes(options) or {}
+        changes = {**(self.dataset_changes(options) or {}), **options.hyper_parameters}
         return load_classifier(options.model_dir, named, options.hparams, **changes)
 
     def _ids(

@@ -114,7 +114,9 @@ class DetectorSetup(TaskSetup):
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
-        loaded = load_detector(options.model_dir, named, options.hparams)
+        loaded = load_detector(
+            options.model_dir, named, options.hparams, **options.hyper_parameters
+        )
         own = files.is_file(files.join(run_folder_of(options.model_dir), CONFIG_FILE))
         # For test-dev the classes of the detector count, whose records have no objects.
         if not (own or options.testdev_dir):

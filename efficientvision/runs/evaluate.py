@@ -18,8 +18,8 @@ from efficientvision.data.record_files import count_records, match_files
 from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_source import for_test_server, measuring
-from efficientvision.export.load_export import is_export, load_export
-from efficientvision.export.metadata import ClassifierMetadata, SegmenterMetadata
+from efficientvision.exports.load_export import is_export, load_export
+from efficientvision.exports.metadata import ClassifierMetadata, SegmenterMetadata
 from efficientvision.loading import CONFIG_FILE
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
@@ -41,7 +41,7 @@ from efficientvision.runs.setups import setup_of
 from efficientvision.segmenter import Segmenter
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.detection_evaluation import DetectionEvaluation
-from efficientvision.tasks.segmentation_evaluation import scores_text
+from efficientvision.tasks.segmentation_evaluation import scores_text, segmentation_metrics
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -62,34 +62,35 @@ _POLL_SECONDS = 1.0
 _REMINDER_SECONDS = 600.0
 
 
-def run(options: RunOptions) -> None:
-    """Evaluates what `--model_dir` holds: a run of ours, or a published checkpoint.
+def run(options: RunOptions) -> dict[str, float]:
+    """Evaluates what `model_dir` holds: a run of ours, a published checkpoint or an export.
 
     For test-dev, and with several looks at each photo, that is the newest checkpoint, once, and
     nothing is written to the run: its metrics compare plain evaluations.
+
+    Returns:
+        The metrics by name, of the last evaluation where there are several; none for a test
+        server.
     """
     folder, timeout = options.model_dir, options.eval_timeout
     setup = run_setup.task_setup(options)
     options = setup.fit_to_data(options, None)
     if options.testdev_dir and isinstance(setup, SegmentationSetup):
         _write_class_maps(options)
-        return
+        return {}
     tell_images(options)
     if is_export(folder):
-        _evaluate_export(options)
-        return
+        return _evaluate_export(options)
     if options.testdev_dir or evaluation_views.asks_for_views(options):
-        _evaluate_once(options)
-        return
+        return _evaluate_once(options)
     if is_awaited(folder, timeout):
         wait_for_checkpoint(folder, None, timeout)
     if files.is_folder(folder) and list_checkpoints(folder):  # RUN/best is evaluated once.
-        _follow_run(options, folder)
-    else:
-        _evaluate_once(options)
+        return _follow_run(options, folder)
+    return _evaluate_once(options)
 
 
-def _evaluate_export(options: RunOptions) -> None:
+def _evaluate_export(options: RunOptions) -> dict[str, float]:
     """Prints the metrics of an exported model, or writes its results for the test server."""
     if evaluation_views.asks_for_views(options):
         raise UserError(
@@ -98,11 +99,9 @@ def _evaluate_export(options: RunOptions) -> None:
         )
     run_batch, metadata = load_export(options.model_dir, trust=options.trust)
     if isinstance(metadata, ClassifierMetadata):
-        _evaluate_classifier_export(options, run_batch, metadata)
-        return
+        return _evaluate_classifier_export(options, run_batch, metadata)
     if isinstance(metadata, SegmenterMetadata):
-        _evaluate_segmenter_export(options, run_batch, metadata)
-        return
+        return _evaluate_segmenter_export(options, run_batch, metadata)
     detector = Detector.from_run(run_batch, metadata, options.model_dir, min_score_thresh=0.0)
     pattern, limit, names = (
         options.val_file_pattern,
@@ -121,27 +120,33 @@ def _evaluate_export(options: RunOptions) -> None:
             coco = measuring(pattern, names, options.val_json_file, max_examples=limit)
         evaluation = DetectionEvaluation(coco, results, voc=detector.metadata.family == "ssd")
         evaluate_export(detector, pattern, coco, limit)
-        log.info(evaluation.report(evaluation.compute()))
+        metrics = evaluation.compute()
+        log.info(evaluation.report(metrics))
     if options.testdev_dir:
         testdev.check_after(options)
+    return metrics
 
 
 def _evaluate_classifier_export(
     options: RunOptions, run_batch: Callable, metadata: ClassifierMetadata
-) -> None:
+) -> dict[str, float]:
     if options.testdev_dir:
         raise UserError("`testdev_dir` is for detectors: leave it out for a classifier")
     with data_errors(options.val_file_pattern):
         evaluation = evaluate_classifier_export(
             run_batch, metadata, options.val_file_pattern, options.eval_samples
         )
-    log.info(evaluation.report(evaluation.compute()))
+    metrics = evaluation.compute()
+    log.info(evaluation.report(metrics))
+    return metrics
 
 
 def _evaluate_segmenter_export(
     options: RunOptions, run_batch: Callable, metadata: SegmenterMetadata
-) -> None:
-    config = get_config(metadata.model_name, options.hparams, task="segmentation")
+) -> dict[str, float]:
+    config = get_config(
+        metadata.model_name, options.hparams, options.hyper_parameters, task="segmentation"
+    )
     config.override({"num_classes": metadata.num_classes})
     pattern = options.val_file_pattern
     names = evaluation_names(config, metadata.class_names, pattern)
@@ -150,6 +155,7 @@ def _evaluate_segmenter_export(
             Segmenter(run_batch, metadata), pattern, config.class_map, options.eval_samples
         )
     log.info(scores_text(counts, names))
+    return segmentation_metrics(counts)
 
 
 def _write_class_maps(options: RunOptions) -> None:
@@ -233,7 +239,7 @@ def tell_images(options: RunOptions) -> None:
         log.info(f"`eval_samples={wanted}`, and there are {available} images: all are evaluated.")
 
 
-def _evaluate_once(options: RunOptions) -> None:
+def _evaluate_once(options: RunOptions) -> dict[str, float]:
     evaluator, task, _ = _prepare(options)
     with _errors_explained(options, evaluator, task):
         if options.testdev_dir:
@@ -242,10 +248,11 @@ def _evaluate_once(options: RunOptions) -> None:
                 score_thresh=task.config.nms_configs.score_thresh or 0.0,
                 ids_are_regenerated=task.config.regenerate_source_id,
             )
-        _, report, _ = evaluator.evaluate()
+        metrics, report, _ = evaluator.evaluate()
     log.info(report)
     if options.testdev_dir:
         testdev.check_after(options)
+    return metrics
 
 
 @contextlib.contextmanager
@@ -268,7 +275,7 @@ def _prepare(options: RunOptions) -> tuple[Evaluator, Task, keras.Model]:
     return evaluator, task, loaded.model
 
 
-def _follow_run(options: RunOptions, folder: str) -> None:
+def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
     """Evaluates the newest checkpoint of a run, then each new one until the last step."""
     newest = latest_checkpoint(folder)
     if newest is None:
@@ -306,6 +313,7 @@ def _follow_run(options: RunOptions, folder: str) -> None:
             time.sleep(pause)
             newest = latest_checkpoint(folder) or newest
     writer.close()
+    return metrics
 
 
 def _read_existing(folder: str, path: str) -> Checkpoint:

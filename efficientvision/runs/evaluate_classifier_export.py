@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision.data.class_order import class_ids
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.labels import find_labels
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.streams import read_in_order, without_autograph
-from efficientvision.export.metadata import ClassifierMetadata
-from efficientvision.export.serving_base import decode_image
+from efficientvision.exports.metadata import ClassifierMetadata
+from efficientvision.exports.serving_base import decode_image
+from efficientvision.progress import tqdm
 from efficientvision.tasks.base import Evaluation
 from efficientvision.tasks.classification_evaluation import (
     MultiLabelEvaluation,

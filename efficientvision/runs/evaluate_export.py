@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.records import parse_example
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.detector import Detector
 from efficientvision.evaluation.coco import CocoEvaluator
-from efficientvision.export.serving_base import decode_image
+from efficientvision.exports.serving_base import decode_image
+from efficientvision.progress import tqdm
 
 
 def evaluate_export(

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Mapping
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision.data.labels import find_labels
 from efficientvision.data.mask_records import decode_mask, parse_mask_example
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.evaluation.segmentation import PixelCounts
-from efficientvision.export.serving_base import decode_image
+from efficientvision.exports.serving_base import decode_image
+from efficientvision.progress import tqdm
 from efficientvision.segmenter import Segmenter
 
 

@@ -15,6 +15,22 @@ HPARAMS_HELP = (
     'a .yaml file, or both: "voc.yaml,num_classes=3"'
 )
 USE_XLA_HELP = "compile the step with XLA (on a CPU it is slower)"
+EXPORT_FORMATS = (
+    "saved_model",
+    "frozen",
+    "onnx",
+    "openvino",
+    "litert",
+    "litert_fp16",
+    "litert_int8",
+    "litert_mixed",
+    "coreml",
+    "coreml_fp16",
+)
+NO_TENSORRT = (
+    "TensorFlow has no TensorRT any more; give NVIDIA's trtexec the file of "
+    "`runmode=export` `format=onnx` `nms=none`"
+)
 _TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
 
@@ -26,11 +42,12 @@ def option(default: Any, help_text: str, *, choices: tuple[str, ...] = ()) -> An
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What a run is asked to do. Every field but `written` is a flag of `main.py` too.
+    """What a run is asked to do. Every field but the last two is a flag of `main.py`.
 
     Attributes:
         written: names of the options that the user gave, even if their values are the defaults:
             what was not given may be taken from the data, a checkpoint or a recipe.
+        hyper_parameters: by name, applied after `hparams`.
     """
 
     mode: str = option(
@@ -187,6 +204,7 @@ class RunOptions:
     )
 
     written: frozenset[str] = frozenset()
+    hyper_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def replace(self, **changes: Any) -> RunOptions:
         """Options with other values; what counts as written by the user stays."""
@@ -195,7 +213,7 @@ class RunOptions:
 
 def option_fields() -> list[dataclasses.Field]:
     """The fields that users give."""
-    return [field for field in dataclasses.fields(RunOptions) if field.name != "written"]
+    return [field for field in dataclasses.fields(RunOptions) if field.metadata]
 
 
 def kind_of(field: dataclasses.Field) -> str | tuple[str, ...]:

@@ -140,7 +140,13 @@ def training_config(options: RunOptions) -> TrainingConfig:
     """
     setup = task_setup(options)
     changes = Recipe(setup.dataset_changes(options) or {})
-    config = get_config(options.model_name, changes, options.hparams, task=options.task or None)
+    config = get_config(
+        options.model_name,
+        changes,
+        options.hparams,
+        options.hyper_parameters,
+        task=options.task or None,
+    )
     for key in ("num_epochs", "strategy", "seed"):
         if (value := getattr(options, key)) is not None:
             config.override({key: value})

@@ -18,7 +18,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN_OF_MASKS, find_labels
@@ -33,7 +32,8 @@ from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.random_crop import resize_like_pillow
 from efficientvision.errors import UserError
 from efficientvision.evaluation.segmentation import PixelCounts, resize_nearest
-from efficientvision.export.serving_base import decode_image
+from efficientvision.exports.serving_base import decode_image
+from efficientvision.progress import tqdm
 from efficientvision.runs.options import RunOptions
 from efficientvision.runs.output_folder import check_output_folder
 from efficientvision.segmentation.palettes import palette_of, same_classes

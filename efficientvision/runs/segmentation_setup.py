@@ -185,7 +185,9 @@ class SegmentationSetup(TaskSetup):
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
-        loaded = load_segmenter(options.model_dir, named, options.hparams)
+        loaded = load_segmenter(
+            options.model_dir, named, options.hparams, **options.hyper_parameters
+        )
         count = loaded.config.num_classes
         wanted = DATASETS.get(options.dataset, {}).get("num_classes", count)
         if wanted != count:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
-import sys
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -43,8 +44,37 @@ from efficientvision.training.trainer import Trainer
 log = logging.getLogger(__name__)
 
 
-def run(options: RunOptions) -> int:
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training that is decided: everything but its network.
+
+    Attributes:
+        options: Completed from the data.
+        config: Hyper-parameters.
+        strategy: What it computes on.
+        names: Class number (1..K; of masks from 0) -> name; may be empty.
+        plan: How long it is.
+        schedule: Learning rates.
+        command: How it was started, for its `command.txt`.
+        observers: Further ones, beside those that every run has.
+    """
+
+    options: RunOptions
+    config: TrainingConfig
+    strategy: tf.distribute.Strategy
+    names: dict[int, str]
+    plan: TrainingPlan
+    schedule: Schedule
+    command: str
+    observers: Sequence[Observer] = ()
+
+
+def run(options: RunOptions, command: str) -> int:
     """Does what `options.mode` says: trains, evaluates, or draws the report again.
+
+    Args:
+        options: Of the run.
+        command: How it was started.
 
     Returns:
         The exit code of a program that does this: see `train`.
@@ -64,11 +94,16 @@ def run(options: RunOptions) -> int:
     if options.mode == "eval":
         evaluate.run(bad_records.leave_out(run_setup.find_data(options)))
         return 0
-    return train(options)
+    return train(options, command)
 
 
-def train(options: RunOptions) -> int:
+def train(options: RunOptions, command: str, observers: Sequence[Observer] = ()) -> int:
     """Trains; after every epoch (`train_and_eval`) or at the end on request, evaluates.
+
+    Args:
+        options: Of the run, checked.
+        command: How it was started.
+        observers: See `Run`.
 
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
@@ -81,6 +116,7 @@ def train(options: RunOptions) -> int:
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
     plan = run_setup.training_plan(options, config)
     schedule = run_setup.learning_rates(config, plan)
+    decided = Run(options, config, strategy, names, plan, schedule, command, observers)
     if options.preflight == "only":
         if is_chief(strategy):
             preflight.run(options, config, names, plan, schedule)
@@ -94,22 +130,21 @@ def train(options: RunOptions) -> int:
             )
             remove_leftovers(options.model_dir)
             preflight.run(options, config, names, plan, schedule)
-        return _train(options, config, strategy, plan, schedule, names, keeper)
+        return _train(decided, keeper)
 
 
-def _train(
-    options: RunOptions,
-    config: TrainingConfig,
-    strategy: tf.distribute.Strategy,
-    plan: TrainingPlan,
-    schedule: Schedule,
-    names: dict[int, str],
-    keeper: FolderKeeper | None,
-) -> int:
+def _train(decided: Run, keeper: FolderKeeper | None) -> int:
     """The rest of `train`, once the folder is this run's; `keeper` is the chief's."""
+    options, config, names = decided.options, decided.config, decided.names
     task = run_setup.build_task(options, config, names)
     trainer = run_setup.build_trainer(
-        options, config, task, strategy, plan, schedule, observers(options, config, task, keeper)
+        options,
+        config,
+        task,
+        decided.strategy,
+        decided.plan,
+        decided.schedule,
+        watching(decided, task, keeper),
     )
     total = trainer.plan.total_steps
     when = {
@@ -138,13 +173,13 @@ def _train(
             class_names.tell_changed_names(options.model_dir, names, of_masks=of_masks)
         keeper.write()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(out_of_memory.answered(options, config, strategy, "training"))
+        stack.enter_context(out_of_memory.answered(options, config, decided.strategy, "training"))
         for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
             stack.enter_context(data_errors(pattern, of_masks=config.task == "segmentation"))
         trainer.run(**when, eval_name=options.eval_name)
     if trainer.is_chief and not trainer.stop_signal:
         log.info(final_message(trainer, task.best_metric))
-    wait_for_all(strategy)
+    wait_for_all(decided.strategy)
     return 128 + trainer.stop_signal if trainer.stop_signal else 0
 
 
@@ -159,15 +194,11 @@ def _complete_report(folder: str) -> None:
             build_report(folder)
 
 
-def observers(
-    options: RunOptions,
-    config: TrainingConfig,
-    task: Task,
-    keeper: FolderKeeper | None = None,
-) -> list[Observer]:
+def watching(decided: Run, task: Task, keeper: FolderKeeper | None = None) -> list[Observer]:
     """What looks on at the run beside its own log."""
+    config = decided.config
     watching: list[Observer] = [keeper] if keeper else []
-    watching.append(RunReport(sys.orig_argv, options.eval_name))
+    watching.append(RunReport(decided.command, decided.options.eval_name))
     if config.early_stopping_patience:
         watching.append(
             EarlyStopping(
@@ -176,7 +207,7 @@ def observers(
                 min_delta=config.early_stopping_min_delta,
             )
         )
-    return watching
+    return [*watching, *decided.observers]
 
 
 def final_message(trainer: Trainer, metric: str) -> str:

@@ -71,7 +71,7 @@ class SegmentationEvaluation(Evaluation):
             self._count += 1
 
     def compute(self) -> dict[str, float]:
-        return _metrics(self._counts)
+        return segmentation_metrics(self._counts)
 
     def report(self, metrics: dict[str, float]) -> str:
         """The metrics, then the IoU of every class."""
@@ -113,7 +113,7 @@ def scores_text(counts: PixelCounts, names: Mapping[int, str]) -> str:
         counts: Of all images.
         names: Class (from 0) of the records -> name, for all of them.
     """
-    metrics = _metrics(counts)
+    metrics = segmentation_metrics(counts)
     lines = [f"{name:>14} {value:.4f}  {MEANINGS[name]}" for name, value in metrics.items()]
     scores = class_scores(counts.matrix)
     pixels = counts.matrix.sum(axis=1)
@@ -131,7 +131,8 @@ def scores_text(counts: PixelCounts, names: Mapping[int, str]) -> str:
     return "\n".join(lines)
 
 
-def _metrics(counts: PixelCounts) -> dict[str, float]:
+def segmentation_metrics(counts: PixelCounts) -> dict[str, float]:
+    """mIoU and pixel accuracy, 0..1."""
     return {"miou": mean_iou(counts.matrix), "pixel_accuracy": pixel_accuracy(counts.matrix)}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
+from efficientvision.progress import tqdm
 from efficientvision.tasks.base import Batch, Evaluation, Task
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 from tensorflow.core.framework import summary_pb2
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.files import AnyPath
+from efficientvision.progress import tqdm
 from efficientvision.tasks.base import Evaluation
 from efficientvision.training.observer import Observer
 from efficientvision.training.tables import read_steps, table_to_go_on, write_table

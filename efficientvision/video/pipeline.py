@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
+from efficientvision.progress import tqdm
 from efficientvision.video.channel import Cancelled, Channel
 from efficientvision.video.interruption import Interruption
 from efficientvision.video.reader import Reader

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from efficientvision.api import build_model
 from efficientvision.backbones.dicenet import DiCENet
-from efficientvision.export.flops import count_convolution_multiply_adds
+from efficientvision.exports.flops import count_convolution_multiply_adds
 from efficientvision.models.classifier import edge_network
 from efficientvision.weights.automl import load_weights
 from tests.filled_edge_network import GOLDENS, classifiers, filled, noise

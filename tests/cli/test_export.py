@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.cli import inspect_settings
 from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
 from efficientvision.detector import Detector
-from efficientvision.export import artifacts
+from efficientvision.exports import artifacts
+from efficientvision.runs import inspect_settings
 from efficientvision.tasks.detector import TESTDEV_NAME
 from tests.filled_detector import filled_detector, textured_photo
 from tests.made_records import write_made_records

@@ -9,7 +9,7 @@ from PIL import Image
 
 from efficientvision.classifier import Classifier
 from efficientvision.data.class_records import ClassExample, encode_class_example
-from efficientvision.export.frozen_graph import graph_function, read_frozen_graph
+from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.runs import evaluate
 from tests.filled_classifier import classifier_run, filled_classifier
 from tests.filled_detector import textured_photo

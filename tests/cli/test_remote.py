@@ -84,7 +84,7 @@ def test_records_names_and_photos_are_read(store, tmp_path):
 def test_training_is_resumed_and_evaluated(store, monkeypatch, capsys):
     monkeypatch.setattr(run_setup, "build_from_config", tiny_detector)
     for epochs in (1, 2):
-        assert train.train(_flags(store, "train_and_eval", f"--num_epochs={epochs}")) == 0
+        assert train.train(_flags(store, "train_and_eval", f"--num_epochs={epochs}"), "") == 0
     assert "Going on from step 4 of 8 in ram://" in capsys.readouterr().out
     run = f"{store}/run"
     names = set(files.list_names(run))
@@ -104,7 +104,7 @@ def test_detector_is_loaded_evaluated_and_begun_from(store, monkeypatch, capsys)
     small = "image_size=64,fpn_cell_repeats=1,box_class_repeats=1,num_classes=2"
     first = ("--num_epochs=1", f"--hparams={small}")
     with eagerly():
-        assert train.train(_flags(store, "train", *first)) == 0
+        assert train.train(_flags(store, "train", *first), "") == 0
         evaluate.run(_flags(store, "eval", f"--testdev_dir={store}/testdev", f"--hparams={small}"))
     (name,) = files.list_names(f"{store}/testdev")
     assert name == "detections_test-dev2017_test_results.json"
@@ -112,5 +112,5 @@ def test_detector_is_loaded_evaluated_and_begun_from(store, monkeypatch, capsys)
     other = (f"--model_dir={store}/other", f"--ckpt={store}/run")
     capsys.readouterr()
     with eagerly():
-        assert train.train(_flags(store, "train", *first, *other)) == 0
+        assert train.train(_flags(store, "train", *first, *other), "") == 0
     assert f"Weights from {store}/run/ckpt-4.npz" in capsys.readouterr().out

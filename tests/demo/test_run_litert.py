@@ -14,7 +14,7 @@ from PIL import Image
 
 from efficientvision.classifier import Classifier
 from efficientvision.detector import Detector
-from efficientvision.export import agreement
+from efficientvision.exports import agreement
 from efficientvision.segmenter import Segmenter
 from tests.filled_detector import textured_photo
 from tests.small_networks import SEGMENTER_HW, portable_file, small_segmenter

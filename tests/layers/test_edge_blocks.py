@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.export import litert_format, onnx_format
+from efficientvision.exports import litert_format, onnx_format
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.edgenet_names import name_from_path
 from tests.filled_edge_network import GOLDENS

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.export import litert_format
+from efficientvision.exports import litert_format
 from efficientvision.layers.bilinear import bilinear_weights, resize_bilinear
 from efficientvision.layers.grouped_conv import grouped_conv
 from efficientvision.layers.integers import for_integers

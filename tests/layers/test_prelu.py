@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.export import litert_format
+from efficientvision.exports import litert_format
 from efficientvision.layers.integers import for_integers
 from efficientvision.layers.prelu import PReLU
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from efficientvision.api import build_model, load_weights
-from efficientvision.export.flops import multiply_adds
+from efficientvision.exports.flops import multiply_adds
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill, make_input

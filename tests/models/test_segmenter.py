@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from efficientvision.api import build_model, load_weights
-from efficientvision.export.flops import count_convolution_multiply_adds
+from efficientvision.exports.flops import count_convolution_multiply_adds
 from efficientvision.models.segmenter import build_segmenter
 from efficientvision.weights.identify import identify
 from tests.filled_segmenter import filled_segmenter, noise, weights_of

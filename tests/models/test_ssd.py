@@ -11,7 +11,7 @@ import pytest
 
 from efficientvision.api import build_model, load_weights
 from efficientvision.errors import UserError
-from efficientvision.export.flops import count_convolution_multiply_adds
+from efficientvision.exports.flops import count_convolution_multiply_adds
 from efficientvision.models.classifier import build_classifier
 from efficientvision.weights.identify import identify
 from tests.filled_edge_network import filled

@@ -8,8 +8,8 @@ from efficientvision.report.facts import append_command, device_text
 def test_every_start_is_added_and_can_be_typed_again(tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "do-not-tell")
     first = ["python", "main.py", "--train_file_pattern=data/a b*.tfrecord", "--hparams=a=1,b='c'"]
-    append_command(tmp_path, first, 0)
-    append_command(tmp_path, ["python", "main.py", "--num_epochs=9"], 120)
+    append_command(tmp_path, shlex.join(first), 0)
+    append_command(tmp_path, "python main.py --num_epochs=9", 120)
     text = (tmp_path / "command.txt").read_text()
     commands = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert shlex.split(commands[0]) == first

@@ -13,7 +13,7 @@ from efficientvision.tasks.detection_evaluation import draw_training_examples
 from efficientvision.training.tables import read_table
 from tests.report.made_run import made_batch, made_evaluation, names
 
-COMMAND = ["python", "main.py", "--mode=train"]
+COMMAND = "python main.py --mode=train"
 LOSSES = {"loss": 1.0, "learning_rate": 0.1}
 
 

@@ -180,7 +180,7 @@ def test_main_answers_in_training(capfd, monkeypatch, tmp_path):
     records = write_made_records(tmp_path / "made.tfrecord", 4)
     text = run_program(
         capfd,
-        train.train,
+        lambda options: train.train(options, ""),
         "--model_name=efficientdet-d0",
         f"--model_dir={tmp_path / 'run'}",
         f"--train_file_pattern={records}",

@@ -125,6 +125,6 @@ def test_off_it_looks_at_the_classes_alone(look, capsys):
 def test_only_ends_after_it(look, tmp_path, capsys):
     options = look("--preflight=only")
     capsys.readouterr()
-    train.train(options)
+    train.train(options, "")
     assert capsys.readouterr().out.rstrip().endswith("0 errors, 0 warnings.")
     assert not (tmp_path / "run").exists()

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tqdm import tqdm
 
 from efficientvision.data.checks import decode_error
 from efficientvision.data.class_records import LABEL
@@ -17,6 +16,7 @@ from efficientvision.data.mask_records import MASK
 from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
 from efficientvision.data.records import DetectionExample, decode_example
 from efficientvision.errors import UserError
+from efficientvision.progress import tqdm
 
 MAX_NAMED = 5
 _MARKS = {MASK: "segmentation", LABEL: "classification"}

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.data.checks import data_errors, find_bad_record
@@ -19,6 +18,7 @@ from efficientvision.data.streams import without_autograph
 from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.decode import image_size
 from efficientvision.errors import UserError
+from efficientvision.progress import tqdm
 
 DEFAULT_LIMIT = 5000
 MAX_PHOTOS = 64

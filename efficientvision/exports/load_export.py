@@ -1,0 +1,78 @@
+"""Any exported model as one function, with what it says about itself."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.errors import UserError
+from efficientvision.exports.artifacts import is_artifact
+from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph, read_metadata
+from efficientvision.exports.metadata import DetectorMetadata, ModelMetadata, metadata_from_json
+from efficientvision.exports.portable_runner import load_portable
+from efficientvision.exports.saved_model import load_saved_model
+from efficientvision.files import AnyPath
+
+
+def is_export(path: AnyPath) -> bool:
+    """Whether a path is an exported model by its name: a SavedModel folder, or a file."""
+    path = files.as_text(path)
+    return (
+        is_artifact(path)
+        or path.endswith(".pb")
+        or files.is_file(files.join(path, "saved_model.pb"))
+    )
+
+
+def load_export(
+    path: AnyPath, threads: int = 0, *, trust: bool = False
+) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
+    """Loads an exported model of any format.
+
+    Args:
+        path: a SavedModel folder, `<model>_frozen.pb`, or an ONNX, OpenVINO or LiteRT file.
+        threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+        trust: take a TensorFlow graph that may do more than compute, see `graph_safety`.
+
+    Returns:
+        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns the
+        results, one for each; metadata is None for a model of other makers.
+
+    Raises:
+        UserError: no such model, its runtime is not installed, or it is damaged or may do harm.
+    """
+    path = files.as_text(path)
+    if is_artifact(path):
+        return load_portable(path, threads)
+    if path.endswith(".pb"):
+        return _load_frozen_graph(path, trust)
+    return load_saved_model(path, trust=trust)
+
+
+def _load_frozen_graph(
+    path: str, trust: bool
+) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
+    graph = read_frozen_graph(path, trust=trust)
+    text = read_metadata(graph)
+    metadata = None if text is None else metadata_from_json(text, path)
+    result_name = (metadata or DetectorMetadata).result_name
+    function = graph_function(graph, ["image_arrays:0"], [f"{result_name}:0"])
+    return lambda image_arrays: function(image_arrays)[0].numpy(), metadata
+
+
+def check_not_baked(path: AnyPath, changes: dict[str, object]) -> None:
+    """Refuses settings that are part of an exported model.
+
+    Args:
+        path: of the model, for the error.
+        changes: name -> what was asked for; None, "" or empty: nothing.
+
+    Raises:
+        UserError: something was asked for.
+    """
+    baked = [name for name, value in changes.items() if value not in (None, "", {})]
+    if baked:
+        raise UserError(
+            f"{files.as_text(path)} is an exported model, {', '.join(baked)} cannot be changed any "
+            "more: export it again, or name the checkpoint"
+        )

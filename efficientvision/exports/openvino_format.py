@@ -1,0 +1,89 @@
+"""Models in OpenVINO's format: an `.xml` and, beside it, a `.bin` with the weights."""
+
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.errors import UserError
+from efficientvision.exports import onnx_format
+from efficientvision.exports.artifacts import METADATA_KEY, Runner, need
+from efficientvision.exports.signal_stack import kept_signal_stack
+from efficientvision.files import AnyPath
+
+_EXTRA = "openvino"
+
+
+def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
+    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as an
+    OpenVINO model.
+
+    By way of ONNX: OpenVINO runs what it makes of that faster than what it makes of TensorFlow's
+    own graphs.
+
+    Args:
+        function: the concrete function.
+        path: the `.xml` file; the `.bin` file is written first.
+        metadata: JSON, which goes into the model's runtime information.
+    """
+    openvino = need("openvino", _EXTRA, "writing OpenVINO models")
+    with tempfile.TemporaryDirectory() as folder:
+        source = files.join(folder, "model.onnx")
+        onnx_format.write(function, source, metadata)
+        model = openvino.convert_model(source)
+        model.set_rt_info(metadata, [METADATA_KEY])
+        # The weights as they are: halves would be written otherwise.
+        openvino.save_model(model, files.join(folder, "model.xml"), compress_to_fp16=False)
+        files.copy(files.join(folder, "model.bin"), weights_of(path))
+        files.copy(files.join(folder, "model.xml"), path)
+
+
+def weights_of(path: AnyPath) -> str:
+    """The path of the `.bin` file of an `.xml` file."""
+    return files.as_text(path).removesuffix(".xml") + ".bin"
+
+
+def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
+    """Loads a model for running on the CPU.
+
+    Args:
+        path: the `.xml` file.
+        threads: at most so many; 0: as OpenVINO likes.
+
+    Returns:
+        The runner, and the JSON that `write` put there; None in a file of another origin.
+    """
+    openvino = need("openvino", _EXTRA, f"running {path}")
+    # OpenVINO would compute in bfloat16 where the processor can.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = str(threads)
+    model = _read(path)
+    known = model.has_rt_info([METADATA_KEY])
+    metadata = model.get_rt_info([METADATA_KEY]).astype(str) if known else None
+    # Compiling may leave out a copy, and then its source's name stands beside its own.
+    names = [output.get_any_name() for output in model.outputs]
+    with kept_signal_stack():
+        compiled = openvino.compile_model(model, "CPU", settings)
+        request = compiled.create_infer_request()
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        results = request.infer([images])
+        return {name: results[index].copy() for index, name in enumerate(names)}
+
+    return run, metadata
+
+
+def _read(path: AnyPath) -> Any:
+    openvino = need("openvino", _EXTRA, f"running {path}")
+    if not files.is_file(weights_of(path)):
+        raise UserError(f"{path} needs its weights beside it, {weights_of(path)} is missing")
+    with files.local_copy(path) as xml, files.local_copy(weights_of(path)) as weights:
+        try:
+            return openvino.Core().read_model(xml, weights)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(
+                f"{path} is no OpenVINO model that can be run, or it was cut short ({reason})"
+            ) from error

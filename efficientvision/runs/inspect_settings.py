@@ -1,0 +1,213 @@
+"""What the runmodes of model_inspect.py are told."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from efficientvision.configs import DetectorConfig, parse_image_size
+from efficientvision.configs.overrides import read_overrides
+from efficientvision.errors import UserError
+from efficientvision.exports.load_export import is_export
+from efficientvision.loading import LoadedModel, load_model
+from efficientvision.segmenter import DEFAULT_OVERLAP
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MIN_SCORE = 0.4
+DEFAULT_NMS_METHOD = "hard"
+# Flags that mean something to some tasks only.
+_TASKS_OF = {
+    "nms": ("detection",),
+    "nms_method": ("detection",),
+    "max_boxes_to_draw": ("detection",),
+    "line_thickness": ("detection",),
+    "val_json_file": ("detection",),
+    "min_score_thresh": ("detection", "classification"),
+    "raw_maps": ("segmentation",),
+    "tile_overlap": ("segmentation",),
+    "segmentation_output": ("segmentation",),
+}
+_KINDS = {
+    "detection": "a detector",
+    "classification": "a classifier",
+    "segmentation": "a segmenter",
+}
+# Of --input_image_size: each photo's own size.
+_PHOTO = "photo"
+
+
+@dataclass(frozen=True)
+class InspectSettings:
+    """The flags of model_inspect.py under their own names, plain values.
+
+    Attributes:
+        model_name: None where the user named none.
+        task: "detection", "classification" or "segmentation"; None: as the checkpoint, else the
+            model's name says.
+        ckpt_path: None: random weights.
+        hparams: overrides as text.
+        batch_size: None: dynamic.
+        nms_method, min_score_thresh, max_boxes_to_draw: of a detector; become part of the network's
+            postprocessing; None: as `nms_configs` in the hyper-parameters says, or the published
+            program's hard, 0.4, 100. The score is of a classifier, too: the least probability.
+        line_thickness: pixels, None: grows with the picture.
+        threads: of a benchmark, 0: as the runtime likes.
+        trust: run an exported TensorFlow graph even if it may do more than compute.
+        live_port: of the live page, 0: any free one; None: none was named.
+        tile, tile_overlap, segmentation_output, raw_maps: of a segmenter.
+    """
+
+    model_name: str | None = None
+    task: str | None = None
+    ckpt_path: str | None = None
+    hparams: str | None = None
+    input_image_size: str | None = None
+    batch_size: int | None = 1
+    nms_method: str | None = None
+    min_score_thresh: float | None = None
+    max_boxes_to_draw: int | None = None
+    line_thickness: int | None = None
+    input_image: str | None = None
+    output_image_dir: str | None = None
+    input_video: str | None = None
+    output_video: str | None = None
+    live_port: int | None = None
+    saved_model_dir: str = "/tmp/saved_model"
+    logdir: str = "/tmp/deff/"
+    delete_logdir: bool = True
+    export_ckpt: str | None = None
+    bm_runs: int = 10
+    bm_runs_warmup: int = 5
+    use_xla: bool = False
+    trace_filename: str | None = None
+    formats: tuple[str, ...] = ()
+    nms: str | None = None
+    calibration_file_pattern: str | None = None
+    val_file_pattern: str | None = None
+    val_json_file: str | None = None
+    threads: int = 0
+    trust: bool = False
+    tflite_path: str | None = None
+    raw_maps: bool = False
+    tile: str | None = None
+    tile_overlap: int | None = None
+    segmentation_output: str | None = None
+
+    @property
+    def at_photo_size(self) -> bool:
+        """Whether each photo keeps its size, for a segmenter."""
+        return self.input_image_size == _PHOTO
+
+    @property
+    def tile_hw(self) -> tuple[int, int] | None:
+        """Height and width of the tiles; None: none were asked for.
+
+        Raises:
+            UserError: the flag is no size.
+        """
+        return parse_image_size(self.tile) if self.tile else None
+
+    @property
+    def overlap(self) -> int:
+        """Pixels that two tiles share."""
+        return DEFAULT_OVERLAP if self.tile_overlap is None else self.tile_overlap
+
+    def load_for_export(self) -> LoadedModel:
+        """`load` of what is written or timed, whose size is fixed.
+
+        Raises:
+            UserError: the photo's own size is asked for.
+        """
+        if self.at_photo_size:
+            raise UserError(
+                f"`input_image_size={_PHOTO}` is for pictures and videos: what is exported or "
+                "timed has one size"
+            )
+        return self.load()
+
+    def load(self) -> LoadedModel:
+        """Builds the network and loads its checkpoint; the flags decide a detector's NMS.
+
+        A segmenter for tiles has their size.
+        """
+        overrides: dict[str, Any] = {}
+        if self.input_image_size and not self.at_photo_size:
+            overrides["image_size"] = self.input_image_size
+        if self.tile_hw:
+            if self.input_image_size:
+                raise UserError(
+                    f"`tile={self.tile}` is the network's input size: leave `input_image_size` out"
+                )
+            overrides["image_size"] = self.tile_hw
+        elif self.tile_overlap is not None:
+            raise UserError("`tile_overlap` needs `tile`")
+        loaded = load_model(
+            self.ckpt_path, self.model_name, self.hparams, task=self.task, **overrides
+        )
+        if isinstance(loaded.config, DetectorConfig):
+            loaded.config.override({"nms_configs": self._nms(loaded.config)})
+        self.say_other_tasks(loaded.config.task)
+        return loaded
+
+    def serving_options(self, task: str) -> dict[str, Any]:
+        """What the flags say of an export's results, for `build_serving` and the metadata."""
+        if task != "segmentation" or self.segmentation_output is None:
+            return {}
+        return {"result": self.segmentation_output}
+
+    def _nms(self, config: DetectorConfig) -> dict[str, Any]:
+        """What the flags change in `nms_configs`."""
+        nms: dict[str, Any] = {}
+        if self.nms_method is not None or not _sets_nms_method(self.hparams):
+            nms["method"] = self.nms_method or DEFAULT_NMS_METHOD
+        if self.min_score_thresh is not None or not config.nms_configs.score_thresh:
+            nms["score_thresh"] = (
+                DEFAULT_MIN_SCORE if self.min_score_thresh is None else self.min_score_thresh
+            )
+        if self.max_boxes_to_draw is not None:
+            nms["max_output_size"] = self.max_boxes_to_draw
+        return nms
+
+    def say_other_tasks(self, task: str) -> None:
+        """Names the given flags that mean nothing to a model of this task.
+
+        Raises:
+            UserError: tiles or the photo's own size are asked for, and it is no segmenter.
+        """
+        for name, tasks in _TASKS_OF.items():
+            if getattr(self, name) not in (None, False) and task not in tasks:
+                log.info(f"`{name}` has no effect: the model is {_KINDS[task]}")
+        refused = f"`input_image_size={_PHOTO}`" if self.at_photo_size else f"`tile={self.tile}`"
+        if task != "segmentation" and (self.at_photo_size or self.tile):
+            raise UserError(f"{refused} is for segmenters, and the model is {_KINDS[task]}")
+
+    def need(self, flag: str, runmode: str) -> Any:
+        """The value of a flag without which a runmode can do nothing.
+
+        Raises:
+            UserError: it is not set.
+        """
+        value = getattr(self, flag)
+        if not value:
+            raise UserError(f"`runmode={runmode}` needs `{flag}`")
+        return value
+
+    def need_export(self, otherwise: str = "") -> None:
+        """Makes sure that --saved_model_dir is an exported model.
+
+        Args:
+            otherwise: what else the user may do, for the error.
+
+        Raises:
+            UserError: it is not.
+        """
+        if not is_export(self.saved_model_dir):
+            raise UserError(
+                f"`saved_model_dir={self.saved_model_dir}` is no SavedModel folder and no exported "
+                "file (_frozen.pb, .onnx, .xml, .tflite): write one with "
+                f"`runmode=saved_model` or `runmode=export`{otherwise}"
+            )
+
+
+def _sets_nms_method(hparams: str | None) -> bool:
+    return any("method" in (part.get("nms_configs") or {}) for part in read_overrides(hparams))
