@@ -1,7 +1,7 @@
 """From any checkpoint or exported model to the classes of photos, in Python."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,9 @@ from efficientvision.exports.load_export import check_not_baked, is_export, load
 from efficientvision.exports.metadata import ClassifierMetadata, check_kind
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_model, serving_metadata
-from efficientvision.photo_batches import Photo, as_array, run_by_size
+from efficientvision.photo_batches import Photo, as_array
+from efficientvision.predictor import Origin, PhotoResult, Predictor
+from efficientvision.registry import nearest_names
 from efficientvision.visualize.draw_classes import draw_classes
 
 # From this probability on an image has a class of a multi-label model.
@@ -35,7 +37,28 @@ class Prediction(NamedTuple):
     probability: float
 
 
-class Classifier:
+@dataclass(frozen=True, repr=False)
+class Classification(PhotoResult, Sequence):
+    """The likeliest classes of one photo, best first: a sequence of `Prediction`s."""
+
+    predictions: list[Prediction]
+    origin: Origin | None = None
+
+    def __repr__(self) -> str:
+        shown = [f"{name} {probability:.1%}" for name, probability in self.predictions]
+        return f"<Classification: {', '.join(shown) or 'no class is likely enough'}>"
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.predictions[index]
+
+    def found(self) -> dict[str, Any]:
+        return {"classes": [one._asdict() for one in self.predictions]}
+
+
+class Classifier(Predictor[Classification]):
     """Says what photos show.
 
     Args:
@@ -173,35 +196,63 @@ class Classifier:
             UserError: a file is missing or no picture, an array is none of [H, W, 3]; or the
                 network gives no numbers.
         """
-        several = isinstance(photos, (list, tuple))
-        rows = self.probabilities(photos if several else [photos], batch_size)
-        found = [self._named(row, None if self.metadata.multilabel else top_k) for row in rows]
-        return found if several else found[0]
+        found = self(photos, batch_size, top_k=top_k)
+        if isinstance(photos, (list, tuple)):
+            return [one.predictions for one in found]
+        return found.predictions
+
+    def predict_photos(
+        self,
+        photos: Sequence[Photo],
+        batch_size: int,
+        *,
+        min_score_thresh: float | None = None,
+        classes: Sequence[str] | None = None,
+        top_k: int | None = 5,
+    ) -> list[Classification]:
+        """Classifies photos of any size.
+
+        Args:
+            photos: see `as_array`.
+            batch_size: see `__call__`.
+            min_score_thresh: leave out lower probabilities; None: the classifier's own bound.
+            classes: names of the classes to tell of; None: all.
+            top_k: most classes of a photo; None, and with a multi-label model: all of them.
+
+        Raises:
+            UserError: a class is unknown, or the network gives no numbers.
+        """
+        known = set(self.class_names.values())
+        for name in classes or ():
+            if name not in known:
+                raise UserError(f"no class {name!r}. {nearest_names(name, sorted(known))}")
+        least = self.min_probability if min_score_thresh is None else min_score_thresh
+        limit = None if self.metadata.multilabel else top_k
+        rows = self._run_by_size(self.classify_batch, photos, batch_size)
+        named = (self._named(row, least) for row in rows)
+        kept = ([p for p in ps if classes is None or p.name in classes] for ps in named)
+        return [Classification(predictions[:limit]) for predictions in kept]
 
     def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
         """float32 [N, K], the probability of each class for each of N photos; see `classify`."""
-        fixed = self.metadata.batch_size
-        rows = run_by_size(
-            self.classify_batch, photos, fixed or batch_size, fixed=fixed is not None
-        )
-        return np.stack(rows)
+        return np.stack(self._run_by_size(self.classify_batch, photos, batch_size))
 
     def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:
         """Runs on photos of one size, uint8 [N, H, W, 3] -> float32 [N, K]."""
         return np.asarray(self._run(image_arrays))
 
-    def draw(self, photo: Photo, predictions: Sequence[Prediction]) -> Image.Image:
+    def draw(self, photo: Photo, result: Sequence[Prediction]) -> Image.Image:
         """Returns a picture of the photo and its classes, see `draw_classes`."""
-        return draw_classes(as_array(photo), predictions)
+        return draw_classes(as_array(photo), result)
 
-    def _named(self, row: np.ndarray, limit: int | None) -> list[Prediction]:
+    def _named(self, row: np.ndarray, least: float) -> list[Prediction]:
         if not np.isfinite(row).all():
             raise UserError(
                 f"{self.metadata.model_name} gives numbers that are not finite: its weights are "
                 "damaged, or of another network"
             )
-        likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= self.min_probability]
+        likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= least]
         return [
             Prediction(self.class_names.get(int(i) + 1, f"class {i + 1}"), float(row[i]))
-            for i in likely[:limit]
+            for i in likely
         ]

@@ -1,5 +1,6 @@
 """From any checkpoint or exported model to detections, in Python."""
 
+import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,15 +12,19 @@ from PIL import Image
 
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN, resolve_label_map
+from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.exports.metadata import DetectorMetadata, ModelMetadata, check_kind
 from efficientvision.exports.serving import detector_serving
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_detector, serving_metadata
-from efficientvision.photo_batches import Photo, as_array, run_by_size
+from efficientvision.photo_batches import Photo, as_array
+from efficientvision.predictor import Origin, PhotoResult, Predictor
+from efficientvision.registry import nearest_names
 from efficientvision.visualize.draw import draw_detections
 
 log = logging.getLogger(__name__)
+_SHOWN = 5
 
 
 class Detection(NamedTuple):
@@ -38,8 +43,8 @@ class Detection(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class Detections:
+@dataclass(frozen=True, repr=False)
+class Detections(PhotoResult):
     """The objects found in one photo, best first. It has a length and yields `Detection`s.
 
     Attributes:
@@ -53,6 +58,12 @@ class Detections:
     scores: np.ndarray
     classes: np.ndarray
     names: list[str]
+    origin: Origin | None = None
+
+    def __repr__(self) -> str:
+        shown = [f"{one.name} {one.score:.2f}" for one in itertools.islice(self, _SHOWN)]
+        more = [f"and {len(self) - _SHOWN} more"] if len(self) > _SHOWN else []
+        return f"<Detections: {', '.join(shown + more) or 'nothing'}>"
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -66,8 +77,28 @@ class Detections:
     def __getitem__(self, index: int) -> Detection:
         return list(self)[index]
 
+    def found(self) -> dict[str, Any]:
+        return {"detections": [one._asdict() for one in self]}
 
-class Detector:
+    def to_supervision(self) -> Any:
+        """`supervision.Detections`: boxes as xyxy, scores, class numbers, names.
+
+        Raises:
+            UserError: the package supervision is not installed.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise UserError("to_supervision needs: pip install supervision") from error
+        return supervision.Detections(
+            xyxy=self.boxes_yxyx[:, [1, 0, 3, 2]],
+            confidence=self.scores,
+            class_id=self.classes,
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
+
+
+class Detector(Predictor[Detections]):
     """Finds objects in photos.
 
     Args:
@@ -217,39 +248,36 @@ class Detector:
         """Class number (1..K) -> name."""
         return self.metadata.class_names
 
-    def __call__(self, photos: Photo | Sequence[Photo], batch_size: int = 1) -> Any:
-        """Detects objects.
+    def predict_photos(
+        self,
+        photos: Sequence[Photo],
+        batch_size: int,
+        *,
+        min_score_thresh: float | None = None,
+        classes: Sequence[int | str] | None = None,
+        top_k: int | None = None,
+    ) -> list[Detections]:
+        """Detects objects in photos of any size.
 
         Args:
-            photos: a path, a uint8 RGB array [H, W, 3], a PIL image, or a list of these. Files and
-                PIL images are turned upright as their EXIF orientation tells; boxes refer to the
-                upright photo.
-            batch_size: photos of a list, those of one size, that the network takes at a time. An
-                exported model that was made for another number takes that many.
-
-        Returns:
-            `Detections`, or a list of them for a list.
+            photos: see `as_array`.
+            batch_size: see `__call__`.
+            min_score_thresh: leave out lower scores; no lower than the detector's own.
+            classes: numbers or names of classes to keep; None: all.
+            top_k: keep so many of the best; None: all.
 
         Raises:
-            UserError: a file is missing or no picture, an array is none of [H, W, 3].
+            UserError: a class is unknown.
         """
-        several = isinstance(photos, (list, tuple))
-        fixed = self.metadata.batch_size
-        found = [
-            self._named(rows)
-            for rows in run_by_size(
-                self.detect_batch,
-                photos if several else [photos],
-                fixed or (batch_size if several else 1),
-                fixed=fixed is not None,
-            )
-        ]
-        return found if several else found[0]
+        least = self.min_score_thresh if min_score_thresh is None else min_score_thresh
+        numbers = None if classes is None else self._class_numbers(classes)
+        rows = self._run_by_size(self.detect_batch, photos, batch_size)
+        return [self._named(found, least, numbers, top_k) for found in rows]
 
     def draw(
         self,
         photo: Photo,
-        detections: Detections,
+        result: Detections,
         *,
         min_score_thresh: float | None = None,
         max_boxes_to_draw: int | None = 100,
@@ -258,9 +286,9 @@ class Detector:
         """Returns a copy of the photo with boxes and labels, see `draw_detections`."""
         return draw_detections(
             as_array(photo),
-            detections.boxes_yxyx,
-            detections.classes,
-            detections.scores,
+            result.boxes_yxyx,
+            result.classes,
+            result.scores,
             self.class_names,
             min_score_thresh=0.0 if min_score_thresh is None else min_score_thresh,
             max_boxes_to_draw=max_boxes_to_draw,
@@ -276,8 +304,13 @@ class Detector:
         """
         return np.asarray(self._run(image_arrays))
 
-    def _named(self, rows: np.ndarray) -> Detections:
-        rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= self.min_score_thresh)]
+    def _named(
+        self, rows: np.ndarray, least: float, numbers: set[int] | None, top_k: int | None
+    ) -> Detections:
+        rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= least)]
+        if numbers is not None:
+            rows = rows[np.isin(rows[:, 6].astype(np.int32), list(numbers))]
+        rows = rows[:top_k]
         classes = rows[:, 6].astype(np.int32)
         return Detections(
             boxes_yxyx=rows[:, 1:5],
@@ -285,3 +318,10 @@ class Detector:
             classes=classes,
             names=[self.class_names.get(int(c), f"class {c}") for c in classes],
         )
+
+    def _class_numbers(self, classes: Sequence[int | str]) -> set[int]:
+        by_name = {name: number for number, name in self.class_names.items()}
+        for wanted in classes:
+            if isinstance(wanted, str) and wanted not in by_name:
+                raise UserError(f"no class {wanted!r}. {nearest_names(wanted, list(by_name))}")
+        return {by_name[c] if isinstance(c, str) else int(c) for c in classes}

@@ -17,7 +17,9 @@ Photo = AnyPath | np.ndarray | Image.Image
 def as_array(photo: Photo) -> np.ndarray:
     """Opens or converts a photo to uint8 RGB [H, W, 3].
 
-    Files and PIL images are turned upright as their EXIF orientation tells.
+    Files and PIL images are turned upright as their EXIF orientation tells. Arrays are RGB, RGBA
+    (alpha is left out) or grey: uint8; uint16, of which the upper byte counts; other integers in
+    0..255; floats in 0..255, or in 0..1 where no value is above 1.
 
     Raises:
         UserError: no such file, not a picture, or an array of another kind.
@@ -27,9 +29,30 @@ def as_array(photo: Photo) -> np.ndarray:
     if isinstance(photo, Image.Image):
         return np.asarray(to_pil(ImageOps.exif_transpose(photo)))
     array = np.asarray(photo)
-    if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
-        raise UserError(f"a photo must be a uint8 array [H, W, 3], got {array.dtype} {array.shape}")
-    return array
+    is_grey = array.ndim == 2
+    if array.dtype.kind not in "uif" or not (
+        is_grey or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
+    ):
+        raise UserError(
+            "a photo is an array of numbers [H, W, 3], [H, W, 4], [H, W, 1] or [H, W], got "
+            f"{array.dtype} {array.shape}"
+        )
+    if 0 in array.shape:
+        raise UserError(f"a photo without pixels: its shape is {array.shape}")
+    if array.dtype == np.uint8 and array.shape[-1] == 3 and not is_grey:
+        return array
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 255:
+            raise UserError(
+                "a photo of floats has values in 0..1 or 0..255, got "
+                f"{array.min():g}..{array.max():g}"
+            )
+        array = array * 255 if array.max() <= 1 else array
+    elif array.dtype != np.uint16 and (array.min() < 0 or array.max() > 255):
+        raise UserError(
+            f"a photo of {array.dtype} has values in 0..255, got {array.min()}..{array.max()}"
+        )
+    return np.asarray(to_pil(array))
 
 
 def run_by_size(
