@@ -1,12 +1,15 @@
 """From any checkpoint or exported model to the classes of a photo's pixels, in Python."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
+from efficientvision import files
 from efficientvision.configs import parse_image_size
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
@@ -14,15 +17,56 @@ from efficientvision.exports.metadata import SegmenterMetadata, check_kind
 from efficientvision.exports.segmentation_serving import segmentation_serving, to_photo_size
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_segmenter, serving_metadata
-from efficientvision.photo_batches import Photo, as_array, run_by_size
+from efficientvision.photo_batches import Photo, as_array
 from efficientvision.photo_sized import PhotoSizedNetwork, compiled
+from efficientvision.predictor import Origin, PhotoResult, Predictor
 from efficientvision.segmentation.tiles import tiled_class_map
-from efficientvision.visualize.draw_class_map import OPACITY, draw_class_map
+from efficientvision.visualize.draw_class_map import (
+    LEAST_SHARE,
+    OPACITY,
+    Present,
+    classes_present,
+    draw_class_map,
+    indexed_picture,
+)
 
 DEFAULT_OVERLAP = 128
 
 
-class Segmenter:
+@dataclass(frozen=True, repr=False)
+class Segmentation(PhotoResult):
+    """The class of every pixel of one photo.
+
+    Attributes:
+        class_map: uint8 [H, W] at the photo's size, class indices from 0.
+        present: the classes that are there, the largest first.
+        probabilities: float32 [H, W, C], if they were asked for.
+    """
+
+    class_map: np.ndarray
+    present: list[Present]
+    probabilities: np.ndarray | None = None
+    origin: Origin | None = None
+
+    def __repr__(self) -> str:
+        shown = [f"{name} {share:.1%}" for name, _, share in self.present if share >= LEAST_SHARE]
+        return f"<Segmentation: {', '.join(shown) or 'no class'}>"
+
+    def found(self) -> dict[str, Any]:
+        return {"classes": [{"name": p.name, "share": float(p.share)} for p in self.present]}
+
+    def save(self, folder: AnyPath) -> tuple[str, ...]:
+        """As `PhotoResult.save`, and `<name>.png`, whose pixel values are the class indices."""
+        origin = self._needed_origin()
+        content = io.BytesIO()
+        indexed_picture(self.class_map, origin.predictor.metadata.palette).save(content, "PNG")
+        written = super().save(folder)
+        path = files.join(files.as_text(folder), f"{origin.name}.png")
+        files.write_bytes(path, content.getvalue())
+        return (*written, path)
+
+
+class Segmenter(Predictor[Segmentation]):
     """Says of each pixel of a photo what it shows.
 
     Args:
@@ -31,6 +75,7 @@ class Segmenter:
         metadata: model, input size, names, palette.
         overlap: see `from_checkpoint`; None: the photo is seen as a whole, resized to the
             network's size. Otherwise `run` gives logits, of tiles of the network's size.
+        run_logits: gives logits where `run` gives class maps; None: nothing does.
 
     Example:
         >>> segmenter = Segmenter.from_checkpoint("espnetv2_s_2.0_city_1024x512.pth")
@@ -44,10 +89,12 @@ class Segmenter:
         metadata: SegmenterMetadata,
         *,
         overlap: int | None = None,
+        run_logits: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         if overlap is not None:
             _check_tiles(metadata, overlap)
         self._run = run
+        self._run_logits = run if metadata.result == "logits" else run_logits
         self._overlap = overlap
         self.metadata = metadata
 
@@ -151,7 +198,13 @@ class Segmenter:
         if overlap is not None:
             metadata = replace(metadata, result="logits")
         serving = segmentation_serving(loaded.model, loaded.config, result=metadata.result)
-        return cls(compiled(serving.results_from_arrays), metadata, overlap=overlap)
+        logits = segmentation_serving(loaded.model, loaded.config, result="logits")
+        return cls(
+            compiled(serving.results_from_arrays),
+            metadata,
+            overlap=overlap,
+            run_logits=compiled(logits.results_from_arrays),
+        )
 
     @property
     def class_names(self) -> dict[int, str]:
@@ -174,9 +227,32 @@ class Segmenter:
         Raises:
             UserError: a file is missing or no picture, an array is none of [H, W, 3].
         """
-        several = isinstance(photos, (list, tuple))
-        found = self._predict(photos if several else [photos], batch_size)
-        return found if several else found[0]
+        found = self(photos, batch_size)
+        if isinstance(photos, (list, tuple)):
+            return [one.class_map for one in found]
+        return found.class_map
+
+    def predict_photos(
+        self,
+        photos: Sequence[Photo],
+        batch_size: int,
+        *,
+        probabilities: bool = False,
+    ) -> list[Segmentation]:
+        """The class of every pixel of photos of any size.
+
+        Args:
+            photos: see `as_array`.
+            batch_size: photos, or tiles of a photo, that the network takes at a time.
+            probabilities: those of every class too, float32 [H, W, C]: 4 * C bytes a pixel.
+
+        Raises:
+            UserError: probabilities of a network that was exported to give classes alone.
+        """
+        if probabilities:
+            return self._with_probabilities(photos, batch_size)
+        class_maps = self._predict(photos, batch_size)
+        return [self._segmentation(class_map) for class_map in class_maps]
 
     def predict_batch(self, image_arrays: np.ndarray) -> np.ndarray:
         """The class maps of photos of one size, uint8 [N, H, W, 3] -> uint8 [N, H, W]."""
@@ -189,7 +265,7 @@ class Segmenter:
     def draw(
         self,
         photo: Photo,
-        class_map: np.ndarray,
+        result: Segmentation | np.ndarray,
         *,
         opacity: float = OPACITY,
         legend: str | None = "outside",
@@ -197,24 +273,48 @@ class Segmenter:
         """Returns a picture of the photo under the colours of its classes, see `draw_class_map`."""
         return draw_class_map(
             as_array(photo),
-            class_map,
+            result.class_map if isinstance(result, Segmentation) else result,
             self.class_names,
             self.metadata.palette,
             opacity=opacity,
             legend=legend,
         )
 
+    def _segmentation(
+        self, class_map: np.ndarray, probabilities: np.ndarray | None = None
+    ) -> Segmentation:
+        present = classes_present(class_map, self.class_names, self.metadata.palette)
+        return Segmentation(class_map, present, probabilities)
+
+    def _with_probabilities(self, photos: Sequence[Photo], batch_size: int) -> list[Segmentation]:
+        if self._run_logits is None or self._overlap is not None:
+            raise UserError(
+                "probabilities need a network's logits of whole photos: load the checkpoint "
+                "without tiles, or export it with `segmentation_output=logits`"
+            )
+
+        def run(image_arrays: np.ndarray) -> np.ndarray:
+            logits = np.asarray(self._run_logits(image_arrays))
+            return probabilities_at(logits, image_arrays.shape[1:3])
+
+        found = self._run_by_size(run, photos, batch_size)
+        return [self._segmentation(p.argmax(axis=-1).astype(np.uint8), p) for p in found]
+
     def _predict(self, photos: Sequence[Photo], batch_size: int) -> list[np.ndarray]:
-        fixed = self.metadata.batch_size
-        options = {"batch_size": fixed or batch_size, "fixed": fixed is not None}
         if self._overlap is None:
-            return run_by_size(self.predict_batch, photos, **options)
+            return self._run_by_size(self.predict_batch, photos, batch_size)
 
         def run_tiles(tiles: list[np.ndarray]) -> list[np.ndarray]:
-            return run_by_size(lambda batch: np.asarray(self._run(batch)), tiles, **options)
+            return self._run_by_size(lambda batch: np.asarray(self._run(batch)), tiles, batch_size)
 
         image_hw = self.metadata.image_hw
         return [tiled_class_map(run_tiles, as_array(p), image_hw, self._overlap) for p in photos]
+
+
+def probabilities_at(logits: np.ndarray, photo_hw: tuple[int, int]) -> np.ndarray:
+    """Softmax of logits, resized bilinearly: float32 [N, h, w, C] -> float32 [N, H, W, C]."""
+    probabilities = tf.nn.softmax(tf.cast(logits, tf.float32), axis=-1)
+    return tf.image.resize(probabilities, photo_hw).numpy()
 
 
 def _check_tiles(metadata: SegmenterMetadata, overlap: int) -> None:

@@ -14,7 +14,7 @@ PACKAGE = REPOSITORY / "efficientvision"
 # Each group may import itself where it is a package, and every group to its left (above).
 # Members of one group do not import each other, except as SIDEWAYS says.
 ORDER = [
-    {"errors", "files"},
+    {"errors", "files", "progress"},
     {"configs", "registry"},
     {"layers"},
     {"backbones"},
@@ -23,7 +23,16 @@ ORDER = [
     {"tasks"},
     {"weights", "training", "exports"},
     {"report"},
-    {"api", "loading", "photo_batches", "detector", "classifier", "photo_sized", "segmenter"},
+    {
+        "api",
+        "loading",
+        "photo_batches",
+        "predictor",
+        "detector",
+        "classifier",
+        "photo_sized",
+        "segmenter",
+    },
     {"runs"},
     {"cli"},
 ]
@@ -39,10 +48,11 @@ SIDEWAYS = {
     "exports": {"weights"},
     "segmentation": {"data", "visualize"},  # The names, and the colours, of classes.
     "loading": {"api"},
-    "detector": {"api", "loading", "photo_batches"},
-    "classifier": {"api", "loading", "photo_batches"},
+    "predictor": {"photo_batches"},
+    "detector": {"api", "loading", "photo_batches", "predictor"},
+    "classifier": {"api", "loading", "photo_batches", "predictor"},
     "photo_sized": {"api", "loading"},
-    "segmenter": {"api", "loading", "photo_batches", "photo_sized"},
+    "segmenter": {"api", "loading", "photo_batches", "photo_sized", "predictor"},
 }
 KERAS_ONLY = ["layers", "backbones", "models"]
 

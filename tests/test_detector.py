@@ -176,9 +176,7 @@ def test_a_checkpoint_tells_model_fusion_classes_and_names(fpn_name, tmp_path, c
 @pytest.mark.parametrize(
     ("photo", "complaint"),
     [
-        (np.zeros((2, 20, 20, 3), np.uint8), "uint8 array"),
-        (np.zeros((20, 20, 3), np.float32), "float32"),
-        (np.zeros((0, 20, 3), np.uint8), "uint8 array"),
+        (np.zeros((0, 20, 3), np.uint8), "without pixels"),
         ("missing.jpg", "missing.jpg"),
     ],
 )
