@@ -101,6 +101,8 @@ def train(
     command = _call("train", model, model_dir=model_dir, data=data, **options)
     asked = {"model_name": model, "model_dir": files.as_text(model_dir), **_patterns(data)}
     decided = _with_defaults(_options(asked, options))
+    if decided.mode not in ("train", "train_and_eval"):
+        raise UserError(f"mode={decided.mode!r}: train takes 'train' or 'train_and_eval'.")
     grow_gpu_memory()
     code = training.train(run_setup.check_options(decided), command, callbacks)
     if code:
