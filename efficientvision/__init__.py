@@ -16,6 +16,7 @@ _HOMES = {
     "build_model": "efficientvision.api",
     "list_models": "efficientvision.registry",
     "load_weights": "efficientvision.api",
+    "FitDetector": "efficientvision.fit",
     "benchmark": "efficientvision.runs.calls",
     "evaluate": "efficientvision.runs.calls",
     "export": "efficientvision.runs.calls",

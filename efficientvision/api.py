@@ -45,13 +45,14 @@ _WIDTHS = ("num_classes", "decoder_width", "pyramid_width")
 _OWN_OPTIONS = {"efficientnet": ("act_type",), "dicenet": ("build_size",)}
 
 
-def build_model(name, task=None, **hyper_parameters):
+def build_model(name, task=None, *, include_top=True, **hyper_parameters):
     """Builds a network with random weights.
 
     Args:
         name: one of `list_models()`.
         task: `"detection"`, `"classification"` or `"segmentation"`; None: `"detection"` for an
             EfficientDet, `"classification"` for a backbone.
+        include_top: False: a backbone without its classifier, which gives its features.
         **hyper_parameters: any hyper-parameter of `configs.DetectionConfig` by name, e.g.
             `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT);
             for a classifier `num_classes`, `image_size`, `dropout_rate`, `dtype`, and `act_type`
@@ -68,7 +69,8 @@ def build_model(name, task=None, **hyper_parameters):
         and box codes `[N, h, w, A * 4]`; with `heads=["object_detection", "segmentation"]`
         segmentation logits follow. An SSD gives `(confidences, locations)`: logits
         `[N, P, num_classes]` and codes `[N, P, 4]` of `detection.priors.generate_priors`. A
-        classifier gives logits `[N, num_classes]`, a segmenter `[N, H, W, num_classes]`.
+        classifier gives logits `[N, num_classes]`, a segmenter `[N, H, W, num_classes]`. A backbone
+        without its top gives `{level: features}`, float32 [N, H / 2**level, W / 2**level, C].
 
     Raises:
         UserError: the model, the task or a hyper-parameter is unknown, or a value is bad.
@@ -82,9 +84,15 @@ def build_model(name, task=None, **hyper_parameters):
         ... )(images)
     """
     task = task_of(name, task)
+    if not include_top:
+        if task != "classification":
+            raise UserError(f"include_top=False is for backbones; {name} is for {task}.")
+        if "num_classes" in hyper_parameters:
+            raise UserError("include_top=False leaves out the classes: num_classes has no use.")
     if name in efficientdet_names():
         return build_from_config(get_config(name, hyper_parameters, task=task))
-    return _build_by_options(name, task, hyper_parameters)
+    top = {} if include_top else {"include_top": False}
+    return _build_by_options(name, task, hyper_parameters, **top)
 
 
 def build_from_config(config: TrainingConfig):
@@ -224,7 +232,7 @@ def _build_configured_classifier(config, batch_norm):
     )
 
 
-def _build_by_options(name, task, options):
+def _build_by_options(name, task, options, **top):
     """A network called after its backbone, of few hyper-parameters."""
     known = (*_OPTIONS[task], *_OWN_OPTIONS.get(family_of(name), ()))
     unknown = sorted(set(options) - set(known))
@@ -247,4 +255,4 @@ def _build_by_options(name, task, options):
         "segmentation": (build_segmenter, SEGMENTER_IMAGE_SIZE),
     }[task]
     image_hw = parse_image_size(options.pop("image_size", usual_size))
-    return build(name, image_hw=image_hw, **options)
+    return build(name, image_hw=image_hw, **options, **top)

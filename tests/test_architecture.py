@@ -32,6 +32,7 @@ ORDER = [
         "classifier",
         "photo_sized",
         "segmenter",
+        "fit",
     },
     {"runs"},
     {"cli"},
@@ -49,6 +50,7 @@ SIDEWAYS = {
     "segmentation": {"data", "visualize"},  # The names, and the colours, of classes.
     "loading": {"api"},
     "predictor": {"photo_batches"},
+    "fit": {"api"},
     "detector": {"api", "loading", "photo_batches", "predictor"},
     "classifier": {"api", "loading", "photo_batches", "predictor"},
     "photo_sized": {"api", "loading"},

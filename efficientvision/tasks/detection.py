@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -84,8 +84,15 @@ class DetectionTask(DetectorTask):
         Returns:
             `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, perhaps `box_iou_loss`.
         """
+        outputs = self._forward(model, batch, training)
+        return self.losses_of(outputs, batch, normalizer=normalizer)
+
+    def losses_of(
+        self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`losses` of the network's outputs."""
         config = self.config
-        class_outputs, box_outputs = self._forward(model, batch, training)[:2]
+        class_outputs, box_outputs = outputs[:2]
         losses = detection_losses(
             class_outputs,
             box_outputs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -70,7 +70,14 @@ class SsdTask(DetectorTask):
         Returns:
             `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`.
         """
-        confidences, locations = self._forward(model, batch, training)
+        outputs = self._forward(model, batch, training)
+        return self.losses_of(outputs, batch, normalizer=normalizer)
+
+    def losses_of(
+        self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`losses` of the network's outputs."""
+        confidences, locations = outputs
         targets = AnchorTargets(**{name: batch[name] for name in AnchorTargets._fields})
         losses = multibox_losses(confidences, locations, targets, normalizer=normalizer)
         return {"loss": losses["det_loss"], **losses}
