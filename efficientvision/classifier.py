@@ -106,7 +106,7 @@ class Classifier(Predictor[Classification]):
             hparams: overrides, as on the command line (`"image_size=256"`, `"my.yaml"`), or a dict.
             min_probability: see the class.
             use_ema: prefer moving averages of the weights, where there are any.
-            threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+            threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
             trust: take a SavedModel or frozen graph whose operations may do more than compute
                 (read and write files, for example); only where you trust whoever made it.
             **overrides: further hyper-parameters by name.

@@ -152,7 +152,7 @@ class Detector(Predictor[Detections]):
             nms_method: `"hard"` or `"gaussian"`; None: as configured.
             max_detections: for one photo; None: as configured.
             use_ema: prefer moving averages of the weights, where there are any.
-            threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+            threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
             trust: take a SavedModel or frozen graph whose operations may do more than compute
                 (read and write files, for example); only where you trust whoever made it.
             **overrides: further hyper-parameters by name.

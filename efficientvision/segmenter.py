@@ -127,7 +127,7 @@ class Segmenter(Predictor[Segmentation]):
             at_photo_size: run the network at each photo's own size, rounded down to multiples of
                 32, instead of resizing all to one.
             use_ema: prefer moving averages of the weights, where there are any.
-            threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+            threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
             trust: take a SavedModel or frozen graph whose operations may do more than compute
                 (read and write files, for example); only where you trust whoever made it.
             **overrides: further hyper-parameters by name.

@@ -74,7 +74,9 @@ def test_a_classifier():
     model = ev.build_model("shufflenetv2_s_0.1", num_classes=3, image_size=32)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"], run_eagerly=True)
-    images = np.stack([class_picture(i, 1 + i % 3)[:32, :32] for i in range(6)]) / np.float32(127.5) - 1
+    images = (
+        np.stack([class_picture(i, 1 + i % 3)[:32, :32] for i in range(6)]) / np.float32(127.5) - 1
+    )
     history = model.fit(images, np.arange(6) % 3, epochs=2, batch_size=3, verbose=0).history
     assert np.isfinite(history["loss"]).all() and "accuracy" in history
 

@@ -114,7 +114,7 @@ class TrainingConfig:
     cycle_len: int = hyperparameter(
         5,
         _COUNT,
-        "clr, hybrid: epochs from one warm restart, at so many times the rate, to the next",
+        "clr, hybrid: cycle length in epochs",
     )
     lr_steps: tuple[int, ...] = hyperparameter(
         (51, 101, 131, 161, 191, 221, 251, 281),
@@ -128,7 +128,7 @@ class TrainingConfig:
     )
     num_epochs: int = hyperparameter(300, _COUNT, "length of training, epochs")
     early_stopping_patience: int = hyperparameter(
-        0, integer(0), "end after so many evaluations without a better result; 0: never"
+        0, integer(0), "stop after this many evaluations without improvement (0 = off)"
     )
     early_stopping_min_delta: float = hyperparameter(
         0.0, _NON_NEGATIVE, "by how much the metric that counts (0..1) must rise to be better"
@@ -146,7 +146,7 @@ class TrainingConfig:
         (), PARTS, "parts that do not train, batch-norm statistics included: backbone+fpn"
     )
     skip_mismatch: bool = hyperparameter(
-        True, BOOLEAN, "the class head may differ in shape from `ckpt` and then starts afresh"
+        True, BOOLEAN, "the class head may differ in shape from `ckpt`; it is then re-initialized"
     )
     match_classes_by_name: bool = hyperparameter(
         True, BOOLEAN, "classes that `ckpt` has under the same name keep its class head"
@@ -167,7 +167,7 @@ class TrainingConfig:
         "compute in bfloat16 (true) or float16, keep variables, statistics and losses in float32",
     )
     gradient_accumulation: int = hyperparameter(
-        1, _COUNT, "parts in which a step works off its batch: memory for one, results of all"
+        1, _COUNT, "gradient accumulation: number of micro-batches per step"
     )
     bn_momentum: float = hyperparameter(
         0.99, number(0, below=1), "batch norm: what the moving statistics keep per step"

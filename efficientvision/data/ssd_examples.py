@@ -16,7 +16,7 @@ from efficientvision.data.transforms import boxes, decode, orientation, preproce
 from efficientvision.data.transforms.photometric import distort_colors
 from efficientvision.data.transforms.preprocess import Size
 
-# What a random number is for: each purpose has its own, so that none hangs on another.
+# One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)
 
 

@@ -23,7 +23,7 @@ from efficientvision.data.transforms import (
 )
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
 
-# What a random number is for: each purpose has its own, so that none hangs on another.
+# One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT = range(8)
 
 Scene = dict[str, tf.Tensor]

@@ -31,7 +31,7 @@ def load_export(
 
     Args:
         path: a SavedModel folder, `<model>_frozen.pb`, or an ONNX, OpenVINO or LiteRT file.
-        threads: of ONNX Runtime, OpenVINO or LiteRT; 0: as the runtime likes.
+        threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
         trust: take a TensorFlow graph that may do more than compute, see `graph_safety`.
 
     Returns:

@@ -56,13 +56,13 @@ def tell_changed_names(model_dir: str, names: Mapping[int, str], *, of_masks: bo
     try:
         before = read_labels(path, of_masks=of_masks)
     except UserError as error:
-        log.info(f"{error.sentence} It is written anew.")
+        log.info(f"{error.sentence} It is rewritten.")
         return
     if before != dict(names):
         log.info(
-            f"The names of this run's classes have changed, and what it has learnt has not: before "
-            f"{_differing(before, names)}; now {_differing(names, before)}. {path} is written "
-            "anew. If that is not meant, train on the records that the run began with."
+            "The class names of this run have changed, but its weights have not: before "
+            f"{_differing(before, names)}; now {_differing(names, before)}. {path} is rewritten. "
+            "If this is not intended, train on the records that the run began with."
         )
 
 

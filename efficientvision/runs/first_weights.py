@@ -33,7 +33,7 @@ def initialize(
     """
     step = trainer.resume()
     if step:
-        log.info(f"Going on from step {step} of {trainer.plan.total_steps} in {options.model_dir}.")
+        log.info(f"Resuming from step {step} of {trainer.plan.total_steps} in {options.model_dir}.")
         return
     loaded: list[str] = []
     if options.ckpt:

@@ -51,7 +51,7 @@ class InspectSettings:
             postprocessing; None: as `nms_configs` in the hyper-parameters says, or the published
             program's hard, 0.4, 100. The score is of a classifier, too: the least probability.
         line_thickness: pixels, None: grows with the picture.
-        threads: of a benchmark, 0: as the runtime likes.
+        threads: of a benchmark, 0 = runtime default.
         trust: run an exported TensorFlow graph even if it may do more than compute.
         live_port: of the live page, 0: any free one; None: none was named.
         tile, tile_overlap, segmentation_output, raw_maps: of a segmenter.

@@ -89,7 +89,7 @@ def _real_boxes(scan: RecordScan, fitted_hw: np.ndarray) -> tuple[np.ndarray, np
     """(boxes float64 [n, 4] in pixels of the input, classes [n]); `fitted_hw` [images, 2]."""
     boxes = np.clip(scan.boxes_normalized_yxyx.astype(np.float64), 0.0, 1.0)
     boxes *= np.tile(fitted_hw, 2)[scan.image_of]
-    # A box of less than a pixel is a slip of the annotator, and no anchor's business.
+    # Skip sub-pixel boxes: annotation errors.
     real = (np.isfinite(boxes).all(axis=-1)) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=-1)
     return boxes[real], scan.classes[real]
 

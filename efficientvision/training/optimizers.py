@@ -222,9 +222,9 @@ class FlatOptimizer:
             for path in group.paths:
                 if f"{name}/{path}" not in values:
                     raise UserError(
-                        f"The run to go on from has no optimizer slot {name} for {path}: it was "
-                        "trained with another optimizer or var_freeze_expr; choose another "
-                        "`model_dir`, or give its checkpoint as `ckpt`."
+                        f"Cannot resume: the checkpoint has no optimizer state {name!r} for "
+                        f"{path}. It was trained with another optimizer or var_freeze_expr; choose "
+                        "another `model_dir`, or pass the checkpoint as `ckpt`."
                     )
         for slot, name, group in self._named_slots():
             slot.assign(group.from_dict({p: values[f"{name}/{p}"] for p in group.paths}))

@@ -312,7 +312,7 @@ class _Parent:
             used_up = f"`restarts={self._restarts}` is used up"
             remedy = used_up if self._restarts else "`restarts=N` lets it do so by itself"
             raise UserError(
-                f"{text}. Training stops here; the same command goes on from the newest "
+                f"{text}. Training stops here; run the same command to resume from the newest "
                 f"checkpoint ({remedy})."
             )
         self._used += 1

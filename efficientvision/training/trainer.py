@@ -210,7 +210,7 @@ class Trainer:
                 if lacks:
                     due = evaluate_epochs or (first >= plan.total_steps and evaluate_end)
                     if due and self.is_chief:
-                        log.info(f"The evaluation of step {first} is missing: it is made up.")
+                        log.info(f"The evaluation at step {first} is missing: evaluating now.")
                     metrics = self._end_epoch(plan.epoch_of(first), evaluate=due)
                 batches = None
                 while state.step < plan.total_steps and not self._is_stopped():
@@ -385,7 +385,7 @@ class Trainer:
             )
         except EvaluationCancelled:
             log.info(
-                f"The evaluation of step {state.step} is left off; the same command makes it up."
+                f"Evaluation at step {state.step} was cancelled; run the same command to redo it."
             )
             return None
         metric = self.task.best_metric

@@ -152,5 +152,5 @@ def test_a_killed_worker_is_named_within_a_minute_and_the_pair_goes_on(runs, tmp
         runs.start(tmp_path, *options, epochs=epochs, worker=(worker, ports)) for worker in (0, 1)
     ]
     for printed in finish(*pair):
-        assert re.search(rf"Going on from step {step} of {epochs * STEPS}", printed)
+        assert re.search(rf"Resuming from step {step} of {epochs * STEPS}", printed)
     assert read_checkpoint(tmp_path).step == epochs * STEPS

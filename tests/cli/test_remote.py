@@ -85,7 +85,7 @@ def test_training_is_resumed_and_evaluated(store, monkeypatch, capsys):
     monkeypatch.setattr(run_setup, "build_from_config", tiny_detector)
     for epochs in (1, 2):
         assert train.train(_flags(store, "train_and_eval", f"--num_epochs={epochs}"), "") == 0
-    assert "Going on from step 4 of 8 in ram://" in capsys.readouterr().out
+    assert "Resuming from step 4 of 8 in ram://" in capsys.readouterr().out
     run = f"{store}/run"
     names = set(files.list_names(run))
     assert {"ckpt-4.npz", "ckpt-8.npz", "config.yaml", "labels.json", "report.html"} <= names

@@ -155,7 +155,7 @@ def test_a_run_goes_on(task, run, tmp_path, quick):
     before = read_checkpoint(folder)
     flags = ("--preflight=false", "--num_examples_per_epoch=2")
     text = printed(train(task, folder, *flags, epochs=STEPS + 1))
-    assert f"Going on from step {STEPS} of {STEPS + 1}" in text
+    assert f"Resuming from step {STEPS} of {STEPS + 1}" in text
     assert f"Done: {STEPS + 1} steps" in text
     after = read_checkpoint(folder)
     assert after.step == STEPS + 1 and after.weights.keys() == before.weights.keys()

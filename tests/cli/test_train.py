@@ -90,7 +90,7 @@ def test_killed_run_goes_on_and_ends_as_if_it_had_not_been(repository, tmp_path)
 
     done = in_a_process("main.py", *options, f"--model_dir={killed}")
     assert done.code == 0, done.stderr[-2000:]
-    assert f"Going on from step {newest} of 20" in done.stdout
+    assert f"Resuming from step {newest} of 20" in done.stdout
     first, second = read_checkpoint(whole), read_checkpoint(killed)
     assert first.step == second.step == 20
     for group in ("weights", "ema", "optimizer"):

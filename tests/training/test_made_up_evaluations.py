@@ -77,7 +77,7 @@ def test_a_chain_of_kills_loses_nothing(tmp_path, control, monkeypatch, capsys):
     with pytest.raises(Killed):
         _train(tmp_path, _kill_at(8))
     assert len(_rows(tmp_path)) == 3
-    assert "The evaluation of step 4 is missing: it is made up." in capsys.readouterr().out
+    assert "The evaluation at step 4 is missing: evaluating now." in capsys.readouterr().out
 
     trainer = toy_trainer(tmp_path, ToyTask(METRICS))
     assert trainer.lacks(8, **EVERY, evaluate_end=False)
@@ -105,7 +105,7 @@ def test_an_evaluation_that_a_signal_ends_is_made_up(tmp_path, control, capsys):
     task.before_batch = interrupt
     trainer.run(**EVERY)
     assert trainer.stop_signal == signal.SIGTERM and not _rows(tmp_path)
-    assert "step 2 is left off; the same command makes it up" in capsys.readouterr().out
+    assert "at step 2 was cancelled; run the same command to redo it" in capsys.readouterr().out
     _train(tmp_path)
     assert _rows(tmp_path) == _rows(control)
 

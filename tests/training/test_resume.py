@@ -79,14 +79,14 @@ def test_killed_at_any_point_resumes_bit_for_bit(repository, tmp_path):
         if asked:
             assert f"interrupted at step 12 of {STEPS}. {killed / 'ckpt-12.npz'} is" in done.stdout
         if left is not None:
-            assert f"Going on from step {left} of {STEPS}" in done.stdout
+            assert f"Resuming from step {left} of {STEPS}" in done.stdout
         left = newest
         files = {path.name for path in killed.iterdir() if "ckpt-" in path.name}
         assert max(step_of(name) for name in files if name.endswith(".npz")) == newest
         assert any(name.startswith(".ckpt-15") for name in files) == point.endswith(":15")
     done = _train(repository, records, killed, "never")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert f"Going on from step 12 of {STEPS}" in done.stdout
+    assert f"Resuming from step 12 of {STEPS}" in done.stdout
     assert not list(killed.glob(".*"))
 
     expected, got = _bytes_by_name(whole), _bytes_by_name(killed)
@@ -125,6 +125,6 @@ def test_full_disk_ends_the_run_and_keeps_what_was_written(tmp_path, small_disk,
     # What the sentence advises: make room, and the same command goes on.
     (run / "ckpt-5.npz").unlink()
     done = train_program(*flags)
-    assert f"Going on from step 10 of {STEPS}" in done.stdout
+    assert f"Resuming from step 10 of {STEPS}" in done.stdout
     assert f"No space left in {run}: the checkpoint {run / 'ckpt-20.npz'} needs" in done.stderr
     assert read_checkpoint(run).step == 15

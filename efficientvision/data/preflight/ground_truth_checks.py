@@ -162,5 +162,5 @@ def overlap_findings(train: RecordScan, val: RecordScan) -> list[Finding]:
         f"{len(shared):,} of {counted(val.num_read, 'photo')} of val are in train too, e.g. "
         f"{val.place(shared[0])}"
     )
-    advice = "the metrics will flatter: split the photos anew"
+    advice = "train and val overlap, so metrics are optimistic: re-split"
     return [Finding(WARNING, "train and val", found, advice)]

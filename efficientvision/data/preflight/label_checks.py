@@ -66,7 +66,7 @@ def label_findings(
         )
         return [Finding(ERROR, subject, found, f"give each image its class and {AGAIN}")]
     if not multi_label and len(ids) == 1:
-        found = "num_classes=1: of one class alone the probability is always 1, nothing is learnt"
+        found = "num_classes=1: with one class the softmax is always 1, so nothing can be learned"
         advice = (
             "add photos of something else as a second class, or set multi_label=true with photos "
             "that have no class"

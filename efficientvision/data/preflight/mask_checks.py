@@ -123,7 +123,7 @@ def mask_findings(
     if error is not None:
         return [error]
     if num_classes == 1:
-        found = "num_classes=1: of one class alone the probability is always 1, nothing is learnt"
+        found = "num_classes=1: with one class the softmax is always 1, so nothing can be learned"
         advice = "set num_classes=2 and give what is not of the class a class, such as 0"
         return [Finding(ERROR, subject, found, advice)]
     labelled = int(scan.totals[:IGNORED].sum())
