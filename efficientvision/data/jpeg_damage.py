@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from efficientvision.data.jpeg_layout import END_MARK, JpegLayout, jpeg_layout
+from efficientvision.data.jpeg_layout import END_MARK, JpegLayout, Scan, jpeg_layout
 from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 
 _LEAST_SHARE = 0.75
@@ -32,13 +32,13 @@ class JpegDamage:
 
     Attributes:
         sound: the file up to the damage, and an end mark.
-        share: how much of the picture that has, 0..1; coarse scans do not count.
+        missing: what the file lacks, in words.
         is_usable: whether it is most of the picture.
         is_complete: whether nothing of the picture is missing.
     """
 
     sound: bytes
-    share: float
+    missing: str
     is_usable: bool
     is_complete: bool
 
@@ -59,21 +59,24 @@ def jpeg_damage(encoded: bytes, decoded: Image.Image | None) -> JpegDamage | Non
     left = jpeg_layout(sound)
     shown = _pixels(sound)
     if shown is None or not left.scans:
-        return JpegDamage(sound, 0.0, False, False)
+        return JpegDamage(sound, "all of it is missing", False, False)
     lacking = left.bits_lacking(left.scans)
     share = 0.0
     if lacking <= _DISPENSABLE_BITS:
         share = _share_before_change(shown, _pixels(data + _FOREIGN + END_MARK), left.unit_height)
+    if layout.has_end and share == 1.0 and lacking == 0 and _is_same(shown, _pixels(encoded)):
+        return None  # Of one colour throughout: any data show it.
     # The last scan is the one that may have been cut.
     is_refined = left.bits_lacking(left.scans[:-1]) <= _DISPENSABLE_BITS
     is_usable = is_refined or share >= _LEAST_SHARE
-    return JpegDamage(sound, share, is_usable, lacking == 0 and share == 1.0)
+    missing = f"{1 - share:.0%} of it is" if len(left.scans) == 1 else "later scans of it are"
+    return JpegDamage(sound, f"{missing} missing", is_usable, lacking == 0 and share == 1.0)
 
 
 def _damaged_from(encoded: bytes, layout: JpegLayout, decoded: Image.Image | None) -> int | None:
     """Where the data cease to be the picture's; None: nowhere."""
-    for start, end in _runs_of_zeros(encoded, layout):
-        if not _is_used_up(encoded, end, layout.has_end):
+    for start, end, scan in _runs_of_zeros(encoded, layout):
+        if not (scan.may_be_zeros and _is_used_up(encoded, end, layout.has_end)):
             return start
     if not layout.has_end:
         return len(encoded)
@@ -86,8 +89,8 @@ def _damaged_from(encoded: bytes, layout: JpegLayout, decoded: Image.Image | Non
     return None
 
 
-def _runs_of_zeros(encoded: bytes, layout: JpegLayout) -> list[tuple[int, int]]:
-    """Suspicious runs among the data of scans: where each begins, and the data it is part of end.
+def _runs_of_zeros(encoded: bytes, layout: JpegLayout) -> list[tuple[int, int, Scan]]:
+    """Suspicious runs: where each begins, where the data that it is part of end, and its scan.
 
     Compressed flat areas are such runs too.
     """
@@ -96,11 +99,11 @@ def _runs_of_zeros(encoded: bytes, layout: JpegLayout) -> list[tuple[int, int]]:
         start = encoded.find(_LONG_RUN, scan.start, scan.end)
         while start >= 0:
             end = _end_of_interval(encoded, start, scan.end)
-            runs.append((start, end))
+            runs.append((start, end, scan))
             start = encoded.find(_LONG_RUN, end, scan.end)
     tail = len(encoded.rstrip(b"\0"))
     if not layout.has_end and tail < len(encoded) and layout.scans and not runs:
-        runs.append((tail, len(encoded)))
+        runs.append((tail, len(encoded), layout.scans[-1]))
     return runs
 
 

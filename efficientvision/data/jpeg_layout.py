@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 # The next marker inside of entropy-coded data: no stuffed byte, no restart, no filling.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_HUFFMAN_TABLES, _START_OF_SCAN, _END_OF_IMAGE = 0xC4, 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE_FRAMES = (0xC2, 0xC6, 0xCA, 0xCE)
 _COEFFICIENTS = 64
+_AC_TABLES = 0x10
 _NEVER_SENT = 16  # More bits than a coefficient has.
 END_MARK = bytes((0xFF, _END_OF_IMAGE))
 
@@ -25,6 +26,8 @@ class Scan:
         components: ids of the channels that it holds.
         first, last: the coefficients that it holds.
         bits_left: the bits of them that later scans are to send.
+        may_be_zeros: whether zero bits stand for flat blocks here, of which there may be many; else
+            for one coefficient after the other, which no picture has for long.
     """
 
     start: int
@@ -33,6 +36,7 @@ class Scan:
     first: int
     last: int
     bits_left: int
+    may_be_zeros: bool
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class JpegLayout:
 def jpeg_layout(encoded: bytes) -> JpegLayout:
     """Walks over the markers of a JPEG file, as far as they are in order."""
     components, unit_height, scans, progressive = b"", 8, [], False
+    zero_symbols: dict[int, int] = {}
     position = 2
     while position + 4 <= len(encoded) and encoded[position] == 0xFF:
         marker = encoded[position + 1]
@@ -79,21 +84,38 @@ def jpeg_layout(encoded: bytes) -> JpegLayout:
             sampling = encoded[content + 7 : position : 3]
             unit_height = 8 * max((factor & 15 for factor in sampling), default=1)
             progressive = marker in _PROGRESSIVE_FRAMES
+        elif marker == _HUFFMAN_TABLES:
+            zero_symbols |= _symbols_of_zeros(encoded[content:position])
         elif marker == _START_OF_SCAN:
             following = _MARKER.search(encoded, position)
             end = following.start() if following else len(encoded)
             header = encoded[content:position]
-            scans.append(_scan(header, position, end, progressive))
+            scans.append(_scan(header, position, end, progressive, zero_symbols))
             position = end
     has_end = encoded[position : position + 2] == END_MARK
     return JpegLayout(components, unit_height, tuple(scans), has_end)
 
 
-def _scan(header: bytes, start: int, end: int, progressive: bool) -> Scan:
+def _symbols_of_zeros(tables: bytes) -> dict[int, int]:
+    """Class and id of each Huffman table -> the symbol whose code is zeros alone, its first one."""
+    found = {}
+    while len(tables) > 17:
+        found[tables[0]] = tables[17]
+        tables = tables[17 + sum(tables[1:17]) :]
+    return found
+
+
+def _scan(
+    header: bytes, start: int, end: int, progressive: bool, zero_symbols: dict[int, int]
+) -> Scan:
     count = header[0] if header else 0
-    components = header[1 : 1 + 2 * count : 2]
+    components, tables = header[1 : 1 + 2 * count : 2], header[2 : 2 + 2 * count : 2]
+    first, last, bits_left = 0, _COEFFICIENTS - 1, 0
     band = header[1 + 2 * count :]
-    if not progressive or len(band) < 3:
-        # A sequential scan has all of its channels, whatever else its header says.
-        return Scan(start, end, components, 0, _COEFFICIENTS - 1, 0)
-    return Scan(start, end, components, band[0], band[1], band[2] & 15)
+    # A sequential scan has all of its channels, whatever else its header says.
+    if progressive and len(band) == 3:
+        first, last, bits_left = band[0], band[1], band[2] & 15
+    # A symbol's lower half is the size of a coefficient; 0: the rest of the block is flat.
+    used = [zero_symbols.get(_AC_TABLES | table & 15, 0) for table in tables] if last else []
+    may_be_zeros = all(symbol & 15 == 0 for symbol in used)
+    return Scan(start, end, components, first, last, bits_left, may_be_zeros)

@@ -131,8 +131,11 @@ def is_photo_name(path: str) -> bool:
         return suffix in PHOTO_SUFFIXES
     if not files.is_file(path):
         return False
-    with files.reading(path) as file:
-        return sniff_format(file.read(32)) is not None
+    try:
+        with files.reading(path) as file:
+            return sniff_format(file.read(32)) is not None
+    except OSError:
+        return True  # It is not passed over without a word: whoever reads it says what is wrong.
 
 
 def open_photo(path: AnyPath, *, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
@@ -256,8 +259,7 @@ def _decoded(
     damage = jpeg_damage(encoded, image) if image_format == "jpeg" else None
     if damage:
         if not (damage.is_complete or recover and damage.is_usable):
-            missing = f"about {1 - damage.share:.0%} of it is missing"
-            raise UnreadablePhoto(_cut_short(name, missing)) from error
+            raise UnreadablePhoto(_cut_short(name, damage.missing)) from error
         image = _loaded(damage.sound, max_pixels)
     elif error:
         raise UnreadablePhoto(_cut_short(name, str(error))) from error
