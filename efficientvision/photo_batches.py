@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from efficientvision.data.photos import open_photo
+from efficientvision.data.picture_files import PILLOW_ERRORS, load, turned_upright
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.visualize.draw import to_pil
@@ -25,7 +26,11 @@ def as_array(photo: Photo) -> np.ndarray:
     if isinstance(photo, (str, os.PathLike)):
         return open_photo(photo)
     if isinstance(photo, Image.Image):
-        return np.asarray(to_pil(ImageOps.exif_transpose(photo)))
+        try:
+            load(photo)  # Pillow reads a file's pixels only now.
+        except PILLOW_ERRORS as error:
+            raise UserError(f"a PIL image that was given cannot be decoded ({error})") from error
+        return np.asarray(to_pil(turned_upright(photo)))
     array = np.asarray(photo)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise UserError(f"a photo must be a uint8 array [H, W, 3], got {array.dtype} {array.shape}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from efficientvision.data.picture_files import UPRIGHT
 from efficientvision.errors import UserError
 
 # As reports count them.
@@ -19,17 +20,6 @@ SCALED = "photos whose annotation states another size of the same shape (boxes s
 UNSTATED = "photos of which the annotation states no size"
 # Sizes that were rounded when a photo was shrunk are of one shape within so many pixels.
 _ROUNDING = 1.0
-
-# EXIF tag -> how Pillow turns the stored picture upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ class AnnotationFrame:
         """A mask [h, w] of the annotation's frame -> of the photo's, by the nearest pixels."""
         picture = Image.fromarray(mask)
         if self.turn != 1:
-            picture = picture.transpose(_UPRIGHT[self.turn])
+            picture = picture.transpose(UPRIGHT[self.turn])
         height, width = self.upright_hw
         return np.asarray(picture.resize((width, height), Image.Resampling.NEAREST))
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from efficientvision.data.mask_records import decode_mask, mask_of
-from efficientvision.data.photos import open_header
+from efficientvision.data.picture_files import open_header
 from efficientvision.data.record_files import (
     DamagedRecord,
     FilePattern,

@@ -16,7 +16,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from PIL import Image
 
-from efficientvision.data.photos import open_header
+from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 from efficientvision.data.records import (
     ENCODED,
     SOURCE_ID,
@@ -71,7 +71,7 @@ def decode_mask(encoded: bytes) -> np.ndarray:
             if picture.mode != "L":
                 raise UserError(f"its mask must be a PNG of one 8-bit channel, is {picture.mode}")
             return np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
+    except PILLOW_ERRORS as error:
         raise UserError(f"its mask cannot be decoded ({error})") from error
 
 

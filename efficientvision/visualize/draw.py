@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from efficientvision.data.photos import eight_bit_rgb
+from efficientvision.data.eight_bits import eight_bit_rgb
 
 _GOLDEN_RATIO = 0.618033988749895
 # Three (saturation, value) pairs: neighbouring hues still differ when there are 90 classes.

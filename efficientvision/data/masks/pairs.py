@@ -121,8 +121,6 @@ def _read(path: str) -> bytes:
         return read_photo_file(path)
     except UnreadablePhoto as error:
         raise SpoiltPair(f"{error}.") from error
-    except OSError as error:
-        raise SpoiltPair(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def _spoilt(error: UnreadablePhoto) -> SpoiltPair:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from efficientvision.data.image_bytes import png_depth
+from efficientvision.data.image_bytes import BITS_PER_SAMPLE, bit_depth, png_depth, pnm_maximum
 from efficientvision.data.masks.pairs import (
     FRACTIONS,
     LOSSY,
@@ -21,8 +20,6 @@ from efficientvision.data.masks.pairs import (
 )
 
 _LOSSY_FORMATS = {"JPEG": "a JPEG", "MPO": "a JPEG", "AVIF": "an AVIF", "JPEG2000": "a JPEG 2000"}
-_BITS_PER_SAMPLE = 258  # A tag of TIFF.
-_PGM_HEADER = re.compile(rb"P[25](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)")
 _OF_NUMBERS = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
 
@@ -88,7 +85,7 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
             f"{path} is {kind}, whose compression mixes classes: masks must be PNG.", LOSSY
         )
     tags = picture.info.get("tiff_tags", {})
-    depth = png_depth(encoded) or max(tags.get(_BITS_PER_SAMPLE, (8,)))
+    depth = bit_depth(encoded, tags)
     if depth > 8 and picture.mode not in _OF_NUMBERS:
         raise SpoiltPair(
             f"{path} has several channels of {depth} bits, of which only 8 can be read: save it "
@@ -124,12 +121,11 @@ def _numbers(encoded: bytes, picture: Image.Image, tags: dict, path: str) -> np.
 def _largest(encoded: bytes, picture: Image.Image, tags: dict) -> int | None:
     """The largest grey that the file can hold, if Pillow has stretched its greys."""
     if picture.format == "PPM":
-        header = _PGM_HEADER.match(encoded)
-        maximum = int(header[1]) if header else 255
+        maximum = pnm_maximum(encoded) or 255
         return None if maximum in (255, 65535) else maximum
     if picture.mode != "L":
         return None
-    depth = png_depth(encoded) or next(iter(tags.get(_BITS_PER_SAMPLE, ())), 8)
+    depth = png_depth(encoded) or next(iter(tags.get(BITS_PER_SAMPLE, ())), 8)
     return 2**depth - 1 if depth in (2, 4) else None
 
 

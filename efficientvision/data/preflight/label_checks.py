@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
 from efficientvision.data.checks import decode_error
-from efficientvision.data.photos import open_header
+from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 from efficientvision.data.preflight.class_checks import class_findings
 from efficientvision.data.preflight.findings import (
     AGAIN,
@@ -122,7 +121,7 @@ def _kind(encoded: bytes) -> str:
     try:
         with open_header(encoded) as image:
             mode, transparent = image.mode, "transparency" in image.info
-    except (UnidentifiedImageError, OSError):
+    except PILLOW_ERRORS:
         return "unknown"
     if mode in _ALPHA or transparent:
         return "with alpha"
