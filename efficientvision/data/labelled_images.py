@@ -11,10 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from efficientvision import files
+from efficientvision.data.class_layouts import (
+    look_at_depth,
+    refuse_parts_as_classes,
+    unwrapped,
+)
+from efficientvision.data.names import class_name, composed
 from efficientvision.data.photos import PHOTO_SUFFIXES, is_photo_name
 from efficientvision.data.picture_folders import (
+    READ_ALREADY,
     LeftOut,
-    composed,
     count_beside,
     existing_file,
     find_parts,
@@ -75,7 +81,14 @@ def find_images(data_dir: str) -> FoundImages:
     found = FoundImages()
     parts = _class_parts(data_dir)
     for part, folder in (parts or {"train": data_dir}).items():
-        found.parts[part] = _read_classes(folder, found.left_out)
+        inner = unwrapped(folder, part, found.left_out) if parts else folder
+        images = found.parts[part] = _read_classes(inner, found.left_out)
+        source_ids = [image.source_id for image in images]
+        if images and not parts:
+            refuse_parts_as_classes(data_dir, source_ids)
+        if part != "test":
+            known = {image.classes[0] for image in found.parts.get("train", ())}
+            look_at_depth(inner, source_ids, known if part == "val" else ())
     if parts:
         count_beside(data_dir, parts.values(), found.left_out)
         _drop_strange_test(found)
@@ -107,10 +120,17 @@ def _read_classes(folder: str, left_out: LeftOut) -> list[LabelledImage]:
         if files.is_file(path) and not name.startswith("."):
             reason = "pictures outside of folders of classes" if is_photo_name(path) else None
             left_out.add(reason or no_picture(name), path)
-    for place in list_folders(folder, left_out):
+    places = list_folders(folder, left_out)
+    # A link in one class to the folder of another would give its photos both classes.
+    known = {os.path.realpath(place) for place in places}
+    real = {os.path.realpath(place) for place in places if not os.path.islink(place)}
+    for place in places:
+        if os.path.islink(place) and os.path.realpath(place) in real:
+            left_out.add(READ_ALREADY, place)
+            continue
         before = len(images)
-        name = composed(os.path.basename(place))
-        for path in walk_pictures(place, left_out):
+        name = class_name(os.path.basename(place))
+        for path in walk_pictures(place, left_out, known):
             source_id = composed(os.path.relpath(path, folder)).replace(os.sep, "/")
             images.append(LabelledImage(path, source_id, (name,)))
         if len(images) == before:

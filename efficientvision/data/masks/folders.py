@@ -17,9 +17,9 @@ from efficientvision.data.masks.pairs import (
     SpoiltPair,
 )
 from efficientvision.data.masks.palettes import conflicts
+from efficientvision.data.names import composed
 from efficientvision.data.picture_folders import (
     LeftOut,
-    composed,
     existing_file,
     looks_like_a_path,
 )

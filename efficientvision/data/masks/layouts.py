@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from efficientvision import files
+from efficientvision.data.names import composed
 from efficientvision.data.photos import PHOTO_SUFFIXES
 from efficientvision.data.picture_folders import (
     LeftOut,
-    composed,
     count_beside,
     find_parts,
     list_folders,

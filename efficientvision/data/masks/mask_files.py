@@ -17,8 +17,8 @@ from efficientvision.data.masks.pairs import (
     SpoiltPair,
 )
 from efficientvision.data.masks.samples import read_samples
+from efficientvision.data.names import composed
 from efficientvision.data.photos import MAX_PIXELS
-from efficientvision.data.picture_folders import composed
 from efficientvision.errors import UserError
 
 IGNORED = 255

@@ -9,7 +9,8 @@ from efficientvision.data.labels import BUILTIN_OF_MASKS
 from efficientvision.data.masks.folders import Found, drop_other_palettes, read_list
 from efficientvision.data.masks.mask_files import MaskFiles, label_table
 from efficientvision.data.masks.pairs import UNPAIRED, UNPAIRED_MASK, MaskPair, SpoiltPair
-from efficientvision.data.picture_folders import composed, existing_file
+from efficientvision.data.names import composed
+from efficientvision.data.picture_folders import existing_file
 from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]
