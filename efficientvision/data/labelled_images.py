@@ -1,10 +1,8 @@
-"""Images with classes, found in folders of classes or in a list."""
+"""Images with classes, found in folders of classes."""
 
 from __future__ import annotations
 
 import collections
-import csv
-import io
 import os
 import random
 from collections.abc import Sequence
@@ -22,10 +20,8 @@ from efficientvision.data.picture_folders import (
     READ_ALREADY,
     LeftOut,
     count_beside,
-    existing_file,
     find_parts,
     list_folders,
-    looks_like_a_path,
     no_picture,
     walk_pictures,
 )
@@ -146,51 +142,6 @@ def _drop_strange_test(found: FoundImages) -> None:
         why = f"as {strange[0].classes[0]!r} is no class of the other parts,"
         for image in found.parts.pop("test"):
             found.left_out.add(f"pictures of the part test, {why}", image.path)
-
-
-def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]:
-    """The images of a list `path,label`; several labels are separated by `;`, none is allowed.
-
-    A first line without anything that looks like a picture's path, such as `path,label`, is a
-    heading.
-
-    Args:
-        csv_file: the list.
-        image_dir: what paths are relative to; None: the list's folder.
-
-    Raises:
-        UserError: no such file, a line of another form, or an image that does not exist.
-    """
-    folder = image_dir or files.parent(csv_file)
-    try:
-        rows = list(csv.reader(io.StringIO(files.read_text(csv_file), newline="")))
-    except OSError as error:
-        raise UserError(f"Cannot read {csv_file}: {error.strerror}.") from error
-    except csv.Error as error:
-        raise UserError(f"{csv_file} is no list of path,label: {error}.") from error
-    images = []
-    for number, row in enumerate(rows, start=1):
-        if not any(field.strip() for field in row):
-            continue
-        if len(row) != 2:
-            raise UserError(
-                f"{csv_file}, line {number}: expected path,label, got {len(row)} fields; separate "
-                "them by a comma and several labels by ; and put a path with a comma into quotes."
-            )
-        name, label = (composed(field.strip()) for field in row)
-        path = existing_file(folder, row[0].strip())
-        if path is None:
-            if number == 1 and not any(map(looks_like_a_path, (name, label))):
-                print(f"{csv_file}: the first line, {name},{label}, is taken for the heading.")
-                continue
-            raise UserError(
-                f"{csv_file}, line {number}: there is no image {os.path.join(folder, name)}."
-            )
-        labels = tuple(dict.fromkeys(filter(None, (part.strip() for part in label.split(";")))))
-        images.append(LabelledImage(path, name.replace("\\", "/"), labels))
-    if not images:
-        raise UserError(f"{csv_file} lists no image.")
-    return images
 
 
 def split(images: Sequence[LabelledImage], val_fraction: float, seed: int = 0) -> Split:
