@@ -208,6 +208,7 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
 
     ``labels.json``, unless other records of the folder use one that says something else.
     """
+    labels = {class_id: class_name(name) for class_id, name in labels.items()}
     folder, prefix = os.path.split(files.absolute(output_prefix))
     shared = os.path.join(folder, "labels.json")
     own = os.path.join(folder, f"labels_{prefix}.json")
@@ -216,7 +217,7 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
         name.endswith(".tfrecord") and shard_prefix(name) != prefix
         for name in files.list_names(folder)
     )
-    differs = files.exists(shared) and read_labels(shared, of_masks=0 in labels) != dict(labels)
+    differs = files.exists(shared) and read_labels(shared, of_masks=0 in labels) != labels
     path = own if others and differs else shared
     files.write_text(path, text)
     if path == shared:

@@ -17,7 +17,7 @@ from efficientvision.data.masks.pairs import (
     SpoiltPair,
 )
 from efficientvision.data.masks.samples import read_samples
-from efficientvision.data.names import composed
+from efficientvision.data.names import class_name
 from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.errors import UserError
 
@@ -132,9 +132,10 @@ def read_class_names(path: str) -> list[str]:
     Raises:
         UserError: no such file, no names, or one twice.
     """
-    names = [composed(line.strip()) for line in _lines(path, "--class_names") if line.strip()]
+    names = [class_name(line) for line in _lines(path, "--class_names") if line.strip()]
     if not names:
         raise UserError(f"--class_names={path} has no names: write one a line.")
+    _check_count(f"--class_names={path}", names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UserError(f"--class_names={path} has the name {twice!r} twice.")
@@ -172,7 +173,7 @@ def read_palette(
             )
         if color in named:
             raise UserError(f"--palette={path}, line {number}: the colour {color} stands twice.")
-        named[color] = composed(match[4] or "")
+        named[color] = class_name((match[4] or "").strip('"'))
     if not named:
         raise UserError(f"--palette={path} has no colours: write lines such as 128 0 0 wall.")
     return _numbered(path, named, class_names)
@@ -197,8 +198,17 @@ def _numbered(
     names = list(class_names or found)
     if missing := [name for name in found if name not in names]:
         raise UserError(f"--palette={path} has the class {missing[0]!r}, --class_names has not.")
+    _check_count(f"--palette={path}", names)
     index = {name: k for k, name in enumerate(names)} | {IGNORED_NAME: IGNORED}
     return {color: index[name] for color, name in named.items()}, names
+
+
+def _check_count(source: str, names: Sequence[str]) -> None:
+    if len(names) > IGNORED:
+        raise UserError(
+            f"{source} has {len(names)} classes, and masks hold at most {IGNORED}: 0 to "
+            f"{IGNORED - 1}, for {IGNORED} is no class."
+        )
 
 
 def _lines(path: str, flag: str) -> list[str]:

@@ -33,6 +33,8 @@ TOO_DEEP = "masks with more bits than their labels need"
 FRACTIONS = "masks with fractions instead of labels"
 OTHER_PALETTE = "masks whose palette is not that of the others"
 LOSSY = "masks that are JPEG files"
+SEVERAL_PAGES = "masks of several pages"
+LABELS_NOT_COLORS = "masks of labels instead of the palette's colours"
 UNPAIRED = "images without a mask"
 UNPAIRED_MASK = "masks without an image"
 
