@@ -129,22 +129,26 @@ def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
     return paths
 
 
-def count_beside(folder: str, parts: Iterable[str], left_out: LeftOut) -> None:
+def count_beside(
+    folder: str,
+    parts: Iterable[str],
+    left_out: LeftOut,
+    why_no_part: str = "which has no folders of classes,",
+) -> None:
     """Counts the pictures that stand in a folder, but in none of its parts.
 
     Args:
         folder: that of the parts.
         parts: the paths of their folders.
         left_out: counts them.
+        why_no_part: of a folder that is called as a part.
     """
     known = set(parts)
     for path in list_folders(folder, left_out):
         if path in known:
             continue
         name = os.path.basename(path)
-        # Of classes, for a part of masks is one whatever it holds.
-        without = name.lower() in PART_OF
-        why = "which has no folders of classes," if without else "which is no part,"
+        why = why_no_part if name.lower() in PART_OF else "which is no part,"
         for picture in walk_pictures(path, left_out):
             left_out.add(f"pictures of {name}/, {why}", picture)
     for name in files.list_names(folder):
