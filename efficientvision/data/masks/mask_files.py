@@ -38,6 +38,7 @@ _PALETTE_LINES = tuple(
 _HEADING_OF_PALETTE = re.compile(
     r"\s*name\s*[,;\t]\s*r\s*[,;\t]\s*g\s*[,;\t]\s*b\s*", re.IGNORECASE
 )
+_NUMBERED_NAME = re.compile(r"(\d{1,3})(?:\s*[:,;=]\s*|\s+)(\S.*)")
 _LISTED_LABELS = 8
 
 Color = tuple[int, int, int]
@@ -140,7 +141,7 @@ def label_table(ignored: Sequence[int], first_label: int = 0) -> dict[int, int]:
 
 
 def read_class_names(path: str) -> list[str]:
-    """The names of a file, one a line, in the order of the classes.
+    """The names of a file, one a line, in the order of the classes; numbers from 0 may precede.
 
     Raises:
         UserError: no such file, no names, or one twice.
@@ -148,6 +149,10 @@ def read_class_names(path: str) -> list[str]:
     names = [class_name(line) for line in _lines(path, "--class_names") if line.strip()]
     if not names:
         raise UserError(f"--class_names={path} has no names: write one a line.")
+    numbered = [_NUMBERED_NAME.fullmatch(name) for name in names]
+    if all(numbered) and [int(match[1]) for match in numbered] == list(range(len(names))):
+        names = [match[2] for match in numbered]
+        print(f"--class_names={path}: the numbers from 0 are no part of the names.")
     _check_count(f"--class_names={path}", names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

@@ -43,3 +43,13 @@ def test_names_in_utf16_without_a_mark(tmp_path):
     (tmp_path / "n.txt").write_bytes("background\ncrack\n".encode("utf-16-le"))
     with pytest.raises(UserError, match="n.txt is UTF-16 text: save it as UTF-8"):
         read_class_names(str(tmp_path / "n.txt"))
+
+
+@pytest.mark.parametrize("form", ["{} {}", "{}: {}", "{},{}", "{}\t{}"])
+def test_names_with_their_numbers(tmp_path, capsys, form):
+    names = ["my sky", "road", "2 cars"]
+    (tmp_path / "n.txt").write_text("\n".join(form.format(k, n) for k, n in enumerate(names)))
+    assert read_class_names(str(tmp_path / "n.txt")) == names
+    assert "the numbers from 0 are no part of the names" in capsys.readouterr().out
+    (tmp_path / "n.txt").write_text("1 sky\n2 road\n")
+    assert read_class_names(str(tmp_path / "n.txt")) == ["1 sky", "2 road"]
