@@ -122,6 +122,7 @@ def find_own(source: str):
             val = folders.read_list(FLAGS.val_list_file, *places, compare_palettes=False)
             found.parts["val"] = val.parts["train"]
             found.spoilt += val.spoilt
+            found.left_out.update(val.left_out)
         if compare:
             folders.drop_other_palettes(found)
     elif FLAGS.masks_dir:

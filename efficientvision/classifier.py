@@ -184,6 +184,8 @@ class Classifier:
         rows = run_by_size(
             self.classify_batch, photos, fixed or batch_size, fixed=fixed is not None
         )
+        if not rows:
+            return np.zeros((0, len(self.class_names)), np.float32)
         return np.stack(rows)
 
     def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:

@@ -38,6 +38,8 @@ _ERRNO_BY_CODE = {
     16: errno.EACCES,
 }
 _UNIMPLEMENTED = 12
+_ARCHIVE = b"PK\x03\x04"
+_WIDE_BYTES = 1 << 12
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -183,12 +185,34 @@ def read_text(path: AnyPath) -> str:
         UserError: it is in another encoding.
     """
     content = read_bytes(path)
+    if content.startswith(_ARCHIVE):
+        raise UserError(
+            f"{as_text(path)} is no text, but an archive or a document of an office program, such "
+            "as .xlsx: save a table as CSV (UTF-8)."
+        )
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        kind = "UTF-16 text" if utf16 else f"no UTF-8 text (byte {error.start})"
+        kind = _wide_kind(content) or f"no UTF-8 text (byte {error.start})"
         raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.") from error
+    if "\0" in text:  # As every other byte of UTF-16 without a mark.
+        kind = _wide_kind(content) or "no UTF-8 text (it has bytes of zero)"
+        raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.")
+    return text
+
+
+def _wide_kind(content: bytes) -> str | None:
+    """What a text of 16 or 32 bits a character is, by its mark or its zeros; None: it is none."""
+    start = content[:_WIDE_BYTES]
+    zeros = [start[place::4].count(0) for place in range(4)]
+    if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32 text"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16 text"
+    quarter = max(1, len(start) // 4)
+    if sum(count > 0.9 * quarter for count in zeros) == 3:
+        return "UTF-32 text"
+    return "UTF-16 text" if sum(zeros) > 0.3 * len(start) else None
 
 
 @contextlib.contextmanager

@@ -26,15 +26,27 @@ def as_array(photo: Photo) -> np.ndarray:
     if isinstance(photo, (str, os.PathLike)):
         return open_photo(photo)
     if isinstance(photo, Image.Image):
-        try:
-            load(photo)  # Pillow reads a file's pixels only now.
-        except PILLOW_ERRORS as error:
-            raise UserError(f"a PIL image that was given cannot be decoded ({error})") from error
-        return np.asarray(to_pil(turned_upright(photo)))
+        return _of_pil(photo)
     array = np.asarray(photo)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise UserError(f"a photo must be a uint8 array [H, W, 3], got {array.dtype} {array.shape}")
     return array
+
+
+def _of_pil(image: Image.Image) -> np.ndarray:
+    """A PIL image, upright; one from `Image.open` decodes its file only now."""
+    try:
+        load(image)
+        return np.asarray(to_pil(turned_upright(image)))
+    except UserError:
+        raise
+    except (*PILLOW_ERRORS, AttributeError) as error:
+        file = getattr(image, "filename", "")
+        name = f"the PIL image of {os.fspath(file)!r}" if file else "the PIL image"
+        raise UserError(
+            f"{name} cannot be decoded ({error}): its file is damaged, or the image was closed "
+            "before its pixels were read"
+        ) from error
 
 
 def run_by_size(

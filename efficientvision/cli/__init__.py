@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -47,6 +48,7 @@ def run_main(
     Raises:
         SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.
     """
+    _write_any_text()
     argv = list(sys.argv if argv is None else argv)
     if {"--help", "-help", "-h", "--helpfull"} & set(argv[1:]):
         print(_help_text(main, flag_values))
@@ -72,6 +74,14 @@ def run_main(
     except KeyboardInterrupt:
         _fail("interrupted", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _write_any_text() -> None:
+    """Consoles and files that are not UTF-8 get \\u.... for the characters that they lack."""
+    for stream in (sys.stdout, sys.stderr):
+        # Notebooks and tests put streams of their own there, which take all text.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def is_users_mistake(error: BaseException) -> bool:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import os
-import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from efficientvision import files
+from efficientvision.data.names import class_name
 from efficientvision.data.record_files import FilePattern, match_files, shard_prefix
 from efficientvision.errors import UserError
 
@@ -93,8 +94,7 @@ def label_map_from_mapping(
             )
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
-        # One form of Unicode: macOS writes the accents of file names apart.
-        labels[class_id] = unicodedata.normalize("NFC", str(name))
+        labels[class_id] = class_name(str(name))
     if not of_masks:
         labels.pop(0, None)
     if not labels:
@@ -128,11 +128,16 @@ def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     """
     try:
         text = files.read_text(path)
-        mapping = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+        if path.endswith(".json"):
+            mapping = json.loads(text, object_pairs_hook=_unique)
+        else:
+            mapping = yaml.load(text, Loader=_UniqueKeys)
     except OSError as error:
         raise UserError(f"Cannot read the label map {path}: {error.strerror}.") from error
     except UserError:
         raise
+    except _RepeatedKey as error:
+        raise UserError(f"The label map {path} {error}") from error
     except RecursionError as error:
         raise UserError(f"The label map {path} is nested too deeply.") from error
     except (ValueError, yaml.YAMLError) as error:
@@ -140,6 +145,28 @@ def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     if not isinstance(mapping, dict):
         raise UserError(f"The label map {path} must be a mapping of class ids to names.")
     return label_map_from_mapping(mapping, path, of_masks=of_masks)
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A mapping of a file, each of whose keys stands there once: parsers take the last of two."""
+    counts = Counter(key for key, _ in pairs)
+    twice = next((key for key, count in counts.items() if count > 1), None)
+    if twice is not None:
+        values = " and ".join(_short(value) for key, value in pairs if key == twice)
+        raise _RepeatedKey(f"has {_short(twice)} twice, with {values}: leave one.")
+    return dict(pairs)
+
+
+class _RepeatedKey(ValueError):
+    """A key of a mapping stands there twice."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping with a key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        _unique([(k.value, v.value) for k, v in node.value if isinstance(k, yaml.ScalarNode)])
+        return super().construct_mapping(node, deep)
 
 
 def resolve_label_map(
@@ -181,6 +208,7 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
 
     ``labels.json``, unless other records of the folder use one that says something else.
     """
+    labels = {class_id: class_name(name) for class_id, name in labels.items()}
     folder, prefix = os.path.split(files.absolute(output_prefix))
     shared = os.path.join(folder, "labels.json")
     own = os.path.join(folder, f"labels_{prefix}.json")
@@ -189,7 +217,7 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
         name.endswith(".tfrecord") and shard_prefix(name) != prefix
         for name in files.list_names(folder)
     )
-    differs = files.exists(shared) and read_labels(shared, of_masks=0 in labels) != dict(labels)
+    differs = files.exists(shared) and read_labels(shared, of_masks=0 in labels) != labels
     path = own if others and differs else shared
     files.write_text(path, text)
     if path == shared:

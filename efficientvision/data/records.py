@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from efficientvision.data.names import printable
 from efficientvision.errors import UserError
 
 ENCODED = "image/encoded"
@@ -65,7 +66,7 @@ class DetectionExample:
 
 def bytes_feature(values: Sequence[bytes | str]) -> tf.train.Feature:
     """A feature of byte strings; text becomes UTF-8."""
-    encoded = [v.encode("utf8") if isinstance(v, str) else v for v in values]
+    encoded = [printable(v).encode("utf8") if isinstance(v, str) else v for v in values]
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
 
 

@@ -1,8 +1,10 @@
 """Flags of both command lines against the published ones, and how a command line fails."""
 
+import io
 import json
 import pathlib
 import re
+import sys
 
 import pytest
 from absl import flags as absl_flags
@@ -183,3 +185,18 @@ def test_help_lists_every_flag(capsys):
     text = capsys.readouterr().out
     for name in (*flags.IMPLEMENTED[flags.INSPECT], *flags.INVALID[flags.INSPECT]):
         assert f"--{name}\n" in text
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_consoles_of_other_encodings(monkeypatch, encoding):
+    """Names of classes that a console cannot write, and of files that are no UTF-8."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+
+    def main(_):
+        print("背", "caf\udce9")
+
+    assert _run(main) == 0
+    sys.stdout.flush()
+    expected = "背" if encoding == "utf-8" else "\\u80cc"
+    assert written.getvalue().decode(encoding) == f"{expected} caf\\udce9\n"

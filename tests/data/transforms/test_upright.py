@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from efficientvision.data.photos import decode_photo, orientation_of
+from efficientvision.data.photos import decode_photo
+from efficientvision.data.picture_files import orientation_of
 from efficientvision.data.transforms.upright import exif_orientation, turn_upright
 from efficientvision.export.serving_base import decode_upright
 
