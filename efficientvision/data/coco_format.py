@@ -200,7 +200,8 @@ def convert(
         build_record, labels=labels, include_masks=include_masks, max_pixels=max_pixels
     )
     reports = []
-    for prefix, part in part_prefixes(images, output_prefix, val_fraction, split_seed).items():
+    parts = part_prefixes(images, output_prefix, val_fraction, split_seed)
+    for prefix, part in parts.items():
         report = first if not reports else ConversionReport()
         report.labels = labels
         written = write_shards(
@@ -221,7 +222,7 @@ def convert(
                 "for single objects"
             )
         if labels:
-            report.details += differing_ids(prefix, labels)
+            report.details += differing_ids(prefix, labels, parts)
             report.sidecars = [write_labels(prefix, labels)]
         if instances:
             _write_other_truth(prefix, kept, instances, report)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
@@ -220,15 +220,22 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
     return path
 
 
-def differing_ids(output_prefix: str, labels: Mapping[int, str]) -> list[str]:
+def differing_ids(
+    output_prefix: str, labels: Mapping[int, str], written_with: Collection[str] = ()
+) -> list[str]:
     """Lines for people where other records of the folder give a class another id.
 
     Parts of one set must agree on the ids; two sets in one folder need not.
+
+    Args:
+        output_prefix: the records'.
+        labels: their classes.
+        written_with: prefixes of the same conversion, which may be there from an earlier one.
     """
     folder, prefix = os.path.split(files.absolute(output_prefix))
     ids = {name: class_id for class_id, name in labels.items()}
     others = {shard_prefix(n) for n in files.list_names(folder) if n.endswith(".tfrecord")}
-    for other in sorted(others - {prefix}):
+    for other in sorted(others - {prefix, *map(os.path.basename, written_with)}):
         own = os.path.join(folder, f"labels_{other}.json")
         path = own if files.exists(own) else os.path.join(folder, "labels.json")
         if not files.exists(path):

@@ -302,7 +302,8 @@ def convert(
         max_pixels=max_pixels,
     )
     reports = []
-    for prefix, part in part_prefixes(images, output_prefix, val_fraction, split_seed).items():
+    parts = part_prefixes(images, output_prefix, val_fraction, split_seed)
+    for prefix, part in parts.items():
         report = first if not reports else ConversionReport(labels=labels)
         written = write_shards(
             part,
@@ -317,7 +318,7 @@ def convert(
         report.num_images = len(kept)
         report.num_boxes = sum(len(image.objects) for image in kept)
         truth_file = write_truth(prefix, kept, labels)
-        report.details += differing_ids(prefix, labels)
+        report.details += differing_ids(prefix, labels, parts)
         report.sidecars = [truth_file, write_labels(prefix, labels)]
         reports.append(report)
     return reports

@@ -189,13 +189,11 @@ class CocoEvaluator:
             self.backend,
         )
         metrics = dict(zip(METRIC_NAMES, map(float, scores.stats), strict=True))
-        often = Counter(categories.values())
+        names = _distinct(categories)
         for kind, values in (("AP", scores.ap), ("AP50", scores.ap50)):
             for category, value in zip(scores.category_ids, values, strict=True):
-                name = categories[category]
-                name = name if often[name] == 1 else f"{name} ({category})"
                 if not math.isnan(value):
-                    metrics[f"{kind}_/{name}"] = float(value)
+                    metrics[f"{kind}_/{names[category]}"] = float(value)
         return metrics
 
     def collected(self) -> Collected:
@@ -208,7 +206,7 @@ class CocoEvaluator:
         ]
         truths = [[n, *a["bbox"], a["iscrowd"], a["category_id"]] for n, a in annotations]
         return Collected(
-            dict(sorted(self._categories.items())),
+            _distinct(dict(sorted(self._categories.items()))),
             len(self._seen),
             np.array(truths, np.float64).reshape(-1, 7),
             self._known_detections(),
@@ -311,6 +309,12 @@ def _as_mapping(class_names: Mapping[int, str] | Sequence[str] | None) -> dict[i
     if isinstance(class_names, Mapping):
         return {int(number): str(name) for number, name in class_names.items()}
     return dict(enumerate(map(str, class_names), start=1))
+
+
+def _distinct(names: Mapping[int, str]) -> dict[int, str]:
+    """The names of classes; one that several have is followed by the number of each."""
+    often = Counter(names.values())
+    return {k: name if often[name] == 1 else f"{name} ({k})" for k, name in names.items()}
 
 
 def _image_name(source_id: Any) -> str:

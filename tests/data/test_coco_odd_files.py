@@ -1,8 +1,10 @@
 """COCO files as people's tools write them: names, paths, halves of characters, other kinds."""
 
+import io
 import json
 import unicodedata
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -145,10 +147,6 @@ def test_a_flat_outline(convert, tmp_path):
     flat = [4, 6, 24, 6, 24, 16, 4, 16]
     report = convert(lambda c: c["annotations"][0].update(segmentation=flat), include_masks=True)
     assert report.skipped == {FLAT: 1}
-    import io
-
-    import numpy as np
-
     mask = np.asarray(Image.open(io.BytesIO(read(tmp_path)[0].masks[0])))
     assert mask.sum() == 200 and mask[7, 5] == 1
 
