@@ -82,7 +82,7 @@ def _json_findings(scan: RecordScan, name: str, file: CocoFile) -> list[Finding]
     if not annotations:
         found = f"{name} has no annotations of its images, so that every metric will be '-'"
         advice = "give the file of the annotated images, or leave --val_json_file out"
-        return [Finding(WARNING, _SUBJECT, found, advice), *left_out]
+        return [Finding(ERROR, _SUBJECT, found, advice), *left_out]
     found = f"{counted(scan.num_read, 'image id')}, all of them in {name}"
     findings = [Finding(OK, _SUBJECT, found), *left_out]
     return findings + _agreement_findings(scan, name, file, annotations)

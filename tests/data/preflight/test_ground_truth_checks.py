@@ -84,7 +84,7 @@ def test_other_boxes_than_the_files(pattern, truth_file):
 
 def test_a_file_without_annotations(pattern, truth_file):
     (row,) = id_findings(scan_records(pattern), truth_file(lambda c: c["annotations"].clear()))
-    assert row.level == WARNING and "has no annotations" in row.found
+    assert row.level == ERROR and "has no annotations" in row.found
 
 
 def test_annotations_that_are_left_out(pattern, truth_file):
