@@ -22,7 +22,11 @@ from efficientvision.data.preflight.box_checks import (
     objects_per_image_findings,
     photo_findings,
 )
-from efficientvision.data.preflight.class_checks import check_classes, class_findings
+from efficientvision.data.preflight.class_checks import (
+    check_classes,
+    class_findings,
+    numbering_findings,
+)
 from efficientvision.data.preflight.file_checks import file_findings
 from efficientvision.data.preflight.findings import ERROR, Finding
 from efficientvision.data.preflight.ground_truth_checks import id_findings, overlap_findings
@@ -90,14 +94,19 @@ class DetectorSetup(TaskSetup):
     def check_classes(
         self, given: flags.FlagValues, config: DetectorConfig, names: Mapping[int, str]
     ) -> None:
-        for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
-            self._check_records(pattern, config, names)
+        for part in ("train", "val"):
+            if pattern := given[f"{part}_file_pattern"].value:
+                self._check_records(pattern, config, names, part)
 
     def _check_records(
-        self, pattern: str, config: DetectorConfig, names: Mapping[int, str]
+        self, pattern: str, config: DetectorConfig, names: Mapping[int, str], part: str = "val"
     ) -> None:
         check_classes(
-            pattern, config.num_object_classes, names, counts_background=self.counts_background
+            pattern,
+            config.num_object_classes,
+            names,
+            part=part,
+            counts_background=self.counts_background,
         )
 
     def findings(
@@ -156,6 +165,7 @@ class DetectorSetup(TaskSetup):
             findings += id_findings(
                 val, given.val_json_file or None, regenerated=config.regenerate_source_id
             )
+        findings += numbering_findings(train, val, names)
         return findings + overlap_findings(train, val)
 
     def _class_findings(

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
@@ -26,6 +27,10 @@ LabelMap = dict[int, str]
 
 _LARGEST_ID = 2**31 - 1  # Records hold more, arrays of class ids do not.
 _SHOWN = 60
+# What people call id 0 where no object has it.
+_NO_CLASS = re.compile(
+    r"background|^_*bg_*$|unlabel|^_*none_*$|^_*void_*$|ignore|^\W*$|^n/?a$|dummy", re.IGNORECASE
+)
 
 VOC_NAMES = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
@@ -94,12 +99,30 @@ def label_map_from_mapping(
             )
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
+        if not is_whole(str(name)):
+            raise UserError(
+                f"{source}: the name of class {class_id}, {_short(str(name))}, holds half of a "
+                "character: write it anew."
+            )
         labels[class_id] = class_name(str(name))
-    if not of_masks:
-        labels.pop(0, None)
+    background = None if of_masks else labels.pop(0, None)
+    if background is not None and not _NO_CLASS.search(background):
+        raise UserError(
+            f"{source} gives class id 0 to {background!r}: ids begin at 1, as 0 is the background; "
+            "add 1 to each."
+        )
     if not labels:
         raise UserError(f"{source} names no classes.")
     return dict(sorted(labels.items()))
+
+
+def is_whole(text: str) -> bool:
+    """Whether text holds no half of a character, which JSON can write and no file can hold."""
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _class_id(key: Any) -> int:
@@ -223,6 +246,40 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
     if path == shared:
         files.remove(own)
     return path
+
+
+def differing_ids(
+    output_prefix: str, labels: Mapping[int, str], written_with: Collection[str] = ()
+) -> list[str]:
+    """Lines for people where other records of the folder give a class another id.
+
+    Parts of one set must agree on the ids; two sets in one folder need not.
+
+    Args:
+        output_prefix: the records'.
+        labels: their classes.
+        written_with: prefixes of the same conversion, which may be there from an earlier one.
+    """
+    folder, prefix = os.path.split(files.absolute(output_prefix))
+    ids = {name: class_id for class_id, name in labels.items()}
+    others = {shard_prefix(n) for n in files.list_names(folder) if n.endswith(".tfrecord")}
+    for other in sorted(others - {prefix, *map(os.path.basename, written_with)}):
+        own = os.path.join(folder, f"labels_{other}.json")
+        path = own if files.exists(own) else os.path.join(folder, "labels.json")
+        if not files.exists(path):
+            continue
+        theirs = read_labels(path, of_masks=0 in labels)
+        wrong = [
+            f"{n!r} is {ids[n]} here, {i} there" for i, n in theirs.items() if ids.get(n, i) != i
+        ]
+        if wrong:
+            return [
+                f"WARNING: the records {other} beside these number the classes otherwise "
+                f"({'; '.join(wrong[:3])}): if both belong to one set, convert them with the same "
+                f"classes (VOC: --label_map_json_path={path}; COCO: the same categories in both "
+                "files)"
+            ]
+    return []
 
 
 def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMap | None:

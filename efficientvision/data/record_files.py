@@ -219,6 +219,11 @@ def write_shards(
             them are listed.
         OSError: the disk is full, or the folder cannot be written to.
     """
+    if not os.path.basename(output_prefix):
+        raise UserError(
+            f"{output_prefix} is a folder, and a prefix of file names is needed, such as "
+            f"{os.path.join(output_prefix, 'train')}."
+        )
     if not items:
         raise UserError(f"Nothing to write to {output_prefix}: the data set has no images.")
     for name, value in (("num_shards", num_shards), ("num_workers", num_workers)):
@@ -244,7 +249,7 @@ def write_shards(
                 shards = _write_in_processes(tasks, build_example, num_workers, bar)
         written = _collected(shards, len(items))
         if written.bad and (not skip_bad or len(written.bad) == len(items)):
-            raise _unusable(written.bad, len(items))
+            raise _unusable(written.bad, len(items), skip_bad)
         for source, target in zip(temporary, finals, strict=True):
             files.move(source, target)
     finally:
@@ -257,8 +262,13 @@ def write_shards(
     return written
 
 
-def _unusable(bad: Sequence[str], count: int) -> UserError:
+def _unusable(bad: Sequence[str], count: int, skip_bad: bool) -> UserError:
     first = bad[0].rstrip(".")
+    if skip_bad:
+        listed = f"all {count} are listed below, the first" if count > 1 else "its fault"
+        return UserError(
+            f"No image is left, as none can be used ({listed}: {first}).", lines=list(bad)
+        )
     if len(bad) == 1:
         return UserError(f"{first}. Mend or remove it, or leave such images out with skip_bad.")
     return UserError(
