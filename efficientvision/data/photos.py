@@ -377,6 +377,15 @@ def open_header(encoded: bytes) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = before
 
 
+def header_size(encoded: bytes) -> tuple[int, int] | None:
+    """(height, width) by a picture's header, as its pixels are stored; None: it cannot be read."""
+    try:
+        with open_header(encoded) as image:
+            return image.height, image.width
+    except _DECODE_ERRORS:
+        return None
+
+
 def orientation_of(encoded: bytes) -> int:
     """The EXIF tag in a picture's header, 1..8; 1 where there is none, or no picture."""
     try:
