@@ -28,7 +28,7 @@ from efficientvision.data.masks.cityscapes import CLASS_IDS
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.picture_folders import existing_file
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.data.records import parsed_features
+from efficientvision.data.record_parsing import parsed_features
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.random_crop import resize_like_pillow

@@ -13,13 +13,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from efficientvision.data.record_features import LABEL, OBJECT_LABEL, OBJECT_TEXT, TEXT
-from efficientvision.data.records import (
-    bytes_feature,
-    checked_classes,
-    image_features,
-    int_feature,
-    parsed_features,
-)
+from efficientvision.data.record_parsing import checked_classes, parsed_features
+from efficientvision.data.records import bytes_feature, image_features, int_feature
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from efficientvision.data.image_bytes import PNG_SIGNATURE, sniff_format
+from efficientvision.data.image_bytes import PNG_SIGNATURE, is_whole_png
 from efficientvision.data.photos import open_header
 from efficientvision.data.record_features import MASK, read_features, values_of
-from efficientvision.data.records import (
-    bytes_feature,
-    image_features,
-    only_if,
-    parsed_features,
-)
+from efficientvision.data.record_parsing import only_if, parsed_features
+from efficientvision.data.records import bytes_feature, image_features
 from efficientvision.errors import UserError
 
 # The value of pixels that belong to no class.
@@ -67,19 +63,21 @@ def decode_mask(encoded: bytes) -> np.ndarray:
     """A record's PNG -> uint8 [h, w].
 
     Raises:
-        UserError: it cannot be decoded, or has several channels or more than 8 bits.
+        UserError: it cannot be decoded, or is no PNG of one channel of 8 bits.
     """
     try:
         with open_header(encoded) as picture:
-            if not _is_plain(encoded):
-                kind = (sniff_format(encoded) or str(picture.format)).upper()
-                raise UserError(
-                    f"its mask must be a PNG of one 8-bit channel, is a {kind} of mode "
-                    f"{picture.mode}"
-                )
-            return np.asarray(picture)
+            kind = f"{str(picture.format).upper()} of mode {picture.mode}"
+            pixels = np.asarray(picture) if _is_plain(encoded) else None
+    except UnidentifiedImageError as error:
+        raise UserError("its mask cannot be decoded (cannot identify its format)") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"its mask cannot be decoded ({error})") from error
+    if pixels is None:
+        raise UserError(f"its mask must be a PNG of one 8-bit channel, is a {kind}")
+    if not is_whole_png(encoded):  # Pillow shows what is there; TensorFlow refuses it.
+        raise UserError("its mask cannot be decoded (the PNG is damaged or cut short)")
+    return pixels
 
 
 def _is_plain(encoded: bytes) -> bool:

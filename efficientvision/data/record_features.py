@@ -96,6 +96,8 @@ def _fault(features: Any) -> str | None:
 
 def _object_fault(features: Any) -> str | None:
     objects = len(values_of(features, OBJECT_LABEL))
+    if any(len(values_of(features, key)) != objects for key in BOXES):
+        return None  # How many objects there are is in doubt: `decode_example` says so.
     for key in OBJECT_COLUMNS:
         count = len(values_of(features, key))
         if count not in (0, objects):
