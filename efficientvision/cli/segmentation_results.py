@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.cli.output_folder import check_output_folder
+from efficientvision.data.checks import iterate
 from efficientvision.data.labels import BUILTIN_OF_MASKS, find_labels
 from efficientvision.data.mask_records import IGNORED
 from efficientvision.data.masks.cityscapes import CLASS_IDS
@@ -152,7 +153,10 @@ def _photos(given: flags.FlagValues) -> tuple[Photos, int]:
     paths = match_files(pattern)
     total = min(sum(count_records(paths)), limit)
     data = read_in_order(paths).take(total).map(_read, tf.data.AUTOTUNE).prefetch(4)
-    examples = ((name.decode("utf8", "replace"), p) for p, name in data.as_numpy_iterator())
+    examples = (
+        (name.decode("utf8", "replace"), p)
+        for p, name in iterate(data.as_numpy_iterator(), pattern)
+    )
     return examples, total
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -164,7 +164,7 @@ def data_errors(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
 
 
 def iterate(
-    dataset: tf.data.Dataset, file_pattern: FilePattern, *, of_masks: bool = False
+    dataset: Iterable[Any], file_pattern: FilePattern, *, of_masks: bool = False
 ) -> Iterator[Any]:
     """``iter(dataset)`` whose errors name the damaged record; `of_masks` as in `data_errors`."""
     with data_errors(file_pattern, of_masks=of_masks):

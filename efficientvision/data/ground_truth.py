@@ -14,11 +14,11 @@ from efficientvision.data.record_files import FilePattern, iter_records, match_f
 from efficientvision.data.records import DetectionExample, decode_example
 from efficientvision.errors import UserError
 
-# What to do about records without ids, such as Roboflow exports: any ids but these are missing in
-# whatever JSON file there is.
+# What to do about records without ids, such as Roboflow's exports. A JSON file is no way out: it
+# cannot have ids that the records do not have.
 NAME_BY_BYTES = (
     "set regenerate_source_id=true, which names photos by their bytes, and leave --val_json_file "
-    "out; or make the records again"
+    "out; or (for an exported model) make the records again"
 )
 
 

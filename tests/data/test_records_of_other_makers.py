@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from efficientvision.cli.evaluate_export import evaluate_export
 from efficientvision.data import checks
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.classification_pipeline import classification_dataset
@@ -125,6 +126,12 @@ def test_faults_are_the_same_in_python_and_in_the_graph(tmp_path, fault):
         decode_example(record)
     with pytest.raises(GRAPH_ERRORS):
         parse_example(tf.constant(record))
+
+
+def test_evaluations_of_exports_name_the_record(tmp_path):
+    path = write_changed(tmp_path, {"image/height": feature(60.0)})
+    with pytest.raises(UserError, match=f"record 0 of {path}: its image/height holds floats"):
+        evaluate_export(None, path, None)
 
 
 @pytest.mark.parametrize("fault", ["two heights", "one crowd", "an id in Latin-1"])
