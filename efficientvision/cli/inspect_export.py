@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from efficientvision import files
@@ -15,10 +16,11 @@ from efficientvision.cli.export_segmenter import SegmenterChecks
 from efficientvision.cli.inspect_flags import EXPORT_FORMATS, NO_TENSORRT
 from efficientvision.cli.inspect_settings import InspectSettings
 from efficientvision.cli.output_folder import check_output_folder
+from efficientvision.data.checks import iterate
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.data.record_files import match_files
-from efficientvision.data.streams import read_in_order
+from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import FORMATS, IN_INTEGERS
 from efficientvision.export.load_export import load_export
@@ -136,9 +138,14 @@ def _calibration_images(checks: ExportChecks) -> Iterator[np.ndarray]:
     sources: Any = checks.photos
     if pattern:
         records = read_in_order(match_files(pattern)).take(_CALIBRATION_PHOTOS)
-        sources = (decode_image(parse_class_example(record)["encoded"]) for record in records)
+        sources = iterate(records.map(_photo), pattern)
     for photo in sources:
         yield checks.calibration_image(photo)
+
+
+@without_autograph
+def _photo(record: tf.Tensor) -> tf.Tensor:
+    return decode_image(parse_class_example(record)["encoded"])
 
 
 def _check(checks: ExportChecks, name: str, path: str) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -12,17 +12,18 @@ from tqdm import tqdm
 
 from efficientvision.data.mask_records import decode_mask, mask_of
 from efficientvision.data.picture_files import open_header
-from efficientvision.data.record_files import (
+from efficientvision.data.record_files import FilePattern, count_records, match_files
+from efficientvision.data.record_framing import (
     DamagedRecord,
-    FilePattern,
-    count_records,
-    match_files,
+    check_record_file,
     verified_records,
 )
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
 
-_DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+REPLACE = "replace or remove it and make the records again"
+# TensorFlow quotes a record that it cannot parse, and then fails to decode its own message.
+_DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError)
 
 
 def decode_error(encoded: bytes) -> str | None:
@@ -154,14 +155,16 @@ def data_errors(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
     try:
         yield
     except _DATA_ERRORS as error:
+        for path in match_files(file_pattern):
+            check_record_file(path)
         culprit = find_bad_record(file_pattern, of_masks=of_masks)
         if culprit is None:
             raise
-        raise UserError(f"{culprit}; replace or remove it and make the records again.") from error
+        raise UserError(f"{culprit.rstrip('.')}; {REPLACE}.") from error
 
 
 def iterate(
-    dataset: tf.data.Dataset, file_pattern: FilePattern, *, of_masks: bool = False
+    dataset: Iterable[Any], file_pattern: FilePattern, *, of_masks: bool = False
 ) -> Iterator[Any]:
     """``iter(dataset)`` whose errors name the damaged record; `of_masks` as in `data_errors`."""
     with data_errors(file_pattern, of_masks=of_masks):

@@ -83,6 +83,15 @@ def turned_upright(image: Image.Image) -> Image.Image:
     return turned
 
 
+def header_size(encoded: bytes) -> tuple[int, int] | None:
+    """(height, width) by a picture's header, as its pixels are stored; None: it cannot be read."""
+    try:
+        with open_header(encoded) as image:
+            return image.height, image.width
+    except PILLOW_ERRORS:
+        return None
+
+
 def orientation_of(encoded: bytes) -> int:
     """The EXIF tag in a picture's header, 1..8; 1 where there is none, or no picture."""
     try:

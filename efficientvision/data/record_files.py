@@ -6,7 +6,6 @@ import functools
 import multiprocessing
 import os
 import re
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
@@ -18,20 +17,18 @@ from concurrent.futures import (
 from dataclasses import dataclass, field
 from typing import Any
 
-import google_crc32c
 from tqdm import tqdm
 
 from efficientvision import files
 from efficientvision.data.conversion import BuiltRecord, Written
 from efficientvision.data.parallel import end_with_parent
+from efficientvision.data.record_framing import record_spans
 from efficientvision.errors import UserError
 
 _SHARD_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})\.tfrecord")
 _UNFINISHED_NAME = re.compile(r"\.(?P<prefix>.+)-\d{5}-of-\d{5}\.tfrecord\.tmp")
-_SIDECARS = (".json", ".yaml", ".yml", ".txt")
+_SIDECARS = (".json", ".yaml", ".yml", ".txt", ".pbtxt")
 _REMOTE_READERS = 32
-# A record: its length and that number's checksum, its bytes and their checksum.
-_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 
 FilePattern = str | Sequence[str]
 
@@ -90,25 +87,6 @@ def shard_path(output_prefix: str, index: int, num_shards: int) -> str:
     return f"{output_prefix}-{index:05d}-of-{num_shards:05d}.tfrecord"
 
 
-def _record_spans(path: str) -> Iterator[tuple[int, int]]:
-    """(offset, length) of the payload of each record (TFRecord framing, checksums not verified)."""
-    size = files.size(path)
-    with files.reading(path) as file:
-        position = 0
-        while position < size:
-            header = file.read(12)
-            length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else size
-            end = position + 12 + length + 4
-            if end > size:
-                raise UserError(
-                    f"{path} is cut short or no TFRecord file: it has {size} bytes, and the record "
-                    f"at byte {position} would end at {end}; make the file again."
-                )
-            yield position + 12, length
-            position = end
-            file.seek(position)
-
-
 def iter_records(path: str) -> Iterator[bytes]:
     """The serialised records of one file, read without TensorFlow.
 
@@ -116,59 +94,9 @@ def iter_records(path: str) -> Iterator[bytes]:
         UserError: the file is cut short or is no TFRecord file.
     """
     with files.reading(path) as file:
-        for offset, length in _record_spans(path):
+        for offset, length in record_spans(path):
             file.seek(offset)
             yield file.read(length)
-
-
-@dataclass(frozen=True)
-class DamagedRecord:
-    """Stands for a record whose bytes are not those that were written.
-
-    Attributes:
-        byte: where the record begins in its file.
-        rest_is_lost: its length is damaged, so that the records after it cannot be found.
-        is_cut: the file ends before the record does.
-    """
-
-    byte: int
-    rest_is_lost: bool = False
-    is_cut: bool = False
-
-    def __str__(self) -> str:
-        if self.is_cut:
-            return f"(at byte {self.byte}) is cut short: the file ends before it does"
-        lost = ": its length is damaged, and the records after it cannot be found"
-        return f"(at byte {self.byte}) has a wrong checksum{lost if self.rest_is_lost else ''}"
-
-
-def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
-    """The records of one file; a `DamagedRecord` stands for each whose checksum is wrong."""
-    size = files.size(path)
-    with files.reading(path) as file:
-        position = 0
-        while position < size:
-            header = file.read(_HEADER_BYTES)
-            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
-            end = position + _HEADER_BYTES + length + _CHECKSUM_BYTES
-            is_length = _masked_crc32c(header[:8]) == header[8:]
-            is_cut = len(header) < _HEADER_BYTES or (is_length and end > size)
-            if is_cut or not is_length:
-                yield DamagedRecord(position, rest_is_lost=not is_cut, is_cut=is_cut)
-                return
-            record, checksum = file.read(length), file.read(_CHECKSUM_BYTES)
-            if _masked_crc32c(record) == checksum:
-                yield record
-            else:
-                yield DamagedRecord(position)
-            position = end
-
-
-def _masked_crc32c(content: bytes) -> bytes:
-    """The checksum as TFRecord files hold it: CRC-32C, rotated, with a constant added."""
-    checksum = google_crc32c.value(content)
-    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
-    return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def count_records(paths: Sequence[str]) -> list[int]:
@@ -184,7 +112,7 @@ def count_records(paths: Sequence[str]) -> list[int]:
 
 
 def _count_records(path: str) -> int:
-    return sum(1 for _ in _record_spans(path))
+    return sum(1 for _ in record_spans(path))
 
 
 _count_remote_records = functools.lru_cache(maxsize=None)(_count_records)

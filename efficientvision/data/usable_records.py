@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from efficientvision import files
 from efficientvision.data.checks import find_bad_records
-from efficientvision.data.record_files import FilePattern, match_files, verified_records
+from efficientvision.data.record_files import FilePattern, match_files
+from efficientvision.data.record_framing import verified_records
 from efficientvision.errors import UserError
 
 
@@ -50,7 +51,9 @@ def usable_records(
                 writer.write(record)
         usable.append(copy)
     if not usable:
-        raise UserError(f"None of the records of {file_pattern!r} can be used: {sentences[0]}.")
+        raise UserError(
+            f"None of the records of {file_pattern!r} can be used: {sentences[0].rstrip('.')}."
+        )
     return ",".join(usable), sentences
 
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from efficientvision.data.checks import bad_records, find_bad_record
 from efficientvision.data.preflight.record_scan import scan_records
-from efficientvision.data.record_files import DamagedRecord, iter_records, verified_records
+from efficientvision.data.record_files import iter_records
+from efficientvision.data.record_framing import DamagedRecord, verified_records
 from efficientvision.data.records import decode_example
 from efficientvision.errors import UserError
 from tests.made_records import write_made_records

@@ -9,6 +9,7 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.data.coco_json import CocoFile, read_instances
+from efficientvision.data.ground_truth import NAME_BY_BYTES
 from efficientvision.data.preflight.edge_alignment import swapped_in_photo
 from efficientvision.data.preflight.findings import (
     AGAIN,
@@ -53,20 +54,27 @@ def id_findings(
         unnamed = int((~scan.named).sum())
         if unnamed and not regenerated:
             found = f"{counted(unnamed, 'record')} without image/source_id"
-            advice = f"evaluate with --val_json_file, or {AGAIN}"
-            findings.append(Finding(ERROR, _SUBJECT, found, advice))
+            findings.append(Finding(ERROR, _SUBJECT, found, NAME_BY_BYTES))
         elif not repeated:
             found = f"{counted(len(counts), 'image')}; ground truth: the boxes of the records"
             findings.append(Finding(OK, _SUBJECT, found))
         return findings
     file = read_instances(json_file, required=["categories"], listed_categories=False)
-    return findings + _json_findings(scan, files.base_name(json_file), file)
+    return findings + _json_findings(
+        scan, files.base_name(json_file), file, regenerated=regenerated
+    )
 
 
-def _json_findings(scan: RecordScan, name: str, file: CocoFile) -> list[Finding]:
+def _json_findings(
+    scan: RecordScan, name: str, file: CocoFile, *, regenerated: bool
+) -> list[Finding]:
     content = file.as_ground_truth()
     known = dict.fromkeys(str(image["id"]) for image in content["images"])
     missing = [source_id for source_id in scan.source_ids if source_id not in known]
+    unnamed = int((~scan.named).sum())
+    if missing and unnamed and not regenerated:
+        found = f"{counted(unnamed, 'record')} without image/source_id, by which {name} knows them"
+        return [Finding(ERROR, _SUBJECT, found, NAME_BY_BYTES)]
     if missing:
         found = (
             f"{len(missing):,} of {counted(scan.num_read, 'image id')} are not in {name}: "
