@@ -162,7 +162,8 @@ def _legacy_datasets(root: Any) -> dict[str, Any]:
             if isinstance(child, h5py.Group):
                 visit(child, (*scopes, key))
             else:
-                datasets["/".join((*scopes, key)).removesuffix(":0")] = child
+                name = "/".join((*scopes, key)).removesuffix(":0")
+                datasets[name_from_keras_path(name)] = child
 
     for layer in hdf5.names(root):
         visit(hdf5.child(root, layer), ())
