@@ -18,7 +18,7 @@ def path(tmp_path):
 
 @pytest.fixture(scope="module")
 def model():
-    return build_classifier("shufflenetv2_s_0.1", num_classes=3, image_hw=32)
+    return build_classifier("shufflenetv2_s_0.1", num_classes=3, image_hw=(32, 32))
 
 
 def named(model, value):
