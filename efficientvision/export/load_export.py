@@ -8,7 +8,12 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.artifacts import is_artifact
 from efficientvision.export.frozen_graph import graph_function, read_frozen_graph, read_metadata
-from efficientvision.export.metadata import DetectorMetadata, ModelMetadata, metadata_from_json
+from efficientvision.export.metadata import (
+    DetectorMetadata,
+    ModelMetadata,
+    check_batch,
+    metadata_from_json,
+)
 from efficientvision.export.portable_runner import load_portable
 from efficientvision.export.saved_model import load_saved_model
 from efficientvision.files import AnyPath
@@ -19,7 +24,7 @@ def is_export(path: AnyPath) -> bool:
     path = files.as_text(path)
     return (
         is_artifact(path)
-        or path.endswith(".pb")
+        or path.lower().endswith(".pb")
         or files.is_file(files.join(path, "saved_model.pb"))
     )
 
@@ -44,7 +49,7 @@ def load_export(
     path = files.as_text(path)
     if is_artifact(path):
         return load_portable(path, threads)
-    if path.endswith(".pb"):
+    if path.lower().endswith(".pb"):
         return _load_frozen_graph(path, trust)
     return load_saved_model(path, trust=trust)
 
@@ -57,6 +62,8 @@ def _load_frozen_graph(
     metadata = None if text is None else metadata_from_json(text, path)
     result_name = (metadata or DetectorMetadata).result_name
     function = graph_function(graph, ["image_arrays:0"], [f"{result_name}:0"])
+    (images,) = function.inputs
+    check_batch(metadata, images.shape[0] if images.shape.rank else None, path)
     return lambda image_arrays: function(image_arrays)[0].numpy(), metadata
 
 
