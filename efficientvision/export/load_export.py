@@ -1,6 +1,7 @@
 """Any exported model as one function, with what it says about itself."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -62,9 +63,20 @@ def _load_frozen_graph(
     metadata = None if text is None else metadata_from_json(text, path)
     result_name = (metadata or DetectorMetadata).result_name
     function = graph_function(graph, ["image_arrays:0"], [f"{result_name}:0"])
-    (images,) = function.inputs
-    check_batch(metadata, images.shape[0] if images.shape.rank else None, path)
+    check_batch(metadata, _batch_of(graph), path)
     return lambda image_arrays: function(image_arrays)[0].numpy(), metadata
+
+
+def _batch_of(graph: Any) -> int | None:
+    """How many photos a frozen graph takes at a time, None: any number."""
+    nodes = {node.name: node for node in graph.node}
+    images = nodes["image_arrays"]
+    for _ in nodes:  # The photos bear their name behind the graph's own input.
+        if not images.input:
+            break
+        images = nodes.get(images.input[0].split(":")[0], images)
+    sides = images.attr["shape"].shape.dim
+    return sides[0].size if sides and sides[0].size > 0 else None
 
 
 def check_not_baked(path: AnyPath, changes: dict[str, object]) -> None:

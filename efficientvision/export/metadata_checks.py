@@ -19,6 +19,10 @@ _SHOWN = 60
 Check = Callable[[Any], Any]
 
 
+class _WithinError(ValueError):
+    """What is wrong, in whole words, with the name of the fact."""
+
+
 def checked_facts(values: dict[str, Any], checks: dict[str, Check]) -> dict[str, Any]:
     """The facts as they are stored.
 
@@ -35,10 +39,12 @@ def checked_facts(values: dict[str, Any], checks: dict[str, Check]) -> dict[str,
 def _checked(name: str, value: Any, check: Check | None) -> Any:
     try:
         return value if check is None else check(value)
+    except _WithinError as error:
+        raise _WithinError(f"{name}.{error}") from None
     except ValueError as error:
         shown = repr(value)
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-        raise ValueError(f"{name} is {shown}, and must be {error}") from None
+        raise _WithinError(f"{name} is {shown}, and must be {error}") from None
 
 
 def _whole(least: int, most: int) -> Check:
@@ -101,10 +107,7 @@ def _mapping(checks: dict[str, Check] | None = None) -> Check:
     def check(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError("a mapping")
-        try:
-            return checked_facts(value, checks or {})
-        except ValueError as error:
-            raise ValueError(f"otherwise: {error}") from None
+        return checked_facts(value, checks or {})
 
     return check
 

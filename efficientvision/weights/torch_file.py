@@ -16,7 +16,7 @@ import numpy as np
 from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.weights import torch_legacy, torch_zip
-from efficientvision.weights.strangers import Refused, refusals_name
+from efficientvision.weights.strangers import HDF5_MAGIC, Refused, no_weights, refusals_name
 from efficientvision.weights.torch_container import Container, read_part
 from efficientvision.weights.torch_state import AVERAGE, StateDict, find_state_dict
 from efficientvision.weights.torch_tensors import StoredTensor
@@ -117,19 +117,8 @@ def _opened(path: str) -> Iterator:
 
 def _what_else(head: bytes) -> str | None:
     """What a file is that is no PyTorch file, and what to do; None if it may be one."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
-        return "is empty: fetch it again"
-    if start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        return "is a web page, not weights: fetch the file itself (a site's 'raw' or download link)"
-    if start.startswith(b"version https://git-lfs"):
-        return "is a git-lfs pointer, not the weights that it points to: run git lfs pull"
-    if head.startswith(b"\x89HDF\r\n"):
+    if head.startswith(HDF5_MAGIC):
         return "is an HDF5 file, as Keras writes it: rename it to .h5 (of Keras 3: .weights.h5)"
-    if head[257:262] == b"ustar":
-        return "is a tar archive: unpack it and name the file inside"
-    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
-        return "is compressed: unpack it and name the file inside"
     if head.startswith((torch_zip.MAGIC_BYTES, b"\x80", b"c", b"(", b"i")):
         return None  # The last three begin a pickle of a protocol that is older than PyTorch.
-    return "is no PyTorch file: it begins with none of the known marks"
+    return no_weights(head) or "is no PyTorch file: it begins with none of the known marks"

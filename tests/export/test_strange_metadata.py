@@ -59,7 +59,7 @@ def test_own_metadata_is_read_as_it_was_written():
     [
         ({"nms": {}}, "nms lacks max_output_size"),
         ({"nms": None}, "nms is None, and must be a mapping"),
-        ({"nms": {"kind": "none", "max_output_size": -1}}, "max_output_size is -1"),
+        ({"nms": {"max_output_size": -1}}, "nms.max_output_size is -1, and must be a whole"),
         ({"nms": {"iou_thresh": "x"}}, "iou_thresh is 'x'"),
         ({"anchors": {}}, "it lacks anchors"),
         ({"anchors": {"a": 1}}, "anchors must have image_hw, min_level"),
@@ -183,6 +183,14 @@ def test_a_saved_model_of_another_batch_size(tmp_path):
     (folder / "metadata.json").write_text(json.dumps(facts))
     with pytest.raises(UserError, match="states a batch_size of 4, and the model takes 1"):
         load_export(folder)
+    (frozen,) = folder.glob("*_frozen.pb")
+    content = frozen.read_bytes()
+    assert content.count(b'"batch_size": 1,') == 1
+    frozen.write_bytes(content.replace(b'"batch_size": 1,', b'"batch_size": 4,'))
+    with pytest.raises(UserError, match="states a batch_size of 4, and the model takes 1"):
+        load_export(frozen)
+    frozen.write_bytes(content)
+    assert load_export(frozen)[1].batch_size == 1
 
 
 @pytest.mark.parametrize("form", ["onnx", "openvino", "litert"])

@@ -1,5 +1,7 @@
 """What loading says of files that do not fit, and whole models as today's Keras saves them."""
 
+import gzip
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from efficientvision.errors import UserError
 from efficientvision.models.classifier import build_classifier
 from efficientvision.weights import edgenet_names
 from efficientvision.weights.automl import load_weights
+from efficientvision.weights.checkpoint_reader import open_checkpoint
+from tests.weights.made_keras_files import write_archive, write_keras3
 from tests.weights.made_torch_files import write_zip
 
 
@@ -72,3 +76,41 @@ def test_whole_models_of_todays_keras(model, tmp_path, name):
     assert len(report.loaded) == len(model.weights) and not report.unused
     for number, variable in enumerate(model.weights):
         assert float(keras.ops.max(variable)) == number + 1
+
+
+PAGE = b"<!DOCTYPE html><html><body>404</body></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n"
+
+
+@pytest.mark.parametrize("ending", [".h5", ".weights.h5", ".keras", ".pth"])
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        (b"", "is empty: fetch it again"),
+        (PAGE, "is a web page, not weights"),
+        (POINTER, "is a git-lfs pointer.*run git lfs pull"),
+        (gzip.compress(b"weights"), "is compressed: unpack it"),
+    ],
+    ids=["empty", "page", "pointer", "gzip"],
+)
+def test_what_came_in_the_place_of_weights(tmp_path, ending, content, says):
+    path = tmp_path / f"w{ending}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"The file .*w{ending} .*{says}"):
+        open_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "write, ending, says",
+    [
+        (write_keras3, ".keras", r"is an HDF5 file, not a Keras archive: rename it to \.h5"),
+        (write_archive, ".h5", r"is a zip archive, not an HDF5 file: rename it to \.keras"),
+        (write_archive, ".pth", r"is a Keras archive: rename it to \.keras"),
+        (write_keras3, ".pth", r"is an HDF5 file, as Keras writes it: rename it to \.h5"),
+    ],
+)
+def test_the_other_kind_of_keras_file(tmp_path, write, ending, says):
+    path = tmp_path / f"w{ending}"
+    write(path)
+    with pytest.raises(UserError, match=says):
+        open_checkpoint(path)
