@@ -105,7 +105,7 @@ def test_what_came_in_the_place_of_weights(tmp_path, ending, content, says):
     [
         (write_keras3, ".keras", r"is an HDF5 file, not a Keras archive: rename it to \.h5"),
         (write_archive, ".h5", r"is a zip archive, not an HDF5 file: rename it to \.keras"),
-        (write_archive, ".pth", r"is a Keras archive: rename it to \.keras"),
+        (write_archive, ".pth", r"written by Keras: rename it to \.keras"),
         (write_keras3, ".pth", r"is an HDF5 file, as Keras writes it: rename it to \.h5"),
     ],
 )
