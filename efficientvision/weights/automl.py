@@ -93,7 +93,7 @@ def load_weights(
     values = reader.read_many(report.loaded, ema=use_ema)
     if use_ema:
         report.num_averaged = sum(name in reader.ema_keys for name in report.loaded)
-    _raise_if_not_finite(report, values)
+    _check_finite(report, values)
     for name, value in values.items():
         value = np.asarray(value, dtype=np.float32)
         if name in columns:
@@ -104,7 +104,7 @@ def load_weights(
     return report
 
 
-def _raise_if_not_finite(report: LoadReport, values: dict[str, np.ndarray]) -> None:
+def _check_finite(report: LoadReport, values: dict[str, np.ndarray]) -> None:
     """Notes weights that are no numbers.
 
     Raises:

@@ -7,7 +7,7 @@ put the names of wrapped modules in the middle, and keep a moving average beside
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from efficientvision.weights import edgenet_names
@@ -175,7 +175,7 @@ def _choose(places: Collection[str]) -> str | None:
     return None
 
 
-def _renamed(tensors: _Tensors, rename) -> _Tensors:
+def _renamed(tensors: _Tensors, rename: Callable[[str], str]) -> _Tensors:
     """The same under other names; empty where two would meet."""
     renamed = {rename(name): tensor for name, tensor in tensors.items()}
     return renamed if len(renamed) == len(tensors) else {}

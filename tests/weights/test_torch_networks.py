@@ -233,8 +233,7 @@ def test_a_folder_with_a_torch_file(tmp_path, name):
     assert_weights(found(tmp_path / name, WEIGHTS))
 
 
-def test_views_of_one_storage_are_read_once(path):
-    """A state dict whose tensors are parts of one run of values."""
+def test_tensors_that_are_parts_of_one_storage(path):
     storage = Storage(np.arange(40, dtype=np.float32))
     value = {
         "level1.a.weight": View(storage, (4,), offset=3),
