@@ -17,7 +17,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.export.frozen_graph import freeze, thaw, write_frozen_graph
 from efficientvision.export.graph_safety import check_saved_model
-from efficientvision.export.metadata import ModelMetadata, metadata_from_json
+from efficientvision.export.metadata import ModelMetadata, check_batch, metadata_from_json
 from efficientvision.export.serving_base import Serving, decode_upright
 from efficientvision.files import AnyPath
 
@@ -275,6 +275,8 @@ def load_saved_model(
     path = files.join(directory, METADATA_FILE)
     text = files.read_text(path) if files.is_file(path) else None
     metadata = None if text is None else metadata_from_json(text, path)
+    shape = inputs[input_name].shape
+    check_batch(metadata, shape[0] if shape.rank else None, path)
 
     def run(image_arrays: np.ndarray) -> np.ndarray:
         outputs = signature(**{input_name: tf.constant(image_arrays)})
