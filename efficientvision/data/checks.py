@@ -60,11 +60,15 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
 
 
 class BadRecord(NamedTuple):
-    """A record that cannot be read or decoded: its file, its place there, and a sentence."""
+    """A record that cannot be read or decoded: its file, its place there, and a sentence.
+
+    `is_one`: it is known to be a single record; else it may stand for several that are lost.
+    """
 
     path: str
     position: int
     sentence: str
+    is_one: bool = True
 
 
 def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[str]:
@@ -120,10 +124,12 @@ def _drain(
     pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, Any]], bar: tqdm
 ) -> Iterator[BadRecord]:
     sentences = pool.map(lambda item: describe(path, *item), batch)
-    for (position, _), sentence in zip(batch, sentences, strict=True):
+    for (position, record), sentence in zip(batch, sentences, strict=True):
         bar.update()
         if sentence:
-            yield BadRecord(path, position, sentence)
+            damaged = isinstance(record, DamagedRecord)
+            is_one = not (damaged and (record.lost_bytes or record.is_cut))
+            yield BadRecord(path, position, sentence, is_one)
     batch.clear()
 
 

@@ -197,6 +197,13 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
     return path
 
 
+def labels_path(record_path: str) -> str | None:
+    """The file of class names that is beside a record file, or one of its set; None: there is none."""
+    folder, prefix = os.path.dirname(record_path), shard_prefix(record_path)
+    paths = (os.path.join(folder, name) for name in (f"labels_{prefix}.json", "labels.json"))
+    return next(filter(files.exists, paths), None)
+
+
 def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMap | None:
     """The class names that stand beside the records of a pattern; None if there are none.
 
@@ -208,14 +215,10 @@ def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMa
         UserError: nothing matches, or two data sets of the pattern name their classes differently.
     """
     found: dict[str, LabelMap] = {}
-    for folder, prefix in sorted(
-        {(os.path.dirname(p), shard_prefix(p)) for p in match_files(file_pattern)}
-    ):
-        for name in (f"labels_{prefix}.json", "labels.json"):
-            path = os.path.join(folder, name)
-            if files.exists(path):
-                found[path] = read_labels(path, of_masks=of_masks)
-                break
+    sets = {(os.path.dirname(p), shard_prefix(p)): p for p in match_files(file_pattern)}
+    for _, member in sorted(sets.items()):
+        if (path := labels_path(member)) is not None and path not in found:
+            found[path] = read_labels(path, of_masks=of_masks)
     maps = list(found.items())
     for path, labels in maps[1:]:
         if labels != maps[0][1]:
