@@ -12,14 +12,9 @@ from tqdm import tqdm
 
 from efficientvision.data.mask_records import decode_mask, mask_of
 from efficientvision.data.photos import open_header
-from efficientvision.data.record_files import (
-    DamagedRecord,
-    FilePattern,
-    count_records,
-    match_files,
-    verified_records,
-)
+from efficientvision.data.record_files import FilePattern, count_records, match_files
 from efficientvision.data.records import decode_example
+from efficientvision.data.verified_records import DamagedRecord, verified_records
 from efficientvision.errors import UserError
 
 _DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from efficientvision import files
+from efficientvision.configs.yaml_text import UnclearYaml, class_name, load_yaml
 from efficientvision.data.record_files import FilePattern, match_files, shard_prefix
 from efficientvision.errors import UserError
 
@@ -81,11 +82,7 @@ def label_map_from_mapping(
     pairs = ((v, k) for k, v in mapping.items()) if by_name else mapping.items()
     for key, name in pairs:
         class_id = _class_id(key)
-        if isinstance(name, bool) or name is None:
-            raise UserError(
-                f"{source}: the name of class {key!r} reads as {name!r}, which is no text: put it "
-                "into quotes."
-            )
+        text = class_name(key, name, source)
         if not 0 <= class_id <= _LARGEST_ID or isinstance(name, (dict, list)):
             raise UserError(
                 f"{source}: expected {{class id: name}} or {{name: class id}}, "
@@ -94,7 +91,7 @@ def label_map_from_mapping(
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
         # One form of Unicode: macOS writes the accents of file names apart.
-        labels[class_id] = unicodedata.normalize("NFC", str(name))
+        labels[class_id] = unicodedata.normalize("NFC", text)
     if not of_masks:
         labels.pop(0, None)
     if not labels:
@@ -120,6 +117,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, no key of which may come twice."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in mapping if keys.count(key) > 1)
+        raise ValueError(f"{_short(twice)} is there twice")
+    return mapping
+
+
 def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     """A label map from a JSON or YAML file; `of_masks` as in `label_map_from_mapping`.
 
@@ -128,13 +135,16 @@ def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     """
     try:
         text = files.read_text(path)
-        mapping = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+        is_json = path.endswith(".json")
+        mapping = json.loads(text, object_pairs_hook=_once) if is_json else load_yaml(text)
     except OSError as error:
         raise UserError(f"Cannot read the label map {path}: {error.strerror}.") from error
     except UserError:
         raise
     except RecursionError as error:
         raise UserError(f"The label map {path} is nested too deeply.") from error
+    except UnclearYaml as error:
+        raise UserError(f"The label map {path}, {error}.") from error
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"The label map {path} is not valid: {error}.") from error
     if not isinstance(mapping, dict):
@@ -198,7 +208,7 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
 
 
 def labels_path(record_path: str) -> str | None:
-    """The file of class names that is beside a record file, or one of its set; None: there is none."""
+    """The file of class names beside a record file (its set's own first); None: there is none."""
     folder, prefix = os.path.dirname(record_path), shard_prefix(record_path)
     paths = (os.path.join(folder, name) for name in (f"labels_{prefix}.json", "labels.json"))
     return next(filter(files.exists, paths), None)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from efficientvision import files
 from efficientvision.data.checks import BadRecord, find_bad_records
 from efficientvision.data.labels import labels_path
-from efficientvision.data.record_files import FilePattern, match_files, verified_records
+from efficientvision.data.record_files import FilePattern, match_files
+from efficientvision.data.verified_records import verified_records
 from efficientvision.errors import UserError
 
 
@@ -58,7 +59,9 @@ def usable_records(
                 writer.write(record)
         usable.append(copy)
     if not usable:
-        raise UserError(f"None of the records of {file_pattern!r} can be used: {left_out[0].sentence}.")
+        raise UserError(
+            f"None of the records of {file_pattern!r} can be used: {left_out[0].sentence}."
+        )
     return ",".join(usable), left_out
 
 

@@ -7,11 +7,12 @@ import struct
 import pytest
 import tensorflow as tf
 
-from efficientvision.data import record_files
+from efficientvision.data import verified_records as verification
 from efficientvision.data.checks import bad_records, find_bad_record
 from efficientvision.data.preflight.record_scan import scan_records
-from efficientvision.data.record_files import DamagedRecord, iter_records, verified_records
+from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
+from efficientvision.data.verified_records import DamagedRecord, verified_records
 from efficientvision.errors import UserError
 from tests.made_records import write_made_records
 
@@ -141,5 +142,5 @@ def test_the_next_record_is_found_across_chunks(tmp_path, monkeypatch):
             writer.write(content)
     change(path, 0)
     for size in range(13, 40):
-        monkeypatch.setattr(record_files, "_SEARCHED_BYTES", size)
+        monkeypatch.setattr(verification, "_SEARCHED_BYTES", size)
         assert list(verified_records(path)) == [DamagedRecord(0, 66), *contents[1:]]
