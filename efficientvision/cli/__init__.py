@@ -19,8 +19,12 @@ _FILE_ERRORS = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     FileExistsError,
 )
-# Names that no file can have, links in a circle, disks that take nothing.
-_FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+# Names that no file can have, links in a circle, disks that take nothing, or no file so large.
+_FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EFBIG)
+_ADVICE = {
+    errno.EFBIG: " The disk (FAT32 ends at 4 GB) or a limit (ulimit -f) takes no larger file: "
+    "write to another disk, or records in more files (--num_shards)."
+}
 
 
 def run_main(
@@ -68,7 +72,8 @@ def run_main(
     except OSError as error:
         if not is_users_mistake(error):
             raise
-        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
+        text = f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
+        _fail(text + _ADVICE.get(error.errno, ""), code=1)
     except KeyboardInterrupt:
         _fail("interrupted", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
