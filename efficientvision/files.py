@@ -236,7 +236,8 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         move(temporary, path)
     except OSError as error:
-        if error.errno and error.filename is None:
+        # The user knows nothing of the temporary name.
+        if error.errno and error.filename in (None, temporary):
             raise OSError(error.errno, error.strerror, as_text(path)) from error
         raise
     finally:

@@ -137,3 +137,11 @@ def test_tensorflows_errors_keep_what_the_system_said(code):
         raise tf.errors.InternalError(None, None, text)
     assert (caught.value.errno, caught.value.filename) == (code, "/disk")
     assert files.is_no_space(caught.value) == (code != errno.EFBIG)
+
+
+def test_an_error_names_the_file_and_not_its_temporary_one(tmp_path):
+    (tmp_path / "ckpt-9.npz").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        files.write_text(tmp_path / "ckpt-9.npz", "text")
+    assert caught.value.filename == str(tmp_path / "ckpt-9.npz")
+    assert files.list_names(tmp_path) == ["ckpt-9.npz"]

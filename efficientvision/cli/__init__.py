@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -15,6 +16,11 @@ from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
 
 INTERRUPTED = 130
+# How Python says it.
+_NO_NUMBER = re.compile(
+    r"(?:(?P<whole>invalid literal for int\(\) with base \d+)|could not convert string to float)"
+    r": '.*'$"
+)
 _FILE_ERRORS = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     FileExistsError,
@@ -64,7 +70,7 @@ def run_main(
     except absl_flags.UnrecognizedFlagError as error:
         _fail(_unknown_flag(error.flagname, flag_values), code=2)
     except (absl_flags.Error, UserError) as error:
-        _fail(str(error), code=2)
+        _fail(_NO_NUMBER.sub(_number_wanted, str(error)), code=2)
     try:
         code = main(rest)
     except UserError as error:
@@ -84,6 +90,11 @@ def is_users_mistake(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_CODES or is_no_space(error)
     return isinstance(error, UserError)
+
+
+def _number_wanted(match: re.Match) -> str:
+    kind = "a whole number (1000, not 1e3)" if match["whole"] else "a number"
+    return f"expected {kind}"
 
 
 def _fail(sentence: str, code: int, lines: Sequence[str] = ()) -> None:
