@@ -150,6 +150,10 @@ def training_config(given: flags.FlagValues) -> TrainingConfig:
         for key in setup.architecture:
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
+        for key, compared in (("optimizer", "optimizer"), ("image_size", "image_hw")):
+            if getattr(saved, compared) != getattr(config, compared):
+                before, now = getattr(saved, key), getattr(config, key)
+                print(f"{key} is {now} from here on; this run began with {key}={before}.")
     elif given.ckpt:
         for line in setup.fit_to_checkpoint(config, given.ckpt):
             print(line)
