@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -16,12 +17,21 @@ from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
 
 INTERRUPTED = 130
+# How Python says it.
+_NO_NUMBER = re.compile(
+    r"(?:(?P<whole>invalid literal for int\(\) with base \d+)|could not convert string to float)"
+    r": '.*'$"
+)
 _FILE_ERRORS = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     FileExistsError,
 )
-# Names that no file can have, links in a circle, disks that take nothing.
-_FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+# Names that no file can have, links in a circle, disks that take nothing, or no file so large.
+_FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EFBIG)
+_ADVICE = {
+    errno.EFBIG: " The disk (FAT32 ends at 4 GB) or a limit (ulimit -f) takes no larger file: "
+    "write to another disk, or records in more files (--num_shards)."
+}
 
 
 def run_main(
@@ -62,7 +72,7 @@ def run_main(
     except absl_flags.UnrecognizedFlagError as error:
         _fail(_unknown_flag(error.flagname, flag_values), code=2)
     except (absl_flags.Error, UserError) as error:
-        _fail(str(error), code=2)
+        _fail(_NO_NUMBER.sub(_number_wanted, str(error)), code=2)
     try:
         code = main(rest)
     except UserError as error:
@@ -70,7 +80,8 @@ def run_main(
     except OSError as error:
         if not is_users_mistake(error):
             raise
-        _fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
+        text = f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
+        _fail(text + _ADVICE.get(error.errno, ""), code=1)
     except KeyboardInterrupt:
         _fail("interrupted", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -89,6 +100,11 @@ def is_users_mistake(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_CODES or is_no_space(error)
     return isinstance(error, UserError)
+
+
+def _number_wanted(match: re.Match) -> str:
+    kind = "a whole number (1000, not 1e3)" if match["whole"] else "a number"
+    return f"expected {kind}"
 
 
 def _fail(sentence: str, code: int, lines: Sequence[str] = ()) -> None:

@@ -25,6 +25,6 @@ def leave_out(given: flags.FlagValues) -> None:
         if given[flag].value:
             folder = tempfile.mkdtemp(prefix=f"efficientvision-{flag}-")
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            pattern, sentences = usable_records(given[flag].value, folder, of_masks=of_masks)
+            pattern, left_out = usable_records(given[flag].value, folder, of_masks=of_masks)
             given[flag].value = pattern
-            print("\n".join(said(sentences)) or f"--{flag}: all records can be read.")
+            print("\n".join(said(left_out)) or f"--{flag}: all records can be read.")

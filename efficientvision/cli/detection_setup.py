@@ -17,6 +17,7 @@ from efficientvision.cli.task_setup import (
     factor_beside_backbone,
 )
 from efficientvision.configs import DetectionConfig, DetectorConfig, SsdConfig
+from efficientvision.data.labels import find_labels
 from efficientvision.data.preflight.box_checks import (
     box_findings,
     objects_per_image_findings,
@@ -28,8 +29,9 @@ from efficientvision.data.preflight.class_checks import (
     numbering_findings,
 )
 from efficientvision.data.preflight.file_checks import file_findings
-from efficientvision.data.preflight.findings import ERROR, Finding
+from efficientvision.data.preflight.findings import ERROR, Finding, raise_on_first
 from efficientvision.data.preflight.ground_truth_checks import id_findings, overlap_findings
+from efficientvision.data.preflight.name_checks import truth_name_findings
 from efficientvision.data.preflight.record_scan import RecordScan, scan_records
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, LoadedModel, load_detector, run_folder_of
@@ -77,6 +79,7 @@ class DetectorSetup(TaskSetup):
     ) -> DetectorTask:
         if given.mode == "eval":
             self._check_records(given.val_file_pattern, config, names)
+            raise_on_first(self._truth_name_findings(given, config, names))
         return self.new_task(
             config,
             training_files=given.train_file_pattern,
@@ -97,6 +100,24 @@ class DetectorSetup(TaskSetup):
         for part in ("train", "val"):
             if pattern := given[f"{part}_file_pattern"].value:
                 self._check_records(pattern, config, names, part)
+        raise_on_first(self._truth_name_findings(given, config, names))
+
+    def _truth_name_findings(
+        self, given: flags.FlagValues, config: DetectorConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        """Whether the ground truth of the evaluation numbers the classes as the network does."""
+        if not given.val_file_pattern or given.testdev_dir:
+            return []
+        training = given.train_file_pattern if given.mode != "eval" else None
+        learnt = find_labels(training) if training else None
+        if learnt is None and config.is_written("label_map"):
+            return []  # The user names the classes of these records.
+        return truth_name_findings(
+            learnt or names,
+            given.val_file_pattern,
+            given.val_json_file,
+            renamed=learnt is None and config.label_map is not None,
+        )
 
     def _check_records(
         self, pattern: str, config: DetectorConfig, names: Mapping[int, str], part: str = "val"
@@ -160,6 +181,7 @@ class DetectorSetup(TaskSetup):
         if not val.num_read:
             return findings
         findings += self._class_findings(val, "val", config, names)
+        findings += self._truth_name_findings(given, config, names)
         findings += box_findings(val, "val", needed=not (given.val_json_file or given.testdev_dir))
         if not given.testdev_dir:
             findings += id_findings(

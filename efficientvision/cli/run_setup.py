@@ -33,6 +33,11 @@ from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.trainer import Trainer
 
+_COUNTS = (
+    *("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"),
+    *("save_checkpoints_steps", "iterations_per_loop", "cpu_replicas"),
+)
+
 
 def check_flags(given: flags.FlagValues) -> None:
     """Raises UserError for flags that are missing or exclude each other; opens no file."""
@@ -63,7 +68,7 @@ def check_flags(given: flags.FlagValues) -> None:
     if _evaluates(given) and not given.val_file_pattern and not given.data_dir:
         raise UserError("--val_file_pattern is missing: the TFRecords to evaluate on.")
     task_setup(given).check_flags(given)
-    for name in ("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"):
+    for name in _COUNTS:
         if given[name].value is not None and given[name].value < 1:
             raise UserError(f"--{name} must be at least 1, got {given[name].value}.")
 
@@ -145,6 +150,10 @@ def training_config(given: flags.FlagValues) -> TrainingConfig:
         for key in setup.architecture:
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
+        for key, compared in (("optimizer", "optimizer"), ("image_size", "image_hw")):
+            if getattr(saved, compared) != getattr(config, compared):
+                before, now = getattr(saved, key), getattr(config, key)
+                print(f"{key} is {now} from here on; this run began with {key}={before}.")
     elif given.ckpt:
         for line in setup.fit_to_checkpoint(config, given.ckpt):
             print(line)

@@ -17,7 +17,7 @@ from efficientvision.configs import SegmentationConfig
 from efficientvision.data.class_pixels import balanced_weights, count_class_pixels
 from efficientvision.data.labels import find_labels
 from efficientvision.data.preflight.file_checks import file_findings
-from efficientvision.data.preflight.findings import Finding
+from efficientvision.data.preflight.findings import ERROR, Finding, raise_on_first
 from efficientvision.data.preflight.ground_truth_checks import overlap_findings
 from efficientvision.data.preflight.mask_checks import (
     MaskScan,
@@ -151,6 +151,7 @@ class SegmentationSetup(TaskSetup):
     ) -> None:
         for pattern in filter(None, (given.train_file_pattern, given.val_file_pattern)):
             check_mask_classes(pattern, config.num_classes, names)
+        raise_on_first(_name_findings(given, config, names))
 
     def findings(
         self, given: flags.FlagValues, config: SegmentationConfig, names: Mapping[int, str]
@@ -172,6 +173,7 @@ class SegmentationSetup(TaskSetup):
             findings += mask_findings(scan, part, config.num_classes, names)
             if part == "train":
                 findings += window_findings(scan, config.image_hw, config.scale_range)
+        findings += _name_findings(given, config, names)
         if len(scans) == 2:
             findings += mask_split_findings(scans["train"], scans["val"], names)
             findings += overlap_findings(scans["train"].records, scans["val"].records)
@@ -187,6 +189,21 @@ class SegmentationSetup(TaskSetup):
                 f"and the network in {given.model_dir} {count}: leave --dataset out."
             )
         return loaded
+
+
+def _name_findings(
+    given: flags.FlagValues, config: SegmentationConfig, names: Mapping[int, str]
+) -> list[Finding]:
+    """An error where the evaluation records of a training have other classes than the network."""
+    own = given.val_file_pattern and find_labels(given.val_file_pattern, of_masks=True)
+    if not own or not names or same_classes(own, names):
+        return []
+    found = f"the evaluation records have the classes {_some(own)}, and training {_some(names)}"
+    advice = (
+        "number the classes of both sets alike, and convert them again (class_map is for "
+        "--mode=eval)"
+    )
+    return [Finding(ERROR, "val class names", found, advice)]
 
 
 def class_weights(config: SegmentationConfig, pattern: str) -> tuple[float, ...] | None:

@@ -86,6 +86,8 @@ def train(given: flags.FlagValues) -> int:
     class_names.settle_label_map(config, given.train_file_pattern, given.val_file_pattern)
     run_setup.task_setup(given).fit_to_data(given, config)
     names = run_setup.class_names(config, given.train_file_pattern, given.val_file_pattern)
+    if latest_checkpoint(given.model_dir) is not None:
+        class_names.check_no_new_classes(given.model_dir, config, names)
     plan = run_setup.training_plan(given, config)
     schedule = run_setup.learning_rates(config, plan)
     if given.preflight == "only":

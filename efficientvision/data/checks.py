@@ -13,12 +13,9 @@ from tqdm import tqdm
 from efficientvision.data.mask_records import decode_mask, mask_of
 from efficientvision.data.picture_files import open_header
 from efficientvision.data.record_files import FilePattern, count_records, match_files
-from efficientvision.data.record_framing import (
-    DamagedRecord,
-    check_record_file,
-    verified_records,
-)
+from efficientvision.data.record_framing import check_record_file
 from efficientvision.data.records import decode_example
+from efficientvision.data.verified_records import DamagedRecord, verified_records
 from efficientvision.errors import UserError
 
 REPLACE = "replace or remove it and make the records again"
@@ -61,11 +58,15 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
 
 
 class BadRecord(NamedTuple):
-    """A record that cannot be read or decoded: its file, its place there, and a sentence."""
+    """A record that cannot be read or decoded: its file, its place there, and a sentence.
+
+    `is_one`: it is known to be a single record; else it may stand for several that are lost.
+    """
 
     path: str
     position: int
     sentence: str
+    is_one: bool = True
 
 
 def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[str]:
@@ -121,10 +122,12 @@ def _drain(
     pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, Any]], bar: tqdm
 ) -> Iterator[BadRecord]:
     sentences = pool.map(lambda item: describe(path, *item), batch)
-    for (position, _), sentence in zip(batch, sentences, strict=True):
+    for (position, record), sentence in zip(batch, sentences, strict=True):
         bar.update()
         if sentence:
-            yield BadRecord(path, position, sentence)
+            damaged = isinstance(record, DamagedRecord)
+            is_one = not (damaged and (record.lost_bytes or record.is_cut))
+            yield BadRecord(path, position, sentence, is_one)
     batch.clear()
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 
 from efficientvision import files
+from efficientvision.configs.yaml_text import UnclearYaml, load_yaml, text_of_name
 from efficientvision.data.names import class_name
 from efficientvision.data.record_files import FilePattern, match_files, shard_prefix
 from efficientvision.errors import UserError
@@ -87,11 +87,7 @@ def label_map_from_mapping(
     pairs = ((v, k) for k, v in mapping.items()) if by_name else mapping.items()
     for key, name in pairs:
         class_id = _class_id(key)
-        if isinstance(name, bool) or name is None:
-            raise UserError(
-                f"{source}: the name of class {key!r} reads as {name!r}, which is no text: put it "
-                "into quotes."
-            )
+        text = text_of_name(key, name, source)
         if not 0 <= class_id <= _LARGEST_ID or isinstance(name, (dict, list)):
             raise UserError(
                 f"{source}: expected {{class id: name}} or {{name: class id}}, "
@@ -99,12 +95,12 @@ def label_map_from_mapping(
             )
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
-        if not is_whole(str(name)):
+        if not is_whole(text):
             raise UserError(
-                f"{source}: the name of class {class_id}, {_short(str(name))}, holds half of a "
+                f"{source}: the name of class {class_id}, {_short(text)}, holds half of a "
                 "character: write it anew."
             )
-        labels[class_id] = class_name(str(name))
+        labels[class_id] = class_name(text)
     background = None if of_masks else labels.pop(0, None)
     if background is not None and not _NO_CLASS.search(background):
         raise UserError(
@@ -143,6 +139,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, no key of which may come twice."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in mapping if keys.count(key) > 1)
+        raise ValueError(f"{_short(twice)} is there twice")
+    return mapping
+
+
 def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     """A label map from a JSON or YAML file; `of_masks` as in `label_map_from_mapping`.
 
@@ -151,45 +157,21 @@ def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     """
     try:
         text = files.read_text(path)
-        if path.endswith(".json"):
-            mapping = json.loads(text, object_pairs_hook=_unique)
-        else:
-            mapping = yaml.load(text, Loader=_UniqueKeys)
+        is_json = path.endswith(".json")
+        mapping = json.loads(text, object_pairs_hook=_once) if is_json else load_yaml(text)
     except OSError as error:
         raise UserError(f"Cannot read the label map {path}: {error.strerror}.") from error
     except UserError:
         raise
-    except _RepeatedKey as error:
-        raise UserError(f"The label map {path} {error}") from error
     except RecursionError as error:
         raise UserError(f"The label map {path} is nested too deeply.") from error
+    except UnclearYaml as error:
+        raise UserError(f"The label map {path}, {error}.") from error
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"The label map {path} is not valid: {error}.") from error
     if not isinstance(mapping, dict):
         raise UserError(f"The label map {path} must be a mapping of class ids to names.")
     return label_map_from_mapping(mapping, path, of_masks=of_masks)
-
-
-def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """A mapping of a file, each of whose keys stands there once: parsers take the last of two."""
-    counts = Counter(key for key, _ in pairs)
-    twice = next((key for key, count in counts.items() if count > 1), None)
-    if twice is not None:
-        values = " and ".join(_short(value) for key, value in pairs if key == twice)
-        raise _RepeatedKey(f"has {_short(twice)} twice, with {values}: leave one.")
-    return dict(pairs)
-
-
-class _RepeatedKey(ValueError):
-    """A key of a mapping stands there twice."""
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a mapping with a key twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        _unique([(k.value, v.value) for k, v in node.value if isinstance(k, yaml.ScalarNode)])
-        return super().construct_mapping(node, deep)
 
 
 def resolve_label_map(
@@ -282,6 +264,13 @@ def differing_ids(
     return []
 
 
+def labels_path(record_path: str) -> str | None:
+    """The file of class names beside a record file (its set's own first); None: there is none."""
+    folder, prefix = os.path.dirname(record_path), shard_prefix(record_path)
+    paths = (os.path.join(folder, name) for name in (f"labels_{prefix}.json", "labels.json"))
+    return next(filter(files.exists, paths), None)
+
+
 def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMap | None:
     """The class names that stand beside the records of a pattern; None if there are none.
 
@@ -293,14 +282,10 @@ def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMa
         UserError: nothing matches, or two data sets of the pattern name their classes differently.
     """
     found: dict[str, LabelMap] = {}
-    for folder, prefix in sorted(
-        {(os.path.dirname(p), shard_prefix(p)) for p in match_files(file_pattern)}
-    ):
-        for name in (f"labels_{prefix}.json", "labels.json"):
-            path = os.path.join(folder, name)
-            if files.exists(path):
-                found[path] = read_labels(path, of_masks=of_masks)
-                break
+    sets = {(os.path.dirname(p), shard_prefix(p)): p for p in match_files(file_pattern)}
+    for _, member in sorted(sets.items()):
+        if (path := labels_path(member)) is not None and path not in found:
+            found[path] = read_labels(path, of_masks=of_masks)
     maps = list(found.items())
     for path, labels in maps[1:]:
         if labels != maps[0][1]:

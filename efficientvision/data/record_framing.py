@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import google_crc32c
 
@@ -12,7 +11,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 
 # A record: its length and that number's checksum, its bytes and their checksum.
-_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
+HEADER_BYTES, CHECKSUM_BYTES = 12, 4
 _GZIP, _ZLIB = b"\x1f\x8b", b"\x78"
 
 
@@ -26,17 +25,17 @@ def record_spans(path: str) -> Iterator[tuple[int, int]]:
     with files.reading(path) as file:
         position = 0
         while position < size:
-            header = file.read(_HEADER_BYTES)
+            header = file.read(HEADER_BYTES)
             if position == 0:
                 _refuse_foreign(path, header)
-            length = _length(header) if len(header) == _HEADER_BYTES else size
-            end = position + _HEADER_BYTES + length + _CHECKSUM_BYTES
+            length = length_of(header) if len(header) == HEADER_BYTES else size
+            end = position + HEADER_BYTES + length + CHECKSUM_BYTES
             if end > size:
                 raise UserError(
                     f"{path} is cut short or damaged: it has {size} bytes, and the record at byte "
                     f"{position} would end at {end}; make the file again."
                 )
-            yield position + _HEADER_BYTES, length
+            yield position + HEADER_BYTES, length
             position = end
             file.seek(position)
 
@@ -48,21 +47,21 @@ def check_record_file(path: str) -> None:
         UserError: it is compressed, or is no TFRecord file.
     """
     with files.reading(path) as file:
-        _refuse_foreign(path, file.read(_HEADER_BYTES))
+        _refuse_foreign(path, file.read(HEADER_BYTES))
 
 
 def _refuse_foreign(path: str, header: bytes) -> None:
-    foreign = _foreign(header)
-    if foreign:
-        raise UserError(f"{path} {foreign}.")
+    wrong = foreign(header)
+    if wrong:
+        raise UserError(f"{path} {wrong}.")
 
 
-def _foreign(header: bytes) -> str | None:
+def foreign(header: bytes) -> str | None:
     """What is wrong with a file of these first bytes if it is none of records, as far as they tell.
 
     None: it is empty, cut short within them, or begins with a record's length.
     """
-    if len(header) < _HEADER_BYTES or _is_length(header):
+    if len(header) < HEADER_BYTES or is_length(header):
         return None
     if header.startswith(_GZIP):
         return (
@@ -80,63 +79,17 @@ def _foreign(header: bytes) -> str | None:
     )
 
 
-@dataclass(frozen=True)
-class DamagedRecord:
-    """Stands for a record whose bytes are not those that were written.
-
-    Attributes:
-        byte: where the record begins in its file.
-        rest_is_lost: its length is damaged, so that the records after it cannot be found.
-        is_cut: the file ends before the record does.
-        foreign: what is wrong with the file, if it is none of records.
-    """
-
-    byte: int
-    rest_is_lost: bool = False
-    is_cut: bool = False
-    foreign: str | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        if self.foreign:
-            return f"cannot be read: the file {self.foreign}"
-        if self.is_cut:
-            return f"(at byte {self.byte}) is cut short: the file ends before it does"
-        lost = ": its length is damaged, and the records after it cannot be found"
-        return f"(at byte {self.byte}) has a wrong checksum{lost if self.rest_is_lost else ''}"
-
-
-def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
-    """The records of one file; a `DamagedRecord` stands for each whose checksum is wrong."""
-    size = files.size(path)
-    with files.reading(path) as file:
-        position = 0
-        while position < size:
-            header = file.read(_HEADER_BYTES)
-            length = _length(header) if len(header) == _HEADER_BYTES else size
-            end = position + _HEADER_BYTES + length + _CHECKSUM_BYTES
-            is_length = _is_length(header)
-            is_cut = len(header) < _HEADER_BYTES or (is_length and end > size)
-            if is_cut or not is_length:
-                foreign = _foreign(header) if position == 0 else None
-                yield DamagedRecord(position, not is_cut, is_cut, foreign)
-                return
-            record, checksum = file.read(length), file.read(_CHECKSUM_BYTES)
-            if _masked_crc32c(record) == checksum:
-                yield record
-            else:
-                yield DamagedRecord(position)
-            position = end
-
-
-def _length(header: bytes) -> int:
+def length_of(header: bytes) -> int:
+    """Bytes of a record's payload, by its first bytes."""
     return struct.unpack("<Q", header[:8])[0]
 
 
-def _is_length(header: bytes) -> bool:
-    return _masked_crc32c(header[:8]) == header[8:]
+def is_length(header: bytes) -> bool:
+    """Whether these are the first bytes of a record: a length and its checksum."""
+    return masked_crc32c(header[:8]) == header[8:]
 
 
-def _masked_crc32c(content: bytes) -> bytes:
+def masked_crc32c(content: bytes) -> bytes:
     """The checksum as TFRecord files hold it: CRC-32C, rotated, with a constant added."""
     checksum = google_crc32c.value(content)
     rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF

@@ -193,7 +193,7 @@ def replaced_directory(directory: AnyPath) -> Iterator[Path]:
             files.remove_folder(directory)
             files.copy_folder(folder, directory)
         return
-    target = Path(os.path.abspath(directory))
+    target = Path(files.absolute(directory))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     previous = target.with_name(f".{target.name}.{os.getpid()}.old")
