@@ -9,6 +9,8 @@ Captions only: --caption_annotations_file=annotations/captions_val2017.json.
 
 Writes  <output_file_prefix>-00000-of-00256.tfrecord ...
         labels.json beside them: the class names, when there are instances
+        json_<name>.json beside them: the ground truth of these records (--val_json_file of
+        main.py), where their boxes or class ids are others than the instances file's
 Labels are the raw category ids if these can be class ids (else a table says what they became), and
 crowd flags are kept. Every photo is decoded and stored the right way up with 8 bits a channel, and
 boxes over its edge are cut. Whatever is changed or left out is counted.
@@ -17,6 +19,7 @@ boxes over its edge are cut. Whatever is changed or left out is counted.
 from absl import flags
 
 from efficientvision.cli import run_main
+from efficientvision.cli.console import say
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data.photos import MAX_PIXELS
 
@@ -59,7 +62,7 @@ def main(_: list[str]) -> None:
         num_workers=FLAGS.num_threads,
     )
     for report in reports:
-        print(report)
+        say(report)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ sorts them; or what --label_map_json_path says.
 from absl import flags
 
 from efficientvision.cli import run_main
+from efficientvision.cli.console import say
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data.photos import MAX_PIXELS
 
@@ -84,7 +85,7 @@ def main(_: list[str]) -> None:
         num_workers=FLAGS.num_threads,
     )
     for report in reports:
-        print(report)
+        say(report)
     if not parts.get("val"):
         print("There is no val part to evaluate on: --val_fraction=0.1 holds a tenth out.")
 

@@ -10,8 +10,10 @@ Writes  <output_path>-00000-of-00100.tfrecord ...
         labels.json beside them: the class names
 
         A folder of photos and XML files, as LabelImg leaves it, will do: --data_dir=DIR --year=.
+        (without lists all of it is taken, whatever --set says; --val_fraction holds out a share).
+The photo of an XML file is the one of its name, else the one that its <filename> names.
 Every photo is decoded and stored the right way up with 8 bits a channel; boxes follow the size that
-the XML states. Whatever is changed or left out is counted.
+the XML states, and are cut at its edge. Whatever is changed or left out is counted.
 Classes are VOC's 1..20 if all names of the annotations are VOC's; otherwise the names found in the
 annotations, numbered from 1 in alphabetical order; or what --label_map_json_path says.
 """
@@ -19,6 +21,7 @@ annotations, numbered from 1 in alphabetical order; or what --label_map_json_pat
 from absl import flags
 
 from efficientvision.cli import run_main
+from efficientvision.cli.console import say
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data.photos import MAX_PIXELS
 
@@ -66,7 +69,7 @@ def main(_: list[str]) -> None:
         num_workers=FLAGS.num_threads,
     )
     for report in reports:
-        print(report)
+        say(report)
 
 
 if __name__ == "__main__":

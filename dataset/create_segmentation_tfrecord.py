@@ -24,6 +24,7 @@ Everything is checked before anything is written, and whatever is changed or lef
 from absl import flags
 
 from efficientvision.cli import run_main
+from efficientvision.cli.console import say
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data.masks.nearest_colors import TOLERANCE
 from efficientvision.data.photos import MAX_PIXELS
@@ -122,6 +123,7 @@ def find_own(source: str):
             val = folders.read_list(FLAGS.val_list_file, *places, compare_palettes=False)
             found.parts["val"] = val.parts["train"]
             found.spoilt += val.spoilt
+            found.left_out.update(val.left_out)
         if compare:
             folders.drop_other_palettes(found)
     elif FLAGS.masks_dir:
@@ -197,7 +199,7 @@ def main(_: list[str]) -> None:
         num_workers=FLAGS.num_threads,
     )
     for report in reports:
-        print(report)
+        say(report)
     if source == "cityscapes_dir" and cityscapes.has_test(FLAGS.cityscapes_dir):
         print("The test part has no labels and is left out; main.py --testdev_dir predicts it.")
     if source in ("images_dir", "list_file") and not found.parts.get("val"):

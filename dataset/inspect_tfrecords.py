@@ -16,6 +16,7 @@ import os
 
 from absl import flags
 
+from efficientvision import files
 from efficientvision.cli import run_main
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
@@ -79,10 +80,11 @@ def main(_: list[str]) -> None:
     if not pictures:
         print("No image has boxes: no pictures written.")
         return
-    os.makedirs(FLAGS.save_samples_dir, exist_ok=True)
+    folder = files.as_text(FLAGS.save_samples_dir)
+    os.makedirs(folder, exist_ok=True)
     for index, picture in enumerate(pictures):
-        picture.save(os.path.join(FLAGS.save_samples_dir, f"sample{index}.jpg"))
-    sheet = os.path.join(FLAGS.save_samples_dir, "contact_sheet.jpg")
+        picture.save(os.path.join(folder, f"sample{index}.jpg"))
+    sheet = os.path.join(folder, "contact_sheet.jpg")
     contact_sheet(pictures).save(sheet)
     print(f"{len(pictures)} pictures and {sheet}")
 

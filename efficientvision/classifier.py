@@ -235,7 +235,8 @@ class Classifier(Predictor[Classification]):
 
     def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
         """float32 [N, K], the probability of each class for each of N photos; see `classify`."""
-        return np.stack(self._run_by_size(self.classify_batch, photos, batch_size))
+        rows = self._run_by_size(self.classify_batch, photos, batch_size)
+        return np.stack(rows) if rows else np.zeros((0, len(self.class_names)), np.float32)
 
     def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:
         """Runs on photos of one size, uint8 [N, H, W, 3] -> float32 [N, K]."""

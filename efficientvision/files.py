@@ -38,11 +38,15 @@ _ERRNO_BY_CODE = {
     16: errno.EACCES,
 }
 _UNIMPLEMENTED = 12
+_ARCHIVE = b"PK\x03\x04"
+_WIDE_BYTES = 1 << 12
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+# What TensorFlow has no code for, and says in the system's words.
+_SAID_CODES = (errno.EFBIG, *_NO_SPACE)
 
 
 def as_text(path: AnyPath) -> str:
-    """A path as text.
+    """A path as text; `~` is the user's folder, for shells leave it as it is in `--flag=~/a`.
 
     Raises:
         UserError: `pathlib` has made `gs:/bucket` of `gs://bucket`.
@@ -52,7 +56,8 @@ def as_text(path: AnyPath) -> str:
         raise UserError(
             f"{text} has lost a slash, as pathlib.Path does it: give remote paths as text."
         )
-    return text
+    # A bare `~a.jpg` is the name of a file.
+    return os.path.expanduser(text) if text == "~" or text[:1] == "~" and "/" in text else text
 
 
 def is_remote(path: AnyPath) -> bool:
@@ -83,20 +88,20 @@ def absolute(path: AnyPath) -> str:
 def exists(path: AnyPath) -> bool:
     """Whether there is a file or folder."""
     with _remote_errors(path) as gfile:
-        return gfile.exists(as_text(path)) if gfile else os.path.exists(path)
+        return gfile.exists(as_text(path)) if gfile else os.path.exists(as_text(path))
 
 
 def is_folder(path: AnyPath) -> bool:
     """Whether the path is a folder."""
     with _remote_errors(path) as gfile:
-        return gfile.isdir(as_text(path)) if gfile else os.path.isdir(path)
+        return gfile.isdir(as_text(path)) if gfile else os.path.isdir(as_text(path))
 
 
 def is_file(path: AnyPath) -> bool:
     """Whether the path is a file."""
     with _remote_errors(path) as gfile:
         if gfile is None:
-            return os.path.isfile(path)
+            return os.path.isfile(as_text(path))
         return gfile.exists(as_text(path)) and not gfile.isdir(as_text(path))
 
 
@@ -104,7 +109,7 @@ def list_names(folder: AnyPath) -> list[str]:
     """Names of what is in a folder, sorted; none if there is no such folder."""
     try:
         with _remote_errors(folder) as gfile:
-            names = gfile.listdir(as_text(folder)) if gfile else os.listdir(folder)
+            names = gfile.listdir(as_text(folder)) if gfile else os.listdir(as_text(folder))
     except FileNotFoundError:
         return []
     return sorted(name.rstrip("/") for name in names)
@@ -117,7 +122,7 @@ def matches(pattern: AnyPath) -> list[str]:
     """
     with _remote_errors(pattern) as gfile:
         if gfile is None:
-            return sorted(local_glob.glob(_escaped(os.path.expanduser(as_text(pattern)))))
+            return sorted(local_glob.glob(_escaped(as_text(pattern))))
         return sorted(name for name in gfile.glob(as_text(pattern)) if not name.endswith("/"))
 
 
@@ -137,13 +142,15 @@ def _escaped(pattern: str) -> str:
 def size(path: AnyPath) -> int:
     """Bytes of a file."""
     with _remote_errors(path) as gfile:
-        return int(gfile.stat(as_text(path)).length) if gfile else os.path.getsize(path)
+        return int(gfile.stat(as_text(path)).length) if gfile else os.path.getsize(as_text(path))
 
 
 def modified(path: AnyPath) -> float:
     """When a file was last written, seconds since the epoch; 0 where the store does not say."""
     with _remote_errors(path) as gfile:
-        return gfile.stat(as_text(path)).mtime_nsec / 1e9 if gfile else os.path.getmtime(path)
+        return (
+            gfile.stat(as_text(path)).mtime_nsec / 1e9 if gfile else os.path.getmtime(as_text(path))
+        )
 
 
 def is_no_space(error: OSError) -> bool:
@@ -159,14 +166,14 @@ def free_bytes(folder: AnyPath) -> int | None:
 def make_folder(path: AnyPath) -> None:
     """Makes a folder and those above it, where they are missing."""
     with _remote_errors(path) as gfile:
-        gfile.makedirs(as_text(path)) if gfile else os.makedirs(path, exist_ok=True)
+        gfile.makedirs(as_text(path)) if gfile else os.makedirs(as_text(path), exist_ok=True)
 
 
 @contextlib.contextmanager
 def reading(path: AnyPath) -> Iterator[BinaryIO]:
     """Opens a file to read its bytes; it can be read in any order."""
     with _remote_errors(path) as gfile:
-        with gfile.GFile(as_text(path), "rb") if gfile else open(path, "rb") as file:
+        with gfile.GFile(as_text(path), "rb") if gfile else open(as_text(path), "rb") as file:
             yield file
 
 
@@ -183,12 +190,34 @@ def read_text(path: AnyPath) -> str:
         UserError: it is in another encoding.
     """
     content = read_bytes(path)
+    if content.startswith(_ARCHIVE):
+        raise UserError(
+            f"{as_text(path)} is no text, but an archive or a document of an office program, such "
+            "as .xlsx: save a table as CSV (UTF-8)."
+        )
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        kind = "UTF-16 text" if utf16 else f"no UTF-8 text (byte {error.start})"
+        kind = _wide_kind(content) or f"no UTF-8 text (byte {error.start})"
         raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.") from error
+    if "\0" in text:  # As every other byte of UTF-16 without a mark.
+        kind = _wide_kind(content) or "no UTF-8 text (it has bytes of zero)"
+        raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.")
+    return text
+
+
+def _wide_kind(content: bytes) -> str | None:
+    """What a text of 16 or 32 bits a character is, by its mark or its zeros; None: it is none."""
+    start = content[:_WIDE_BYTES]
+    zeros = [start[place::4].count(0) for place in range(4)]
+    if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32 text"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16 text"
+    quarter = max(1, len(start) // 4)
+    if sum(count > 0.9 * quarter for count in zeros) == 3:
+        return "UTF-32 text"
+    return "UTF-16 text" if sum(zeros) > 0.3 * len(start) else None
 
 
 @contextlib.contextmanager
@@ -231,7 +260,8 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         move(temporary, path)
     except OSError as error:
-        if error.errno and error.filename is None:
+        # The user knows nothing of the temporary name.
+        if error.errno and error.filename in (None, temporary):
             raise OSError(error.errno, error.strerror, as_text(path)) from error
         raise
     finally:
@@ -252,20 +282,20 @@ def write_text(path: AnyPath, text: str) -> None:
 def remove(path: AnyPath) -> None:
     """Removes a file, if it is there."""
     with contextlib.suppress(FileNotFoundError), _remote_errors(path) as gfile:
-        gfile.remove(as_text(path)) if gfile else os.remove(path)
+        gfile.remove(as_text(path)) if gfile else os.remove(as_text(path))
 
 
 def remove_folder(path: AnyPath) -> None:
     """Removes a folder and all that is in it, if it is there."""
     with contextlib.suppress(FileNotFoundError), _remote_errors(path) as gfile:
-        gfile.rmtree(as_text(path)) if gfile else shutil.rmtree(path)
+        gfile.rmtree(as_text(path)) if gfile else shutil.rmtree(as_text(path))
 
 
 def move(source: AnyPath, target: AnyPath) -> None:
     """Renames a file; one of that name is replaced. Both are local, or of one store."""
     with _remote_errors(target) as gfile:
         if gfile is None:
-            os.replace(source, target)
+            os.replace(as_text(source), as_text(target))
         else:
             gfile.rename(as_text(source), as_text(target), overwrite=True)
 
@@ -276,7 +306,7 @@ def copy(source: AnyPath, target: AnyPath) -> None:
         if is_remote(target):
             _send(file, target)
         else:
-            with open(target, "wb") as written:
+            with open(as_text(target), "wb") as written:
                 shutil.copyfileobj(file, written, _CHUNK_BYTES)
 
 
@@ -299,7 +329,7 @@ def move_folder(source: AnyPath, target: AnyPath, *, last: str) -> None:
             the files are copied one by one, this one last, and it is the first to be removed.
     """
     if not is_remote(target):
-        os.replace(source, target)
+        os.replace(as_text(source), as_text(target))
         return
     make_folder(target)
     for name in sorted(list_names(source), key=lambda name: name == last):
@@ -343,6 +373,7 @@ def tensorflow_errors(path: AnyPath) -> Iterator[None]:
             ) from error
         reason = " ".join(error.message.split()) or type(error).__name__
         code = _ERRNO_BY_CODE.get(error.error_code, errno.EIO)
-        if code == errno.ENOSPC:
+        code = next((said for said in _SAID_CODES if os.strerror(said) in reason), code)
+        if code in _SAID_CODES:
             reason = os.strerror(code)
         raise OSError(code, reason, as_text(path)) from error

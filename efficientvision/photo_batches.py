@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from efficientvision.data.photos import open_photo
+from efficientvision.data.picture_files import PILLOW_ERRORS, load, turned_upright
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.visualize.draw import to_pil
@@ -27,7 +28,7 @@ def as_array(photo: Photo) -> np.ndarray:
     if isinstance(photo, (str, os.PathLike)):
         return open_photo(photo)
     if isinstance(photo, Image.Image):
-        return np.asarray(to_pil(ImageOps.exif_transpose(photo)))
+        return _of_pil(photo)
     array = np.asarray(photo)
     is_grey = array.ndim == 2
     if array.dtype.kind not in "uif" or not (
@@ -53,6 +54,22 @@ def as_array(photo: Photo) -> np.ndarray:
             f"a photo of {array.dtype} has values in 0..255, got {array.min()}..{array.max()}"
         )
     return np.asarray(to_pil(array))
+
+
+def _of_pil(image: Image.Image) -> np.ndarray:
+    """A PIL image, upright; one from `Image.open` decodes its file only now."""
+    try:
+        load(image)
+        return np.asarray(to_pil(turned_upright(image)))
+    except UserError:
+        raise
+    except (*PILLOW_ERRORS, AttributeError) as error:
+        file = getattr(image, "filename", "")
+        name = f"the PIL image of {os.fspath(file)!r}" if file else "the PIL image"
+        raise UserError(
+            f"{name} cannot be decoded ({error}): its file is damaged, or the image was closed "
+            "before its pixels were read"
+        ) from error
 
 
 def run_by_size(

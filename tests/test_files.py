@@ -103,3 +103,45 @@ def test_unknown_scheme_and_folded_slashes_are_said():
 def test_free_space_is_known_of_local_folders_only(tmp_path):
     assert files.free_bytes(tmp_path) > 0
     assert files.free_bytes("ram://a") is None
+
+
+def test_a_tilde_is_the_users_folder(tmp_path, monkeypatch):
+    """As in `--model_dir=~/run`, which shells hand over as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    files.write_text("~/run/a.txt", "text")
+    assert os.listdir(tmp_path) == ["home"]
+    assert (tmp_path / "home" / "run" / "a.txt").read_text() == "text"
+    home = str(tmp_path / "home")
+    assert files.as_text("~") == home and files.absolute("~/run") == f"{home}/run"
+    assert files.join("~", "run", "a.txt") == f"{home}/run/a.txt"
+    assert files.is_folder("~/run") and files.is_file("~/run/a.txt") and files.exists("~/run")
+    assert files.list_names("~/run") == ["a.txt"] and files.size("~/run/a.txt") == 4
+    assert files.read_text("~/run/a.txt") == "text"
+    assert files.matches("~/run/*") == [f"{home}/run/a.txt"]
+    files.copy_folder("~/run", "~/other")
+    files.move("~/other/a.txt", "~/other/b.txt")
+    files.remove("~/other/b.txt")
+    files.remove_folder("~/other")
+    assert files.list_names("~") == ["run"]
+    files.write_text("~a.txt", "a plain name")
+    assert files.list_names(".") == ["home", "~a.txt"]
+
+
+@pytest.mark.parametrize("code", [errno.EFBIG, errno.ENOSPC, errno.EDQUOT])
+def test_tensorflows_errors_keep_what_the_system_said(code):
+    import tensorflow as tf
+
+    text = f"/tmp/x.tmp; {os.strerror(code)} [Op:SaveV2]"
+    with pytest.raises(OSError) as caught, files.tensorflow_errors("/disk"):
+        raise tf.errors.InternalError(None, None, text)
+    assert (caught.value.errno, caught.value.filename) == (code, "/disk")
+    assert files.is_no_space(caught.value) == (code != errno.EFBIG)
+
+
+def test_an_error_names_the_file_and_not_its_temporary_one(tmp_path):
+    (tmp_path / "ckpt-9.npz").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        files.write_text(tmp_path / "ckpt-9.npz", "text")
+    assert caught.value.filename == str(tmp_path / "ckpt-9.npz")
+    assert files.list_names(tmp_path) == ["ckpt-9.npz"]

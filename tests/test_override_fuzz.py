@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from efficientvision.configs import get_config
+from efficientvision.configs import config_from_yaml, get_config
 from efficientvision.configs.kinds import shown
 from efficientvision.errors import UserError
 
@@ -48,6 +48,10 @@ def outcome(override, model="efficientdet-d0", task=None):
         ("mean_rgb=[1, 2, {}]", "mean_rgb must be"),
         ("mixed_precision=[]", "mixed_precision must be"),
         ("label_map={1e999: cat}", "label_map must be"),
+        ("label_map={1: yes, 2: no}", "name of class 1 reads as True.*into quotes"),
+        ("label_map={1: a, 1: b}", "1 is there twice"),
+        ("label_map={1: 'a', 1: 'b'}", "1 is there twice"),
+        ("label_map={1: 010}", "010 reads as the number 8"),
         ("learning_rate=2020-99-99", "learning_rate must be"),
     ],
 )
@@ -61,7 +65,20 @@ YAMLS = [
     ("num_classes: .inf", "num_classes must be a whole number.*; got inf"),
     ("num_classes: .nan", "num_classes must be a whole number.*; got nan"),
     ("num_classes: " + "9" * 5000, "not valid YAML"),
-    ("num_classes: 0x" + "f" * 5000, "num_classes must be"),
+    ("num_classes: 0x" + "f" * 5000, "reads as the number many digits"),
+    ("num_classes: 010", "line 1: 010 reads as the number 8: write that, or put it into quotes"),
+    ("num_classes: 1:30", "1:30 reads as the number 90"),
+    ("learning_rate: 1:30.5", "1:30.5 reads as the number 90.5"),
+    ("seed: 1\nlearning_rate: 0.1\nlearning_rate: 0.5", "line 3: learning_rate is there twice"),
+    ("nms_configs: {sigma: 0.1, sigma: 0.2}", "sigma is there twice"),
+    ("label_map: {1: a, 1: b}", "line 1: 1 is there twice"),
+    ("label_map: {1: a, '1': b}", "class id is used by two names"),
+    ("label_map: {1: yes, 2: no}", "name of class 1 reads as True.*into quotes"),
+    ("label_map: {1: a, 2: on}", "name of class 2 reads as True.*into quotes"),
+    ("label_map: [a, null]", "name of class 2 reads as None"),
+    ("label_map: {1: 1e3}", "name of class 1 reads as 1000.0"),
+    ("label_map: {1: 007}", "007 reads as the number 7"),
+    ("label_map: {1: 1_000}", "1_000 reads as the number 1000"),
     ("a: " + "[" * 5000 + "]" * 5000, "not valid YAML"),
     ("a: " + "{a: " * 3000 + "}" * 3000, "not valid YAML"),
     ("learning_rate: 2020-99-99", "not valid YAML"),
@@ -190,3 +207,10 @@ def test_many_mutated_overrides_are_taken_or_refused(tmp_path):
     """About 10 seconds."""
     found = fuzz(tmp_path, seed=2, count=3000)
     assert found["refused"] > 1000 and sum(found.values()) == 3000
+
+
+def test_names_that_look_like_numbers_survive_a_runs_config(tmp_path):
+    names = {1: "yes", 2: "007", 3: "1e3", 4: "1:30", 5: "null", 6: "1_000", 7: "2020-01-01"}
+    path = tmp_path / "config.yaml"
+    path.write_text(get_config("efficientdet-d0", {"label_map": names}).to_yaml())
+    assert config_from_yaml(str(path)).label_map == names

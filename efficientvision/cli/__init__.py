@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -16,12 +18,21 @@ from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
 
 INTERRUPTED = 130
+# How Python says it.
+_NO_NUMBER = re.compile(
+    r"(?:(?P<whole>invalid literal for int\(\) with base \d+)|could not convert string to float)"
+    r": '.*'$"
+)
 _FILE_ERRORS = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     FileExistsError,
 )
-# Names that no file can have, links in a circle, disks that take nothing.
-_FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
+# Names that no file can have, links in a circle, disks that take nothing, or no file so large.
+_FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EFBIG)
+_ADVICE = {
+    errno.EFBIG: " The disk (FAT32 ends at 4 GB) or a limit (ulimit -f) takes no larger file: "
+    "write to another disk, or records in more files (--num_shards)."
+}
 
 
 def run_main(
@@ -48,6 +59,7 @@ def run_main(
     Raises:
         SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.
     """
+    _write_any_text()
     argv = list(sys.argv if argv is None else argv)
     if {"--help", "-help", "-h", "--helpfull"} & set(argv[1:]):
         print(with_flags(_help_text(main, flag_values), flag_values))
@@ -68,7 +80,7 @@ def run_main(
     except absl_flags.UnrecognizedFlagError as error:
         fail(_unknown_flag(error.flagname, flag_values), code=2)
     except (absl_flags.Error, UserError) as error:
-        fail(str(error), code=2)
+        fail(_NO_NUMBER.sub(_number_wanted, str(error)), code=2)
     try:
         with on_terminal(flag_values):
             code = main(rest)
@@ -77,10 +89,19 @@ def run_main(
     except OSError as error:
         if not is_users_mistake(error):
             raise
-        fail(f"{error.filename}: {error.strerror}." if error.filename else str(error), code=1)
+        text = f"{error.filename}: {error.strerror}." if error.filename else f"{error}."
+        fail(text + _ADVICE.get(error.errno, ""), code=1)
     except KeyboardInterrupt:
         fail("interrupted", code=INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _write_any_text() -> None:
+    """Consoles and files that are not UTF-8 get \\u.... for the characters that they lack."""
+    for stream in (sys.stdout, sys.stderr):
+        # Notebooks and tests put streams of their own there, which take all text.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def is_users_mistake(error: BaseException) -> bool:
@@ -88,6 +109,11 @@ def is_users_mistake(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_CODES or is_no_space(error)
     return isinstance(error, UserError)
+
+
+def _number_wanted(match: re.Match) -> str:
+    kind = "a whole number (1000, not 1e3)" if match["whole"] else "a number"
+    return f"expected {kind}"
 
 
 def _unknown_flag(name: str, flag_values: absl_flags.FlagValues) -> str:

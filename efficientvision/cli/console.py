@@ -43,6 +43,11 @@ def on_terminal(flags: Collection[str] = ()) -> Iterator[None]:
         logger.setLevel(level)
 
 
+def say(text: object) -> None:
+    """Prints what the library has to say, such as the report of a conversion."""
+    logging.getLogger(__name__).info(str(text))
+
+
 class _Terminal(logging.Handler):
     def __init__(self, flags: Collection[str]):
         super().__init__()

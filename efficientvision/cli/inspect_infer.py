@@ -59,7 +59,8 @@ def write_pictures(directory: str, look: PhotoLook, photos: list[str]) -> None:
                     bar.update()
                 else:
                     arrays[index] = array
-            for index, found in zip(arrays, look.find(list(arrays.values())), strict=True):
+            results = look.find(list(arrays.values())) if arrays else []
+            for index, found in zip(arrays, results, strict=True):
                 target = files.join(directory, f"{index}.jpg")
                 save_picture(look.draw(arrays[index], found), target, "JPEG")
                 raw_map = look.raw_map(found)

@@ -45,7 +45,7 @@ def _frozen_graph(path: str) -> str:
     Raises:
         UserError: there is none.
     """
-    if path.endswith(".pb"):
+    if path.lower().endswith(".pb"):
         return path
     names = files.list_names(path) if files.is_folder(path) else []
     frozen = [name for name in names if name.endswith("_frozen.pb")]

@@ -9,6 +9,7 @@ import reprlib
 from collections.abc import Callable
 from typing import Any
 
+from efficientvision.configs.yaml_text import text_of_name
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 
@@ -269,7 +270,9 @@ def _label_map(value: Any) -> str | dict[int, str]:
         value = dict(enumerate(value, start=1))
     if not isinstance(value, dict):
         raise TypeError
-    labels = {int(key): str(name) for key, name in value.items()}
+    labels = {int(key): text_of_name(key, name, "label_map") for key, name in value.items()}
+    if len(labels) < len(value):
+        raise UserError("label_map: a class id is used by two names.")
     if not labels or min(labels) < 0 or any(isinstance(key, (bool, float)) for key in value):
         raise ValueError
     return labels

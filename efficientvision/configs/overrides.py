@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
 from typing import Any
 
 import yaml
 
 from efficientvision import files
+from efficientvision.configs.yaml_text import UnclearYaml, load_yaml
 from efficientvision.errors import UserError
 
 # `heads=object_detection,segmentation`: in these a bare word after a comma goes on with the list.
@@ -43,17 +43,6 @@ class Recipe(dict):
     """Changes that a file or a data set's name stands for: nobody wrote them one by one."""
 
 
-class _NumberLoader(yaml.SafeLoader):
-    """YAML 1.2's notion of a number: `8e-3` and `1e-4` are floats (in YAML 1.1 they are text)."""
-
-
-_NumberLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
 def parse_overrides(text: str) -> dict[str, Any]:
     """Parses `k=v` pairs.
 
@@ -82,10 +71,23 @@ def parse_value(text: str) -> Any:
         return [parse_value(item) for item in text.split("*")]
     try:
         value = ast.literal_eval(text)
+        if isinstance(value, dict):
+            _refuse_repeated_keys(text)
+    except UserError:
+        raise
     # The last two: brackets or signs in brackets or signs without end.
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return _flow_value(text)
     return text if isinstance(value, (bytes, complex, set)) else value
+
+
+def _refuse_repeated_keys(text: str) -> None:
+    """Raises UserError for `{1: 'a', 1: 'b'}`, of which Python keeps the last."""
+    for node in ast.walk(ast.parse(text, mode="eval")):
+        keys = [ast.literal_eval(key) for key in node.keys] if isinstance(node, ast.Dict) else []
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise UserError(f"The override {text!r}: {key!r} is there twice.")
 
 
 def read_overrides(override: str | dict | None) -> list[dict[str, Any]]:
@@ -131,9 +133,11 @@ def read_yaml(path: str) -> dict[str, Any]:
         UserError: The file is missing, is no YAML, or its top level is no mapping.
     """
     try:
-        content = yaml.load(files.read_text(path), Loader=_NumberLoader)
+        content = load_yaml(files.read_text(path))
     except OSError as error:
         raise UserError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
+    except UnclearYaml as error:
+        raise UserError(f"The configuration file {path}, {error}.") from None
     # A number of 5,000 digits, a date that is none, lists in lists in lists without end.
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, UserError):
@@ -241,6 +245,8 @@ def _flow_value(text: str) -> Any:
     if text[:1] not in ("{", "["):
         return text
     try:
-        return yaml.load(text, Loader=_NumberLoader)
+        return load_yaml(text)
+    except UnclearYaml as error:
+        raise UserError(f"The override {text!r}, {error}.") from None
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError):
         return text

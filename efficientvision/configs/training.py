@@ -7,8 +7,6 @@ import dataclasses
 import logging
 from typing import Any, ClassVar, Self
 
-import yaml
-
 from efficientvision.configs.apply import apply_change
 from efficientvision.configs.kinds import (
     BOOLEAN,
@@ -27,6 +25,7 @@ from efficientvision.configs.kinds import (
 )
 from efficientvision.configs.list_kinds import EPOCHS
 from efficientvision.configs.overrides import Recipe, read_overrides
+from efficientvision.configs.yaml_text import dump_yaml
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +250,7 @@ class TrainingConfig:
 
     def to_yaml(self) -> str:
         """The whole configuration as YAML, which `override` reads back."""
-        return yaml.safe_dump(self.as_dict(), sort_keys=True, allow_unicode=True)
+        return dump_yaml(self.as_dict())
 
     def apply_special(self, name: str, value: Any, notes: list[str]) -> bool:
         """Sets a hyper-parameter whose value is not simply stored.

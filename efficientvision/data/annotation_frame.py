@@ -6,30 +6,28 @@ that an annotation states tells which of these its coordinates belong to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from efficientvision.data.picture_files import UPRIGHT
 from efficientvision.errors import UserError
 
 # As reports count them.
 LYING = "photos whose boxes were drawn before the EXIF tag turned them (boxes turned too)"
 SCALED = "photos whose annotation states another size of the same shape (boxes scaled)"
 UNSTATED = "photos of which the annotation states no size"
+OUTSIDE = "annotations outside of their image, or with less than a pixel in it, skipped"
+CUT = "boxes that passed the edge of their image cut there"
+# A rounding error of float32 coordinates.
+_SLACK = 1e-3
 # Sizes that were rounded when a photo was shrunk are of one shape within so many pixels.
 _ROUNDING = 1.0
-
-# EXIF tag -> how Pillow turns the stored picture upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# Fractions of boxes over the edge pass 1.
+_LARGEST_FRACTION = 1.5
+_TINY_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class AnnotationFrame:
         """A mask [h, w] of the annotation's frame -> of the photo's, by the nearest pixels."""
         picture = Image.fromarray(mask)
         if self.turn != 1:
-            picture = picture.transpose(_UPRIGHT[self.turn])
+            picture = picture.transpose(UPRIGHT[self.turn])
         height, width = self.upright_hw
         return np.asarray(picture.resize((width, height), Image.Resampling.NEAREST))
 
@@ -75,6 +73,37 @@ class AnnotationFrame:
     def area_factor(self) -> float:
         """Pixels of the photo for each pixel of the annotation."""
         return float(np.prod(self.upright_hw) / np.prod(self.stated_hw))
+
+
+def cut_at_edge(box_yxyx: np.ndarray, image_hw: tuple[int, int]) -> tuple[np.ndarray | None, bool]:
+    """A box without what lies over the edge of its photo.
+
+    Args:
+        box_yxyx: float [4], pixels of the photo.
+        image_hw: the photo's height and width.
+
+    Returns:
+        (the box, or None where less than a pixel of one over the edge is left; whether it was over
+        the edge, by more than a rounding error).
+    """
+    cut = np.clip(box_yxyx, 0, [*image_hw, *image_hw])
+    over = bool(np.abs(cut - box_yxyx).max() > _SLACK)
+    nothing = over and (cut[2:] - cut[:2]).min() < 1
+    return (None if nothing else cut), over
+
+
+def seem_normalized(corners: Sequence[Sequence[float]], sides: Sequence[int | None]) -> bool:
+    """Whether boxes are fractions of their photo rather than pixels.
+
+    Args:
+        corners: float [n, 4], of one photo or of a whole set.
+        sides: heights and widths of photos, as far as known.
+    """
+    corners = np.asarray(corners, np.float64).reshape(-1, 4)
+    if not len(corners) or any(side is not None and side <= _TINY_SIDE for side in sides):
+        return False
+    # Boxes of one pixel in whole numbers are odd, and pixels all the same.
+    return bool(np.abs(corners).max() <= _LARGEST_FRACTION and (corners != np.rint(corners)).any())
 
 
 def find_frame(

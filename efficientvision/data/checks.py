@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from efficientvision.data.mask_records import decode_mask, mask_of
-from efficientvision.data.photos import open_header
-from efficientvision.data.record_files import (
-    DamagedRecord,
-    FilePattern,
-    count_records,
-    match_files,
-    verified_records,
-)
+from efficientvision.data.picture_files import open_header
+from efficientvision.data.record_files import FilePattern, count_records, match_files
+from efficientvision.data.record_framing import check_record_file
 from efficientvision.data.records import decode_example
+from efficientvision.data.verified_records import DamagedRecord, verified_records
 from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
-_DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError)
+REPLACE = "replace or remove it and make the records again"
+# TensorFlow quotes a record that it cannot parse, and then fails to decode its own message.
+_DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError)
 
 
 def decode_error(encoded: bytes) -> str | None:
@@ -60,11 +58,15 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
 
 
 class BadRecord(NamedTuple):
-    """A record that cannot be read or decoded: its file, its place there, and a sentence."""
+    """A record that cannot be read or decoded: its file, its place there, and a sentence.
+
+    `is_one`: it is known to be a single record; else it may stand for several that are lost.
+    """
 
     path: str
     position: int
     sentence: str
+    is_one: bool = True
 
 
 def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[str]:
@@ -120,10 +122,12 @@ def _drain(
     pool: ThreadPoolExecutor, describe: Any, path: str, batch: list[tuple[int, Any]], bar: tqdm
 ) -> Iterator[BadRecord]:
     sentences = pool.map(lambda item: describe(path, *item), batch)
-    for (position, _), sentence in zip(batch, sentences, strict=True):
+    for (position, record), sentence in zip(batch, sentences, strict=True):
         bar.update()
         if sentence:
-            yield BadRecord(path, position, sentence)
+            damaged = isinstance(record, DamagedRecord)
+            is_one = not (damaged and (record.lost_bytes or record.is_cut))
+            yield BadRecord(path, position, sentence, is_one)
     batch.clear()
 
 
@@ -154,14 +158,16 @@ def data_errors(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
     try:
         yield
     except _DATA_ERRORS as error:
+        for path in match_files(file_pattern):
+            check_record_file(path)
         culprit = find_bad_record(file_pattern, of_masks=of_masks)
         if culprit is None:
             raise
-        raise UserError(f"{culprit}; replace or remove it and make the records again.") from error
+        raise UserError(f"{culprit.rstrip('.')}; {REPLACE}.") from error
 
 
 def iterate(
-    dataset: tf.data.Dataset, file_pattern: FilePattern, *, of_masks: bool = False
+    dataset: Iterable[Any], file_pattern: FilePattern, *, of_masks: bool = False
 ) -> Iterator[Any]:
     """``iter(dataset)`` whose errors name the damaged record; `of_masks` as in `data_errors`."""
     with data_errors(file_pattern, of_masks=of_masks):

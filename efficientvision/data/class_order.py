@@ -7,6 +7,14 @@ from collections.abc import Mapping
 from efficientvision.errors import UserError
 
 
+def plain_name(name: str) -> str:
+    """A name without what data sets of the same classes differ in: capitals, spaces and signs.
+
+    `pottedplant` and `potted-plant` are one class.
+    """
+    return "".join(letter for letter in name.lower() if letter.isalnum()) or name
+
+
 def network_names(raw: Mapping[int, str]) -> dict[int, str]:
     """Names by class id (gaps allowed) -> names by class number 1..K, in the order of the ids."""
     return dict(enumerate((raw[class_id] for class_id in sorted(raw)), start=1))

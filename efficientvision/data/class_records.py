@@ -12,18 +12,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from efficientvision.data.records import (
-    ENCODED,
-    SOURCE_ID,
-    bytes_feature,
-    image_features,
-    int_feature,
-)
-
-LABEL = "image/class/label"
-TEXT = "image/class/text"
-_OBJECT_LABEL = "image/object/class/label"
-_OBJECT_TEXT = "image/object/class/text"
+from efficientvision.data.record_features import LABEL, OBJECT_LABEL, OBJECT_TEXT, TEXT
+from efficientvision.data.record_parsing import checked_classes, parsed_features
+from efficientvision.data.records import bytes_feature, image_features, int_feature
 
 
 @dataclass(frozen=True)
@@ -70,32 +61,26 @@ def parse_class_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         A dict of
         ``encoded`` string [] (JPEG or PNG);
         ``source_id`` string [], "" if the record has none;
+        ``stated_hw`` int64 [2], the image's size by the record, -1 where it does not say;
         ``classes`` int32 [n], ids as stored, each once, in order of appearance;
         ``texts`` string [m], the names that the record gives them; m is n or 0.
     """
-    strings, ints = tf.io.VarLenFeature(tf.string), tf.io.VarLenFeature(tf.int64)
-    raw = tf.io.parse_single_example(
+    raw = parsed_features(
         serialized,
-        {
-            ENCODED: tf.io.FixedLenFeature([], tf.string),
-            SOURCE_ID: tf.io.FixedLenFeature([], tf.string, ""),
-            LABEL: ints,
-            TEXT: strings,
-            _OBJECT_LABEL: ints,
-            _OBJECT_TEXT: strings,
-        },
+        {LABEL: tf.int64, TEXT: tf.string, OBJECT_LABEL: tf.int64, OBJECT_TEXT: tf.string},
     )
     # At most one of the two schemas has values.
-    labels = tf.concat([raw[LABEL].values, raw[_OBJECT_LABEL].values], axis=0)
-    texts = tf.concat([raw[TEXT].values, raw[_OBJECT_TEXT].values], axis=0)
+    labels = checked_classes(tf.concat([raw[LABEL], raw[OBJECT_LABEL]], axis=0))
+    texts = tf.concat([raw[TEXT], raw[OBJECT_TEXT]], axis=0)
     classes, class_of = tf.unique(labels)
     # Each class's text is that of its first appearance.
     places = tf.range(tf.size(labels))
     first = tf.math.unsorted_segment_min(places, class_of, tf.size(classes))
     return {
-        "encoded": raw[ENCODED],
-        "source_id": raw[SOURCE_ID],
-        "classes": tf.cast(classes, tf.int32),
+        "encoded": raw["encoded"],
+        "source_id": raw["source_id"],
+        "stated_hw": raw["stated_hw"],
+        "classes": classes,
         "texts": tf.cond(
             tf.equal(tf.size(texts), tf.size(labels)),
             lambda: tf.gather(texts, first),

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from efficientvision import files
-from efficientvision.data.annotation_frame import AnnotationFrame, find_frame
+from efficientvision.data.annotation_frame import (
+    CUT,
+    OUTSIDE,
+    AnnotationFrame,
+    cut_at_edge,
+    find_frame,
+)
+from efficientvision.data.coco_images import CocoImage, find_images, unlisted
 from efficientvision.data.coco_json import (
     CocoFile,
     read_captions,
@@ -26,28 +31,15 @@ from efficientvision.data.coco_json import (
 )
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
 from efficientvision.data.held_out import part_prefixes
-from efficientvision.data.labels import LabelMap, write_labels
+from efficientvision.data.labels import LabelMap, differing_ids, write_labels
 from efficientvision.data.outlines import object_mask
 from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
-from efficientvision.data.picture_folders import spellings
 from efficientvision.data.record_files import write_shards
+from efficientvision.data.truth_file import TrueImage, TrueObject, truth_path, write_truth
 from efficientvision.errors import UserError
 
-OUTSIDE = "annotations outside of their image, or with less than a pixel in it, skipped"
-CUT = "boxes that passed the edge of their image cut there"
-MISSING = "images that do not exist left out"
-# A rounding error of float32 coordinates.
-_SLACK = 1e-3
-
-
-@dataclass(frozen=True)
-class CocoImage:
-    """One entry of ``images`` with what the annotation files say about it."""
-
-    path: str
-    info: dict
-    annotations: list[dict]
-    captions: list[str] | None
+# Published boxes pass the edge by the rounding of their outlines, which is no other ground truth.
+_OTHER_BOX_PIXELS = 1.0
 
 
 def _mask_png(annotation: dict, frame: AnnotationFrame) -> bytes:
@@ -63,7 +55,7 @@ def build_record(
     include_masks: bool = False,
     max_pixels: int | None = MAX_PIXELS,
 ) -> BuiltRecord:
-    """One image and its annotations as a record; `facts` is the number of its boxes and crowds.
+    """One image and its annotations as a record; `facts` is the `TrueImage`.
 
     Raises:
         UserError: the photo cannot be decoded, or has another shape than the file states.
@@ -79,16 +71,17 @@ def build_record(
         repr(image.path),
     )
     counts = Counter([*photo.notes, *frame.notes])
+    differs = (frame.turn, frame.stated_hw) != (1, frame.upright_hw)
     kept, boxes, areas = [], [], []
     for annotation in image.annotations:
         x, y, width, height = annotation["bbox"]
         (box,) = frame.boxes([[y, x, y + height, x + width]])
-        cut = np.clip(box, 0, [photo.height, photo.width] * 2)
-        over = np.abs(cut - box).max() > _SLACK
-        if over and (cut[2:] - cut[:2]).min() < 1:
-            counts[OUTSIDE] += 1
+        cut, over = cut_at_edge(box, frame.upright_hw)
+        counts[OUTSIDE if cut is None else CUT] += int(over)
+        if cut is None:
+            differs = True
             continue
-        counts[CUT] += int(over)
+        differs |= bool(np.abs(cut - box).max() >= _OTHER_BOX_PIXELS)
         box_area = float(np.prod(cut[2:] - cut[:2]))
         area = annotation.get("area")
         area = box_area if area is None else area * frame.area_factor
@@ -112,8 +105,25 @@ def build_record(
             captions=image.captions,
         )
     )
-    crowds = sum(bool(a.get("iscrowd", 0)) for a in kept)
-    return BuiltRecord(serialized, tuple(counts.elements()), (len(kept), crowds), photo.remarks)
+    objects = (
+        TrueObject(
+            *(annotation["category_id"], xmin, ymin, xmax, ymax, area),
+            is_crowd=annotation.get("iscrowd", 0),
+            difficult=annotation.get("difficult", 0),
+        )
+        for annotation, (ymin, xmin, ymax, xmax), area in zip(
+            kept, np.reshape(boxes, (-1, 4)).tolist(), areas, strict=True
+        )
+    )
+    truth = TrueImage(
+        image.info["id"],
+        image.info["file_name"],
+        photo.height,
+        photo.width,
+        tuple(objects),
+        differs,
+    )
+    return BuiltRecord(serialized, tuple(counts.elements()), truth, photo.remarks)
 
 
 def encode_image(image: CocoImage, labels: LabelMap, include_masks: bool) -> bytes:
@@ -181,14 +191,17 @@ def convert(
     for file in read:
         first.skipped.update(file.notes)
         first.details += file.details
-    images = _find_images(
+    for file in read:
+        first.skipped += unlisted(file, listed)
+    images = find_images(
         image_dir, listed, instances, captions, first, skip_bad=skip_bad, outside=allow_outside
     )
     build = functools.partial(
         build_record, labels=labels, include_masks=include_masks, max_pixels=max_pixels
     )
     reports = []
-    for prefix, part in part_prefixes(images, output_prefix, val_fraction, split_seed).items():
+    parts = part_prefixes(images, output_prefix, val_fraction, split_seed)
+    for prefix, part in parts.items():
         report = first if not reports else ConversionReport()
         report.labels = labels
         written = write_shards(
@@ -200,63 +213,37 @@ def convert(
             skip_bad=skip_bad,
         )
         report.add(written)
-        facts = [fact for fact in written.facts if fact]
-        report.num_images = len(facts)
-        report.num_boxes = sum(boxes for boxes, _ in facts)
-        if report.num_boxes and report.num_boxes == sum(crowds for _, crowds in facts):
+        kept = [image for image in written.facts if image]
+        report.num_images = len(kept)
+        report.num_boxes = sum(len(image.objects) for image in kept)
+        if report.num_boxes and all(o.is_crowd for image in kept for o in image.objects):
             report.details.append(
                 "all objects are crowds (iscrowd 1), which training leaves out: set iscrowd to 0 "
                 "for single objects"
             )
         if labels:
+            report.details += differing_ids(prefix, labels, parts)
             report.sidecars = [write_labels(prefix, labels)]
+        if instances:
+            _write_other_truth(prefix, kept, instances, report)
         reports.append(report)
     return reports
 
 
-def _find_images(
-    image_dir: str,
-    listed: CocoFile,
-    instances: CocoFile | None,
-    captions: CocoFile | None,
-    report: ConversionReport,
-    *,
-    skip_bad: bool,
-    outside: bool,
-) -> list[CocoImage]:
-    images, missing = [], []
-    for info in listed.images:
-        if info["file_name"] is None:
-            raise UserError(f"{listed.path}: the image {info['id']!r} has no file_name.")
-        path = image_path(image_dir, info["file_name"], listed.path, outside)
-        if path is None:
-            missing.append(info["file_name"])
-            continue
-        annotations = instances.by_image.get(info["id"], []) if instances else []
-        sentences = None if captions is None else captions.captions.get(info["id"], [])
-        images.append(CocoImage(path, info, annotations, sentences))
-    if missing and not skip_bad:
-        more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
-        raise UserError(
-            f"The image {os.path.join(image_dir, missing[0])} is listed in {listed.path} but does "
-            f"not exist{more}. `skip_bad` leaves such images out."
+def _write_other_truth(
+    prefix: str, images: list[TrueImage], instances: CocoFile, report: ConversionReport
+) -> None:
+    """Writes a ground truth where the instances file is none of these records, which it says."""
+    differs = any(image.differs for image in images)
+    if not (instances.is_renumbered or differs):
+        # One of an earlier conversion.
+        files.remove(truth_path(prefix))
+        return
+    path = write_truth(prefix, images, instances.labels)
+    report.sidecars.append(path)
+    if differs:
+        report.details.append(
+            f"an evaluation of these records is right with `val_json_file={path}` or without a "
+            f"JSON file, not with {instances.path}, of which boxes were turned, scaled, cut or "
+            "left out"
         )
-    if missing:
-        report.skipped[MISSING] += len(missing)
-        report.details.append(f"the first image that does not exist: {missing[0]}")
-    return images
-
-
-def image_path(image_dir: str, name: str, list_file: str, outside: bool) -> str | None:
-    """The path of an image that a file lists; None: there is no such file."""
-    for candidate in spellings(name):
-        leads_out = os.path.isabs(candidate) or ".." in candidate.split("/")
-        if leads_out and not outside:
-            raise UserError(
-                f"{list_file} lists the image {name!r}, whose path leads out of the images' "
-                "folder: `allow_outside` takes it all the same."
-            )
-        path = os.path.join(image_dir, candidate)
-        if files.is_file(path):
-            return path
-    return None

@@ -6,15 +6,24 @@ sense of is an error that names the entry; what is left out is counted.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from efficientvision import files
+from efficientvision.data.annotation_frame import seem_normalized
+from efficientvision.data.json_values import (
+    called,
+    field_of,
+    flag_of,
+    number_of,
+    plain_id,
+    read_json,
+    short,
+)
 from efficientvision.data.labels import LabelMap
+from efficientvision.data.names import class_name
 from efficientvision.errors import UserError
 
 # As reports count them.
@@ -24,6 +33,8 @@ NOT_FINITE = "annotations whose box is not finite skipped"
 FROM_OUTLINE = "annotations without a box, which was made from their outline"
 ORPHANS = "annotations of images that the file does not list skipped"
 UNNAMED = "categories without a name called after their id"
+FLAT = "outlines that are one flat list of numbers, taken as one polygon"
+TWIN = "categories without annotations left out, as another one has their name"
 
 _BIGGEST_ID = 10_000  # A head has an output for each number up to the largest class id.
 _BIGGEST_NUMBER = 2**31
@@ -42,6 +53,7 @@ class CocoFile:
             `segmentation`.
         captions: image id -> its captions.
         labels: class id -> name.
+        is_renumbered: whether class ids are others than the file's category ids.
         notes: how often something was skipped or added, by reason.
         details: lines for people: the table of renumbered categories, the first orphan.
     """
@@ -51,6 +63,7 @@ class CocoFile:
     by_image: dict[Any, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     captions: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
     labels: LabelMap = field(default_factory=dict)
+    is_renumbered: bool = False
     notes: Counter = field(default_factory=Counter)
     details: list[str] = field(default_factory=list)
 
@@ -65,43 +78,14 @@ class CocoFile:
         return {"images": self.images, "annotations": annotations, "categories": categories}
 
 
-def load_json(path: str) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        UserError: missing, or no JSON.
-    """
-    try:
-        return json.loads(files.read_text(path))
-    except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except UserError:
-        raise
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise UserError(f"{path} is no valid JSON: {reason}.") from error
-
-
-def read_json(path: str, *required: str) -> dict:
-    """Reads an annotation file as it is.
-
-    Raises:
-        UserError: missing, no JSON, or without one of the required lists.
-    """
-    content = load_json(path)
-    for key in required:
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
-            raise UserError(f"{path} has no list {key!r}; is it a COCO annotation file?")
-    return content
-
-
 def read_image_list(path: str) -> CocoFile:
     """The `images` of any COCO file.
 
     Raises:
         UserError: no such file, or an image without id or file name, or two of one id.
     """
-    return _with_images(path, read_json(path, "images"))
+    notes: Counter = Counter()
+    return _with_images(path, read_json(path, "images", notes=notes), notes)
 
 
 def read_instances(
@@ -121,32 +105,39 @@ def read_instances(
     Raises:
         UserError: no such file, one of another kind, or an entry without sense.
     """
-    content = read_json(path, "images")
+    notes: Counter = Counter()
+    content = read_json(path, "images", notes=notes)
     annotations = content.get("annotations")
     if _holds(annotations, "caption") and not _holds(annotations, "bbox"):
         raise UserError(
-            f"{path} holds captions and no boxes: give it as the captions' file "
-            "(caption_annotations_file)."
+            f"{path} holds captions and no boxes: an instances file has these (the converter takes "
+            "captions as `caption_annotations_file`)."
+        )
+    if _holds(annotations, "segments_info"):
+        raise UserError(
+            f"{path} is a panoptic file (its annotations have segments_info): give the instances "
+            "file of these images."
         )
     for key in ("annotations", "categories"):
         missing = content.get(key) is None and key not in required
         if not missing and not isinstance(content.get(key), list):
             raise UserError(f"{path} has no list {key!r}; is it a COCO annotation file?")
-    file = _with_images(path, content)
-    numbers = _read_categories(file, content.get("categories") or [])
+    file = _with_images(path, content, notes)
+    used = {plain_id(a.get("category_id")) for a in annotations or [] if isinstance(a, dict)}
+    numbers = _read_categories(file, content.get("categories") or [], used)
     known = {image["id"] for image in file.images}
     orphans = []
     for position, annotation in enumerate(content.get("annotations") or []):
-        where = f"{path}: annotation {_called(annotation, position)}"
-        image_id = plain_id(_field(annotation, "image_id", where))
+        where = f"{path}: annotation {called(annotation, position)}"
+        image_id = plain_id(field_of(annotation, "image_id", where))
         if image_id not in known:
             orphans.append((annotation.get("id"), annotation.get("image_id")))
             continue
-        category = plain_id(_field(annotation, "category_id", where))
-        is_number = isinstance(category, int) and abs(category) <= _BIGGEST_NUMBER
+        category = plain_id(field_of(annotation, "category_id", where))
+        is_number = isinstance(category, int) and 0 <= category <= _BIGGEST_NUMBER
         if category not in numbers and (listed_categories or not is_number):
             raise UserError(
-                f"{where} has category_id {_short(annotation.get('category_id'))}, which is not "
+                f"{where} has category_id {short(annotation.get('category_id'))}, which is not "
                 "among the file's categories."
             )
         category = numbers.get(category, category)
@@ -158,7 +149,22 @@ def read_instances(
             f"the first annotation of an image that is not listed: id {orphans[0][0]!r}, image_id "
             f"{orphans[0][1]!r}"
         )
+    _refuse_fractions(file)
     return file
+
+
+def _refuse_fractions(file: CocoFile) -> None:
+    boxes = [annotation["bbox"] for of_image in file.by_image.values() for annotation in of_image]
+    if not boxes or max(boxes[0]) > 2:  # Of a large file one look is enough.
+        return
+    sizes = [image[side] for image in file.images for side in ("height", "width") if image[side]]
+    if seem_normalized(
+        [[x, y, x + w, y + h] for x, y, w, h in boxes], (min(sizes, default=None),) * 2
+    ):
+        raise UserError(
+            f"{file.path}: all {len(boxes)} boxes are within 0..1.5, as fractions of the photos "
+            "are, and COCO's are pixels: multiply them by the photos' widths and heights."
+        )
 
 
 def read_captions(path: str) -> CocoFile:
@@ -167,16 +173,17 @@ def read_captions(path: str) -> CocoFile:
     Raises:
         UserError: no such file, one of another kind, or an entry without sense.
     """
-    content = read_json(path, "images", "annotations")
+    notes: Counter = Counter()
+    content = read_json(path, "images", "annotations", notes=notes)
     if content["annotations"] and not _holds(content["annotations"], "caption"):
         raise UserError(
             f"{path} holds no captions: an instances file is given as object_annotations_file."
         )
-    file = _with_images(path, content)
+    file = _with_images(path, content, notes)
     known = {image["id"] for image in file.images}
     for position, annotation in enumerate(content["annotations"]):
-        where = f"{path}: annotation {_called(annotation, position)}"
-        image_id = plain_id(_field(annotation, "image_id", where))
+        where = f"{path}: annotation {called(annotation, position)}"
+        image_id = plain_id(field_of(annotation, "image_id", where))
         if image_id not in known:
             file.notes[ORPHANS] += 1
         elif annotation.get("caption") is not None:
@@ -184,34 +191,17 @@ def read_captions(path: str) -> CocoFile:
     return file
 
 
-def plain_id(value: Any) -> int | str | None:
-    """An id: an int for a number or its plain text, other text as it is; None: it is no id."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and (text := value.strip()):
-        # 007 is another id than 7.
-        is_number = text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 20
-        return int(text) if is_number and str(int(text)) == text else text
-    return None
-
-
-def _with_images(path: str, content: dict) -> CocoFile:
-    file = CocoFile(path)
+def _with_images(path: str, content: dict, notes: Counter) -> CocoFile:
+    file = CocoFile(path, notes=notes)
     seen: dict[Any, str] = {}
     for position, image in enumerate(content["images"]):
-        where = f"{path}: image {_called(image, position)}"
-        image_id = plain_id(_field(image, "id", where))
+        where = f"{path}: image {called(image, position)}"
+        image_id = plain_id(field_of(image, "id", where))
         if image_id is None:
             raise UserError(f"{where} is without an id that is a number or text.")
         name = image.get("file_name")
         if name is not None and (not isinstance(name, str) or not name or "\0" in name):
-            raise UserError(
-                f"{where} has the file_name {_short(name)}, which is no name of a file."
-            )
+            raise UserError(f"{where} has the file_name {short(name)}, which is no name of a file.")
         if image_id in seen:
             raise UserError(
                 f"{path} has the image id {image_id!r} twice, for {seen[image_id]!r} and {name!r}: "
@@ -220,18 +210,21 @@ def _with_images(path: str, content: dict) -> CocoFile:
         seen[image_id] = name
         sides = {}
         for side in ("height", "width"):
-            number = _number(image.get(side), f"{where}: {side}")
+            number = number_of(image.get(side), f"{where}: {side}")
             sides[side] = round(number) if number and 1 <= number < 1e6 else None
         file.images.append({"id": image_id, "file_name": name, **sides})
     return file
 
 
-def _read_categories(file: CocoFile, categories: list) -> dict[Any, int]:
-    """Fills in the labels; returns the file's category ids -> class ids."""
+def _read_categories(file: CocoFile, categories: list, used: set) -> dict[Any, int]:
+    """Fills in the labels; returns the file's category ids -> class ids.
+
+    `used` are the category ids that annotations have.
+    """
     names: dict[Any, str] = {}
     for position, category in enumerate(categories):
-        where = f"{file.path}: category {_called(category, position)}"
-        number = plain_id(_field(category, "id", where))
+        where = f"{file.path}: category {called(category, position)}"
+        number = plain_id(field_of(category, "id", where))
         if number is None:
             raise UserError(f"{where} has no id that is a number or text.")
         name = category.get("name")
@@ -243,7 +236,8 @@ def _read_categories(file: CocoFile, categories: list) -> dict[Any, int]:
                 f"{file.path} has the category id {number!r} twice, as {names[number]!r} and "
                 f"{str(name)!r}: give each category an id of its own."
             )
-        names[number] = str(name)
+        names[number] = class_name(str(name))
+    twins = _twins(file, names, used)
     whole = all(isinstance(number, int) for number in names)
     if whole and all(1 <= number <= _BIGGEST_ID for number in names):
         numbers = {number: number for number in names}
@@ -252,17 +246,44 @@ def _read_categories(file: CocoFile, categories: list) -> dict[Any, int]:
         numbers = {number: number + 1 - min(names) for number in names}
     else:
         numbers = {number: k for k, number in enumerate(sorted(names, key=str), start=1)}
-    if any(numbers[number] != number for number in names):
+    file.is_renumbered = any(numbers[number] != number for number in names)
+    if file.is_renumbered:
         file.details.append("category ids became class ids, which count from 1:")
         file.details += [f"  {n!r} -> {numbers[n]}  {names[n]}" for n in names]
-    file.labels = dict(sorted((numbers[number], name) for number, name in names.items()))
+    file.labels = dict(sorted((numbers[n], name) for n, name in names.items() if n not in twins))
     return numbers
+
+
+def _twins(file: CocoFile, names: dict[Any, str], used: set) -> set:
+    """The ids of categories without annotations that are called as another one is.
+
+    Roboflow's files begin with one that is called as the data set, which may be a class's name.
+    """
+    twins: set = set()
+    last: dict[str, Any] = {}
+    for number, name in names.items():
+        other = last.setdefault(name, number)
+        if other == number:
+            continue
+        if other in used and number in used:
+            raise UserError(
+                f"{file.path} has two categories that are called {name!r}, of the ids {other!r} "
+                f"and {number!r}: give each a name of its own, or their annotations one id."
+            )
+        twins.add(number if other in used else other)
+        last[name] = other if other in used else number
+    if twins:
+        file.notes[TWIN] += len(twins)
+    return twins
 
 
 def _clean_annotation(
     annotation: dict, category: int, notes: Counter, where: str
 ) -> dict[str, Any] | None:
     segmentation = annotation.get("segmentation") or []
+    if _is_flat(segmentation):
+        segmentation = [segmentation]
+        notes[FLAT] += 1
     box = _read_box(annotation.get("bbox"), where)
     if box is None:
         box = _outline_box(segmentation)
@@ -275,14 +296,14 @@ def _clean_annotation(
     if box[2] <= 0 or box[3] <= 0:
         notes[EMPTY] += 1
         return None
-    area = _number(annotation.get("area"), f"{where}: area")
+    area = number_of(annotation.get("area"), f"{where}: area")
     return {
         "id": annotation.get("id"),
         "category_id": category,
         "bbox": box,
         "area": area if area is not None and 0 <= area < math.inf else None,
-        "iscrowd": _flag(annotation.get("iscrowd"), f"{where}: iscrowd"),
-        "difficult": _flag(annotation.get("difficult"), f"{where}: difficult"),
+        "iscrowd": flag_of(annotation.get("iscrowd"), f"{where}: iscrowd"),
+        "difficult": flag_of(annotation.get("difficult"), f"{where}: difficult"),
         "segmentation": segmentation,
     }
 
@@ -292,10 +313,19 @@ def _read_box(value: Any, where: str) -> list[float] | None:
         return None
     if not isinstance(value, (list, tuple)) or len(value) != 4:
         raise UserError(
-            f"{where}: bbox must be four numbers [x, y, width, height], got {_short(value)}."
+            f"{where}: bbox must be four numbers [x, y, width, height], got {short(value)}."
         )
-    sides = [_number(side, f"{where}: bbox") for side in value]
+    sides = [number_of(side, f"{where}: bbox") for side in value]
     return [math.nan if side is None else side for side in sides]
+
+
+def _is_flat(segmentation: Any) -> bool:
+    """Whether an outline is x, y, x, y, ... where a list of such polygons is expected."""
+    return (
+        isinstance(segmentation, list)
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in segmentation[:6])
+        and len(segmentation) >= 6
+    )
 
 
 def _outline_box(segmentation: Any) -> list[float] | None:
@@ -318,41 +348,5 @@ def _area(annotation: dict[str, Any]) -> float:
     return width * height if annotation["area"] is None else annotation["area"]
 
 
-def _number(value: Any, where: str) -> float | None:
-    """A number, or its text; None of null and empty text."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        if isinstance(value, (int, float, str)):
-            return float(value)
-    except (ValueError, OverflowError):
-        pass
-    raise UserError(f"{where} must be a number, got {_short(value)}.")
-
-
-def _flag(value: Any, where: str) -> int:
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return int(value.strip().lower() == "true")
-    number = _number(value, where)
-    return int(number is not None and not math.isnan(number) and number != 0)
-
-
-def _field(entry: Any, key: str, where: str) -> Any:
-    if not isinstance(entry, dict):
-        raise UserError(f"{where} must be an object with {key!r}, got {_short(entry)}.")
-    return entry.get(key)
-
-
-def _called(entry: Any, position: int) -> str:
-    """How an entry is named in an error: by its id, or its place in the list."""
-    number = entry.get("id") if isinstance(entry, dict) else None
-    return f"number {position + 1}" if number is None else f"{_short(number)}"
-
-
 def _holds(entries: Any, key: str) -> bool:
     return isinstance(entries, list) and any(isinstance(e, dict) and key in e for e in entries)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

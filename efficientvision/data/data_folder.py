@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from efficientvision import files
 from efficientvision.data.photos import is_photo_name
 from efficientvision.data.picture_folders import find_parts, list_folders
+from efficientvision.data.record_files import shard_prefix
+from efficientvision.data.truth_file import truth_path
 from efficientvision.errors import UserError
 
 # Below the folder itself, the places that the usual instructions use.
@@ -37,9 +39,10 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     """Looks for `train*.tfrecord`, `val*.tfrecord` and the evaluation's ground truth.
 
     Record files may also be named as shards without an ending (`train-00000-of-00256`). They are
-    looked for in the folder and in `tfrecord/`, `tfrecords/` and `records/` below it; the JSON
-    file (`instances_val*.json`, else `json_*val*.json`) in `annotations/`, in the folder and
-    beside the evaluation records.
+    looked for in the folder and in `tfrecord/`, `tfrecords/` and `records/` below it. The JSON
+    file is the one that a converter wrote for the evaluation records (`json_<their name>.json`
+    beside them), else `instances_val*.json`, else `json_*val*.json`, in `annotations/`, in the
+    folder and beside the evaluation records.
 
     Args:
         folder: The data set's.
@@ -69,7 +72,8 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     places = [files.join(folder, name).rstrip("/") for name in JSON_FOLDERS]
     if evaluation is not None:
         places.append(files.parent(evaluation))
-    return DataFolder(training, evaluation, _ground_truth(list(dict.fromkeys(places))))
+    truth = _own_truth(evaluation) or _ground_truth(list(dict.fromkeys(places)))
+    return DataFolder(training, evaluation, truth)
 
 
 def _holds_class_folders(folder: files.AnyPath) -> bool:
@@ -104,6 +108,14 @@ def find_records(folder: files.AnyPath, prefix: str) -> str | None:
             if fnmatch.filter(names, pattern):
                 return files.join(place, pattern)
     return None
+
+
+def _own_truth(evaluation: str | None) -> str | None:
+    """The file that a converter wrote for these very records."""
+    found = files.matches(evaluation) if evaluation else []
+    paths = {truth_path(files.join(files.parent(path), shard_prefix(path))) for path in found}
+    own = list(filter(files.is_file, paths))
+    return own[0] if len(own) == len(paths) == 1 else None
 
 
 def _ground_truth(places: list[str]) -> str | None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from efficientvision.data.checks import REPLACE
 from efficientvision.data.coco_json import plain_id
 from efficientvision.data.labels import find_labels
 from efficientvision.data.record_files import FilePattern, iter_records, match_files
 from efficientvision.data.records import DetectionExample, decode_example
 from efficientvision.errors import UserError
+
+# What to do about records without ids, such as Roboflow's exports. A JSON file is no way out: it
+# cannot have ids that the records do not have.
+NAME_BY_BYTES = (
+    "set regenerate_source_id=true, which names photos by their bytes, and leave `val_json_file` "
+    "out; or (for an exported model) make the records again"
+)
 
 
 def pixel_areas(example: DetectionExample) -> np.ndarray:
@@ -43,7 +52,7 @@ def coco_ground_truth(
     names = dict(class_names or find_labels(file_pattern) or {})
     images: dict[int | str, dict] = {}
     annotations: list[dict] = []
-    for image_id, example in _examples(file_pattern, max_examples):
+    for image_id, example in _examples(file_pattern, max_examples, NAME_BY_BYTES):
         images[image_id] = {
             "id": image_id,
             "file_name": example.filename,
@@ -84,7 +93,7 @@ def coco_ground_truth(
 
 
 def image_ids(file_pattern: FilePattern, *, max_examples: int | None = None) -> list[int | str]:
-    """The image ids of the records, in the order in which they are evaluated.
+    """The image ids of the records as the COCO test server knows them, in their order.
 
     Args:
         file_pattern: the records.
@@ -93,24 +102,27 @@ def image_ids(file_pattern: FilePattern, *, max_examples: int | None = None) -> 
     Raises:
         UserError: as :func:`coco_ground_truth`.
     """
-    return [image_id for image_id, _ in _examples(file_pattern, max_examples)]
+    advice = "make the records with dataset/create_coco_tfrecord.py --image_info_file"
+    return [image_id for image_id, _ in _examples(file_pattern, max_examples, advice)]
 
 
 def _examples(
-    file_pattern: FilePattern, max_examples: int | None
+    file_pattern: FilePattern, max_examples: int | None, advice: str
 ) -> Iterator[tuple[int | str, DetectionExample]]:
-    """The records with their image ids, none of which may be missing or come twice."""
+    """The records with their image ids, none of which may be missing (`advice`) or come twice."""
     seen: set[int | str] = set()
-    records = (r for path in match_files(file_pattern) for r in iter_records(path))
-    for position, serialized in enumerate(records):
-        if position == max_examples:
-            break
-        example = decode_example(serialized)
+    records = (
+        (f"record {position} of {path}", serialized)
+        for path in match_files(file_pattern)
+        for position, serialized in enumerate(iter_records(path))
+    )
+    for place, serialized in itertools.islice(records, max_examples):
+        try:
+            example = decode_example(serialized)
+        except UserError as error:
+            raise UserError(f"{place}: {error.sentence.rstrip('.')}; {REPLACE}.") from error
         if not example.source_id:
-            raise UserError(
-                f"Record {position} ({example.filename}) has no image/source_id; evaluate with "
-                "`val_json_file`, or convert the data again."
-            )
+            raise UserError(f"{place} ({example.filename}) has no image/source_id: {advice}.")
         image_id = image_id_of(example.source_id)
         if image_id in seen:
             raise UserError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIGNATURES = (
@@ -15,9 +17,11 @@ _SIGNATURES = (
     (b"MM\0*", "tiff"),
 )
 _PNG_DEPTH_AT = 24
-# The next marker inside of entropy-coded data: no stuffed byte, no restart, no filling.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+BITS_PER_SAMPLE = 258  # A tag of TIFF.
+_PNM_SPACE = rb"(?:\s|#[^\n]*\n)+"
+_PNM_HEADER = re.compile(rb"P[2356]" + (_PNM_SPACE + rb"\d+") * 2 + _PNM_SPACE + rb"(\d+)")
+# HEIF files of stills and of sequences that are coded as HEVC, and those that do not say how.
+_HEIF_BRANDS = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1".split())
 # Modes of Pillow from whose files TensorFlow decodes the RGB that Pillow converts to.
 _PLAIN_MODES = {"jpeg": {"L", "RGB"}, "png": {"1", "L", "LA", "P", "RGB", "RGBA"}}
 
@@ -36,27 +40,6 @@ def png_depth(encoded: bytes) -> int | None:
     return encoded[_PNG_DEPTH_AT] if is_png else None
 
 
-def is_whole_jpeg(encoded: bytes) -> bool:
-    """Whether a JPEG file goes on to its end marker; what follows that does not matter."""
-    position = 2
-    while position + 4 <= len(encoded):
-        if encoded[position] != 0xFF:
-            return False
-        marker = encoded[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == _END_OF_IMAGE:
-            return True
-        position += 2 + int.from_bytes(encoded[position + 2 : position + 4], "big")
-        if marker == _START_OF_SCAN:
-            following = _JPEG_MARKER.search(encoded, position)
-            if following is None:
-                return False
-            position = following.start()
-    return encoded[position : position + 2] == bytes((0xFF, _END_OF_IMAGE))
-
-
 def is_whole_png(encoded: bytes) -> bool:
     """Whether all chunks of a PNG file have their checksums, and the last one ends it."""
     position = len(PNG_SIGNATURE)
@@ -72,16 +55,28 @@ def is_whole_png(encoded: bytes) -> bool:
     return False
 
 
+def is_heif(encoded: bytes) -> bool:
+    """Whether a file is a HEIC photo, as phones take them."""
+    return encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS
+
+
+def pnm_maximum(encoded: bytes) -> int | None:
+    """The sample that is white in a PGM or PPM file; None of another format."""
+    header = _PNM_HEADER.match(encoded)
+    return int(header[1]) if header else None
+
+
+def bit_depth(encoded: bytes, tiff_tags: Mapping[int, Any]) -> int:
+    """Bits a channel of a PNG, PGM, PPM or TIFF file; 8 of another format."""
+    depth = png_depth(encoded) or (pnm_maximum(encoded) or 0).bit_length()
+    return depth or max(tiff_tags.get(BITS_PER_SAMPLE, (8,)))
+
+
 def decodes_alike(encoded: bytes, mode: str) -> bool:
-    """Whether TensorFlow decodes a file to the RGB pixels that Pillow gives.
+    """Whether TensorFlow decodes a whole file to the RGB pixels that Pillow gives.
 
     Args:
         encoded: the file's bytes.
         mode: what Pillow calls its kind of pixels.
     """
-    image_format = sniff_format(encoded)
-    if mode not in _PLAIN_MODES.get(image_format, ()):
-        return False
-    if image_format == "jpeg":
-        return is_whole_jpeg(encoded)
-    return png_depth(encoded) != 16 and is_whole_png(encoded)
+    return mode in _PLAIN_MODES.get(sniff_format(encoded), ()) and png_depth(encoded) != 16

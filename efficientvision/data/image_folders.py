@@ -17,11 +17,12 @@ from efficientvision.data.labelled_images import (
     LabelledImage,
     Split,
     find_images,
-    read_csv,
     read_folders,
     split,
 )
+from efficientvision.data.labelled_lists import read_csv
 from efficientvision.data.labels import LabelMap, read_labels, write_labels
+from efficientvision.data.names import ESCAPED, is_utf8
 from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
 from efficientvision.data.picture_folders import LeftOut
 from efficientvision.data.record_files import write_shards
@@ -97,7 +98,8 @@ def build_record(
             class_names=image.classes,
         )
     )
-    return BuiltRecord(serialized, photo.notes, len(image.classes), photo.remarks)
+    notes = photo.notes if is_utf8(image.path) else (*photo.notes, ESCAPED)
+    return BuiltRecord(serialized, notes, len(image.classes), photo.remarks)
 
 
 def convert(

@@ -1,32 +1,31 @@
-"""Images with classes, found in folders of classes or in a list."""
+"""Images with classes, found in folders of classes."""
 
 from __future__ import annotations
 
 import collections
-import csv
-import io
-import logging
 import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from efficientvision import files
+from efficientvision.data.class_layouts import (
+    look_at_depth,
+    refuse_parts_as_classes,
+    unwrapped,
+)
+from efficientvision.data.names import class_name, composed
 from efficientvision.data.photos import PHOTO_SUFFIXES, is_photo_name
 from efficientvision.data.picture_folders import (
+    READ_ALREADY,
     LeftOut,
-    composed,
     count_beside,
-    existing_file,
     find_parts,
     list_folders,
-    looks_like_a_path,
     no_picture,
     walk_pictures,
 )
 from efficientvision.errors import UserError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,14 @@ def find_images(data_dir: str) -> FoundImages:
     found = FoundImages()
     parts = _class_parts(data_dir)
     for part, folder in (parts or {"train": data_dir}).items():
-        found.parts[part] = _read_classes(folder, found.left_out)
+        inner = unwrapped(folder, part, found.left_out) if parts else folder
+        images = found.parts[part] = _read_classes(inner, found.left_out)
+        source_ids = [image.source_id for image in images]
+        if images and not parts:
+            refuse_parts_as_classes(data_dir, source_ids)
+        if part != "test":
+            known = {image.classes[0] for image in found.parts.get("train", ())}
+            look_at_depth(inner, source_ids, known if part == "val" else ())
     if parts:
         count_beside(data_dir, parts.values(), found.left_out)
         _drop_strange_test(found)
@@ -110,10 +116,17 @@ def _read_classes(folder: str, left_out: LeftOut) -> list[LabelledImage]:
         if files.is_file(path) and not name.startswith("."):
             reason = "pictures outside of folders of classes" if is_photo_name(path) else None
             left_out.add(reason or no_picture(name), path)
-    for place in list_folders(folder, left_out):
+    places = list_folders(folder, left_out)
+    # A link in one class to the folder of another would give its photos both classes.
+    known = {os.path.realpath(place) for place in places}
+    real = {os.path.realpath(place) for place in places if not os.path.islink(place)}
+    for place in places:
+        if os.path.islink(place) and os.path.realpath(place) in real:
+            left_out.add(READ_ALREADY, place)
+            continue
         before = len(images)
-        name = composed(os.path.basename(place))
-        for path in walk_pictures(place, left_out):
+        name = class_name(os.path.basename(place))
+        for path in walk_pictures(place, left_out, known):
             source_id = composed(os.path.relpath(path, folder)).replace(os.sep, "/")
             images.append(LabelledImage(path, source_id, (name,)))
         if len(images) == before:
@@ -129,51 +142,6 @@ def _drop_strange_test(found: FoundImages) -> None:
         why = f"as {strange[0].classes[0]!r} is no class of the other parts,"
         for image in found.parts.pop("test"):
             found.left_out.add(f"pictures of the part test, {why}", image.path)
-
-
-def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]:
-    """The images of a list `path,label`; several labels are separated by `;`, none is allowed.
-
-    A first line without anything that looks like a picture's path, such as `path,label`, is a
-    heading.
-
-    Args:
-        csv_file: the list.
-        image_dir: what paths are relative to; None: the list's folder.
-
-    Raises:
-        UserError: no such file, a line of another form, or an image that does not exist.
-    """
-    folder = image_dir or files.parent(csv_file)
-    try:
-        rows = list(csv.reader(io.StringIO(files.read_text(csv_file), newline="")))
-    except OSError as error:
-        raise UserError(f"Cannot read {csv_file}: {error.strerror}.") from error
-    except csv.Error as error:
-        raise UserError(f"{csv_file} is no list of path,label: {error}.") from error
-    images = []
-    for number, row in enumerate(rows, start=1):
-        if not any(field.strip() for field in row):
-            continue
-        if len(row) != 2:
-            raise UserError(
-                f"{csv_file}, line {number}: expected path,label, got {len(row)} fields; separate "
-                "them by a comma and several labels by ; and put a path with a comma into quotes."
-            )
-        name, label = (composed(field.strip()) for field in row)
-        path = existing_file(folder, row[0].strip())
-        if path is None:
-            if number == 1 and not any(map(looks_like_a_path, (name, label))):
-                log.info(f"{csv_file}: the first line, {name},{label}, is taken for the heading.")
-                continue
-            raise UserError(
-                f"{csv_file}, line {number}: there is no image {os.path.join(folder, name)}."
-            )
-        labels = tuple(dict.fromkeys(filter(None, (part.strip() for part in label.split(";")))))
-        images.append(LabelledImage(path, name.replace("\\", "/"), labels))
-    if not images:
-        raise UserError(f"{csv_file} lists no image.")
-    return images
 
 
 def split(images: Sequence[LabelledImage], val_fraction: float, seed: int = 0) -> Split:

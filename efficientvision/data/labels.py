@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import json
 import os
-import unicodedata
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 
 from efficientvision import files
+from efficientvision.configs.yaml_text import UnclearYaml, load_yaml, text_of_name
+from efficientvision.data.names import class_name
 from efficientvision.data.record_files import FilePattern, match_files, shard_prefix
 from efficientvision.errors import UserError
 
@@ -25,6 +27,10 @@ LabelMap = dict[int, str]
 
 _LARGEST_ID = 2**31 - 1  # Records hold more, arrays of class ids do not.
 _SHOWN = 60
+# What people call id 0 where no object has it.
+_NO_CLASS = re.compile(
+    r"background|^_*bg_*$|unlabel|^_*none_*$|^_*void_*$|ignore|^\W*$|^n/?a$|dummy", re.IGNORECASE
+)
 
 VOC_NAMES = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
@@ -81,11 +87,7 @@ def label_map_from_mapping(
     pairs = ((v, k) for k, v in mapping.items()) if by_name else mapping.items()
     for key, name in pairs:
         class_id = _class_id(key)
-        if isinstance(name, bool) or name is None:
-            raise UserError(
-                f"{source}: the name of class {key!r} reads as {name!r}, which is no text: put it "
-                "into quotes."
-            )
+        text = text_of_name(key, name, source)
         if not 0 <= class_id <= _LARGEST_ID or isinstance(name, (dict, list)):
             raise UserError(
                 f"{source}: expected {{class id: name}} or {{name: class id}}, "
@@ -93,13 +95,30 @@ def label_map_from_mapping(
             )
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
-        # One form of Unicode: macOS writes the accents of file names apart.
-        labels[class_id] = unicodedata.normalize("NFC", str(name))
-    if not of_masks:
-        labels.pop(0, None)
+        if not is_whole(text):
+            raise UserError(
+                f"{source}: the name of class {class_id}, {_short(text)}, holds half of a "
+                "character: write it anew."
+            )
+        labels[class_id] = class_name(text)
+    background = None if of_masks else labels.pop(0, None)
+    if background is not None and not _NO_CLASS.search(background):
+        raise UserError(
+            f"{source} gives class id 0 to {background!r}: ids begin at 1, as 0 is the background; "
+            "add 1 to each."
+        )
     if not labels:
         raise UserError(f"{source} names no classes.")
     return dict(sorted(labels.items()))
+
+
+def is_whole(text: str) -> bool:
+    """Whether text holds no half of a character, which JSON can write and no file can hold."""
+    try:
+        text.encode("utf8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _class_id(key: Any) -> int:
@@ -120,6 +139,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, no key of which may come twice."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in mapping if keys.count(key) > 1)
+        raise ValueError(f"{_short(twice)} is there twice")
+    return mapping
+
+
 def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     """A label map from a JSON or YAML file; `of_masks` as in `label_map_from_mapping`.
 
@@ -128,13 +157,16 @@ def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
     """
     try:
         text = files.read_text(path)
-        mapping = json.loads(text) if path.endswith(".json") else yaml.safe_load(text)
+        is_json = path.endswith(".json")
+        mapping = json.loads(text, object_pairs_hook=_once) if is_json else load_yaml(text)
     except OSError as error:
         raise UserError(f"Cannot read the label map {path}: {error.strerror}.") from error
     except UserError:
         raise
     except RecursionError as error:
         raise UserError(f"The label map {path} is nested too deeply.") from error
+    except UnclearYaml as error:
+        raise UserError(f"The label map {path}, {error}.") from error
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"The label map {path} is not valid: {error}.") from error
     if not isinstance(mapping, dict):
@@ -181,6 +213,7 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
 
     ``labels.json``, unless other records of the folder use one that says something else.
     """
+    labels = {class_id: class_name(name) for class_id, name in labels.items()}
     folder, prefix = os.path.split(files.absolute(output_prefix))
     shared = os.path.join(folder, "labels.json")
     own = os.path.join(folder, f"labels_{prefix}.json")
@@ -189,12 +222,53 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
         name.endswith(".tfrecord") and shard_prefix(name) != prefix
         for name in files.list_names(folder)
     )
-    differs = files.exists(shared) and read_labels(shared, of_masks=0 in labels) != dict(labels)
+    differs = files.exists(shared) and read_labels(shared, of_masks=0 in labels) != labels
     path = own if others and differs else shared
     files.write_text(path, text)
     if path == shared:
         files.remove(own)
     return path
+
+
+def differing_ids(
+    output_prefix: str, labels: Mapping[int, str], written_with: Collection[str] = ()
+) -> list[str]:
+    """Lines for people where other records of the folder give a class another id.
+
+    Parts of one set must agree on the ids; two sets in one folder need not.
+
+    Args:
+        output_prefix: the records'.
+        labels: their classes.
+        written_with: prefixes of the same conversion, which may be there from an earlier one.
+    """
+    folder, prefix = os.path.split(files.absolute(output_prefix))
+    ids = {name: class_id for class_id, name in labels.items()}
+    others = {shard_prefix(n) for n in files.list_names(folder) if n.endswith(".tfrecord")}
+    for other in sorted(others - {prefix, *map(os.path.basename, written_with)}):
+        own = os.path.join(folder, f"labels_{other}.json")
+        path = own if files.exists(own) else os.path.join(folder, "labels.json")
+        if not files.exists(path):
+            continue
+        theirs = read_labels(path, of_masks=0 in labels)
+        wrong = [
+            f"{n!r} is {ids[n]} here, {i} there" for i, n in theirs.items() if ids.get(n, i) != i
+        ]
+        if wrong:
+            return [
+                f"WARNING: the records {other} beside these number the classes otherwise "
+                f"({'; '.join(wrong[:3])}): if both belong to one set, convert them with the same "
+                f"classes (VOC: `label_map_json_path={path}`; COCO: the same categories in both "
+                "files)"
+            ]
+    return []
+
+
+def labels_path(record_path: str) -> str | None:
+    """The file of class names beside a record file (its set's own first); None: there is none."""
+    folder, prefix = os.path.dirname(record_path), shard_prefix(record_path)
+    paths = (os.path.join(folder, name) for name in (f"labels_{prefix}.json", "labels.json"))
+    return next(filter(files.exists, paths), None)
 
 
 def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMap | None:
@@ -208,14 +282,10 @@ def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMa
         UserError: nothing matches, or two data sets of the pattern name their classes differently.
     """
     found: dict[str, LabelMap] = {}
-    for folder, prefix in sorted(
-        {(os.path.dirname(p), shard_prefix(p)) for p in match_files(file_pattern)}
-    ):
-        for name in (f"labels_{prefix}.json", "labels.json"):
-            path = os.path.join(folder, name)
-            if files.exists(path):
-                found[path] = read_labels(path, of_masks=of_masks)
-                break
+    sets = {(os.path.dirname(p), shard_prefix(p)): p for p in match_files(file_pattern)}
+    for _, member in sorted(sets.items()):
+        if (path := labels_path(member)) is not None and path not in found:
+            found[path] = read_labels(path, of_masks=of_masks)
     maps = list(found.items())
     for path, labels in maps[1:]:
         if labels != maps[0][1]:

@@ -13,21 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from efficientvision.data.photos import open_header
-from efficientvision.data.records import (
-    ENCODED,
-    SOURCE_ID,
-    bytes_feature,
-    image_features,
-)
+from efficientvision.data.image_bytes import PNG_SIGNATURE, is_whole_png
+from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
+from efficientvision.data.record_features import MASK, read_features, values_of
+from efficientvision.data.record_parsing import only_if, parsed_features
+from efficientvision.data.records import bytes_feature, image_features
 from efficientvision.errors import UserError
 
 # The value of pixels that belong to no class.
 IGNORED = 255
-MASK = "image/segmentation/class/encoded"
+# Where the header of a PNG says what its pixels are, and what it says of 8-bit grey. TensorFlow
+# would decode other kinds too, and make other classes of them without a word.
+_PIXELS_AT, _GREY_8_BIT = 24, b"\x08\x00"
 _MASK_FORMAT = "image/segmentation/class/format"
 
 
@@ -64,15 +63,25 @@ def decode_mask(encoded: bytes) -> np.ndarray:
     """A record's PNG -> uint8 [h, w].
 
     Raises:
-        UserError: it cannot be decoded, or has several channels or more than 8 bits.
+        UserError: it cannot be decoded, or is no PNG of one channel of 8 bits.
     """
     try:
         with open_header(encoded) as picture:
-            if picture.mode != "L":
-                raise UserError(f"its mask must be a PNG of one 8-bit channel, is {picture.mode}")
-            return np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
+            kind = f"{str(picture.format).upper()} of mode {picture.mode}"
+            pixels = np.asarray(picture) if _is_plain(encoded) else None
+    except UnidentifiedImageError as error:
+        raise UserError("its mask cannot be decoded (cannot identify its format)") from error
+    except PILLOW_ERRORS as error:
         raise UserError(f"its mask cannot be decoded ({error})") from error
+    if pixels is None:
+        raise UserError(f"its mask must be a PNG of one 8-bit channel, is a {kind}")
+    if not is_whole_png(encoded):  # Pillow shows what is there; TensorFlow refuses it.
+        raise UserError("its mask cannot be decoded (the PNG is damaged or cut short)")
+    return pixels
+
+
+def _is_plain(encoded: bytes) -> bool:
+    return encoded.startswith(PNG_SIGNATURE) and encoded[_PIXELS_AT:][:2] == _GREY_8_BIT
 
 
 def encode_mask_example(example: MaskExample) -> bytes:
@@ -89,14 +98,9 @@ def mask_of(serialized: bytes) -> bytes | None:
     """The encoded mask of a record of any schema, in Python; None: it has none.
 
     Raises:
-        UserError: not a ``tf.train.Example``.
+        UserError: as :func:`efficientvision.data.records.decode_example`.
     """
-    try:
-        features = tf.train.Example.FromString(serialized).features.feature
-    except DecodeError as error:
-        raise UserError(f"a record is not a tf.train.Example: {error}.") from error
-    values = features[MASK].bytes_list.value if MASK in features else []
-    return values[0] if values else None
+    return next(iter(values_of(read_features(serialized), MASK)), None)
 
 
 def parse_mask_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -111,16 +115,13 @@ def parse_mask_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         ``source_id`` string [], "" if the record has none;
         ``mask_encoded`` string [] (PNG).
     """
-    raw = tf.io.parse_single_example(
-        serialized,
-        {
-            ENCODED: tf.io.FixedLenFeature([], tf.string),
-            SOURCE_ID: tf.io.FixedLenFeature([], tf.string, ""),
-            MASK: tf.io.FixedLenFeature([], tf.string),
-        },
+    raw = parsed_features(serialized, {}, required=[MASK])
+    mask = raw[MASK]
+    is_plain = (tf.strings.substr(mask, 0, len(PNG_SIGNATURE)) == PNG_SIGNATURE) & (
+        tf.strings.substr(mask, _PIXELS_AT, 2) == _GREY_8_BIT
     )
     return {
-        "encoded": raw[ENCODED],
-        "source_id": raw[SOURCE_ID],
-        "mask_encoded": raw[MASK],
+        "encoded": raw["encoded"],
+        "source_id": raw["source_id"],
+        "mask_encoded": only_if(is_plain, mask),
     }

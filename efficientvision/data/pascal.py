@@ -9,38 +9,52 @@ pixel coordinates are used as they are; areas in the records are fractions of th
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.annotation_frame import find_frame
+from efficientvision.data.annotation_frame import (
+    CUT,
+    OUTSIDE,
+    cut_at_edge,
+    find_frame,
+    seem_normalized,
+)
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
 from efficientvision.data.held_out import part_prefixes
-from efficientvision.data.labels import LabelMap, read_labels, write_labels
+from efficientvision.data.labels import LabelMap, differing_ids, read_labels, write_labels
 from efficientvision.data.pascal_files import (
-    annotation_folder,
     discover_labels,
-    find_image,
+    find_annotations,
     flag_in,
+    has_lists,
     name_of,
+    nameless,
     number_in,
     objects_in,
     parse_xml,
     read_image_list,
     stated_hw,
-    xml_path,
+)
+from efficientvision.data.pascal_photos import (
+    PhotoOf,
+    YearPhotos,
+    names_another,
+    stated_name,
+    without_doubles,
 )
 from efficientvision.data.photos import MAX_PIXELS, StoredPhoto, read_photo_file, store_photo
 from efficientvision.data.record_files import write_shards
+from efficientvision.data.truth_file import TrueImage, TrueObject, write_truth
 from efficientvision.errors import UserError
 
 MERGED_YEARS = ("VOC2007", "VOC2012")
-_IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "")
+RENAMED = "photos taken by the name of their XML file, whose <filename> names another"
+WITHOUT_XML = "photos without an annotation left out"
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,11 @@ class PascalObject:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One image of a list: the number that is its id, and its annotation."""
+    """One image of a list: the number that is its id, its annotation and its photo."""
 
     image_id: int
     xml: str
-    image_dirs: tuple[str, ...]
+    photo: PhotoOf
 
 
 @dataclass(frozen=True)
@@ -94,16 +108,19 @@ def read_annotation(
     """
     path = listed.xml
     root = parse_xml(path)
-    stem = os.path.splitext(os.path.basename(path))[0]
-    filename = (root.findtext("filename") or "").strip()
-    image_path = find_image(listed.image_dirs, filename, stem)
+    image_path = listed.photo.path
+    if image_path is None:
+        raise UserError(listed.photo.problem)
     photo = store_photo(read_photo_file(image_path), repr(image_path), max_pixels=max_pixels)
-    height, width = photo.height, photo.width
-    frame = find_frame(stated_hw(root), (height, width), photo.orientation, repr(image_path))
+    image_hw = photo.height, photo.width
+    frame = find_frame(stated_hw(root), image_hw, photo.orientation, repr(image_path))
     skipped.update([*photo.notes, *frame.notes])
-    objects = []
+    skipped[RENAMED] += int(names_another(stated_name(root), image_path))
+    objects, corners = [], []
     for element in objects_in(root):
         name = name_of(element)
+        if not name:
+            raise nameless(path)
         if name not in class_ids:
             raise UserError(
                 f"{path} has an object of class {name!r}, which is not in the label map "
@@ -112,22 +129,32 @@ def read_annotation(
         sides = [
             number_in(element, f"bndbox/{side}", path) for side in ("ymin", "xmin", "ymax", "xmax")
         ]
-        (ymin, xmin, ymax, xmax), *_ = frame.boxes([sides]).tolist()
+        corners.append(sides)
+        (box,) = frame.boxes([sides])
         difficult = flag_in(element, "difficult")
         if difficult and ignore_difficult:
             skipped["difficult objects left out"] += 1
-        elif xmax <= xmin or ymax <= ymin:
+            continue
+        if (box[2:] <= box[:2]).any():
             skipped["degenerate boxes (xmax <= xmin or ymax <= ymin) dropped"] += 1
-        elif xmin >= width or ymin >= height or xmax <= 0 or ymax <= 0:
-            skipped["boxes wholly outside their image dropped"] += 1
-        else:
+            continue
+        cut, over = cut_at_edge(box, image_hw)
+        skipped[OUTSIDE if cut is None else CUT] += int(over)
+        if cut is not None:
+            ymin, xmin, ymax, xmax = cut.tolist()
             truncated = flag_in(element, "truncated")
             view = (element.findtext("pose") or "").strip()
-            corners = (xmin, ymin, xmax, ymax)
             objects.append(
-                PascalObject(name, class_ids[name], *corners, difficult, truncated, view)
+                PascalObject(
+                    name, class_ids[name], xmin, ymin, xmax, ymax, difficult, truncated, view
+                )
             )
-    image = PascalImage(listed.image_id, image_path, height, width, tuple(objects))
+    if seem_normalized(corners, image_hw):
+        raise UserError(
+            f"{path}: all boxes are within 0..1.5, as fractions of the photo are, and VOC's "
+            "coordinates are pixels: multiply them by the photo's width and height."
+        )
+    image = PascalImage(listed.image_id, image_path, *image_hw, tuple(objects))
     return image, photo
 
 
@@ -138,7 +165,7 @@ def build_record(
     ignore_difficult: bool = False,
     max_pixels: int | None = MAX_PIXELS,
 ) -> BuiltRecord:
-    """One image and its objects as a record; `facts` is the `PascalImage`."""
+    """One image and its objects as a record; `facts` is the `TrueImage`."""
     from efficientvision.data.records import DetectionExample, encode_example
 
     counts: Counter = Counter()
@@ -168,47 +195,18 @@ def build_record(
             views=[o.view for o in objects],
         )
     )
-    return BuiltRecord(serialized, tuple(counts.elements()), image, photo.remarks)
-
-
-def coco_ground_truth(images: Sequence[PascalImage], labels: LabelMap) -> dict:
-    """The ground truth of the images in COCO's format, with the ids of the records."""
-    annotations = []
-    for image in images:
-        for o in image.objects:
-            width, height = o.xmax - o.xmin, o.ymax - o.ymin
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image.image_id,
-                    "category_id": o.class_id,
-                    "bbox": [o.xmin, o.ymin, width, height],
-                    "area": width * height,
-                    "iscrowd": 0,
-                    "difficult": o.difficult,
-                    "ignore": 0,
-                    "segmentation": [],
-                }
-            )
-    return {
-        "info": {},
-        "licenses": [],
-        "type": "instances",
-        "images": [
-            {
-                "id": image.image_id,
-                "file_name": os.path.basename(image.path),
-                "height": image.height,
-                "width": image.width,
-            }
-            for image in images
-        ],
-        "annotations": annotations,
-        "categories": [
-            {"id": class_id, "name": name, "supercategory": "none"}
-            for class_id, name in labels.items()
-        ],
-    }
+    truths = (
+        TrueObject(
+            *(o.class_id, o.xmin, o.ymin, o.xmax, o.ymax),
+            area=(o.xmax - o.xmin) * (o.ymax - o.ymin),
+            difficult=o.difficult,
+        )
+        for o in objects
+    )
+    truth = TrueImage(
+        image.image_id, os.path.basename(image.path), image.height, image.width, tuple(truths)
+    )
+    return BuiltRecord(serialized, tuple(counts.elements()), truth, photo.remarks)
 
 
 def convert(
@@ -261,23 +259,42 @@ def convert(
             raise UserError(
                 f"{year_dir} is not a folder; `data_dir` must hold a folder named as `year`."
             )
+    annotations = [find_annotations(d, annotations_dir) for d in year_dirs]
     listed = [
-        (d, name) for d in year_dirs for name in read_image_list(d, set_name, annotations_dir)
+        (year, name)
+        for year, d in enumerate(year_dirs)
+        for name in read_image_list(d, set_name, annotations[year])
     ]
     if num_images is not None:
         if num_images < 1:
             raise UserError(f"num_images must be at least 1, got {num_images}.")
         listed = listed[:num_images]
     if label_map_json_path:
-        labels = read_labels(label_map_json_path)
+        labels = _given_labels(label_map_json_path)
     else:
-        labels = discover_labels([annotation_folder(d, annotations_dir) for d in year_dirs])
-    images = []
-    for image_id, (year_dir, name) in enumerate(listed, 1):
-        xml = xml_path(annotation_folder(year_dir, annotations_dir), name)
-        folders = [os.path.join(year_dir, folder) for folder in _IMAGE_FOLDERS]
-        there = tuple(folder for folder in folders if files.is_folder(folder))
-        images.append(ListedImage(image_id, xml, there))
+        labels = discover_labels(annotations, skip_bad=skip_bad)
+    photos = [YearPhotos(d) for d in year_dirs]
+    xmls = [annotations[year].path_of(name) for year, name in listed]
+    found = [
+        photos[year].find(_stem(annotations[year].folder, xml), xml)
+        for (year, _), xml in zip(listed, xmls, strict=True)
+    ]
+    found = without_doubles(xmls, found)
+    first = ConversionReport(labels=labels)
+    for d, of_year in zip(year_dirs, photos, strict=True):
+        if num_images is None and not has_lists(d):
+            taken = {photo.path for photo in found}
+            without = sum(path not in taken for path in of_year.all())
+            first.skipped += Counter({WITHOUT_XML: without})
+            if val_fraction is None:
+                first.details.append(
+                    f"no lists of images in {os.path.join(d, 'ImageSets/Main')}: all annotations "
+                    "are taken, whatever `set` says; `val_fraction` holds out a share of them"
+                )
+    images = [
+        ListedImage(image_id, xml, photo)
+        for image_id, (xml, photo) in enumerate(zip(xmls, found, strict=True), 1)
+    ]
     build = functools.partial(
         build_record,
         class_ids={name: class_id for class_id, name in labels.items()},
@@ -285,8 +302,9 @@ def convert(
         max_pixels=max_pixels,
     )
     reports = []
-    for prefix, part in part_prefixes(images, output_prefix, val_fraction, split_seed).items():
-        report = ConversionReport(labels=labels)
+    parts = part_prefixes(images, output_prefix, val_fraction, split_seed)
+    for prefix, part in parts.items():
+        report = first if not reports else ConversionReport(labels=labels)
         written = write_shards(
             part,
             build,
@@ -299,15 +317,33 @@ def convert(
         kept = [image for image in written.facts if image]
         report.num_images = len(kept)
         report.num_boxes = sum(len(image.objects) for image in kept)
-        folder, basename = os.path.split(prefix)
-        json_path = os.path.join(folder, f"json_{basename}.json")
-        files.write_text(json_path, json.dumps(coco_ground_truth(kept, labels)))
-        report.sidecars = [json_path, write_labels(prefix, labels)]
+        truth_file = write_truth(prefix, kept, labels)
+        report.details += differing_ids(prefix, labels, parts)
+        report.sidecars = [truth_file, write_labels(prefix, labels)]
         reports.append(report)
     return reports
 
 
+def _stem(folder: str, xml: str) -> str:
+    """What an annotation is called below its folder, without the ending."""
+    return os.path.splitext(os.path.relpath(xml, folder))[0].replace(os.sep, "/")
+
+
+def _given_labels(path: str) -> LabelMap:
+    """A label map's file, in which each name stands for one id."""
+    labels = read_labels(path)
+    ids: dict[str, int] = {}
+    for class_id, name in labels.items():
+        if name in ids:
+            raise UserError(
+                f"{path} has the class {name!r} twice, with the ids {ids[name]} and {class_id}: "
+                "which of them its objects get is unclear."
+            )
+        ids[name] = class_id
+    return labels
+
+
 def _is_year(folder: str) -> bool:
     """Whether a folder holds annotations itself."""
-    names = files.list_names(folder) if files.is_folder(folder) else []
-    return "Annotations" in names or any(name.endswith(".xml") for name in names)
+    names = [name.lower() for name in files.list_names(folder)] if files.is_folder(folder) else []
+    return "annotations" in names or any(name.endswith(".xml") for name in names)

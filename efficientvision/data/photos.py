@@ -9,14 +9,22 @@ from __future__ import annotations
 import glob
 import io
 import os
-import threading
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from efficientvision import files
-from efficientvision.data.image_bytes import decodes_alike, is_whole_jpeg, png_depth, sniff_format
+from efficientvision.data.eight_bits import UnreadablePhoto, eight_bit_rgb
+from efficientvision.data.image_bytes import (
+    bit_depth,
+    decodes_alike,
+    is_heif,
+    is_whole_png,
+    sniff_format,
+)
+from efficientvision.data.jpeg_damage import jpeg_damage
+from efficientvision.data.picture_files import PILLOW_ERRORS, load, open_header, turned_upright
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 
@@ -44,18 +52,6 @@ TURNED = "photos turned upright as their EXIF tag says (stored as PNG)"
 REDUCED = "photos with more than 8 bits a channel, stored with 8"
 RECOVERED = "damaged photos recovered (what is missing of them is grey)"
 CONVERTED = "photos of other formats stored as PNG"
-
-_ORIENTATION_TAG = 0x0112
-# TIFF: the samples that stand for black and for white, unsigned or of the sample's own type.
-_RANGE_TAGS = ((280, 281), (340, 341))
-_LEAST_SHARE_OF_ROWS = 0.75
-_MIDDLE_GREY = 128
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, ArithmeticError, EOFError, IndexError)
-_pillows_limit = threading.Lock()
-
-
-class UnreadablePhoto(UserError):
-    """A photo that cannot be decoded."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +131,11 @@ def is_photo_name(path: str) -> bool:
         return suffix in PHOTO_SUFFIXES
     if not files.is_file(path):
         return False
-    with files.reading(path) as file:
-        return sniff_format(file.read(32)) is not None
+    try:
+        with files.reading(path) as file:
+            return sniff_format(file.read(32)) is not None
+    except OSError:
+        return True  # It is not passed over without a word: whoever reads it says what is wrong.
 
 
 def open_photo(path: AnyPath, *, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
@@ -160,7 +159,7 @@ def read_photo_file(path: AnyPath) -> bytes:
     """The bytes of a photo's file.
 
     Raises:
-        UnreadablePhoto: there is no such file, or it is a folder.
+        UnreadablePhoto: there is no such file, it is a folder, or it cannot be read.
     """
     path = files.as_text(path)
     try:
@@ -169,6 +168,9 @@ def read_photo_file(path: AnyPath) -> bytes:
         raise UnreadablePhoto(f"there is no file {path!r}") from error
     except IsADirectoryError as error:
         raise UnreadablePhoto(f"{path!r} is a folder, not a picture") from error
+    except OSError as error:  # No permission, a bad disk, a lost network drive.
+        reason = error.strerror or error
+        raise UnreadablePhoto(f"the file {path!r} cannot be read ({reason})") from error
 
 
 def decode_photo(
@@ -176,30 +178,30 @@ def decode_photo(
 ) -> Photo:
     """Decodes a photo of any format that Pillow knows; of several frames, the first.
 
-    16 bits a channel become 8 by their upper byte, as TensorFlow reads such PNG files. Samples of
-    32 bits or floating point are scaled by the range that the file states, else by the smallest
-    usual range that holds them: 0..1, 0..255 or 0..65535.
+    16 bits a channel become 8 by their upper byte, as TensorFlow reads such PNG files, and 12 by
+    their upper 8 bits, unless a TIFF file states a range of its own. Signed samples, and those of
+    32 bits or floating point, are scaled by the range that the file states, else by the smallest
+    usual range that holds them: 0..1 (floating point), 0..255, 0..32767 (signed, 16 bits) or
+    0..65535.
 
     Args:
         encoded: the file's bytes.
         name: what errors call it.
         max_pixels: refuse larger photos; None: no limit.
-        recover: take a truncated JPEG of which at least three quarters are there; the rest is grey.
+        recover: take a damaged JPEG of which at least three quarters are there; the rest is grey.
 
     Raises:
         UnreadablePhoto: empty, no picture, damaged, too large, or of samples without a known range.
     """
-    image, recovered = _decoded(encoded, name, max_pixels, recover=recover)
-    if recover and not recovered and image.format == "JPEG" and not is_whole_jpeg(encoded):
-        recovered = True  # Pillow shows what is there without a word; TensorFlow refuses it.
-    orientation = image.info.get("orientation", 1)
-    plain = not recovered and orientation == 1 and decodes_alike(encoded, image.mode)
+    image, is_whole = _decoded(encoded, name, max_pixels, recover=recover)
+    orientation = image.info["orientation"]
+    plain = is_whole and orientation == 1 and decodes_alike(encoded, image.mode)
     rgb, reduced = eight_bit_rgb(image, name)
-    reduced = reduced or png_depth(encoded) == 16
+    reduced = reduced or bit_depth(encoded, image.info["tiff_tags"]) > 8
     notes = [
         note
         for applies, note in (
-            (recovered, RECOVERED),
+            (not is_whole, RECOVERED),
             (orientation != 1, TURNED),
             (reduced, REDUCED),
         )
@@ -243,114 +245,45 @@ def store_photo(
 def _decoded(
     encoded: bytes, name: str, max_pixels: int | None, *, recover: bool
 ) -> tuple[Image.Image, bool]:
-    """The upright first frame in its own mode, and whether a truncated file was recovered."""
+    """The upright first frame in its own mode, and whether the file is whole."""
+    image_format = sniff_format(encoded)
+    image = error = None
     try:
-        return _loaded(encoded, max_pixels), False
-    except UnidentifiedImageError as error:
-        raise UnreadablePhoto(_no_picture(encoded, name)) from error
-    except Image.DecompressionBombError as error:
-        raise UnreadablePhoto(_too_large(name, max_pixels)) from error
-    except _DECODE_ERRORS as error:
-        image = _recovered(encoded, max_pixels) if recover else None
-        if image is None:
-            raise UnreadablePhoto(
-                f"the picture {name} cannot be decoded, it may have been cut short ({error})"
-            ) from error
-        return image, True
+        image = _loaded(encoded, max_pixels)
+    except UnidentifiedImageError as unknown:
+        raise UnreadablePhoto(_no_picture(encoded, name)) from unknown
+    except Image.DecompressionBombError as large:
+        raise UnreadablePhoto(_too_large(name, max_pixels)) from large
+    except PILLOW_ERRORS as caught:
+        error = caught
+    damage = jpeg_damage(encoded, image) if image_format == "jpeg" else None
+    if damage:
+        if not (damage.is_complete or recover and damage.is_usable):
+            raise UnreadablePhoto(_cut_short(name, damage.missing)) from error
+        image = _loaded(damage.sound, max_pixels)
+    elif error:
+        raise UnreadablePhoto(_cut_short(name, str(error))) from error
+    return turned_upright(image), not damage and (image_format != "png" or is_whole_png(encoded))
 
 
 def _loaded(encoded: bytes, max_pixels: int | None) -> Image.Image:
-    """The first frame, turned upright; `info["orientation"]` is the tag that it had."""
+    """The first frame; as the file has it, but for a TIFF, which loading turns upright."""
     image = open_header(encoded)
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise Image.DecompressionBombError
-    image_format = image.format
-    before = image.getexif().get(_ORIENTATION_TAG)  # Loading a TIFF turns it and drops the tag.
-    image.load()
-    tag = before if before is not None else image.getexif().get(_ORIENTATION_TAG)
-    # It copies what it need not turn.
-    upright = ImageOps.exif_transpose(image) if tag in range(2, 9) else image
-    upright.format = image_format
-    upright.info["orientation"] = tag if tag in range(1, 9) else 1
-    upright.info["tiff_tags"] = getattr(image, "tag_v2", {})
-    return upright
+    image.info["orientation"] = load(image)
+    image.info["tiff_tags"] = getattr(image, "tag_v2", {})
+    return image
 
 
-def _recovered(encoded: bytes, max_pixels: int | None) -> Image.Image | None:
-    """A truncated JPEG as far as it goes, if most of its rows are there."""
-    if sniff_format(encoded) != "jpeg":
-        return None
-    try:
-        # An end mark lets the decoder finish with what it has; a progressive file has all of the
-        # picture in each of its scans, and gets coarser.
-        image = _loaded(encoded + b"\xff\xd9", max_pixels)
-    except (*_DECODE_ERRORS, Image.DecompressionBombError):
-        return None
-    # Rows (as stored) that the file lacks come out in the middle grey.
-    lacking = (np.asarray(image.convert("RGB")) == _MIDDLE_GREY).all(axis=-1)
-    missing = lacking.all(axis=0 if image.info["orientation"] >= 5 else 1).mean()
-    return image if 1 - missing >= _LEAST_SHARE_OF_ROWS else None
-
-
-def eight_bit_rgb(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
-    """RGB of 8 bits, and whether the picture had more; scaled as `decode_photo` says.
-
-    Args:
-        image: of any mode; one that is RGB is returned as it is.
-        name: what errors call it.
-
-    Raises:
-        UnreadablePhoto: samples without a known range, or colours that cannot be converted.
-    """
-    if image.mode == "RGB":
-        return image, False
-    if not image.mode.startswith(("I", "F")):
-        try:
-            return image.convert("RGB"), False
-        except ValueError as error:
-            raise UnreadablePhoto(
-                f"the picture {name} has colours of the kind {image.mode}, which cannot be "
-                "converted: save it as RGB"
-            ) from error
-    samples = np.asarray(image)
-    if samples.dtype.itemsize == 2:
-        grey = samples >> 8
-    else:
-        grey = _scaled(samples.astype(np.float64), _stated_range(image), image.mode == "F", name)
-    return Image.fromarray(grey.astype(np.uint8)).convert("RGB"), True
-
-
-def _scaled(
-    samples: np.ndarray, stated: tuple[float, float] | None, is_float: bool, name: str
-) -> np.ndarray:
-    usual = ((0.0, 1.0), (0.0, 255.0)) if is_float else ((0.0, 255.0),)
-    ranges = (stated,) if stated else (*usual, (0.0, 65535.0))
-    low, high = float(samples.min()), float(samples.max())
-    for black, white in ranges:
-        if black <= low and high <= white:
-            return np.rint((samples - black) * (255 / (white - black)))
-    kind = "floating-point" if is_float else "32-bit"
-    wanted = f"the range {stated} that it states" if stated else "0..1, 0..255 and 0..65535"
-    raise UnreadablePhoto(
-        f"the picture {name} has {kind} samples from {low:g} to {high:g}, outside of {wanted}: "
-        "save it with 8 or 16 bits a channel"
-    )
-
-
-def _stated_range(image: Image.Image) -> tuple[float, float] | None:
-    tags = image.info.get("tiff_tags") or getattr(image, "tag_v2", {})
-    for low, high in _RANGE_TAGS:
-        if low in tags and high in tags:
-            black, white = (float(np.ravel(tags[tag])[0]) for tag in (low, high))
-            if black < white:
-                return black, white
-    return None
+def _cut_short(name: str, reason: str) -> str:
+    return f"the picture {name} cannot be decoded, it may have been cut short ({reason})"
 
 
 def _no_picture(encoded: bytes, name: str) -> str:
     if not encoded:
         return f"the picture {name} is empty (0 bytes)"
-    if encoded[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
+    if is_heif(encoded):
         return f"{name} is a HEIC photo, which Pillow cannot read: save it as JPEG"
     return f"{name} is not a picture that Pillow can read"
 
@@ -360,28 +293,3 @@ def _too_large(name: str, max_pixels: int | None) -> str:
         f"the picture {name} has more than {max_pixels:,} pixels: raise max_pixels if you trust "
         "the file, or make it smaller"
     )
-
-
-def open_header(encoded: bytes) -> Image.Image:
-    """Opens a picture of any size: whoever loads its pixels looks at the size first.
-
-    Pillow's own limit is one of the whole process, and it warns from half of it on. It is looked at
-    here and not while pixels are decoded, which threads do at the same time.
-    """
-    with _pillows_limit:
-        before = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = None
-        try:
-            return Image.open(io.BytesIO(encoded))
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
-def orientation_of(encoded: bytes) -> int:
-    """The EXIF tag in a picture's header, 1..8; 1 where there is none, or no picture."""
-    try:
-        with open_header(encoded) as image:
-            tag = image.getexif().get(_ORIENTATION_TAG)
-    except (OSError, SyntaxError, ValueError):  # What Pillow raises for broken headers.
-        return 1
-    return tag if tag in range(1, 9) else 1

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from efficientvision import files
+from efficientvision.data.names import composed, spellings
+from efficientvision.data.part_names import PART_OF, PARTS, part_of
 from efficientvision.data.photos import PHOTO_SUFFIXES, is_photo_name
 from efficientvision.errors import UserError
 
-# In any case of letters.
-PART_OF = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-PARTS = tuple(dict.fromkeys(PART_OF.values()))
-
 HIDDEN = "hidden files and folders"
+READ_ALREADY = "links to folders that are read already"
 # Copies and thumbnails that macOS and file servers keep beside pictures.
 _HIDDEN_NAMES = ("__MACOSX", "@eaDir")
 
@@ -53,11 +42,6 @@ class LeftOut:
         )
 
 
-def composed(text: str) -> str:
-    """A name in the one form of Unicode that is compared: macOS writes accents apart (NFD)."""
-    return unicodedata.normalize("NFC", text)
-
-
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is none of the user's pictures: `.ipynb_checkpoints`, `._1.jpg`."""
     return name.startswith(".") or name in _HIDDEN_NAMES
@@ -71,16 +55,22 @@ def find_parts(folder: str, is_part: Callable[[str], bool] = files.is_folder) ->
         is_part: path of one that is called so -> whether it is one.
 
     Returns:
-        Part -> path of its folder, in the order of `PARTS`.
+        Part -> path of its folder, in the order of `PARTS`. `train` comes before `train2017`.
 
     Raises:
         UserError: two folders are one part.
     """
     found: dict[str, str] = {}
-    for name in files.list_names(folder):
-        part = PART_OF.get(name.lower())
+    names = files.list_names(folder)
+    plain = {
+        PART_OF[name.lower()]
+        for name in names
+        if name.lower() in PART_OF and is_part(os.path.join(folder, name))
+    }
+    for name in names:
+        part = part_of(name)
         path = os.path.join(folder, name)
-        if part is None or not is_part(path):
+        if part is None or not is_part(path) or (part in plain and name.lower() not in PART_OF):
             continue
         if part in found:
             raise UserError(
@@ -90,14 +80,26 @@ def find_parts(folder: str, is_part: Callable[[str], bool] = files.is_folder) ->
     return {part: found[part] for part in PARTS if part in found}
 
 
-def walk_pictures(folder: str, left_out: LeftOut) -> Iterator[str]:
+def walk_pictures(
+    folder: str, left_out: LeftOut, known_folders: Iterable[str] = ()
+) -> Iterator[str]:
     """The paths of the pictures in a folder and below it, sorted.
 
     Args:
-        folder: where to look; links are followed.
-        left_out: counts the files that are no pictures, and what is hidden.
+        folder: where to look; links are followed, but not into a folder that is read anyway.
+        left_out: counts the files that are no pictures, what is hidden, and links not followed.
+        known_folders: real paths of folders that are read on their own.
     """
+    seen = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
+        for name in [name for name in folders if os.path.islink(os.path.join(place, name))]:
+            path = os.path.join(place, name)
+            real = os.path.realpath(path)
+            if real in seen or real in known_folders or _is_around(real, place):
+                folders.remove(name)
+                left_out.add(READ_ALREADY, path)
+            else:
+                seen.add(real)
         for name in sorted(filter(is_hidden, folders + names)):
             left_out.add(HIDDEN, os.path.join(place, name))
         folders[:] = sorted((name for name in folders if not is_hidden(name)), key=composed)
@@ -107,6 +109,11 @@ def walk_pictures(folder: str, left_out: LeftOut) -> Iterator[str]:
                 yield path
             else:
                 left_out.add(no_picture(name), path)
+
+
+def _is_around(folder: str, place: str) -> bool:
+    """Whether a real folder holds a place: a link to it leads in a circle."""
+    return os.path.join(os.path.realpath(place), "").startswith(os.path.join(folder, ""))
 
 
 def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
@@ -122,22 +129,26 @@ def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
     return paths
 
 
-def count_beside(folder: str, parts: Iterable[str], left_out: LeftOut) -> None:
+def count_beside(
+    folder: str,
+    parts: Iterable[str],
+    left_out: LeftOut,
+    why_no_part: str = "which has no folders of classes,",
+) -> None:
     """Counts the pictures that stand in a folder, but in none of its parts.
 
     Args:
         folder: that of the parts.
         parts: the paths of their folders.
         left_out: counts them.
+        why_no_part: of a folder that is called as a part.
     """
     known = set(parts)
     for path in list_folders(folder, left_out):
         if path in known:
             continue
         name = os.path.basename(path)
-        # Of classes, for a part of masks is one whatever it holds.
-        without = name.lower() in PART_OF
-        why = "which has no folders of classes," if without else "which is no part,"
+        why = why_no_part if name.lower() in PART_OF else "which is no part,"
         for picture in walk_pictures(path, left_out):
             left_out.add(f"pictures of {name}/, {why}", picture)
     for name in files.list_names(folder):
@@ -152,13 +163,6 @@ def no_picture(name: str) -> str:
     """How `LeftOut` calls a file that is no picture."""
     suffix = os.path.splitext(name)[1].lower()
     return f"{suffix} files" if suffix else "files without an ending that are no pictures"
-
-
-def spellings(name: str) -> list[str]:
-    """The names that a list may mean: composed or not, and with Windows' slashes turned."""
-    names = [name, name.replace("\\", "/")]
-    names += [unicodedata.normalize(form, n) for n in names for form in ("NFC", "NFD")]
-    return list(dict.fromkeys(names))
 
 
 def existing_file(folder: str, name: str) -> str | None:

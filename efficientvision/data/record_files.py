@@ -7,7 +7,6 @@ import logging
 import multiprocessing
 import os
 import re
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
@@ -19,11 +18,10 @@ from concurrent.futures import (
 from dataclasses import dataclass, field
 from typing import Any
 
-import google_crc32c
-
 from efficientvision import files
 from efficientvision.data.conversion import BuiltRecord, Written
 from efficientvision.data.parallel import end_with_parent
+from efficientvision.data.record_framing import record_spans
 from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
@@ -31,10 +29,8 @@ log = logging.getLogger(__name__)
 
 _SHARD_NAME = re.compile(r"(?P<prefix>.+)-\d{5}-of-(?P<total>\d{5})\.tfrecord")
 _UNFINISHED_NAME = re.compile(r"\.(?P<prefix>.+)-\d{5}-of-\d{5}\.tfrecord\.tmp")
-_SIDECARS = (".json", ".yaml", ".yml", ".txt")
+_SIDECARS = (".json", ".yaml", ".yml", ".txt", ".pbtxt")
 _REMOTE_READERS = 32
-# A record: its length and that number's checksum, its bytes and their checksum.
-_HEADER_BYTES, _CHECKSUM_BYTES = 12, 4
 
 FilePattern = str | Sequence[str]
 
@@ -93,25 +89,6 @@ def shard_path(output_prefix: str, index: int, num_shards: int) -> str:
     return f"{output_prefix}-{index:05d}-of-{num_shards:05d}.tfrecord"
 
 
-def _record_spans(path: str) -> Iterator[tuple[int, int]]:
-    """(offset, length) of the payload of each record (TFRecord framing, checksums not verified)."""
-    size = files.size(path)
-    with files.reading(path) as file:
-        position = 0
-        while position < size:
-            header = file.read(12)
-            length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else size
-            end = position + 12 + length + 4
-            if end > size:
-                raise UserError(
-                    f"{path} is cut short or no TFRecord file: it has {size} bytes, and the record "
-                    f"at byte {position} would end at {end}; make the file again."
-                )
-            yield position + 12, length
-            position = end
-            file.seek(position)
-
-
 def iter_records(path: str) -> Iterator[bytes]:
     """The serialised records of one file, read without TensorFlow.
 
@@ -119,59 +96,9 @@ def iter_records(path: str) -> Iterator[bytes]:
         UserError: the file is cut short or is no TFRecord file.
     """
     with files.reading(path) as file:
-        for offset, length in _record_spans(path):
+        for offset, length in record_spans(path):
             file.seek(offset)
             yield file.read(length)
-
-
-@dataclass(frozen=True)
-class DamagedRecord:
-    """Stands for a record whose bytes are not those that were written.
-
-    Attributes:
-        byte: where the record begins in its file.
-        rest_is_lost: its length is damaged, so that the records after it cannot be found.
-        is_cut: the file ends before the record does.
-    """
-
-    byte: int
-    rest_is_lost: bool = False
-    is_cut: bool = False
-
-    def __str__(self) -> str:
-        if self.is_cut:
-            return f"(at byte {self.byte}) is cut short: the file ends before it does"
-        lost = ": its length is damaged, and the records after it cannot be found"
-        return f"(at byte {self.byte}) has a wrong checksum{lost if self.rest_is_lost else ''}"
-
-
-def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
-    """The records of one file; a `DamagedRecord` stands for each whose checksum is wrong."""
-    size = files.size(path)
-    with files.reading(path) as file:
-        position = 0
-        while position < size:
-            header = file.read(_HEADER_BYTES)
-            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER_BYTES else size
-            end = position + _HEADER_BYTES + length + _CHECKSUM_BYTES
-            is_length = _masked_crc32c(header[:8]) == header[8:]
-            is_cut = len(header) < _HEADER_BYTES or (is_length and end > size)
-            if is_cut or not is_length:
-                yield DamagedRecord(position, rest_is_lost=not is_cut, is_cut=is_cut)
-                return
-            record, checksum = file.read(length), file.read(_CHECKSUM_BYTES)
-            if _masked_crc32c(record) == checksum:
-                yield record
-            else:
-                yield DamagedRecord(position)
-            position = end
-
-
-def _masked_crc32c(content: bytes) -> bytes:
-    """The checksum as TFRecord files hold it: CRC-32C, rotated, with a constant added."""
-    checksum = google_crc32c.value(content)
-    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
-    return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def count_records(paths: Sequence[str]) -> list[int]:
@@ -187,7 +114,7 @@ def count_records(paths: Sequence[str]) -> list[int]:
 
 
 def _count_records(path: str) -> int:
-    return sum(1 for _ in _record_spans(path))
+    return sum(1 for _ in record_spans(path))
 
 
 _count_remote_records = functools.lru_cache(maxsize=None)(_count_records)
@@ -222,6 +149,11 @@ def write_shards(
             them are listed.
         OSError: the disk is full, or the folder cannot be written to.
     """
+    if not os.path.basename(output_prefix):
+        raise UserError(
+            f"{output_prefix} is a folder, and a prefix of file names is needed, such as "
+            f"{os.path.join(output_prefix, 'train')}."
+        )
     if not items:
         raise UserError(f"Nothing to write to {output_prefix}: the data set has no images.")
     for name, value in (("num_shards", num_shards), ("num_workers", num_workers)):
@@ -247,7 +179,7 @@ def write_shards(
                 shards = _write_in_processes(tasks, build_example, num_workers, bar)
         written = _collected(shards, len(items))
         if written.bad and (not skip_bad or len(written.bad) == len(items)):
-            raise _unusable(written.bad, len(items))
+            raise _unusable(written.bad, len(items), skip_bad)
         for source, target in zip(temporary, finals, strict=True):
             files.move(source, target)
     finally:
@@ -260,8 +192,13 @@ def write_shards(
     return written
 
 
-def _unusable(bad: Sequence[str], count: int) -> UserError:
+def _unusable(bad: Sequence[str], count: int, skip_bad: bool) -> UserError:
     first = bad[0].rstrip(".")
+    if skip_bad:
+        listed = f"all {count} are listed below, the first" if count > 1 else "its fault"
+        return UserError(
+            f"No image is left, as none can be used ({listed}: {first}).", lines=list(bad)
+        )
     if len(bad) == 1:
         return UserError(f"{first}. Mend or remove it, or leave such images out with skip_bad.")
     return UserError(

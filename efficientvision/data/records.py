@@ -15,13 +15,27 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
+from efficientvision.data.names import printable
+from efficientvision.data.picture_files import header_size
+from efficientvision.data.record_features import (
+    AREA,
+    BOX_SIDES,
+    BOXES,
+    DIFFICULT,
+    ENCODED,
+    HEIGHT,
+    IS_CROWD,
+    OBJECT_COLUMNS,
+    OBJECT_LABEL,
+    OBJECT_TEXT,
+    SOURCE_ID,
+    WIDTH,
+    read_features,
+    values_of,
+)
+from efficientvision.data.record_parsing import checked_classes, only_if, parsed_features
 from efficientvision.errors import UserError
-
-ENCODED = "image/encoded"
-SOURCE_ID = "image/source_id"
-BOX_SIDES = ("ymin", "xmin", "ymax", "xmax")
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ class DetectionExample:
 
 def bytes_feature(values: Sequence[bytes | str]) -> tf.train.Feature:
     """A feature of byte strings; text becomes UTF-8."""
-    encoded = [v.encode("utf8") if isinstance(v, str) else v for v in values]
+    encoded = [printable(v).encode("utf8") if isinstance(v, str) else v for v in values]
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
 
 
@@ -87,8 +101,8 @@ def image_features(example: Any) -> dict[str, tf.train.Feature]:
             `image_format`.
     """
     return {
-        "image/height": int_feature([example.height]),
-        "image/width": int_feature([example.width]),
+        HEIGHT: int_feature([example.height]),
+        WIDTH: int_feature([example.width]),
         "image/filename": bytes_feature([example.filename]),
         SOURCE_ID: bytes_feature([example.source_id]),
         "image/key/sha256": bytes_feature([hashlib.sha256(example.encoded).hexdigest()]),
@@ -132,126 +146,118 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         A dict of
         ``encoded`` string [] (JPEG or PNG);
         ``source_id`` string [], "" if the record has none;
+        ``stated_hw`` int64 [2], the image's size by the record, -1 where it does not say;
         ``boxes_normalized_yxyx`` float32 [n, 4], in [0, 1];
         ``classes`` int32 [n], 1..K;
+        ``texts`` string [m], the names that the record gives them;
         ``area`` float32 [n], pixels, or fractions of the image (PASCAL records, and the fallback);
         ``is_crowd`` bool [n].
     """
-    floats, ints = (tf.io.VarLenFeature(t) for t in (tf.float32, tf.int64))
-    features = {
-        ENCODED: tf.io.FixedLenFeature([], tf.string),
-        SOURCE_ID: tf.io.FixedLenFeature([], tf.string, ""),
-        "image/object/class/label": ints,
-        "image/object/area": floats,
-        "image/object/is_crowd": ints,
-        **{f"image/object/bbox/{side}": floats for side in BOX_SIDES},
-    }
-    raw = tf.io.parse_single_example(serialized, features)
-    boxes = tf.stack([raw[f"image/object/bbox/{side}"].values for side in BOX_SIDES], axis=-1)
-    boxes = tf.reshape(boxes, [-1, 4])
-    classes = tf.cast(raw["image/object/class/label"].values, tf.int32)
-    count = tf.shape(classes)[0]
-    area = raw["image/object/area"].values
+    raw = parsed_features(
+        serialized,
+        {
+            OBJECT_LABEL: tf.int64,
+            OBJECT_TEXT: tf.string,
+            AREA: tf.float32,
+            IS_CROWD: tf.int64,
+            DIFFICULT: tf.int64,
+            **dict.fromkeys(BOXES, tf.float32),
+        },
+    )
+    boxes = tf.reshape(tf.stack([raw[key] for key in BOXES], axis=-1), [-1, 4])
+    count = tf.size(raw[OBJECT_LABEL])
+    counts = tf.stack([tf.size(raw[key]) for key in OBJECT_COLUMNS])
+    fits = tf.reduce_all((counts == 0) | (counts == count)) & (tf.shape(boxes)[0] == count)
+    boxes = only_if(fits, boxes)
     size = boxes[:, 2:] - boxes[:, :2]
-    is_crowd = raw["image/object/is_crowd"].values
+    area, is_crowd = raw[AREA], raw[IS_CROWD]
     return {
-        "encoded": raw[ENCODED],
-        "source_id": raw[SOURCE_ID],
+        "encoded": raw["encoded"],
+        "source_id": raw["source_id"],
+        "stated_hw": raw["stated_hw"],
         "boxes_normalized_yxyx": boxes,
-        "classes": classes,
+        "classes": checked_classes(raw[OBJECT_LABEL]),
+        "texts": raw[OBJECT_TEXT],
         "area": tf.cond(
-            tf.equal(tf.shape(area)[0], count), lambda: area, lambda: size[:, 0] * size[:, 1]
+            tf.equal(tf.size(area), count), lambda: area, lambda: size[:, 0] * size[:, 1]
         ),
         "is_crowd": tf.cond(
-            tf.equal(tf.shape(is_crowd)[0], count),
+            tf.equal(tf.size(is_crowd), count),
             lambda: tf.cast(is_crowd, tf.bool),
             lambda: tf.zeros([count], tf.bool),
         ),
     }
 
 
-# What the pipelines ask for, beside the strings: a record of another maker may hold other kinds.
-_KINDS = {
-    "image/object/class/label": "int64_list",
-    "image/object/area": "float_list",
-    "image/object/is_crowd": "int64_list",
-    **{f"image/object/bbox/{side}": "float_list" for side in BOX_SIDES},
-    "image/class/label": "int64_list",
-    ENCODED: "bytes_list",
-    SOURCE_ID: "bytes_list",
-}
-_KIND_NAMES = {"int64_list": "integers", "float_list": "floats", "bytes_list": "bytes"}
-
-
-def _wrong_kind(features: Any) -> str | None:
-    """A sentence on the first feature that holds values of another kind than it must."""
-    for key, expected in _KINDS.items():
-        kind = features[key].WhichOneof("kind") if key in features else None
-        if kind not in (None, expected) and getattr(features[key], kind).value:
-            return (
-                f"its {key} holds {_KIND_NAMES[kind]}, and must hold {_KIND_NAMES[expected]}: "
-                "write the records with that type, or convert the data with dataset/create_*.py"
-            )
-    return None
-
-
 def decode_example(serialized: bytes) -> DetectionExample:
     """Reads one record in Python (for reports and ground truth; slow and complete).
 
+    The size is the photo's own, from its header: boxes are stored as fractions of the photo, and
+    records of other makers state no size, or that from before a resize.
+
     Raises:
-        UserError: no image inside, values of another type, or the lists of the objects differ in
-            length.
+        UserError: no image inside, values of another type or number, or the lists of the objects
+            differ in length.
     """
-    try:
-        features = tf.train.Example.FromString(serialized).features.feature
-    except DecodeError as error:
-        raise UserError(f"a record is not a tf.train.Example: {error}.") from error
+    features = read_features(serialized)
 
-    wrong = _wrong_kind(features)
-    if wrong:
-        raise UserError(wrong)
-
-    def strings(key: str) -> list[bytes]:
-        return list(features[key].bytes_list.value) if key in features else []
-
-    def numbers(key: str) -> list[float]:
-        if key not in features:
-            return []
-        return list(features[key].float_list.value or features[key].int64_list.value)
+    def texts(key: str) -> list[str]:
+        values = features[key].bytes_list.value if key in features else ()
+        return [value.decode("utf8", "replace") for value in values]
 
     def text(key: str) -> str:
-        return b"".join(strings(key)[:1]).decode("utf8", "replace")
+        return "".join(texts(key)[:1])
 
     source_id, filename = text(SOURCE_ID), text("image/filename")
-    if not strings(ENCODED):
+    photos = values_of(features, ENCODED)
+    if not photos:
         raise UserError(f"the record of image {source_id!r} ({filename}) has no image/encoded.")
-    height, width = (int((numbers(f"image/{side}") or [-1])[0]) for side in ("height", "width"))
-    sides = [numbers(f"image/object/bbox/{side}") for side in BOX_SIDES]
-    classes = [int(c) for c in numbers("image/object/class/label")]
+    sides = [values_of(features, key) for key in BOXES]
+    classes = values_of(features, OBJECT_LABEL)
     if {len(side) for side in sides} != {len(classes)}:
         raise UserError(
             f"the record of image {source_id!r} ({filename}) has {len(classes)} classes for "
             f"{[len(side) for side in sides]} ymin, xmin, ymax, xmax."
         )
-    boxes = np.array(sides, np.float64).T.reshape(-1, 4) * [height, width, height, width]
-    areas = numbers("image/object/area")
-    if len(areas) != len(classes):
+    size = header_size(photos[0]) or _stated_size(features)
+    if size is None:
+        raise UserError(
+            f"the record of image {source_id!r} ({filename}) states no size, and its image cannot "
+            "be decoded."
+        )
+    boxes = np.array(sides, np.float64).T.reshape(-1, 4) * [*size, *size]
+    areas = values_of(features, AREA)
+    if not areas:
         areas = [float(a) for a in (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])]
     return DetectionExample(
-        encoded=strings(ENCODED)[0],
+        encoded=photos[0],
         image_format=text("image/format"),
         filename=filename,
         source_id=source_id,
-        height=height,
-        width=width,
+        height=size[0],
+        width=size[1],
         boxes_yxyx=boxes,
         classes=classes,
-        class_names=[t.decode("utf8", "replace") for t in strings("image/object/class/text")],
+        class_names=texts(OBJECT_TEXT),
         areas=areas,
-        is_crowd=[int(c) for c in numbers("image/object/is_crowd")] or None,
-        masks=strings("image/object/mask") or None,
-        captions=[c.decode("utf8", "replace") for c in strings("image/caption")] or None,
-        difficult=[int(d) for d in numbers("image/object/difficult")] or None,
-        truncated=[int(t) for t in numbers("image/object/truncated")] or None,
-        views=[v.decode("utf8", "replace") for v in strings("image/object/view")] or None,
+        is_crowd=values_of(features, IS_CROWD) or None,
+        masks=[*features["image/object/mask"].bytes_list.value] or None,
+        captions=texts("image/caption") or None,
+        difficult=values_of(features, DIFFICULT) or None,
+        truncated=[*features["image/object/truncated"].int64_list.value] or None,
+        views=texts("image/object/view") or None,
     )
+
+
+def stated_size(serialized: bytes) -> tuple[int, int] | None:
+    """(height, width) of the image as its record states them, which need not be right.
+
+    Raises:
+        UserError: as :func:`decode_example`.
+    """
+    return _stated_size(read_features(serialized))
+
+
+def _stated_size(features: Any) -> tuple[int, int] | None:
+    sides = (*values_of(features, HEIGHT), *values_of(features, WIDTH))
+    return sides if len(sides) == 2 and min(sides) > 0 else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from efficientvision.data.coco_json import read_instances
+from efficientvision.data.coco_json import CocoFile, read_instances
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco_backends import BoxScores, choose_backend, evaluate_boxes
 from efficientvision.evaluation.coco_results import write_results
@@ -32,6 +33,15 @@ DESCRIPTIONS = (
 )
 
 
+def read_ground_truth(path: str | os.PathLike[str]) -> CocoFile:
+    """The ground truth of an evaluation: annotations may be missing, or of unlisted categories.
+
+    Raises:
+        UserError: The file cannot be read, or is none of COCO's with boxes.
+    """
+    return read_instances(os.fspath(path), required=["categories"], listed_categories=False)
+
+
 class CocoEvaluator:
     """Collects detections and computes COCO's twelve numbers and each class's AP.
 
@@ -41,9 +51,9 @@ class CocoEvaluator:
         scores: The numbers of each class behind the last `compute`; None before it.
 
     Args:
-        ground_truth: Path of a COCO annotation file, or its content (as
-            `data.ground_truth.coco_ground_truth` makes it from records), or None: the ground truth
-            comes with each `update`.
+        ground_truth: Path of a COCO annotation file, or what `read_ground_truth` gives, or its
+            content (as `data.ground_truth.coco_ground_truth` makes it from records), or None: the
+            ground truth comes with each `update`.
         class_names: Class number -> name, or the names of 1..K; None: the names in the ground
             truth.
         backend: "auto", "hotcoco", "faster_coco_eval" or "pycocotools".
@@ -55,7 +65,7 @@ class CocoEvaluator:
 
     def __init__(
         self,
-        ground_truth: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+        ground_truth: str | os.PathLike[str] | CocoFile | Mapping[str, Any] | None = None,
         class_names: Mapping[int, str] | Sequence[str] | None = None,
         *,
         backend: str = "auto",
@@ -65,10 +75,10 @@ class CocoEvaluator:
         self._records = records
         self._path = "the ground truth"
         if isinstance(ground_truth, (str, os.PathLike)):
-            self._path = os.fspath(ground_truth)
-            ground_truth = read_instances(
-                self._path, required=["categories"], listed_categories=False
-            ).as_ground_truth()
+            ground_truth = read_ground_truth(ground_truth)
+        if isinstance(ground_truth, CocoFile):
+            self._path = ground_truth.path
+            ground_truth = ground_truth.as_ground_truth()
         self._class_names = _as_mapping(class_names)
         self._given = ground_truth is not None
         self._categories: dict[int, str] = dict(self._class_names)
@@ -150,11 +160,12 @@ class CocoEvaluator:
         """The metrics over the images seen so far, and over no others.
 
         Returns:
-            `AP`, `AP50`, ... (`METRIC_NAMES`; -1 where there is no such ground truth), then for
-            each class with ground truth `AP_/<name>` and `AP50_/<name>`.
+            `AP`, `AP50`, ... (`METRIC_NAMES`; -1 where there is no such ground truth, all of them
+            where there is none at all), then for each class with ground truth `AP_/<name>` and
+            `AP50_/<name>`; a name of several classes is followed by the number of each.
 
         Raises:
-            UserError: No image was seen, or the ground truth has no annotations at all.
+            UserError: No image was seen.
         """
         if not self._seen:
             raise UserError(f"Nothing to evaluate: {self._records} gave no image.")
@@ -163,11 +174,6 @@ class CocoEvaluator:
             for name, number in self._seen.items()
             for annotation in self._annotations.get(name, ())
         ]
-        if self._given and not any(self._annotations.values()):
-            raise UserError(
-                f"{self._path} has no annotations, so that nothing can be scored; "
-                "write the detections with write_results instead."
-            )
         for number, annotation in enumerate(annotations, start=1):
             annotation["id"] = number
         categories = self._categories or {1: "1"}
@@ -183,10 +189,11 @@ class CocoEvaluator:
             self.backend,
         )
         metrics = dict(zip(METRIC_NAMES, map(float, scores.stats), strict=True))
+        names = _distinct(categories)
         for kind, values in (("AP", scores.ap), ("AP50", scores.ap50)):
             for category, value in zip(scores.category_ids, values, strict=True):
                 if not math.isnan(value):
-                    metrics[f"{kind}_/{categories[category]}"] = float(value)
+                    metrics[f"{kind}_/{names[category]}"] = float(value)
         return metrics
 
     def collected(self) -> Collected:
@@ -199,7 +206,7 @@ class CocoEvaluator:
         ]
         truths = [[n, *a["bbox"], a["iscrowd"], a["category_id"]] for n, a in annotations]
         return Collected(
-            dict(sorted(self._categories.items())),
+            _distinct(dict(sorted(self._categories.items()))),
             len(self._seen),
             np.array(truths, np.float64).reshape(-1, 7),
             self._known_detections(),
@@ -302,6 +309,12 @@ def _as_mapping(class_names: Mapping[int, str] | Sequence[str] | None) -> dict[i
     if isinstance(class_names, Mapping):
         return {int(number): str(name) for number, name in class_names.items()}
     return dict(enumerate(map(str, class_names), start=1))
+
+
+def _distinct(names: Mapping[int, str]) -> dict[int, str]:
+    """The names of classes; one that several have is followed by the number of each."""
+    often = Counter(names.values())
+    return {k: name if often[name] == 1 else f"{name} ({k})" for k, name in names.items()}
 
 
 def _image_name(source_id: Any) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_json import load_json, read_instances
+from efficientvision.data.coco_json import read_instances
+from efficientvision.data.json_values import load_json
 from efficientvision.errors import UserError
 
 # What the server needs and no more: hundredths of a pixel, as in the original.

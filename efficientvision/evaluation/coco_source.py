@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 
+from efficientvision.data.coco_json import CocoFile
 from efficientvision.data.ground_truth import coco_ground_truth, image_ids
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.truth_agreement import check_agreement
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco import CocoEvaluator
+from efficientvision.evaluation.coco import CocoEvaluator, read_ground_truth
 from efficientvision.evaluation.coco_results import read_image_info
+
+log = logging.getLogger(__name__)
 
 
 def measuring(
@@ -30,12 +35,24 @@ def measuring(
         ids_are_regenerated: The records' ids do not last: the boxes come with the images.
 
     Raises:
-        UserError: The file cannot be read, or the records have no ids, or one twice.
+        UserError: The file cannot be read, or is that of other pictures, or the records have no
+            ids, or one twice.
     """
-    truth = ground_truth_json
-    if not truth and not ids_are_regenerated:
+    truth = None
+    if ground_truth_json:
+        truth = read_ground_truth(ground_truth_json)
+        for line in (*_left_out(truth), check_agreement(truth, records)):
+            if line:
+                log.info(line)
+    elif not ids_are_regenerated:
         truth = coco_ground_truth(records, class_names, max_examples=max_examples)
-    return CocoEvaluator(truth or None, class_names, records=str(records))
+    return CocoEvaluator(truth, class_names, records=str(records))
+
+
+def _left_out(file: CocoFile) -> list[str]:
+    """What reading the ground truth left out or changed, for people."""
+    lines = [*file.details, *(f"{count} {reason}" for reason, count in sorted(file.notes.items()))]
+    return [f"{file.path}: {line}" for line in lines]
 
 
 def for_test_server(

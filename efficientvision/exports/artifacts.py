@@ -19,7 +19,8 @@ from efficientvision.files import AnyPath
 METADATA_KEY = "efficientvision"
 # Precisions that take their ranges from photos.
 IN_INTEGERS = ("int8", "mixed")
-# images float32 [N, h, w, 3] -> the outputs of the function that was written, by name.
+# images float32 [N, h, w, 3] -> the outputs of the function that was written, by name; its
+# attribute `input_shape` is the graph's own, where the runtime tells it.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
@@ -171,4 +172,4 @@ def need(package: str, extra: str, what: str) -> Any:
 
 def _suffix(path: AnyPath) -> str:
     name = files.base_name(path)
-    return name[name.rfind(".") :] if "." in name else ""
+    return name[name.rfind(".") :].lower() if "." in name else ""

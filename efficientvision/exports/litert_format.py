@@ -77,7 +77,8 @@ def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
         raise UserError(
             f"{path} is no LiteRT file that can be run, or it was cut short ({error})"
         ) from error
-    source = interpreter.get_input_details()[0]["index"]
+    images = interpreter.get_input_details()[0]
+    source = images["index"]
     targets = {d["name"]: d["index"] for d in interpreter.get_output_details()}
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -85,6 +86,7 @@ def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
         interpreter.invoke()
         return {name: interpreter.get_tensor(index) for name, index in targets.items()}
 
+    run.input_shape = images["shape"].tolist()
     return run, metadata
 
 

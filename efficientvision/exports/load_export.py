@@ -1,6 +1,7 @@
 """Any exported model as one function, with what it says about itself."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,12 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.exports.artifacts import is_artifact
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph, read_metadata
-from efficientvision.exports.metadata import DetectorMetadata, ModelMetadata, metadata_from_json
+from efficientvision.exports.metadata import (
+    DetectorMetadata,
+    ModelMetadata,
+    check_batch,
+    metadata_from_json,
+)
 from efficientvision.exports.portable_runner import load_portable
 from efficientvision.exports.saved_model import load_saved_model
 from efficientvision.files import AnyPath
@@ -19,7 +25,7 @@ def is_export(path: AnyPath) -> bool:
     path = files.as_text(path)
     return (
         is_artifact(path)
-        or path.endswith(".pb")
+        or path.lower().endswith(".pb")
         or files.is_file(files.join(path, "saved_model.pb"))
     )
 
@@ -44,7 +50,7 @@ def load_export(
     path = files.as_text(path)
     if is_artifact(path):
         return load_portable(path, threads)
-    if path.endswith(".pb"):
+    if path.lower().endswith(".pb"):
         return _load_frozen_graph(path, trust)
     return load_saved_model(path, trust=trust)
 
@@ -57,7 +63,20 @@ def _load_frozen_graph(
     metadata = None if text is None else metadata_from_json(text, path)
     result_name = (metadata or DetectorMetadata).result_name
     function = graph_function(graph, ["image_arrays:0"], [f"{result_name}:0"])
+    check_batch(metadata, _batch_of(graph), path)
     return lambda image_arrays: function(image_arrays)[0].numpy(), metadata
+
+
+def _batch_of(graph: Any) -> int | None:
+    """How many photos a frozen graph takes at a time, None: any number."""
+    nodes = {node.name: node for node in graph.node}
+    images = nodes["image_arrays"]
+    for _ in nodes:  # The photos bear their name behind the graph's own input.
+        if not images.input:
+            break
+        images = nodes.get(images.input[0].split(":")[0], images)
+    sides = images.attr["shape"].shape.dim
+    return sides[0].size if sides and sides[0].size > 0 else None
 
 
 def check_not_baked(path: AnyPath, changes: dict[str, object]) -> None:

@@ -2,13 +2,23 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from efficientvision.errors import UserError
+from efficientvision.exports.metadata_checks import (
+    CLASSIFIER_CHECKS,
+    DETECTOR_CHECKS,
+    SEGMENTATION_RESULTS,
+    SEGMENTER_CHECKS,
+    Check,
+    check_anchors,
+    checked_facts,
+)
 
-# What a segmenter may serve: the class of each pixel, or what speaks for each class.
-SEGMENTATION_RESULTS = ("class_map", "logits")
+# Letters of a reason: a stranger's file may hold names of any length.
+_MAX_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ class ModelMetadata:
         task: as in configurations.
         kind: what it is, for sentences.
         python_class: of this library, that runs it.
+        checks: what a file's facts must be.
     """
 
     format: ClassVar[str]
@@ -36,6 +47,7 @@ class ModelMetadata:
     task: ClassVar[str]
     kind: ClassVar[str]
     python_class: ClassVar[str]
+    checks: ClassVar[dict[str, Check]]
 
     model_name: str
     image_hw: tuple[int, int]
@@ -72,6 +84,7 @@ class DetectorMetadata(ModelMetadata):
     task: ClassVar[str] = "detection"
     kind: ClassVar[str] = "a detector"
     python_class: ClassVar[str] = "Detector"
+    checks: ClassVar[dict[str, Check]] = DETECTOR_CHECKS
     result_name: ClassVar[str] = "detections"
 
     family: str = "efficientdet"
@@ -96,6 +109,7 @@ class ClassifierMetadata(ModelMetadata):
     task: ClassVar[str] = "classification"
     kind: ClassVar[str] = "a classifier"
     python_class: ClassVar[str] = "Classifier"
+    checks: ClassVar[dict[str, Check]] = CLASSIFIER_CHECKS
     result_name: ClassVar[str] = "probabilities"
 
     multilabel: bool = False
@@ -117,6 +131,7 @@ class SegmenterMetadata(ModelMetadata):
     task: ClassVar[str] = "segmentation"
     kind: ClassVar[str] = "a segmenter"
     python_class: ClassVar[str] = "Segmenter"
+    checks: ClassVar[dict[str, Check]] = SEGMENTER_CHECKS
 
     palette: list[list[int]] = field(default_factory=list)
     preprocessing: dict[str, Any] = field(default_factory=dict)
@@ -164,12 +179,59 @@ def metadata_from_json(text: str, origin: str) -> ModelMetadata:
     try:
         values = json.loads(text)
         kind = _KINDS[values.pop("format")]
-        values["image_hw"] = tuple(values["image_hw"])
-        if "columns" in values:
-            values["columns"] = tuple(values["columns"])
-        values["class_names"] = {int(k): v for k, v in values["class_names"].items()}
-        return kind(**values)
+        metadata = kind(**checked_facts(values, kind.checks))
+        if isinstance(metadata, DetectorMetadata) and metadata.anchors:
+            check_anchors(metadata.anchors, metadata.image_hw, metadata.family == "ssd")
+        return metadata
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"the metadata of {origin} cannot be read ({error}): export the model again"
-        ) from error
+        raise _unreadable(origin, str(error)) from error
+    except RecursionError as error:
+        raise _unreadable(origin, "it is nested too deeply") from error
+
+
+def check_portable(
+    metadata: ModelMetadata, input_shape: Sequence[int | None] | None, origin: str
+) -> None:
+    """Holds the facts of a portable file against its graph, and what must be done around that.
+
+    Args:
+        metadata: the facts.
+        input_shape: of the graph, [N, h, w, 3], None for what it leaves open; None: not known.
+        origin: of the model, for the error.
+
+    Raises:
+        UserError: the file is of another shape, or does not say enough.
+    """
+    stated = (metadata.batch_size or 1, *metadata.image_hw, 3)
+    found = stated if input_shape is None else tuple(input_shape)
+    if len(found) != 4 or any(f not in (None, s) for f, s in zip(found, stated, strict=True)):
+        raise _unreadable(origin, f"it states an input of {stated}, and the model takes {found}")
+    if not isinstance(metadata, DetectorMetadata):
+        return
+    if metadata.family != "ssd" and "mean_rgb" not in metadata.preprocessing:
+        raise _unreadable(origin, "preprocessing lacks mean_rgb")
+    if metadata.nms.get("kind") == "none" or metadata.anchors:
+        lacking = [
+            name for name in ("max_output_size", "max_candidates") if name not in metadata.nms
+        ]
+        if lacking:
+            raise _unreadable(origin, f"nms lacks {lacking[0]}")
+        if not metadata.anchors:
+            raise _unreadable(origin, "it lacks anchors")
+
+
+def check_batch(metadata: ModelMetadata | None, number: int | None, origin: str) -> None:
+    """Holds the batch size of the facts against that of a graph, None where that leaves it open.
+
+    Raises:
+        UserError: the facts state another.
+    """
+    if metadata is not None and number is not None and metadata.batch_size != number:
+        raise _unreadable(
+            origin, f"it states a batch_size of {metadata.batch_size}, and the model takes {number}"
+        )
+
+
+def _unreadable(origin: str, reason: str) -> UserError:
+    reason = "".join(c if c.isprintable() else "?" for c in reason[:_MAX_REASON])
+    return UserError(f"the metadata of {origin} cannot be read ({reason}): export the model again")

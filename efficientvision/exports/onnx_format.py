@@ -62,11 +62,14 @@ def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
     """
     session = _session(path, threads)
     names = [output.name for output in session.get_outputs()]
-    source = session.get_inputs()[0].name
+    images = session.get_inputs()[0]
+    source = images.name
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return dict(zip(names, session.run(names, {source: images}), strict=True))
 
+    # A side that is left open has a name.
+    run.input_shape = [side if isinstance(side, int) else None for side in images.shape]
     return run, session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
 
 

@@ -41,7 +41,9 @@ def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
 
 def weights_of(path: AnyPath) -> str:
     """The path of the `.bin` file of an `.xml` file."""
-    return files.as_text(path).removesuffix(".xml") + ".bin"
+    text = files.as_text(path)
+    stem = text[: -len(".xml")] if text.lower().endswith(".xml") else text
+    return stem + (".BIN" if files.is_file(stem + ".BIN") else ".bin")
 
 
 def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
@@ -72,6 +74,8 @@ def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
         results = request.infer([images])
         return {name: results[index].copy() for index, name in enumerate(names)}
 
+    sides = model.inputs[0].partial_shape
+    run.input_shape = [side.get_length() if side.is_static else None for side in sides]
     return run, metadata
 
 

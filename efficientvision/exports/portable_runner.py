@@ -19,6 +19,7 @@ from efficientvision.exports.metadata import (
     DetectorMetadata,
     ModelMetadata,
     SegmenterMetadata,
+    check_portable,
     metadata_from_json,
 )
 from efficientvision.files import AnyPath
@@ -50,6 +51,7 @@ def load_portable(
             "it with model_inspect.py --runmode=export"
         )
     metadata = metadata_from_json(text, files.as_text(path))
+    check_portable(metadata, getattr(network, "input_shape", None), files.as_text(path))
     if isinstance(metadata, ClassifierMetadata):
         return _ClassificationRunner(network, metadata), metadata
     if isinstance(metadata, SegmenterMetadata):
@@ -61,6 +63,15 @@ def _check_number(photos: np.ndarray, metadata: ModelMetadata) -> None:
     batch = metadata.batch_size or 1
     if len(photos) != batch:
         raise UserError(f"this file takes {batch} photos at a time, not {len(photos)}")
+
+
+def _output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in outputs:
+        raise UserError(
+            f"this file gives {', '.join(outputs)}, and its metadata is of one that gives {name}: "
+            "export the model again"
+        )
+    return outputs[name]
 
 
 class _ClassificationRunner:
@@ -80,7 +91,7 @@ class _ClassificationRunner:
     def __call__(self, photos: np.ndarray) -> np.ndarray:
         _check_number(photos, self._metadata)
         images = self._prepare(photos).numpy().astype(np.float32)
-        return self._network(images)[self._metadata.result_name]
+        return _output(self._network(images), self._metadata.result_name)
 
 
 class _SegmentationRunner:
@@ -98,7 +109,7 @@ class _SegmentationRunner:
     def __call__(self, photos: np.ndarray) -> np.ndarray:
         _check_number(photos, self._metadata)
         images = self._prepare(photos).numpy().astype(np.float32)
-        found = self._network(images)[self._metadata.result_name]
+        found = _output(self._network(images), self._metadata.result_name)
         if self._metadata.result == "logits":
             return found
         return segmentation_serving.to_photo_size(found.astype(np.uint8), photos.shape[1:3])
@@ -131,7 +142,7 @@ class _DetectionRunner:
             found = outputs["detections"]
         else:
             names = ("confidences", "locations") if self._is_ssd else ("logits", "codes")
-            pairs = zip(*(outputs[name] for name in names), strict=True)
+            pairs = zip(*(_output(outputs, name) for name in names), strict=True)
             found = np.stack([self._decode(*pair) for pair in pairs])
         numbers = np.arange(len(found), dtype=np.float32)[:, None, None]
         rows = np.concatenate([np.broadcast_to(numbers, (*found.shape[:2], 1)), found], axis=-1)
@@ -159,6 +170,12 @@ class _DetectionRunner:
 
     def _decode(self, classes: np.ndarray, codes: np.ndarray) -> np.ndarray:
         settings = self._metadata.nms
+        if self._anchors is None or len(self._anchors) != len(codes):
+            known = 0 if self._anchors is None else len(self._anchors)
+            raise UserError(
+                f"this file gives boxes of {len(codes)} anchors, and its metadata describes "
+                f"{known}: export the model again"
+            )
         limits = {
             "iou_thresh": settings.get("iou_thresh") or DEFAULT_IOU_THRESH,
             "score_thresh": settings.get("score_thresh") or 0.0,

@@ -17,7 +17,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import freeze, thaw, write_frozen_graph
 from efficientvision.exports.graph_safety import check_saved_model
-from efficientvision.exports.metadata import ModelMetadata, metadata_from_json
+from efficientvision.exports.metadata import ModelMetadata, check_batch, metadata_from_json
 from efficientvision.exports.serving_base import Serving, decode_upright
 from efficientvision.files import AnyPath
 
@@ -193,7 +193,7 @@ def replaced_directory(directory: AnyPath) -> Iterator[Path]:
             files.remove_folder(directory)
             files.copy_folder(folder, directory)
         return
-    target = Path(os.path.abspath(directory))
+    target = Path(files.absolute(directory))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     previous = target.with_name(f".{target.name}.{os.getpid()}.old")
@@ -275,6 +275,8 @@ def load_saved_model(
     path = files.join(directory, METADATA_FILE)
     text = files.read_text(path) if files.is_file(path) else None
     metadata = None if text is None else metadata_from_json(text, path)
+    shape = inputs[input_name].shape
+    check_batch(metadata, shape[0] if shape.rank else None, path)
 
     def run(image_arrays: np.ndarray) -> np.ndarray:
         outputs = signature(**{input_name: tf.constant(image_arrays)})

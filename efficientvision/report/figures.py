@@ -10,6 +10,7 @@ import numpy as np
 from efficientvision.report.plots import FAINT, INK, SERIES
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
@@ -29,14 +30,18 @@ def draw_series(axes: Axes, title: str, series: Series, *, log: bool = False) ->
     """
     every = np.concatenate([np.asarray(values, float) for _, values in series.values()])
     positive = every[np.isfinite(every) & (every > 0)]
+    named: dict[str, Artist] = {}
     log = log and len(positive) > 0 and positive.max() > 10 * positive.min()
     for (name, (steps, values)), color in zip(series.items(), SERIES, strict=False):
         values = np.asarray(values, float)
         values = np.where(np.isfinite(values) & ((values > 0) | (not log)), values, np.nan)
         marker = "o" if len(steps) < 30 else None
-        axes.plot(steps, values, label=name, color=color, marker=marker, markersize=3.5)
+        (named[name],) = axes.plot(steps, values, color=color, marker=marker, markersize=3.5)
     if log:
         axes.set_yscale("log")
+        # The usual one writes powers as mathematics.
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter("")
     else:
         axes.set_ylim(bottom=min(0, every.min(initial=0, where=np.isfinite(every))))
     axes.set_title(title)
@@ -44,7 +49,7 @@ def draw_series(axes: Axes, title: str, series: Series, *, log: bool = False) ->
     axes.margins(x=0.02)
     axes.set_xlim(left=0)
     if len(series) > 1:
-        axes.legend(loc="best")
+        _add_legend(axes, named, "best")
 
 
 def draw_precision_recall(
@@ -63,9 +68,10 @@ def draw_precision_recall(
         points: Class -> (recall, precision) at the threshold of its best F1.
         title: Above the plot.
     """
+    named: dict[str, Artist] = {}
     if len(curves) <= MOST_NAMED:
         for (name, (recalls, precisions)), color in zip(curves.items(), SERIES, strict=False):
-            axes.plot(recalls, precisions, label=name, color=color)
+            (named[name],) = axes.plot(recalls, precisions, color=color)
             if name in points:
                 axes.plot(*points[name], "o", color=color, markersize=6)
     else:
@@ -75,12 +81,12 @@ def draw_precision_recall(
             axes.plot(recalls, every.T, color=FAINT, linewidth=0.8)
         else:
             band = np.percentile(every, [10, 90], axis=0)
-            axes.fill_between(recalls, *band, color=FAINT, label="10% to 90% of the classes")
+            named["10% to 90% of the classes"] = axes.fill_between(recalls, *band, color=FAINT)
         mean = every.mean(axis=0)
-        axes.plot(recalls, mean, color=SERIES[0], linewidth=2.5, label="mean of the classes")
+        (named["mean of the classes"],) = axes.plot(recalls, mean, color=SERIES[0], linewidth=2.5)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.set_title(title)
-    axes.legend(loc="lower left")
+    _add_legend(axes, named, "lower left")
 
 
 def draw_confusion(
@@ -110,3 +116,10 @@ def draw_confusion(
             color = "white" if shares[row, column] > 0.55 else INK
             text = str(int(counts[row, column]))
             axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
+
+
+def _add_legend(axes: Axes, named: Mapping[str, Artist], place: str) -> None:
+    """A legend of all names, those too that matplotlib leaves out: `_background_`."""
+    legend = axes.legend(list(named.values()), [str(k) for k in range(len(named))], loc=place)
+    for text, name in zip(legend.get_texts(), named, strict=True):
+        text.set_text(name)

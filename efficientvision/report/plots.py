@@ -55,6 +55,8 @@ _STYLE = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
     "svg.fonttype": "none",
+    # Names of classes may hold dollars.
+    "text.parse_math": False,
 }
 
 

@@ -28,6 +28,6 @@ def leave_out(options: RunOptions) -> RunOptions:
         if found := getattr(options, name):
             folder = tempfile.mkdtemp(prefix=f"efficientvision-{name}-")
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            usable[name], sentences = usable_records(found, folder, of_masks=of_masks)
-            log.info("\n".join(said(sentences)) or f"`{name}`: all records can be read.")
+            usable[name], left_out = usable_records(found, folder, of_masks=of_masks)
+            log.info("\n".join(said(left_out)) or f"`{name}`: all records can be read.")
     return options.replace(**usable)

@@ -42,6 +42,28 @@ def settle_label_map(config: TrainingConfig, *patterns: str | None) -> None:
     config.override({"label_map": None})
 
 
+def check_no_new_classes(model_dir: str, config: TrainingConfig, names: Mapping[int, str]) -> None:
+    """Raises UserError where a run that goes on would have a class that it has no output for.
+
+    Args:
+        model_dir: The run's folder, its `labels.json` still that of before.
+        config: The run's: its number of classes stays.
+        names: The names from now on.
+    """
+    path = files.join(model_dir, LABELS_FILE)
+    if not names or not files.is_file(path):
+        return
+    of_masks = isinstance(config, SegmentationConfig)
+    last = config.num_classes - 1 if of_masks else config.num_classes
+    last = getattr(config, "num_object_classes", last)
+    if new := [number for number in names if number > last]:
+        raise UserError(
+            f"The run in {model_dir} began with num_classes={config.num_classes}, and the records "
+            f"have the class {new[0]} {names[new[0]]} too: a run keeps its classes. Choose another "
+            f"`model_dir`, and begin from this run with `ckpt={model_dir}`."
+        )
+
+
 def tell_changed_names(model_dir: str, names: Mapping[int, str], *, of_masks: bool) -> None:
     """Says it where a run that goes on has other names for its classes than it began with.
 

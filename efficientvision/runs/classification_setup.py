@@ -13,6 +13,7 @@ from efficientvision.data.preflight.findings import ERROR, Finding
 from efficientvision.data.preflight.ground_truth_checks import overlap_findings
 from efficientvision.data.preflight.label_checks import (
     label_findings,
+    numbered,
     picture_findings,
     split_findings,
 )
@@ -140,8 +141,8 @@ class ClassificationSetup(TaskSetup):
             findings += file_findings(scan, part)
             if not scan.num_read:
                 continue
-            scans[part] = scan
             ids = self._ids(config, names, pattern)
+            scans[part] = numbered(scan, ids)
             findings += label_findings(scan, part, ids, names, multi_label=config.multi_label)
             findings += picture_findings(scan, part)
         if len(scans) == 2:

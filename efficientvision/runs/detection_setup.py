@@ -9,15 +9,21 @@ from typing import Any
 
 from efficientvision import files
 from efficientvision.configs import DetectionConfig, DetectorConfig, SsdConfig
+from efficientvision.data.labels import find_labels
 from efficientvision.data.preflight.box_checks import (
     box_findings,
     objects_per_image_findings,
     photo_findings,
 )
-from efficientvision.data.preflight.class_checks import check_classes, class_findings
+from efficientvision.data.preflight.class_checks import (
+    check_classes,
+    class_findings,
+    numbering_findings,
+)
 from efficientvision.data.preflight.file_checks import file_findings
-from efficientvision.data.preflight.findings import ERROR, Finding
+from efficientvision.data.preflight.findings import ERROR, Finding, raise_on_first
 from efficientvision.data.preflight.ground_truth_checks import id_findings, overlap_findings
+from efficientvision.data.preflight.name_checks import truth_name_findings
 from efficientvision.data.preflight.record_scan import RecordScan, scan_records
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, LoadedModel, load_detector, run_folder_of
@@ -75,6 +81,7 @@ class DetectorSetup(TaskSetup):
     ) -> DetectorTask:
         if options.mode == "eval":
             self._check_records(options.val_file_pattern, config, names)
+            raise_on_first(self._truth_name_findings(options, config, names))
         return self.new_task(
             config,
             training_files=options.train_file_pattern,
@@ -92,14 +99,37 @@ class DetectorSetup(TaskSetup):
     def check_classes(
         self, options: RunOptions, config: DetectorConfig, names: Mapping[int, str]
     ) -> None:
-        for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
-            self._check_records(pattern, config, names)
+        for part in ("train", "val"):
+            if pattern := getattr(options, f"{part}_file_pattern"):
+                self._check_records(pattern, config, names, part)
+        raise_on_first(self._truth_name_findings(options, config, names))
+
+    def _truth_name_findings(
+        self, options: RunOptions, config: DetectorConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        """Whether the ground truth of the evaluation numbers the classes as the network does."""
+        if not options.val_file_pattern or options.testdev_dir:
+            return []
+        training = options.train_file_pattern if options.mode != "eval" else None
+        learnt = find_labels(training) if training else None
+        if learnt is None and config.is_written("label_map"):
+            return []  # The user names the classes of these records.
+        return truth_name_findings(
+            learnt or names,
+            options.val_file_pattern,
+            options.val_json_file,
+            renamed=learnt is None and config.label_map is not None,
+        )
 
     def _check_records(
-        self, pattern: str, config: DetectorConfig, names: Mapping[int, str]
+        self, pattern: str, config: DetectorConfig, names: Mapping[int, str], part: str = "val"
     ) -> None:
         check_classes(
-            pattern, config.num_object_classes, names, counts_background=self.counts_background
+            pattern,
+            config.num_object_classes,
+            names,
+            part=part,
+            counts_background=self.counts_background,
         )
 
     def findings(
@@ -155,6 +185,7 @@ class DetectorSetup(TaskSetup):
         if not val.num_read:
             return findings
         findings += self._class_findings(val, "val", config, names)
+        findings += self._truth_name_findings(options, config, names)
         findings += box_findings(
             val, "val", needed=not (options.val_json_file or options.testdev_dir)
         )
@@ -162,6 +193,7 @@ class DetectorSetup(TaskSetup):
             findings += id_findings(
                 val, options.val_json_file or None, regenerated=config.regenerate_source_id
             )
+        findings += numbering_findings(train, val, names)
         return findings + overlap_findings(train, val)
 
     def _class_findings(

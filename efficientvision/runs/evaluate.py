@@ -14,6 +14,8 @@ from efficientvision import files
 from efficientvision.configs import get_config
 from efficientvision.data.checks import data_errors
 from efficientvision.data.preflight.class_checks import check_classes
+from efficientvision.data.preflight.findings import raise_on_first
+from efficientvision.data.preflight.name_checks import truth_name_findings
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.detector import Detector
 from efficientvision.errors import UserError
@@ -117,6 +119,8 @@ def _evaluate_export(options: RunOptions) -> dict[str, float]:
             results = testdev.results_path(options)
         else:
             check_classes(pattern, detector.metadata.num_classes, detector.class_names)
+            truth = pattern, options.val_json_file
+            raise_on_first(truth_name_findings(detector.class_names, *truth, renamed=True))
             coco = measuring(pattern, names, options.val_json_file, max_examples=limit)
         evaluation = DetectionEvaluation(coco, results, voc=detector.metadata.family == "ssd")
         evaluate_export(detector, pattern, coco, limit)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from efficientvision.data.checks import iterate
 from efficientvision.data.class_order import class_ids
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.labels import find_labels
@@ -54,7 +55,7 @@ def evaluate_classifier_export(
     )
     photos = read_in_order(paths).map(_read, tf.data.AUTOTUNE).take(count).prefetch(8)
     for photo, classes, source_id in tqdm(
-        photos.as_numpy_iterator(), desc="evaluation", unit="image", total=count
+        iterate(photos.as_numpy_iterator(), pattern), desc="evaluation", unit="image", total=count
     ):
         batch = np.repeat(photo[np.newaxis], metadata.batch_size or 1, axis=0)
         has = np.isin(ids, classes)

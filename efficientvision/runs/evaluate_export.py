@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from efficientvision.data.checks import iterate
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.records import parse_example
 from efficientvision.data.streams import read_in_order, without_autograph
@@ -28,7 +29,9 @@ def evaluate_export(
     available = sum(count_records(paths))
     count = min(available, limit or available)
     photos = read_in_order(paths).map(_read, tf.data.AUTOTUNE).take(count).prefetch(8)
-    progress = tqdm(photos.as_numpy_iterator(), desc="evaluation", unit="image", total=count)
+    progress = tqdm(
+        iterate(photos.as_numpy_iterator(), pattern), desc="evaluation", unit="image", total=count
+    )
     for photo, source_id in progress:
         rows = detector.detect_batch(photo[None])[0]
         rows = rows[rows[:, 5] > 0]

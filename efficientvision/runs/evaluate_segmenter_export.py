@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from efficientvision.data.checks import iterate
 from efficientvision.data.labels import find_labels
 from efficientvision.data.mask_records import decode_mask, parse_mask_example
 from efficientvision.data.record_files import count_records, match_files
@@ -43,7 +44,7 @@ def evaluate_segmenter_export(
     total = min(sum(count_records(paths)), limit or sys.maxsize)
     examples = read_in_order(paths).map(_read, tf.data.AUTOTUNE).take(total).prefetch(8)
     for photo, mask in tqdm(
-        examples.as_numpy_iterator(),
+        iterate(examples.as_numpy_iterator(), pattern, of_masks=True),
         desc="evaluation",
         unit="image",
         total=total,

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import tensorflow as tf
 
 from efficientvision import files
+from efficientvision.data.checks import iterate
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.record_files import match_files
-from efficientvision.data.streams import read_in_order
+from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.errors import UserError
 from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS
 from efficientvision.exports.load_export import load_export
@@ -123,8 +125,14 @@ def _compared_photos(settings: InspectSettings) -> list[np.ndarray]:
 
 
 def _recorded_photos(pattern: str, limit: int) -> Iterator[np.ndarray]:
-    for record in read_in_order(match_files(pattern)).take(limit):
-        yield decode_image(parse_class_example(record)["encoded"]).numpy()
+    records = read_in_order(match_files(pattern)).take(limit)
+    for photo in iterate(records.map(_photo), pattern):
+        yield photo.numpy()
+
+
+@without_autograph
+def _photo(record: tf.Tensor) -> tf.Tensor:
+    return decode_image(parse_class_example(record)["encoded"])
 
 
 def _network_row(checks: ExportChecks) -> list[tuple[str, ...]]:

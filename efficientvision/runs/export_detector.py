@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from efficientvision.configs import SsdConfig
+from efficientvision.data.preflight.findings import raise_on_first
+from efficientvision.data.preflight.name_checks import truth_name_findings
 from efficientvision.data.transforms.preprocess import normalize, resize_and_pad, stretch
 from efficientvision.detector import Detector
 from efficientvision.evaluation.coco_source import measuring
@@ -53,7 +55,10 @@ class DetectorChecks(ExportChecks):
         self._coco = None
         if settings.val_file_pattern:
             names = loaded.class_names or None
-            self._coco = measuring(settings.val_file_pattern, names, settings.val_json_file)
+            renamed = loaded.config.label_map is not None
+            truth = settings.val_file_pattern, settings.val_json_file
+            raise_on_first(truth_name_findings(loaded.class_names, *truth, renamed=renamed))
+            self._coco = measuring(truth[0], names, truth[1])
 
     @property
     def nms(self) -> str | None:

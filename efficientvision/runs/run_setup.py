@@ -36,6 +36,11 @@ from efficientvision.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
+_COUNTS = (
+    *("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"),
+    *("save_checkpoints_steps", "iterations_per_loop", "cpu_replicas"),
+)
+
 
 def check_options(options: RunOptions) -> RunOptions:
     """Options that can be honoured; opens no file.
@@ -70,7 +75,7 @@ def check_options(options: RunOptions) -> RunOptions:
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
         raise UserError("`val_file_pattern` is missing: the TFRecords to evaluate on.")
     task_setup(options).check_options(options)
-    for name in ("train_batch_size", "eval_batch_size", "num_examples_per_epoch", "eval_samples"):
+    for name in _COUNTS:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"`{name}` must be at least 1, got {value}.")
@@ -161,6 +166,10 @@ def training_config(options: RunOptions) -> TrainingConfig:
         for key in setup.architecture:
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
+        for key, compared in (("optimizer", "optimizer"), ("image_size", "image_hw")):
+            if getattr(saved, compared) != getattr(config, compared):
+                before, now = getattr(saved, key), getattr(config, key)
+                log.info(f"{key} is {now} from here on; this run began with {key}={before}.")
     elif options.ckpt:
         for line in setup.fit_to_checkpoint(config, options.ckpt):
             log.info(line)

@@ -20,13 +20,14 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision import files
+from efficientvision.data.checks import iterate
 from efficientvision.data.labels import BUILTIN_OF_MASKS, find_labels
 from efficientvision.data.mask_records import IGNORED
 from efficientvision.data.masks.cityscapes import CLASS_IDS
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.picture_folders import existing_file
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.data.records import ENCODED, SOURCE_ID
+from efficientvision.data.record_parsing import parsed_features
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.random_crop import resize_like_pillow
@@ -157,7 +158,10 @@ def _photos(options: RunOptions) -> tuple[Photos, int]:
     paths = match_files(pattern)
     total = min(sum(count_records(paths)), limit)
     data = read_in_order(paths).take(total).map(_read, tf.data.AUTOTUNE).prefetch(4)
-    examples = ((name.decode("utf8", "replace"), p) for p, name in data.as_numpy_iterator())
+    examples = (
+        (name.decode("utf8", "replace"), p)
+        for p, name in iterate(data.as_numpy_iterator(), pattern)
+    )
     return examples, total
 
 
@@ -193,12 +197,5 @@ def _listed_photo(folder: str, line: str) -> str:
 @without_autograph
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """(photo, name) of a record, with a mask or without."""
-    raw = tf.io.parse_single_example(
-        serialized,
-        {
-            ENCODED: tf.io.FixedLenFeature([], tf.string),
-            SOURCE_ID: tf.io.FixedLenFeature([], tf.string, ""),
-        },
-    )
-    example = {"encoded": raw[ENCODED], "source_id": raw[SOURCE_ID]}
-    return decode_image(raw[ENCODED]), source_id(example, False)
+    example = parsed_features(serialized, {})
+    return decode_image(example["encoded"]), source_id(example, False)

@@ -9,7 +9,7 @@ from efficientvision.configs import SegmentationConfig
 from efficientvision.data.class_pixels import balanced_weights, count_class_pixels
 from efficientvision.data.labels import find_labels
 from efficientvision.data.preflight.file_checks import file_findings
-from efficientvision.data.preflight.findings import Finding
+from efficientvision.data.preflight.findings import ERROR, Finding, raise_on_first
 from efficientvision.data.preflight.ground_truth_checks import overlap_findings
 from efficientvision.data.preflight.mask_checks import (
     MaskScan,
@@ -154,6 +154,7 @@ class SegmentationSetup(TaskSetup):
     ) -> None:
         for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
             check_mask_classes(pattern, config.num_classes, names)
+        raise_on_first(_name_findings(options, config, names))
 
     def findings(
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
@@ -178,6 +179,7 @@ class SegmentationSetup(TaskSetup):
             findings += mask_findings(scan, part, config.num_classes, names)
             if part == "train":
                 findings += window_findings(scan, config.image_hw, config.scale_range)
+        findings += _name_findings(options, config, names)
         if len(scans) == 2:
             findings += mask_split_findings(scans["train"], scans["val"], names)
             findings += overlap_findings(scans["train"].records, scans["val"].records)
@@ -196,6 +198,21 @@ class SegmentationSetup(TaskSetup):
                 f"{options.model_dir} {count}: leave `dataset` out."
             )
         return loaded
+
+
+def _name_findings(
+    options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
+) -> list[Finding]:
+    """An error where the evaluation records of a training have other classes than the network."""
+    own = options.val_file_pattern and find_labels(options.val_file_pattern, of_masks=True)
+    if not own or not names or same_classes(own, names):
+        return []
+    found = f"the evaluation records have the classes {_some(own)}, and training {_some(names)}"
+    advice = (
+        "number the classes of both sets alike, and convert them again (class_map is for "
+        "`mode=eval`)"
+    )
+    return [Finding(ERROR, "val class names", found, advice)]
 
 
 def class_weights(config: SegmentationConfig, pattern: str) -> tuple[float, ...] | None:

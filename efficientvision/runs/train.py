@@ -114,6 +114,8 @@ def train(options: RunOptions, command: str, observers: Sequence[Observer] = ())
     class_names.settle_label_map(config, options.train_file_pattern, options.val_file_pattern)
     options = run_setup.task_setup(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
+    if latest_checkpoint(options.model_dir) is not None:
+        class_names.check_no_new_classes(options.model_dir, config, names)
     plan = run_setup.training_plan(options, config)
     schedule = run_setup.learning_rates(config, plan)
     decided = Run(options, config, strategy, names, plan, schedule, command, observers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from efficientvision.data.class_order import plain_name
 from efficientvision.data.labels import CITYSCAPES_NAMES, VOC_MASK_NAMES
 from efficientvision.visualize.draw import class_color
 
@@ -106,8 +107,4 @@ def with_background(names: Mapping[int, str], num_classes: int) -> dict[int, str
 
 
 def _plain(names: Mapping[int, str]) -> dict[int, str]:
-    """Names by which data sets of the same classes are the same: pottedplant, potted-plant."""
-    return {
-        index: "".join(letter for letter in name.lower() if letter.isalnum())
-        for index, name in names.items()
-    }
+    return {index: plain_name(name) for index, name in names.items()}

@@ -61,7 +61,7 @@ def _write(model_dir: AnyPath, secret: str) -> None:
     if files.is_remote(model_dir):
         files.write_text(_path(model_dir), secret)
         return
-    os.makedirs(model_dir, exist_ok=True)
+    files.make_folder(model_dir)
     # Another worker 0, which died, may write it at the same time: the first one counts.
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(_path(model_dir), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -2,8 +2,9 @@
 
 Who holds it is decided by the strongest sign that there is:
 
-1. On this machine by the process: whether one of that number and start time lives. In another
-   container on it, by the operating system's lock on the file, which ends with its process.
+1. On this machine by the process: whether one of that number and start time lives, and holds the
+   operating system's lock on the file (in a copy of a run's folder nobody does). In another
+   container on it, by that lock alone, which ends with its process.
 2. Of another machine, by the operating system's lock too where the file system carries locks across
    machines (NFS from version 4, Lustre, GPFS and others do).
 3. Without that, by the file itself, which its holder writes anew every `BEAT_SECONDS`. A holder of
@@ -202,7 +203,8 @@ class RunLock:
         here = self._own
         if holder.machine == here.machine and (here.machine or holder.host == here.host):
             if holder.space == here.space:
-                return _began(holder.process) == holder.began != ""
+                # A lock that this process got is no living process' one: the file is a copy.
+                return locked is not True and _began(holder.process) == holder.began != ""
             if locked is not None:
                 return not locked
         elif locked is False:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,9 +13,14 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 
+# Spreadsheets of countries that write 0,5 separate columns by semicolons.
+_DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d+(?:[eE][-+]?\d+)?)")
+
 
 def read_table(model_dir: AnyPath, name: str) -> list[dict[str, str]]:
     """The rows of a table in the folder; none if there is no such file.
+
+    One that a spreadsheet has saved with semicolons or tabs, and decimal commas, is read too.
 
     Raises:
         UserError: It is damaged: no text, or no table.
@@ -24,12 +31,27 @@ def read_table(model_dir: AnyPath, name: str) -> list[dict[str, str]]:
     text = files.read_text(path)
     if "\0" in text:
         raise UserError(f"{path} is no table (zeros where text was).")
+    separator = _separator(text)
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise UserError(f"{path} is no table ({error}).") from error
     # A line that is too long or too short has None as a column or as a value.
-    return [{k: v or "" for k, v in row.items() if k is not None} for row in rows]
+    rows = [{k: v or "" for k, v in row.items() if k is not None} for row in rows]
+    if separator == ",":
+        return rows
+    return [{k: _with_point(v) for k, v in row.items()} for row in rows]
+
+
+def _separator(text: str) -> str:
+    """What separates the columns: the first line is their names, which hold none of these."""
+    first = text.partition("\n")[0]
+    return max(",;\t", key=first.count)
+
+
+def _with_point(value: str) -> str:
+    number = _DECIMAL_COMMA.fullmatch(value)
+    return f"{number[1]}.{number[2]}" if number else value
 
 
 def read_steps(model_dir: AnyPath, name: str) -> list[dict[str, str]]:
@@ -42,20 +64,34 @@ def table_to_go_on(
 ) -> list[dict[str, str]]:
     """The rows of a table up to a step, for a run that will write it anew.
 
-    A file that cannot be read is moved aside to `<name>.damaged`, and rows without a step are left
-    out; both are said.
+    A file that cannot be read is moved aside to `<name>.damaged`. Rows without a step are left out,
+    and a file that a spreadsheet has saved is written anew; `<name>.damaged` has it as it was then.
+    All of this is said.
     """
     path = files.join(model_dir, name)
     try:
         rows = read_table(model_dir, name)
     except UserError as error:
-        files.move(path, f"{path}.damaged")
-        say(f"{error.sentence} It is {path}.damaged now, and {name} is begun anew.")
+        aside = _unused_name(f"{path}.damaged")
+        files.move(path, aside)
+        say(f"{error.sentence} It is {aside} now, and {name} is begun anew.")
         return []
     good = read_steps(model_dir, name)
-    if len(good) < len(rows):
-        say(f"{path}: {len(rows) - len(good)} of {len(rows)} rows are damaged and left out.")
+    saved_elsewhere = bool(rows) and _separator(files.read_text(path)) != ","
+    if len(good) < len(rows) or saved_elsewhere:
+        aside = _unused_name(f"{path}.damaged")
+        files.copy(path, aside)
+        by = " was saved by a spreadsheet;" if saved_elsewhere else ":"
+        lost = len(rows) - len(good)
+        count = f"{lost} of {len(rows)} rows are damaged and left out" if lost else "all is read"
+        say(f"{path}{by} {count}. As it was, it is {aside}.")
     return [row for row in good if int(row["step"]) <= last_step]
+
+
+def _unused_name(path: str) -> str:
+    """The path, or with a number after it where there is such a file already."""
+    names = itertools.chain([path], (f"{path}{number}" for number in itertools.count(2)))
+    return next(name for name in names if not files.exists(name))
 
 
 def write_table(model_dir: AnyPath, name: str, rows: Sequence[Mapping[str, Any]]) -> None:

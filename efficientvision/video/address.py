@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import sys
 from contextlib import ExitStack
@@ -149,7 +148,7 @@ def _open_file(path: str, closing: ExitStack) -> Opened:
                 raise FileNotFoundError(path)
             file = closing.enter_context(files.reading(path))
         else:
-            file = os.path.abspath(path)  # FFmpeg takes 12:30.mov for a protocol named 12.
+            file = files.absolute(path)  # FFmpeg takes 12:30.mov for a protocol named 12.
         container = closing.enter_context(av.open(file))
     except FileNotFoundError as error:
         raise UserError(f"there is no video file {without_secrets(path)!r}") from error

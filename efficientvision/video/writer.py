@@ -157,6 +157,7 @@ class VideoWriter:
 
 
 def _is_same_file(one: str, other: str) -> bool:
+    one, other = files.as_text(one), files.as_text(other)
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 

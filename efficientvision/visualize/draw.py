@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from efficientvision.data.photos import eight_bit_rgb
+from efficientvision.data.eight_bits import eight_bit_rgb
+from efficientvision.data.names import one_line
 
 _GOLDEN_RATIO = 0.618033988749895
 # Three (saturation, value) pairs: neighbouring hues still differ when there are 90 classes.
@@ -104,7 +105,7 @@ def draw_detections(
         if box is None:
             continue
         _draw_frame(pen, box, class_color(class_ids[index]), thickness)
-        label = (names or {}).get(int(class_ids[index]), f"class {class_ids[index]}")
+        label = one_line((names or {}).get(int(class_ids[index]), f"class {class_ids[index]}"))
         if confidences is not None:
             label = f"{label} {confidences[index]:.0%}"
         shown.append((box, class_ids[index], label))

@@ -4,6 +4,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from efficientvision.data.names import one_line
+
 PAPER = (250, 250, 250)
 INK = (24, 24, 24)
 # Smaller pictures are shown enlarged, by whole numbers.
@@ -20,7 +22,8 @@ def enlarged(photo: Image.Image) -> Image.Image:
 
 
 def shortened(pen: ImageDraw.ImageDraw, text: str, font: Any, width: float) -> str:
-    """The text, or as much of its beginning as fits, with three dots."""
+    """The text in one line, or as much of its beginning as fits, with three dots."""
+    text = one_line(text)
     if pen.textlength(text, font=font) <= width:
         return text
     while text and pen.textlength(f"{text}...", font=font) > width:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from efficientvision.data.names import one_line
 from efficientvision.visualize.draw import contact_sheet, to_pil
 
 _GAP = 8
@@ -45,6 +46,7 @@ def beside(*images: Image.Image, titles: Sequence[str]) -> Image.Image:
     row = Image.new("RGB", (len(images) * (width + _GAP) - _GAP, height + bar), _BAR)
     pen = ImageDraw.Draw(row)
     for number, (image, title) in enumerate(zip(images, titles, strict=True)):
+        title = one_line(title)
         x = number * (width + _GAP)
         row.paste(image, (x, bar))
         while title and pen.textlength(title, font=font) > width - 8:
@@ -67,7 +69,7 @@ def titled(image: Image.Image, lines: Sequence[str], *, good: bool | None = None
     result.paste(image, (0, bar * len(lines)))
     pen = ImageDraw.Draw(result)
     for number, line in enumerate(lines):
-        text = line
+        text = one_line(line)
         while text and pen.textlength(text, font=font) > image.width - 8:
             text = text[:-1]
         is_verdict = good is not None and number == len(lines) - 1

@@ -31,13 +31,16 @@ log = logging.getLogger(__name__)
 # Parts whose last axis goes by classes, each once.
 _CLASS_ONCE = {naming.CLASSIFIER_HEAD, edgenet_names.DECODER, edgenet_names.AUXILIARY}
 
+# Share of a backbone that must be there for the rest to be worth a try.
+_MOST = 0.9
+
 
 def load_weights(
     model: Any,
     path: str | os.PathLike | CheckpointReader,
     *,
     use_ema: bool = True,
-    min_backbone_match: float = 0.9,
+    min_backbone_match: float = _MOST,
     skip_mismatch: bool = False,
     allow_class_head_mismatch: bool = True,
     classes: ClassMatch | None = None,
@@ -93,6 +96,7 @@ def load_weights(
     values = reader.read_many(report.loaded, ema=use_ema)
     if use_ema:
         report.num_averaged = sum(name in reader.ema_keys for name in report.loaded)
+    _check_finite(report, values)
     for name, value in values.items():
         value = np.asarray(value, dtype=np.float32)
         if name in columns:
@@ -103,6 +107,25 @@ def load_weights(
     return report
 
 
+def _check_finite(report: LoadReport, values: dict[str, np.ndarray]) -> None:
+    """Notes weights that are no numbers.
+
+    Raises:
+        UserError: All are.
+    """
+    spoilt = [name for name, value in values.items() if not np.isfinite(value).all()]
+    if spoilt and len(spoilt) == len(values):
+        raise UserError(
+            f"The checkpoint {report.path} holds values that are not finite (NaN or infinity) in "
+            "every variable: the training had diverged before it was saved; take an earlier one."
+        )
+    if spoilt:
+        report.notes += (
+            f"{len(spoilt)} variables hold values that are not finite (NaN or infinity), for "
+            f"example {spoilt[0]}",
+        )
+
+
 def _compare(
     variables: dict[str, Any],
     reader: CheckpointReader,
@@ -111,7 +134,12 @@ def _compare(
 ) -> LoadReport:
     """Sorts the names of both sides, without reading values."""
     theirs = reader.names()
-    report = LoadReport(path=reader.path, kind=reader.kind, auxiliary=len(reader.auxiliary))
+    report = LoadReport(
+        path=reader.path,
+        kind=reader.kind,
+        auxiliary=len(reader.auxiliary),
+        notes=reader.notes,
+    )
     for name, variable in variables.items():
         ours = tuple(variable.shape)
         if _is_excluded(name, exclude, parts):
@@ -202,7 +230,7 @@ def _raise_if_other_network(
         return
     raise UserError(
         f"The checkpoint {report.path} does not fit {model_name}: {problem}."
-        + _resemblance(reader, variables, model_name)
+        + _resemblance(reader, variables, model_name, report)
     )
 
 
@@ -218,16 +246,18 @@ def _raise_if_too_little(
         raise UserError(
             f"The checkpoint {report.path} does not fit {model_name}: only "
             f"{report.backbone_match:.0%} of the backbone's variables match, at least "
-            f"{min_backbone_match:.0%} must." + _resemblance(reader, variables, model_name)
+            f"{min_backbone_match:.0%} must." + _resemblance(reader, variables, model_name, report)
         )
     if not report.loaded:
         raise UserError(
             f"Nothing in the checkpoint {report.path} belongs to {model_name}."
-            + _resemblance(reader, variables, model_name)
+            + _resemblance(reader, variables, model_name, report)
         )
 
 
-def _resemblance(reader: CheckpointReader, variables: dict[str, Any], model_name: str) -> str:
+def _resemblance(
+    reader: CheckpointReader, variables: dict[str, Any], model_name: str, report: LoadReport
+) -> str:
     """What the checkpoint looks like and where that differs, as the end of an error sentence."""
     theirs = identify(reader)
     ours = identify(_shapes(variables))
@@ -238,4 +268,13 @@ def _resemblance(reader: CheckpointReader, variables: dict[str, Any], model_name
     differing = differences(theirs, ours)
     if differing:
         text += f" Differences: {'; '.join(differing)}."
-    return text or " Pass skip_mismatch=True to load what fits."
+    if text:
+        return text
+    if report.backbone_match >= _MOST and report.loaded:
+        return " In Python, load_weights(..., skip_mismatch=True) loads what fits."
+    if report.unused and report.missing:
+        return (
+            f" Its names are like {report.unused[0]!r}, the model's like {report.missing[0]!r}: "
+            "rename them, or save the state dict of the network alone."
+        )
+    return ""

@@ -15,6 +15,9 @@ from efficientvision.weights import names as naming
 from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
+_HDF5_ENDINGS = (".h5", ".hdf5")
+_KERAS_ENDINGS = (*_HDF5_ENDINGS, ".keras")
+
 
 @dataclass
 class CheckpointReader:
@@ -29,6 +32,7 @@ class CheckpointReader:
         ema_keys: Published name -> key of its moving average, where the file has one.
         auxiliary: Keys that are neither: optimizer slots, step counters.
         fetch: Reads the values of keys, in order. Raises UserError if the file is damaged.
+        notes: What a user must know of what was left out, without a full stop.
     """
 
     path: str
@@ -38,6 +42,7 @@ class CheckpointReader:
     fetch: Callable[[Sequence[str]], list[np.ndarray]]
     ema_keys: dict[str, str] = field(default_factory=dict)
     auxiliary: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def names(self) -> dict[str, tuple[int, ...]]:
         """Published name -> shape of every weight and moving statistic."""
@@ -114,9 +119,9 @@ def open_checkpoint(
         reader = edgenets.open_torch(target)
     elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
-    elif target.endswith((".h5", ".hdf5")):
+    elif target.lower().endswith(_HDF5_ENDINGS):
         reader = keras_files.open_h5(target)
-    elif target.endswith(".keras"):
+    elif target.lower().endswith(".keras"):
         reader = keras_files.open_keras_archive(target)
     else:
         reader = tensorflow_checkpoint.open_tensorflow(target)
@@ -128,7 +133,9 @@ def open_checkpoint(
 
 def _is_torch(target: str) -> bool:
     """Whether a checkpoint is a PyTorch file: by its content, or, of another, by its name."""
-    return files.is_file(target) and (target.endswith(TORCH_ENDINGS) or is_torch_file(target))
+    return files.is_file(target) and (
+        target.lower().endswith(TORCH_ENDINGS) or is_torch_file(target)
+    )
 
 
 def find_checkpoint(path: AnyPath) -> str:
@@ -154,7 +161,7 @@ def find_checkpoint(path: AnyPath) -> str:
     if ".data-" in files.base_name(text):
         return _require_index(text[: text.rindex(".data-")])
     if files.is_file(text):
-        if text.endswith((".h5", ".hdf5", ".keras", ".npz")) or _is_torch(text):
+        if text.endswith(".npz") or text.lower().endswith(_KERAS_ENDINGS) or _is_torch(text):
             return text
         raise UserError(
             f"{text} is not a checkpoint of a known kind (a TensorFlow checkpoint, .h5, "
@@ -186,17 +193,19 @@ def _find_in_folder(folder: str) -> str:
     stated = _stated_latest(folder)
     if stated is not None:
         return stated
-    for ending in (".index", ".h5", ".keras", ".pth"):
-        found = [
-            files.join(folder, name) for name in files.list_names(folder) if name.endswith(ending)
-        ]
+    listed = [files.join(folder, name) for name in files.list_names(folder)]
+    for endings in ((".index",), _HDF5_ENDINGS, (".keras",), TORCH_ENDINGS):
+        found = [path for path in listed if path.lower().endswith(endings)]
+        if endings is TORCH_ENDINGS:
+            # Lightning's; TensorFlow 1 gave its files the same ending.
+            found += [path for path in listed if path.endswith(".ckpt") and _is_torch(path)]
         if found:
             newest = max(found, key=lambda path: (files.modified(path), path))
             return newest.removesuffix(".index")
     if files.is_file(files.join(folder, "saved_model.pb")):
         raise UserError(f"{folder} is a SavedModel, not a checkpoint: export or run it as one.")
     raise UserError(
-        f"The folder {folder} holds no checkpoint (*.index, *.h5, *.keras, *.pth or "
+        f"The folder {folder} holds no checkpoint (*.index, *.h5, *.keras, *.pth, *.pt or "
         "ckpt-<step>.npz)."
     )
 

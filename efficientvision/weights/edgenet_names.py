@@ -19,6 +19,7 @@ SSD_CLASS_HEADS = "class_heads"
 # Where the encoder stands: in a classifier, in a segmentation network, in an SSD detector.
 ENCODER_PREFIXES = ("", "base_net.", "base_net.basenet.")
 _ENCODER_NAME = re.compile(r"level\d")
+_ENCODER_WITHIN = re.compile(r"(?:^|\.)((?:base_net\.(?:basenet\.)?)?level\d)")
 # What a path beyond the encoder goes on with, after the names of models: a segmentation network's
 # decoder, an SSD detector's further levels, poolings and heads.
 DECODER_LAYER = (
@@ -97,6 +98,12 @@ def encoder_prefix(names: Iterable[str]) -> str | None:
             if name.startswith(prefix) and _ENCODER_NAME.match(name, len(prefix)):
                 return prefix
     return None
+
+
+def encoder_places(names: Iterable[str]) -> list[str]:
+    """What stands before networks that have an encoder, such as `model.`; `""` for nothing."""
+    found = filter(None, map(_ENCODER_WITHIN.search, names))
+    return list(dict.fromkeys(match.string[: match.start(1)] for match in found))
 
 
 def fitting_names(theirs: Collection[str], ours: Collection[str]) -> Mapping[str, str]:

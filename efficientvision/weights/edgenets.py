@@ -11,7 +11,8 @@ import numpy as np
 from efficientvision.files import AnyPath
 from efficientvision.weights import edgenet_names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader
-from efficientvision.weights.torch_file import AVERAGE, open_torch_file
+from efficientvision.weights.torch_file import open_torch_file
+from efficientvision.weights.torch_state import AVERAGE
 
 _LAYOUTS = {
     4: (2, 3, 1, 0),  # [out, in / groups, height, width] -> [height, width, in / groups, out]
@@ -49,6 +50,7 @@ def open_torch(path: AnyPath) -> CheckpointReader:
         keys={name: name for name in names},
         ema_keys={name: AVERAGE + name for name in names if name in file.averages},
         auxiliary=counters,
+        notes=file.content.notes,
         fetch=fetch,
     )
 

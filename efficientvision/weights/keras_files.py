@@ -19,7 +19,13 @@ from efficientvision.errors import UserError
 from efficientvision.weights.checkpoint_reader import CheckpointReader
 from efficientvision.weights.hdf5_texts import TextReader
 from efficientvision.weights.names import name_from_keras_path
-from efficientvision.weights.strangers import Refused, largest_content, refusals_name
+from efficientvision.weights.strangers import (
+    HDF5_MAGIC,
+    Refused,
+    largest_content,
+    no_weights,
+    refusals_name,
+)
 
 _WEIGHTS_IN_ARCHIVE = "model.weights.h5"
 # What the root of a Keras 2 file lists its layers in; of over 64 kB, in several attributes.
@@ -30,6 +36,7 @@ _SEPARABLE_CONVOLUTION = ("depthwise_kernel", "pointwise_kernel", "bias")
 _CONVOLUTION = ("kernel", "bias")
 _NOT_A_LAYER = ("optimizer", "seed_generator")
 _PIECE = 1 << 20
+_HEAD_BYTES = 512
 
 
 # What damage leads to in h5py, zipfile and zlib; a RecursionError is a RuntimeError.
@@ -119,9 +126,26 @@ def _damage_is_told(path: str) -> Iterator[None]:
     except UserError:
         raise
     except _DAMAGE as error:
+        reason = _what_else(path)
         raise UserError(
-            f"The file {path} is damaged, cut short or not a Keras weight file."
+            f"The file {path} is damaged, cut short or not a Keras weight file"
+            + (f": it {reason}." if reason else ".")
         ) from error
+
+
+def _what_else(path: str) -> str | None:
+    """What a file is that cannot be read, and what to do; None if nothing tells."""
+    try:
+        with files.reading(path) as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    is_archive = path.lower().endswith(".keras")
+    if head.startswith(HDF5_MAGIC) and is_archive:
+        return "is an HDF5 file, not a Keras archive: rename it to .h5 (of Keras 3: .weights.h5)"
+    if head.startswith(b"PK\x03\x04") and not is_archive:
+        return "is a zip archive, not an HDF5 file: rename it to .keras if Keras 3 wrote it"
+    return no_weights(head)
 
 
 def _open(path: str, opened: Callable) -> CheckpointReader:
@@ -162,7 +186,8 @@ def _legacy_datasets(root: Any) -> dict[str, Any]:
             if isinstance(child, h5py.Group):
                 visit(child, (*scopes, key))
             else:
-                datasets["/".join((*scopes, key)).removesuffix(":0")] = child
+                name = "/".join((*scopes, key)).removesuffix(":0")
+                datasets[name_from_keras_path(name)] = child
 
     for layer in hdf5.names(root):
         visit(hdf5.child(root, layer), ())

@@ -27,6 +27,7 @@ class LoadReport:
         auxiliary: Number of other entries of the checkpoint: optimizer slots, step counters.
         num_averaged: How many of `loaded` are moving averages.
         class_match: Which classes of the class head were loaded; None: it was not taken apart.
+        notes: What else a user must know.
     """
 
     path: str
@@ -39,6 +40,7 @@ class LoadReport:
     auxiliary: int = 0
     num_averaged: int = 0
     class_match: ClassMatch | None = None
+    notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Part -> how many variables were loaded, skipped, missing and unused."""
@@ -85,4 +87,5 @@ class LoadReport:
             lines.append(
                 f"{self.auxiliary} other entries (optimizer state, step counters) were not needed"
             )
+        lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)

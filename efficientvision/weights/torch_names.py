@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from efficientvision.weights.torch_tensors import STORAGE_DTYPES, Refused, stored_tensor
@@ -20,12 +21,31 @@ class NotRead:
     """A harmless value that no network needs, such as a score or the settings of a training."""
 
 
+@dataclass(frozen=True)
+class UnreadKey:
+    """Stands for keys that no names of layers are, such as pairs of numbers."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Name:
+    """A global that a pickle refers to; nothing was imported."""
+
+    dotted: str
+
+
 def set_item(target: dict, key: Any, value: Any) -> None:
     """Sets an item of a dictionary that a pickle describes.
 
+    Items of keys that could take forever to compare, and that no layer has, are passed over.
+
     Raises:
-        Refused: Keys of that type could take forever to compare.
+        Refused: The key is one that Python's dictionaries cannot have, or made to harm.
     """
+    if isinstance(key, tuple | bytes | NotRead | Name):
+        target[UnreadKey(type(key).__name__)] = None
+        return
     if not isinstance(key, str | int | float | None):
         raise Refused(f"holds a dictionary with a key that is a {type(key).__name__}")
     if isinstance(key, str) and len(key) > _MAX_KEY:
@@ -55,6 +75,14 @@ def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
 
 def _first(value: Any, *_: Any) -> Any:
     return value
+
+
+def _rebuild_from_type(function: Any, kind: Any, arguments: Any, *_: Any) -> Any:
+    """A tensor of a class of its own, such as a parameter that was given attributes."""
+    rebuild = _TENSORS.get(getattr(function, "dotted", ""))
+    if rebuild is None or type(arguments) is not tuple:
+        raise Refused("rebuilds something that is no tensor")
+    return rebuild(*arguments)
 
 
 def _not_read(*_: Any) -> NotRead:
@@ -132,13 +160,23 @@ BESIDE_WEIGHTS = (
 )
 # A storage's type, as a value.
 STORAGES = {f"torch{part}.{kind}" for kind in STORAGE_DTYPES for part in ("", ".cuda")}
+# Classes of tensors, as values; nothing may make an object of one.
+TENSOR_KINDS = {
+    *("torch.Tensor", "torch._tensor.Tensor"),
+    *("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"),
+}
+_TENSORS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": _first,
+    "torch._utils._rebuild_parameter_with_state": _first,
+}
 # What may be "called" -> what is done instead.
 REBUILDS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered_dict,
     "collections.defaultdict": _empty_dict,
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_parameter": _first,
+    **_TENSORS,
+    "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
     "torch.Size": _first,
     **dict.fromkeys(BESIDE_WEIGHTS, _not_read),
 }

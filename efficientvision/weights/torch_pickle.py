@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from efficientvision.weights.strangers import Refused
@@ -20,6 +19,8 @@ from efficientvision.weights.torch_names import (
     BESIDE_WEIGHTS,
     REBUILDS,
     STORAGES,
+    TENSOR_KINDS,
+    Name,
     NotRead,
     set_item,
 )
@@ -29,13 +30,6 @@ MAX_PICKLE_BYTES = 1 << 24
 # A state dict takes about 40 for a tensor.
 MAX_OPCODES = 1_000_000
 _MAX_ARGUMENTS = 8
-
-
-@dataclass(frozen=True)
-class _Name:
-    """A global that the pickle refers to; nothing was imported."""
-
-    dotted: str
 
 
 class _Mark:
@@ -155,19 +149,25 @@ class _Machine:
         for key, value in zip(values[::2], values[1::2], strict=True):
             set_item(target, key, value)
 
+    def _leave_set(self) -> None:
+        """Drops the items of a set, which no tensor is in."""
+        self._since_mark()
+        if not isinstance(self._stack[-1], NotRead):
+            raise TypeError(self._stack[-1])
+
     def _pair(self) -> list[Any]:
         value, key = self._stack.pop(), self._stack.pop()
         return [key, value]
 
     def _global(self, module: Any, name: Any) -> None:
         dotted = ".".join((module, name))
-        if dotted not in REBUILDS and dotted not in STORAGES:
+        if dotted not in REBUILDS and dotted not in STORAGES and dotted not in TENSOR_KINDS:
             _refuse_name(dotted)
-        self._push(_Name(dotted))
+        self._push(Name(dotted))
 
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
-        if not isinstance(function, _Name) or function.dotted not in REBUILDS:
+        if not isinstance(function, Name) or function.dotted not in REBUILDS:
             raise Refused("calls something that builds no tensor")
         if not isinstance(arguments, tuple) or len(arguments) > _MAX_ARGUMENTS:
             raise Refused(f"calls {function.dotted} in a way that is not PyTorch's")
@@ -176,7 +176,7 @@ class _Machine:
     def _new_object(self) -> None:
         """Stands in for an object of a class that only settings have: nothing is made."""
         arguments, kind = self._stack.pop(), self._stack.pop()
-        if not isinstance(kind, _Name) or not isinstance(arguments, tuple):
+        if not isinstance(kind, Name) or not isinstance(arguments, tuple):
             raise Refused("makes something that is no tensor")
         if kind.dotted not in BESIDE_WEIGHTS:
             raise Refused(f"makes a {kind.dotted} by an instruction that no tensor needs")
@@ -191,7 +191,7 @@ class _Machine:
     def _persistent(self) -> None:
         identity = self._stack.pop()
         if isinstance(identity, tuple) and len(identity) <= _MAX_ARGUMENTS:
-            identity = tuple(i.dotted if isinstance(i, _Name) else i for i in identity)
+            identity = tuple(i.dotted if isinstance(i, Name) else i for i in identity)
         window = storage_window(identity)
         if self._storages is None:
             raise Refused("refers to a storage where none belongs")
@@ -208,6 +208,10 @@ def _refuse_name(dotted: str) -> None:
         f"holds {dotted[:200]}, which is not a tensor (nothing of it was run): where you trust the "
         "file, load it with torch and save model.state_dict() alone"
     )
+
+
+def _unread(_: Any) -> NotRead:
+    return NotRead()
 
 
 def _text(raw: bytes) -> str:
@@ -241,6 +245,11 @@ _ACTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"U": lambda m: m._sized("<B", _old_text),
     b"B": lambda m: m._sized("<I", bytes),
     b"C": lambda m: m._sized("<B", bytes),
+    b"\x8e": lambda m: m._sized("<Q", bytes),
+    b"\x96": lambda m: m._sized("<Q", lambda _: NotRead()),  # A bytearray.
+    b"\x8f": lambda m: m._push(NotRead()),  # A set.
+    b"\x90": lambda m: m._leave_set(),
+    b"\x91": lambda m: m._push(_unread(m._since_mark())),  # A frozenset.
     b"]": lambda m: m._push([]),
     b"}": lambda m: m._push({}),
     b")": lambda m: m._push(()),

@@ -45,6 +45,10 @@ def read_zip(file: BinaryIO, size: int) -> Container:
     """
     entries = _entries(file, size)
     pickles = [name for name in entries if name.rsplit("/", 1)[-1] == _PICKLE]
+    if "model.weights.h5" in entries and not pickles:
+        raise Refused(
+            "is a zip archive without PyTorch's data.pkl, written by Keras: rename it to .keras"
+        )
     if len(pickles) != 1:
         raise Refused(
             "is a zip archive without PyTorch's data.pkl"

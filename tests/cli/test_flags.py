@@ -1,14 +1,19 @@
 """Flags of both command lines against the published ones, and how a command line fails."""
 
+import errno
+import io
 import json
+import os
 import pathlib
 import re
+import sys
 
 import pytest
 from absl import flags as absl_flags
 
 from efficientvision.cli import flags, run_main
 from efficientvision.errors import UserError
+from tests.programs import error_line, train_program
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "goldens/cli_flags.json").read_text())
 PROGRAMS = (flags.TRAIN, flags.INSPECT)
@@ -183,3 +188,42 @@ def test_help_lists_every_flag(capsys):
     text = capsys.readouterr().out
     for name in (*flags.IMPLEMENTED[flags.INSPECT], *flags.INVALID[flags.INSPECT]):
         assert f"--{name}\n" in text
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_consoles_of_other_encodings(monkeypatch, encoding):
+    """Names of classes that a console cannot write, and of files that are no UTF-8."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+
+    def main(_):
+        print("背", "caf\udce9")
+
+    assert _run(main) == 0
+    sys.stdout.flush()
+    expected = "背" if encoding == "utf-8" else "\\u80cc"
+    assert written.getvalue().decode(encoding) == f"{expected} caf\\udce9\n"
+
+
+@pytest.mark.parametrize(
+    "argument, says",
+    [
+        ("--train_batch_size=1e3", "--train_batch_size=1e3: expected a whole number"),
+        ("--test_iou_thresh=half", "--test_iou_thresh=half: expected a number"),
+        ("--save_checkpoints_steps=-1", "--save_checkpoints_steps must be at least 1, got -1"),
+        ("--iterations_per_loop=0", "--iterations_per_loop must be at least 1, got 0"),
+        ("--cpu_replicas=-1", "--cpu_replicas must be at least 1, got -1"),
+    ],
+)
+def test_numbers_that_are_none(argument, says):
+    required = ["--model_dir=run", "--train_file_pattern=a", "--preflight=only"]
+    assert says in error_line(train_program(*required, argument))
+
+
+def test_files_too_large_for_the_disk(capsys):
+    error = OSError(errno.EFBIG, os.strerror(errno.EFBIG), "out/m.onnx")
+    with pytest.raises(SystemExit) as ended:
+        run_main(_raises(error), ["main.py"], flag_values=_values())
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "error: out/m.onnx: File too large." in said and "--num_shards" in said

@@ -1,6 +1,7 @@
 """model_inspect.py with classifiers: its runmodes, its table, and what it says to bad input."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -8,7 +9,10 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision.classifier import Classifier
+from efficientvision.cli.inspect_infer import write_pictures
+from efficientvision.cli.photo_look import PhotoLook
 from efficientvision.data.class_records import ClassExample, encode_class_example
+from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.runs import evaluate
 from tests.filled_classifier import classifier_run, filled_classifier
@@ -210,3 +214,32 @@ def test_bad_input_gets_one_sentence(arguments, complaint, photos, tmp_path, cap
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and complaint in error
     assert not (tmp_path / "out.mp4").exists()
+
+
+class _SizeLook(PhotoLook):
+    """Tells the sizes of photos; like a network, it takes no empty batch."""
+
+    batch_size = 1
+
+    def find(self, photos):
+        assert photos
+        return [photo.shape for photo in photos]
+
+    def draw(self, photo, found):
+        return Image.fromarray(photo)
+
+    def tell(self, found):
+        return str(found)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_photos_after_one_that_cannot_be_read_are_written(tmp_path, batch_size):
+    paths = [str(tmp_path / f"{name}.png") for name in "abc"]
+    for path in paths:
+        Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(path)
+    pathlib.Path(paths[1]).write_bytes(pathlib.Path(paths[1]).read_bytes()[:60])
+    look = _SizeLook()
+    look.batch_size = batch_size
+    with pytest.raises(UserError, match=r"1 of 3 photos could not be read: .*b\.png"):
+        write_pictures(str(tmp_path / "out"), look, paths)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.jpg", "2.jpg"]

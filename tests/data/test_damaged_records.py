@@ -1,15 +1,18 @@
 """Bit rot in record files, and records of other makers: named by file, record and byte."""
 
+import os
 import shutil
 import struct
 
 import pytest
 import tensorflow as tf
 
+from efficientvision.data import verified_records as verification
 from efficientvision.data.checks import bad_records, find_bad_record
 from efficientvision.data.preflight.record_scan import scan_records
-from efficientvision.data.record_files import DamagedRecord, iter_records, verified_records
+from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
+from efficientvision.data.verified_records import DamagedRecord, verified_records
 from efficientvision.errors import UserError
 from tests.made_records import write_made_records
 
@@ -44,7 +47,7 @@ def test_whole_files_verify(records):
 
 
 @pytest.mark.parametrize(
-    ("where", "rest_is_lost"),
+    ("where", "of_length"),
     [
         ("photo", False),
         ("checksum of the data", False),
@@ -53,7 +56,7 @@ def test_whole_files_verify(records):
         ("checksum of the length", True),
     ],
 )
-def test_five_kinds_of_damage(records, where, rest_is_lost):
+def test_five_kinds_of_damage(records, where, of_length):
     begin, following = offsets(records)[1:3]
     byte, width = {
         "photo": (begin + 300, 1),
@@ -64,8 +67,8 @@ def test_five_kinds_of_damage(records, where, rest_is_lost):
     }[where]
     change(records, byte, width)
     found = list(verified_records(records))
-    assert found[1] == DamagedRecord(begin, rest_is_lost)
-    assert len(found) == (2 if rest_is_lost else COUNT)
+    assert found[1] == DamagedRecord(begin, following - begin if of_length else 0)
+    assert len(found) == COUNT and not any(isinstance(f, DamagedRecord) for f in found[2:])
     (sentence,) = bad_records(records)
     assert sentence.startswith(f"record 1 of {records} (at byte {begin}) has a wrong checksum")
     # TensorFlow refuses the file at the same place, and the preflight says so in these words.
@@ -117,4 +120,27 @@ def test_the_checksum_is_tensorflows(tmp_path):
     copy = shutil.copy(path, tmp_path / "b.tfrecord")
     with open(copy, "r+b") as file:
         file.write(struct.pack("<Q", 1 << 40))
-    assert list(verified_records(str(copy))) == [DamagedRecord(0, rest_is_lost=True)]
+    assert list(verified_records(str(copy))) == [
+        DamagedRecord(0, 16 + len(contents[0])),
+        *contents[1:],
+    ]
+    # Of the last one there is nothing to go on from.
+    size = os.path.getsize(copy)
+    begin = size - 16 - len(contents[2])
+    with open(copy, "r+b") as file:
+        file.seek(begin)
+        file.write(b"\1")
+    last = list(verified_records(str(copy)))[-1]
+    assert last == DamagedRecord(begin, size - begin, rest_is_lost=True)
+
+
+def test_the_next_record_is_found_across_chunks(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.tfrecord")
+    contents = [b"\0" * 50, bytes(range(256)) * 2, b"\0\0\0\0abc\0\0\0\0\0\0\0\0", b"end"]
+    with tf.io.TFRecordWriter(path) as writer:
+        for content in contents:
+            writer.write(content)
+    change(path, 0)
+    for size in range(13, 40):
+        monkeypatch.setattr(verification, "_SEARCHED_BYTES", size)
+        assert list(verified_records(path)) == [DamagedRecord(0, 66), *contents[1:]]

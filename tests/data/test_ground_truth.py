@@ -33,7 +33,7 @@ def test_a_record_without_an_id_is_refused(tmp_path):
     path = str(tmp_path / "nameless.tfrecord")
     with tf.io.TFRecordWriter(path) as writer:
         writer.write(example.SerializeToString())
-    with pytest.raises(UserError, match=r"Record 0 \(0\.jpg\) has no image/source_id"):
+    with pytest.raises(UserError, match=rf"record 0 of {path} \(0\.jpg\) has no image/source_id"):
         image_ids(path)
 
 

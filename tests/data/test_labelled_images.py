@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from efficientvision.data import image_folders
-from efficientvision.data.labelled_images import find_images, read_csv
+from efficientvision.data.labelled_images import find_images
+from efficientvision.data.labelled_lists import read_csv
 from efficientvision.errors import UserError
 
 PHOTO = np.full((6, 8, 3), 90, np.uint8)

@@ -159,8 +159,11 @@ def test_a_jpeg_without_its_end_is_recovered(progressive):
 def test_a_png_with_a_wrong_checksum_is_stored_anew():
     encoded = bytearray(encode(PIXELS, "PNG"))
     encoded[encoded.index(b"IEND") + 4] ^= 1
-    stored = photos.store_photo(bytes(encoded), "a.png")
-    np.testing.assert_array_equal(tf.io.decode_image(stored.encoded), PIXELS)
+    for damaged in (bytes(encoded), encode(PIXELS, "PNG")[:-12]):  # The other lacks the chunk.
+        stored = photos.store_photo(damaged, "a.png")
+        np.testing.assert_array_equal(tf.io.decode_image(stored.encoded), PIXELS)
+        assert stored.notes == (photos.RECOVERED,)
+        assert stored.remarks == ("damaged and recovered: a.png",)
 
 
 def test_large_photos(monkeypatch):
@@ -187,6 +190,8 @@ def test_what_is_no_picture_is_said():
         (b"", "is empty"),
         (b"text", "is not a picture"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC photo.*save it as JPEG"),
+        (b"\0\0\0\x24ftyphevc\0\0\0\0" + bytes(100), "HEIC photo.*save it as JPEG"),
+        (b"\0\0\0\x24ftypmsf1\0\0\0\0", "HEIC photo.*save it as JPEG"),
     ):
         with pytest.raises(photos.UnreadablePhoto, match=words):
             photos.decode_photo(content, "a.heic")

@@ -7,6 +7,7 @@ import pytest
 from efficientvision.errors import UserError
 from efficientvision.evaluation.coco import METRIC_NAMES, CocoEvaluator, format_metrics
 from efficientvision.evaluation.coco_backends import available_backends, choose_backend
+from efficientvision.tasks.detection_evaluation import DetectionEvaluation
 
 GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
 NAMES = {1: "one", 2: "two", 3: "three", 4: "four"}
@@ -155,13 +156,44 @@ def test_bad_ground_truth_files(tmp_path):
         CocoEvaluator(tmp_path / "captions.json")
 
 
-def test_nothing_to_score(golden):
-    evaluator = CocoEvaluator({"images": [{"id": 1}], "categories": [{"id": 1, "name": "a"}]})
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("count", [0, 1])
+def test_nothing_to_score(backend, count):
+    """A run whose evaluation has no object goes on."""
+    truth = {"images": [{"id": 1}], "categories": [{"id": 1, "name": "a"}]}
+    evaluator = CocoEvaluator(truth, backend=backend)
     with pytest.raises(UserError, match="no image"):
         evaluator.compute()
-    evaluator.update([1], np.zeros((1, 0, 4)), *np.zeros((2, 1, 0)), [0])
-    with pytest.raises(UserError, match="no annotations"):
-        evaluator.compute()
+    boxes, ones = np.full((1, count, 4), [[1.0, 2.0, 30.0, 40.0]]), np.ones((1, count))
+    evaluator.update([1], boxes, ones, ones, [count])
+    assert evaluator.compute() == dict.fromkeys(METRIC_NAMES, -1.0)
+    evaluation = DetectionEvaluation(CocoEvaluator(truth, backend=backend), voc=True)
+    batch = {"source_id": [1], "images": np.zeros((1, 8, 8, 3)), "valid_hw": [(8, 8)]}
+    batch |= {"original_hw": np.array([[40, 50]])}
+    found = {"boxes_yxyx": boxes, "scores": ones, "classes": ones, "valid_len": [count]}
+    evaluation.update(found, batch)
+    metrics = evaluation.compute()
+    assert "-" in evaluation.report(metrics) and metrics["AP"] == -1
+    evaluation.details()
+    evaluation.pictures()
+
+
+def test_classes_of_one_name_keep_their_own_numbers():
+    truth = {
+        "images": [{"id": 1}],
+        "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 20, 20]},
+            {"id": 2, "image_id": 1, "category_id": 2, "bbox": [30, 1, 20, 20]},
+        ],
+    }
+    evaluator = CocoEvaluator(truth, backend="pycocotools")
+    evaluator.update([1], np.array([[[1.0, 1, 21, 21]]]), *np.ones((2, 1, 1)), [1])
+    metrics = evaluator.compute()
+    assert (metrics["AP_/a (1)"], metrics["AP_/a (2)"]) == (pytest.approx(1), 0)
+
+
+def test_ground_truth_is_needed():
     with pytest.raises(UserError, match="ground truth"):
         CocoEvaluator().update([1], np.zeros((1, 0, 4)), *np.zeros((2, 1, 0)), [0])
 

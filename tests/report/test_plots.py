@@ -73,3 +73,26 @@ def test_confusion_matrix_is_drawn(classes):
 def test_a_series_of_nothing_but_gaps():
     gaps = {"loss": ([1, 2], [float("nan"), float("inf")])}
     plot_svg(lambda axes: figures.draw_series(axes, "Losses", gaps, log=True), "gaps")
+
+
+NAMES = ["$5_$10", "^$_$", "$E=mc^2$", "_background_"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_drawn_as_they_are(name):
+    """Dollars are no mathematics, and a name may begin with an underscore."""
+    recalls = [0.0, 1.0]
+    curves = {name: (recalls, [1, 0]), "cat": (recalls, [1, 1])}
+    for draw in (
+        lambda axes: figures.draw_precision_recall(axes, curves, {}, name),
+        lambda axes: figures.draw_series(axes, name, curves),
+        lambda axes: figures.draw_confusion(axes, [*curves], np.eye(2), title=name, detected="d"),
+    ):
+        texts = list(xml.etree.ElementTree.fromstring(plot_svg(draw, "names")).itertext())
+        assert sum(text.strip() == name for text in texts) >= 2  # In the title, and beside it.
+
+
+def test_powers_on_a_logarithmic_scale_are_numbers():
+    texts = set(map(str.strip, xml.etree.ElementTree.fromstring(plot_svg(_losses, "l")).itertext()))
+    assert {"0.1", "1", "loss", "box_loss"} <= texts
+    assert not [text for text in texts if "mathdefault" in text or "$" in text]

@@ -7,7 +7,12 @@ import pytest
 from efficientvision.configs import get_config
 from efficientvision.configs.overrides import Recipe
 from efficientvision.data.labels import BUILTIN
-from efficientvision.runs.class_names import settle_label_map, tell_changed_names
+from efficientvision.errors import UserError
+from efficientvision.runs.class_names import (
+    check_no_new_classes,
+    settle_label_map,
+    tell_changed_names,
+)
 from efficientvision.runs.setups import setup_of
 from tests.made_mask_records import write_records
 from tests.made_records import write_made_records
@@ -111,3 +116,21 @@ def test_a_run_that_goes_on_with_other_names_says_so(tmp_path, capsys):
     (tmp_path / "labels.json").write_text("{")
     tell_changed_names(str(tmp_path), OWN, of_masks=False)
     assert "not valid" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "count", "first"),
+    [
+        ("detection", "efficientdet-d0", 2, 1),
+        ("detection", "espnetv2_s_0.5", 3, 1),
+        ("classification", "espnetv2_s_0.5", 2, 1),
+        ("segmentation", "espnetv2_s_0.5", 2, 0),
+    ],
+)
+def test_a_run_that_goes_on_takes_no_new_classes(tmp_path, task, model, count, first):
+    config = get_config(model, {"num_classes": count}, task=task)
+    names = {first: "dark", first + 1: "light"}
+    (tmp_path / "labels.json").write_text(json.dumps(names))
+    check_no_new_classes(str(tmp_path), config, names)
+    with pytest.raises(UserError, match=f"class {first + 2} new too.*--ckpt={tmp_path}"):
+        check_no_new_classes(str(tmp_path), config, {**names, first + 2: "new"})

@@ -1,5 +1,7 @@
 """What `main.py` takes for detectors from the network and the flags."""
 
+import json
+
 import pytest
 
 from efficientvision.api import build_from_config
@@ -8,6 +10,8 @@ from efficientvision.data.labels import BUILTIN
 from efficientvision.errors import UserError
 from efficientvision.runs.detection_setup import DATASETS, DetectionSetup, SsdSetup
 from efficientvision.runs.options import RunOptions
+from tests.made_records import write_made_records
+from tests.programs import run_options
 
 SETUP = SsdSetup()
 
@@ -38,3 +42,89 @@ def test_an_efficientdet_has_no_data_set():
     options = RunOptions(dataset="pascal", model_name="efficientdet-d0")
     with pytest.raises(UserError, match="does not apply to EfficientDet"):
         DetectionSetup().check_options(options)
+
+
+# The classes of an evaluation, by the names of their numbers.
+
+ODD = {1: "odd", 2: "even"}
+EVEN = {1: "Even", 2: "odd"}
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Writes training and evaluation records with their names; returns the flags that name them."""
+
+    def write(train, val, truth=None):
+        arguments = []
+        for part, names in (("train", train), ("val", val)):
+            (tmp_path / part).mkdir()
+            path = write_made_records(tmp_path / part / "a.tfrecord", 2)
+            if names:
+                (tmp_path / part / "labels.json").write_text(json.dumps(names))
+            arguments.append(f"--{part}_file_pattern={path}")
+        if truth:
+            categories = [{"id": number, "name": name} for number, name in truth.items()]
+            content = {"images": [], "annotations": [], "categories": categories}
+            (tmp_path / "truth.json").write_text(json.dumps(content))
+            arguments.append(f"--val_json_file={tmp_path / 'truth.json'}")
+        return arguments
+
+    return write
+
+
+WRONG = "1 Even, 2 odd, and the network has 1 odd, 2 even"
+
+
+@pytest.mark.parametrize(
+    "setup, model", [(DetectionSetup(), "efficientdet-d0"), (SETUP, "dicenet_s_0.2")]
+)
+@pytest.mark.parametrize("truth", [None, EVEN])
+def test_classes_in_another_order_are_not_measured(sets, setup, model, truth):
+    """By `--mode=eval`, by the preflight and without it; of records and of a COCO file."""
+    arguments = sets(ODD, ODD if truth else EVEN, truth)
+    config = get_config(model, {"image_size": 128, "num_classes": 3}, task="detection")
+    with pytest.raises(UserError, match=WRONG):
+        setup.build_task(run_options("--mode=eval", *arguments), config, ODD)
+    training = run_options("--mode=train_and_eval", *arguments)
+    with pytest.raises(UserError, match=WRONG):
+        setup.check_classes(training, config, ODD)
+    findings, _ = setup.findings(training, config, ODD)
+    errors = [finding for finding in findings if finding.subject == "val class names"]
+    assert [finding.level for finding in errors] == ["error"] and WRONG in errors[0].found
+    # A name that the user gives to all of them does not hide that the two sets differ.
+    config.override({"label_map": {1: "a", 2: "b"}})
+    if not truth:
+        with pytest.raises(UserError, match=WRONG):
+            setup.check_classes(training, config, {1: "a", 2: "b"})
+
+
+@pytest.mark.parametrize(
+    "names, val, truth, renamed",
+    [
+        (ODD, {1: "ODD", 2: "e-ven"}, None, False),
+        (ODD, {1: "odd"}, None, False),
+        (ODD, None, None, False),
+        ({}, EVEN, None, False),
+        (ODD, EVEN, ODD, False),  # The file is what counts.
+        (ODD, ODD, {1: "odd", 2: None, 3: "more"}, False),
+        ({1: "person", 2: "bicycle"}, EVEN, None, True),
+        (BUILTIN["coco"], BUILTIN["coco"], None, False),
+    ],
+)
+def test_names_that_agree_or_say_nothing_are_measured(sets, names, val, truth, renamed):
+    arguments = sets(None, val, truth)
+    config = get_config("efficientdet-d0", {"image_size": 128})
+    if renamed:
+        config.override({"label_map": names})
+        config._written.clear()  # As a run's own config.yaml says it.
+    DetectionSetup().build_task(run_options("--mode=eval", *arguments), config, names)
+
+
+def test_renamed_classes_in_another_order(sets):
+    arguments = sets(None, EVEN)
+    config = get_config("efficientdet-d0", {"image_size": 128, "label_map": ODD})
+    options = run_options("--mode=eval", *arguments)
+    DetectionSetup().build_task(options, config, ODD)  # Written by the user, so they know.
+    config._written.clear()
+    with pytest.raises(UserError, match=WRONG):
+        DetectionSetup().build_task(options, config, ODD)

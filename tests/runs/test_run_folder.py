@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 
+from efficientvision.configs import get_config
+from efficientvision.runs import run_setup
+from efficientvision.runs.options import RunOptions
 from efficientvision.runs.run_folder import FolderKeeper
 from efficientvision.training.run_lock import RunLock
 from tests.made_records import write_made_records
@@ -56,3 +59,22 @@ def test_a_deleted_folder_is_said_once_and_complete_again(tmp_path, capsys):
         assert said.count("Warning") == 1
         assert f"{folder}, or its lock, was deleted" in said and "step 10" in said
     assert set(os.listdir(folder)) == {"config.yaml", "labels.json"}
+
+
+def test_what_a_run_goes_on_with_otherwise_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_setup, "latest_checkpoint", lambda _: "ckpt-1.npz")
+    config = get_config("shufflenetv2_s_0.1", "image_size=32x32,optimizer=adam")
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    for hparams, says in (
+        ("image_size=32,optimizer=adam", ""),
+        (
+            "image_size=64,optimizer=sgd",
+            "optimizer is sgd from here on; this run began with optimizer=adam.\n"
+            "image_size is 64 from here on; this run began with image_size=32x32.\n",
+        ),
+    ):
+        options = RunOptions(
+            model_name="shufflenetv2_s_0.1", model_dir=str(tmp_path), hparams=hparams
+        )
+        run_setup.training_config(options)
+        assert capsys.readouterr().out == says

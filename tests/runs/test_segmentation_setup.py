@@ -50,6 +50,25 @@ def test_classes_of_other_records(records):
         evaluation_names(config_of(class_map={7: 0}), NETWORK, records)
 
 
+def test_evaluation_masks_in_another_order(tmp_path):
+    """The preflight says what the training would stop for, and not to use class_map there."""
+    sets = {"train": NETWORK, "val": {0: "sky", 1: "road", 2: "car"}}
+    for part, names in sets.items():
+        (tmp_path / part).mkdir()
+        write_records(tmp_path / part / "a.tfrecord", 1)
+        (tmp_path / part / "labels.json").write_text(json.dumps(names))
+    patterns = {f"{part}_file_pattern": f"{tmp_path / part}/a*" for part in sets}
+    options = RunOptions(mode="train_and_eval", **patterns)
+    config = config_of(num_classes=4)
+    findings, _ = SETUP.findings(options, config, NETWORK)
+    (error,) = [finding for finding in findings if finding.level == "error"]
+    assert error.subject == "val class names"
+    assert "classes 0 sky, 1 road, 2 car, and training 0 road, 1 sky, 2 car" in error.found
+    assert "convert them again" in error.advice
+    with pytest.raises(UserError, match="0 sky, 1 road, 2 car"):
+        SETUP.check_classes(options, config, NETWORK)
+
+
 def test_records_without_names_have_the_networks(tmp_path):
     records = write_records(tmp_path / "a.tfrecord", 1)
     assert evaluation_names(config_of(), {0: "road"}, records)[2] == "class 2"

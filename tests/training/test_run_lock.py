@@ -202,3 +202,18 @@ def test_remote_folders():
         assert lock.check() is False
     with RunLock(folder):
         pass
+
+
+def test_a_copy_of_a_live_runs_folder_is_free(tmp_path):
+    """And the folder itself under another name is not."""
+    with RunLock(tmp_path / "run"):
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
+        with RunLock(tmp_path / "copy"):
+            assert json.loads((tmp_path / "copy" / LOCK_NAME).read_text())["process"] == os.getpid()
+        os.rename(tmp_path / "run", tmp_path / "renamed")
+        with (
+            pytest.raises(UserError, match="Another training runs in"),
+            RunLock(tmp_path / "renamed"),
+        ):
+            pass
+        os.rename(tmp_path / "renamed", tmp_path / "run")

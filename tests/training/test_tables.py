@@ -1,6 +1,6 @@
 import pytest
 
-from efficientvision.training.tables import read_table, write_table
+from efficientvision.training.tables import read_table, table_to_go_on, write_table
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -20,3 +20,33 @@ def test_nothing_to_write(tmp_path, rows):
     write_table(tmp_path, "t.csv", rows)
     assert read_table(tmp_path, "t.csv") == []
     assert read_table(tmp_path, "absent.csv") == []
+
+
+ROWS = [{"step": "10", "loss": "0.5", "note": "a"}, {"step": "20", "loss": "-1.25e-05", "note": ""}]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_that_a_spreadsheet_has_saved(tmp_path, separator):
+    write_table(tmp_path, "t.csv", ROWS)
+    path = tmp_path / "t.csv"
+    text = path.read_text().replace(",", separator).replace(".", ",").replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    saved = path.read_bytes()
+    assert read_table(tmp_path, "t.csv") == ROWS
+    said = []
+    assert table_to_go_on(tmp_path, "t.csv", 20, said.append) == ROWS
+    assert "saved by a spreadsheet; all is read" in said[0]
+    assert (tmp_path / "t.csv.damaged").read_bytes() == saved
+
+
+def test_a_table_of_which_rows_are_left_out_is_kept(tmp_path):
+    path = tmp_path / "t.csv"
+    said = []
+    for number in ("", "2"):
+        write_table(tmp_path, "t.csv", [*ROWS, {"step": "30.5", "loss": "1"}])
+        damaged = path.read_bytes()
+        assert table_to_go_on(tmp_path, "t.csv", 20, said.append) == ROWS
+        assert "1 of 3 rows are damaged and left out" in said[-1]
+        assert (tmp_path / f"t.csv.damaged{number}").read_bytes() == damaged
+    write_table(tmp_path, "t.csv", ROWS)
+    assert table_to_go_on(tmp_path, "t.csv", 10, said.append) == ROWS[:1] and len(said) == 2

@@ -124,3 +124,13 @@ def test_contact_sheet_shows_every_picture():
     assert tuple(sheet[104, 36]) == (255, 0, 0)
     with pytest.raises(ValueError, match="at least one"):
         contact_sheet([])
+
+
+def test_a_name_of_two_lines_is_drawn_in_one():
+    """As of a cell of a spreadsheet, or of other makers' records."""
+    photo = np.full((60, 80, 3), 90, np.uint8)
+    one, two = (
+        draw_detections(photo, [[9, 9, 40, 40]], [1], [0.9], {1: name})
+        for name in ("big cat", "big\ncat")
+    )
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(two))

@@ -106,3 +106,12 @@ def test_what_does_not_fit_is_told():
         draw_class_map(photo((640, 480)), np.zeros((3, 4), np.uint8), NAMES, COLORS)
     with pytest.raises(ValueError, match="'above'"):
         drawn((640, 480), legend="above")
+
+
+def test_a_name_of_two_lines_is_drawn_in_one():
+    photo, class_map = np.full((60, 80, 3), 90, np.uint8), np.ones((60, 80), np.uint8)
+    colors = [(0, 0, 0), (255, 0, 0)]
+    one, two = (
+        draw_class_map(photo, class_map, {1: name}, colors) for name in ("big cat", "big\ncat")
+    )
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(two))

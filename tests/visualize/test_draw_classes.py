@@ -64,3 +64,9 @@ def test_long_names_end_in_dots_before_the_bar():
 
 def test_no_class_is_said_in_words():
     assert (drawn((300, 200), [])[200:] < 60).all(axis=-1).sum() > 50
+
+
+def test_a_name_of_two_lines_is_drawn_in_one():
+    photo = np.full((60, 80, 3), 90, np.uint8)
+    one, two = (draw_classes(photo, [(name, 0.9)]) for name in ("big cat", "big\ncat"))
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(two))

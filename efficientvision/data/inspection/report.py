@@ -7,14 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TypeVar
 
-import tensorflow as tf
-from google.protobuf.message import DecodeError
-
 from efficientvision.data.checks import decode_error
-from efficientvision.data.class_records import LABEL
-from efficientvision.data.mask_records import MASK
+from efficientvision.data.record_features import LABEL, MASK, unchecked_features
 from efficientvision.data.record_files import FilePattern, count_records, iter_records, match_files
-from efficientvision.data.records import DetectionExample, decode_example
+from efficientvision.data.records import DetectionExample, decode_example, stated_size
 from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
@@ -23,25 +19,26 @@ _MARKS = {MASK: "segmentation", LABEL: "classification"}
 
 
 def record_kind(file_pattern: FilePattern) -> str:
-    """The task of which records are, by the features of the first one.
+    """The task of which records are, by the features of the first one that can be read.
 
     Returns:
         "segmentation", "classification" or "detection".
 
     Raises:
-        UserError: nothing matches, there are no records, or the first one is none.
+        UserError: nothing matches, there are no records, or none of them can be read.
     """
     paths = match_files(file_pattern)
-    first = next((record for path in paths for record in iter_records(path)), None)
-    if first is None:
-        raise UserError(f"{file_pattern}: there is not one record in {len(paths)} files.")
-    try:
-        features = tf.train.Example.FromString(first).features.feature
-    except DecodeError as error:
-        raise UserError(
-            f"{file_pattern}: the first record is not a tf.train.Example: {error}."
-        ) from error
-    return next((kind for mark, kind in _MARKS.items() if mark in features), "detection")
+    unreadable = None
+    for record in (record for path in paths for record in iter_records(path)):
+        try:
+            features = unchecked_features(record)
+        except UserError as error:
+            unreadable = unreadable or error
+            continue
+        return next((kind for mark, kind in _MARKS.items() if mark in features), "detection")
+    if unreadable is not None:
+        raise UserError(f"{file_pattern}: record 0: {unreadable.sentence}.") from unreadable
+    raise UserError(f"{file_pattern}: there is not one record in {len(paths)} files.")
 
 
 class RecordReport(abc.ABC):
@@ -50,7 +47,7 @@ class RecordReport(abc.ABC):
     Attributes:
         num_files, num_images: counts.
         num_empty: images without any label.
-        image_sizes: (height, width) -> images.
+        image_sizes: (height, width), as the images themselves have them -> images.
         problems: kind of problem -> the places where it was found.
         labels: class names, where known.
         noun: what an image without labels has not.
@@ -89,6 +86,12 @@ class RecordReport(abc.ABC):
         short, place = place, f"{place}, image {example.source_id!r} ({example.filename})"
         self.num_images += 1
         self.image_sizes[example.height, example.width] += 1
+        stated = stated_size(serialized)
+        if stated not in (None, (example.height, example.width)):
+            sizes = f"{stated[1]}x{stated[0]}, the image has {example.width}x{example.height}"
+            self.add_problem(
+                "records that state another size than their image has", f"{place}: {sizes}"
+            )
         if reason := decode_error(example.encoded):
             self.add_problem("images that cannot be decoded", f"{place}: {reason}")
         if not example.source_id:

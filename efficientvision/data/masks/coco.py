@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_format import image_path
+from efficientvision.data.coco_images import image_path
 from efficientvision.data.coco_json import read_instances
 from efficientvision.data.labels import BUILTIN_OF_MASKS
 from efficientvision.data.masks.folders import Found
@@ -79,7 +79,9 @@ def find(
     for info in file.images:
         if info["file_name"] is None:
             raise UserError(f"{instances_file}: the image {info['id']} has no file_name.")
-        path = image_path(images_dir, info["file_name"], instances_file, allow_outside)
+        path = image_path(
+            images_dir, info["file_name"], instances_file, allow_outside, by_tail=False
+        )
         kept = [a for a in file.by_image.get(info["id"], []) if a["category_id"] in CATEGORIES[1:]]
         sides = info["height"], info["width"]
         if all(sides) and min(sides) < MIN_SIDE:

@@ -13,7 +13,7 @@ import numpy as np
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.labels import LabelMap, write_labels
 from efficientvision.data.masks.folders import Found
-from efficientvision.data.masks.grey_levels import refuse_grey_levels
+from efficientvision.data.masks.grey_levels import BlackAndWhite, refuse_grey_levels
 from efficientvision.data.masks.mask_files import IGNORED
 from efficientvision.data.masks.pairs import (
     MaskPair,
@@ -90,6 +90,7 @@ def convert(
     kept: dict[str, list[MaskPair]] = {}
     pixels: dict[str, np.ndarray] = {}
     spoilt = list(found.spoilt)
+    kinds = BlackAndWhite()
     for part, pairs in found.parts.items():
         report = reports[part] = ConversionReport(unit="labelled pixels")
         looks = map_in_processes(
@@ -105,7 +106,8 @@ def convert(
             report.skipped[_TOO_PLAIN] += len(usable) - len(good)
         kept[part] = [pair for pair, _ in good]
         pixels[part] = sum((look.pixels for _, look in good), np.zeros(256, np.int64))
-        for _, look in good:
+        for pair, look in good:
+            kinds.add(str(pair.mask), look.pixels)
             report.skipped.update(look.notes)
             report.details += look.remarks
     first = next(iter(reports.values()))
@@ -122,6 +124,8 @@ def convert(
         named=labels is not None,
         white_is_ignored=white_is_ignored,
     )
+    if not white_is_ignored:
+        kinds.refuse()
     if labels is None:
         labels = _numbered_classes(sum(pixels.values()))
     build = functools.partial(encode_pair, read_mask=read_mask, max_pixels=max_pixels)

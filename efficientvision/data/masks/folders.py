@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from efficientvision import files
 from efficientvision.data.held_out import hold_out
@@ -18,15 +19,17 @@ from efficientvision.data.masks.pairs import (
     SpoiltPair,
 )
 from efficientvision.data.masks.palettes import conflicts
+from efficientvision.data.names import composed
 from efficientvision.data.picture_folders import (
     LeftOut,
-    composed,
     existing_file,
     looks_like_a_path,
 )
 from efficientvision.errors import UserError
 
 log = logging.getLogger(__name__)
+
+REPEATED = "lines of lists that repeat another"
 
 
 @dataclass
@@ -128,7 +131,7 @@ def read_list(
         All under `"train"`.
 
     Raises:
-        UserError: no such file, or a line of another form.
+        UserError: no such file, a line of another form, or an image with two masks.
     """
     try:
         lines = files.read_text(list_file).splitlines()
@@ -136,6 +139,7 @@ def read_list(
         raise UserError(f"Cannot read the list {list_file}: {error.strerror}.") from error
     folders = [folder or files.parent(list_file) for folder in (images_dir, masks_dir)]
     found = Found({"train": []})
+    first: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -162,11 +166,35 @@ def read_list(
             kind = UNPAIRED if missing else UNPAIRED_MASK
             found.spoilt.append(SpoiltPair(sentence, kind))
             continue
-        name = os.path.basename(os.path.splitext(fields[0].replace("\\", "/"))[0])
-        found.parts["train"].append(MaskPair(*paths, composed(name)))
+        image, mask = map(os.path.normpath, paths)
+        if image not in first:
+            first[image] = number, mask
+            found.parts["train"].append(MaskPair(*paths, fields[0]))
+        elif first[image][1] == mask:
+            found.left_out.add(REPEATED, where)
+        else:
+            raise UserError(
+                f"{list_file}: lines {first[image][0]} and {number} give {fields[0]} the masks "
+                f"{first[image][1]} and {mask}: leave one, or join both into one mask."
+            )
+    found.parts["train"] = _named(found.parts["train"])
     if compare_palettes:
         drop_other_palettes(found)
     return found
+
+
+def _named(pairs: Sequence[MaskPair]) -> list[MaskPair]:
+    """Pairs by the names of their images; by their paths in the list where names are not unique."""
+    paths = [composed(os.path.normpath(pair.source_id.replace("\\", "/"))) for pair in pairs]
+    stems = [os.path.splitext(path)[0] for path in paths]
+    names = [os.path.basename(stem) for stem in stems]
+    counts, stem_counts = Counter(names), Counter(stems)
+    return [
+        replace(pair, source_id=name if counts[name] == 1 else stem)
+        if stem_counts[stem] == 1
+        else replace(pair, source_id=path)
+        for pair, name, stem, path in zip(pairs, names, stems, paths, strict=True)
+    ]
 
 
 def _existing(folders: Sequence[str], names: Sequence[str]) -> list[str | None]:

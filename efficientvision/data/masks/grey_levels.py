@@ -60,6 +60,44 @@ def refuse_grey_levels(
         )
 
 
+class BlackAndWhite:
+    """Tells masks of 0 and 255 among masks of 0 and 1, whose sum looks like masks of classes."""
+
+    def __init__(self) -> None:
+        self._white: tuple[str, np.ndarray] | None = None
+        self._numbered: tuple[str, np.ndarray] | None = None
+        self._is_said = False
+
+    def add(self, name: str, pixels: np.ndarray) -> None:
+        """Looks at a mask: its name, and int [256], the pixels of each of its classes."""
+        has_class, has_white = bool(pixels[1:IGNORED].any()), bool(pixels[IGNORED])
+        if has_class and has_white:
+            self._is_said = True  # Here 255 is the border of a class, or what is unknown.
+        elif has_white and self._white is None:
+            self._white = name, pixels
+        elif has_class and self._numbered is None:
+            self._numbered = name, pixels
+
+    def refuse(self) -> None:
+        """Stops a conversion of both kinds, in which 255 and classes never stand in one mask.
+
+        Raises:
+            UserError: it is so.
+        """
+        if self._is_said or self._white is None or self._numbered is None:
+            return
+        white, numbered = (
+            f"{name} has the values {_listed(pixels)}"
+            for name, pixels in (self._white, self._numbered)
+        )
+        raise UserError(
+            f"The mask {white}, and {numbered}, and no mask has both {IGNORED} and a class above "
+            f"0: where {IGNORED} is what others call 1, give both with `palette`, lines such as "
+            "0 0 0 background, 1 1 1 crack and 255 255 255 crack; where it is no class, say "
+            f"`ignore_label={IGNORED}`."
+        )
+
+
 def _effective(pixels: np.ndarray) -> float:
     """How many values there are, by weight: the exponential of their entropy."""
     shares = pixels[pixels > 0] / pixels.sum()

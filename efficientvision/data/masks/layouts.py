@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from efficientvision import files
+from efficientvision.data.names import composed
+from efficientvision.data.part_names import part_of
 from efficientvision.data.photos import PHOTO_SUFFIXES
 from efficientvision.data.picture_folders import (
     LeftOut,
-    composed,
     count_beside,
     find_parts,
     list_folders,
@@ -38,6 +40,10 @@ SUFFIXES = (
 _FOLDERS_OF_IMAGES = ("images", "image", "imgs", "img", "jpegimages", "photos")
 _FOLDERS_OF_MASKS = ("masks", "mask", "labels", "annotations", "segmentationclass")
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+_PART_OF_MASKS = re.compile(
+    r"(.+?)[ _-]?(?:masks?|labels?|annots?|annotations?|gt|segmentations?)", re.IGNORECASE
+)
 
 # Path without its ending, relative to a folder -> path, or paths that differ in their ending.
 Pictures = dict[str, str]
@@ -111,6 +117,11 @@ def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Plac
     for argument, folder in (("images_dir", images_dir), ("masks_dir", masks_dir)):
         if not files.is_folder(folder):
             raise UserError(f"{argument}: {folder} is no folder.")
+    if os.path.realpath(images_dir) == os.path.realpath(masks_dir):
+        if beside := _masks_beside(images_dir):
+            used = [path for place in beside for path in (place.images, place.masks)]
+            count_beside(images_dir, used, left_out, "which has no masks,")
+            return beside
     of_images, of_masks = find_parts(images_dir), find_parts(masks_dir)
     if os.path.realpath(images_dir) == os.path.realpath(masks_dir):
         if of_images:
@@ -137,6 +148,40 @@ def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Plac
     if not places:
         raise UserError(f"No part of {images_dir} has masks in {masks_dir}.")
     return places
+
+
+def _masks_beside(folder: str) -> list[Place]:
+    """The parts of which each has its masks in a folder beside: `train` and `train_masks`.
+
+    Raises:
+        UserError: two folders are masks of one part, or a part but for the test has none.
+    """
+    of_images = {
+        part: path
+        for part, path in find_parts(folder).items()
+        if _one_folder(part, path, LeftOut()).masks == path
+    }
+    of_masks: dict[str, str] = {}
+    for path in list_folders(folder):
+        match = _PART_OF_MASKS.fullmatch(os.path.basename(path))
+        part = part_of(match[1]) if match else None
+        if part not in of_images or not any(walk_pictures(path, LeftOut())):
+            continue
+        if part in of_masks:
+            raise UserError(
+                f"{of_masks[part]} and {path} are both masks of the part {part!r}: name one of "
+                "them with `masks_dir`, and its images with `images_dir`."
+            )
+        of_masks[part] = path
+    missing = next((part for part in of_images if part not in {*of_masks, "test"}), None)
+    if of_masks and missing:
+        example = os.path.basename(next(iter(of_masks.values())))
+        raise UserError(
+            f"{of_images[missing]} has no folder of masks beside it, such as {example}."
+        )
+    return [
+        Place(part, path, of_masks[part]) for part, path in of_images.items() if part in of_masks
+    ]
 
 
 def _one_folder(part: str, folder: str, left_out: LeftOut) -> Place:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +18,30 @@ from efficientvision.data.masks.pairs import (
     SpoiltPair,
 )
 from efficientvision.data.masks.samples import read_samples
+from efficientvision.data.names import class_name
 from efficientvision.data.photos import MAX_PIXELS
-from efficientvision.data.picture_folders import composed
 from efficientvision.errors import UserError
+
+log = logging.getLogger(__name__)
 
 IGNORED = 255
 # The name that marks colours of a palette file which are no class.
 IGNORED_NAME = "ignored"
-_PALETTE_LINE = re.compile(r"\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})(?:[\s,;]+(.*?))?\s*")
+_NUMBERS = r"(?P<r>\d{1,3})[\s,;]+(?P<g>\d{1,3})[\s,;]+(?P<b>\d{1,3})"
+_PALETTE_LINES = tuple(
+    re.compile(rf"\s*{form}\s*")
+    for form in (
+        rf"{_NUMBERS}(?:[\s,;]+(?P<name>.*?))?",
+        r"#(?P<hex>[0-9a-fA-F]{6})(?:[\s,;]+(?P<name>.*?))?",
+        # CVAT's labelmap.txt, CamVid's class_dict.csv.
+        rf"(?P<name>[^:]+):{_NUMBERS}:[^:]*:[^:]*",
+        rf"(?P<name>[^,;\t]*[^,;\t\d\s][^,;\t]*?)\s*[,;\t]\s*{_NUMBERS}",
+    )
+)
+_HEADING_OF_PALETTE = re.compile(
+    r"\s*name\s*[,;\t]\s*r\s*[,;\t]\s*g\s*[,;\t]\s*b\s*", re.IGNORECASE
+)
+_NUMBERED_NAME = re.compile(r"(\d{1,3})(?:\s*[:,;=]\s*|\s+)(\S.*)")
 _LISTED_LABELS = 8
 
 Color = tuple[int, int, int]
@@ -127,14 +144,19 @@ def label_table(ignored: Sequence[int], first_label: int = 0) -> dict[int, int]:
 
 
 def read_class_names(path: str) -> list[str]:
-    """The names of a file, one a line, in the order of the classes.
+    """The names of a file, one a line, in the order of the classes; numbers from 0 may precede.
 
     Raises:
         UserError: no such file, no names, or one twice.
     """
-    names = [composed(line.strip()) for line in _lines(path, "`class_names`") if line.strip()]
+    names = [class_name(line) for line in _lines(path, "`class_names`") if line.strip()]
     if not names:
         raise UserError(f"`class_names={path}` has no names: write one a line.")
+    numbered = [_NUMBERED_NAME.fullmatch(name) for name in names]
+    if all(numbered) and [int(match[1]) for match in numbered] == list(range(len(names))):
+        names = [match[2] for match in numbered]
+        log.info(f"`class_names={path}`: the numbers from 0 are no part of the names.")
+    _check_count(f"`class_names={path}`", names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UserError(f"`class_names={path}` has the name {twice!r} twice.")
@@ -146,6 +168,7 @@ def read_palette(
 ) -> tuple[dict[Color, int], list[str]]:
     """The colours of a file: lines `R G B`, or `R G B name`, in the order of the classes.
 
+    Also `#RRGGBB name`, CVAT's `name:R,G,B::` and `name,R,G,B`; other lines with `#` are remarks.
     Lines of one name are one class; colours with the name "ignored" are none.
 
     Args:
@@ -161,21 +184,39 @@ def read_palette(
     """
     named: dict[Color, str] = {}
     for number, line in enumerate(_lines(path, "`palette`"), start=1):
-        if not line.strip():
+        color, name = _parse_color(line)
+        if color is None and _is_remark(line):
             continue
-        match = _PALETTE_LINE.fullmatch(line)
-        color = tuple(int(match[channel]) for channel in (1, 2, 3)) if match else (256,) * 3
-        if max(color) > 255:
+        if color is None or max(color) > 255:
             raise UserError(
                 f"`palette={path}`, line {number}: expected R G B and perhaps a name, with numbers "
                 f"from 0 to 255, got {line.strip()!r}."
             )
         if color in named:
             raise UserError(f"`palette={path}`, line {number}: the colour {color} stands twice.")
-        named[color] = composed(match[4] or "")
+        named[color] = class_name(name.strip('"'))
     if not named:
         raise UserError(f"`palette={path}` has no colours: write lines such as 128 0 0 wall.")
     return _numbered(path, named, class_names)
+
+
+def _parse_color(line: str) -> tuple[Color | None, str]:
+    """The colour of a line and its name, in any of the usual forms; None: it is of no such form."""
+    for form in _PALETTE_LINES:
+        if match := form.fullmatch(line):
+            fields = match.groupdict()
+            if fields.get("hex"):
+                color = tuple(bytes.fromhex(fields["hex"]))
+            else:
+                color = tuple(int(fields[channel]) for channel in "rgb")
+            return color, fields["name"] or ""
+    return None, ""
+
+
+def _is_remark(line: str) -> bool:
+    """Whether a line says nothing of a colour."""
+    text = line.strip()
+    return not text or text.startswith("#") or _HEADING_OF_PALETTE.fullmatch(text) is not None
 
 
 def _numbered(
@@ -197,8 +238,17 @@ def _numbered(
     names = list(class_names or found)
     if missing := [name for name in found if name not in names]:
         raise UserError(f"`palette={path}` has the class {missing[0]!r}, `class_names` has not.")
+    _check_count(f"`palette={path}`", names)
     index = {name: k for k, name in enumerate(names)} | {IGNORED_NAME: IGNORED}
     return {color: index[name] for color, name in named.items()}, names
+
+
+def _check_count(source: str, names: Sequence[str]) -> None:
+    if len(names) > IGNORED:
+        raise UserError(
+            f"{source} has {len(names)} classes, and masks hold at most {IGNORED}: 0 to "
+            f"{IGNORED - 1}, for {IGNORED} is no class."
+        )
 
 
 def _lines(path: str, flag: str) -> list[str]:

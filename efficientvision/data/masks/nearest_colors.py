@@ -6,7 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from efficientvision.data.masks.pairs import UNKNOWN_COLOR, DrawnMask, SpoiltPair
+from efficientvision.data.masks.pairs import (
+    LABELS_NOT_COLORS,
+    UNKNOWN_COLOR,
+    DrawnMask,
+    SpoiltPair,
+)
 
 # Halfway from black to a full colour: all that lies on an edge between two such.
 TOLERANCE = 128
@@ -16,6 +21,20 @@ _NOISE = 16
 # Edges are thin: more mixed pixels are those of a photo, or of other colours than the palette's.
 _LARGEST_SHARE = 0.25
 _COLORS_AT_ONCE = 1 << 16
+# Shades of noise of one colour are nearer to each other than two colours of classes.
+_SHADES = 8
+# How far a mixed colour may be from the line between two colours of the palette, and how many
+# pixels of one such colour, some of them neighbours, are no noise or corner of three classes.
+_OFF_LINE = 48
+_LEAST_DRAWN = 3
+_LINES_AT_ONCE = 1 << 20
+_NO_CLASS = 255
+_NEIGHBOURS = (
+    (np.s_[1:], np.s_[:-1]),
+    (np.s_[:, 1:], np.s_[:, :-1]),
+    (np.s_[1:, 1:], np.s_[:-1, :-1]),
+    (np.s_[1:, :-1], np.s_[:-1, 1:]),
+)
 
 
 def classes_of_colors(
@@ -39,16 +58,22 @@ def classes_of_colors(
     strange = known[place] != packed
     if not strange.any():
         return DrawnMask(_values(colors)[place])
+    _refuse_labels(rgb, _values(colors), path)
     found, which = np.unique(packed[strange], return_inverse=True)
-    nearest, distances = _nearest(np.stack([found >> s & 255 for s in (16, 8, 0)], -1), palette)
+    nearest, distances = _nearest(_unpacked(found), palette)
     place[strange] = nearest[which]
     distance = np.zeros(packed.shape, np.int32)
     distance[strange] = distances[which]
     mixed = distance > _NOISE
     too_far = distance > tolerance
-    in_areas = _areas(packed) & mixed
-    wrong = too_far if too_far.any() else in_areas
-    if not wrong.any() and mixed.mean() <= _LARGEST_SHARE:
+    areas = _areas(packed)
+    wrong = too_far if too_far.any() else areas & mixed
+    is_share = mixed.mean() <= _LARGEST_SHARE
+    if not wrong.any() and is_share:
+        wrong = _second_shades(packed, areas & ~mixed, place, known)
+    if not wrong.any() and is_share and tolerance <= TOLERANCE:
+        wrong = _drawn_off_lines(packed, mixed, palette)
+    if not wrong.any() and is_share:
         return DrawnMask(_values(colors)[place], {NEAREST: int(strange.sum())})
     if not wrong.any():
         raise SpoiltPair(
@@ -58,16 +83,83 @@ def classes_of_colors(
         )
     row, column = np.argwhere(wrong)[0]
     color = " ".join(str(value) for value in rgb[row, column])
-    reach = int(distance.max())
-    advice = f"or raise `palette_tolerance` to {reach} to give all such pixels the nearest class"
-    if not too_far.any():
+    if not too_far.any() and (areas & wrong).any():
         advice = "for a colour that fills areas is no edge of others"
+    else:
+        reach = max(int(distance.max()), 0 if too_far.any() else TOLERANCE + 1)
+        advice = f"or raise `palette_tolerance` to {reach} to give all such pixels the nearest"
+        advice = f"{advice} class"
+        if not too_far.any():
+            advice = f"for its lines are no edges between colours of the palette, {advice}"
     raise SpoiltPair(
         f"{path} has the colour {color} (row {row}, column {column}; {wrong.sum():,} of its "
         f"{wrong.size:,} pixels are so), which the palette lacks: add it, with the name ignored if "
         f"it is no class, {advice}.",
         UNKNOWN_COLOR,
     )
+
+
+def _refuse_labels(rgb: np.ndarray, classes: np.ndarray, path: str) -> None:
+    """Numbers of classes look like black: they are no shades of it."""
+    highest = int(rgb.max())
+    if not 0 < highest <= classes[classes != _NO_CLASS].max(initial=0):
+        return
+    if (rgb == rgb[..., :1]).all():
+        values = ", ".join(map(str, np.unique(rgb)))
+        raise SpoiltPair(
+            f"{path} has the values {values}, which are numbers of classes, not colours of the "
+            f"palette: convert masks of numbers without `palette`, or give it lines such as "
+            f"{highest} {highest} {highest} name for them.",
+            LABELS_NOT_COLORS,
+        )
+
+
+def _second_shades(
+    packed: np.ndarray, areas: np.ndarray, place: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """Where a shade fills areas beside other areas of the palette's colour that it is nearest to.
+
+    A file whose colours are all a little off has one shade of each; a class that the palette lacks
+    is a second one.
+    """
+    wrong = np.zeros(packed.shape, bool)
+    shades, first, counts = np.unique(packed[areas], return_index=True, return_counts=True)
+    places = place[areas][first]
+    for index in np.flatnonzero(np.bincount(places, minlength=1) > 1):
+        of_one = shades[places == index]
+        own = known[index]
+        usual = own if own in of_one else of_one[counts[places == index].argmax()]
+        far = np.abs(_unpacked(of_one) - _unpacked(usual[None])).max(axis=1) > _SHADES
+        if far.any():
+            wrong |= areas & np.isin(packed, of_one[far])
+    return wrong
+
+
+def _drawn_off_lines(packed: np.ndarray, mixed: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Where lines are drawn in a colour that no two colours of the palette mix to."""
+    touching = np.zeros(packed.shape, bool)
+    for here, there in _NEIGHBOURS:
+        touching[here] |= packed[here] == packed[there]
+    found, counts = np.unique(packed[mixed & touching], return_counts=True)
+    found = found[counts >= _LEAST_DRAWN]
+    found = found[_off_lines(_unpacked(found), palette)]
+    return mixed & np.isin(packed, found) if len(found) else np.zeros(packed.shape, bool)
+
+
+def _off_lines(found: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Of each colour, whether it is far from the lines between all colours of a palette."""
+    starts, ends = np.triu_indices(len(palette), 1)
+    start = palette[starts].astype(np.float32)
+    along = palette[ends].astype(np.float32) - start
+    squares = np.maximum((along**2).sum(axis=-1), 1)
+    step = max(1, _LINES_AT_ONCE // max(1, len(start)))
+    off = np.ones(len(found), bool)
+    for at in range(0, len(found) if len(start) else 0, step):
+        part = found[at : at + step, None].astype(np.float32) - start
+        share = np.clip((part * along).sum(axis=-1) / squares, 0, 1)
+        distance = np.abs(part - share[..., None] * along).max(axis=-1)
+        off[at : at + step] = distance.min(axis=1) > _OFF_LINE
+    return off
 
 
 def _nearest(found: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,6 +191,10 @@ def _areas(packed: np.ndarray) -> np.ndarray:
 
 def _values(colors: Mapping[tuple[int, int, int], int]) -> np.ndarray:
     return np.array(list(colors.values()), np.uint8)
+
+
+def _unpacked(colors: np.ndarray) -> np.ndarray:
+    return np.stack([colors >> shift & 255 for shift in (16, 8, 0)], axis=-1)
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:

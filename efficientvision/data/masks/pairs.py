@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from efficientvision.data.annotation_frame import LYING, SCALED, find_frame
+from efficientvision.data.names import ESCAPED, is_utf8
 from efficientvision.data.photos import (
     MAX_PIXELS,
     UnreadablePhoto,
@@ -32,6 +33,8 @@ TOO_DEEP = "masks with more bits than their labels need"
 FRACTIONS = "masks with fractions instead of labels"
 OTHER_PALETTE = "masks whose palette is not that of the others"
 LOSSY = "masks that are JPEG files"
+SEVERAL_PAGES = "masks of several pages"
+LABELS_NOT_COLORS = "masks of labels instead of the palette's colours"
 UNPAIRED = "images without a mask"
 UNPAIRED_MASK = "masks without an image"
 
@@ -121,8 +124,6 @@ def _read(path: str) -> bytes:
         return read_photo_file(path)
     except UnreadablePhoto as error:
         raise SpoiltPair(f"{error}.") from error
-    except OSError as error:
-        raise SpoiltPair(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def _spoilt(error: UnreadablePhoto) -> SpoiltPair:
@@ -167,6 +168,7 @@ def load_pair(
     notes = Counter(photo.notes)
     notes.update(drawn.notes)
     notes[MASK_TURNED] += LYING in frame.notes
+    notes[ESCAPED] += not is_utf8(pair.image)
     mask = frame.mask(drawn.values) if frame.turn != 1 else drawn.values
     return LoadedPair(photo.encoded, photo.image_format, mask, +notes, photo.remarks)
 

@@ -11,9 +11,12 @@ from efficientvision import files
 from efficientvision.data.image_bytes import PNG_SIGNATURE
 from efficientvision.data.masks.pairs import SpoiltPair, open_picture
 from efficientvision.data.photos import MAX_PIXELS
+from efficientvision.data.picture_files import open_header
 
 _INDEXED = 3  # PNG's type of colour.
 _HEADER_BYTES = 4096
+# GIF, TIFF of both byte orders and both sizes, BMP.
+_OTHER_SIGNATURES = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 
 Color = tuple[int, int, int]
 
@@ -24,12 +27,13 @@ def conflicts(paths: Iterable[str]) -> dict[str, str]:
     Files are decoded only if their palettes, as far as both go, are not one.
 
     Args:
-        paths: PNG files of any kind; those without a palette, and other formats, do not count.
+        paths: PNG, GIF, TIFF and BMP files of any kind; those without a palette, and other
+            formats, do not count.
 
     Returns:
         Path -> what differs in it.
     """
-    palettes = {path: palette for path in paths if (palette := _png_palette(path))}
+    palettes = {path: palette for path in paths if (palette := _palette(path))}
     longest = max(palettes.values(), key=len, default=b"")
     if all(longest.startswith(palette) for palette in set(palettes.values())):
         return {}
@@ -49,10 +53,12 @@ def conflicts(paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _png_palette(path: str) -> bytes | None:
-    """The palette of a PNG file of indices, three bytes a colour; None of any other file."""
+def _palette(path: str) -> bytes | None:
+    """The palette of a file of indices, three bytes a colour; None of any other file."""
     with files.reading(path) as file:
         head = file.read(_HEADER_BYTES)
+        if head.startswith(_OTHER_SIGNATURES):
+            return _pillows_palette(head + file.read())
         if not head.startswith(PNG_SIGNATURE) or head[25:26] != bytes((_INDEXED,)):
             return None
         position = len(PNG_SIGNATURE)
@@ -65,6 +71,15 @@ def _png_palette(path: str) -> bytes | None:
             if len(chunk) < 8 or kind == b"IDAT":
                 return None
             position += length + 12
+
+
+def _pillows_palette(encoded: bytes) -> bytes | None:
+    try:
+        with open_header(encoded) as picture:
+            colors = picture.getpalette("RGB") if picture.mode == "P" else None
+    except (OSError, SyntaxError, ValueError, ArithmeticError):  # Told when the mask is read.
+        return None
+    return bytes(colors) if colors else None
 
 
 def _used_colors(path: str, palette: bytes) -> Mapping[int, Color]:

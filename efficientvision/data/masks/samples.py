@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from efficientvision.data.image_bytes import png_depth
+from efficientvision.data.image_bytes import BITS_PER_SAMPLE, bit_depth, png_depth, pnm_maximum
 from efficientvision.data.masks.pairs import (
     FRACTIONS,
     LOSSY,
+    SEVERAL_PAGES,
     TOO_DEEP,
     TRANSPARENT,
     SpoiltPair,
     open_picture,
 )
+from efficientvision.data.picture_files import open_header
 
 _LOSSY_FORMATS = {"JPEG": "a JPEG", "MPO": "a JPEG", "AVIF": "an AVIF", "JPEG2000": "a JPEG 2000"}
-_BITS_PER_SAMPLE = 258  # A tag of TIFF.
-_PGM_HEADER = re.compile(rb"P[25](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)")
+_NEW_SUBFILE_TYPE = 254  # Its lowest bit says that a page is a smaller copy of another.
+_FORMATS_OF_PAGES = ("GIF", "PNG", "TIFF", "WEBP")
 _OF_NUMBERS = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
 
@@ -81,14 +82,23 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
         SpoiltPair: it is damaged, of a lossy format, transparent, or of too many bits.
     """
     encoded, picture = open_picture(path, max_pixels)
+    if (pages := _pages(encoded, picture.format)) > 1:
+        raise SpoiltPair(
+            f"{path} has {pages} pages or frames, and a mask has one: save the one that is meant, "
+            "or join them into one picture.",
+            SEVERAL_PAGES,
+        )
     kind = _LOSSY_FORMATS.get(picture.format)
     if kind or _is_lossy_webp(encoded):
         kind = kind or "a lossy WebP"
         raise SpoiltPair(
-            f"{path} is {kind}, whose compression mixes classes: masks must be PNG.", LOSSY
+            f"{path} is {kind}, whose compression mixes classes: masks must be PNG. Save them "
+            "as PNG where they were drawn; of JPEG files alone, save them as PNG and give the "
+            "colours of the classes with `palette`, which takes the nearest.",
+            LOSSY,
         )
     tags = picture.info.get("tiff_tags", {})
-    depth = png_depth(encoded) or max(tags.get(_BITS_PER_SAMPLE, (8,)))
+    depth = bit_depth(encoded, tags)
     if depth > 8 and picture.mode not in _OF_NUMBERS:
         raise SpoiltPair(
             f"{path} has several channels of {depth} bits, of which only 8 can be read: save it "
@@ -96,6 +106,21 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
             TOO_DEEP,
         )
     return Samples(path, encoded, _opaque(picture, path), tags)
+
+
+def _pages(encoded: bytes, picture_format: str | None) -> int:
+    """The pictures of a file, without the smaller copies that TIFF files have for viewers."""
+    if picture_format not in _FORMATS_OF_PAGES:
+        return 1
+    with open_header(encoded) as picture:
+        count = getattr(picture, "n_frames", 1)
+        if count == 1 or picture_format != "TIFF":
+            return count
+        copies = 0
+        for page in range(count):
+            picture.seek(page)
+            copies += picture.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & 1
+        return count - copies
 
 
 def _is_lossy_webp(encoded: bytes) -> bool:
@@ -124,12 +149,11 @@ def _numbers(encoded: bytes, picture: Image.Image, tags: dict, path: str) -> np.
 def _largest(encoded: bytes, picture: Image.Image, tags: dict) -> int | None:
     """The largest grey that the file can hold, if Pillow has stretched its greys."""
     if picture.format == "PPM":
-        header = _PGM_HEADER.match(encoded)
-        maximum = int(header[1]) if header else 255
+        maximum = pnm_maximum(encoded) or 255
         return None if maximum in (255, 65535) else maximum
     if picture.mode != "L":
         return None
-    depth = png_depth(encoded) or next(iter(tags.get(_BITS_PER_SAMPLE, ())), 8)
+    depth = png_depth(encoded) or next(iter(tags.get(BITS_PER_SAMPLE, ())), 8)
     return 2**depth - 1 if depth in (2, 4) else None
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN_OF_MASKS
-from efficientvision.data.masks.folders import Found, drop_other_palettes, read_list
+from efficientvision.data.masks.folders import REPEATED, Found, drop_other_palettes, read_list
 from efficientvision.data.masks.mask_files import MaskFiles, label_table
 from efficientvision.data.masks.pairs import UNPAIRED, UNPAIRED_MASK, MaskPair, SpoiltPair
-from efficientvision.data.picture_folders import composed, existing_file
+from efficientvision.data.names import composed
+from efficientvision.data.picture_folders import existing_file
 from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]
 AUGMENTED_LIST = os.path.join("list", "train_aug.txt")
 # Palette PNGs of indices; the border of objects is 255.
 _IMAGE_SUFFIXES = (".jpg", ".JPG", ".jpeg", ".png")
+_LISTED = 5
 READER = MaskFiles(len(LABELS), label_table(()))
 
 
@@ -39,14 +42,24 @@ def find(voc_dir: str, augmented: bool | None = None) -> Found:
         augmented = files.is_file(list_file)
     if augmented:
         listed = read_list(list_file, voc_dir, voc_dir, compare_palettes=False)
-        found = Found({"train": listed.parts["train"]}, listed.spoilt)
+        found = Found({"train": listed.parts["train"]}, listed.spoilt, listed.left_out)
     for part in ("val",) if augmented else ("train", "val"):
         path = os.path.join(folder, f"{part}.txt")
         if files.is_file(path):
             found.parts[part] = []
-            for name in filter(None, map(str.strip, files.read_text(path).splitlines())):
+            lines = [line.strip() for line in files.read_text(path).splitlines() if line.strip()]
+            for name in dict.fromkeys(lines):
                 _add(found, part, voc_dir, name)
+            for name, count in Counter(lines).items():
+                if count > 1:
+                    found.left_out.add(REPEATED, f"{name} in {path}", count - 1)
     if not found.parts:
+        if lists := [name for name in files.list_names(folder) if name.endswith(".txt")]:
+            raise UserError(
+                f"`voc_dir={voc_dir}`: {folder} has {', '.join(lists[:_LISTED])}, and the lists "
+                f"must be called train.txt and val.txt: copy {lists[0]} to train.txt, or divide "
+                "its names among both."
+            )
         raise UserError(
             f"`voc_dir={voc_dir}`: there is neither {folder}/train.txt nor val.txt; name the "
             "folder that holds JPEGImages, such as VOCdevkit/VOC2012."

@@ -7,11 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from efficientvision.data.picture_folders import composed
 from efficientvision.data.preflight.findings import AGAIN, ERROR, OK, WARNING, Finding, listed
 from efficientvision.data.preflight.record_scan import RecordScan, scan_records
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
 
+SAME_CLASSES = (
+    "AP would be measured against other classes: convert train and val with the same classes (VOC: "
+    "`label_map_json_path=labels.json` of train; COCO: the same categories in both files)"
+)
 _SHOWN = 6
 
 
@@ -138,8 +143,38 @@ def _name_findings(
         if shift:
             found += f"; shifted by {abs(shift)}"
             advice = f"number the classes as the names do, and {AGAIN}"
-        findings.append(Finding(WARNING, subject, found, advice))
+        level = WARNING
+        id_of = {_plain(name): class_id for class_id, name in names.items()}
+        if not subject.startswith("train") and any(_plain(own[i]) in id_of for i in other):
+            # What is right would be measured as wrong; in training only the names are.
+            level, advice = ERROR, SAME_CLASSES
+        findings.append(Finding(level, subject, found, advice))
     return findings
+
+
+def numbering_findings(
+    train: RecordScan, val: RecordScan, names: Mapping[int, str]
+) -> list[Finding]:
+    """Whether both sets give a class the same id, as far as their records name their classes.
+
+    Args:
+        train: The training records.
+        val: The evaluation records.
+        names: Class id -> name in use: where val contradicts these, `class_findings` says so.
+    """
+    if any(finding.level == ERROR for finding in _name_findings(val, "val", _ids(val), names, "")):
+        return []
+    known = {_plain(text): i for i, text in _own_names(train, _ids(train)).items()}
+    measured = {text: i for i, text in _own_names(val, _ids(val)).items()}
+    pairs = ((text, i, known.get(_plain(text), i)) for text, i in measured.items())
+    other = [f"{text!r} is {i} in val and {k} in train" for text, i, k in pairs if i != k]
+    if not other:
+        return []
+    return [Finding(ERROR, "train and val", f"class {listed(other)}", SAME_CLASSES)]
+
+
+def _ids(scan: RecordScan) -> np.ndarray:
+    return np.unique(scan.classes)
 
 
 def _own_names(scan: RecordScan, ids: np.ndarray) -> dict[int, str]:
@@ -163,7 +198,7 @@ def _shift_against_names(scan: RecordScan, ids: np.ndarray, names: Mapping[int, 
 
 
 def _plain(name: str) -> str:
-    return name.strip().casefold()
+    return composed(name).strip().casefold()
 
 
 def _named(class_id: int, names: Mapping[int, str]) -> str:
@@ -175,6 +210,7 @@ def check_classes(
     num_classes: int,
     names: Mapping[int, str],
     *,
+    part: str = "",
     counts_background: bool = False,
 ) -> None:
     """Makes sure that a head of `num_classes` classes has room for the classes of records.
@@ -183,13 +219,15 @@ def check_classes(
         file_pattern: The records, of which a sample is read.
         num_classes: K, without the background.
         names: Class id -> name; may be empty.
+        part: "train" where the records are these: wrong names spoil no training.
         counts_background: Whether the hyper-parameter `num_classes` is K + 1.
 
     Raises:
-        UserError: An id outside 1..K; the sentence has both numbers.
+        UserError: An id outside 1..K (the sentence has both numbers), or another than that which
+            the records' own name of the class has here.
     """
     findings = class_findings(
-        scan_records(file_pattern), "", num_classes, names, counts_background=counts_background
+        scan_records(file_pattern), part, num_classes, names, counts_background=counts_background
     )
     for finding in findings:
         if finding.level == ERROR:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from efficientvision.data.photos import open_header
+from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 
 _SIDE = 256  # Pixels: photos are looked at in this size.
 _POINTS = 16  # On each side of a box.
@@ -108,7 +108,7 @@ def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:
             scale = _SIDE / max(image.size)
             size = [max(4, round(side * scale)) for side in image.size]
             grey = np.asarray(image.convert("L").resize(size), np.float64)
-    except (OSError, SyntaxError, ValueError):
+    except PILLOW_ERRORS:
         return None
     down = np.abs(np.gradient(grey, axis=0))
     across = np.abs(np.gradient(grey, axis=1))

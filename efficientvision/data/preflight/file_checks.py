@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from efficientvision import files
-from efficientvision.data.photos import orientation_of
+from efficientvision.data.picture_files import orientation_of
 from efficientvision.data.preflight.findings import (
     AGAIN,
     ERROR,

@@ -79,6 +79,13 @@ def _wrapped(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     ]
 
 
+def raise_on_first(findings: Sequence[Finding]) -> None:
+    """Raises UserError if there is an error, where no table shows the findings."""
+    for finding in findings:
+        if finding.level == ERROR:
+            raise UserError(f"{finding.found}: {finding.advice}.")
+
+
 def raise_on_errors(findings: Sequence[Finding]) -> None:
     """Raises UserError if there is an error: with the first one's figure and advice."""
     errors = [finding for finding in findings if finding.level == ERROR]

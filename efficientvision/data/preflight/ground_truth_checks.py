@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.data.coco_json import read_instances
+from efficientvision.data.coco_json import CocoFile, read_instances
+from efficientvision.data.ground_truth import NAME_BY_BYTES
 from efficientvision.data.preflight.edge_alignment import swapped_in_photo
 from efficientvision.data.preflight.findings import (
     AGAIN,
@@ -20,9 +21,9 @@ from efficientvision.data.preflight.findings import (
     listed,
 )
 from efficientvision.data.preflight.record_scan import RecordScan
+from efficientvision.data.truth_agreement import FEW, TOLERANCE_PIXELS, right_file
 
 _SUBJECT = "val ids"
-_TOLERANCE_PIXELS = 1.5  # Converters round.
 _SAME = "records and ground truth must come from the same conversion"
 
 
@@ -53,21 +54,27 @@ def id_findings(
         unnamed = int((~scan.named).sum())
         if unnamed and not regenerated:
             found = f"{counted(unnamed, 'record')} without image/source_id"
-            advice = f"evaluate with `val_json_file`, or {AGAIN}"
-            findings.append(Finding(ERROR, _SUBJECT, found, advice))
+            findings.append(Finding(ERROR, _SUBJECT, found, NAME_BY_BYTES))
         elif not repeated:
             found = f"{counted(len(counts), 'image')}; ground truth: the boxes of the records"
             findings.append(Finding(OK, _SUBJECT, found))
         return findings
-    content = read_instances(
-        json_file, required=["categories"], listed_categories=False
-    ).as_ground_truth()
-    return findings + _json_findings(scan, files.base_name(json_file), content)
+    file = read_instances(json_file, required=["categories"], listed_categories=False)
+    return findings + _json_findings(
+        scan, files.base_name(json_file), file, regenerated=regenerated
+    )
 
 
-def _json_findings(scan: RecordScan, name: str, content: dict[str, Any]) -> list[Finding]:
+def _json_findings(
+    scan: RecordScan, name: str, file: CocoFile, *, regenerated: bool
+) -> list[Finding]:
+    content = file.as_ground_truth()
     known = dict.fromkeys(str(image["id"]) for image in content["images"])
     missing = [source_id for source_id in scan.source_ids if source_id not in known]
+    unnamed = int((~scan.named).sum())
+    if missing and unnamed and not regenerated:
+        found = f"{counted(unnamed, 'record')} without image/source_id, by which {name} knows them"
+        return [Finding(ERROR, _SUBJECT, found, NAME_BY_BYTES)]
     if missing:
         found = (
             f"{len(missing):,} of {counted(scan.num_read, 'image id')} are not in {name}: "
@@ -75,17 +82,22 @@ def _json_findings(scan: RecordScan, name: str, content: dict[str, Any]) -> list
         )
         advice = f"{_SAME}; without `val_json_file` the boxes of the records count"
         return [Finding(ERROR, _SUBJECT, found, advice)]
-    annotations = content.get("annotations") or []
+    left_out = [
+        Finding(WARNING, _SUBJECT, f"{name}: {count:,} {reason}", "correct the file, or leave it")
+        for reason, count in sorted(file.notes.items())
+    ]
+    annotations = content["annotations"]
     if not annotations:
-        found = f"{name} has no annotations, so that nothing can be scored"
+        found = f"{name} has no annotations of its images, so that every metric will be '-'"
         advice = "give the file of the annotated images, or leave `val_json_file` out"
-        return [Finding(ERROR, _SUBJECT, found, advice)]
+        return [Finding(ERROR, _SUBJECT, found, advice), *left_out]
     found = f"{counted(scan.num_read, 'image id')}, all of them in {name}"
-    return [Finding(OK, _SUBJECT, found), *_agreement_findings(scan, name, annotations)]
+    findings = [Finding(OK, _SUBJECT, found), *left_out]
+    return findings + _agreement_findings(scan, name, file, annotations)
 
 
 def _agreement_findings(
-    scan: RecordScan, name: str, annotations: list[dict[str, Any]]
+    scan: RecordScan, name: str, file: CocoFile, annotations: list[dict[str, Any]]
 ) -> list[Finding]:
     """Whether the file has the boxes of the records, and calls them by the same class ids."""
     of_image: dict[str, list[list[float]]] = defaultdict(list)
@@ -113,17 +125,37 @@ def _agreement_findings(
                 )
                 return [Finding(ERROR, subject, found, f"correct the conversion and {AGAIN}")]
         found = f"only {share:.0%} of the records' boxes are in {name}"
-        return [Finding(WARNING, subject, found, _SAME)]
+        sizes = _other_sizes(scan, file)
+        if sizes.mean() > 0.5:
+            found += f", and {sizes.mean():.0%} of the photos have another size there"
+            return [Finding(ERROR, subject, found, _own_file(scan))]
+        return [Finding(WARNING, subject, found, f"{_SAME}: {_own_file(scan)}")]
     same = given[found_there] == scan.classes[found_there]
     if same.mean() >= 0.5:
         found = f"{share:.0%} of the records' boxes are in {name}, {same.mean():.0%} of them with"
-        return [Finding(OK, subject, f"{found} the same class id")]
+        found += " the same class id"
+        if share < 1 - FEW:
+            advice = f"the metrics are those against the file: {_own_file(scan)}"
+            return [Finding(WARNING, subject, found, advice)]
+        return [Finding(OK, subject, found)]
     shifts = Counter((given[found_there] - scan.classes[found_there]).tolist())
     shift, count = shifts.most_common(1)[0]
     found = f"{name} has the records' boxes under other class ids ({1 - same.mean():.0%} of them)"
     if abs(shift) == 1 and count > 0.9 * found_there.sum():
         found += f": its ids are one {'higher' if shift > 0 else 'lower'}"
     return [Finding(ERROR, subject, found, f"every AP would be 0: {_SAME}")]
+
+
+def _other_sizes(scan: RecordScan, file: CocoFile) -> np.ndarray:
+    """bool [N]: the photos that the file states another size of."""
+    stated = {str(image["id"]): (image["height"], image["width"]) for image in file.images}
+    sizes = map(tuple, scan.image_hw.tolist())
+    pairs = ((stated[i], size) for i, size in zip(scan.source_ids, sizes, strict=True))
+    return np.array([all(theirs) and theirs != own for theirs, own in pairs], bool)
+
+
+def _own_file(scan: RecordScan) -> str:
+    return right_file(scan.paths)
 
 
 def _matched_classes(
@@ -147,7 +179,7 @@ def _matched_classes(
         theirs = np.stack([y, x, y + height, x + width], axis=-1)
         distance = np.abs(boxes_yxyx[own, None] - theirs).max(axis=-1)
         nearest = distance.argmin(axis=-1)
-        close = distance[np.arange(len(own)), nearest] <= _TOLERANCE_PIXELS
+        close = distance[np.arange(len(own)), nearest] <= TOLERANCE_PIXELS
         matched[own[close]] = category[nearest[close]]
     return matched
 
@@ -162,5 +194,5 @@ def overlap_findings(train: RecordScan, val: RecordScan) -> list[Finding]:
         f"{len(shared):,} of {counted(val.num_read, 'photo')} of val are in train too, e.g. "
         f"{val.place(shared[0])}"
     )
-    advice = "train and val overlap, so metrics are optimistic: re-split"
+    advice = "the metrics will flatter: split the photos anew"
     return [Finding(WARNING, "train and val", found, advice)]

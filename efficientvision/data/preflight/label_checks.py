@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import UnidentifiedImageError
 
 from efficientvision.data.checks import decode_error
-from efficientvision.data.photos import open_header
+from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 from efficientvision.data.preflight.class_checks import class_findings
 from efficientvision.data.preflight.findings import (
     AGAIN,
@@ -79,10 +78,10 @@ def label_findings(
             found = "multi_label, but every image has exactly one class"
             advice, level = "leave multi_label out: then they exclude each other (top-1)", WARNING
         findings.append(Finding(level, subject, found, advice))
-    return findings + class_findings(_numbered(scan, ids), part, len(ids), names, noun="images")
+    return findings + class_findings(numbered(scan, ids), part, len(ids), names, noun="images")
 
 
-def _numbered(scan: RecordScan, ids: Sequence[int]) -> RecordScan:
+def numbered(scan: RecordScan, ids: Sequence[int]) -> RecordScan:
     """The scan with class numbers 1..K in place of class ids; unknown ids stay beyond K."""
     number_of = {class_id: number for number, class_id in enumerate(ids, start=1)}
     if all(class_id == number for class_id, number in number_of.items()):
@@ -122,7 +121,7 @@ def _kind(encoded: bytes) -> str:
     try:
         with open_header(encoded) as image:
             mode, transparent = image.mode, "transparency" in image.info
-    except (UnidentifiedImageError, OSError):
+    except PILLOW_ERRORS:
         return "unknown"
     if mode in _ALPHA or transparent:
         return "with alpha"
@@ -134,7 +133,13 @@ def _counts(kinds: Mapping[str, int]) -> str:
 
 
 def split_findings(train: RecordScan, val: RecordScan, names: Mapping[int, str]) -> list[Finding]:
-    """Classes that only one of the two sets has; silent where not all records were read."""
+    """Classes that only one of the two sets has; silent where not all records were read.
+
+    Args:
+        train: The training records, their classes `numbered` as the network does.
+        val: The evaluation records, too.
+        names: Class number (1..K) of the network -> name; may be empty.
+    """
     if not (train.complete and val.complete):
         return []
     known, measured = set(train.classes.tolist()), set(val.classes.tolist())

@@ -163,19 +163,10 @@ def _dataset(
 def _summary(
     record: tf.Tensor, regenerate: bool, keep_photo: tf.Tensor, labels_only: bool
 ) -> dict[str, tf.Tensor]:
-    unstated = tf.io.FixedLenFeature([], tf.int64, -1)
-    stated = tf.io.parse_single_example(
-        record,
-        {
-            "image/height": unstated,
-            "image/width": unstated,
-            "image/object/class/text": tf.io.VarLenFeature(tf.string),
-        },
-    )
     if labels_only:
         example = _labels_as_boxes(parse_class_example(record))
     else:
-        example = {**parse_example(record), "texts": stated["image/object/class/text"].values}
+        example = parse_example(record)
     encoded = example["encoded"]
     return {
         "bytes": tf.strings.length(record),
@@ -183,7 +174,7 @@ def _summary(
         "named": tf.not_equal(example["source_id"], ""),
         "content_hash": tf.strings.to_hash_bucket_fast(encoded, tf.int64.max),
         "image_hw": tf.ensure_shape(image_size(encoded), [2]),
-        "stated_hw": tf.stack([stated["image/height"], stated["image/width"]]),
+        "stated_hw": example["stated_hw"],
         "boxes": example["boxes_normalized_yxyx"],
         "classes": example["classes"],
         "is_crowd": example["is_crowd"],

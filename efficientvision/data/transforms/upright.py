@@ -12,31 +12,45 @@ from __future__ import annotations
 import tensorflow as tf
 
 _ORIENTATION_TAG = 0x0112
-# A JPEG's APP1 segment stands near the front and holds at most so many bytes.
-_HEAD_BYTES = 1 << 17
-# The entries of the first directory, which tell the orientation, come first in practice.
-_EXIF_BYTES = 4096
+# A JPEG's APP1 segment may follow a colour profile; in the other formats the block may stand last.
+_HEAD_BYTES = 1 << 20
+_EXIF_BYTES = 1 << 16
 _JPEG_MARK, _PNG_MARK, _WEBP_MARK = b"Exif\0\0", b"eXIf", b"EXIF"
+_APP1 = b"\xff\xe1"
+_TIFF_HEADS = (b"II*\0", b"MM\0*")
 _ENTRY_BYTES = 12
+_SHORT, _LONG = 3, 4
+_XMP_NAME = b"tiff:Orientation"
+_NO_TAG = -1
 
 
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """int32 [], 1..8: the EXIF orientation of a JPEG, PNG or WebP file; 1 where it has none."""
+    """int32 [], 1..8: the orientation of a JPEG, PNG or WebP file; 1 where it has none.
+
+    It comes from the EXIF block, whose letters may stand in a comment too: only what a TIFF header
+    follows counts. Without such a tag it comes from XMP, as Pillow reads it. Not read is EXIF that
+    ImageMagick compresses into a text chunk of a PNG.
+    """
     with tf.name_scope("exif_orientation"):
         is_jpeg = tf.io.is_jpeg(encoded)
         is_webp = tf.equal(_substr(encoded, 8, 4), b"WEBP")
         head = tf.cond(is_jpeg, lambda: tf.strings.substr(encoded, 0, _HEAD_BYTES), lambda: encoded)
         mark = tf.where(is_jpeg, _JPEG_MARK, tf.where(is_webp, _WEBP_MARK, _PNG_MARK))
-        parts = tf.raw_ops.StringSplitV2(input=[head], sep=mark, maxsplit=1).values
-
-        def found() -> tf.Tensor:
-            # A WebP chunk tells its size first, and some programs write a JPEG's mark after it.
-            block = _substr(parts[-1], tf.where(is_webp, 4, 0), _EXIF_BYTES)
-            has_mark = tf.equal(_substr(block, 0, len(_JPEG_MARK)), _JPEG_MARK)
-            return _orientation_of(_substr(block, tf.where(has_mark, 6, 0), _EXIF_BYTES))
-
-        none = tf.constant(1, tf.int32)
-        return tf.cond(tf.equal(tf.size(parts), 2), found, lambda: none)
+        parts = tf.raw_ops.StringSplitV2(input=[head], sep=mark, maxsplit=-1).values
+        before, blocks = tf.strings.join(["    ", parts[:-1]]), parts[1:]
+        # A WebP chunk tells its size first, and some programs write a JPEG's mark after it.
+        blocks = _substr(blocks, tf.where(is_webp, 4, 0), _EXIF_BYTES)
+        has_mark = tf.equal(_substr(blocks, 0, len(_JPEG_MARK)), _JPEG_MARK)
+        blocks = _substr(blocks, tf.where(has_mark, len(_JPEG_MARK), 0), _EXIF_BYTES)
+        heads = _substr(blocks, 0, 4)
+        is_block = tf.reduce_any([tf.equal(heads, head) for head in _TIFF_HEADS], axis=0)
+        # The segment's marker and its length precede the mark.
+        is_block &= ~is_jpeg | tf.equal(tf.strings.substr(before, -4, 2), _APP1)
+        found = tf.boolean_mask(blocks, is_block)
+        none = tf.constant(_NO_TAG, tf.int32)
+        tag = tf.cond(tf.size(found) > 0, lambda: _orientation_of(found[0]), lambda: none)
+        tag = tf.cond(tf.equal(tag, _NO_TAG), lambda: _orientation_in_xmp(head), lambda: tag)
+        return tf.where((tag >= 1) & (tag <= 8), tag, 1)
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -64,13 +78,14 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return upright
 
 
-def _substr(text: tf.Tensor, begin: int | tf.Tensor, length: int) -> tf.Tensor:
+def _substr(texts: tf.Tensor, begin: int | tf.Tensor, length: int) -> tf.Tensor:
     """So many bytes from there on, or as many as there are (TensorFlow refuses to begin behind)."""
-    return tf.strings.substr(text, tf.minimum(begin, tf.strings.length(text)), length)
+    begin = tf.minimum(begin, tf.strings.length(texts))
+    return tf.strings.substr(texts, begin, tf.fill(tf.shape(begin), length))
 
 
 def _orientation_of(exif: tf.Tensor) -> tf.Tensor:
-    """The orientation in a TIFF block; 1 where it does not tell one of the eight."""
+    """The orientation in a TIFF block; `_NO_TAG` where it tells none."""
     data = tf.cast(tf.io.decode_raw(exif, tf.uint8), tf.int32)
     # Offsets of a damaged block lead to zeros, not out of it.
     data = tf.concat([data, tf.zeros([_ENTRY_BYTES], tf.int32)], axis=0)
@@ -85,6 +100,21 @@ def _orientation_of(exif: tf.Tensor) -> tf.Tensor:
     directory = short(tf.where(is_little, 4, 6))
     count = tf.minimum(short(directory), _EXIF_BYTES // _ENTRY_BYTES)
     entries = directory + 2 + _ENTRY_BYTES * tf.range(count)
-    values = tf.boolean_mask(short(entries + 8), tf.equal(short(entries), _ORIENTATION_TAG))
-    orientation = tf.concat([values, [1]], axis=0)[0]
-    return tf.where((orientation >= 1) & (orientation <= 8), orientation, 1)
+    kinds = short(entries + 2)
+    # A number of four bytes has its lower half last where the order is big-endian.
+    lower = tf.where((kinds == _LONG) & ~is_little, 10, 8)
+    is_number = (kinds == _SHORT) | (kinds == _LONG)
+    is_tag = tf.equal(short(entries), _ORIENTATION_TAG) & is_number
+    values = tf.boolean_mask(short(entries + lower), is_tag)
+    return tf.concat([values, [_NO_TAG]], axis=0)[0]
+
+
+def _orientation_in_xmp(head: tf.Tensor) -> tf.Tensor:
+    """The orientation in an XMP block, `tiff:Orientation="6"` or `<tiff:Orientation>6`."""
+    parts = tf.raw_ops.StringSplitV2(input=[head], sep=_XMP_NAME, maxsplit=1).values
+    value = _substr(tf.concat([parts[1:], [""]], axis=0)[0], 0, 3)
+    is_attribute = tf.equal(_substr(value, 0, 2), b'="')
+    is_element = tf.equal(_substr(value, 0, 1), b">")
+    digit = _substr(value, tf.where(is_attribute, 2, 1), 1)
+    place = tf.argmax(tf.equal(digit, [str(k) for k in range(9)]), output_type=tf.int32)
+    return tf.where(is_attribute | is_element, place, _NO_TAG)

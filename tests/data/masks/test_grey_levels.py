@@ -108,3 +108,40 @@ def test_a_file_with_greys_among_named_classes(tmp_path):
     assert all(
         "(0, 150, 250) are greys" in line and "--palette" in line for line in raised.value.lines
     )
+
+
+def _set(tmp_path, *masks):
+    for k, mask in enumerate(masks):
+        save(tmp_path / "images" / f"{k}.png", np.full((*mask.shape, 3), 90, np.uint8))
+        save(tmp_path / "masks" / f"{k}.png", mask.astype(np.uint8))
+    return folders.find_pairs(str(tmp_path / "images"), str(tmp_path / "masks"))
+
+
+def test_black_and_white_among_masks_of_numbers(tmp_path):
+    """Their white would be ignored, which is most of what was drawn."""
+    drawn = np.eye(9)
+    pairs = _set(tmp_path, drawn, drawn, drawn * 255)
+    reader = mask_files.MaskFiles(None, mask_files.label_table(()))
+    out = str(tmp_path / "out")
+    with pytest.raises(UserError, match=r"masks/2.png has the values 0, 255, and .*/0.png .* 0, 1"):
+        convert.convert(pairs, out, reader, None, num_workers=1)
+    with pytest.raises(UserError, match="255 255 255 crack; where it is no class, say --ignore_l"):
+        convert.convert(pairs, out, reader, {0: "sky", 1: "crack"}, num_workers=1)
+    (report,) = convert.convert(pairs, out, reader, None, white_is_ignored=True, num_workers=1)
+    assert report.num_images == 3
+    colors = {(0, 0, 0): 0, (1, 1, 1): 1, (255, 255, 255): 1}
+    (report,) = convert.convert(
+        pairs, out, mask_files.MaskFiles(2, {}, colors), {0: "sky", 1: "crack"}, num_workers=1
+    )
+    for mask in read_masks(report).values():
+        np.testing.assert_array_equal(mask, drawn)
+
+
+def test_borders_that_are_ignored_are_no_black_and_white(tmp_path):
+    drawn = np.eye(9)
+    bordered = drawn.copy()
+    bordered[0, 8] = 255
+    pairs = _set(tmp_path, drawn, bordered, np.where(drawn > 0, 0, bordered))
+    reader = mask_files.MaskFiles(None, mask_files.label_table(()))
+    (report,) = convert.convert(pairs, str(tmp_path / "out"), reader, None, num_workers=1)
+    assert report.num_images == 3

@@ -246,3 +246,38 @@ def test_lists_that_cannot_be_read(tmp_path, content, says):
     (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(UserError, match=says):
         read_list(str(tmp_path / "list.txt"))
+
+
+@pytest.mark.parametrize("masks", ["{}_masks", "{}_labels", "{}annot", "{} GT", "{}_segmentation"])
+def test_masks_of_a_part_in_a_folder_beside(tmp_path, put, masks):
+    for part in ("train", "val"):
+        put(f"{part}/a.jpg", f"{masks.format(part)}/a.png")
+    put("test/b.jpg")
+    found = find_pairs(str(tmp_path), str(tmp_path))
+    assert pairs_of(found, tmp_path) == {
+        part: [("a", f"{part}/a.jpg", f"{masks.format(part)}/a.png")] for part in ("train", "val")
+    }
+    ((reason, count),) = found.left_out.counted().items()
+    assert count == 1 and "pictures of test/, which has no masks," in reason
+    put("dev2/b.jpg", "dev2_masks/b.png")
+    with pytest.raises(UserError, match="both (masks of )?the part 'val'"):
+        put("val_masks/a.png", "validation_gt/a.png")
+        find_pairs(str(tmp_path), str(tmp_path))
+
+
+def test_a_part_without_masks_beside(tmp_path, put):
+    put("train/a.jpg", "train_masks/a.png", "val/b.jpg")
+    with pytest.raises(UserError, match="val has no folder of masks beside it, such as train_"):
+        find_pairs(str(tmp_path), str(tmp_path))
+
+
+def test_images_of_a_list_by_their_folders(tmp_path, put):
+    put("p/7.jpg", "q/7.jpg", "p/8.jpg", "p/7.png", "q/7.png", "p/8.png")
+    lines = ["p/7.jpg p/7.png", "q/7.jpg q/7.png", "p/8.jpg p/8.png", "p/8.jpg ./p/8.png"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    found = read_list(str(tmp_path / "list.txt"))
+    assert [pair.source_id for pair in found.parts["train"]] == ["p/7", "q/7", "8"]
+    assert list(found.left_out.counted().values()) == [1]
+    (tmp_path / "list.txt").write_text("\n".join([*lines, "p/7.jpg q/7.png"]))
+    with pytest.raises(UserError, match="lines 1 and 5 give p/7.jpg the masks .*p/7.png and "):
+        read_list(str(tmp_path / "list.txt"))

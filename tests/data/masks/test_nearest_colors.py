@@ -130,3 +130,52 @@ def test_the_pixels_of_a_set_are_counted_in_its_report(tmp_path):
     with pytest.raises(UserError, match=r"is a picture in colours \(RGB\)"):
         labels = mask_files.MaskFiles(2, mask_files.label_table(()))
         convert.convert(folders.find_pairs(*pairs), out, labels, None, num_workers=1)
+
+
+@pytest.mark.parametrize("at", [np.s_[2:4], np.s_[2], np.s_[:, 3]])
+def test_lines_of_a_class_that_the_palette_lacks(tmp_path, at):
+    mask = np.asarray(disc(RED)).copy()
+    mask[at] = 0, 120, 120
+    with pytest.raises(SpoiltPair, match="colour 0 120 120 .* no edges .*tolerance to 129"):
+        read(save(tmp_path / "m.png", mask), mask_files.MaskFiles(2, {}, {BLACK: 0, RED: 1}))
+
+
+def test_a_raised_tolerance_takes_lines_of_any_colour(tmp_path):
+    mask = np.zeros((SIDE, SIDE, 3), np.uint8)
+    mask[2:4] = 0, 120, 120
+    reader = mask_files.MaskFiles(2, {}, {BLACK: 0, RED: 1}, 129)
+    drawn = read(save(tmp_path / "m.png", mask), reader)
+    assert not drawn.values.any() and list(drawn.notes.values()) == [2 * SIDE]
+
+
+def test_a_second_shade_that_fills_areas_is_another_class(tmp_path):
+    mask = np.zeros((SIDE, SIDE, 3), np.uint8)
+    mask[5:10], mask[20:40] = (128, 0, 0), (128, 10, 5)
+    reader = mask_files.MaskFiles(2, {}, {BLACK: 0, (128, 0, 0): 1})
+    with pytest.raises(SpoiltPair, match="has the colour 128 10 5 .* fills areas"):
+        read(save(tmp_path / "m.png", mask), reader)
+    mask[5:10] = 0
+    drawn = read(save(tmp_path / "n.png", mask), reader)  # All of it a little off.
+    np.testing.assert_array_equal(drawn.values, mask[..., 0] // 128)
+
+
+@pytest.mark.parametrize("filter_name", ["BOX", "BILINEAR", "BICUBIC", "LANCZOS"])
+def test_edges_and_corners_of_three_classes(tmp_path, filter_name):
+    large = np.zeros((240, 240, 3), np.uint8)
+    large[20:120, 20:160], large[120:200, 90:230] = RED, GREEN
+    small = Image.fromarray(large).resize((SIDE, SIDE), getattr(Image.Resampling, filter_name))
+    drawn = read(save(tmp_path / "m.png", np.asarray(small)))
+    wanted = np.zeros((SIDE, SIDE), np.uint8)
+    wanted[5:30, 5:40], wanted[30:50, 23:57] = 1, 255
+    assert (drawn.values != wanted).mean() < 0.02  # Half a pixel of one side.
+
+
+def test_numbers_of_classes_under_a_palette(tmp_path):
+    """0 and 1 are no shades of black."""
+    reader = mask_files.MaskFiles(2, {}, {BLACK: 0, (255, 255, 255): 1})
+    path = save(tmp_path / "m.png", np.eye(SIDE, dtype=np.uint8))
+    with pytest.raises(SpoiltPair, match="the values 0, 1, which are numbers of classes"):
+        read(path, reader)
+    both = {BLACK: 0, (1, 1, 1): 1, (255, 255, 255): 1}
+    drawn = read(path, mask_files.MaskFiles(2, {}, both))
+    np.testing.assert_array_equal(drawn.values, np.eye(SIDE, dtype=np.uint8))

@@ -132,3 +132,15 @@ def test_lists_and_voc_compare_too(tmp_path, put):
     (root / "ImageSets" / "Segmentation").mkdir(parents=True)
     (root / "ImageSets" / "Segmentation" / "train.txt").write_text("a\nb\nc\nd\n")
     assert "SegmentationClass/d.png has another palette" in str(voc.find(str(root)).spoilt[0])
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif", "tif", "bmp"])
+def test_palettes_of_every_format_that_has_them(tmp_path, suffix):
+    for name, colors in (("a", (BLACK, RED)), ("b", (BLACK, RED)), ("c", (RED, BLACK))):
+        save(tmp_path / "images" / f"{name}.png", np.full((*HW, 3), 90, np.uint8))
+        indices = MASK if colors[0] == BLACK else 1 - MASK
+        indexed(tmp_path / "masks" / f"{name}.{suffix}", indices, colors)
+    pairs = found(tmp_path)
+    assert names(pairs) == ["a", "b"]
+    (spoilt,) = pairs.spoilt
+    assert f"c.{suffix} has another palette" in str(spoilt)

@@ -166,3 +166,22 @@ def test_a_palette_maps_greys_of_any_kind(tmp_path):
     deep = _saved(tmp_path, greys.astype(np.uint16) * 257)
     with pytest.raises(SpoiltPair, match="has greys from 0 to 64250.*save it with 8 bits"):
         reader(str(deep), HW)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("tif", {}), ("gif", {}), ("png", {})])
+def test_a_mask_of_several_pages(tmp_path, suffix, options):
+    path = tmp_path / f"m.{suffix}"
+    pages = [Image.fromarray(labels(count)) for count in (2, 3)]
+    pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+    with pytest.raises(SpoiltPair, match="has 2 pages or frames, and a mask has one"):
+        read(path)
+
+
+def test_smaller_copies_for_viewers_are_no_pages(tmp_path):
+    """As GeoTIFF files have them."""
+    copy = Image.fromarray(labels(3)[::2, ::2])
+    copy.encoderinfo = {"tiffinfo": {254: 1}}
+    Image.fromarray(labels(3)).save(tmp_path / "m.tif", save_all=True, append_images=[copy])
+    with Image.open(tmp_path / "m.tif") as file:
+        assert file.n_frames == 2
+    np.testing.assert_array_equal(read(tmp_path / "m.tif"), labels(3))

@@ -67,3 +67,18 @@ def test_a_listed_image_that_is_missing(root):
 def test_another_folder(tmp_path):
     with pytest.raises(UserError, match="VOCdevkit/VOC2012"):
         voc.find(str(tmp_path))
+
+
+def test_lists_of_other_names_are_named(root):
+    lists = root / "ImageSets" / "Segmentation"
+    (lists / "val.txt").unlink()
+    (lists / "train.txt").rename(lists / "default.txt")
+    with pytest.raises(UserError, match="has default.txt, and .* copy default.txt to train.txt"):
+        voc.find(str(root))
+
+
+def test_lines_that_repeat_another_are_counted(root):
+    (root / "ImageSets" / "Segmentation" / "train.txt").write_text("0\n1\n0\n0\n")
+    found = voc.find(str(root), augmented=False)
+    assert [pair.source_id for pair in found.parts["train"]] == ["0", "1"]
+    assert list(found.left_out.counted().values()) == [2]

@@ -2,7 +2,11 @@
 
 import pytest
 
-from efficientvision.data.preflight.class_checks import check_classes, class_findings
+from efficientvision.data.preflight.class_checks import (
+    check_classes,
+    class_findings,
+    numbering_findings,
+)
 from efficientvision.data.preflight.findings import ERROR, OK, WARNING
 from efficientvision.errors import UserError
 from tests.example_records import example
@@ -51,8 +55,8 @@ def test_too_few_classes_say_how_many_are_needed(scan):
 
 
 def test_negative_ids(scan):
-    (row,) = class_findings(made(scan, -1, 2), "train", 3, {})
-    assert row.level == ERROR and "count from 1" in row.advice
+    with pytest.raises(UserError, match="record 0 of .*holds -1, and must hold class numbers"):
+        made(scan, -1, 2)
 
 
 def test_shifted_within_range_shows_in_the_records_own_names(scan):
@@ -93,3 +97,19 @@ def test_check_classes_says_both_numbers(write):
         UserError, match=r"num_classes=3, but image '2' in .*class 5.*num_classes=5"
     ):
         check_classes(pattern, 3, {})
+
+
+def test_val_that_numbers_the_classes_otherwise(scan, write):
+    train = made(scan, 1, 2, 3)
+    val = scan([example(0, [BOX], [2], class_names=["fox"])], "val")
+    row = class_findings(val, "val", 3, NAMES)[-1]
+    assert row.level == ERROR and "2 is 'fox' in the records and 'dog' here" in row.found
+    assert "--label_map_json_path" in row.advice
+    (row,) = numbering_findings(train, val, {})
+    assert row.level == ERROR and row.found == "class 'fox' is 2 in val and 3 in train"
+    assert numbering_findings(train, val, NAMES) == []  # Said already.
+    assert numbering_findings(train, train, {}) == []
+    pattern = write([example(0, [BOX], [2], class_names=["fox"])], "fox")
+    with pytest.raises(UserError, match="'fox' in the records and 'dog' here"):
+        check_classes(pattern, 3, NAMES)
+    check_classes(pattern, 3, NAMES, part="train")

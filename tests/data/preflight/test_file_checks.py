@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from efficientvision.data.photos import orientation_of
+from efficientvision.data.picture_files import orientation_of
 from efficientvision.data.preflight.file_checks import file_findings
 from efficientvision.data.preflight.findings import ERROR, OK, WARNING
 from efficientvision.data.preflight.mask_checks import scan_masks

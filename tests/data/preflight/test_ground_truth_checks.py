@@ -87,6 +87,15 @@ def test_a_file_without_annotations(pattern, truth_file):
     assert row.level == ERROR and "has no annotations" in row.found
 
 
+def test_annotations_that_are_left_out(pattern, truth_file):
+    def lose(content):
+        content["annotations"][0]["image_id"] = 999
+
+    _, left_out, boxes = id_findings(scan_records(pattern), truth_file(lose))
+    assert left_out.level == WARNING and "1 annotations of images that" in left_out.found
+    assert boxes.level == WARNING and boxes.found.startswith("83% of the records' boxes")
+
+
 def test_a_file_that_is_none(pattern, tmp_path):
     (tmp_path / "truth.json").write_text("[1]")
     with pytest.raises(UserError, match="truth.json"):

@@ -10,6 +10,7 @@ from efficientvision.data.preflight.findings import ERROR, OK, WARNING
 from efficientvision.data.preflight.ground_truth_checks import overlap_findings
 from efficientvision.data.preflight.label_checks import (
     label_findings,
+    numbered,
     picture_findings,
     split_findings,
 )
@@ -134,6 +135,18 @@ def test_classes_that_only_one_part_has(scan):
     extra, absent = split_findings(train, val, NAMES)
     assert extra.level == absent.level == WARNING
     assert "no image of: red" in extra.found and "no image of green" in absent.found
+
+
+def test_sets_that_number_their_classes_otherwise(scan):
+    """They are compared by the network's numbers: val's classes 1 and 2 are its 2 and 3."""
+    train = scan(*(made_class_record(i, classes=[1 + i]) for i in range(3)))
+    own = [[1], ["green"]], [[2], ["red"]]
+    val = scan(
+        *(made_class_record(3 + i, classes=c, class_names=n) for i, (c, n) in enumerate(own)),
+        name="val",
+    )
+    (absent,) = split_findings(numbered(train, [1, 2, 3]), numbered(val, [3, 1, 2]), NAMES)
+    assert "no image of blue" in absent.found
 
 
 def test_the_same_photo_in_both_parts(scan):

@@ -1,6 +1,7 @@
 """The turn that a photo's EXIF tag asks for, read and made in the graph."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision.data.photos import decode_photo
+from efficientvision.data.picture_files import orientation_of
 from efficientvision.data.transforms.upright import exif_orientation, turn_upright
 from efficientvision.exports.serving_base import decode_upright
 
@@ -43,6 +45,50 @@ def test_a_webp_with_the_mark_of_a_jpeg_in_its_chunk():
     head, chunk = encoded(6, "WEBP").split(b"EXIF")
     size = (len(chunk) + 2).to_bytes(4, "little")
     assert exif_orientation(head + b"EXIF" + size + b"Exif\0\0" + chunk[4:]) == 6
+
+
+def jpeg_with(*segments):
+    """A JPEG with APP1 segments (marker 0xE1) or others, as (marker, content)."""
+    whole = encoded(None, "JPEG")
+    framed = (struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data for marker, data in segments)
+    return whole[:2] + b"".join(framed) + whole[2:]
+
+
+def tiff_block(kind, value, order=">", tag=0x0112, offset=8):
+    """A TIFF block of one entry: kind 1 is a byte, 3 a number of two bytes, 4 one of four."""
+    head = (b"MM" if order == ">" else b"II") + struct.pack(order + "HI", 42, offset)
+    head = head.ljust(offset, b"\0")
+    content = {1: "B3x", 3: "H2x", 4: "I"}[kind]
+    entry = struct.pack(order + "HHHI" + content, 1, tag, kind, 1, value)
+    return head + entry + bytes(4)
+
+
+XMP = b"http://ns.adobe.com/xap/1.0/\0<rdf:Description %s/>"
+EXIF = b"Exif\0\0"
+
+
+@pytest.mark.parametrize(
+    ("segments", "expected"),
+    [
+        ([(0xE1, EXIF + tiff_block(4, 6))], 6),
+        ([(0xE1, EXIF + tiff_block(4, 6, "<"))], 6),
+        ([(0xE1, EXIF + tiff_block(1, 6))], 1),
+        ([(0xE1, EXIF + tiff_block(3, 8, offset=30_000))], 8),
+        ([(0xE2, b"ICC_PROFILE\0" + bytes(60_000))] * 3 + [(0xE1, EXIF + tiff_block(3, 3))], 3),
+        ([(0xFE, b"Exif\0\0, says the comment"), (0xE1, EXIF + tiff_block(3, 5))], 5),
+        ([(0xFE, EXIF + tiff_block(3, 5))], 1),
+        ([(0xE1, XMP % b'tiff:Orientation="6"')], 6),
+        ([(0xE1, XMP % b"tiff:Orientation>7<")], 7),
+        ([(0xE1, XMP % b'tiff:Orientation="9"')], 1),
+        ([(0xE1, XMP % b"tiff:Orientation")], 1),
+        ([(0xE1, EXIF + tiff_block(3, 1)), (0xE1, XMP % b'tiff:Orientation="6"')], 1),
+        ([(0xE1, EXIF + tiff_block(3, 4, tag=0x010F)), (0xE1, XMP % b'tiff:Orientation="6"')], 6),
+    ],
+)
+def test_blocks_as_writers_make_them(segments, expected):
+    photo = jpeg_with(*segments)
+    assert exif_orientation(photo) == expected
+    assert orientation_of(photo) == expected  # Pillow's reading.
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])

@@ -1,0 +1,120 @@
+"""Images with classes, found in a list: lines of path,label, as spreadsheets and scripts write."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import re
+from collections.abc import Iterator
+
+from efficientvision import files
+from efficientvision.data.labelled_images import LabelledImage
+from efficientvision.data.names import class_name, composed
+from efficientvision.data.picture_folders import existing_file, looks_like_a_path
+from efficientvision.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# The line by which Excel is told what parts the fields.
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_HEADINGS = set("category categories class classes label labels tag tags target".split())
+_ONE_HOT = {"0", "1"}
+
+
+def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]:
+    """The images of a list `path,label`; several labels are separated by `;`, none is allowed.
+
+    A first line without anything that looks like a picture's path, such as `path,label`, is a
+    heading. Lines that repeat another are said and left out.
+
+    Args:
+        csv_file: the list.
+        image_dir: what paths are relative to; None: the list's folder.
+
+    Raises:
+        UserError: no such file, a line of another form, an image that does not exist, or one with
+            other labels in another line.
+    """
+    folder = image_dir or files.parent(csv_file)
+    images: dict[str, LabelledImage] = {}
+    lines: dict[str, int] = {}
+    repeated = []
+    heading = None
+    for number, row in _rows(csv_file):
+        where = f"{csv_file}, line {number}"
+        if len(row) != 2:
+            raise UserError(
+                f"{where}: expected path,label, got {len(row)} fields; separate "
+                "them by a comma and several labels by ; and put a path with a comma into quotes."
+            )
+        name, label = composed(row[0].strip()), class_name(row[1])
+        path = existing_file(folder, row[0].strip())
+        if path is None:
+            is_heading = label.lower() in _HEADINGS
+            if (
+                heading is None
+                and not images
+                and (is_heading or not any(map(looks_like_a_path, (name, label))))
+            ):
+                log.info(f"{csv_file}: the first line, {name},{label}, is taken for the heading.")
+                heading = label
+                continue
+            raise UserError(f"{where}: there is no image {os.path.join(folder, name)}.")
+        labels = tuple(dict.fromkeys(filter(None, (part.strip() for part in label.split(";")))))
+        path = os.path.normpath(path)
+        source_id = os.path.normpath(name.replace("\\", "/"))
+        image = LabelledImage(path, source_id, labels)
+        if path not in images:
+            images[path], lines[path] = image, number
+        elif set(labels) == set(images[path].classes):
+            repeated.append((lines[path], number))
+        else:
+            raise UserError(
+                f"{csv_file}: line {lines[path]} gives {name} the label "
+                f"{';'.join(images[path].classes)!r}, and line {number} {label!r}: several labels "
+                "of an image stand in one line, separated by ; such as cat;dog."
+            )
+    if not images:
+        raise UserError(f"{csv_file} lists no image.")
+    if heading is not None and heading.lower() not in _HEADINGS:
+        _refuse_one_hot(csv_file, heading, images)
+    if repeated:
+        log.info(
+            f"{csv_file}: {len(repeated)} lines repeat another and are left out (first: line "
+            f"{repeated[0][1]} repeats line {repeated[0][0]})."
+        )
+    return list(images.values())
+
+
+def _rows(csv_file: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not empty, with their numbers."""
+    try:
+        text = files.read_text(csv_file)
+    except OSError as error:
+        raise UserError(f"Cannot read {csv_file}: {error.strerror}.") from error
+    first, _, rest = text.partition("\n")
+    separator = _SEPARATOR_LINE.fullmatch(first)
+    start, delimiter = (2, separator[1]) if separator else (1, ",")
+    reader = csv.reader(
+        io.StringIO(rest if separator else text, newline=""),
+        delimiter=delimiter,
+        skipinitialspace=True,
+    )
+    try:
+        for number, row in enumerate(reader, start=start):
+            if any(field.strip() for field in row):
+                yield number, row
+    except csv.Error as error:
+        raise UserError(f"{csv_file} is no list of path,label: {error}.") from error
+
+
+def _refuse_one_hot(csv_file: str, heading: str, images: dict[str, LabelledImage]) -> None:
+    """A column `cat` of 0 and 1 says which photos show a cat; its classes are not "0" and "1"."""
+    if {name for image in images.values() for name in image.classes} <= _ONE_HOT:
+        raise UserError(
+            f"{csv_file} has a column {heading!r} of 0 and 1: write the name of the class into "
+            f"each line (such as {heading} and other), or call the column label if the classes "
+            "are named 0 and 1."
+        )

@@ -1,0 +1,172 @@
+"""The photo of each PASCAL annotation: by the XML's own name, else by the ``<filename>`` in it.
+
+Files get renamed, and XML files are made from copies of others; ``<filename>`` stays as it was. So
+the name of the XML file itself comes first, and no photo belongs to two annotations.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from efficientvision import files
+from efficientvision.data.names import composed
+from efficientvision.data.pascal_files import files_below, named_alike, parse_xml
+from efficientvision.data.photos import PHOTO_SUFFIXES
+from efficientvision.errors import UserError
+
+_FOLDERS = ("JPEGImages", "images")
+
+
+@dataclass(frozen=True)
+class PhotoOf:
+    """What an annotation leads to: the path of a photo, or a sentence on why there is none."""
+
+    path: str | None = None
+    problem: str | None = None
+
+
+class YearPhotos:
+    """The photos of a year's folder, each folder listed once.
+
+    Args:
+        year_dir: the folder; photos are looked for in `JPEGImages` and `images` in any case of
+            letters, and in it.
+    """
+
+    def __init__(self, year_dir: str):
+        inner = [path for path in (named_alike(year_dir, name) for name in _FOLDERS) if path]
+        self._own = inner or [year_dir]
+        self._year_dir = year_dir
+        self.folders = [*inner, year_dir]
+        self._listed: dict[str, dict[str, list[str]]] = {}
+
+    def all(self) -> Iterator[str]:
+        """The paths of all photos; without a folder for them, of those beside the annotations."""
+        for folder in self._own:
+            for name in files_below(folder, PHOTO_SUFFIXES, is_flat=folder == self._year_dir):
+                yield os.path.join(folder, name)
+
+    def find(self, name: str, xml: str) -> PhotoOf:
+        """The photo of an annotation.
+
+        Args:
+            name: as the list has it: below the annotations' folder, without an ending.
+            xml: its path.
+        """
+        own = self._called(name)
+        if len(own) == 1:
+            return PhotoOf(own[0])
+        try:
+            stated = stated_name(parse_xml(xml))
+        except UserError as error:
+            return PhotoOf(problem=error.sentence)
+        # Windows' tools write whole paths.
+        last = re.split(r"[\\/]", stated)[-1]
+        if own:
+            return PhotoOf(next((p for p in own if os.path.basename(p) == last), own[0]))
+        for wanted in (stated, last) if stated else ():
+            path = self._inside(wanted)
+            if path:
+                return PhotoOf(path)
+        below = self._called(os.path.basename(name))
+        if below:
+            return PhotoOf(below[0])
+        if last:
+            return PhotoOf(problem=f"The image {self._place(last)} does not exist.")
+        return PhotoOf(
+            problem=f"The photo of {xml} does not exist: {self._own[0]} has no file {name} with "
+            "the ending of a picture, and the annotation has no <filename>."
+        )
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self._own[0], name)
+
+    def _called(self, name: str) -> list[str]:
+        """Paths of the photos of a name without ending, all in one folder."""
+        inner, stem = os.path.split(name)
+        for folder in self.folders:
+            place = os.path.join(folder, inner) if inner else folder
+            found = [p for p in self._names(place).get(composed(stem), ()) if files.is_file(p)]
+            if found:
+                return found
+        return []
+
+    def _inside(self, name: str) -> str | None:
+        """The photo of a name with its ending, if that does not lead out of the folders."""
+        if os.path.isabs(name) or ".." in name.split("/"):
+            return None
+        inner, last = os.path.split(name)
+        for folder in self.folders:
+            place = os.path.join(folder, inner) if inner else folder
+            stems = (last, os.path.splitext(last)[0])
+            for path in (p for stem in stems for p in self._names(place).get(composed(stem), ())):
+                if composed(os.path.basename(path)) == composed(last) and files.is_file(path):
+                    return path
+        return None
+
+    def _names(self, folder: str) -> Mapping[str, list[str]]:
+        """Name without the ending of a picture -> paths in a folder, in the order of endings."""
+        if folder not in self._listed:
+            found: dict[str, list[tuple[int, str]]] = {}
+            for name in files.list_names(folder):
+                stem, suffix = os.path.splitext(name)
+                order = len(PHOTO_SUFFIXES)
+                if suffix.lower() in PHOTO_SUFFIXES:
+                    order = PHOTO_SUFFIXES.index(suffix.lower())
+                elif suffix.lower() == ".xml":
+                    continue
+                else:
+                    stem = name
+                found.setdefault(composed(stem), []).append((order, os.path.join(folder, name)))
+            self._listed[folder] = {
+                stem: [path for _, path in sorted(paths)] for stem, paths in found.items()
+            }
+        return self._listed[folder]
+
+
+def stated_name(root) -> str:
+    """What an annotation calls its photo; "" where it says nothing."""
+    return (root.findtext("filename") or "").strip()
+
+
+def names_another(stated: str, path: str) -> bool:
+    """Whether an annotation calls its photo otherwise than the photo's file is called.
+
+    Args:
+        stated: its ``<filename>``, with or without folders and an ending.
+        path: the photo that was taken.
+    """
+    last = composed(re.split(r"[\\/]", stated)[-1])
+    names = composed(os.path.basename(path)), composed(stem_of(path))
+    return bool(last) and last not in names and stem_of(last) not in names
+
+
+def stem_of(path: str) -> str:
+    """The name of a file without folder and ending."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def without_doubles(xmls: Sequence[str], found: Sequence[PhotoOf]) -> list[PhotoOf]:
+    """A problem in place of each photo that another annotation has already.
+
+    The annotation that is called as the photo keeps it, else the first.
+    """
+    owner: dict[str, int] = {}
+    for position, photo in enumerate(found):
+        if photo.path is None:
+            continue
+        other = owner.setdefault(photo.path, position)
+        is_own = composed(stem_of(xmls[position])) == composed(stem_of(photo.path))
+        if other != position and is_own and stem_of(xmls[other]) != stem_of(photo.path):
+            owner[photo.path] = position
+    result = list(found)
+    for position, photo in enumerate(found):
+        if photo.path is not None and owner[photo.path] != position:
+            result[position] = PhotoOf(
+                problem=f"{xmls[position]} leads to the photo {photo.path}, which belongs to "
+                f"{xmls[owner[photo.path]]}: name the XML file as its photo."
+            )
+    return result

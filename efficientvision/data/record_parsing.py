@@ -1,0 +1,70 @@
+"""Parsing records of any task in a graph that fails where a feature is not what it must be.
+
+The counterpart of `record_features`, without its sentences:
+:func:`efficientvision.data.checks.data_errors` finds the record and says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from efficientvision.data.record_features import ENCODED, HEIGHT, MOST_CLASS, SOURCE_ID, WIDTH
+
+
+def parsed_features(
+    serialized: tf.Tensor, lists: dict[str, tf.DType], required: Sequence[str] = ()
+) -> dict[str, tf.Tensor]:
+    """Reads features of a record of any task in the graph, and what all of them say of their image.
+
+    Args:
+        serialized: string [], one ``tf.train.Example``.
+        lists: features that hold any number of values, and their types.
+        required: further features of one string each, beside the image.
+
+    Returns:
+        A dict of the features: strings [] and lists; and of
+        ``encoded`` string [] (JPEG or PNG);
+        ``source_id`` string [], "" if the record has none;
+        ``stated_hw`` int64 [2], the image's size by the record, -1 where it does not say.
+    """
+    listed = {SOURCE_ID: tf.string, HEIGHT: tf.int64, WIDTH: tf.int64, **lists}
+    raw = tf.io.parse_single_example(
+        serialized,
+        {
+            **{key: tf.io.FixedLenFeature([], tf.string) for key in (ENCODED, *required)},
+            # An empty list is none here, as it is a fault with `FixedLenFeature`.
+            **{
+                key: tf.io.FixedLenSequenceFeature([], kind, allow_missing=True)
+                for key, kind in listed.items()
+            },
+        },
+    )
+
+    counts = tf.stack([tf.size(raw[key]) for key in (SOURCE_ID, HEIGHT, WIDTH)])
+
+    def single(key: str, default: Any) -> tf.Tensor:
+        return tf.concat([raw[key], [default]], axis=0)[0]
+
+    name = single(SOURCE_ID, "")
+    return {
+        **raw,
+        "encoded": only_if(tf.reduce_all(counts <= 1), raw[ENCODED]),
+        # Fails if it is no UTF-8.
+        "source_id": tf.strings.unicode_transcode(name, "UTF-8", "UTF-8", errors="strict"),
+        "stated_hw": tf.stack([single(key, tf.constant(-1, tf.int64)) for key in (HEIGHT, WIDTH)]),
+    }
+
+
+def checked_classes(labels: tf.Tensor) -> tf.Tensor:
+    """int64 labels -> int32; fails in the graph if they are no class numbers."""
+    return only_if(tf.reduce_all((labels >= 0) & (labels <= MOST_CLASS)), tf.cast(labels, tf.int32))
+
+
+def only_if(condition: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """The value, in a graph that fails where the condition does not hold."""
+    check = tf.debugging.Assert(condition, ["a record is not what it must be"])
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(value)

@@ -1,0 +1,132 @@
+"""Whether a COCO file is the ground truth of records: a look at some of them before an evaluation.
+
+Boxes of a file that was made for other pictures (turned, shrunk since, cut at the edge) are no
+error that shows: every AP is just lower.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.data.coco_json import CocoFile
+from efficientvision.data.ground_truth import image_id_of
+from efficientvision.data.record_files import FilePattern, iter_records, match_files, shard_prefix
+from efficientvision.data.records import DetectionExample, decode_example
+from efficientvision.data.truth_file import truth_path
+from efficientvision.errors import UserError
+
+# Converters round; published boxes pass the edge by less.
+TOLERANCE_PIXELS = 1.5
+# A converter may leave out some boxes of a published file.
+FEW = 0.01
+_LIMIT = 1000
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What the records that were looked at have in common with the file.
+
+    Attributes:
+        images: how many of them the file lists.
+        other_sizes: how many of these it states another size of than the record.
+        boxes: boxes in either of both.
+        other_boxes: those that the other does not have.
+    """
+
+    images: int = 0
+    other_sizes: int = 0
+    boxes: int = 0
+    other_boxes: int = 0
+
+
+def look(file: CocoFile, file_pattern: FilePattern, limit: int = _LIMIT) -> Agreement:
+    """Compares the first records of each file of a pattern with a COCO file.
+
+    Images without boxes in either say nothing of boxes. Costs about 0.3 ms a record.
+
+    Args:
+        file: the ground truth.
+        file_pattern: the records.
+        limit: at most about so many records.
+    """
+    listed = {image["id"]: image for image in file.images}
+    has_boxes = False
+    images = other_sizes = boxes = other_boxes = 0
+    for example in _some(file_pattern, limit):
+        image_id = image_id_of(example.source_id)
+        if image_id not in listed:
+            continue
+        images += 1
+        stated = [listed[image_id][side] for side in ("height", "width")]
+        if min(example.height, example.width) < 1:
+            continue  # In pixels its boxes are unknown.
+        if all(stated) and stated != [example.height, example.width]:
+            other_sizes += 1
+        theirs = [annotation["bbox"] for annotation in file.by_image.get(image_id, ())]
+        has_boxes |= bool(len(example.classes))
+        boxes += max(len(theirs), len(example.classes))
+        other_boxes += _unlike(example.boxes_yxyx, theirs)
+    # Records without any annotation may be measured with a file, too.
+    return Agreement(images, other_sizes, *((boxes, other_boxes) if has_boxes else (0, 0)))
+
+
+def _some(file_pattern: FilePattern, limit: int) -> Iterator[DetectionExample]:
+    paths = match_files(file_pattern)
+    of_each = -(-limit // len(paths))
+    for path in paths:
+        for serialized in itertools.islice(iter_records(path), of_each):
+            try:
+                yield decode_example(serialized)
+            except UserError:
+                continue  # The evaluation itself says what is wrong with it.
+
+
+def _unlike(boxes_yxyx: np.ndarray, theirs_xywh: list[list[float]]) -> int:
+    """How many boxes of the larger of two sets have no like in the other."""
+    if not len(boxes_yxyx) or not theirs_xywh:
+        return max(len(boxes_yxyx), len(theirs_xywh))
+    x, y, width, height = np.array(theirs_xywh, np.float64).T
+    theirs = np.stack([y, x, y + height, x + width], axis=-1)
+    close = np.abs(np.asarray(boxes_yxyx)[:, None] - theirs).max(axis=-1) <= TOLERANCE_PIXELS
+    return max(int((~close.any(axis=0)).sum()), int((~close.any(axis=1)).sum()))
+
+
+def right_file(file_pattern: FilePattern) -> str:
+    """What to do where a file is not the records' ground truth."""
+    own = {
+        truth_path(files.join(files.parent(path), shard_prefix(path)))
+        for path in match_files(file_pattern)
+    }
+    there = [path for path in own if files.is_file(path)]
+    if len(own) == len(there) == 1:
+        return f"the converter wrote `val_json_file={there[0]}` for these records"
+    return "leave `val_json_file` out: then the boxes of the records count"
+
+
+def check_agreement(file: CocoFile, file_pattern: FilePattern) -> str | None:
+    """A sentence where a COCO file has other boxes than the records; None: it fits.
+
+    Raises:
+        UserError: it is the ground truth of other pictures: most sizes differ, and most boxes.
+    """
+    if not any(file.by_image.values()):
+        return f"WARNING: {file.path} has no annotations of its images: every metric will be '-'."
+    found = look(file, file_pattern)
+    if not found.boxes or found.other_boxes <= FEW * found.boxes:
+        return None
+    share = f"{found.other_boxes:,} of {found.boxes:,} boxes looked at differ"
+    if found.other_sizes > found.images / 2 and found.other_boxes > found.boxes / 2:
+        raise UserError(
+            f"{file.path} is not the ground truth of {file_pattern}: {found.other_sizes:,} of "
+            f"{found.images:,} images have another size there, and {share}; "
+            f"{right_file(file_pattern)}."
+        )
+    return (
+        f"WARNING: {file.path} has other boxes than {file_pattern}, and the metrics are those "
+        f"against the file: {share}; {right_file(file_pattern)}."
+    )
