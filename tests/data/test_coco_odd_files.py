@@ -159,7 +159,7 @@ def test_all_photos_missing_or_spoilt(convert, tmp_path):
     assert len(raised.value.lines) == 2
     for name in ("1.png", "2.png"):
         (tmp_path / "photos" / name).unlink()
-    with pytest.raises(UserError, match="None of the 2 images .* --image_dir"):
+    with pytest.raises(UserError, match="None of the 2 images .* `image_dir`"):
         convert(skip_bad=True)
 
 

@@ -50,13 +50,13 @@ def test_what_cannot_be_found_is_told(tmp_path):
     with pytest.raises(UserError, match="no folder"):
         find_data(tmp_path / "nowhere")
     make(tmp_path, "train/1.jpg")
-    with pytest.raises(UserError, match=r"train\*.tfrecord and .*--val_file_pattern"):
+    with pytest.raises(UserError, match=r"train\*.tfrecord and .*`val_file_pattern`"):
         find_data(tmp_path)
 
 
 def test_two_ground_truths_are_a_question(tmp_path):
     make(tmp_path, "val.tfrecord", "instances_val2014.json", "annotations/instances_val2017.json")
-    with pytest.raises(UserError, match="instances_val2017.json and .*--val_json_file"):
+    with pytest.raises(UserError, match="instances_val2017.json and .*`val_json_file`"):
         find_data(tmp_path)
 
 

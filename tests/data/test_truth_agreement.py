@@ -68,7 +68,7 @@ def perfect(records, json_file):
 def test_a_file_of_other_boxes(coco, tmp_path, capsys, changes):
     report, records, instances = coco(**changes)
     own = str(tmp_path / "tfrecord" / "json_val.json")
-    assert own in report.sidecars and f"--val_json_file={own}" in str(report)
+    assert own in report.sidecars and f"`val_json_file={own}`" in str(report)
     assert find_data(tmp_path).ground_truth_json == own
     assert perfect(records, own) == perfect(records, None) == 1.0
     assert "WARNING" not in capsys.readouterr().out
@@ -76,7 +76,7 @@ def test_a_file_of_other_boxes(coco, tmp_path, capsys, changes):
     if "boxes" in changes:
         assert perfect(records, instances) < 1
         said = capsys.readouterr().out
-        assert "1 of 2 boxes looked at differ" in said and f"--val_json_file={own}" in said
+        assert "1 of 2 boxes looked at differ" in said and f"`val_json_file={own}`" in said
         assert finding.level == WARNING and own in finding.advice
         return
     with pytest.raises(UserError, match=r"2 of 2 images have another size there") as raised:

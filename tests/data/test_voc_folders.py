@@ -98,7 +98,7 @@ def test_photos_without_an_annotation_and_endings_in_capitals(tmp_path):
     xml(tmp_path / "a.XML")
     report = convert(tmp_path)
     assert (report.num_images, report.skipped[pascal.WITHOUT_XML]) == (1, 2)
-    assert "no lists of images" in str(report) and "--val_fraction" in str(report)
+    assert "no lists of images" in str(report) and "`val_fraction`" in str(report)
 
 
 def test_folders_inside_of_the_folders(tmp_path):
@@ -109,7 +109,7 @@ def test_folders_inside_of_the_folders(tmp_path):
     lists = tmp_path / "ImageSets" / "Main"
     lists.mkdir(parents=True)
     (lists / "default.txt").write_text("t/a\nb\n")
-    with pytest.raises(UserError, match=r"train\.txt .*there is default: name one with --set"):
+    with pytest.raises(UserError, match=r"train\.txt .*there is default: name one with `set`"):
         convert(tmp_path)
     report = convert(tmp_path, "default")
     assert (report.num_images, report.skipped) == (2, {})

@@ -64,7 +64,7 @@ def test_one_picture_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(coreml_format, "need", lambda *_: None)
     loaded = small_classifier()
     function = portable_classifier(loaded.model, loaded.config, batch_size=2)
-    with pytest.raises(UserError, match="--batch_size=2 must be 1"):
+    with pytest.raises(UserError, match="`batch_size=2` must be 1"):
         coreml_format.write(function, tmp_path / "c.mlpackage", "{}")
 
 

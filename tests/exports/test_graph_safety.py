@@ -127,7 +127,7 @@ KINDS = (
 @pytest.mark.parametrize("name", KINDS)
 def test_a_saved_model_that_does_more_than_compute_is_not_loaded(tmp_path, secret, name):
     folder = save(tmp_path / "model", harmful(secret)[name])
-    with pytest.raises(UserError, match=rf"its graph holds {name}, which .*trust=True \(--trust\)"):
+    with pytest.raises(UserError, match=rf"its graph holds {name}, which .*trust=True \(`trust`\)"):
         load_export(folder)
     with pytest.raises(UserError, match=name):
         load_export(str(folder) + "/")

@@ -54,7 +54,7 @@ def test_int8_is_smaller_and_runs(name):
 def test_suppression_is_for_detectors(tmp_path):
     loaded, path = small_segmenter(), tmp_path / "x.tflite"
     metadata = serving_metadata(loaded, batch_size=1)
-    with pytest.raises(UserError, match="--nms=none is for detectors; espnetv2_s_0.5 is a segm"):
+    with pytest.raises(UserError, match="`nms=none` is for detectors; espnetv2_s_0.5 is a segm"):
         write_portable(loaded.model, loaded.config, metadata, FORMATS["litert"], path, nms="none")
     assert not list(tmp_path.iterdir())
 

@@ -132,5 +132,5 @@ def test_a_run_that_goes_on_takes_no_new_classes(tmp_path, task, model, count, f
     names = {first: "dark", first + 1: "light"}
     (tmp_path / "labels.json").write_text(json.dumps(names))
     check_no_new_classes(str(tmp_path), config, names)
-    with pytest.raises(UserError, match=f"class {first + 2} new too.*--ckpt={tmp_path}"):
+    with pytest.raises(UserError, match=f"class {first + 2} new too.*`ckpt={tmp_path}`"):
         check_no_new_classes(str(tmp_path), config, {**names, first + 2: "new"})

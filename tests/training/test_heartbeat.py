@@ -120,7 +120,7 @@ def test_a_hub_whose_name_nobody_knows_yet_listens_on_every_address():
 
 def test_a_taken_port_is_told(cluster):
     with socket.create_server(("127.0.0.1", cluster.heartbeat_port)):
-        with pytest.raises(UserError, match=f"port {cluster.heartbeat_port} .*--heartbeat_port"):
+        with pytest.raises(UserError, match=f"port {cluster.heartbeat_port} .*`heartbeat_port`"):
             Hub(cluster, key=KEY, restarts=0, join_seconds=1)
 
 

@@ -130,9 +130,9 @@ def test_it_is_seen_from_this_machine_only(page):
 
 
 def test_a_taken_port_is_told_if_it_was_asked_for(page, monkeypatch):
-    with pytest.raises(UserError, match=f"--live_port={page.port} cannot be used"):
+    with pytest.raises(UserError, match=f"`live_port={page.port}` cannot be used"):
         LivePage("again", page.port)
-    with pytest.raises(UserError, match="--live_port=99999 cannot be used"):
+    with pytest.raises(UserError, match="`live_port=99999` cannot be used"):
         LivePage("again", 99999)
     monkeypatch.setattr(live_page, "_USUAL_PORT", page.port)
     with LivePage("again") as other:

@@ -206,7 +206,7 @@ def test_masks_in_black_and_white(tmp_path):
         save(
             tmp_path / "labels" / f"{k}.png", np.where(picture(k)[1] == 3, 255, 0).astype(np.uint8)
         )
-    with pytest.raises(UserError, match="class 0 and nothing else .* --palette"):
+    with pytest.raises(UserError, match="class 0 and nothing else .* `palette`"):
         converted(tmp_path)
 
 

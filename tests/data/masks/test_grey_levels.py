@@ -125,7 +125,7 @@ def test_black_and_white_among_masks_of_numbers(tmp_path):
     out = str(tmp_path / "out")
     with pytest.raises(UserError, match=r"masks/2.png has the values 0, 255, and .*/0.png .* 0, 1"):
         convert.convert(pairs, out, reader, None, num_workers=1)
-    with pytest.raises(UserError, match="255 255 255 crack; where it is no class, say --ignore_l"):
+    with pytest.raises(UserError, match="255 255 255 crack; where it is no class, say `ignore_l"):
         convert.convert(pairs, out, reader, {0: "sky", 1: "crack"}, num_workers=1)
     (report,) = convert.convert(pairs, out, reader, None, white_is_ignored=True, num_workers=1)
     assert report.num_images == 3

@@ -122,7 +122,7 @@ def test_a_png_beside_the_jpeg_of_its_name(tmp_path, put):
 
 def test_one_folder_that_does_not_tell(tmp_path, put):
     put("set/1.jpg", "set/2.jpg")
-    with pytest.raises(UserError, match="folder of images and of masks, .* --mask_suffix=_mask"):
+    with pytest.raises(UserError, match="folder of images and of masks, .* `mask_suffix=_mask`"):
         find_pairs(str(tmp_path / "set"), str(tmp_path / "set"))
 
 

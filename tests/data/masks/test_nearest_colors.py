@@ -65,7 +65,7 @@ def test_a_colour_that_is_too_far_from_all(tmp_path):
     path = save(tmp_path / "m.png", mask)
     with pytest.raises(
         SpoiltPair,
-        match=r"colour 0 0 200 \(row 7, column 3; 1 of its 3,600 .* --palette_tolerance to 200",
+        match=r"colour 0 0 200 \(row 7, column 3; 1 of its 3,600 .* `palette_tolerance` to 200",
     ):
         read(path)
     drawn = read(path, mask_files.MaskFiles(2, {}, COLORS, tolerance=200))

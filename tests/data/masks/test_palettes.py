@@ -53,7 +53,7 @@ def test_a_palette_that_differs_is_named(tmp_path, put):
     assert (
         "masks/d.png has another palette than other masks (index 1 is the colour 0 255 0" in first
     )
-    assert "255 0 0 in others" in first and "--palette" in first
+    assert "255 0 0 in others" in first and "`palette`" in first
     assert "masks/e.png" in second and "index 0 is the colour 255 0 0" in second
     with pytest.raises(UserError, match="2 pairs are spoilt") as raised:
         convert.convert(pairs, str(tmp_path / "out"), READER, None, num_workers=1)

@@ -67,7 +67,7 @@ def test_a_class_beyond_the_network(scan):
     assert "num_classes=4" in finding.found and "image '9' in train.tfrecord" in finding.found
     assert "has class 5, and 66.7% of the labelled pixels" in finding.found
     assert "(5, 9)" in finding.found
-    assert "num_classes=10" in finding.advice and "--ignore_label=5" in finding.advice
+    assert "num_classes=10" in finding.advice and "`ignore_label=5`" in finding.advice
 
 
 def test_one_class_alone_teaches_nothing(scan):
