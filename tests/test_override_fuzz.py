@@ -99,7 +99,7 @@ YAMLS = [
     ("num_classes: !!binary aGVsbG8=", "num_classes must be"),
     ("nms_configs: {method: [[]]}", "nms_configs.method must be|method must be"),
     ("nms_configs: [1]", "nms_configs"),
-    ("\x00", "not valid YAML"),
+    ("\x00", "save it as UTF-8"),
 ]
 
 
