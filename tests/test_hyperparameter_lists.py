@@ -69,7 +69,7 @@ def test_published_defaults_are_accepted(capsys):
     published = dict(GOLDEN["default_detection_configs"])
     published |= GOLDEN["efficientdet_model_param_dict"][D0]
     assert changed_keys(published) == {}
-    notes = capsys.readouterr().err.splitlines()
+    notes = capsys.readouterr().out.splitlines()
     assert len(notes) == len({*OBSOLETE} & {*PUBLISHED_NAMES} & {*published, "nms_configs.pyfunc"})
 
 

@@ -37,8 +37,7 @@ def test_a_closed_pil_image(jpeg):
 
 def test_no_photos():
     """As of a folder whose photos of one batch are all spoilt."""
-    classifier = Classifier.__new__(Classifier)
-    classifier.metadata = _Metadata()
+    classifier = Classifier(None, _Metadata())
     assert classifier.classify([]) == []
     assert classifier.probabilities([]).shape == (0, 2)
 

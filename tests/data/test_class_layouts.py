@@ -69,7 +69,7 @@ def test_a_plain_name_comes_first(put):
 @pytest.mark.parametrize(
     ("paths", "says"),
     [
-        (["train/cat.0.png", "test1/1.png"], "test1, train would be the classes.*--csv_file"),
+        (["train/cat.0.png", "test1/1.png"], "test1, train would be the classes.*`csv_file`"),
         (
             ["docs/fig.png", *(f"data/{p}/{c}/0.png" for p in ("train", "val") for c in "ab")],
             "its folder data holds the parts train, val: give .*set/data",

@@ -75,7 +75,7 @@ def test_bad_input_is_named(coco_folder, tmp_path):
 
     with pytest.raises(UserError, match="Nothing says which images"):
         convert()
-    with pytest.raises(UserError, match="nowhere is not a folder"):
+    with pytest.raises(UserError, match="nowhere` is not a folder"):
         convert("nowhere", image_info_file=instances)
     with pytest.raises(UserError, match=r"Cannot read none\.json"):
         convert(object_annotations_file="none.json")
@@ -86,7 +86,7 @@ def test_bad_input_is_named(coco_folder, tmp_path):
         convert(object_annotations_file=changed(categories=None))
     with pytest.raises(UserError, match="category_id 90"):
         convert(object_annotations_file=changed(categories=[{"id": 1, "name": "person"}]))
-    with pytest.raises(UserError, match="include_masks needs"):
+    with pytest.raises(UserError, match="include_masks` needs"):
         convert(image_info_file=instances, include_masks=True)
     os.remove(os.path.join(images, "b.jpg"))
     with pytest.raises(UserError, match=r"b\.jpg is listed in .*instances\.json but does not"):

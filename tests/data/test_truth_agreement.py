@@ -81,7 +81,7 @@ def test_a_file_of_other_boxes(coco, tmp_path, capsys, changes):
         return
     with pytest.raises(UserError, match=r"2 of 2 images have another size there") as raised:
         perfect(records, instances)
-    assert f"--val_json_file={own}" in str(raised.value)
+    assert f"`val_json_file={own}`" in str(raised.value)
     assert finding.level == ERROR and own in finding.advice
 
 

@@ -180,7 +180,7 @@ def test_parts_that_number_the_classes_differently(tmp_path):
     report = convert(tmp_path, year="valid", prefix="out/val")
     assert "'cherry' is 2 here, 3 there" in str(report)
     labels = str(tmp_path / "out" / "labels.json")
-    assert f"--label_map_json_path={labels}" in str(report)
+    assert f"`label_map_json_path={labels}`" in str(report)
     report = convert(tmp_path, year="valid", prefix="out/val", label_map_json_path=labels)
     assert "WARNING" not in str(report)
     np.testing.assert_array_equal([e.classes for e in read(tmp_path, "out/val")], [[1], [3]])

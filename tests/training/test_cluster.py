@@ -87,7 +87,7 @@ def test_a_process_on_its_own(environment):
         ({"TF_CONFIG": "[1]"}, "malformed"),
         (tf_config(index=2), "worker 2"),
         (tf_config(ps=["a:1"], worker=TWO), "parameter servers"),
-        (tf_config("evaluator", 0), "--mode=eval"),
+        (tf_config("evaluator", 0), "`mode=eval`"),
         (tf_config(worker=["a", "b"]), "'a' is not written host:port"),
         (tf_config(worker=["a:1", "a:1"]), "twice"),
         (slurm(4), "SLURM_PROCID is 4"),
@@ -166,7 +166,7 @@ def test_strategy(name, there, strategy):
     ("name", "there", "says"),
     [
         ("cpu", {}, "multi_worker"),
-        ("gpus", {"tpu": True}, "--tpu"),
+        ("gpus", {"tpu": True}, "`tpu`"),
         ("multi_worker", {}, "TF_CONFIG"),
     ],
 )

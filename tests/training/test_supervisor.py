@@ -111,7 +111,7 @@ def test_a_killed_worker_is_named_and_the_other_stops(job, killed, other):
     assert code == 1
     (error,) = [line for line in output.splitlines() if line.startswith("error: ")]
     assert f"Worker {killed} (127.0.0.1:1{killed + 1}) died: its connection was closed" in error
-    assert "--restarts" in error
+    assert "`restarts=N`" in error
     assert_gone(left)
 
 
@@ -204,7 +204,7 @@ def test_restarts_are_counted(job):
     for worker in (0, 1):
         code, output = two.end(worker)
         assert code == 1
-        assert "Restart 1 of 1" in output and "--restarts=1 is used up" in output
+        assert "Restart 1 of 1" in output and "`restarts=1` is used up" in output
 
 
 def test_a_mistake_of_the_user_is_not_tried_again(job):
@@ -252,7 +252,7 @@ def test_alone_for_the_last_time(job):
     one.start(0, 70)
     code, output = one.end(0)
     assert code == 1
-    assert "error: The training failed" in output and "--restarts=2 is used up" in output
+    assert "error: The training failed" in output and "`restarts=2` is used up" in output
 
 
 def test_a_mistake_alone_keeps_its_exit_code(job):

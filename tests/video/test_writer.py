@@ -186,7 +186,7 @@ def test_where_nothing_can_be_written_is_told(tmp_path, target, says):
     before = (tmp_path / "in.mov").read_bytes()
     with pytest.raises(UserError, match=says) as caught:
         convert(tmp_path / "in.mov", tmp_path / target)
-    assert f"--output_video={tmp_path / target}" in str(caught.value)
+    assert f"`output_video={tmp_path / target}`" in str(caught.value)
     assert (tmp_path / "in.mov").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.mov", "in.mov"]
 

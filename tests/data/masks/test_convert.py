@@ -174,7 +174,7 @@ def _spoil(folder, case):
 
 SPOILT = {
     "other size": "images/1.png has 56 x 40 pixels and its mask .*labels/1.png has 56 x 20",
-    "colours": r"labels/1.png is a picture in colours \(RGB\), .* --palette",
+    "colours": r"labels/1.png is a picture in colours \(RGB\), .* `palette`",
     "unknown label": r"labels/1.png has label 7 \(row 1, column 4; 1 of its 2,240 pixels",
     "16 bits": "labels/1.png has label 100[0-3] .* with 8 bits",
     "no mask": "images/1.png has no mask: there is no .*labels/1.png",

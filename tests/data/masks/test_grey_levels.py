@@ -24,7 +24,7 @@ REFUSED = {
     "white with specks": (counts(v0=500, v1=3, v254=3, v255=494), "values 0, 1, 254, 255, which"),
     "white with one speck": (
         counts(v0=500, v1=3, v255=497),
-        "values 0, 1, 255, and 255, .* is 50% of .*--ignore_label=255",
+        "values 0, 1, 255, and 255, .* is 50% of .*`ignore_label=255`",
     ),
     "white with soft edges": (
         counts(v0=700, v255=237, **{f"v{k}": 1 for k in range(1, 255, 2)}),
@@ -45,7 +45,7 @@ def test_greys_are_refused_with_their_values(case):
     pixels, says = REFUSED[case]
     with pytest.raises(UserError, match=says) as raised:
         refuse_grey_levels(pixels)
-    assert "--palette, lines of R G B name" in str(raised.value)
+    assert "`palette`, lines of R G B name" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_file_with_greys_among_named_classes(tmp_path):
             found, str(tmp_path / "out"), reader, {0: "a", 1: "b", 2: "c"}, num_workers=1
         )
     assert all(
-        "(0, 150, 250) are greys" in line and "--palette" in line for line in raised.value.lines
+        "(0, 150, 250) are greys" in line and "`palette`" in line for line in raised.value.lines
     )
 
 

@@ -64,7 +64,7 @@ def test_roboflow(tmp_path, put, capsys):
     }
     assert not found.spoilt
     assert list(found.left_out.counted().values()) == [3]
-    assert "--mask_suffix=_mask" in capsys.readouterr().out
+    assert "`mask_suffix=_mask`" in capsys.readouterr().out
 
 
 def test_folders_of_images_and_masks_in_each_part(tmp_path, put):

@@ -136,7 +136,7 @@ def test_the_pixels_of_a_set_are_counted_in_its_report(tmp_path):
 def test_lines_of_a_class_that_the_palette_lacks(tmp_path, at):
     mask = np.asarray(disc(RED)).copy()
     mask[at] = 0, 120, 120
-    with pytest.raises(SpoiltPair, match="colour 0 120 120 .* no edges .*tolerance to 129"):
+    with pytest.raises(SpoiltPair, match="colour 0 120 120 .* no edges .*tolerance` to 129"):
         read(save(tmp_path / "m.png", mask), mask_files.MaskFiles(2, {}, {BLACK: 0, RED: 1}))
 
 

@@ -119,7 +119,7 @@ REFUSED = {
     ),
     "colours": (
         lambda p: _saved(p, RGB * np.array([1, 2, 3], np.uint8)),
-        r"is a picture in colours \(RGB\).*--palette",
+        r"is a picture in colours \(RGB\).*`palette`",
     ),
     "transparent": (
         lambda p: _saved(p, np.stack([labels(3), labels(2) * 255], axis=-1)),

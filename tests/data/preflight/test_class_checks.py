@@ -104,7 +104,7 @@ def test_val_that_numbers_the_classes_otherwise(scan, write):
     val = scan([example(0, [BOX], [2], class_names=["fox"])], "val")
     row = class_findings(val, "val", 3, NAMES)[-1]
     assert row.level == ERROR and "2 is 'fox' in the records and 'dog' here" in row.found
-    assert "--label_map_json_path" in row.advice
+    assert "`label_map_json_path=" in row.advice
     (row,) = numbering_findings(train, val, {})
     assert row.level == ERROR and row.found == "class 'fox' is 2 in val and 3 in train"
     assert numbering_findings(train, val, NAMES) == []  # Said already.

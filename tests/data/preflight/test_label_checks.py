@@ -81,7 +81,7 @@ def test_one_label_an_image_needs_no_multi_label(scan):
 def test_one_class_alone_teaches_nothing(scan):
     records = scan(*(made_class_record(0) for _ in range(4)))
     finding = worst(labels(records, ids=(1,), names={1: "blue"}), ERROR)
-    assert "the probability is always 1" in finding.found and "second class" in finding.advice
+    assert "the softmax is always 1" in finding.found and "second class" in finding.advice
     assert not any(
         f.level == ERROR for f in labels(records, ids=(1,), names={1: "blue"}, multi_label=True)
     )
