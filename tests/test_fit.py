@@ -32,6 +32,7 @@ def photos(count=4, side=64):
     return images, boxes, classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task", "options"),
     [
@@ -70,6 +71,7 @@ def test_the_loss_is_that_of_a_training():
     assert found == pytest.approx(float(expected["loss"]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_classifier():
     model = ev.build_model("shufflenetv2_s_0.1", num_classes=3, image_size=32)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -81,6 +83,7 @@ def test_a_classifier():
     assert np.isfinite(history["loss"]).all() and "accuracy" in history
 
 
+@pytest.mark.slow
 def test_a_segmenter():
     model = ev.build_model("shufflenetv2_s_0.1", "segmentation", num_classes=2, image_size=32)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)

@@ -51,7 +51,11 @@ def test_shapes_and_types(make_records):
 
 
 @pytest.mark.parametrize(
-    ("augmentation", "starts"), [(None, (1, 5)), (COMBINED, (2,))], ids=["plain", "combined"]
+    ("augmentation", "starts"),
+    [
+        pytest.param(None, (1, 5), id="plain", marks=pytest.mark.slow),
+        pytest.param(COMBINED, (2,), id="combined"),
+    ],
 )
 def test_order_and_augmentation_follow_the_seed_and_resume(make_records, augmentation, starts):
     pattern = make_records(10, boxes_per_image=(1, 2))

@@ -59,6 +59,7 @@ def test_a_detector_finds_what_the_network_says(loaded):
     assert set(found.names) <= set(OBJECT_NAMES.values())
 
 
+@pytest.mark.slow
 def test_a_saved_model_finds_the_same(loaded, tmp_path):
     metadata = serving_metadata(loaded, batch_size=None)
     assert (metadata.family, metadata.num_classes) == ("ssd", 3)

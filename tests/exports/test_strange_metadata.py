@@ -46,6 +46,7 @@ def changed(tmp_path, detector):
     entry.value = before
 
 
+@pytest.mark.slow
 def test_own_metadata_is_read_as_it_was_written():
     for kind in ("detector", "ssd", "classifier", "segmenter"):
         text = (exported(kind) / "metadata.json").read_text()

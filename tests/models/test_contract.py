@@ -161,11 +161,13 @@ def test_exports(name):
     check_exports(NETWORKS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READ)
 def test_in_a_new_process(name):
     check_in_a_new_process(name, READ, WHOLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_two_replicas(name):
     check_replicas(name, READ, WHOLE)

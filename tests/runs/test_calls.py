@@ -34,7 +34,13 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory, data):
+def run_dir():
+    """Two epochs, trained by `main.py`, which nobody may write to."""
+    return trained_run("classification")[0]
+
+
+@pytest.fixture(scope="module")
+def called(tmp_path_factory, data):
     """One epoch, trained by the call."""
     folder = tmp_path_factory.mktemp("calls") / "run"
     with eagerly():
@@ -47,25 +53,27 @@ def test_what_a_run_tells(run_dir):
     run = calls.finished_run(run_dir)
     assert 0 <= run.metrics["top1"] <= 1 and run.metrics["loss"] > 0
     assert run.best == str(run_dir / "archive") and run.report == str(run_dir / "report.html")
-    assert repr(run).startswith(f"<TrainingRun {run_dir}, step 2: ")
+    assert repr(run).startswith(f"<TrainingRun {run_dir}, step 4: ")
 
 
-def test_the_folder_is_that_of_the_command_line(run_dir):
+@pytest.mark.slow
+def test_the_folder_is_that_of_the_command_line(called):
     """File by file; both resume either."""
     commanded = trained_run("classification")[0]
     names = {path.name for path in commanded.iterdir() if "ckpt-" not in path.name}
-    assert {path.name for path in run_dir.iterdir() if "ckpt-" not in path.name} == names
-    assert (run_dir / "labels.json").read_text() == (commanded / "labels.json").read_text()
-    ours, theirs = (read_results(folder)[0].keys() for folder in (run_dir, commanded))
+    assert {path.name for path in called.iterdir() if "ckpt-" not in path.name} == names
+    assert (called / "labels.json").read_text() == (commanded / "labels.json").read_text()
+    ours, theirs = (read_results(folder)[0].keys() for folder in (called, commanded))
     assert ours == theirs
-    command = (run_dir / "command.txt").read_text().splitlines()[-1]
+    command = (called / "command.txt").read_text().splitlines()[-1]
     assert command.startswith(f"efficientvision.train('{MODEL}', model_dir=")
     assert "num_epochs=1" in command
 
 
-def test_the_same_call_resumes_and_callbacks_look_on(run_dir, data, tmp_path):
+@pytest.mark.slow
+def test_the_same_call_resumes_and_callbacks_look_on(called, data, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(run_dir, folder)
+    shutil.copytree(called, folder)
     seen = []
 
     class Steps(Observer):
