@@ -27,8 +27,6 @@ from tests.trained_runs import (
     write_task_records,
 )
 
-every_task = pytest.mark.parametrize("task", CASES)
-
 
 def slow_but(*fast):
     """Every task; what the others show of a network, tests of its parts show too."""
@@ -90,7 +88,7 @@ PAGES = {
 }
 
 
-@every_task
+@slow_but("classification", "segmentation", "efficientdet")
 def test_a_run_has_all_that_a_run_has(task):
     folder, text = trained_run(task)
     text = " ".join(text.split())  # The preflight's lines are wrapped.
@@ -127,7 +125,7 @@ def test_a_run_has_all_that_a_run_has(task):
         assert sheet.width > 300
 
 
-@slow_but("classification", "segmentation", "efficientdet")
+@slow_but("classification", "efficientdet")
 def test_evaluation_of_a_run_measures_what_the_run_measured(task, run, tmp_path, monkeypatch):
     if task != "classification":
         monkeypatch.setattr(evaluate, "build_report", str)
@@ -148,7 +146,7 @@ def test_evaluation_of_a_run_measures_what_the_run_measured(task, run, tmp_path,
         assert f"{metric} {float(last[metric]):.4f}" in text
 
 
-@slow_but("segmentation", "efficientdet")
+@slow_but("efficientdet")
 def test_a_run_goes_on(task, run, tmp_path, quick):
     """With the network that it began with: the hyper-parameters for that are not given again."""
     folder = shutil.copytree(run, tmp_path / "run")
@@ -184,7 +182,7 @@ BEGINS = {
 }
 
 
-@slow_but("segmentation", "ssd")
+@slow_but("segmentation")
 def test_other_classes_begin_from_a_run(task, run, tmp_path, quick):
     data = tmp_path / "data"
     data.mkdir()

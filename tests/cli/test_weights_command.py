@@ -129,6 +129,7 @@ def test_mistakes(pth, tmp_path, monkeypatch, capsys, arguments, says):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_ssd_file_tells_its_network_classes_and_size(tmp_path, capsys, built):
     model = filled_ssd(NETWORK, num_classes=5, image_size=96)
     arrays = {n: np.transpose(v, _torch_axes(v)) for n, v in weights_of(model).items()}

@@ -59,6 +59,7 @@ def test_each_photo_once_an_epoch_whichever_worker_reads_it(make_records, addres
     assert len({picture.tobytes() for picture in pictures}) == len(pictures)
 
 
+@pytest.mark.slow
 def test_shares_of_several_readers_stay_apart(make_records, address):
     pattern = make_records(8)
     options = {"num_epochs": 2, "augmentation": Augmentation(mosaic_prob=0.5)}

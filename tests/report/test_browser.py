@@ -102,6 +102,7 @@ def test_plots_follow_the_dark(browser, page):
     assert light["ink"] == light["line"] != dark["ink"] == dark["line"]
 
 
+@pytest.mark.slow
 def test_a_screenshot_is_no_blank_page(browser, page, tmp_path):
     target = tmp_path / "page.png"
     browser(page, f"--screenshot={target}")

@@ -207,6 +207,7 @@ def test_restarts_are_counted(job):
         assert "Restart 1 of 1" in output and "`restarts=1` is used up" in output
 
 
+@pytest.mark.slow
 def test_a_mistake_of_the_user_is_not_tried_again(job):
     two = job(restarts=3)
     two.start(0)

@@ -14,6 +14,7 @@ from efficientvision.video.live_page import LivePage
 from tests.video.made_video import numbered_picture
 
 
+@pytest.mark.slow
 def test_a_screenshot_shows_the_video_and_the_table(tmp_path):
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     program = next(filter(None, map(shutil.which, names)), None)
