@@ -4,6 +4,9 @@ What a command, an export or a training does with a network does not hang on how
 repeat, and a network's graph costs by the unit: to build, to trace, to save, to convert.
 """
 
+import functools
+from collections.abc import Callable
+
 from efficientvision.backbones import efficientnet, espnetv2, shufflenetv2
 
 # (The numbers, their published value); DiCENet has ShuffleNetv2's.
@@ -16,3 +19,18 @@ def set_depth(published: bool) -> None:
     for table, repeats in _REPEATS:
         table.update(repeats if published else dict.fromkeys(repeats, 1))
     efficientnet._STAGES = _STAGES if published else tuple((1, *stage[1:]) for stage in _STAGES)
+
+
+def cached_by_depth(build: Callable) -> Callable:
+    """`functools.cache` of a function that builds a network: one for each depth."""
+
+    @functools.cache
+    def built(published: bool, args: tuple, kwargs: tuple):
+        return build(*args, **dict(kwargs))
+
+    @functools.wraps(build)
+    def call(*args, **kwargs):
+        published = efficientnet._STAGES is _STAGES
+        return built(published, args, tuple(sorted(kwargs.items())))
+
+    return call

@@ -1,6 +1,5 @@
 """A small classifier whose weights are a function of a seed, shared by several tests."""
 
-import functools
 import json
 import pathlib
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from efficientvision.loading import LoadedModel, load_model
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.depth import cached_by_depth
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import weights_of
 from tests.store import stored
@@ -19,7 +19,7 @@ SIDE = 64
 MEAN, STDDEV = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-@functools.cache
+@cached_by_depth
 def filled_classifier() -> LoadedModel:
     """shufflenetv2_s_0.1 for six classes at 64 pixels; its classes differ from photo to photo."""
     keras.utils.set_random_seed(0)

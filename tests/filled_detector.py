@@ -3,7 +3,6 @@
 It finds many objects in any picture, all of them nonsense: enough to compare two ways of running.
 """
 
-import functools
 import json
 import pathlib
 
@@ -15,6 +14,7 @@ from efficientvision.exports.serving import build_serving
 from efficientvision.loading import LoadedModel, load_detector, serving_metadata
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.depth import cached_by_depth
 from tests.goldens.fill import fill
 from tests.store import stored
 
@@ -31,7 +31,7 @@ def values_of(model) -> dict[str, np.ndarray]:
     return values
 
 
-@functools.cache
+@cached_by_depth
 def filled_detector(fpn_name: str = "bifpn", shallow: bool = True) -> LoadedModel:
     """efficientdet-d0 for three classes at 128 pixels, hard NMS, scores from 0.6 on.
 

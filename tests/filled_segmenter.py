@@ -1,6 +1,5 @@
 """Segmentation networks with weights that let every layer count."""
 
-import functools
 import json
 import pathlib
 
@@ -10,6 +9,7 @@ from efficientvision.api import build_model
 from efficientvision.loading import LoadedModel, load_model
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
+from tests.depth import cached_by_depth
 from tests.filled_detector import textured_photo
 from tests.store import stored
 
@@ -52,7 +52,7 @@ def noise(hw, batch=1, seed=1):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
 
 
-@functools.cache
+@cached_by_depth
 def loaded_segmenter() -> LoadedModel:
     """espnetv2_s_0.5 for five classes at 64x96, of which a photo has several."""
     loaded = load_model(

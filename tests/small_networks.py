@@ -28,6 +28,7 @@ from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
 from efficientvision.loading import LoadedModel, class_names, serving_metadata
 from efficientvision.runs import inspect_settings
+from tests.depth import cached_by_depth
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import filled_model
 from tests.store import stored
@@ -45,7 +46,7 @@ _LEVELS = {"min_level": 3, "max_level": 5, "anchor_scale": 2.0}
 _ANCHORS = 9
 
 
-@functools.cache
+@cached_by_depth
 def small_classifier(multi_label: bool = False) -> LoadedModel:
     """Six classes at 64 pixels, which differ from photo to photo."""
     options = {"num_classes": 6, "image_size": SIDE, "multi_label": multi_label}
@@ -53,14 +54,14 @@ def small_classifier(multi_label: bool = False) -> LoadedModel:
     return _loaded(get_config(CLASSIFIER, options, task="classification"))
 
 
-@functools.cache
+@cached_by_depth
 def small_segmenter() -> LoadedModel:
     """Five classes at 64x96, of which a photo has several."""
     options = {"num_classes": 5, "image_size": SEGMENTER_HW, "label_map": PIXEL_NAMES}
     return _loaded(get_config(SEGMENTER, options, task="segmentation"))
 
 
-@functools.cache
+@cached_by_depth
 def small_detector() -> LoadedModel:
     """An EfficientDet's three levels for three classes at 96x128, hard NMS, scores from 0.6 on."""
     options = {
@@ -73,7 +74,7 @@ def small_detector() -> LoadedModel:
     return _loaded(get_config(DETECTOR, options, task="detection"))
 
 
-@functools.cache
+@cached_by_depth
 def small_ssd() -> LoadedModel:
     """An SSD for three classes and the background at 64x96, scores from 0.5 on."""
     options = {

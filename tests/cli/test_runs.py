@@ -182,7 +182,8 @@ BEGINS = {
 }
 
 
-@slow_but("segmentation")
+@pytest.mark.slow
+@pytest.mark.parametrize("task", CASES)
 def test_other_classes_begin_from_a_run(task, run, tmp_path, quick):
     data = tmp_path / "data"
     data.mkdir()

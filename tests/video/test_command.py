@@ -40,6 +40,7 @@ def clip(tmp_path):
     return tmp_path / "input.mov"
 
 
+@pytest.mark.slow
 def test_video_to_video(clip, tmp_path, capsys):
     out = tmp_path / "output.mov"
     code = video(
