@@ -54,6 +54,7 @@ def test_drawing_keeps_the_photo_under_the_background(segmenter):
     assert (picture[76:] == PHOTO[76:]).all() and (picture[:75] != PHOTO[:75]).any()
 
 
+@pytest.mark.slow
 def test_a_run_and_each_photo_at_its_own_size():
     """A network of the photo's size sees what the fixed one sees, where the sizes agree."""
     fixed = Segmenter.from_loaded(loaded_segmenter())

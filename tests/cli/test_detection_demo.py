@@ -96,6 +96,7 @@ def test_without_weights_it_says_so_and_how_to_fetch_them(commands, capsys, tmp_
 
 
 @pytest.mark.published_depth
+@pytest.mark.slow
 def test_the_shipped_network_finds_the_shapes_of_its_photo():
     from demo.make_shapes import make_scene
 
