@@ -37,9 +37,16 @@ def test_a_screenshot_shows_the_video_and_the_table(tmp_path):
         command = [program, "--headless", "--disable-gpu", "--window-size=900,500"]
         # Chromium's sandbox refuses to run as root.
         command += ["--no-sandbox"] * (os.geteuid() == 0)
-        command += ["--timeout=3000", f"--screenshot={target}", page.url]
-        for _ in range(3):  # The picture may be taken before the stream's first frame is there.
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        command += [f"--screenshot={target}", page.url]
+        # The picture may be taken before the stream's first frame is there.
+        for patience in (3000, 10_000, 20_000):
+            done = subprocess.run(
+                [*command, f"--timeout={patience}"],
+                capture_output=True,
+                text=True,
+                timeout=90,
+                check=False,
+            )
             if done.returncode:
                 pytest.skip(f"{program} does not run here: {done.stderr.strip()[-200:]}")
             pixels = np.asarray(Image.open(target).convert("RGB"), np.int16)
