@@ -10,10 +10,8 @@ import sys
 import tempfile
 import time
 
-from absl import flags
 from process_memory import peak_bytes
 
-from efficientvision.cli.flags import define_train_flags
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
 
@@ -77,26 +75,22 @@ def training_run(folder, hparams, model_name, image_size, batch_size):
     """Steps -> seconds a step of the trainer that main.py would make, on a batch of noise."""
     import tensorflow as tf
 
-    from efficientvision.cli import devices, run_setup
+    from efficientvision.runs import devices, run_setup
+    from efficientvision.runs.options import RunOptions
 
-    given = flags.FlagValues()
-    define_train_flags(given)
-    given(
-        [
-            "main.py",
-            "--strategy=none",
-            f"--model_name={model_name}",
-            f"--model_dir={folder}",
-            f"--train_batch_size={batch_size}",
-            f"--hparams=image_size={image_size},{hparams}".rstrip(","),
-        ]
+    options = RunOptions(
+        strategy="none",
+        model_name=model_name,
+        model_dir=str(folder),
+        train_batch_size=batch_size,
+        hparams=f"image_size={image_size},{hparams}".rstrip(","),
     )
-    config = run_setup.training_config(given)
-    strategy = devices.connect(given, config)
-    plan = run_setup.training_plan(given, config)
-    task = run_setup.build_task(given, config, {})
+    config = run_setup.training_config(options)
+    strategy = devices.connect(options, config)
+    plan = run_setup.training_plan(options, config)
+    task = run_setup.build_task(options, config, {})
     trainer = run_setup.build_trainer(
-        given, config, task, strategy, plan, run_setup.learning_rates(config, plan)
+        options, config, task, strategy, plan, run_setup.learning_rates(config, plan)
     )
     batches = iter(tf.data.Dataset.from_tensors(noise_batch(config, batch_size)).repeat())
 
