@@ -19,7 +19,7 @@ import yaml
 
 from efficientvision import files
 from efficientvision.configs.yaml_text import UnclearYaml, load_yaml, text_of_name
-from efficientvision.data.names import class_name
+from efficientvision.data.names import class_name, is_utf8
 from efficientvision.data.record_files import FilePattern, match_files, shard_prefix
 from efficientvision.errors import UserError
 
@@ -95,7 +95,7 @@ def label_map_from_mapping(
             )
         if class_id in labels:
             raise UserError(f"{source}: class id {class_id} is used by two names.")
-        if not is_whole(text):
+        if not is_utf8(text):
             raise UserError(
                 f"{source}: the name of class {class_id}, {_short(text)}, holds half of a "
                 "character: write it anew."
@@ -110,15 +110,6 @@ def label_map_from_mapping(
     if not labels:
         raise UserError(f"{source} names no classes.")
     return dict(sorted(labels.items()))
-
-
-def is_whole(text: str) -> bool:
-    """Whether text holds no half of a character, which JSON can write and no file can hold."""
-    try:
-        text.encode("utf8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _class_id(key: Any) -> int:

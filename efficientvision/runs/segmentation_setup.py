@@ -154,7 +154,7 @@ class SegmentationSetup(TaskSetup):
     ) -> None:
         for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
             check_mask_classes(pattern, config.num_classes, names)
-        raise_on_first(_name_findings(options, config, names))
+        raise_on_first(_name_findings(options, names))
 
     def findings(
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
@@ -179,7 +179,7 @@ class SegmentationSetup(TaskSetup):
             findings += mask_findings(scan, part, config.num_classes, names)
             if part == "train":
                 findings += window_findings(scan, config.image_hw, config.scale_range)
-        findings += _name_findings(options, config, names)
+        findings += _name_findings(options, names)
         if len(scans) == 2:
             findings += mask_split_findings(scans["train"], scans["val"], names)
             findings += overlap_findings(scans["train"].records, scans["val"].records)
@@ -200,9 +200,7 @@ class SegmentationSetup(TaskSetup):
         return loaded
 
 
-def _name_findings(
-    options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
-) -> list[Finding]:
+def _name_findings(options: RunOptions, names: Mapping[int, str]) -> list[Finding]:
     """An error where the evaluation records of a training have other classes than the network."""
     own = options.val_file_pattern and find_labels(options.val_file_pattern, of_masks=True)
     if not own or not names or same_classes(own, names):
