@@ -7,7 +7,7 @@ All ways flip, jitter the scale, resize and batch; they take turns, several roun
   decode only    every JPEG decoded whole, in parallel: the ceiling of whoever decodes whole images
   naive          one image after the other, whole, normalised and resized in float32
   parallel       the same, in parallel
-  ours           efficientvision.data.pipeline: the part seen decoded, one resize, uint8 out
+  ours           tasks.detection.pipeline: the part seen decoded, one resize, uint8 out
 The others are ours with one augmentation more: AutoAugment v1 (on the whole photo), mosaic of all
 images (four photos each) and MixUp of half of them.
 Without --file_pattern, 640x480 JPEGs with texture are made for it. The last column is the CPU time
@@ -72,12 +72,12 @@ def pipelines(file_pattern: str) -> dict:
     """The ways to compare: name -> endless data set of batches."""
     import tensorflow as tf
 
-    from efficientvision.data.augmentation import Augmentation
-    from efficientvision.data.pipeline import detection_dataset
     from efficientvision.data.record_files import match_files
     from efficientvision.data.records import parse_example
     from efficientvision.data.transforms import decode, jitter, orientation, preprocess
     from efficientvision.data.transforms.boxes import clip_boxes, pad_rows
+    from efficientvision.tasks.detection.augmentation import Augmentation
+    from efficientvision.tasks.detection.pipeline import detection_dataset
 
     image_hw = (FLAGS.image_size, FLAGS.image_size)
     limits = {"jitter_min": FLAGS.jitter_min, "jitter_max": FLAGS.jitter_max}

@@ -75,8 +75,8 @@ def training_run(folder, hparams, model_name, image_size, batch_size):
     """Steps -> seconds a step of the trainer that main.py would make, on a batch of noise."""
     import tensorflow as tf
 
+    from efficientvision.configs.run_options import RunOptions
     from efficientvision.runs import devices, run_setup
-    from efficientvision.runs.options import RunOptions
 
     options = RunOptions(
         strategy="none",

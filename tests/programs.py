@@ -24,7 +24,7 @@ from absl import flags
 from efficientvision.cli import edgenets_flags, run_main, train
 from efficientvision.cli import inspect as inspect_program
 from efficientvision.cli.flags import define_inspect_flags, define_train_flags, options_of
-from efficientvision.runs.options import RunOptions
+from efficientvision.configs.run_options import RunOptions
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 

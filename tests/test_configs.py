@@ -9,15 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
-from efficientvision.configs import (
-    config_from_yaml,
-    get_config,
-    parse_image_size,
-    parse_overrides,
-)
-from efficientvision.data.segmentation_pipeline import published_scale
+from efficientvision.configs import parse_image_size, parse_overrides
 from efficientvision.errors import UserError
 from efficientvision.loading import DEFAULT_MODELS
+from efficientvision.tasks.choice import config_from_yaml, get_config
+from efficientvision.tasks.segmentation.pipeline import published_scale
 
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "goldens/hparams.json").read_text())

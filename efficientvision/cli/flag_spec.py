@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from efficientvision.runs.options import HPARAMS_HELP, USE_XLA_HELP
+from efficientvision.configs.run_options import HPARAMS_HELP, USE_XLA_HELP
 
 
 class FlagSpec(NamedTuple):

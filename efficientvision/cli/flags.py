@@ -12,8 +12,8 @@ from absl import flags
 
 from efficientvision.cli import inspect_flags, train_flags
 from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag
+from efficientvision.configs.run_options import RunOptions, option_fields
 from efficientvision.errors import UserError
-from efficientvision.runs.options import RunOptions, option_fields
 
 TRAIN = "main.py"
 INSPECT = "model_inspect.py"

@@ -92,8 +92,8 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     load_tensorflow_quietly()
     import tensorflow as tf
 
+    from efficientvision.configs.inspect_options import InspectSettings
     from efficientvision.runs.gpu_memory import grow_gpu_memory
-    from efficientvision.runs.inspect_settings import InspectSettings
 
     grow_gpu_memory()
     tf.get_logger().setLevel("ERROR")

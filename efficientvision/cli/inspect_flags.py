@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from efficientvision.cli.flag_spec import HPARAMS, USE_XLA, FlagSpec, UnavailableFlag
-from efficientvision.runs.options import EXPORT_FORMATS, NO_TENSORRT
+from efficientvision.configs.run_options import EXPORT_FORMATS, NO_TENSORRT
 
 RUNMODES = (
     "dry",

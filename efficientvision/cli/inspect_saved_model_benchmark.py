@@ -3,14 +3,15 @@
 import numpy as np
 
 from efficientvision import files
+from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.data.photos import list_photos
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import read_frozen_graph, write_chrome_trace
 from efficientvision.exports.load_export import load_export
-from efficientvision.exports.metadata import DetectorMetadata
-from efficientvision.photo_batches import as_array
+from efficientvision.runs import inspection
 from efficientvision.runs.benchmark import report, time_runs
-from efficientvision.runs.inspect_settings import InspectSettings
+from efficientvision.tasks.detection.metadata import DetectionMetadata
+from efficientvision.tasks.photo_batches import as_array
 
 # Of a photo for a model that does not say its input size.
 _USUAL_HW = (512, 512)
@@ -18,7 +19,7 @@ _USUAL_HW = (512, 512)
 
 def run(settings: InspectSettings) -> None:
     """Times photo -> results with --saved_model_dir, on --input_image or on noise."""
-    settings.need_export()
+    inspection.need_export(settings)
     trust = settings.trust
     run_batch, metadata = load_export(settings.saved_model_dir, settings.threads, trust=trust)
     baked_batch = metadata.batch_size if metadata else 1
@@ -34,7 +35,7 @@ def run(settings: InspectSettings) -> None:
     if settings.trace_filename:
         graph = read_frozen_graph(_frozen_graph(settings.saved_model_dir), trust=trust)
         feeds = {"image_arrays:0": photos}
-        result_name = (metadata or DetectorMetadata).result_name
+        result_name = (metadata or DetectionMetadata).result_name
         write_chrome_trace(graph, feeds, [f"{result_name}:0"], settings.trace_filename)
         print(f"trace, for chrome://tracing: {settings.trace_filename}")
 

@@ -6,15 +6,16 @@ import os
 import sys
 import webbrowser
 from contextlib import ExitStack
+from typing import Any
 
-from efficientvision.classifier import Classifier
 from efficientvision.cli import INTERRUPTED
+from efficientvision.cli.inspect_infer import batch_size_of, load_predictor
 from efficientvision.cli.inspect_saved_model_infer import open_export
-from efficientvision.cli.photo_look import DetectorLook, Model, PhotoLook, SegmenterLook, in_memory
-from efficientvision.detector import Detector
+from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
-from efficientvision.runs.inspect_settings import InspectSettings
+from efficientvision.runs import inspection
+from efficientvision.tasks.predictor import Predictor
 from efficientvision.video.live_page import LivePage
 from efficientvision.video.pacing import Pacing
 from efficientvision.video.pipeline import Outcome, Sink, process
@@ -36,20 +37,25 @@ def run(settings: InspectSettings) -> int | None:
     address = settings.need("input_video", "saved_model_video")
     exported = bool(settings.saved_model_dir) and is_export(settings.saved_model_dir)
     if settings.ckpt_path is None:
-        settings.need_export(otherwise=", or name --ckpt_path")
+        inspection.need_export(settings, otherwise=", or name --ckpt_path")
     with ExitStack() as closing:
         # All that may be wrong with the videos is found before a network is loaded.
         source = VideoSource(address, with_audio=bool(settings.output_video))
         reader = closing.enter_context(Reader(source))
         sinks = _open_sinks(settings, source, closing)
-        look = _look(_load_export(settings) if exported else _load_checkpoint(settings), settings)
-        outcome = process(reader, look.find, look.draw, sinks, batch_size=look.batch_size)
+        predictor = _load_export(settings) if exported else _load_checkpoint(settings)
+        options = _frame_options(predictor, settings)
+        batch_size = batch_size_of(predictor, settings)
+        outcome = process(
+            reader,
+            lambda frames: predictor(list(frames), batch_size=batch_size),
+            lambda frame, found: predictor.draw(frame, found, **options),
+            sinks,
+            batch_size=batch_size,
+        )
         if outcome.frames == 0:
             raise KeyboardInterrupt  # It came before the first frame: no file is better than none.
-    counted = (
-        "Objects in all frames" if isinstance(look, DetectorLook) else "Frames with each class"
-    )
-    _report(settings, reader, outcome, counted)
+    _report(settings, reader, outcome, predictor.counted)
     return INTERRUPTED if outcome.interrupted and not source.endless else None
 
 
@@ -81,35 +87,35 @@ def _open_window(url: str) -> None:
         webbrowser.open(url)
 
 
-def _load_export(settings: InspectSettings) -> Model:
+def _load_export(settings: InspectSettings) -> Predictor:
     unused = [f"--{name}" for name in ("ckpt_path", "input_image_size") if getattr(settings, name)]
     without = f"; without effect: {', '.join(unused)}" if unused else ""
     print(f"Using the exported model {settings.saved_model_dir}{without}")
     return open_export(settings)
 
 
-def _load_checkpoint(settings: InspectSettings) -> Model:
+def _load_checkpoint(settings: InspectSettings) -> Predictor:
     print(
         f"No exported model in {settings.saved_model_dir or '--saved_model_dir'}: using the "
         f"checkpoint {settings.ckpt_path} (--runmode=saved_model would export it)"
     )
-    return in_memory(settings.load(), settings)
+    return load_predictor(settings)
 
 
-def _look(model: Model, settings: InspectSettings) -> PhotoLook:
-    """How the model's results are shown in frames, which keep their size.
+def _frame_options(predictor: Predictor, settings: InspectSettings) -> dict[str, Any]:
+    """How results are drawn into frames, which keep their size.
 
     Raises:
-        UserError: it is a classifier, whose results stand beside a photo.
+        UserError: the results stand beside a photo.
     """
-    if isinstance(model, Classifier):
+    if predictor.frame_options is None:
         raise UserError(
             "--runmode=saved_model_video is for detectors and segmenters, and "
-            f"{model.metadata.model_name} is a classifier: --runmode=infer takes photos"
+            f"{predictor.metadata.model_name} is {predictor.metadata.kind}: --runmode=infer takes "
+            "photos"
         )
-    if isinstance(model, Detector):
-        return DetectorLook(model, settings)
-    return SegmenterLook(model, settings, legend="inside")
+    shown = {name: getattr(settings, name) for name in predictor.draw_options}
+    return shown | predictor.frame_options
 
 
 def _report(settings: InspectSettings, reader: Reader, outcome: Outcome, counted: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag
-from efficientvision.runs.options import kind_of, option_fields
+from efficientvision.configs.run_options import kind_of, option_fields
 
 IMPLEMENTED = {
     field.name: FlagSpec(kind_of(field), field.default, field.metadata["help"])

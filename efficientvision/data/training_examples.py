@@ -9,7 +9,6 @@ import dataclasses
 
 import tensorflow as tf
 
-from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.records import parse_example
 from efficientvision.data.transforms import (
     autoaugment,
@@ -22,6 +21,7 @@ from efficientvision.data.transforms import (
     orientation,
 )
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
+from efficientvision.tasks.detection.augmentation import Augmentation
 
 # One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT = range(8)
@@ -57,7 +57,7 @@ class TrainingExamples:
             records: string [1 + num_partners], its own record and then its partners'.
 
         Returns:
-            See :func:`efficientvision.data.pipeline.detection_dataset`, unbatched.
+            See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
         """
         seed = tf.stack([tf.constant(self.seed, tf.int64), position])
         scene = self._mosaic_or_photo(records, seed)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from efficientvision.evaluation.coco_backends import BoxScores
 from efficientvision.evaluation.confusion import confusion_matrix
 from efficientvision.evaluation.object_matching import Collected, match_objects
 from efficientvision.evaluation.precision_recall import (
@@ -17,6 +16,7 @@ from efficientvision.evaluation.precision_recall import (
     common_threshold,
     sampled,
 )
+from efficientvision.tasks.detection.coco_backends import BoxScores
 
 IOU = 0.5
 PER_CLASS = "per_class"

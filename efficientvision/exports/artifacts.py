@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
@@ -19,9 +16,6 @@ from efficientvision.files import AnyPath
 METADATA_KEY = "efficientvision"
 # Precisions that take their ranges from photos.
 IN_INTEGERS = ("int8", "mixed")
-# images float32 [N, h, w, 3] -> the outputs of the function that was written, by name; its
-# attribute `input_shape` is the graph's own, where the runtime tells it.
-Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import freeze, thaw, write_frozen_graph
 from efficientvision.exports.graph_safety import check_saved_model
-from efficientvision.exports.metadata import ModelMetadata, check_batch, metadata_from_json
-from efficientvision.exports.serving_base import Serving, decode_upright
 from efficientvision.files import AnyPath
+from efficientvision.tasks.metadata import ModelMetadata, check_batch, metadata_from_json
+from efficientvision.tasks.serving import Serving, decode_upright
 
 METADATA_FILE = "metadata.json"
 # What a damaged SavedModel leads to, in protobuf and in TensorFlow's loader.
@@ -57,7 +57,7 @@ def export_saved_model(
     convolutions.
 
     Args:
-        serving: see `efficientvision.exports.serving.build_serving`.
+        serving: see `efficientvision.tasks.choice.build_serving`.
         directory: an empty, missing or earlier exported folder; it is replaced as a whole.
         metadata: written to `metadata.json`; its `batch_size` makes N static, None dynamic.
 
@@ -122,7 +122,7 @@ def export_network(
     """Writes the network alone, without pre- and postprocessing.
 
     Args:
-        serving: see `efficientvision.exports.serving.build_serving`.
+        serving: see `efficientvision.tasks.choice.build_serving`.
         directory: gets `<model>_frozen.pb` and `savedmodel/`; whatever else is in it stays.
         model_name: for the file's name.
         batch_size: None: dynamic.

@@ -18,7 +18,7 @@ from efficientvision.report.facts import append_command, write_facts
 from efficientvision.report.history import LOSSES_NAME, LossHistory
 from efficientvision.report.plots import can_plot
 from efficientvision.report.run_files import TRAIN_BATCH_NAME
-from efficientvision.tasks.base import Evaluation
+from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.observer import Observer
 from efficientvision.visualize.sheet import write_sheet
 

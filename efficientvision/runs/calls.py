@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from efficientvision import files
-from efficientvision.classifier import Classifier
-from efficientvision.configs import config_from_yaml, get_config
+from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.configs.run_options import RunOptions, option_fields, options_from
 from efficientvision.data import data_folder
-from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
-from efficientvision.exports.metadata import ClassifierMetadata, SegmenterMetadata
 from efficientvision.files import AnyPath
 from efficientvision.loading import CONFIG_FILE, run_folder_of
-from efficientvision.registry import is_ssd, nearest_names, task_of
+from efficientvision.registry import DEFAULT_TASK, nearest_names, task_of
 from efficientvision.report.build import REPORT_NAME
 from efficientvision.runs import bad_records, run_setup
 from efficientvision.runs import benchmark as benchmarking
@@ -26,10 +24,9 @@ from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
 from efficientvision.runs.export import Exported, names_photos
 from efficientvision.runs.gpu_memory import grow_gpu_memory
-from efficientvision.runs.inspect_settings import InspectSettings
-from efficientvision.runs.options import RunOptions, option_fields, options_from
-from efficientvision.runs.task_setup import count_images, record_names
-from efficientvision.segmenter import Segmenter
+from efficientvision.tasks.choice import config_from_yaml, find_task, get_config, task_of_config
+from efficientvision.tasks.predictor import Predictor
+from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.observer import Observer
 from efficientvision.training.run_log import read_results
@@ -133,9 +130,7 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     return evaluation.run(bad_records.leave_out(run_setup.find_data(decided)))
 
 
-def load(
-    path: AnyPath, model: str | None = None, **hyper_parameters: Any
-) -> Detector | Classifier | Segmenter:
+def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Predictor:
     """The predictor of a run's folder, a checkpoint of any kind, or an exported model.
 
     Args:
@@ -149,10 +144,10 @@ def load(
     path = files.as_text(path)
     if is_export(path):
         run, metadata = load_export(path, **hyper_parameters)
-        kinds = {ClassifierMetadata: Classifier, SegmenterMetadata: Segmenter}
-        return kinds.get(type(metadata), Detector).from_run(run, metadata, path)
-    predictors = {"classification": Classifier, "segmentation": Segmenter, "detection": Detector}
-    return predictors[_task_of(path, model)].from_checkpoint(path, model, **hyper_parameters)
+        task = find_task(metadata.task if metadata else DEFAULT_TASK, "")
+        return task.predictor_class.from_run(run, metadata, path)
+    predictor_class = find_task(_task_of(path, model), "").predictor_class
+    return predictor_class.from_checkpoint(path, model, **hyper_parameters)
 
 
 def export(
@@ -268,7 +263,7 @@ def _with_defaults(options: RunOptions) -> RunOptions:
     """Takes from the data what a call may leave open and the published programs did not."""
     changes: dict[str, Any] = {}
     if options.data_dir:
-        of_classes = run_setup.task_setup(options).takes_class_folders
+        of_classes = run_setup.task_of_run(options).takes_class_folders
         found = data_folder.find_data(options.data_dir, of_classes=of_classes)
         changes["train_file_pattern"] = options.train_file_pattern or found.training_records
         changes["val_file_pattern"] = options.val_file_pattern or found.evaluation_records
@@ -285,8 +280,7 @@ def _with_defaults(options: RunOptions) -> RunOptions:
     config = get_config(
         options.model_name, options.hparams, options.hyper_parameters, task=options.task or None
     )
-    if config.task == "detection" and not is_ssd(config.name, config.task):
-        # The other kinds of runs take it from the records themselves.
+    if not task_of_config(config).num_classes_from_data:
         names = record_names(config, options.train_file_pattern, options.val_file_pattern)
         if names and not config.is_set("num_classes"):
             more = {**options.hyper_parameters, "num_classes": max(names)}
@@ -301,7 +295,7 @@ def _task_of(path: str, model: str | None) -> str:
         return config_from_yaml(own).task
     found = identify(path)
     name = model or found.model
-    return found.task or (task_of(name) if name else "detection")
+    return found.task or (task_of(name) if name else DEFAULT_TASK)
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from efficientvision import files
 from efficientvision.configs import TrainingConfig
+from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
@@ -26,9 +27,9 @@ from efficientvision.runs import (
     preflight,
     run_setup,
 )
-from efficientvision.runs.options import MODES, RunOptions
 from efficientvision.runs.run_folder import FolderKeeper
-from efficientvision.tasks.base import Task
+from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective, repair_archive
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.training.distribution import is_chief, wait_for_all
@@ -112,7 +113,7 @@ def train(options: RunOptions, command: str, observers: Sequence[Observer] = ())
     strategy = devices.connect(options, config)
     options = bad_records.leave_out(run_setup.find_data(options))
     class_names.settle_label_map(config, options.train_file_pattern, options.val_file_pattern)
-    options = run_setup.task_setup(options).fit_to_data(options, config)
+    options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
     if latest_checkpoint(options.model_dir) is not None:
         class_names.check_no_new_classes(options.model_dir, config, names)
@@ -171,13 +172,13 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
     first_weights.initialize(trainer, options, config, names)
     if keeper is not None:
         if newest is not None:
-            of_masks = config.task == "segmentation"
+            of_masks = task_of_config(config).of_masks
             class_names.tell_changed_names(options.model_dir, names, of_masks=of_masks)
         keeper.write()
     with contextlib.ExitStack() as stack:
         stack.enter_context(out_of_memory.answered(options, config, decided.strategy, "training"))
         for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
-            stack.enter_context(data_errors(pattern, of_masks=config.task == "segmentation"))
+            stack.enter_context(data_errors(pattern, of_masks=task_of_config(config).of_masks))
         trainer.run(**when, eval_name=options.eval_name)
     if trainer.is_chief and not trainer.stop_signal:
         log.info(final_message(trainer, task.best_metric))
@@ -196,7 +197,9 @@ def _complete_report(folder: str) -> None:
             build_report(folder)
 
 
-def watching(decided: Run, task: Task, keeper: FolderKeeper | None = None) -> list[Observer]:
+def watching(
+    decided: Run, task: TrainingTask, keeper: FolderKeeper | None = None
+) -> list[Observer]:
     """What looks on at the run beside its own log."""
     config = decided.config
     watching: list[Observer] = [keeper] if keeper else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
-from efficientvision.tasks.base import Evaluation
+from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.observer import Observer
 from efficientvision.training.run_log import read_results
 

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from efficientvision.progress import tqdm
-from efficientvision.tasks.base import Batch, Evaluation, Task
+from efficientvision.tasks.training_task import Batch, Evaluation, TrainingTask
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas
 from efficientvision.training.memory_errors import memory_errors
@@ -36,7 +36,7 @@ class Evaluator:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingTask,
         model: keras.Model,
         strategy: tf.distribute.Strategy,
         batch_size: int,

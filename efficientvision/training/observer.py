@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from efficientvision.tasks.base import Evaluation
+from efficientvision.tasks.training_task import Evaluation
 
 if TYPE_CHECKING:
     from efficientvision.training.trainer import Trainer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from efficientvision.configs import SsdConfig, TrainingConfig
-from efficientvision.data.preflight.findings import OK, WARNING, Finding
+from efficientvision.configs import TrainingConfig
+from efficientvision.preflight.findings import OK, WARNING, Finding
+from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.averaging import ramp_up
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.schedules import REFERENCE_BATCH_SIZE, Schedule
@@ -13,9 +14,6 @@ _SHORT_RUN = 2000  # Steps.
 # Twice the published rate, at batch 64; and what Adam does not take on these networks.
 _HIGH_SGD_RATE, _HIGH_ADAM_RATE = 0.16, 5e-3
 _MEMORIES_IN_RUN = 10
-# Task -> EdgeNets' learning rate and batch; SSD's is that before warm restarts.
-_EDGENETS_RATES = {"classification": (0.1, 512), "segmentation": (0.009, 40)}
-_SSD_RATE = (0.01, 192)
 
 
 def recipe_findings(
@@ -72,9 +70,8 @@ def _rate_finding(
         found += f" (as {at_64:.3g} at batch {REFERENCE_BATCH_SIZE})"
         if at_64 > _HIGH_SGD_RATE:
             advice = "0.08 is the published rate: leave learning_rate, and scale_learning_rate=true"
-            is_ssd = isinstance(config, SsdConfig)
-            if is_ssd or config.task in _EDGENETS_RATES:
-                rate, batch = _SSD_RATE if is_ssd else _EDGENETS_RATES[config.task]
+            if usual := task_of_config(config).usual_rate:
+                rate, batch = usual
                 advice = (
                     f"{rate:g} is EdgeNets' rate for batches of {batch}: set "
                     f"learning_rate={rate / batch * plan.batch_size:.2g}"

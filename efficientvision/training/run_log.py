@@ -12,7 +12,7 @@ from tensorflow.core.framework import summary_pb2
 from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.progress import tqdm
-from efficientvision.tasks.base import Evaluation
+from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.observer import Observer
 from efficientvision.training.tables import read_steps, table_to_go_on, write_table
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from efficientvision.tasks.base import Batch, Task
+from efficientvision.tasks.training_task import Batch, TrainingTask
 from efficientvision.training.gradients import all_reduce_sum, clip_gradients
 from efficientvision.training.micro_batches import MicroBatchSums
 from efficientvision.training.state import TrainingState
@@ -56,7 +56,7 @@ class TrainStep:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingTask,
         state: TrainingState,
         *,
         weight_decay: float,

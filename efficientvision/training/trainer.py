@@ -14,7 +14,7 @@ import tensorflow as tf
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
-from efficientvision.tasks.base import Task
+from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.best_checkpoint import archive_if_best
 from efficientvision.training.checkpoints import (
     CheckpointFolder,
@@ -78,7 +78,7 @@ class Trainer:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingTask,
         build_model: Callable[[], keras.Model],
         *,
         plan: TrainingPlan,

@@ -23,9 +23,7 @@ _BEHIND = 8
 
 
 class Found(Protocol):
-    """What a model finds in one frame, such as `efficientvision.detector.Detections`: a name for
-    each object, or for each class that is there.
-    """
+    """What a model finds in a frame: a name for each object, or each class that is there."""
 
     names: list[str]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from efficientvision import files
-from efficientvision.configs import SegmentationConfig, SsdConfig
 from efficientvision.files import AnyPath
+from efficientvision.tasks.detection.ssd_config import SsdConfig
+from efficientvision.tasks.segmentation.config import SegmentationConfig
 from efficientvision.weights.identify import Identified
 
 # Published segmentation networks say in their file's name what size they are for.

@@ -102,7 +102,7 @@ def identify_decoder(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 
 
 def _of_width(family: str, level_3: tuple[int, ...]) -> str | None:
-    from efficientvision.models.classifier import EDGE_NETWORKS  # Keras takes seconds.
+    from efficientvision.backbones.encoder import EDGE_NETWORKS  # Keras takes seconds.
 
     for width, channels in EDGE_NETWORKS[family].CHANNELS.items():
         if channels[2:3] == level_3:

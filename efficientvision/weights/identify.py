@@ -249,7 +249,7 @@ def apply_checkpoint_architecture(
     what it looks like.
 
     Args:
-        config: A `DetectionConfig`; changed in place through its `override`.
+        config: A `EfficientDetConfig`; changed in place through its `override`.
         identified: What `identify` found.
         explicit_keys: Hyper-parameters that the user gave, beside those that the configuration
             remembers as set: left alone.

@@ -10,8 +10,8 @@ from PIL import Image
 from efficientvision.cli import inspect, run_main
 from efficientvision.cli.demonstration import edgenets_spelling
 from efficientvision.cli.detection_demo import SHIPPED_WEIGHTS, define_demo_flags, main
-from efficientvision.detection import boxes
-from efficientvision.detector import Detector
+from efficientvision.data import boxes
+from efficientvision.tasks.detection.predictor import Detector
 from tests.conftest import REPOSITORY
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import weights_of

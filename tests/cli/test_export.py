@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from efficientvision import inspect_settings
 from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
-from efficientvision.detector import Detector
 from efficientvision.exports import artifacts
-from efficientvision.runs import inspect_settings
-from efficientvision.tasks.detector import TESTDEV_NAME
+from efficientvision.tasks.detection.predictor import Detector
+from efficientvision.tasks.detection.training_task import TESTDEV_NAME
 from tests.filled_detector import filled_detector, textured_photo
 from tests.made_records import write_made_records
 from tests.programs import inspect, train_program

@@ -8,8 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision.cli.flags import RUNMODES
-from efficientvision.detector import Detector
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph
+from efficientvision.tasks.detection.predictor import Detector
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from tests.filled_detector import (
     filled_detector,

@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from efficientvision.classifier import Classifier
 from efficientvision.cli.inspect_infer import write_pictures
 from efficientvision.cli.photo_look import PhotoLook
 from efficientvision.data.class_records import ClassExample, encode_class_example
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.runs import evaluate
+from efficientvision.tasks.classification.predictor import Classifier
 from tests.filled_classifier import classifier_run, filled_classifier
 from tests.filled_detector import textured_photo
 from tests.programs import inspect, run_options

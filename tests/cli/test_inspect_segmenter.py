@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.segmenter import Segmenter
+from efficientvision.tasks.segmentation.predictor import Segmenter
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import segmenter_run
 from tests.made_class_records import write_class_records

@@ -14,7 +14,7 @@ from efficientvision.cli.segmentation_demo import (
     define_demo_flags,
     main,
 )
-from efficientvision.segmenter import Segmenter
+from efficientvision.tasks.segmentation.predictor import Segmenter
 from tests.conftest import REPOSITORY
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import segmenter_run

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import efficientvision as ev
-from efficientvision.classifier import Classifier
 from efficientvision.errors import UserError
 from efficientvision.runs import calls
+from efficientvision.tasks.classification.predictor import Classifier
 from efficientvision.training.checkpoints import read_checkpoint
 from efficientvision.training.observer import Observer
 from efficientvision.training.run_log import read_results

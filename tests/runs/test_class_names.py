@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from efficientvision.configs import get_config
 from efficientvision.configs.overrides import Recipe
 from efficientvision.data.labels import BUILTIN
 from efficientvision.errors import UserError
@@ -14,6 +13,7 @@ from efficientvision.runs.class_names import (
     tell_changed_names,
 )
 from efficientvision.runs.setups import setup_of
+from efficientvision.tasks.choice import get_config
 from tests.made_mask_records import write_records
 from tests.made_records import write_made_records
 from tests.programs import train_program

@@ -13,8 +13,8 @@ import sys
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.trainer import Trainer
@@ -46,7 +46,7 @@ def main(records, model_dir, hparams, batch):
 
     config = get_config("efficientdet-d0", hparams)
     trainer = Trainer(
-        DetectionTask(config, training_files=records, evaluation_files=records),
+        EfficientDetTrainingTask(config, training_files=records, evaluation_files=records),
         lambda: build_from_config(config),
         plan=TrainingPlan(int(batch), STEPS * int(batch), ROUNDS),
         schedule=1e-3,

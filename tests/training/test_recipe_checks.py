@@ -2,8 +2,8 @@
 
 import pytest
 
-from efficientvision.configs import get_config
-from efficientvision.data.preflight.findings import OK, WARNING
+from efficientvision.preflight.findings import OK, WARNING
+from efficientvision.tasks.choice import get_config
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe_checks import recipe_findings
 from efficientvision.training.schedules import WarmupSchedule

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from efficientvision.tasks.base import Evaluation, Task
+from efficientvision.tasks.training_task import Evaluation, TrainingTask
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.schedules import WarmupSchedule
 from efficientvision.training.trainer import Trainer
@@ -26,7 +26,7 @@ class ToyEvaluation(Evaluation):
         return {"AP": self._task.metrics[self._task.trainer.state.step]}
 
 
-class ToyTask(Task):
+class ToyTask(TrainingTask):
     """Fits a line.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from efficientvision.errors import UserError
-from efficientvision.models.classifier import build_classifier
+from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.weights import edgenet_names
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint

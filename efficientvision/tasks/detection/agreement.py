@@ -1,0 +1,88 @@
+"""How far the detections of an export lie from those of the network that it was made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from efficientvision.data import boxes as box_ops
+
+_SAME_OBJECT_IOU = 0.9
+
+
+class Agreement(NamedTuple):
+    """Differences over some photos.
+
+    Attributes:
+        box: largest difference of a coordinate among detections of both sides, pixels.
+        score: largest difference of a score among these.
+        detections: how many the network has.
+        unmatched: detections that only one of the two sides has.
+        displaced: detections of both sides with a larger difference of a coordinate than allowed:
+            where two anchors with nearly the same score found an object, rounding decides which
+            of them suppression keeps.
+    """
+
+    box: float
+    score: float
+    detections: int
+    unmatched: int
+    displaced: int
+
+
+def compare(
+    expected: np.ndarray, found: np.ndarray, min_score: float, box_tolerance: float = np.inf
+) -> Agreement:
+    """Compares the detections of one photo.
+
+    Two detections are the same if class and place agree (IoU 0.9), the closest first. One that
+    passes `min_score` on one side need not pass it on the other.
+
+    Args:
+        expected: float32 [n, 7], rows of the network as `serving.to_rows` makes them.
+        found: float32 [m, 7], rows of the export.
+        min_score: detections from this score on are looked for on the other side.
+        box_tolerance: pixels; see `Agreement.displaced`.
+    """
+    expected, found = (rows[rows[:, 5] > 0] for rows in (expected, found))
+    wanted, told = (int((rows[:, 5] >= min_score).sum()) for rows in (expected, found))
+    overlaps = box_ops.iou(expected[:, None, 1:5], found[None, :, 1:5], xp=np)
+    overlaps *= expected[:, None, 6] == found[None, :, 6]
+    pairs = _closest_pairs(overlaps)
+    strong = [(a, b) for a, b in pairs if max(expected[a, 5], found[b, 5]) >= min_score]
+    first, second = np.array(strong, int).reshape(-1, 2).T
+    seen = sum(expected[a, 5] >= min_score for a, _ in strong)
+    seen_by_other = sum(found[b, 5] >= min_score for _, b in strong)
+    shifts = np.abs(expected[first, 1:5] - found[second, 1:5]).max(axis=1, initial=0.0)
+    return Agreement(
+        box=float(shifts.max(initial=0.0)),
+        score=float(np.abs(expected[first, 5] - found[second, 5]).max(initial=0.0)),
+        detections=wanted,
+        unmatched=int(wanted - seen + told - seen_by_other),
+        displaced=int((shifts > box_tolerance).sum()),
+    )
+
+
+def together(parts: list[Agreement]) -> Agreement:
+    """The agreement over several photos."""
+    return Agreement(
+        box=max(part.box for part in parts),
+        score=max(part.score for part in parts),
+        detections=sum(part.detections for part in parts),
+        unmatched=sum(part.unmatched for part in parts),
+        displaced=sum(part.displaced for part in parts),
+    )
+
+
+def _closest_pairs(overlaps: np.ndarray) -> list[tuple[int, int]]:
+    """One-to-one pairs (row, column) of an IoU matrix, largest first."""
+    rows, columns = np.nonzero(overlaps >= _SAME_OBJECT_IOU)
+    order = np.argsort(-overlaps[rows, columns], kind="stable")
+    taken_rows, taken_columns, pairs = set(), set(), []
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if row not in taken_rows and column not in taken_columns:
+            taken_rows.add(row)
+            taken_columns.add(column)
+            pairs.append((row, column))
+    return pairs

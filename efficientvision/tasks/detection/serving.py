@@ -1,0 +1,143 @@
+"""The whole way from encoded images to detections, as one TensorFlow graph."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from efficientvision.data.transforms.preprocess import normalize, resize_and_pad
+from efficientvision.errors import UserError
+from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
+from efficientvision.tasks.detection.postprocess import Detections, postprocess
+from efficientvision.tasks.serving import Serving
+
+
+class Preprocessed(NamedTuple):
+    """A batch on its way into the network.
+
+    Attributes:
+        images: float32 [N, h, w, 3], pixel values 0..255, padded at the bottom and the right.
+        image_scales: float32 [N], pixels of the photo for one pixel of the network input.
+        valid_hw: int32 [N, 2], the part of the input that shows the photo.
+    """
+
+    images: tf.Tensor
+    image_scales: tf.Tensor
+    valid_hw: tf.Tensor
+
+
+class DetectionServing(Serving):
+    """Network, preprocessing and postprocessing of one detector.
+
+    Its results are `detections`, float32 [N, max, 7], see `to_rows`.
+
+    Args:
+        network: float32 images [N, h, w, 3], normalised -> class logits of each level, finest
+            first, then box codes of each.
+        image_hw: input size of the network, pixels.
+        mean_rgb: subtracted from the pixels (0..255), one number or three.
+        stddev_rgb: the difference is divided by it.
+        detect: (class logits, box codes, image scales [N]) -> `Detections` in pixels of the photo.
+    """
+
+    result_name = "detections"
+
+    def __init__(
+        self,
+        network: Callable[[tf.Tensor], list[tf.Tensor]],
+        image_hw: tuple[int, int],
+        *,
+        mean_rgb: Any,
+        stddev_rgb: Any,
+        detect: Callable[..., Detections],
+    ):
+        super().__init__(network, image_hw)
+        self.mean_rgb = mean_rgb
+        self.stddev_rgb = stddev_rgb
+        self._detect = detect
+
+    def network_output_names(self, count: int) -> list[tuple[str, str]]:
+        return [
+            (f"{part}_net/{part}-predict{f'_{i}' if i else ''}/BiasAdd", f"{part}_predict_{i}")
+            for part in ("class", "box")
+            for i in range(count // 2)
+        ]
+
+    @property
+    def input_specs(self) -> Preprocessed:
+        return Preprocessed(
+            tf.TensorSpec((*self.image_hw, 3), tf.float32),
+            tf.TensorSpec((), tf.float32),
+            tf.TensorSpec((2,), tf.int32),
+        )
+
+    def preprocess_arrays(self, image_arrays: tf.Tensor) -> Preprocessed:
+        return Preprocessed(*resize_and_pad(image_arrays, self.image_hw))
+
+    def detect(self, inputs: Preprocessed) -> Detections:
+        """Normalises, runs the network, decodes and suppresses boxes."""
+        with tf.name_scope("normalize"):
+            images = normalize(inputs.images, inputs.valid_hw, self.mean_rgb, self.stddev_rgb)
+        outputs = self.network(images)
+        levels = len(outputs) // 2
+        with tf.name_scope("postprocess"):
+            return self._detect(outputs[:levels], outputs[levels:], inputs.image_scales)
+
+    def results(self, inputs: Preprocessed) -> tf.Tensor:
+        return to_rows(self.detect(inputs))
+
+
+def to_rows(detections: Detections) -> tf.Tensor:
+    """Packs detections as the published SavedModels do.
+
+    Returns:
+        float32 [N, max, 7]: image_id (place in the batch), ymin, xmin, ymax, xmax in pixels of the
+        photo, score, class (1..K). Rows beyond the last detection have score 0.
+    """
+    scores = tf.cast(detections.scores, tf.float32)
+    image_ids = tf.range(tf.shape(scores)[0], dtype=tf.int32)
+    columns = [
+        tf.cast(image_ids[:, None], tf.float32) * tf.ones_like(scores),
+        *tf.unstack(tf.cast(detections.boxes_yxyx, tf.float32), num=4, axis=-1),
+        scores,
+        tf.cast(detections.classes, tf.float32),
+    ]
+    return tf.stack(columns, axis=-1)
+
+
+def detection_serving(
+    model: Any, config: EfficientDetConfig, *, nms_mode: str = "per_class"
+) -> DetectionServing:
+    """Joins a Keras detector with the preprocessing and postprocessing of its configuration.
+
+    Args:
+        model: images [N, h, w, 3] -> (class logits, box codes), as `build_model` makes it; further
+            heads are left out.
+        config: its hyper-parameters; `nms_configs` decides what is suppressed and left out.
+        nms_mode: see `detection.postprocess.postprocess`; the default is what evaluation does.
+
+    Raises:
+        UserError: the model has no detection head.
+    """
+    if "object_detection" not in config.heads:
+        raise UserError(
+            f"heads={'+'.join(config.heads)}: only a model with the head object_detection detects"
+        )
+    anchors = generate_anchors(**config.anchor_options)
+    detect = functools.partial(
+        postprocess,
+        anchors=anchors,
+        image_hw=config.image_hw,
+        num_classes=config.num_classes,
+        nms=config.nms_configs,
+        mode=nms_mode,
+    )
+    return DetectionServing(
+        lambda images: tf.nest.flatten(model(images, training=False)[:2]),
+        config.image_hw,
+        mean_rgb=config.mean_rgb,
+        stddev_rgb=config.stddev_rgb,
+        detect=detect,
+    )

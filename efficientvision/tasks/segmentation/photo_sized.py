@@ -1,0 +1,59 @@
+"""A segmentation network at the size of each photo, for networks that take any."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.api import build_from_config
+from efficientvision.loading import LoadedModel
+from efficientvision.tasks.segmentation.serving import segmentation_serving
+
+# The coarsest map that a decoder begins from has a sixteenth of the input's sides; EdgeNets'
+# demonstration takes multiples of twice that.
+_MULTIPLE = 32
+# Networks that are kept, the latest used: photos of one folder are of few sizes.
+_KEPT = 4
+
+
+class PhotoSizedNetwork:
+    """Photos to class maps, each with a network of the photo's own size, rounded down to multiples
+    of 32, as EdgeNets' `segmentation_demo.py` does it.
+
+    A size that comes for the first time takes seconds: its network is built and traced.
+
+    Args:
+        loaded: a segmenter of any size, whose weights are used.
+    """
+
+    def __init__(self, loaded: LoadedModel):
+        self._loaded = loaded
+        self._network = functools.lru_cache(_KEPT)(self._build)
+
+    def __call__(self, image_arrays: np.ndarray) -> np.ndarray:
+        """uint8 [N, H, W, 3] -> uint8 [N, H, W]."""
+        return self._network(input_hw(image_arrays.shape[1:3]))(image_arrays)
+
+    def _build(self, image_hw: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+        config = copy.deepcopy(self._loaded.config)
+        config.override({"image_size": image_hw})
+        model = build_from_config(config)
+        model.set_weights(self._loaded.model.get_weights())
+        return compiled(segmentation_serving(model, config).results_from_arrays)
+
+
+def input_hw(photo_hw: tuple[int, int]) -> tuple[int, int]:
+    """Size of the network's input for a photo: multiples of 32, at least one."""
+    height, width = (max(side // _MULTIPLE, 1) * _MULTIPLE for side in photo_hw)
+    return height, width
+
+
+def compiled(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of photos as one graph for all their sizes, from array to array."""
+    photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
+    graph = tf.function(function, [photos], autograph=False)
+    return lambda image_arrays: graph(image_arrays).numpy()
