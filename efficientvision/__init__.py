@@ -27,7 +27,7 @@ _HOMES = {
     "Detector": "efficientvision.tasks.detection.predictor",
     "Segmenter": "efficientvision.tasks.segmentation.predictor",
     "UserError": "efficientvision.errors",
-    "get_config": "efficientvision.configs",
+    "get_config": "efficientvision.tasks.choice",
 }
 __all__ = sorted(_HOMES)
 

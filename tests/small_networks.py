@@ -16,7 +16,6 @@ import keras
 import numpy as np
 import pytest
 
-from efficientvision import inspect_settings
 from efficientvision.configs import TrainingConfig
 from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS
 from efficientvision.exports.saved_model import export_saved_model
@@ -25,6 +24,7 @@ from efficientvision.layers.bilinear import BilinearResize
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
 from efficientvision.loading import LoadedModel, class_names, serving_metadata
+from efficientvision.runs import inspection
 from efficientvision.tasks.choice import build_serving, get_config
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.priors import generate_priors
@@ -166,7 +166,7 @@ def small_networks_instead(monkeypatch: pytest.MonkeyPatch) -> None:
             loaded = _loaded(config)
         return LoadedModel(loaded.model, config, loaded.class_names)
 
-    monkeypatch.setattr(inspect_settings, "load_model", load)
+    monkeypatch.setattr(inspection, "load_model", load)
     monkeypatch.setattr(photo_sized, "build_from_config", _network)
 
 

@@ -9,10 +9,10 @@ from efficientvision import files
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.data.photos import list_photos, open_photo
 from efficientvision.errors import UserError
+from efficientvision.output_folder import check_output_folder
 from efficientvision.preflight.findings import listed
 from efficientvision.progress import tqdm
 from efficientvision.runs import inspection
-from efficientvision.runs.output_folder import check_output_folder
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.predictor import Predictor
 

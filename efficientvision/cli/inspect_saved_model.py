@@ -7,8 +7,8 @@ from efficientvision.exports.artifacts import FORMATS
 from efficientvision.exports.saved_model import check_replaceable, export_saved_model
 from efficientvision.exports.write_portable import write_portable
 from efficientvision.loading import serving_metadata
+from efficientvision.output_folder import check_output_folder
 from efficientvision.runs import inspection
-from efficientvision.runs.output_folder import check_output_folder
 from efficientvision.tasks.choice import build_serving, task_of_config
 
 

@@ -7,10 +7,9 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.data.photos import list_photos
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import read_frozen_graph, write_chrome_trace
-from efficientvision.exports.load_export import load_export
+from efficientvision.exports.load_export import load_export, result_name
 from efficientvision.runs import inspection
 from efficientvision.runs.benchmark import report, time_runs
-from efficientvision.tasks.detection.metadata import DetectionMetadata
 from efficientvision.tasks.photo_batches import as_array
 
 # Of a photo for a model that does not say its input size.
@@ -35,8 +34,7 @@ def run(settings: InspectSettings) -> None:
     if settings.trace_filename:
         graph = read_frozen_graph(_frozen_graph(settings.saved_model_dir), trust=trust)
         feeds = {"image_arrays:0": photos}
-        result_name = (metadata or DetectionMetadata).result_name
-        write_chrome_trace(graph, feeds, [f"{result_name}:0"], settings.trace_filename)
+        write_chrome_trace(graph, feeds, [f"{result_name(metadata)}:0"], settings.trace_filename)
         print(f"trace, for chrome://tracing: {settings.trace_filename}")
 
 

@@ -72,12 +72,16 @@ def _load_portable(path: str, threads: int) -> tuple[RunPhotos, ModelMetadata]:
     return task.runner(network, metadata), metadata
 
 
+def result_name(metadata: ModelMetadata | None) -> str:
+    """What the results are called in a TensorFlow graph; None: of a model of other makers."""
+    return (metadata or find_task(DEFAULT_TASK, "").metadata_class).result_name
+
+
 def _load_frozen_graph(path: str, trust: bool) -> tuple[RunPhotos, ModelMetadata | None]:
     graph = read_frozen_graph(path, trust=trust)
     text = read_metadata(graph)
     metadata = None if text is None else metadata_from_json(text, path)
-    result_name = (metadata or find_task(DEFAULT_TASK, "").metadata_class).result_name
-    function = graph_function(graph, ["image_arrays:0"], [f"{result_name}:0"])
+    function = graph_function(graph, ["image_arrays:0"], [f"{result_name(metadata)}:0"])
     check_batch(metadata, _batch_of(graph), path)
     return lambda image_arrays: function(image_arrays)[0].numpy(), metadata
 

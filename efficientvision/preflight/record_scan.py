@@ -13,9 +13,9 @@ from efficientvision import files
 from efficientvision.data.checks import data_errors, find_bad_record
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.record_files import FilePattern, match_files
+from efficientvision.data.record_parsing import source_id
 from efficientvision.data.records import parse_example
 from efficientvision.data.streams import without_autograph
-from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.decode import image_size
 from efficientvision.errors import UserError
 from efficientvision.progress import tqdm

@@ -21,10 +21,10 @@ from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS
 from efficientvision.exports.load_export import load_export
 from efficientvision.exports.saved_model import export_saved_model
 from efficientvision.exports.write_portable import write_portable
+from efficientvision.output_folder import check_output_folder
 from efficientvision.progress import tqdm
 from efficientvision.registry import nearest_names
 from efficientvision.runs import inspection
-from efficientvision.runs.output_folder import check_output_folder
 from efficientvision.tasks.choice import build_serving, task_of_config
 from efficientvision.tasks.export_checks import ExportChecks, Run, is_portable
 from efficientvision.tasks.serving import decode_image

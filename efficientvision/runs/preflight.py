@@ -17,9 +17,9 @@ from efficientvision.preflight.findings import (
     format_findings,
     raise_on_errors,
 )
+from efficientvision.preflight.recipe_checks import recipe_findings
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.plan import TrainingPlan
-from efficientvision.training.recipe_checks import recipe_findings
 from efficientvision.training.schedules import Schedule
 
 log = logging.getLogger(__name__)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+from efficientvision import files
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.labels import find_labels, resolve_label_map
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
 from efficientvision.weights.identify import Identified
 from efficientvision.weights.names import BACKBONE, name_from_keras_path, part_of
+
+# Published segmentation networks say in their file's name what size they are for.
+_SIZE_IN_NAME = re.compile(r"_(\d+x\d+)\.pth$")
 
 
 def record_names(
@@ -68,3 +74,16 @@ def take_num_classes(config: TrainingConfig, found: Identified) -> list[str]:
         return []
     config.override({"num_classes": found.num_classes})
     return [f"num_classes={found.num_classes} (read from the checkpoint)"]
+
+
+def apply_published_size(config: TrainingConfig, path: AnyPath) -> list[str]:
+    """Takes the image size of a file such as `espnetv2_s_2.0_city_1024x512.pth` from its name.
+
+    Returns:
+        A line that says so; none where the user gave a size, or the name has none.
+    """
+    size = _SIZE_IN_NAME.search(files.as_text(path))
+    if size is None or config.is_set("image_size"):
+        return []
+    config.override({"image_size": size[1]})
+    return [f"image_size={size[1]} (from the name of the file)"]

@@ -30,10 +30,10 @@ def check_options(options: RunOptions) -> None:
 
 def asks_for_views(options: RunOptions) -> bool:
     """Whether the flags ask for more than one look at the network's own size."""
-    return options.test_flip or asks_forscales_of(options)
+    return options.test_flip or asks_for_scales(options)
 
 
-def asks_forscales_of(options: RunOptions) -> bool:
+def asks_for_scales(options: RunOptions) -> bool:
     """Whether the flags ask for other sizes of the photos."""
     return scales_of(options) != (1.0,)
 

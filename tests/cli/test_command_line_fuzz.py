@@ -15,7 +15,6 @@ import pytest
 from absl import flags
 from PIL import Image
 
-from efficientvision import api
 from efficientvision.cli import (
     demonstration,
     detection_demo,
@@ -29,6 +28,9 @@ from efficientvision.cli import inspect as inspect_program
 from efficientvision.cli.flags import define_inspect_flags, define_train_flags
 from efficientvision.errors import UserError
 from efficientvision.runs import evaluate
+from efficientvision.tasks.classification import task as classification
+from efficientvision.tasks.detection import task as detection
+from efficientvision.tasks.segmentation import task as segmentation
 from tests.example_records import example, write_examples
 from tests.programs import REPOSITORY, _captured, dataset_program
 
@@ -90,10 +92,11 @@ def workplace(tmp_path, monkeypatch):
         ("model/config.yaml", "num_classes: .inf\n"),
     ):
         (tmp_path / name).write_text(text)
-    for name in ("efficientdet", "efficientnet_backbone", "edge_network", "build_classifier"):
-        monkeypatch.setattr(api, name, _stop)
-    for name in ("build_segmenter", "build_ssd", "segmenting_detector"):
-        monkeypatch.setattr(api, name, _stop)
+    for tasks in (classification, detection, segmentation):
+        for name in ("build_classifier", "build_efficientdet", "build_ssd", "build_segmenter"):
+            monkeypatch.setattr(tasks, name, _stop, raising=False)
+    monkeypatch.setattr(detection, "build_configured_ssd", _stop)
+    monkeypatch.setattr(segmentation, "build_segmentation", _stop)
     monkeypatch.setattr(evaluate, "wait_for_checkpoint", _stop)
     monkeypatch.setattr(supervise, "supervise", _stop)
     yield tmp_path

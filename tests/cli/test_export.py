@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision import inspect_settings
 from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
 from efficientvision.exports import artifacts
+from efficientvision.runs import inspection
 from efficientvision.tasks.detection.predictor import Detector
 from efficientvision.tasks.detection.training_task import TESTDEV_NAME
 from tests.filled_detector import filled_detector, textured_photo
@@ -92,7 +92,7 @@ def test_an_efficientdet(given, tmp_path, capsys, monkeypatch, litert):
     """As published but for its depth."""
     loaded = filled_detector()
     copied = dataclasses.replace(loaded, config=copy.deepcopy(loaded.config))
-    monkeypatch.setattr(inspect_settings, "load_model", lambda *_, **__: copied)
+    monkeypatch.setattr(inspection, "load_model", lambda *_, **__: copied)
     wanted = [*given, f"--saved_model_dir={tmp_path}", "--format=litert"]
     assert inspect("--runmode=export", *wanted) == 0
     printed = capsys.readouterr().out

@@ -102,7 +102,8 @@ def test_every_implemented_flag_is_read():
     """A flag that nothing reads would be silently ignored."""
     folder = pathlib.Path(flags.__file__).parent
     inspect = [path for path in folder.glob("inspect*.py") if "flag" not in path.name]
-    run = [*(folder.parent / "runs").glob("*.py"), folder / "supervise.py"]
+    tasks = (folder.parent / "tasks").rglob("*.py")
+    run = [*(folder.parent / "runs").glob("*.py"), *tasks, folder / "supervise.py"]
     for program, paths in ((flags.INSPECT, inspect), (flags.TRAIN, run)):
         text = "".join(path.read_text() for path in paths if path.name != "options.py")
         read = set(re.findall(r"(?:FLAGS|given|flag_values|options)(?:\.|\[\")(\w+)", text))

@@ -109,7 +109,7 @@ class DetectionTask(Task):
             fake_data=options.use_fake_data,
             testdev_dir=options.testdev_dir,
             testdev_info_file=options.testdev_info_file,
-            views=self._views(options, config),
+            views=self.tta(options, config),
             data_service=options.tf_data_service or None,
         )
 
@@ -273,7 +273,7 @@ class DetectionTask(Task):
             "min_score_thresh": (settings.min_score_thresh, fixed.get("score_thresh")),
         }
 
-    def _views(self, options: RunOptions, config: DetectionConfig) -> DetectionViews | None:
+    def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionViews | None:
         """Test-time augmentation as the options ask for it; None: each photo is seen once."""
         if not tta_options.asks_for_views(options):
             return None

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from efficientvision.evaluation.details import Details, detection_details
+from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.object_matching import Collected, corners_yxyx
 from efficientvision.tasks.detection.coco import CocoEvaluator, format_metrics
+from efficientvision.tasks.detection.details import detection_details
 from efficientvision.tasks.detection.voc import format_voc_metrics, voc_metrics
 from efficientvision.tasks.training_task import Evaluation
 from efficientvision.visualize.draw import draw_detections

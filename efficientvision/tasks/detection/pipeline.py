@@ -16,14 +16,15 @@ import tensorflow as tf
 
 from efficientvision.data.batches import RecordReader
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.record_parsing import source_id
 from efficientvision.data.records import parse_example
-from efficientvision.data.training_examples import TrainingExamples, source_id
 from efficientvision.data.transforms import decode, preprocess
 from efficientvision.data.transforms.boxes import clip_boxes, has_area, pad_rows
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection.augmentation import Augmentation, SsdAugmentation
 from efficientvision.tasks.detection.ssd_examples import SsdExamples
+from efficientvision.tasks.detection.training_examples import TrainingExamples
 
 
 def detection_dataset(

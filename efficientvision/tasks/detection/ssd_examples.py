@@ -9,12 +9,13 @@ import dataclasses
 
 import tensorflow as tf
 
+from efficientvision.data.record_parsing import source_id
 from efficientvision.data.records import parse_example
-from efficientvision.data.training_examples import Scene, source_id
 from efficientvision.data.transforms import boxes, decode, orientation, preprocess, sample_frame
 from efficientvision.data.transforms.photometric import distort_colors
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.tasks.detection.augmentation import SsdAugmentation
+from efficientvision.tasks.detection.training_examples import Scene
 
 # One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)

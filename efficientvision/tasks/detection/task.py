@@ -36,12 +36,12 @@ from efficientvision.tasks.detection.ssd_tta import SsdViews
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.detection.tta import DetectionViews
 from efficientvision.tasks.setup import (
+    apply_published_size,
     check_freeze,
     count_images,
     factor_beside_backbone,
     take_num_classes,
 )
-from efficientvision.weights.decoder import apply_published_size
 from efficientvision.weights.identify import Identified, apply_checkpoint_architecture, identify
 
 log = logging.getLogger(__name__)

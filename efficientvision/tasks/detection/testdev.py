@@ -8,7 +8,7 @@ from efficientvision import files
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.ground_truth import image_ids
 from efficientvision.errors import UserError
-from efficientvision.runs.output_folder import check_output_folder
+from efficientvision.output_folder import check_output_folder
 from efficientvision.tasks.detection.coco_results import (
     check_image_ids,
     check_results_file,

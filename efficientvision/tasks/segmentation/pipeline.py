@@ -17,7 +17,7 @@ import tensorflow as tf
 from efficientvision.data.batches import RecordReader
 from efficientvision.data.mask_records import IGNORED, parse_mask_example
 from efficientvision.data.record_files import FilePattern
-from efficientvision.data.training_examples import source_id
+from efficientvision.data.record_parsing import source_id
 from efficientvision.data.transforms import decode
 from efficientvision.data.transforms.orientation import (
     draw_orientation,

@@ -12,7 +12,8 @@ import io
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,20 +22,20 @@ from PIL import Image
 
 from efficientvision import files
 from efficientvision.configs.run_options import RunOptions
-from efficientvision.data.checks import iterate
+from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.labels import BUILTIN_OF_MASKS, find_labels
 from efficientvision.data.mask_records import IGNORED
 from efficientvision.data.masks.cityscapes import CLASS_IDS
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.picture_folders import existing_file
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.data.record_parsing import parsed_features
+from efficientvision.data.record_parsing import parsed_features, source_id
 from efficientvision.data.streams import read_in_order, without_autograph
-from efficientvision.data.training_examples import source_id
 from efficientvision.data.transforms.random_crop import resize_like_pillow
 from efficientvision.errors import UserError
+from efficientvision.exports.load_export import is_export
+from efficientvision.output_folder import check_output_folder
 from efficientvision.progress import tqdm
-from efficientvision.runs.output_folder import check_output_folder
 from efficientvision.tasks.segmentation.metrics import PixelCounts, resize_nearest
 from efficientvision.tasks.segmentation.palettes import palette_of, same_classes
 from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
@@ -71,6 +72,29 @@ def of_photos(options: RunOptions) -> bool:
     pattern = options.val_file_pattern or ""
     named = pattern.lower().endswith((*PHOTO_SUFFIXES, _LIST))
     return bool(options.testdev_dir) and bool(pattern) and (named or files.is_folder(pattern))
+
+
+def write_for_server(options: RunOptions, prepare: Callable[[], Any]) -> bool:
+    """Writes a checkpoint's predictions where the options ask for it; returns whether they do.
+
+    Args:
+        options: Of the evaluation.
+        prepare: Makes (evaluator, training task, model).
+
+    Raises:
+        UserError: It is an exported model, or a record is damaged.
+    """
+    if not options.testdev_dir:
+        return False
+    if is_export(options.model_dir):
+        raise UserError(
+            f"`model_dir={options.model_dir}` is an exported model, and `testdev_dir` writes the "
+            "predictions of a checkpoint: name that."
+        )
+    _, task, model = prepare()
+    with data_errors(options.val_file_pattern):
+        write_results(options, task, model)
+    return True
 
 
 def write_results(options: RunOptions, task: SegmentationTrainingTask, model: keras.Model) -> None:

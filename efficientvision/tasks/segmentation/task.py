@@ -15,19 +15,18 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.exports.load_export import is_export
 from efficientvision.loading import LoadedModel, export_facts, load_segmenter
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.base import Task
-from efficientvision.tasks.build import batch_norm_options, build_by_name, family_options
+from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.choice import get_config
-from efficientvision.tasks.detection.build import build_efficientdet
-from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.segmentation import results
+from efficientvision.tasks.segmentation.build import build_segmentation
+from efficientvision.tasks.segmentation.checkpoint import apply_decoder
 from efficientvision.tasks.segmentation.checks import (
     MaskScan,
     check_mask_classes,
@@ -45,7 +44,7 @@ from efficientvision.tasks.segmentation.export_checks import SegmentationChecks
 from efficientvision.tasks.segmentation.labels import LABELS
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
 from efficientvision.tasks.segmentation.metrics import resize_nearest
-from efficientvision.tasks.segmentation.network import build_segmenter, segmenting_detector
+from efficientvision.tasks.segmentation.network import build_segmenter
 from efficientvision.tasks.segmentation.palettes import (
     palette_of,
     published_names,
@@ -60,12 +59,16 @@ from efficientvision.tasks.segmentation.training_task import (
     all_names,
     mask_augmentation,
 )
-from efficientvision.tasks.segmentation.tta import SegmentationViews
+from efficientvision.tasks.segmentation.tta import tta
 from efficientvision.tasks.serving import Serving
-from efficientvision.tasks.setup import count_images, factor_beside_backbone, record_names
+from efficientvision.tasks.setup import (
+    apply_published_size,
+    count_images,
+    factor_beside_backbone,
+    record_names,
+)
 from efficientvision.training.freezing import freeze_batch_norms
 from efficientvision.visualize.draw_class_map import draw_class_map
-from efficientvision.weights.decoder import apply_decoder, apply_published_size
 from efficientvision.weights.identify import Identified, identify
 
 log = logging.getLogger(__name__)
@@ -116,20 +119,7 @@ class SegmentationTask(Task):
     )
 
     def build(self, config: SegmentationConfig) -> keras.Model:
-        if config.is_detector:
-            return segmenting_detector(build_efficientdet(_detector_config(config)))
-        return build_segmenter(
-            config.name,
-            image_hw=config.image_hw,
-            num_classes=config.num_classes,
-            decoder_width=config.decoder_width,
-            pyramid_width=config.pyramid_width,
-            auxiliary=config.auxiliary,
-            grad_checkpoint=config.grad_checkpoint,
-            batch_norm=batch_norm_options(config),
-            dtype=config.dtype_policy,
-            **family_options(config),
-        )
+        return build_segmentation(config)
 
     def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
         return build_by_name(
@@ -233,7 +223,7 @@ class SegmentationTask(Task):
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
     ) -> SegmentationTrainingTask:
         train, val = options.train_file_pattern, options.val_file_pattern
-        views = _views(options, config)
+        views = tta(options, config, self.build)
         if options.testdev_dir:
             return SegmentationTrainingTask(config, class_names=names, views=views)
         return SegmentationTrainingTask(
@@ -300,17 +290,7 @@ class SegmentationTask(Task):
         return loaded
 
     def write_test_results(self, options: RunOptions, prepare: Callable[[], Any]) -> bool:
-        if not options.testdev_dir:
-            return False
-        if is_export(options.model_dir):
-            raise UserError(
-                f"`model_dir={options.model_dir}` is an exported model, and `testdev_dir` writes "
-                "the predictions of a checkpoint: name that."
-            )
-        _, task, model = prepare()
-        with data_errors(options.val_file_pattern):
-            results.write_results(options, task, model)
-        return True
+        return results.write_for_server(options, prepare)
 
     def evaluate_export(
         self, options: RunOptions, run: RunPhotos, metadata: SegmentationMetadata
@@ -420,35 +400,3 @@ def task_for(model_name: str) -> SegmentationTask:
 def _overlap(settings: InspectSettings) -> int:
     """Pixels that two tiles share."""
     return DEFAULT_OVERLAP if settings.tile_overlap is None else settings.tile_overlap
-
-
-def _detector_config(config: SegmentationConfig) -> EfficientDetConfig:
-    """The detector that a segmentation network of its name is."""
-    shared = (
-        "image_size",
-        "heads",
-        "fpn_name",
-        "grad_checkpoint",
-        "bn_momentum",
-        "bn_epsilon",
-        "sync_bn",
-        "is_training_bn",
-        "mixed_precision",
-    )
-    classes = {"num_classes": config.detector_classes, "seg_num_classes": config.num_classes}
-    values = {name: getattr(config, name) for name in shared} | classes
-    if config.act_type is not None:
-        values["act_type"] = config.act_type
-    return get_config(config.name, values, task="detection")
-
-
-def _views(options: RunOptions, config: SegmentationConfig) -> SegmentationViews | None:
-    """Test-time augmentation as the options ask for it; None: each photo is seen once."""
-    if not tta_options.asks_for_views(options):
-        return None
-    scales = tta_options.scales_of(options)
-    views = SegmentationViews(
-        config, flip=options.test_flip, scales=scales, build_network=_TASK.build
-    )
-    log.info(f"Each photo is seen as {views.described}; the probabilities are averaged.")
-    return views

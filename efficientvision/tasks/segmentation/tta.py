@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.errors import UserError
+from efficientvision.tasks import tta_options
 from efficientvision.tasks.detection.tta import with_weights_of
 from efficientvision.tasks.segmentation.config import SegmentationConfig
 from efficientvision.tasks.training_task import Batch
+
+log = logging.getLogger(__name__)
 
 # Strides of the coarsest maps: sizes change by whole ones.
 _STEP, _DETECTOR_STEP = 32, 128
@@ -107,3 +112,19 @@ class SegmentationViews:
 def _scaled(side: int, scale: float, step: int) -> int:
     """A side that is larger or smaller by whole steps, so that its remainder stays."""
     return side + step * max(round((scale - 1.0) * side / step), -((side - 1) // step))
+
+
+def tta(
+    options: RunOptions,
+    config: SegmentationConfig,
+    build_network: Callable[[SegmentationConfig], keras.Model],
+) -> SegmentationViews | None:
+    """Test-time augmentation as the options ask for it; None: each photo is seen once."""
+    if not tta_options.asks_for_views(options):
+        return None
+    scales = tta_options.scales_of(options)
+    views = SegmentationViews(
+        config, flip=options.test_flip, scales=scales, build_network=build_network
+    )
+    log.info(f"Each photo is seen as {views.described}; the probabilities are averaged.")
+    return views

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from efficientvision.tasks.classification.losses import binary_cross_entropy, cross_entropy
 
-GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets"
+GOLDENS = pathlib.Path(__file__).parents[2] / "goldens" / "edgenets"
 GOLDEN = json.loads((GOLDENS / "classification.json").read_text())
 ARRAYS = np.load(GOLDENS / "classification.npz")
 

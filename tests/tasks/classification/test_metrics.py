@@ -14,7 +14,7 @@ from efficientvision.tasks.classification.metrics import (
     topk_accuracy,
 )
 
-GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets"
+GOLDENS = pathlib.Path(__file__).parents[2] / "goldens" / "edgenets"
 GOLDEN = json.loads((GOLDENS / "classification.json").read_text())
 ARRAYS = np.load(GOLDENS / "classification.npz")
 

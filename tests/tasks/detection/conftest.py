@@ -6,7 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
+from tests.data.conftest import encode_image as encode_image
+from tests.data.conftest import make_records as make_records
+
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens"
 
 
 @pytest.fixture(scope="session")

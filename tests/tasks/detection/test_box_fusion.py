@@ -5,7 +5,7 @@ import pytest
 
 from efficientvision.tasks.detection.box_fusion import fuse_boxes, fuse_views
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens"
 YXYX = [2, 1, 4, 3]
 
 

@@ -9,7 +9,7 @@ from efficientvision.tasks.detection.coco import METRIC_NAMES, CocoEvaluator, fo
 from efficientvision.tasks.detection.coco_backends import available_backends, choose_backend
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens"
 NAMES = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 

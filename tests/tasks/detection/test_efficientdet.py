@@ -13,7 +13,7 @@ from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill, make_input
 
-FOLDER = pathlib.Path(__file__).parents[1] / "goldens"
+FOLDER = pathlib.Path(__file__).parents[2] / "goldens"
 GOLDENS = json.loads(gzip.decompress((FOLDER / "networks.json.gz").read_bytes()))
 OUTPUTS = np.load(FOLDER / "networks.npz")
 

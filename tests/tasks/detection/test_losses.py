@@ -10,7 +10,7 @@ from efficientvision.tasks.detection import losses
 from efficientvision.tasks.detection.anchors import generate_anchors
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens"
 
 
 def class_loss(logits, one_hot, normalizer=1.0, **options):

@@ -12,7 +12,7 @@ from efficientvision.tasks.detection.matching import AnchorTargets
 from efficientvision.tasks.detection.multibox import assign_priors, mined_negatives, multibox_losses
 from efficientvision.tasks.detection.priors import generate_priors
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens" / "edgenets" / "ssd"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens" / "edgenets" / "ssd"
 CASES = json.loads((GOLDENS / "functions.json").read_text())
 ARRAYS = np.load(GOLDENS / "functions.npz")
 PRIORS = generate_priors(300)

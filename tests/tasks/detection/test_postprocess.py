@@ -16,7 +16,7 @@ from efficientvision.tasks.detection.postprocess import (
     select_candidates,
 )
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens"
 FIELDS = {"boxes": "boxes_yxyx", "scores": "scores", "classes": "classes", "valid_len": "valid_len"}
 POST = json.loads((GOLDENS / "functions.json").read_text())["post"]
 CASES = POST["cases"]

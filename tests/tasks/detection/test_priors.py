@@ -18,7 +18,7 @@ from efficientvision.tasks.detection.priors import (
     prior_levels,
 )
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens" / "edgenets" / "ssd"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens" / "edgenets" / "ssd"
 CASES = json.loads((GOLDENS / "functions.json").read_text())
 ARRAYS = np.load(GOLDENS / "functions.npz")
 

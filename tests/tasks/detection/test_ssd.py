@@ -20,7 +20,7 @@ from tests.filled_segmenter import filled_model, weights_of
 from tests.filled_ssd import filled_ssd
 from tests.weights.made_torch_files import write_zip
 
-GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets" / "ssd"
+GOLDENS = pathlib.Path(__file__).parents[2] / "goldens" / "edgenets" / "ssd"
 NETWORKS = json.loads(gzip.decompress((GOLDENS / "networks.json.gz").read_bytes()))
 OUTPUTS = np.load(GOLDENS / "networks.npz")
 HW = (96, 128)

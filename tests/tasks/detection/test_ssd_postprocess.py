@@ -12,7 +12,7 @@ from efficientvision.tasks.detection.base_config import NmsConfig
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_postprocess import postprocess_ssd
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens" / "edgenets" / "ssd"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens" / "edgenets" / "ssd"
 CASES = json.loads((GOLDENS / "functions.json").read_text())
 ARRAYS = np.load(GOLDENS / "functions.npz")
 PRIORS = generate_priors(300)

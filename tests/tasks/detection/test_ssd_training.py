@@ -21,7 +21,7 @@ from efficientvision.training.evaluator import Evaluator
 from tests.made_records import SIDE, SIZE, write_made_records
 
 NAME = "espnetv2_s_0.5"
-HPARAMS = pathlib.Path(__file__).parents[2] / "hparams"
+HPARAMS = pathlib.Path(__file__).parents[3] / "hparams"
 STEADY = {
     "input_rand_hflip": False,
     "photometric_distortion": False,

@@ -6,8 +6,7 @@ import pytest
 
 from efficientvision.errors import UserError
 from efficientvision.runs import evaluate, run_setup
-from efficientvision.tasks import tta_options as evaluation_views
-from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.choice import get_config, task_of_config
 from efficientvision.tasks.detection import testdev
 from tests.made_records import write_made_records
 from tests.programs import run_options
@@ -54,11 +53,11 @@ def test_views_are_said(capsys):
         "efficientdet-d0",
         "image_size=128x64,fpn_cell_repeats=1,box_class_repeats=0,num_classes=1",
     )
-    views = evaluation_views.build_views(given, config)
+    views = task_of_config(config).tta(given, config)
     assert views.sizes == [((64, 128), (64, 128)), ((64, 128), (32, 64))]
     printed = capsys.readouterr().out
     assert "64x32, 64x32 mirrored, 128x64, 128x64 mirrored; merged by weighted box" in printed
-    assert evaluation_views.build_views(_given(), config) is None
+    assert task_of_config(config).tta(_given(), config) is None
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from efficientvision.evaluation.object_matching import Collected
 from efficientvision.tasks.detection.voc import format_voc_metrics, voc_metrics, voc_scores
 from tests.evaluation.made_detections import made_collection
 
-GOLDENS = pathlib.Path(__file__).resolve().parents[1] / "goldens" / "edgenets" / "ssd"
+GOLDENS = pathlib.Path(__file__).resolve().parents[2] / "goldens" / "edgenets" / "ssd"
 CASE = json.loads((GOLDENS / "functions.json").read_text())["voc_map"]
 
 

@@ -13,7 +13,7 @@ from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.segmentation.class_weights import CITYSCAPES_WEIGHTS
 from efficientvision.tasks.segmentation.task import class_weights
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets" / "segmentation_recipe.json"
+GOLDEN = pathlib.Path(__file__).parents[2] / "goldens" / "edgenets" / "segmentation_recipe.json"
 
 
 def weights_of(**options):

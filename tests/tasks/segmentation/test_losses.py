@@ -13,7 +13,7 @@ from efficientvision.tasks.segmentation.losses import (
     cross_entropy_weight,
 )
 
-GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets"
+GOLDENS = pathlib.Path(__file__).parents[2] / "goldens" / "edgenets"
 GOLDEN = json.loads((GOLDENS / "segmentation_functions.json").read_text())["segmentation_loss"]
 ARRAYS = np.load(GOLDENS / "segmentation_functions.npz")
 LOGITS = ARRAYS["seg_logits"].transpose(0, 2, 3, 1)

@@ -15,7 +15,7 @@ from efficientvision.tasks.segmentation.metrics import (
     segmentation_details,
 )
 
-GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets"
+GOLDENS = pathlib.Path(__file__).parents[2] / "goldens" / "edgenets"
 GOLDEN = json.loads((GOLDENS / "segmentation_functions.json").read_text())["miou"]
 CAMVID = json.loads((GOLDENS / "camvid_zero_shot.json").read_text())
 ARRAYS = np.load(GOLDENS / "segmentation_functions.npz")

@@ -14,7 +14,7 @@ from efficientvision.weights.identify import identify
 from tests.filled_segmenter import filled_segmenter, noise, weights_of
 from tests.models import plain_decoder
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "goldens" / "edgenets" / "segmentation.json"
+GOLDEN = pathlib.Path(__file__).parents[2] / "goldens" / "edgenets" / "segmentation.json"
 PUBLISHED = json.loads(GOLDEN.read_text())
 # Of the others there are files, counted to the unit.
 ONLY_IN_TABLES = [

@@ -3,9 +3,9 @@
 import pytest
 
 from efficientvision.preflight.findings import OK, WARNING
+from efficientvision.preflight.recipe_checks import recipe_findings
 from efficientvision.tasks.choice import get_config
 from efficientvision.training.plan import TrainingPlan
-from efficientvision.training.recipe_checks import recipe_findings
 from efficientvision.training.schedules import WarmupSchedule
 
 ADAM = "optimizer=adam,moving_average_decay=0.998,bn_momentum=0.9"

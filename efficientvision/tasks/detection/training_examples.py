@@ -9,6 +9,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from efficientvision.data.record_parsing import source_id
 from efficientvision.data.records import parse_example
 from efficientvision.data.transforms import (
     autoaugment,
@@ -219,14 +220,6 @@ class TrainingExamples:
     @staticmethod
     def _happens(probability: float, seed: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_uniform([], seed) < probability
-
-
-def source_id(example: dict[str, tf.Tensor], regenerate: bool) -> tf.Tensor:
-    """string [], the photo's name; a hash of its bytes if it has none or on request."""
-    hashed = tf.strings.as_string(tf.strings.to_hash_bucket_fast(example["encoded"], tf.int64.max))
-    if regenerate:
-        return hashed
-    return tf.where(tf.equal(example["source_id"], ""), hashed, example["source_id"])
 
 
 def _joined(*names: tf.Tensor) -> tf.Tensor:

@@ -1,30 +1,9 @@
-"""What a segmentation checkpoint settles of the network that it is loaded into."""
+"""Hyper-parameters of a segmentation network that its checkpoint tells."""
 
 from __future__ import annotations
 
-import re
-
-from efficientvision import files
-from efficientvision.files import AnyPath
-from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.segmentation.config import SegmentationConfig
 from efficientvision.weights.identify import Identified
-
-# Published segmentation networks say in their file's name what size they are for.
-_SIZE_IN_NAME = re.compile(r"_(\d+x\d+)\.pth$")
-
-
-def apply_published_size(config: SegmentationConfig | SsdConfig, path: AnyPath) -> list[str]:
-    """Takes the image size of a file such as `espnetv2_s_2.0_city_1024x512.pth` from its name.
-
-    Returns:
-        A line that says so; none where the user gave a size, or the name has none.
-    """
-    size = _SIZE_IN_NAME.search(files.as_text(path))
-    if size is None or config.is_set("image_size"):
-        return []
-    config.override({"image_size": size[1]})
-    return [f"image_size={size[1]} (from the name of the file)"]
 
 
 def apply_decoder(
