@@ -1,4 +1,4 @@
-"""What a segmentation checkpoint settles of the network that it is loaded into."""
+"""Configures a segmentation network or an SSD detector to fit a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from efficientvision.configs import SegmentationConfig, SsdConfig
 from efficientvision.files import AnyPath
 from efficientvision.weights.identify import Identified
 
-# Published segmentation networks say in their file's name what size they are for.
+# Published segmentation files have the image size in their names.
 _SIZE_IN_NAME = re.compile(r"_(\d+x\d+)\.pth$")
 
 
 def apply_published_size(config: SegmentationConfig | SsdConfig, path: AnyPath) -> list[str]:
-    """Takes the image size of a file such as `espnetv2_s_2.0_city_1024x512.pth` from its name.
+    """Sets the image size from a file name such as `espnetv2_s_2.0_city_1024x512.pth`.
 
     Returns:
-        A line that says so; none where the user gave a size, or the name has none.
+        A line that reports the change; none if the user set a size or the name has none.
     """
     size = _SIZE_IN_NAME.search(files.as_text(path))
     if size is None or config.is_set("image_size"):
@@ -29,13 +29,13 @@ def apply_published_size(config: SegmentationConfig | SsdConfig, path: AnyPath) 
 def apply_decoder(
     config: SegmentationConfig, found: Identified, *, keep_classes: bool = False
 ) -> list[str]:
-    """Sets what a checkpoint tells of the network and the user did not say.
+    """Sets hyper-parameters from a checkpoint, unless the user set them.
 
     Args:
         config: Changed in place.
-        found: What `identify` found in the checkpoint; of another task it changes nothing.
-        keep_classes: The number of classes may differ (fine-tuning). The width of the pyramid
-            poolings, which follows from it, is the checkpoint's all the same.
+        found: Result of `identify`; changes nothing if it is of another task.
+        keep_classes: Keep the configured number of classes (fine-tuning). The width of the
+            pyramid poolings, which by default depends on it, still comes from the checkpoint.
 
     Returns:
         A line for each change.
