@@ -52,7 +52,7 @@ def test_the_report_says_what_was_averaged_and_what_is_no_number(model, path, ca
     write_zip(path, {"model": weights, "ema": {"shadow_params": [np.ones(3)]}})
     load_weights(model, path)
     printed = capsys.readouterr().out
-    assert "note: what it keeps under 'ema' was not loaded" in printed
+    assert "note: its value of 'ema' was not loaded" in printed
     assert "note: 1 variables hold values that are not finite" in printed
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in model.weights]
     write_zip(path, named(model, np.nan))

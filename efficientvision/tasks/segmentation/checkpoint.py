@@ -1,4 +1,4 @@
-"""Hyper-parameters of a segmentation network that its checkpoint tells."""
+"""Configures a segmentation network to fit a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from efficientvision.weights.identify import Identified
 def apply_decoder(
     config: SegmentationConfig, found: Identified, *, keep_classes: bool = False
 ) -> list[str]:
-    """Sets what a checkpoint tells of the network and the user did not say.
+    """Sets hyper-parameters from a checkpoint, unless the user set them.
 
     Args:
         config: Changed in place.
-        found: What `identify` found in the checkpoint; of another task it changes nothing.
-        keep_classes: The number of classes may differ (fine-tuning). The width of the pyramid
-            poolings, which follows from it, is the checkpoint's all the same.
+        found: Result of `identify`; changes nothing if it is of another task.
+        keep_classes: Keep the configured number of classes (fine-tuning). The width of the
+            pyramid poolings, which by default depends on it, still comes from the checkpoint.
 
     Returns:
         A line for each change.
