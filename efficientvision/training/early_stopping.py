@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Mapping
 
 from efficientvision.tasks.base import Evaluation
-from efficientvision.training.observer import Observer
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 
 
-class EarlyStopping(Observer):
+class EarlyStopping(Callback):
     """Asks for the end after `patience` evaluations without a better metric.
 
     Where a run stands is read from its `results.csv`: a run that is resumed goes on counting.
@@ -51,7 +51,7 @@ class EarlyStopping(Observer):
             # As `results.csv` rounds, so that a resumed run decides as this one.
             self._count(step, float(f"{metrics[self._metric]:.6g}"))
 
-    def why_stop(self) -> str | None:
+    def should_stop(self) -> str | None:
         """Says when the metric was best, once the patience is over."""
         if self._waited < self._patience:
             return None

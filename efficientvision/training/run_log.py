@@ -13,7 +13,7 @@ from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.progress import tqdm
 from efficientvision.tasks.base import Evaluation
-from efficientvision.training.observer import Observer
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.tables import read_steps, table_to_go_on, write_table
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 RESULTS_NAME = "results.csv"
 
 
-class RunLog(Observer):
+class RunLog(Callback):
     """Progress of a run for people, for TensorBoard and as a table.
 
     `results.csv` has a row per epoch (or evaluation): step, epoch, images, seconds, the means of
