@@ -40,9 +40,10 @@ class TrainingPlan:
     def __post_init__(self):
         if self.total_steps < 1:
             raise UserError(
-                f"There is nothing to train: `num_epochs={self.num_epochs}` times "
-                f"`num_examples_per_epoch={self.examples_per_epoch}` images make less than one "
-                f"batch of `train_batch_size={self.batch_size}`."
+                f"Nothing to train: `num_epochs={self.num_epochs}` times "
+                f"`num_examples_per_epoch={self.examples_per_epoch}` images are fewer than "
+                f"one batch of `train_batch_size={self.batch_size}`. Train longer or use a "
+                "smaller batch."
             )
 
     @property

@@ -58,7 +58,7 @@ class Trainer:
         strategy: Distribution strategy; None means TensorFlow's current one (one device).
 
     Attributes:
-        stop_signal: The signal that ended the last `run`, None if it went to its end.
+        stop_signal: The signal that ended the last `run`, None if it was not interrupted.
 
     Raises:
         UserError: `plan` has no `model_dir`, or the batch cannot be divided among the replicas and
@@ -139,10 +139,10 @@ class Trainer:
         return self.state.model
 
     def resume(self) -> int:
-        """Goes on from the newest checkpoint in `model_dir`; returns its step (0: a new run).
+        """Resumes from the newest checkpoint in `model_dir`; returns its step (0 for a new run).
 
         Raises:
-            UserError: The checkpoint is not of this run, or the workers do not see the same one.
+            UserError: The checkpoint belongs to another run, or the workers see different ones.
         """
         checkpoint = self.checkpoints.restore(clean=self.is_chief)
         if checkpoint is not None:
@@ -152,9 +152,8 @@ class Trainer:
         step = self.state.step
         if (chief := int(from_chief(self.strategy, step))) != step:
             raise UserError(
-                f"The newest checkpoint that this worker finds in {self.model_dir} is of step "
-                f"{step}, and the chief's is of step {chief}: `model_dir` must name a folder that "
-                "all workers share."
+                f"This worker's newest checkpoint in {self.model_dir} is at step {step}, but the "
+                f"chief's is at step {chief}: `model_dir` must be a folder that all workers share."
             )
         return step
 
@@ -167,11 +166,12 @@ class Trainer:
     ) -> dict[str, float]:
         """Trains from the current step to the last.
 
-        What a kill has cost the epoch that ended with the current step is made up first (`lacks`).
+        If an earlier run was killed before it recorded or evaluated the epoch that ends at the
+        current step, that is done first (see `lacks`).
 
-        Ctrl-C or SIGTERM end it early, after a checkpoint: `stop_signal` is that signal then.
+        Ctrl-C or SIGTERM ends training early, after a checkpoint; `stop_signal` is then set to it.
 
-        Of several workers the chief alone logs, writes and evaluates; the others wait for it.
+        With several workers, only the chief logs, writes and evaluates; the others wait for it.
 
         Args:
             evaluate_epochs: Evaluate after every epoch and archive the best checkpoint.
@@ -179,10 +179,10 @@ class Trainer:
             eval_name: Subfolder of the evaluation's TensorBoard files.
 
         Returns:
-            The metrics of the last evaluation, empty without one (and on the other workers).
+            The metrics of the last evaluation; empty if there was none, and on the other workers.
 
         Raises:
-            UserError: If a step is not finite, and such steps are not skipped.
+            UserError: A step is not finite, and `recipe.on_nan` is "stop".
         """
         plan, state = self.plan, self.state
         self._active = [self._new_log(eval_name), *self._callbacks] if self.is_chief else []
@@ -213,17 +213,17 @@ class Trainer:
                     metrics = self._end_epoch(epoch, evaluate=due)
                 if self._is_interrupted() and state.step > first:
                     self._save()
-                    self._say_where_to_go_on()
+                    self._log_interruption()
         finally:
             for callback in self._active:
                 callback.end()
         return metrics
 
     def lacks(self, step: int, *, evaluate_epochs: bool, evaluate_end: bool) -> bool:
-        """Whether an epoch ended with a step, and its row of results or its evaluation is missing.
+        """Whether an epoch ended at `step` but its row of results or its evaluation is missing.
 
-        A run that is killed after the checkpoint of the step leaves it so. The arguments are those
-        of `run`. All workers must call it at the same point.
+        This happens when a run is killed after it has written the checkpoint of that step. The
+        arguments are those of `run`. All workers must call this at the same point.
         """
         due = evaluate_epochs or (step >= self.plan.total_steps and evaluate_end)
         metric = self.task.best_metric if due else None
@@ -231,33 +231,32 @@ class Trainer:
         return bool(from_chief(self.strategy, float(missing)))
 
     def _end_epoch(self, epoch: int, *, evaluate: bool) -> dict[str, float]:
-        """Evaluates where that is due, and tells the observers; returns the metrics."""
+        """Evaluates if `evaluate`, then calls the callbacks; returns the metrics."""
         metrics = self._evaluate() if evaluate else {}
         if metrics is None:
-            return {}  # Left off: the next start makes it up, and writes the row then.
+            return {}  # Cancelled: the next start redoes it and writes the row then.
         for callback in self._active:
             values = {**self._losses.means(), **self.state.counts(), **metrics}
             callback.epoch_ended(self.state.step, epoch, values)
         return metrics
 
     def _is_interrupted(self) -> bool:
-        """Whether a signal asks for the end, here or on another worker; sets `stop_signal`."""
+        """Whether this or another worker received a signal to stop; sets `stop_signal`."""
         own = self._interruption.signal
         if self.stop_signal is None and on_any_worker(self.strategy, own is not None):
             self.stop_signal = own or signal.SIGTERM
         return self.stop_signal is not None
 
-    def _say_where_to_go_on(self) -> None:
+    def _log_interruption(self) -> None:
         if self.is_chief:
             step = self.state.step
             log.info(
-                f"Training was interrupted at step {step} of {self.plan.total_steps}. "
-                f"{checkpoint_path(self.model_dir, step)} is written: the same command goes on "
-                "from there."
+                f"Training was interrupted at step {step} of {self.plan.total_steps}. Run the same "
+                f"command to resume from {checkpoint_path(self.model_dir, step)}."
             )
 
     def _is_stopped(self) -> bool:
-        """Whether a signal or an observer asks for the end; on every worker the same."""
+        """Whether a signal or a callback asks to stop; the same answer on every worker."""
         if self._is_interrupted():
             return True
         reasons = [reason for callback in self._active if (reason := callback.should_stop())]
@@ -281,7 +280,7 @@ class Trainer:
         )
 
     def _train_until(self, end: int, batches) -> None:
-        """Trains up to step `end` of the epoch, or until a signal."""
+        """Trains until step `end` of the epoch, or until a signal."""
         state, plan = self.state, self.plan
         if not state.step or plan.ends_epoch(state.step):
             self._losses.reset()
@@ -297,7 +296,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def _profiler(self):
-        """Profiles the first call that does not compile, where that was asked for."""
+        """Profiles the first call that does not compile, if profiling is on."""
         if not (self._profile and self._compiled):
             yield
             return
@@ -306,10 +305,10 @@ class Trainer:
             yield
 
     def _train_steps(self, batches, steps: int) -> dict[str, float]:
-        """One call of the compiled step, told to the observers.
+        """Runs one chunk of steps and reports it to the callbacks.
 
         Raises:
-            UserError: A step is not finite, and such steps are not left out.
+            UserError: A step is not finite, and such steps are not skipped.
         """
         first, skipped = self.state.step, int(self.state.skipped.numpy())
         start = time.perf_counter()
@@ -321,7 +320,7 @@ class Trainer:
             stop, losses, steps = error, error.losses, error.steps
         seconds = time.perf_counter() - start
         if self._compiled and not stop:
-            # Calls of a fixed duration keep the bar and the log lively.
+            # Chunks of constant duration keep the progress bar and the log moving.
             chunk = int(from_chief(self.strategy, _SECONDS_PER_CALL * steps // seconds))
             self._chunk = max(1, min(chunk, self.plan.steps_per_call))
         self._compiled = True
@@ -338,7 +337,7 @@ class Trainer:
         return losses
 
     def _batch_ids(self, step: int) -> list[str]:
-        """The images of the batch of a step (from 1)."""
+        """Ids of the images in the batch of a step (counted from 1)."""
         return self.task.source_ids(self.plan.batch_size, step=step - 1)
 
     def _save(self) -> None:
@@ -360,7 +359,7 @@ class Trainer:
         )
 
     def _evaluate(self) -> dict[str, float] | None:
-        """Evaluates and archives; the metrics, empty on all but the chief, None where left off."""
+        """Evaluates and archives; returns the metrics ({} off the chief, None if cancelled)."""
         state = self.state
         snapshot = self._snapshot()
         if not self.is_chief:
