@@ -200,7 +200,7 @@ def test_a_damaged_table_of_results_is_said(tmp_path, content, capsys):
     _train(tmp_path, options={}, epochs=1)
     said = capsys.readouterr().out
     if b"," in content:
-        assert "2 of 3 rows are damaged and left out" in said
+        assert "2 of 3 rows were damaged and dropped" in said
     else:
         assert (tmp_path / "results.csv.damaged").read_bytes() == content
         assert "results.csv.damaged" in said
