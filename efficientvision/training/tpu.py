@@ -48,8 +48,8 @@ def check_cores(strategy: tf.distribute.Strategy, num_cores: int) -> None:
     found = strategy.num_replicas_in_sync
     if found != num_cores:
         raise UserError(
-            f"`num_cores={num_cores}`, but this TPU has {found} cores: leave `num_cores` out to "
-            "train on all of them."
+            f"`num_cores={num_cores}`, but this TPU has {found} core{'s' if found > 1 else ''}: "
+            "leave `num_cores` out to train on all of them."
         )
 
 
