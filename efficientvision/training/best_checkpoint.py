@@ -13,7 +13,7 @@ from efficientvision.files import AnyPath
 from efficientvision.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
-    full_disk_is_told,
+    explain_full_disk,
     list_checkpoints,
     step_of,
     write_checkpoint,
@@ -82,7 +82,7 @@ def archive_if_best(
         return False
     files.remove_folder(staged)
     table = {"step": checkpoint.step, **({"images": images} if images else {}), **metrics}
-    with full_disk_is_told(model_dir, "the copy of the best checkpoint", checkpoint):
+    with explain_full_disk(model_dir, "the copy of the best checkpoint", checkpoint):
         try:
             _stage(model_dir, staged, checkpoint, table)
         except BaseException:

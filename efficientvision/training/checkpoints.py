@@ -242,7 +242,7 @@ def _meta(stored: np.ndarray) -> tuple[dict, dict[str, tuple[str, tuple[int, ...
 
 
 @contextlib.contextmanager
-def full_disk_is_told(model_dir: AnyPath, what: str, checkpoint: Checkpoint) -> Iterator[None]:
+def explain_full_disk(model_dir: AnyPath, what: str, checkpoint: Checkpoint) -> Iterator[None]:
     """Turns the error of a full disk into a `UserError` that says what is kept.
 
     Args:
@@ -289,7 +289,7 @@ class CheckpointFolder:
             UserError: The disk is full; earlier checkpoints are unchanged.
         """
         path = checkpoint_path(self.model_dir, checkpoint.step)
-        with full_disk_is_told(self.model_dir, f"the checkpoint {path}", checkpoint):
+        with explain_full_disk(self.model_dir, f"the checkpoint {path}", checkpoint):
             write_checkpoint(path, checkpoint)
             # A file of a later step is damaged: this run could not resume from it.
             written = [p for p in list_checkpoints(self.model_dir) if step_of(p) <= checkpoint.step]
