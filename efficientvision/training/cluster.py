@@ -98,7 +98,7 @@ def choose_strategy(
             return "multi_worker"
         return "gpus" if gpus > 1 else "none"
     if name not in STRATEGIES:
-        raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}; got {name!r}.")
+        raise UserError(f"`strategy` must be one of {', '.join(STRATEGIES)}; got {name!r}.")
     if tpu and name != "tpu":
         raise UserError(f"`strategy={name}` excludes `tpu` and `use_tpu`: leave one of them out.")
     if name == "multi_worker" and cluster is None:

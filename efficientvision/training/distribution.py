@@ -42,7 +42,7 @@ def build_strategy(
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return tpu_strategy(tpu, tpu_zone, gcp_project)
-    raise UserError(f"strategy must be none, gpus, multi_worker or tpu; got {name!r}.")
+    raise UserError(f"`strategy` must be none, gpus, multi_worker or tpu; got {name!r}.")
 
 
 def _mirrored(cpu_replicas: int) -> tf.distribute.Strategy:

@@ -57,7 +57,7 @@ class TrainingRecipe:
 
     def __post_init__(self):
         if self.on_nan not in ON_NAN:
-            raise UserError(f"on_nan must be one of {', '.join(ON_NAN)}; got {self.on_nan!r}.")
+            raise UserError(f"`on_nan` must be one of {', '.join(ON_NAN)}; got {self.on_nan!r}.")
 
     @property
     def skips_non_finite(self) -> bool:

@@ -32,7 +32,7 @@ def test_settings_reach_the_optimizer():
 
 
 def test_errors_name_what_is_wrong(tmp_path):
-    with pytest.raises(UserError, match="on_nan must be one of stop, skip; got 'go'"):
+    with pytest.raises(UserError, match="`on_nan` must be one of stop, skip; got 'go'"):
         TrainingRecipe(on_nan="go")
     with pytest.raises(UserError, match="`num_epochs=0` .*`train_batch_size=8`"):
         TrainingPlan(batch_size=8, examples_per_epoch=80, num_epochs=0)
