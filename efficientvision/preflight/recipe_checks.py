@@ -1,4 +1,4 @@
-"""The recipe of a run against the size of its data, as rows of the preflight's table."""
+"""Preflight checks of a recipe against the size of the data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from efficientvision.training.schedules import REFERENCE_BATCH_SIZE, Schedule
 
 _MANY_PASSES = 20
 _SHORT_RUN = 2000  # Steps.
-# Twice the published rate, at batch 64; and what Adam does not take on these networks.
+# Twice the published rate, at batch 64; and a rate at which Adam diverges on these networks.
 _HIGH_SGD_RATE, _HIGH_ADAM_RATE = 0.16, 5e-3
 _MEMORIES_IN_RUN = 10
 
@@ -24,14 +24,14 @@ def recipe_findings(
     num_records: int,
     from_scratch: bool,
 ) -> list[Finding]:
-    """Epoch, batch, learning rate, weight averages and batch norm against the length of the run.
+    """Checks epoch, batch, learning rate, weight averages and batch norm for the run's length.
 
     Args:
         config: Hyper-parameters.
-        plan: Length and portions of the run.
+        plan: Length of the run.
         schedule: Learning rate by step.
-        num_records: Training records, perhaps estimated.
-        from_scratch: Whether the run begins with random weights.
+        num_records: Number of training records, possibly estimated.
+        from_scratch: Whether the run starts from random weights.
     """
     return [
         _epoch_finding(plan, num_records),
@@ -45,7 +45,7 @@ def recipe_findings(
 def _epoch_finding(plan: TrainingPlan, num_records: int) -> Finding:
     passes = plan.examples_per_epoch / num_records
     found = (
-        f"{plan.total_steps:,} steps of {plan.batch_size} images in {plan.num_epochs} epochs; an "
+        f"{plan.total_steps:,} steps of {plan.batch_size} images in {plan.num_epochs} epochs; one "
         f"epoch is {plan.examples_per_epoch:,} images, {passes:.3g} passes over the records"
     )
     advice = f"set `num_examples_per_epoch={num_records}`, the number of records"
@@ -55,7 +55,7 @@ def _epoch_finding(plan: TrainingPlan, num_records: int) -> Finding:
     if passes < 0.9:
         return Finding(WARNING, "length", found, advice)
     if passes > _MANY_PASSES:
-        advice += ": evaluation comes once an epoch"
+        advice += ": evaluation runs only once per epoch"
         return Finding(WARNING, "length", found, advice)
     return Finding(OK, "length", found)
 
@@ -67,9 +67,12 @@ def _rate_finding(
     found = f"{config.optimizer}, at most {schedule.peak:.3g}"
     if config.optimizer == "sgd":
         at_64 = schedule.peak * REFERENCE_BATCH_SIZE / plan.batch_size
-        found += f" (as {at_64:.3g} at batch {REFERENCE_BATCH_SIZE})"
+        found += f" (equivalent to {at_64:.3g} at batch {REFERENCE_BATCH_SIZE})"
         if at_64 > _HIGH_SGD_RATE:
-            advice = "0.08 is the published rate: leave learning_rate, and scale_learning_rate=true"
+            advice = (
+                "0.08 is the published rate: keep the default learning_rate and "
+                "scale_learning_rate=true"
+            )
             if usual := task_of_config(config).usual_rate:
                 rate, batch = usual
                 advice = (
@@ -85,10 +88,10 @@ def _rate_finding(
         fitting = plan.num_epochs / 20
         return Finding(WARNING, subject, found, f"set lr_warmup_epoch={fitting:.2g}")
     if config.optimizer == "sgd" and from_scratch and plan.total_steps < _SHORT_RUN:
-        found += f"; {plan.total_steps:,} steps from random weights are few for sgd"
+        found += f"; {plan.total_steps:,} steps are few for sgd from random weights"
         advice = (
-            "optimizer=adam,learning_rate=2e-3,scale_learning_rate=false learns a small set "
-            "sooner; or begin from `ckpt`"
+            "optimizer=adam,learning_rate=2e-3,scale_learning_rate=false learns small data sets "
+            "faster; or start from `ckpt`"
         )
         return Finding(WARNING, subject, found, advice)
     return Finding(OK, subject, found)
@@ -97,7 +100,7 @@ def _rate_finding(
 def _decay_findings(
     config: TrainingConfig, plan: TrainingPlan, schedule: Schedule
 ) -> list[Finding]:
-    """Drops that the run is too short for: the rate never falls as the recipe means it."""
+    """Warns if the run ends before the recipe lowers the rate."""
     last = float(schedule(plan.total_steps - 1))
     fitting = {
         "stepwise": (
@@ -111,33 +114,33 @@ def _decay_findings(
     if epoch < plan.num_epochs:
         return []
     found = (
-        f"{config.lr_decay_method} lowers the rate from epoch {epoch:g}, and the run has "
-        f"{plan.num_epochs}: it is {last:.3g} at the last step"
+        f"{config.lr_decay_method} lowers the rate from epoch {epoch:g}, but the run has only "
+        f"{plan.num_epochs}: the rate is still {last:.3g} at the last step"
     )
     return [Finding(WARNING, "decay", found, advice)]
 
 
 def _average_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:
-    """How far back the weight averages, which are what is evaluated, reach at the end."""
+    """How many steps the weight averages, which are evaluated, cover at the end."""
     if not config.moving_average_decay:
         return []
     memory = 1.0 / (1.0 - min(config.moving_average_decay, ramp_up(plan.total_steps)))
     found = (
-        f"decay {config.moving_average_decay:g}, less at first: in the end the mean of the last "
+        f"decay {config.moving_average_decay:g}, lower at first: at the end, a mean of the last "
         f"{memory:,.0f} of {plan.total_steps:,} steps"
     )
     return [Finding(OK, "weight averages", found)]
 
 
 def _batch_norm_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:
-    """How far the moving statistics, which evaluation uses, lag behind the weights."""
+    """How far the moving statistics, used in evaluation, lag behind the weights."""
     if not config.is_training_bn:
         return []
     memory = 1.0 / (1.0 - config.bn_momentum)
     found = f"statistics of the last {memory:,.0f} of {plan.total_steps:,} steps"
     if memory * _MEMORIES_IN_RUN <= plan.total_steps:
         return [Finding(OK, "batch norm", found)]
-    advice = "set bn_momentum=0.9: statistics that lag spoil the evaluation, not the training"
+    advice = "set bn_momentum=0.9: lagging statistics harm evaluation, not training"
     if config.bn_momentum <= 0.9:
         advice = "train for more steps"
     return [Finding(WARNING, "batch norm", found, advice)]

@@ -19,7 +19,7 @@ from efficientvision.report.history import LOSSES_NAME, LossHistory
 from efficientvision.report.plots import can_plot
 from efficientvision.report.run_files import TRAIN_BATCH_NAME
 from efficientvision.tasks.training_task import Evaluation
-from efficientvision.training.observer import Observer
+from efficientvision.training.callbacks import Callback
 from efficientvision.visualize.sheet import write_sheet
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _COLUMNS = 4
 _PAUSE = 20
 
 
-class RunReport(Observer):
+class RunReport(Callback):
     """Writes everything about a run that is no checkpoint and no log, and its `report.html`.
 
     At the start `command.txt`, `run.json` and `train_batch.jpg`; after each evaluation its tables

@@ -28,7 +28,7 @@ from efficientvision.tasks.choice import config_from_yaml, find_task, get_config
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
-from efficientvision.training.observer import Observer
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.identify import identify
 
@@ -65,7 +65,7 @@ def train(
     *,
     model_dir: AnyPath,
     data: AnyPath | tuple[AnyPath, AnyPath | None] | None = None,
-    callbacks: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> TrainingRun:
     """Trains a network, and evaluates it after every epoch if there are records to evaluate on.
@@ -78,7 +78,7 @@ def train(
         model_dir: folder of the run.
         data: folder of records `train*.tfrecord` and `val*.tfrecord`, or their two patterns
             (the second may be None); else `train_file_pattern` and `val_file_pattern` name them.
-        callbacks: told of steps, evaluations and the end; see `training.observer.Observer`.
+        callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
         **options: those of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
             The length of an epoch, the number of classes and the batch come from the data unless

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 
@@ -29,10 +30,11 @@ from efficientvision.tasks.choice import (
 )
 from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training import schedules
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint
 from efficientvision.training.freezing import freeze_parts
-from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -195,13 +197,16 @@ def build_task(options: RunOptions, config: TrainingConfig, names: dict[int, str
 
 
 def training_plan(options: RunOptions, config: TrainingConfig) -> TrainingPlan:
-    """How long the flags let a run train."""
+    """How long a run trains, and what it saves where."""
     return TrainingPlan(
         batch_size=options.train_batch_size,
         examples_per_epoch=options.num_examples_per_epoch,
         num_epochs=config.num_epochs,
+        model_dir=options.model_dir,
         save_every=options.save_checkpoints_steps,
         steps_per_call=options.iterations_per_loop,
+        eval_batch_size=options.eval_batch_size,
+        profile=options.profile,
     )
 
 
@@ -234,42 +239,46 @@ def build_trainer(
     strategy: tf.distribute.Strategy,
     plan: TrainingPlan,
     schedule: schedules.Schedule,
-    observers: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
 ) -> Trainer:
-    """The trainer of a run, with random weights; says how the learning rate will go."""
+    """The trainer of a run, with random weights; logs how the learning rate will go."""
     keras.utils.set_random_seed(config.seed)
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     log.info(learning_rate_message(config, schedule, plan))
+    recipe = training_recipe(options, config)
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        recipe = dataclasses.replace(recipe, use_xla=False)  # The strategy compiles the step.
     return Trainer(
         task,
         lambda: _build_network(config),
-        plan=plan,
-        schedule=schedule,
-        model_dir=options.model_dir,
+        plan,
+        schedule,
+        recipe,
+        callbacks,
         strategy=strategy,
-        optimizer={
-            "name": config.optimizer,
-            "momentum": config.momentum,
-            "beta_1": config.adam_beta1,
-            "beta_2": config.adam_beta2,
-            "epsilon": config.adam_epsilon,
-        },
+    )
+
+
+def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingRecipe:
+    """The settings of the training step."""
+    return TrainingRecipe(
+        optimizer=config.optimizer,
+        momentum=config.momentum,
+        beta_1=config.adam_beta1,
+        beta_2=config.adam_beta2,
+        epsilon=config.adam_epsilon,
         weight_decay=config.weight_decay,
         decay_all=config.weight_decay_all,
+        rate_factor=task_of_config(config).rate_factor(config),
         clip_norm=config.clip_gradients_norm,
         moving_average_decay=config.moving_average_decay,
-        rate_factor=task_of_config(config).rate_factor(config),
         freeze_pattern=config.var_freeze_expr,
-        seed=config.seed,
         micro_batches=config.gradient_accumulation,
         scale_loss=config.dtype_policy == "mixed_float16",
         on_nan=options.on_nan,
-        # On a TPU the strategy compiles the step.
-        use_xla=options.use_xla and not isinstance(strategy, tf.distribute.TPUStrategy),
-        eval_batch_size=options.eval_batch_size,
-        profile=options.profile,
-        observers=observers,
+        use_xla=options.use_xla,
+        seed=config.seed,
     )
 
 

@@ -31,11 +31,11 @@ from efficientvision.runs.run_folder import FolderKeeper
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective, repair_archive
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.training.distribution import is_chief, wait_for_all
 from efficientvision.training.early_stopping import EarlyStopping
 from efficientvision.training.leftovers import remove_leftovers
-from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_lock import RunLock
 from efficientvision.training.run_log import RESULTS_NAME
@@ -57,7 +57,7 @@ class Run:
         plan: How long it is.
         schedule: Learning rates.
         command: How it was started, for its `command.txt`.
-        observers: Further ones, beside those that every run has.
+        callbacks: Further ones, beside those that every run has.
     """
 
     options: RunOptions
@@ -67,7 +67,7 @@ class Run:
     plan: TrainingPlan
     schedule: Schedule
     command: str
-    observers: Sequence[Observer] = ()
+    callbacks: Sequence[Callback] = ()
 
 
 def run(options: RunOptions, command: str) -> int:
@@ -98,13 +98,13 @@ def run(options: RunOptions, command: str) -> int:
     return train(options, command)
 
 
-def train(options: RunOptions, command: str, observers: Sequence[Observer] = ()) -> int:
+def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ()) -> int:
     """Trains; after every epoch (`train_and_eval`) or at the end on request, evaluates.
 
     Args:
         options: Of the run, checked.
         command: How it was started.
-        observers: See `Run`.
+        callbacks: See `Run`.
 
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
@@ -119,7 +119,7 @@ def train(options: RunOptions, command: str, observers: Sequence[Observer] = ())
         class_names.check_no_new_classes(options.model_dir, config, names)
     plan = run_setup.training_plan(options, config)
     schedule = run_setup.learning_rates(config, plan)
-    decided = Run(options, config, strategy, names, plan, schedule, command, observers)
+    decided = Run(options, config, strategy, names, plan, schedule, command, callbacks)
     if options.preflight == "only":
         if is_chief(strategy):
             preflight.run(options, config, names, plan, schedule)
@@ -147,7 +147,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
         decided.strategy,
         decided.plan,
         decided.schedule,
-        watching(decided, task, keeper),
+        run_callbacks(decided, task, keeper),
     )
     total = trainer.plan.total_steps
     when = {
@@ -197,22 +197,22 @@ def _complete_report(folder: str) -> None:
             build_report(folder)
 
 
-def watching(
+def run_callbacks(
     decided: Run, task: TrainingTask, keeper: FolderKeeper | None = None
-) -> list[Observer]:
-    """What looks on at the run beside its own log."""
+) -> list[Callback]:
+    """The callbacks of a run, beside its own log."""
     config = decided.config
-    watching: list[Observer] = [keeper] if keeper else []
-    watching.append(RunReport(decided.command, decided.options.eval_name))
+    callbacks: list[Callback] = [keeper] if keeper else []
+    callbacks.append(RunReport(decided.command, decided.options.eval_name))
     if config.early_stopping_patience:
-        watching.append(
+        callbacks.append(
             EarlyStopping(
                 task.best_metric,
                 patience=config.early_stopping_patience,
                 min_delta=config.early_stopping_min_delta,
             )
         )
-    return [*watching, *decided.observers]
+    return [*callbacks, *decided.callbacks]
 
 
 def final_message(trainer: Trainer, metric: str) -> str:

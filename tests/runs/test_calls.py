@@ -11,8 +11,8 @@ import efficientvision as ev
 from efficientvision.errors import UserError
 from efficientvision.runs import calls
 from efficientvision.tasks.classification.predictor import Classifier
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import read_checkpoint
-from efficientvision.training.observer import Observer
 from efficientvision.training.run_log import read_results
 from tests.small_networks import exported
 from tests.trained_runs import CASES, data_folder, eagerly, trained_run
@@ -76,7 +76,7 @@ def test_the_same_call_resumes_and_callbacks_look_on(called, data, tmp_path):
     shutil.copytree(called, folder)
     seen = []
 
-    class Steps(Observer):
+    class Steps(Callback):
         def trained(self, step, steps, seconds, losses):
             seen.append(step)
 

@@ -85,7 +85,7 @@ def test_counts_are_kept_in_the_checkpoint():
 
 def test_images_of_a_batch_in_words():
     assert batch_text(["7", "12"]) == "the images 7, 12"
-    assert "not known" in batch_text([])
+    assert "unknown images" in batch_text([])
     assert batch_text([str(i) for i in range(70)]).endswith(" and 6 more")
 
 
@@ -163,7 +163,7 @@ def test_poisoned_record(tmp_path):
     skipped = _run(records, tmp_path / "skipped", "--on_nan=skip")
     assert skipped.code == 0, skipped.stderr[-3000:]
     said = skipped.stdout + skipped.stderr
-    assert f"Step {step} was not finite and is left out (the first): {images}" in said
+    assert f"Step {step} was not finite and was skipped (the first): {images}" in said
     assert "1 steps that were not finite" in skipped.stdout
     (row,) = read_results(tmp_path / "skipped")
     assert (row["step"], row["skipped_steps"]) == ("6", "1")
