@@ -7,7 +7,8 @@ The flags of EdgeNets' scripts are understood too, as they were written there: -
 
 from absl import flags
 
-from efficientvision.cli import edgenets_flags, run_main, supervise
+from efficientvision.cli import run_main, supervise
+from efficientvision.cli.compat import edgenets
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
@@ -28,4 +29,4 @@ def main(argv):
 
 if __name__ == "__main__":
     define_train_flags()
-    run_main(main, translate=edgenets_flags.translate)
+    run_main(main, translate=edgenets.translate)

@@ -7,7 +7,7 @@ import pytest
 from absl import flags as absl_flags
 
 from efficientvision.cli import flags
-from efficientvision.cli.edgenets_flags import translate
+from efficientvision.cli.compat.edgenets import translate
 from efficientvision.errors import UserError
 from efficientvision.runs import run_setup
 from tests.conftest import REPOSITORY
