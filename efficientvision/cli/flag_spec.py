@@ -1,10 +1,10 @@
-"""What a flag is, and the flags that both programs have."""
+"""What a flag is, and the flags for a dataclass of options."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from efficientvision.runs.options import HPARAMS_HELP, USE_XLA_HELP
+from efficientvision.runs.options import kind_of, option_fields
 
 
 class FlagSpec(NamedTuple):
@@ -29,5 +29,9 @@ class UnavailableFlag(NamedTuple):
     reason: str
 
 
-HPARAMS = FlagSpec("str", "", HPARAMS_HELP)
-USE_XLA = FlagSpec("bool", False, USE_XLA_HELP)
+def specs_of(options: type) -> dict[str, FlagSpec]:
+    """The flags for a dataclass of options, by name."""
+    return {
+        field.name: FlagSpec(kind_of(field), field.default, field.metadata["help"])
+        for field in option_fields(options)
+    }

@@ -7,6 +7,7 @@ Each belongs to one of three lists per program: implemented (declared with a mea
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -36,13 +37,16 @@ def define_inspect_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     _define(INSPECT, flag_values)
 
 
+def values_of(options: type, flag_values: flags.FlagValues) -> dict[str, Any]:
+    """The values of parsed flags for the fields of a dataclass of options."""
+    return {field.name: flag_values[field.name].value for field in option_fields(options)}
+
+
 def options_of(flag_values: flags.FlagValues = flags.FLAGS) -> RunOptions:
     """The options that parsed flags of `main.py` stand for."""
-    names = [field.name for field in option_fields()]
-    return RunOptions(
-        **{name: flag_values[name].value for name in names},
-        written=frozenset(name for name in names if flag_values[name].present),
-    )
+    values = values_of(RunOptions, flag_values)
+    written = frozenset(name for name in values if flag_values[name].present)
+    return RunOptions(**values, written=written)
 
 
 def report_obsolete(flag_values: flags.FlagValues = flags.FLAGS) -> None:

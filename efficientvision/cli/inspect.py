@@ -20,52 +20,12 @@ import importlib
 
 from absl import flags
 
-from efficientvision.cli.flags import RUNMODES, report_obsolete
+from efficientvision.cli.flags import RUNMODES, report_obsolete, values_of
 from efficientvision.cli.tensorflow_start import compile_clusters, load_tensorflow_quietly
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
-
-_BUILD = {"dry", "ckpt", "bm", "infer", "export", "saved_model", "freeze"}
-_RUN_EXPORTED = {"saved_model_infer", "saved_model_benchmark"}
-_EXPORT = {"export", "saved_model"}
-_PHOTOS = {"infer", "saved_model_infer"}
-_VIDEO = {"saved_model_video"}
-_DRAW = _PHOTOS | _VIDEO
-# Flag -> the runmodes that it means something to; a flag that is not here serves all of them.
-_USED_BY = {
-    "task": _BUILD,
-    "ckpt_path": _BUILD | _VIDEO,
-    "input_image_size": _BUILD | _VIDEO,
-    "export_ckpt": {"ckpt"},
-    "logdir": {"dry", "freeze"},
-    "delete_logdir": {"dry", "freeze"},
-    "format": {"export"},
-    "nms": {"export"},
-    "tflite_path": {"saved_model"},
-    "calibration_file_pattern": {"export"},
-    "val_file_pattern": {"export"},
-    "val_json_file": {"export"},
-    "batch_size": _DRAW | {"bm", "export", "freeze", "saved_model", "saved_model_benchmark"},
-    "bm_runs": {"bm", "export", "saved_model_benchmark"},
-    "bm_runs_warmup": {"bm", "saved_model_benchmark"},
-    "trace_filename": {"bm", "saved_model_benchmark"},
-    "trust": {"saved_model_infer", "saved_model_video", "saved_model_benchmark"},
-    "use_xla": {"bm", "saved_model_benchmark"},
-    "input_image": _PHOTOS | {"export", "saved_model_benchmark"},
-    "output_image_dir": _PHOTOS,
-    "input_video": _VIDEO,
-    "output_video": _VIDEO,
-    "live_port": _VIDEO,
-    "line_thickness": _DRAW,
-    "max_boxes_to_draw": _DRAW | _EXPORT,
-    "min_score_thresh": _DRAW | _EXPORT,
-    "nms_method": _DRAW | _EXPORT,
-    "raw_maps": _PHOTOS,
-    "tile": _DRAW,
-    "tile_overlap": _DRAW,
-    "segmentation_output": _EXPORT,
-    "saved_model_dir": _RUN_EXPORTED | _VIDEO | _EXPORT,
-}
+from efficientvision.runs.inspect_options import InspectOptions
+from efficientvision.runs.options import option_fields
 
 
 def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
@@ -100,43 +60,11 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     if flag_values.threads:
         tf.config.threading.set_intra_op_parallelism_threads(flag_values.threads)
         print(f"num_threads for benchmarking: {flag_values.threads}")
-    settings = InspectSettings(
-        model_name=flag_values.model_name or None,
-        task=flag_values.task,
-        ckpt_path=None if flag_values.ckpt_path in (None, "", "_") else flag_values.ckpt_path,
-        hparams=flag_values.hparams,
-        input_image_size=flag_values.input_image_size,
-        batch_size=flag_values.batch_size or None,
-        nms_method=flag_values.nms_method,
-        min_score_thresh=flag_values.min_score_thresh,
-        max_boxes_to_draw=flag_values.max_boxes_to_draw,
-        line_thickness=flag_values.line_thickness,
-        input_image=flag_values.input_image,
-        output_image_dir=flag_values.output_image_dir,
-        input_video=flag_values.input_video,
-        output_video=flag_values.output_video,
-        live_port=flag_values.live_port,
-        saved_model_dir=flag_values.saved_model_dir,
-        logdir=flag_values.logdir,
-        delete_logdir=flag_values.delete_logdir,
-        export_ckpt=flag_values.export_ckpt,
-        bm_runs=flag_values.bm_runs,
-        bm_runs_warmup=flag_values.bm_runs_warmup,
-        use_xla=flag_values.use_xla,
-        trace_filename=flag_values.trace_filename,
-        formats=tuple(name.strip() for name in flag_values.format.split(",") if name.strip()),
-        nms=flag_values.nms,
-        calibration_file_pattern=flag_values.calibration_file_pattern,
-        val_file_pattern=flag_values.val_file_pattern,
-        val_json_file=flag_values.val_json_file,
-        threads=flag_values.threads,
-        trust=flag_values.trust,
-        tflite_path=flag_values.tflite_path,
-        raw_maps=flag_values.raw_maps,
-        tile=flag_values.tile,
-        tile_overlap=flag_values.tile_overlap,
-        segmentation_output=flag_values.segmentation_output,
-    )
+    values = values_of(InspectSettings, flag_values)
+    values |= {name: values[name] or None for name in ("model_name", "batch_size", "ckpt_path")}
+    if values["ckpt_path"] == "_":
+        values["ckpt_path"] = None
+    settings = InspectSettings(**values)
     return importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
 
 
@@ -165,6 +93,7 @@ def _check_values(flag_values: flags.FlagValues) -> None:
 
 
 def _say_unused(runmode: str, flag_values: flags.FlagValues) -> None:
-    for name, runmodes in _USED_BY.items():
-        if flag_values[name].present and runmode not in runmodes:
-            print(f"Flag --{name} has no effect with --runmode={runmode}")
+    for field in option_fields(InspectOptions):
+        used = runmode in field.metadata.get("runmodes", RUNMODES)
+        if not used and flag_values[field.name].present:
+            print(f"Flag --{field.name} has no effect with --runmode={runmode}")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag
-from efficientvision.runs.options import kind_of, option_fields
+from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag, specs_of
+from efficientvision.runs.options import RunOptions
 
-IMPLEMENTED = {
-    field.name: FlagSpec(kind_of(field), field.default, field.metadata["help"])
-    for field in option_fields()
-}
+IMPLEMENTED = specs_of(RunOptions)
 
 # Other names for the same flag: those of earlier and later published versions.
 ALIASES = {

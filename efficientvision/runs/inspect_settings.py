@@ -9,24 +9,14 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
 from efficientvision.loading import LoadedModel, load_model
+from efficientvision.runs.inspect_options import InspectOptions
+from efficientvision.runs.options import option_fields
 from efficientvision.segmenter import DEFAULT_OVERLAP
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MIN_SCORE = 0.4
 DEFAULT_NMS_METHOD = "hard"
-# Flags that mean something to some tasks only.
-_TASKS_OF = {
-    "nms": ("detection",),
-    "nms_method": ("detection",),
-    "max_boxes_to_draw": ("detection",),
-    "line_thickness": ("detection",),
-    "val_json_file": ("detection",),
-    "min_score_thresh": ("detection", "classification"),
-    "raw_maps": ("segmentation",),
-    "tile_overlap": ("segmentation",),
-    "segmentation_output": ("segmentation",),
-}
 _KINDS = {
     "detection": "a detector",
     "classification": "a classifier",
@@ -36,62 +26,17 @@ _KINDS = {
 _PHOTO = "photo"
 
 
-@dataclass(frozen=True)
-class InspectSettings:
-    """The flags of model_inspect.py under their own names, plain values.
+@dataclass(frozen=True, kw_only=True)
+class InspectSettings(InspectOptions):
+    """The options of a runmode, and what follows from them.
 
-    Attributes:
-        model_name: None where the user named none.
-        task: "detection", "classification" or "segmentation"; None: as the checkpoint, else the
-            model's name says.
-        ckpt_path: None: random weights.
-        hparams: overrides as text.
-        batch_size: None: dynamic.
-        nms_method, min_score_thresh, max_boxes_to_draw: of a detector; become part of the network's
-            postprocessing; None: as `nms_configs` in the hyper-parameters says, or the published
-            program's hard, 0.4, 100. The score is of a classifier, too: the least probability.
-        line_thickness: pixels, None: grows with the picture.
-        threads: of a benchmark, 0 = runtime default.
-        trust: run an exported TensorFlow graph even if it may do more than compute.
-        live_port: of the live page, 0: any free one; None: none was named.
-        tile, tile_overlap, segmentation_output, raw_maps: of a segmenter.
+    `ckpt_path` None stands for random weights, `batch_size` None for any number of images.
     """
 
-    model_name: str | None = None
-    task: str | None = None
-    ckpt_path: str | None = None
-    hparams: str | None = None
-    input_image_size: str | None = None
-    batch_size: int | None = 1
-    nms_method: str | None = None
-    min_score_thresh: float | None = None
-    max_boxes_to_draw: int | None = None
-    line_thickness: int | None = None
-    input_image: str | None = None
-    output_image_dir: str | None = None
-    input_video: str | None = None
-    output_video: str | None = None
-    live_port: int | None = None
-    saved_model_dir: str = "/tmp/saved_model"
-    logdir: str = "/tmp/deff/"
-    delete_logdir: bool = True
-    export_ckpt: str | None = None
-    bm_runs: int = 10
-    bm_runs_warmup: int = 5
-    use_xla: bool = False
-    trace_filename: str | None = None
-    formats: tuple[str, ...] = ()
-    nms: str | None = None
-    calibration_file_pattern: str | None = None
-    val_file_pattern: str | None = None
-    val_json_file: str | None = None
-    threads: int = 0
-    trust: bool = False
-    tflite_path: str | None = None
-    raw_maps: bool = False
-    tile: str | None = None
-    tile_overlap: int | None = None
-    segmentation_output: str | None = None
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The names in `format`."""
+        return tuple(name.strip() for name in self.format.split(",") if name.strip())
 
     @property
     def at_photo_size(self) -> bool:
@@ -174,9 +119,10 @@ class InspectSettings:
         Raises:
             UserError: tiles or the photo's own size are asked for, and it is no segmenter.
         """
-        for name, tasks in _TASKS_OF.items():
-            if getattr(self, name) not in (None, False) and task not in tasks:
-                log.info(f"`{name}` has no effect: the model is {_KINDS[task]}")
+        for field in option_fields(InspectOptions):
+            used = task in field.metadata.get("tasks", (task,))
+            if not used and getattr(self, field.name) not in (None, False):
+                log.info(f"`{field.name}` has no effect: the model is {_KINDS[task]}")
         refused = f"`input_image_size={_PHOTO}`" if self.at_photo_size else f"`tile={self.tile}`"
         if task != "segmentation" and (self.at_photo_size or self.tile):
             raise UserError(f"{refused} is for segmenters, and the model is {_KINDS[task]}")

@@ -34,9 +34,9 @@ NO_TENSORRT = (
 _TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
 
-def option(default: Any, help_text: str, *, choices: tuple[str, ...] = ()) -> Any:
+def option(default: Any, help_text: str, *, choices: tuple[str, ...] = (), **more: Any) -> Any:
     """A field of options: its default, what `--help` says, and the values that it may have."""
-    metadata = {"help": help_text, "choices": choices}
+    metadata = {"help": help_text, "choices": choices, **more}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -211,9 +211,9 @@ class RunOptions:
         return dataclasses.replace(self, **changes)
 
 
-def option_fields() -> list[dataclasses.Field]:
-    """The fields that users give."""
-    return [field for field in dataclasses.fields(RunOptions) if field.metadata]
+def option_fields(options: type = RunOptions) -> list[dataclasses.Field]:
+    """The fields that users can set."""
+    return [field for field in dataclasses.fields(options) if field.metadata]
 
 
 def kind_of(field: dataclasses.Field) -> str | tuple[str, ...]:
