@@ -103,7 +103,8 @@ def test_every_implemented_flag_is_read():
     folder = pathlib.Path(flags.__file__).parent
     runs = [path for path in (folder.parent / "runs").glob("*.py") if "options" not in path.name]
     text = "".join(p.read_text() for p in (*runs, *folder.glob("*.py")))
-    read = set(re.findall(r"(?:settings|self|flag_values)(?:\.|\.need\(\")(\w+)", text))
+    holder = r"(?:(?<=settings\.)|(?<=self\.)|(?<=flag_values\.))"
+    read = set(re.findall(rf"{holder}(?:need\(\")?(\w+)", text))
     assert set(flags.IMPLEMENTED[flags.INSPECT]) - read == set()
     text = "".join(path.read_text() for path in (*runs, folder / "supervise.py"))
     read = set(re.findall(r"(?:given|options)(?:\.|\[\")(\w+)", text))
