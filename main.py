@@ -1,8 +1,8 @@
 """Trains and evaluates detectors, classifiers and segmentation networks: --mode=train, eval or
 train_and_eval.
 
-The flags of EdgeNets' scripts are understood too, as they were written there: --model espnetv2
---s 2.0 --crop-size 512 256 (the README has tables).
+The flags of EdgeNets' scripts are accepted too, in their original spelling: --model espnetv2
+--s 2.0 --crop-size 512 256 (see the tables in the README).
 """
 
 from absl import flags
@@ -14,7 +14,7 @@ from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
 
 def main(argv):
-    """Runs the mode that the flags ask for, in a process of its own where it is to be watched."""
+    """Runs `--mode`, in a child process where it is supervised."""
     code = supervise.run_as_parent(flags.FLAGS)
     if code is not None:
         return code

@@ -8,9 +8,7 @@ from efficientvision.runs.options import kind_of, option_fields
 
 
 class FlagSpec(NamedTuple):
-    """One flag: type (`str`, `int`, `float`, `bool`, `ints` or a tuple of choices), default,
-    meaning.
-    """
+    """One flag. Its type is `str`, `int`, `float`, `bool`, `ints` or a tuple of choices."""
 
     type: str | tuple[str, ...]
     default: Any
@@ -18,11 +16,11 @@ class FlagSpec(NamedTuple):
 
 
 class UnavailableFlag(NamedTuple):
-    """A flag that is refused when it asks for something.
+    """A flag that is rejected if it is set.
 
     Attributes:
         spec: Its declaration.
-        reason: Why it is refused, and what to do instead.
+        reason: Why it is not available, and what to do instead.
     """
 
     spec: FlagSpec

@@ -1,7 +1,7 @@
 """The flags of `main.py` and `model_inspect.py`: every one that the published programs had.
 
-Each belongs to one of three lists per program: implemented (declared with a meaning), obsolete
-(accepted, a printed line says why it does nothing), unavailable (refused with the reason).
+Each belongs to one of three lists per program: implemented, obsolete (accepted, and a printed line
+says why it has no effect), unavailable (rejected with the reason).
 """
 
 from __future__ import annotations
@@ -43,24 +43,22 @@ def values_of(options: type, flag_values: flags.FlagValues) -> dict[str, Any]:
 
 
 def options_of(flag_values: flags.FlagValues = flags.FLAGS) -> RunOptions:
-    """The options that parsed flags of `main.py` stand for."""
+    """The options from parsed flags of `main.py`."""
     values = values_of(RunOptions, flag_values)
     written = frozenset(name for name in values if flag_values[name].present)
     return RunOptions(**values, written=written)
 
 
 def report_obsolete(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Says of every given flag that does nothing why, and refuses those that cannot be honoured.
-
-    Prints one line for each obsolete flag on the command line.
+    """Prints why each obsolete flag on the command line has no effect; rejects unavailable ones.
 
     Raises:
-        UserError: A flag asks for what this version does not have.
+        UserError: A flag asks for something that this version does not have.
     """
     for program in (TRAIN, INSPECT):
         for name, flag in INVALID[program].items():
             if _given(name, flag_values) and flag_values[name].value not in (None, ""):
-                raise UserError(f"--{name} is refused: {flag.reason}.")
+                raise UserError(f"--{name} is not available: {flag.reason}.")
         for name, (_, reason) in OBSOLETE[program].items():
             if _given(name, flag_values) and flag_values[name].value is not False:
                 print(f"Flag --{name} has no effect: {reason}.", file=sys.stderr)

@@ -1,19 +1,21 @@
-"""Look at, time, export and run a detector, a classifier or a segmenter.
+"""Inspects, times, exports and runs detectors, classifiers and segmenters.
 
 --runmode is one of
-  dry                    parameters and multiply-adds of each part; its weights go to --logdir
-  ckpt                   does --ckpt_path fit; --export_ckpt writes its averages as a checkpoint
-  bm                     time the network on noise
-  infer                  draw what --ckpt_path finds in --input_image into --output_image_dir:
-                         boxes, the likeliest classes, or the classes of the pixels
-  export                 write --format to --saved_model_dir, each checked against the network
-  saved_model            export photos -> detections, probabilities or class maps to
-                         --saved_model_dir
-  saved_model_infer      as infer, with the SavedModel or frozen graph --saved_model_dir
-  saved_model_video      as infer, with --input_video into --output_video or on a live page;
-                         with the model of --saved_model_dir, or --ckpt_path where there is none
-  saved_model_benchmark  time an exported model, from the photo to the results
-  freeze                 the network alone as a frozen graph, in --logdir
+  dry                    print parameters and multiply-adds of each part; write the weights to
+                         --logdir
+  ckpt                   check that --ckpt_path fits the model; --export_ckpt writes its averaged
+                         weights as a checkpoint
+  bm                     time the network on random input
+  infer                  run --ckpt_path on --input_image and draw the boxes, the top classes or the
+                         class of each pixel into --output_image_dir
+  export                 write each --format to --saved_model_dir and compare it with the network
+  saved_model            export the model, from photos to detections, probabilities or class maps,
+                         to --saved_model_dir
+  saved_model_infer      like infer, with the exported model --saved_model_dir
+  saved_model_video      like infer, from --input_video to --output_video or a live page; uses
+                         --saved_model_dir, or --ckpt_path if that does not exist
+  saved_model_benchmark  time an exported model end to end, from photo to results
+  freeze                 write the network alone as a frozen graph to --logdir
 """
 
 import importlib
@@ -29,17 +31,17 @@ from efficientvision.runs.options import option_fields
 
 
 def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
-    """Runs the runmode that the flags name.
+    """Runs `--runmode`.
 
     Args:
-        argv: what was no flag; not used.
-        flag_values: parsed flags of `define_inspect_flags`.
+        argv: Words that are not flags; not used.
+        flag_values: Parsed flags of `define_inspect_flags`.
 
     Returns:
         The exit code; None: 0.
 
     Raises:
-        UserError: bad flags or bad input.
+        UserError: Bad flags or bad input.
     """
     del argv
     report_obsolete(flag_values)
@@ -48,7 +50,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     _say_unused(runmode, flag_values)
     if flag_values.use_xla and runmode == "saved_model_benchmark":
         compile_clusters()
-    # TensorFlow starts here and no earlier: mistakes in flags are told at once.
+    # Only now, since TensorFlow takes seconds: mistakes in flags are reported at once.
     load_tensorflow_quietly()
     import tensorflow as tf
 
@@ -70,7 +72,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
 
 def _checked_runmode(runmode: str) -> str:
     if runmode not in RUNMODES:
-        raise UserError(f"unknown --runmode={runmode}. {nearest_names(runmode, RUNMODES)}")
+        raise UserError(f"Unknown --runmode={runmode}. {nearest_names(runmode, RUNMODES)}")
     return runmode
 
 
@@ -78,9 +80,9 @@ def _check_values(flag_values: flags.FlagValues) -> None:
     valid = list_models(flag_values.task)
     name = flag_values.model_name
     if name and name not in valid:
-        raise UserError(f"unknown --model_name={name}. {nearest_names(name, valid)}")
+        raise UserError(f"Unknown --model_name={name}. {nearest_names(name, valid)}")
     if flag_values.bm_runs < 1:
-        raise UserError(f"--bm_runs={flag_values.bm_runs}: at least one run is needed")
+        raise UserError(f"--bm_runs={flag_values.bm_runs}: must be at least 1")
     for name in ("batch_size", "threads", "bm_runs_warmup"):
         if flag_values[name].value is not None and flag_values[name].value < 0:
             raise UserError(f"--{name}={flag_values[name].value}: must not be negative")
@@ -89,7 +91,7 @@ def _check_values(flag_values: flags.FlagValues) -> None:
             raise UserError(f"--{name}={flag_values[name].value}: must be at least 1")
     score = flag_values.min_score_thresh
     if score is not None and not 0 <= score <= 1:
-        raise UserError(f"--min_score_thresh={score}: must lie between 0 and 1")
+        raise UserError(f"--min_score_thresh={score}: must be between 0 and 1")
 
 
 def _say_unused(runmode: str, flag_values: flags.FlagValues) -> None:

@@ -1,11 +1,11 @@
-"""--runmode=ckpt: does the checkpoint fit, and one file with its averages applied."""
+"""--runmode=ckpt: checks that a checkpoint fits, and writes its averaged weights."""
 
 from efficientvision.cli.inspect_dry import print_summary, write_weights
 from efficientvision.runs.inspect_settings import InspectSettings
 
 
 def run(settings: InspectSettings) -> None:
-    """Loads the checkpoint, prints the report; with --export_ckpt writes a TF1 checkpoint."""
+    """Loads the checkpoint and prints a report; with --export_ckpt writes a TF1 checkpoint."""
     settings.need("ckpt_path", "ckpt")
     loaded = settings.load_for_export()
     print_summary(loaded)

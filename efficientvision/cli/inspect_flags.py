@@ -1,4 +1,4 @@
-"""The flags of `model_inspect.py`, by what becomes of them (see `flags`)."""
+"""The flags of `model_inspect.py`: implemented, aliases, obsolete, unavailable (see `flags`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMPLEMENTED = {
 # Other names for the same flag: those of earlier and later published versions.
 ALIASES = {"xla": "use_xla"}
 
-# Said only where a flag asks for something: --use_tpu=False is as good as none.
+# Reported only if the flag is set to something other than false.
 OBSOLETE = {
     "freeze": (
         FlagSpec("bool", False, "obsolete"),

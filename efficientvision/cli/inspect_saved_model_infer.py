@@ -1,4 +1,4 @@
-"""--runmode=saved_model_infer: as infer, from an exported model."""
+"""--runmode=saved_model_infer: like infer, with an exported model."""
 
 from efficientvision.classifier import Classifier
 from efficientvision.cli.inspect_infer import check_photos, write_pictures
@@ -18,7 +18,7 @@ from efficientvision.segmenter import Segmenter
 
 
 def run(settings: InspectSettings) -> None:
-    """Runs the exported model of --saved_model_dir over --input_image."""
+    """Runs the exported model of --saved_model_dir on --input_image."""
     settings.need_export()
     settings.need("input_image", "saved_model_infer")
     settings.need("output_image_dir", "saved_model_infer")
@@ -28,7 +28,7 @@ def run(settings: InspectSettings) -> None:
 
 
 def open_export(settings: InspectSettings) -> Model:
-    """The model of --saved_model_dir; says which settings it does not follow."""
+    """The model of --saved_model_dir; prints which settings cannot change it."""
     origin = settings.saved_model_dir
     run_batch, metadata = load_export(origin, settings.threads, trust=settings.trust)
     facts = metadata or DetectorMetadata
@@ -64,7 +64,7 @@ def open_export(settings: InspectSettings) -> Model:
 def _say_what_is_baked(
     settings: InspectSettings, metadata: ModelMetadata, config: TrainingConfig
 ) -> None:
-    """Names the settings of an exported model that flags cannot change any more."""
+    """Prints which settings have no effect because the model was exported with other values."""
     asked = {
         "model_name": settings.model_name,
         "image_size": config.image_hw if config.is_set("image_size") else None,
@@ -84,4 +84,7 @@ def _say_what_is_baked(
             continue
         if name == "min_score_thresh" and value > (baked[name] or 0):
             continue
-        print(f"{settings.saved_model_dir} was exported with {name}={baked[name]}: that is used")
+        print(
+            f"{settings.saved_model_dir} was exported with {name}={baked[name]}: "
+            f"{name}={value} has no effect"
+        )

@@ -1,4 +1,4 @@
-"""What the runmodes of model_inspect.py are told."""
+"""The settings of a runmode of model_inspect.py."""
 
 import logging
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _KINDS = {
     "classification": "a classifier",
     "segmentation": "a segmenter",
 }
-# Of --input_image_size: each photo's own size.
+# The value of `input_image_size` for each photo's own size.
 _PHOTO = "photo"
 
 
@@ -40,40 +40,40 @@ class InspectSettings(InspectOptions):
 
     @property
     def at_photo_size(self) -> bool:
-        """Whether each photo keeps its size, for a segmenter."""
+        """Whether a segmenter runs at each photo's own size."""
         return self.input_image_size == _PHOTO
 
     @property
     def tile_hw(self) -> tuple[int, int] | None:
-        """Height and width of the tiles; None: none were asked for.
+        """Height and width of the tiles; None without tiles.
 
         Raises:
-            UserError: the flag is no size.
+            UserError: `tile` is not a size.
         """
         return parse_image_size(self.tile) if self.tile else None
 
     @property
     def overlap(self) -> int:
-        """Pixels that two tiles share."""
+        """Pixels by which neighbouring tiles overlap."""
         return DEFAULT_OVERLAP if self.tile_overlap is None else self.tile_overlap
 
     def load_for_export(self) -> LoadedModel:
-        """`load` of what is written or timed, whose size is fixed.
+        """`load` for exports and benchmarks, whose input size is fixed.
 
         Raises:
-            UserError: the photo's own size is asked for.
+            UserError: The size is to be each photo's own.
         """
         if self.at_photo_size:
             raise UserError(
-                f"`input_image_size={_PHOTO}` is for pictures and videos: what is exported or "
-                "timed has one size"
+                f"`input_image_size={_PHOTO}` is for photos and videos: exports and benchmarks "
+                "need one fixed size, such as 512 or 512x256"
             )
         return self.load()
 
     def load(self) -> LoadedModel:
-        """Builds the network and loads its checkpoint; the flags decide a detector's NMS.
+        """Builds the network and loads its checkpoint; the settings override a detector's NMS.
 
-        A segmenter for tiles has their size.
+        With tiles, a segmenter's input has their size.
         """
         overrides: dict[str, Any] = {}
         if self.input_image_size and not self.at_photo_size:
@@ -81,7 +81,7 @@ class InspectSettings(InspectOptions):
         if self.tile_hw:
             if self.input_image_size:
                 raise UserError(
-                    f"`tile={self.tile}` is the network's input size: leave `input_image_size` out"
+                    f"`tile={self.tile}` sets the network's input size: remove `input_image_size`"
                 )
             overrides["image_size"] = self.tile_hw
         elif self.tile_overlap is not None:
@@ -95,13 +95,13 @@ class InspectSettings(InspectOptions):
         return loaded
 
     def serving_options(self, task: str) -> dict[str, Any]:
-        """What the flags say of an export's results, for `build_serving` and the metadata."""
+        """The settings of an export's results, for `build_serving` and the metadata."""
         if task != "segmentation" or self.segmentation_output is None:
             return {}
         return {"result": self.segmentation_output}
 
     def _nms(self, config: DetectorConfig) -> dict[str, Any]:
-        """What the flags change in `nms_configs`."""
+        """Overrides of `nms_configs`."""
         nms: dict[str, Any] = {}
         if self.nms_method is not None or not _sets_nms_method(self.hparams):
             nms["method"] = self.nms_method or DEFAULT_NMS_METHOD
@@ -114,10 +114,10 @@ class InspectSettings(InspectOptions):
         return nms
 
     def say_other_tasks(self, task: str) -> None:
-        """Names the given flags that mean nothing to a model of this task.
+        """Logs which settings have no effect on a model of this task.
 
         Raises:
-            UserError: tiles or the photo's own size are asked for, and it is no segmenter.
+            UserError: Tiles or the photo's own size are set, but it is not a segmenter.
         """
         for field in option_fields(InspectOptions):
             used = task in field.metadata.get("tasks", (task,))
@@ -125,13 +125,13 @@ class InspectSettings(InspectOptions):
                 log.info(f"`{field.name}` has no effect: the model is {_KINDS[task]}")
         refused = f"`input_image_size={_PHOTO}`" if self.at_photo_size else f"`tile={self.tile}`"
         if task != "segmentation" and (self.at_photo_size or self.tile):
-            raise UserError(f"{refused} is for segmenters, and the model is {_KINDS[task]}")
+            raise UserError(f"{refused} is only for segmenters, but the model is {_KINDS[task]}")
 
     def need(self, flag: str, runmode: str) -> Any:
-        """The value of a flag without which a runmode can do nothing.
+        """The value of a setting that a runmode requires.
 
         Raises:
-            UserError: it is not set.
+            UserError: It is not set.
         """
         value = getattr(self, flag)
         if not value:
@@ -139,18 +139,18 @@ class InspectSettings(InspectOptions):
         return value
 
     def need_export(self, otherwise: str = "") -> None:
-        """Makes sure that --saved_model_dir is an exported model.
+        """Checks that `saved_model_dir` is an exported model.
 
         Args:
-            otherwise: what else the user may do, for the error.
+            otherwise: Appended to the error: what else the user can do.
 
         Raises:
-            UserError: it is not.
+            UserError: It is not.
         """
         if not is_export(self.saved_model_dir):
             raise UserError(
-                f"`saved_model_dir={self.saved_model_dir}` is no SavedModel folder and no exported "
-                "file (_frozen.pb, .onnx, .xml, .tflite): write one with "
+                f"`saved_model_dir={self.saved_model_dir}` is neither a SavedModel folder nor an "
+                "exported file (_frozen.pb, .onnx, .xml, .tflite): write one with "
                 f"`runmode=saved_model` or `runmode=export`{otherwise}"
             )
 
