@@ -137,7 +137,7 @@ def _help_text(main: Callable, flag_values: absl_flags.FlagValues) -> str:
         default = "" if flag.default in (None, "") else f" (default: {text})"
         lines.append(f"  --{flag.name}")
         lines += textwrap.wrap(
-            flag.help.replace("<|", "<", 1) + default,
+            " ".join(flag.help.replace("<|", "<", 1).split()) + default,
             92,
             initial_indent="      ",
             subsequent_indent="      ",

@@ -152,8 +152,8 @@ def _loaded_model(
     missing = [*report.missing, *report.skipped]
     if missing:
         raise UserError(
-            f"{reader.path} lacks weights of {name}: {len(missing)} variables would stay random, "
-            f"first {missing[0]}. Nothing was written."
+            f"{reader.path} does not have all weights of {name}: {len(missing)} variables would "
+            f"stay random, first {missing[0]}. Nothing was written."
         )
     return model
 

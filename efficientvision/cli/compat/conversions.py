@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -32,7 +33,9 @@ Value = str | tuple[str, str] | NoEffect | None
 Convert = Callable[[Command, str, Sequence[str]], Value]
 
 
-def _taking(least: int, most: int, expected: str, write: Callable[[Sequence[str]], Value]):
+def _taking(
+    least: float, most: float, expected: str, write: Callable[[Sequence[str]], Value]
+) -> Convert:
     def convert(command: Command, name: str, words: Sequence[str]) -> Value:
         if not least <= len(words) <= most:
             raise UserError(f"{dashed(name)} takes {expected}, got {shlex.join(words) or 'none'}.")
@@ -44,7 +47,9 @@ def _taking(least: int, most: int, expected: str, write: Callable[[Sequence[str]
 value = _taking(1, 1, "one value", lambda words: words[0])
 value_unless_empty = _taking(1, 1, "one value", lambda words: words[0] or None)
 list_of_one = _taking(1, 1, "one value", lambda words: f"[{words[0]}]")
-several = _taking(1, 999, "values", lambda words: "*".join(words) if words[1:] else f"[{words[0]}]")
+several = _taking(
+    1, math.inf, "values", lambda words: "*".join(words) if words[1:] else f"[{words[0]}]"
+)
 size = _taking(1, 2, "width and height", lambda words: f"{words[0]}x{words[-1]}")
 switch = _taking(0, 0, "no value", lambda words: "")
 
