@@ -1,4 +1,4 @@
-"""--runmode=ckpt: does the checkpoint fit, and one file with its averages applied."""
+"""--runmode=ckpt: checks that a checkpoint fits, and writes its averaged weights."""
 
 from efficientvision.cli.inspect_dry import print_summary, write_weights
 from efficientvision.configs.inspect_options import InspectSettings
@@ -6,7 +6,7 @@ from efficientvision.runs import inspection
 
 
 def run(settings: InspectSettings) -> None:
-    """Loads the checkpoint, prints the report; with --export_ckpt writes a TF1 checkpoint."""
+    """Loads the checkpoint and prints a report; with --export_ckpt writes a TF1 checkpoint."""
     settings.need("ckpt_path", "ckpt")
     loaded = inspection.load_for_export(settings)
     print_summary(loaded)

@@ -21,4 +21,4 @@ def run(settings: InspectSettings) -> None:
         batch_size=settings.batch_size,
     )
     print(f"SavedModel of the network: {saved_model}")
-    print(f"frozen graph: {frozen}")
+    print(f"Frozen graph: {frozen}")

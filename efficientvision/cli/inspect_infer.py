@@ -1,6 +1,4 @@
-"""--runmode=infer: pictures with boxes, or with their classes or those of their pixels, from a
-checkpoint.
-"""
+"""--runmode=infer: photos with their boxes, classes or class maps drawn, from a checkpoint."""
 
 import numpy as np
 from PIL import Image
@@ -18,9 +16,7 @@ from efficientvision.tasks.predictor import Predictor
 
 
 def run(settings: InspectSettings) -> None:
-    """Writes `<output_image_dir>/<i>.jpg` for the i-th picture of --input_image, and with
-    --raw_maps `<i>_classes.png`.
-    """
+    """Writes `<output_image_dir>/<i>.jpg` for each photo; with --raw_maps `<i>_classes.png` too."""
     settings.need("ckpt_path", "infer")
     settings.need("input_image", "infer")
     settings.need("output_image_dir", "infer")
@@ -35,25 +31,24 @@ def load_predictor(settings: InspectSettings) -> Predictor:
 
 
 def check_photos(settings: InspectSettings) -> list[str]:
-    """Paths of --input_image, when --output_image_dir can be written and a single photo be read."""
+    """Paths of --input_image; checks first that --output_image_dir can be written."""
     photos = list_photos(settings.input_image)
     if len(photos) == 1:
         open_photo(photos[0])
     directory = settings.output_image_dir
     if files.is_file(directory):
-        raise UserError(f"--output_image_dir={directory} is a file: name a folder")
+        raise UserError(f"--output_image_dir={directory} is a file, but must be a folder")
     check_output_folder("output_image_dir", directory)
     return photos
 
 
 def write_pictures(settings: InspectSettings, predictor: Predictor, photos: list[str]) -> None:
-    """Runs a model over photos and writes them with what it found, from `0.jpg` on.
+    """Runs a model on photos and writes them with its results drawn, as `0.jpg`, `1.jpg`, ...
 
-    Photos go through the network a batch at a time. A picture appears under its name when it is
-    whole.
+    Photos go through the network in batches. Each file is written atomically.
 
     Raises:
-        UserError: photos that cannot be read, when all the others are written.
+        UserError: Some photos cannot be read; raised after all others are written.
     """
     unread = []
     directory = settings.output_image_dir
@@ -81,7 +76,7 @@ def write_pictures(settings: InspectSettings, predictor: Predictor, photos: list
     if unread:
         raise UserError(
             f"{len(unread)} of {len(photos)} photos could not be read: {listed(unread, 5)}. "
-            f"Pictures of the others are in {directory}."
+            f"The results for the others are in {directory}."
         )
 
 
@@ -91,15 +86,15 @@ def batch_size_of(predictor: Predictor, settings: InspectSettings) -> int:
 
 
 def _opened(path: str) -> np.ndarray | None:
-    """A photo, uint8 [H, W, 3]; None: it cannot be read, which is said."""
+    """A photo, uint8 [H, W, 3]; None, with a printed line, if it cannot be read."""
     try:
         return open_photo(path)
     except UserError as error:
-        tqdm.write(f"left out: {error}")
+        tqdm.write(f"Skipped: {error}")
         return None
 
 
 def save_picture(picture: Image.Image, target: str, kind: str) -> None:
-    """Writes a picture whole or not at all, as a JPEG or a PNG."""
+    """Writes a picture atomically, as JPEG or PNG."""
     with files.writing(target) as file:
         picture.save(file, format=kind, quality=95)

@@ -1,4 +1,4 @@
-"""--runmode=saved_model: photos in, results out, as a SavedModel and a frozen graph."""
+"""--runmode=saved_model: exports a model, from photo to results."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""--runmode=saved_model_infer: as infer, from an exported model."""
+"""--runmode=saved_model_infer: like infer, with an exported model."""
 
 from efficientvision.cli.inspect_infer import check_photos, write_pictures
 from efficientvision.configs import TrainingConfig
@@ -13,7 +13,7 @@ from efficientvision.tasks.predictor import Predictor
 
 
 def run(settings: InspectSettings) -> None:
-    """Runs the exported model of --saved_model_dir over --input_image."""
+    """Runs the exported model of --saved_model_dir on --input_image."""
     inspection.need_export(settings)
     settings.need("input_image", "saved_model_infer")
     settings.need("output_image_dir", "saved_model_infer")
@@ -22,7 +22,7 @@ def run(settings: InspectSettings) -> None:
 
 
 def open_export(settings: InspectSettings) -> Predictor:
-    """The model of --saved_model_dir; says which settings it does not follow."""
+    """The model of --saved_model_dir; prints which settings cannot change it."""
     run_batch, metadata = load_export(
         settings.saved_model_dir, settings.threads, trust=settings.trust
     )
@@ -31,7 +31,7 @@ def open_export(settings: InspectSettings) -> Predictor:
     # An export of another maker, or of a detector, may bear any name.
     known = metadata.model_name if task_name != DEFAULT_TASK else task.default_model
     config = get_config(settings.model_name or known, settings.hparams, task=task_name)
-    inspection.say_other_tasks(settings, task)
+    inspection.report_unused(settings, task_name, task)
     predictor = task.export_predictor(run_batch, metadata, settings, config)
     if metadata is not None:
         _say_what_is_baked(settings, metadata, config, task)
@@ -41,7 +41,7 @@ def open_export(settings: InspectSettings) -> Predictor:
 def _say_what_is_baked(
     settings: InspectSettings, metadata: ModelMetadata, config: TrainingConfig, task: Task
 ) -> None:
-    """Names the settings of an exported model that flags cannot change any more."""
+    """Prints which settings have no effect because the model was exported with other values."""
     asked = {
         "model_name": settings.model_name,
         "image_size": config.image_hw if config.is_set("image_size") else None,
@@ -59,4 +59,7 @@ def _say_what_is_baked(
             continue
         if name == "min_score_thresh" and value > (baked[name] or 0):
             continue
-        print(f"{settings.saved_model_dir} was exported with {name}={baked[name]}: that is used")
+        print(
+            f"{settings.saved_model_dir} was exported with {name}={baked[name]}: "
+            f"{name}={value} has no effect"
+        )

@@ -184,7 +184,7 @@ def export(
         _settings(
             settings,
             ckpt_path=files.as_text(path),
-            formats=names,
+            format=",".join(names),
             saved_model_dir=files.as_text(folder),
             input_image=None if photos is None else files.as_text(photos),
             val_file_pattern=None if verify is None else files.as_text(verify),

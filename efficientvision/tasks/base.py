@@ -41,7 +41,7 @@ class Task(abc.ABC):
         metadata_class: Of its exports.
         predictor_class: Called with photos.
         labels: Words of the report and the progress bar.
-        own_settings: Names of `InspectSettings` that mean something to this task and not to all.
+        takes_any_size: Whether photos may be processed in tiles, or at their own size.
         architecture: Hyper-parameters that are fixed when a run begins, and kept on resuming.
         parts: Beginning of a top-level layer's name -> the part of the network that it belongs to.
         rest_is_backbone: Whether layers of no part are the backbone's.
@@ -59,7 +59,7 @@ class Task(abc.ABC):
     metadata_class: ClassVar[type[ModelMetadata]]
     predictor_class: ClassVar[type[Predictor]]
     labels: ClassVar[ReportLabels]
-    own_settings: ClassVar[tuple[str, ...]] = ()
+    takes_any_size: ClassVar[bool] = False
     architecture: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[Mapping[str, str]] = {}
     rest_is_backbone: ClassVar[bool] = True

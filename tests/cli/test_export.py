@@ -177,7 +177,7 @@ def test_soft_nms_is_for_saved_models(given, tmp_path, capsys, litert):
 @pytest.mark.parametrize(
     ("names", "answer"),
     [
-        ("tensorrt", "give NVIDIA's trtexec the file of --runmode=export --format=onnx"),
+        ("tensorrt", "export with --runmode=export --format=onnx --nms=none and convert"),
         ("onx", "--format=onx: unknown. Did you mean onnx"),
         (",", "--format names none of saved_model"),
     ],

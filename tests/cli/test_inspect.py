@@ -262,7 +262,10 @@ def test_benchmarks_print_the_published_lines(tmp_path, capsys):
             + ["--output_image_dir={png}/x"],
             "--output_image_dir={png}/x cannot be written to: Not a directory",
         ),
-        (["--runmode=saved_model_infer", "--saved_model_dir={tmp}/no"], "no SavedModel"),
+        (
+            ["--runmode=saved_model_infer", "--saved_model_dir={tmp}/no"],
+            "is neither a SavedModel folder nor",
+        ),
         (["--runmode=saved_model_infer", "--saved_model_dir={pb}"], "cut short"),
     ],
 )

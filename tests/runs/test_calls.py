@@ -132,9 +132,9 @@ def test_benchmark_gives_milliseconds(run_dir):
     ("options", "complaint"),
     [
         ({"num_epohcs": 3}, "num_epohcs.*num_epochs"),
-        ({"train_batch_size": "3"}, "train_batch_size='3': a value of type int"),
+        ({"train_batch_size": "3"}, "train_batch_size='3': must be of type int"),
         ({"train_batch_size": True}, "type int"),
-        ({"on_nan": "go"}, "on_nan='go': it is one of stop, skip"),
+        ({"on_nan": "go"}, "on_nan='go': must be one of stop, skip"),
         ({"num_classes": -1}, "num_classes"),
         ({"mode": "dance"}, "mode"),
         ({"model_name": "efficientdet-d0"}, "given twice"),

@@ -87,7 +87,6 @@ class ClassificationTask(Task):
     # EfficientNet's and the EdgeNets' names of it; all else is the backbone.
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
-    own_settings = ("min_score_thresh",)
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
     takes_class_folders = True
 

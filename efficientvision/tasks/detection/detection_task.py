@@ -68,10 +68,6 @@ class DetectionTask(Task):
     metadata_class = DetectionMetadata
     predictor_class = Detector
     labels = LABELS
-    own_settings = (
-        *("nms", "nms_method", "max_boxes_to_draw", "line_thickness", "val_json_file"),
-        "min_score_thresh",
-    )
     takes_ground_truth_file = True
     family: ClassVar[str]
     stretches: ClassVar[bool]

@@ -104,7 +104,7 @@ class SegmentationTask(Task):
         "auxiliary": "auxiliary output",
     }
     usual_rate = (0.009, 40)
-    own_settings = ("raw_maps", "tile", "tile_overlap", "segmentation_output")
+    takes_any_size = True
     of_masks = True
     architecture = (
         "num_classes",
