@@ -102,11 +102,13 @@ def test_every_implemented_flag_is_read():
     """A flag that nothing reads would be silently ignored."""
     folder = pathlib.Path(flags.__file__).parent
     runs = [path for path in (folder.parent / "runs").glob("*.py") if "options" not in path.name]
-    text = "".join(p.read_text() for p in (*runs, *folder.glob("*.py")))
+    tasks = [*(folder.parent / "tasks").rglob("*.py")]
+    text = "".join(p.read_text() for p in (*runs, *tasks, *folder.glob("*.py")))
     holder = r"(?:(?<=settings\.)|(?<=self\.)|(?<=flag_values\.))"
     read = set(re.findall(rf"{holder}(?:need\(\")?(\w+)", text))
-    assert set(flags.IMPLEMENTED[flags.INSPECT]) - read == set()
-    text = "".join(path.read_text() for path in (*runs, folder / "supervise.py"))
+    by_name = set(re.findall(r"\"(\w+)\"", "".join(re.findall(r"draw_options = \(.*\)", text))))
+    assert set(flags.IMPLEMENTED[flags.INSPECT]) - read - by_name == set()
+    text = "".join(path.read_text() for path in (*runs, *tasks, folder / "supervise.py"))
     read = set(re.findall(r"(?:given|options)(?:\.|\[\")(\w+)", text))
     by_name = set(re.findall(r"\"(\w+)\"", text))
     assert set(flags.IMPLEMENTED[flags.TRAIN]) - read - by_name == set()

@@ -16,7 +16,6 @@ from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
 from efficientvision.loading import LoadedModel, export_facts, load_segmenter
-from efficientvision.preflight.file_checks import file_findings, overlap_findings
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
@@ -28,16 +27,12 @@ from efficientvision.tasks.segmentation import results
 from efficientvision.tasks.segmentation.build import build_segmentation
 from efficientvision.tasks.segmentation.checkpoint import apply_decoder
 from efficientvision.tasks.segmentation.checks import (
-    MaskScan,
     check_mask_classes,
-    mask_findings,
-    mask_split_findings,
-    scan_masks,
-    window_findings,
 )
 from efficientvision.tasks.segmentation.class_names import evaluation_names, name_findings
 from efficientvision.tasks.segmentation.class_weights import class_weights
 from efficientvision.tasks.segmentation.config import SegmentationConfig
+from efficientvision.tasks.segmentation.data_checks import data_findings
 from efficientvision.tasks.segmentation.evaluate_export import evaluate_segmenter_export
 from efficientvision.tasks.segmentation.evaluation import scores_text, segmentation_metrics
 from efficientvision.tasks.segmentation.export_checks import SegmentationChecks
@@ -249,31 +244,7 @@ class SegmentationTask(Task):
     def findings(
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
     ) -> tuple[list[Finding], int]:
-        scans: dict[str, MaskScan] = {}
-        findings: list[Finding] = []
-        for part, pattern in (
-            ("train", options.train_file_pattern),
-            ("val", options.val_file_pattern),
-        ):
-            if not pattern:
-                continue
-            scan = scan_masks(
-                pattern,
-                regenerate_source_id=config.regenerate_source_id,
-                description=f"looking at the {part} masks",
-            )
-            findings += file_findings(scan.records, part)
-            if not scan.records.num_read:
-                continue
-            scans[part] = scan
-            findings += mask_findings(scan, part, config.num_classes, names)
-            if part == "train":
-                findings += window_findings(scan, config.image_hw, config.scale_range)
-        findings += name_findings(options, names)
-        if len(scans) == 2:
-            findings += mask_split_findings(scans["train"], scans["val"], names)
-            findings += overlap_findings(scans["train"].records, scans["val"].records)
-        return findings, scans["train"].records.num_records if "train" in scans else 0
+        return data_findings(options, config, names)
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
