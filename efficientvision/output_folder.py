@@ -1,4 +1,4 @@
-"""Finds out before long work that its result cannot be written."""
+"""Checks that an output folder is writable before a long job starts."""
 
 import errno
 import os
@@ -8,15 +8,15 @@ from efficientvision.errors import UserError
 
 
 def check_output_folder(flag: str, folder: str, *, replaced: bool = False) -> None:
-    """Makes sure that a folder can be made and written to; leaves nothing behind.
+    """Checks that a folder can be created and written to; leaves nothing behind.
 
     Args:
-        flag: that names it, without dashes.
-        folder: the folder; one that is missing is judged by the nearest one above it.
-        replaced: it will be replaced as a whole, for which its parent must be writable.
+        flag: Name of the option, without dashes.
+        folder: Folder path. If it does not exist, its nearest existing parent is checked.
+        replaced: The whole folder will be replaced, so its parent must be writable.
 
     Raises:
-        UserError: it cannot be made or written to.
+        UserError: The folder cannot be created or written to.
     """
     nearest = files.absolute(folder)
     if replaced and not files.is_remote(folder):

@@ -1,4 +1,4 @@
-"""Whether boxes lie on the edges of what the photos show, or would if x and y were swapped."""
+"""Detects swapped x and y by checking whether boxes lie on edges of the photos."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 
 from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 
-_SIDE = 256  # Pixels: photos are looked at in this size.
-_POINTS = 16  # On each side of a box.
-_REACH = 2  # Pixels by which an edge may miss the side of its box.
+_SIDE = 256  # Pixels: photos are checked at this size.
+_POINTS = 16  # Samples per side of a box.
+_REACH = 2  # Tolerance in pixels between an edge and the side of its box.
 _LEAST_BOXES = 30
 _LEAST_Z = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """Mean strength of the photos' edges along boxes, in units of the photo's mean.
+    """Mean edge strength along boxes, relative to the mean of the photo.
 
     Attributes:
-        boxes: How many were looked at.
-        as_given: Along the boxes as they stand.
-        swapped: Along the boxes with x and y swapped, the better of the two ways to do it.
-        elsewhere: Along the boxes of another photo: what chance gives.
-        z: Mean over standard error of `swapped - as_given`, a photo.
+        boxes: Number of boxes checked.
+        as_given: Along the boxes as stored.
+        swapped: Along the boxes with x and y swapped, the better of the two ways to swap.
+        elsewhere: Along the boxes of another photo: the chance level.
+        z: Mean of `swapped - as_given` over photos, divided by its standard error.
     """
 
     boxes: int
@@ -37,7 +37,7 @@ class Alignment:
 
     @property
     def is_swapped(self) -> bool:
-        """Whether the boxes are no better than chance and the swapped ones clearly are."""
+        """True if the boxes are no better than chance and the swapped ones clearly are."""
         gain = self.swapped - self.elsewhere
         return (
             self.boxes >= _LEAST_BOXES
@@ -47,11 +47,11 @@ class Alignment:
 
 
 def swapped_in_photo(boxes_normalized_yxyx: np.ndarray, image_hw: np.ndarray) -> np.ndarray:
-    """Boxes with the x pixels taken for y and the y pixels for x, normalised anew.
+    """Swaps x and y in pixels, then normalises the boxes again.
 
     Args:
         boxes_normalized_yxyx: [..., 4].
-        image_hw: [..., 2], heights and widths that broadcast against them.
+        image_hw: [..., 2], heights and widths, broadcast against the boxes.
     """
     height, width = np.moveaxis(np.asarray(image_hw, np.float64), -1, 0)
     scale = np.stack([width / height, height / width] * 2, axis=-1)
@@ -67,9 +67,9 @@ def edge_alignment(
     a fraction of their size.
 
     Args:
-        photos: Index of the photo -> encoded file. One that cannot be read is left out.
-        boxes_normalized_yxyx: [M, 4], in [0, 1] of the photo.
-        image_of: int [M], index of each box's photo.
+        photos: Photo index -> encoded file. Unreadable photos are skipped.
+        boxes_normalized_yxyx: [M, 4], in [0, 1] relative to the photo.
+        image_of: int [M], photo index of each box.
     """
     rows: list[np.ndarray] = []  # [n, 4]: as given, swapped before and after normalising, else.
     earlier = np.zeros((0, 4))
@@ -101,7 +101,7 @@ def edge_alignment(
 
 
 def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:
-    """Change of brightness down and across, [h, w] each, in units of their mean."""
+    """Brightness gradients down and across, [h, w] each, relative to their mean."""
     try:
         with open_header(encoded) as image:
             image.draft("L", (_SIDE, _SIDE))
@@ -117,19 +117,19 @@ def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _strength(down: np.ndarray, across: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Mean over the four sides of a box of the edge beside it, [n]."""
+    """Mean edge strength over the four sides of each box, [n]."""
     top_bottom = _along(down, boxes[:, [0, 2]], boxes[:, [1, 3]])
     left_right = _along(across.T, boxes[:, [1, 3]], boxes[:, [0, 2]])
     return (top_bottom + left_right) / 2.0
 
 
 def _along(edges: np.ndarray, sides: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Strongest edge within reach of two horizontal sides, mean over points between the ends.
+    """Strongest edge near two horizontal sides, averaged over points along them.
 
     Args:
         edges: [h, w].
         sides: [n, 2], rows of the two sides, in [0, 1].
-        span: [n, 2], where both begin and end, in [0, 1].
+        span: [n, 2], start and end of both sides, in [0, 1].
     """
     last_row, last_column = np.array(edges.shape) - 1
     along = np.linspace(0.1, 0.9, _POINTS)

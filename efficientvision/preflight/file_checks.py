@@ -1,4 +1,4 @@
-"""Record files: how many records, and shards that are empty, missing or outdated."""
+"""Checks of record files: number of records, and empty, missing or outdated shards."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NUMBERED = re.compile(r"(?P<prefix>.*)-(?P<index>\d{5})-of-(?P<total>\d{5})(?P<
 
 
 def file_findings(scan: RecordScan, part: str) -> list[Finding]:
-    """How many records there are; empty and missing shards.
+    """Counts the records and reports empty and missing shards.
 
     Args:
-        scan: The records.
+        scan: Scanned records.
         part: "train" or "val", for the table.
     """
     shards = counted(len(scan.paths), "file")
@@ -26,37 +26,37 @@ def file_findings(scan: RecordScan, part: str) -> list[Finding]:
     else:
         described = (
             f"about {scan.num_records:,} records in {shards}; {scan.num_read:,} read, from the "
-            "start of each"
+            "start of each file"
         )
     subject = f"{part} files"
     if not scan.num_records:
-        found = f"{shards}, and not one record"
+        found = f"{shards} without a single record"
         return [Finding(ERROR, subject, found, f"{AGAIN} with dataset/create_*_tfrecord.py")]
     findings = [Finding(OK, subject, described)]
     empty = [p for p, n in zip(scan.paths, scan.file_counts, strict=True) if not n]
     if empty:
-        found = f"{len(empty)} of {shards} empty: {listed(map(files.base_name, empty))}"
+        found = f"{len(empty)} of {shards} are empty: {listed(map(files.base_name, empty))}"
         advice = f"{AGAIN}, or copy these files again: a conversion or a copy was interrupted"
         findings.append(Finding(WARNING, subject, found, advice))
     return [*findings, *_numbering_findings(scan, subject), *_turned_findings(scan, subject)]
 
 
 def _turned_findings(scan: RecordScan, subject: str) -> list[Finding]:
-    """Photos that a tag turns: our converters store none, and training sees them as they lie."""
+    """Finds photos with an EXIF rotation tag, which training ignores; our converters remove it."""
     turned = [index for index, photo in scan.photos.items() if orientation_of(photo) != 1]
     if not turned:
         return []
     found = (
-        f"{len(turned)} of {counted(len(scan.photos), 'photo')} looked at have an EXIF tag that "
-        f"turns them, e.g. {scan.place(turned[0])}: training sees them as they are stored, "
-        "predictions see photos upright"
+        f"{len(turned)} of {counted(len(scan.photos), 'photo')} checked have an EXIF rotation tag, "
+        f"e.g. {scan.place(turned[0])}: training reads them as stored, prediction turns them "
+        "upright"
     )
     advice = f"{AGAIN} with dataset/create_*_tfrecord.py, which store photos upright"
     return [Finding(WARNING, subject, found, advice)]
 
 
 def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
-    """Names such as train-00002-of-00004 tell how many there should be."""
+    """Finds gaps in shards numbered like train-00002-of-00004."""
     sets: dict[tuple[str, ...], set[int]] = {}
     for path in scan.paths:
         if match := _NUMBERED.fullmatch(path):
@@ -67,27 +67,27 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
         missing = sorted(set(range(int(total))) - present)
         if missing:
             names = (f"{files.base_name(prefix)}-{n:05d}-of-{total}{suffix}" for n in missing)
-            found = f"{len(missing)} of {int(total)} numbered files missing: {listed(names)}"
-            advice = "copy the missing files too, if they are not left out on purpose"
+            found = f"{len(missing)} of {int(total)} numbered files are missing: {listed(names)}"
+            advice = "copy the missing files, unless you left them out on purpose"
             findings.append(Finding(WARNING, subject, found, advice))
     totals = Counter((prefix, suffix) for prefix, _, suffix in sets)
     for (prefix, _), count in totals.items():
         if count > 1:
-            found = f"{count} conversions of {files.base_name(prefix)} side by side"
-            advice = "remove the outdated ones: the pattern matches the same photos twice"
+            found = f"{count} conversions of {files.base_name(prefix)} in one folder"
+            advice = "delete the outdated ones: the pattern matches the same photos twice"
             findings.append(Finding(WARNING, subject, found, advice))
     return findings
 
 
 def overlap_findings(train: RecordScan, val: RecordScan) -> list[Finding]:
-    """Photos that are in both sets, by their content; a lower bound where not all were read."""
+    """Finds photos with the same bytes in both sets; a lower bound unless all records were read."""
     in_training = set(train.content_hashes.tolist())
     shared = [i for i, content in enumerate(val.content_hashes.tolist()) if content in in_training]
     if not shared:
         return []
     found = (
-        f"{len(shared):,} of {counted(val.num_read, 'photo')} of val are in train too, e.g. "
+        f"{len(shared):,} of {counted(val.num_read, 'photo')} of val are also in train, e.g. "
         f"{val.place(shared[0])}"
     )
-    advice = "the metrics will flatter: split the photos anew"
+    advice = "train and val overlap, so metrics are optimistic: re-split"
     return [Finding(WARNING, "train and val", found, advice)]

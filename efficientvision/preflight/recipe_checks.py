@@ -121,7 +121,7 @@ def _decay_findings(
 
 
 def _average_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:
-    """How many steps the weight averages, which are evaluated, cover at the end."""
+    """Reports how many steps the weight averages, used in evaluation, cover at the end."""
     if not config.moving_average_decay:
         return []
     memory = 1.0 / (1.0 - min(config.moving_average_decay, ramp_up(plan.total_steps)))
@@ -133,7 +133,7 @@ def _average_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Findin
 
 
 def _batch_norm_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:
-    """How far the moving statistics, used in evaluation, lag behind the weights."""
+    """Checks how far the moving statistics, used in evaluation, lag behind the weights."""
     if not config.is_training_bn:
         return []
     memory = 1.0 / (1.0 - config.bn_momentum)

@@ -1,4 +1,4 @@
-"""The one interface between a task's folder and everything that serves all tasks alike."""
+"""The interface between a task's folder and the code that all tasks share."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 
 class Task(abc.ABC):
-    """One kind of network: how it is configured, built, trained, measured, exported and used.
+    """A task: how its networks are configured, built, trained, evaluated, exported and used.
 
-    Everything outside `tasks/` reaches a task through this class alone. `registry.TASKS` names the
-    folders; `tasks.choice.find_task` finds the task of a model.
+    Code outside `tasks/` uses a task only through this class. `registry.TASKS` lists the folders;
+    `tasks.choice.find_task` returns the task of a model.
 
     Attributes:
-        noun: What its networks are called, with an article, e.g. "a detector".
-        default_model: The model that is meant where none is named.
-        metadata_class: Of its exports.
-        predictor_class: Called with photos.
-        labels: Words of the report and the progress bar.
-        takes_any_size: Whether photos may be processed in tiles, or at their own size.
-        architecture: Hyper-parameters that are fixed when a run begins, and kept on resuming.
-        parts: Beginning of a top-level layer's name -> the part of the network that it belongs to.
-        rest_is_backbone: Whether layers of no part are the backbone's.
-        counted_in_summary: What the summary's last line counts, as the original program says it.
-        takes_ground_truth_file: Whether an evaluation may have a ground truth beside its records.
-        takes_class_folders: Whether its data are published as a folder of images for each class.
-        of_masks: Whether every record must hold a mask; classes then count from 0.
-        num_classes_from_data: Whether `fit_to_data` takes `num_classes` from the records where it
-            is not given.
-        counts_background: Whether `num_classes` counts a background that is no class of the data.
+        noun: Noun for its networks, with an article, e.g. "a detector".
+        default_model: Model used when none is named.
+        metadata_class: Metadata class of its exports.
+        predictor_class: Predictor class, called with photos.
+        labels: Labels for the report and the progress bar.
+        takes_any_size: Whether photos can be processed in tiles or at their own size.
+        architecture: Hyper-parameters that a resumed run keeps.
+        parts: Prefix of a top-level layer's name -> part of the network.
+        rest_is_backbone: Whether layers that match no part belong to the backbone.
+        counted_in_summary: Wording of the summary's last line, as in the original program.
+        takes_ground_truth_file: Whether the ground truth may be a separate file.
+        takes_class_folders: Whether its data come as one folder of images per class.
+        of_masks: Whether every record must contain a mask; class ids then start at 0.
+        num_classes_from_data: Whether `fit_to_data` takes `num_classes` from the records if it is
+            not set.
+        counts_background: Whether `num_classes` includes a background that the data do not have.
     """
 
     noun: ClassVar[str]
@@ -74,152 +74,152 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def build(self, config: TrainingConfig) -> keras.Model:
-        """The network that a configuration describes, with random weights."""
+        """Builds the network of a configuration, with random weights."""
 
     @abc.abstractmethod
     def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
-        """The network of `api.build_model`: of a model's name and a few hyper-parameters.
+        """Builds a network from its name and a few hyper-parameters, for `api.build_model`.
 
         Raises:
-            UserError: A hyper-parameter is unknown or its value is bad.
+            UserError: A hyper-parameter is unknown or has an invalid value.
         """
 
     def freeze_layers(self, model: keras.Model, config: TrainingConfig) -> None:  # noqa: B027
-        """Freezes layers of a network before it is trained, beside those of `freeze`."""
+        """Freezes further layers before training, beyond the hyper-parameter `freeze`."""
 
     def follow_checkpoint(self, config: TrainingConfig, found: Identified, path: str) -> list[str]:
-        """Sets hyper-parameters that a checkpoint tells and the user left open.
+        """Takes hyper-parameters that the user did not set from a checkpoint.
 
         Args:
             config: Changed in place.
-            found: What the checkpoint's names and shapes say.
-            path: Of the checkpoint.
+            found: Model identified by the checkpoint's variable names and shapes.
+            path: Checkpoint path.
 
         Returns:
-            A line for each change.
+            One line per change.
         """
         return []
 
     def fit_to_checkpoint(self, config: TrainingConfig, ckpt: str) -> list[str]:
-        """The same before training from a checkpoint, whose classes may be others."""
+        """Like `follow_checkpoint`, for fine-tuning, where the classes may differ."""
         return []
 
     def published_names(
         self, config: TrainingConfig, named: dict[int, str] | None, *, in_run: bool
     ) -> dict[int, str]:
-        """Class -> name for a network without a file of names.
+        """Returns class -> name for a network without a label file.
 
         Args:
-            config: Of the network.
-            named: The names of its `label_map`, None if it has none.
-            in_run: Whether it belongs to a run of ours rather than to a published checkpoint.
+            config: Hyper-parameters of the network.
+            named: Names from its `label_map`, or None.
+            in_run: Whether it belongs to a training run rather than a published checkpoint.
         """
         return named or {}
 
     def head_names(self, found: Identified) -> dict[int, str]:
-        """Class -> name of the data set that a published checkpoint was trained on, or empty."""
+        """Returns class -> name of the data set of a published checkpoint, or an empty dict."""
         return {}
 
     def matches_classes(self, config: TrainingConfig) -> bool:
-        """Whether fine-tuning moves the head's weights to the classes of the same names."""
+        """Returns whether fine-tuning matches head weights to classes by name."""
         return True
 
     def summary(self, config: TrainingConfig) -> str:
-        """What the summary of a network says beside name and size."""
+        """Returns what a network's summary adds to its name and size."""
         return f"{config.num_classes} classes"
 
     # A run.
 
     def check_options(self, options: RunOptions) -> None:  # noqa: B027
-        """Raises UserError for options that the task does not have; opens no file."""
+        """Raises UserError for options that do not apply to the task; opens no file."""
 
     def dataset_changes(self, options: RunOptions) -> dict | None:
-        """The hyper-parameters that the option `dataset` stands for; None: it is not given."""
+        """Returns the hyper-parameters that the option `dataset` implies; None if it is not set."""
         return None
 
     def check_config(self, options: RunOptions, config: TrainingConfig) -> None:  # noqa: B027
-        """Raises UserError for hyper-parameters that cannot be trained with."""
+        """Raises UserError for hyper-parameters that training does not support."""
 
     def fit_to_data(self, options: RunOptions, config: TrainingConfig | None) -> RunOptions:
-        """Takes from the records what options and overrides left open.
+        """Fills in options and hyper-parameters that are not set from the records.
 
         Args:
-            options: Of the run.
-            config: Changed in place; None: only the options are completed.
+            options: Options of the run.
+            config: Changed in place; if None, only the options are completed.
 
         Returns:
-            The options, completed.
+            The completed options.
         """
         return options
 
     @abc.abstractmethod
     def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
-        """Class number of the network -> name, for the report and the run's folder."""
+        """Returns class number of the network -> name, for the report and the run's folder."""
 
     def rate_factor(self, config: TrainingConfig) -> Callable[[str], float] | None:
-        """Path of a variable -> factor of its learning rate; None: 1."""
+        """Returns a function: variable path -> learning-rate multiplier; None means 1 for all."""
         return None
 
     @property
     def usual_rate(self) -> tuple[float, int] | None:
-        """Published learning rate of sgd, and its batch size; None: 0.08 at 64 (EfficientDet)."""
+        """Published SGD learning rate and its batch size; None means 0.08 at 64 (EfficientDet)."""
         return None
 
     @abc.abstractmethod
     def build_task(
         self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
     ) -> TrainingTask:
-        """The task bound to a configuration and to data, for the trainer.
+        """Binds the task to a configuration and to data, for the trainer.
 
-        An evaluation also checks the classes of the records against the network's; before
-        training the preflight does that.
+        For an evaluation this also checks the classes of the records against the network's;
+        before training the preflight does that.
         """
 
     @abc.abstractmethod
     def check_classes(
         self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
     ) -> None:
-        """Raises UserError where the classes of the records do not fit the network."""
+        """Raises UserError if the classes of the records do not fit the network."""
 
     @abc.abstractmethod
     def findings(
         self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
     ) -> tuple[list[Finding], int]:
-        """What the preflight finds in the data, and the number of training records."""
+        """Returns the preflight's findings on the data, and the number of training records."""
 
     @abc.abstractmethod
     def load(self, options: RunOptions) -> LoadedModel:
-        """The model of `model_dir`, for an evaluation; call it under the strategy's scope."""
+        """Loads the model in `model_dir` for an evaluation; call it in the strategy's scope."""
 
     def write_test_results(self, options: RunOptions, prepare: Callable[[], Any]) -> bool:
-        """Writes predictions for a test server that measures them itself.
+        """Writes predictions for a test server, if the options ask for them.
 
         Args:
-            options: Of the evaluation.
-            prepare: Makes (evaluator, training task, model).
+            options: Options of the evaluation.
+            prepare: Returns (evaluator, training task, model).
 
         Returns:
-            Whether this was all that the options ask for; False: an evaluation follows.
+            True if predictions were written; False if a normal evaluation should follow.
         """
         return False
 
     def checking_results(
         self, options: RunOptions, config: TrainingConfig
     ) -> contextlib.AbstractContextManager:
-        """Checks, around an evaluation, the results that it writes for a test server."""
+        """Context manager that checks the results an evaluation writes for a test server."""
         return contextlib.nullcontext()
 
     def evaluate_export(
         self, options: RunOptions, run: RunPhotos, metadata: ModelMetadata | None
     ) -> dict[str, float]:
-        """Metrics of an exported model on `val_file_pattern`; logs them.
+        """Evaluates an exported model on `val_file_pattern`, and logs and returns the metrics.
 
         Args:
-            options: Of the evaluation.
-            run: The export.
-            metadata: Of the export; None for a model of other makers.
+            options: Options of the evaluation.
+            run: The exported model.
+            metadata: Metadata of the export; None for a third-party model.
         """
-        raise NotImplementedError(f"{type(self).__name__} measures no exports")
+        raise NotImplementedError(f"{type(self).__name__} cannot evaluate exports")
 
     def sample_pictures(
         self,
@@ -229,67 +229,67 @@ class Task(abc.ABC):
         *,
         training: bool,
     ) -> Iterator[Image.Image]:
-        """Draws images of records with their labels, as the input pipeline gives them.
+        """Draws images with their labels, as they leave the input pipeline.
 
         Args:
-            file_pattern: Of the records.
-            config: Size of the images, and the augmentation.
-            names: Class of the records -> name.
-            training: Shuffled and augmented, each image once; else in order and as they are.
+            file_pattern: Record files.
+            config: Sets image size and augmentation.
+            names: Class id in the records -> name.
+            training: Shuffle and augment, each image once; otherwise in order, unchanged.
 
         Raises:
             UserError: Nothing matches, or a record is damaged.
         """
-        raise NotImplementedError(f"{type(self).__name__} draws no samples")
+        raise NotImplementedError(f"{type(self).__name__} cannot draw samples")
 
     # Exports and prediction.
 
     @abc.abstractmethod
     def metadata(self, loaded: LoadedModel, batch_size: int | None) -> ModelMetadata:
-        """What an export of a model says about itself."""
+        """Returns the metadata for an export of a model."""
 
     @abc.abstractmethod
     def serving(self, model: keras.Model, config: TrainingConfig, **options: Any) -> Serving:
-        """Photos to results as one graph, for TensorFlow's formats."""
+        """Wraps a network as one graph from photos to results, for the TensorFlow formats."""
 
     @abc.abstractmethod
     def portable(
         self, model: keras.Model, config: TrainingConfig, metadata: ModelMetadata, nms: str
     ) -> tuple[Any, ModelMetadata]:
-        """The part of a model that every runtime can run, for the portable formats.
+        """Returns the part of a model that every runtime can run, for the portable formats.
 
         Args:
             model: The network.
             config: Its hyper-parameters.
-            metadata: Of the model; its batch size is the function's.
-            nms: Kind of suppression inside, see `tasks.detection.portable`; other tasks have none.
+            metadata: Metadata of the model; sets the batch size of the function.
+            nms: NMS mode, see `tasks.detection.portable`; ignored by other tasks.
 
         Returns:
-            A concrete function, and the metadata with what is particular to it.
+            A concrete function, and the metadata completed for it.
         """
 
     @abc.abstractmethod
     def runner(self, network: PortableNetwork, metadata: ModelMetadata) -> RunPhotos:
-        """What surrounds a portable file: photos resized for it, its outputs made results."""
+        """Wraps a portable file: resizes photos for it and decodes its outputs."""
 
     def apply_settings(  # noqa: B027
         self, config: TrainingConfig, settings: InspectSettings
     ) -> None:
-        """Sets hyper-parameters that settings stand for."""
+        """Applies settings that correspond to hyper-parameters."""
 
     def serving_options(self, settings: InspectSettings) -> dict[str, Any]:
-        """Arguments of `serving`, and facts of the metadata, that settings stand for."""
+        """Returns arguments of `serving`, and metadata fields, that the settings imply."""
         return {}
 
     @abc.abstractmethod
     def export_checks(
         self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]
     ) -> ExportChecks:
-        """Compares exports with the network."""
+        """Returns the checks that compare exports with the network."""
 
     @abc.abstractmethod
     def predictor(self, loaded: LoadedModel, settings: InspectSettings) -> Predictor:
-        """A network in memory, to be called with photos."""
+        """Wraps a network in memory as a predictor for photos."""
 
     @abc.abstractmethod
     def export_predictor(
@@ -299,15 +299,15 @@ class Task(abc.ABC):
         settings: InspectSettings,
         config: TrainingConfig,
     ) -> Predictor:
-        """An exported model, to be called with photos.
+        """Wraps an exported model as a predictor for photos.
 
         Args:
-            run: The export.
-            metadata: Of the export; None for a model of other makers.
-            settings: Its `saved_model_dir` is where the export came from.
-            config: Hyper-parameters that the user gave, such as `label_map`.
+            run: The exported model.
+            metadata: Metadata of the export; None for a third-party model.
+            settings: `saved_model_dir` is the path of the export.
+            config: Hyper-parameters set by the user, such as `label_map`.
         """
 
     def baked(self, settings: InspectSettings, metadata: ModelMetadata) -> dict[str, Any]:
-        """Settings that an export fixed, beside those of every task: name -> (asked, fixed)."""
+        """Task-specific settings fixed in an export: name -> (requested, fixed)."""
         return {}

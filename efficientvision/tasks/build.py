@@ -1,4 +1,4 @@
-"""Networks from configurations: the arguments that the builders of all tasks share."""
+"""Builder arguments that the networks of all tasks share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTHS = ("num_classes", "decoder_width", "pyramid_width")
 
 
 def batch_norm_options(config: TrainingConfig) -> dict[str, Any]:
-    """Arguments of every `BatchNorm` of a network."""
+    """Arguments of every `BatchNorm` in a network."""
     return {
         "momentum": config.bn_momentum,
         "epsilon": config.bn_epsilon,
@@ -27,7 +27,7 @@ def batch_norm_options(config: TrainingConfig) -> dict[str, Any]:
 
 
 def family_options(config: TrainingConfig) -> dict[str, Any]:
-    """Arguments that networks on backbones of one family alone have."""
+    """Arguments specific to the backbone's family."""
     family = family_of(config.name)
     if family == "efficientnet":
         return {"act_type": config.act_type}
@@ -45,20 +45,20 @@ def build_by_name(
     least_classes: int = 1,
     **top: Any,
 ) -> keras.Model:
-    """Builds a network that is called after its backbone from a few hyper-parameters.
+    """Builds a network named after its backbone from a few hyper-parameters.
 
     Args:
-        build: The builder.
-        name: Of the backbone.
-        hyper_parameters: By name.
-        task: For the error.
-        known: Names of the hyper-parameters that the task has, beside the backbone's own.
-        image_size: Where none is given.
+        build: Builder function.
+        name: Backbone name.
+        hyper_parameters: Values by name.
+        task: Task name, for the error message.
+        known: Hyper-parameters of the task, in addition to the backbone's own.
+        image_size: Default image size.
         least_classes: Lower bound of `num_classes`.
-        **top: Further arguments of the builder.
+        **top: Further builder arguments.
 
     Raises:
-        UserError: A hyper-parameter is unknown or its value is bad.
+        UserError: A hyper-parameter is unknown or has an invalid value.
     """
     known = (*known, *_FAMILY_OPTIONS.get(family_of(name), ()))
     unknown = sorted(set(hyper_parameters) - set(known))

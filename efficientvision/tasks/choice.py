@@ -1,4 +1,4 @@
-"""The task of a model, and the configuration of a model: found by the registry."""
+"""Looks up the task and the configuration of a model in the registry."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 
 def find_task(task: str, model_name: str) -> Task:
-    """The task of that name, as a model of that name has it.
+    """Returns the task of a name, for a given model.
 
     Args:
         task: One of `registry.TASKS`.
-        model_name: Detection is done by EfficientDet or, on a backbone of that name, by SSD.
+        model_name: Decides between EfficientDet and, for a backbone's name, SSD.
     """
     return importlib.import_module(f"{TASKS[task].package}.task").task_for(model_name)
 
 
 def task_of_config(config: TrainingConfig) -> Task:
-    """The task that a configuration is for."""
+    """Returns the task that a configuration is for."""
     return find_task(config.task, config.name)
 
 
 def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving:
-    """A network joined with its task's preprocessing and postprocessing, for exports.
+    """Joins a network with its task's preprocessing and postprocessing, for exports.
 
     Args:
-        model: A Keras model, as `build_model` makes it.
-        config: Its hyper-parameters.
-        **options: Of the task, such as `result` of a segmenter.
+        model: Keras model, as returned by `build_model`.
+        config: Hyper-parameters of the model.
+        **options: Task-specific options, such as a segmenter's `result`.
 
     Raises:
-        UserError: The model has no part that serves anything.
+        UserError: The model has nothing to serve.
     """
     return task_of_config(config).serving(model, config, **options)
 
@@ -48,19 +48,19 @@ def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving
 def get_config(
     model_name: str, *overrides: str | dict | None, task: str | None = None
 ) -> TrainingConfig:
-    """The configuration of a model.
+    """Returns the configuration of a model.
 
     Args:
         model_name: One of `registry.list_models(task)`.
-        *overrides: Changes in order, each as `TrainingConfig.override` takes it.
+        *overrides: Changes, applied in order, each as for `TrainingConfig.override`.
         task: One of `registry.TASKS`, e.g. "detection" (an EfficientDet, or an SSD on the backbone
-            of that name); None: the task that the model's name stands for.
+            of that name); None infers it from the model name.
 
     Returns:
-        The published defaults of the model with the changes, of the task's own type.
+        The published defaults of the model with the changes applied, as the task's config type.
 
     Raises:
-        UserError: The model or a hyper-parameter is unknown, or a value is bad.
+        UserError: The model or a hyper-parameter is unknown, or a value is invalid.
     """
     task = task or task_of(model_name)
     if task not in TASKS:
@@ -73,22 +73,22 @@ def get_config(
 
 
 def config_from_yaml(path: str, *overrides: str | dict | None) -> TrainingConfig:
-    """The configuration that a run folder's `config.yaml` holds, with further overrides.
+    """Reads the configuration from a run's `config.yaml` and applies overrides.
 
     Raises:
-        UserError: The file is missing, is malformed or names no model.
+        UserError: The file is missing, malformed or names no model.
     """
     content = read_yaml(path)
     name = content.get("name")
     if name is None:
-        raise UserError(f"The configuration file {path} does not say its model: it has no `name`.")
-    # Runs of the first version, which were all of detectors, say no task.
+        raise UserError(f"The configuration file {path} names no model: add `name`.")
+    # Runs of the first version, all of them detectors, store no task.
     return get_config(name, path, *overrides, task=content.get("task"))
 
 
 def model_and_task(options: RunOptions, config_file: str | None = None) -> tuple[str, str]:
-    """The model of a run and its task: `--task`, else what a run's configuration says, else what
-    the model's name says.
+    """Returns the model of a run and its task: the option `task`, else the task in the run's
+    configuration, else the one of the model name.
 
     Raises:
         UserError: The model or the file is unknown.

@@ -1,4 +1,4 @@
-"""What `--runmode=export` asks of a task: how its exports are prepared, compared and measured."""
+"""Interface for checking exports: how a task prepares, compares and measures them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Compared(NamedTuple):
-    """How far an export is from the network.
+    """Result of comparing an export with the network.
 
     Attributes:
-        cells: of the table, under `compared_columns`.
-        failed: beyond the format's tolerance.
+        cells: Table cells for `compared_columns`.
+        failed: Whether the difference exceeds the format's tolerance.
     """
 
     cells: tuple[str, ...]
@@ -31,16 +31,16 @@ class Compared(NamedTuple):
 
 
 class ExportChecks(abc.ABC):
-    """The exports of one network, held against it.
+    """Compares the exports of one network with the network.
 
     Args:
-        settings: the flags.
-        loaded: the network.
-        photos: to compare on, uint8 [H, W, 3] each.
+        settings: Options of the export.
+        loaded: The network.
+        photos: Photos to compare on, uint8 [H, W, 3] each.
 
     Attributes:
-        compared_columns: heads of the table's columns for the comparison.
-        measured_columns: those for what is measured on `--val_file_pattern`.
+        compared_columns: Table columns of the comparison.
+        measured_columns: Table columns of the metrics on `val_file_pattern`.
     """
 
     compared_columns: tuple[str, ...]
@@ -53,40 +53,40 @@ class ExportChecks(abc.ABC):
 
     @property
     def nms(self) -> str | None:
-        """The kind of suppression that the flags ask for, of a task that has any."""
+        """The NMS mode from the settings; None for tasks without NMS."""
         return None
 
     @abc.abstractmethod
     def metadata(self) -> ModelMetadata:
-        """What the exports say about themselves."""
+        """Metadata for the exports."""
 
     @abc.abstractmethod
     def calibration_image(self, photo: Any) -> np.ndarray:
-        """float32 [1, h, w, 3] as a portable function takes it, of a photo uint8 [H, W, 3]."""
+        """Converts a photo uint8 [H, W, 3] to a portable function's input float32 [1, h, w, 3]."""
 
     @abc.abstractmethod
     def compare(self, name: str, run: Run, metadata: ModelMetadata) -> Compared:
-        """Compares an export of the format `name` with the network, on the photos."""
+        """Compares an export of the format `name` with the network on the photos."""
 
     @abc.abstractmethod
     def measure(self, run: Run, metadata: ModelMetadata) -> tuple[float, ...]:
-        """Percent under `measured_columns`: an export on `--val_file_pattern`."""
+        """Metrics of an export on `val_file_pattern`, in percent, for `measured_columns`."""
 
     @abc.abstractmethod
     def network_run(self) -> Run:
-        """The network itself, as an export of one photo at a time runs."""
+        """Wraps the network itself like an export that takes one photo at a time."""
 
     @functools.cached_property
     def network_measured(self) -> tuple[float, ...]:
-        """Percent under `measured_columns`: the network itself."""
+        """Metrics of the network itself, in percent, for `measured_columns`."""
         return self.measure(self.network_run(), dataclasses.replace(self.metadata(), batch_size=1))
 
 
 def results_of_one(run: Run, photo: np.ndarray, batch_size: int | None) -> np.ndarray:
-    """What an export that takes `batch_size` photos at a time makes of one."""
+    """Runs an export with a fixed `batch_size` on a single photo."""
     return run(np.repeat(photo[np.newaxis], batch_size or 1, axis=0))[0]
 
 
 def is_portable(name: str) -> bool:
-    """Whether a format is one of the portable ones, and none of TensorFlow's own."""
+    """Whether a format is portable, that is, not one of TensorFlow's own."""
     return name in FORMATS

@@ -1,4 +1,4 @@
-"""What every task has in common that reads TFRecords."""
+"""Base class for training tasks that read TFRecords."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from efficientvision.tasks.training_task import TrainingTask
 
 
 class RecordTrainingTask(TrainingTask):
-    """A task whose examples are records, in the order that a seed gives.
+    """A training task that reads TFRecords in an order fixed by a seed.
 
     Args:
         config: Hyper-parameters.
         training_files: Pattern of the training records, or None.
         evaluation_files: Pattern of the evaluation records, or None.
-        evaluation_images: How many images to evaluate on, from the first; None: all.
-        fake_data: Train on the first batch over and over.
-        data_service: `grpc://host:port` of a tf.data service that prepares training batches; None:
-            this process does.
+        evaluation_images: Evaluate only the first N images; None evaluates all.
+        fake_data: Train on the first batch repeatedly.
+        data_service: `grpc://host:port` of a tf.data service that prepares training batches; None
+            prepares them in this process.
 
     Attributes:
-        training_inputs: What a training step needs of a batch, by key.
+        training_inputs: Batch keys that a training step needs.
     """
 
     training_inputs: tuple[str, ...]
@@ -52,13 +52,13 @@ class RecordTrainingTask(TrainingTask):
     def _dataset(
         self, files: str | None, batch_size: int, *, training: bool, **options: Any
     ) -> tf.data.Dataset:
-        """The pipeline of this kind of records, with the hyper-parameters that concern it.
+        """Builds the input pipeline for these records from the hyper-parameters.
 
         Args:
-            files: Pattern of the records.
-            batch_size: Images in a batch.
+            files: Record file pattern.
+            batch_size: Images per batch.
             training: Whether to shuffle, augment and repeat.
-            **options: What all pipelines take alike: seed, position, share, limit.
+            **options: Options common to all pipelines: seed, position, share, limit.
         """
 
     def training_dataset(

@@ -1,4 +1,4 @@
-"""The words of a task in the report: metrics, columns of a class, predictions."""
+"""Labels of a task in the report: metrics, per-class columns, predictions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """A column of the table of classes.
+    """A column of the per-class table.
 
     Attributes:
-        key: In `per_class.csv`.
-        heading: On the page.
+        key: Column name in `per_class.csv`.
+        heading: Column heading on the page.
         kind: "count", "percent", "bar" (a percentage with a bar) or "score".
     """
 
@@ -20,24 +20,24 @@ class Column(NamedTuple):
 
 
 class ReportLabels(NamedTuple):
-    """The words of a task.
+    """Report labels of a task.
 
     Attributes:
-        headline: Metric -> what it is called in large print; those that there are, in order.
-        curves: Metrics of the plot over the steps.
-        curves_title: Of that plot.
-        metrics: (metric, meaning) of the table of metrics.
-        metrics_caption: Of that table.
-        columns: Of the table of classes.
-        classes_note: Above it.
-        pr_title: Of precision over recall.
-        things: What is counted beside images: the fact's name and the noun; None: nothing.
-        detected: What a prediction is called in the confusion matrix.
-        matrix_title: Of its plot.
-        matrix_note: Above it.
-        pairs: Whether a predicted photo is two pictures side by side.
-        predictions_note: Above the photos.
-        predicted_alt: Their alternative texts.
+        headline: Metric -> label in large print; available metrics are shown in this order.
+        curves: Metrics plotted over the steps.
+        curves_title: Title of that plot.
+        metrics: (metric, meaning) rows of the metrics table.
+        metrics_caption: Caption of that table.
+        columns: Columns of the per-class table.
+        classes_note: Note above that table.
+        pr_title: Title of the precision-recall plot.
+        things: (fact, noun) of what is counted besides images; None for nothing.
+        detected: Label of the prediction axis of the confusion matrix.
+        matrix_title: Title of the confusion matrix.
+        matrix_note: Note above the confusion matrix.
+        pairs: Whether a predicted photo is shown as two pictures side by side.
+        predictions_note: Note above the predicted photos.
+        predicted_alt: Alt texts of the predicted photos.
     """
 
     headline: dict[str, str]

@@ -1,4 +1,4 @@
-"""What the tasks need alike when a run is set up: names and numbers from records, frozen parts."""
+"""Shared helpers for setting up a run: class names, image counts, frozen parts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from efficientvision.files import AnyPath
 from efficientvision.weights.identify import Identified
 from efficientvision.weights.names import BACKBONE, name_from_keras_path, part_of
 
-# Published segmentation networks say in their file's name what size they are for.
+# Published segmentation networks have their input size in the file name.
 _SIZE_IN_NAME = re.compile(r"_(\d+x\d+)\.pth$")
 
 
 def record_names(
     config: TrainingConfig, *patterns: str | None, of_masks: bool = False
 ) -> dict[int, str]:
-    """Names by class id: those beside the records, else the configuration's `label_map`.
+    """Returns names by class id: those beside the records, else the config's `label_map`.
 
-    A `label_map` that the user wrote comes first. One of a recipe does not: a recipe that was
-    written for other data must not rename the classes of these.
+    A `label_map` set by the user takes precedence over both. One from a recipe does not: a recipe
+    written for other data must not rename these classes.
     """
     named = resolve_label_map(config.label_map, of_masks=of_masks)
     if named and config.is_written("label_map"):
@@ -37,11 +37,11 @@ def record_names(
 
 
 def count_images(options: RunOptions, evaluation: str | None) -> RunOptions:
-    """Options whose `num_examples_per_epoch` and `eval_samples`, if not given, mean all images.
+    """Sets `num_examples_per_epoch` and `eval_samples` to all images where they are not set.
 
     Args:
-        options: `train_file_pattern` names the training records, unless it is an evaluation.
-        evaluation: Pattern of the evaluation records; None: there are none.
+        options: Options; `train_file_pattern` is used unless only evaluating.
+        evaluation: Pattern of the evaluation records, or None.
     """
     training = None if options.mode == "eval" else options.train_file_pattern
     counts = {
@@ -53,23 +53,23 @@ def count_images(options: RunOptions, evaluation: str | None) -> RunOptions:
 
 
 def factor_beside_backbone(factor: float) -> Callable[[str], float] | None:
-    """Path of a variable -> the factor, of the backbone's 1; None where it is 1 for all."""
+    """Returns variable path -> `factor`, or 1 for the backbone; None if it is 1 for all."""
     if factor == 1.0:
         return None
     return lambda path: 1.0 if part_of(name_from_keras_path(path)) == BACKBONE else factor
 
 
 def check_freeze(config: TrainingConfig, what: str) -> None:
-    """Raises UserError where `freeze` names more than the backbone."""
+    """Raises UserError if `freeze` names more than the backbone."""
     if others := set(config.freeze) - {"backbone"}:
         raise UserError(
             f"freeze={'+'.join(config.freeze)}: {what} has no {sorted(others)[0]}; freeze=backbone "
-            "keeps all but what stands on it."
+            "freezes everything below the head."
         )
 
 
 def take_num_classes(config: TrainingConfig, found: Identified) -> list[str]:
-    """Takes the number of classes from a checkpoint where the user gave none; lines that say so."""
+    """Takes the number of classes from a checkpoint if the user set none; returns log lines."""
     if found.num_classes in (None, config.num_classes) or config.is_set("num_classes"):
         return []
     config.override({"num_classes": found.num_classes})
@@ -77,13 +77,13 @@ def take_num_classes(config: TrainingConfig, found: Identified) -> list[str]:
 
 
 def apply_published_size(config: TrainingConfig, path: AnyPath) -> list[str]:
-    """Takes the image size of a file such as `espnetv2_s_2.0_city_1024x512.pth` from its name.
+    """Takes the image size from a file name such as `espnetv2_s_2.0_city_1024x512.pth`.
 
     Returns:
-        A line that says so; none where the user gave a size, or the name has none.
+        One log line; empty if the user set a size or the name has none.
     """
     size = _SIZE_IN_NAME.search(files.as_text(path))
     if size is None or config.is_set("image_size"):
         return []
     config.override({"image_size": size[1]})
-    return [f"image_size={size[1]} (from the name of the file)"]
+    return [f"image_size={size[1]} (from the file name)"]

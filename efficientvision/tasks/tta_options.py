@@ -1,4 +1,4 @@
-"""`--test_*`: how an evaluation looks at each photo, from flags."""
+"""Checks and parses the test-time augmentation options (`test_flip`, `test_scales`, ...)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _NAMES = ("test_flip", "test_scales", "test_merge", "test_iou_thresh")
 
 
 def check_options(options: RunOptions) -> None:
-    """Raises UserError where the flags cannot be honoured; opens no file."""
+    """Raises UserError for options that cannot be combined; opens no file."""
     named = [f"`{name}`" for name in _NAMES if name in options.written]
     if not named:
         return
     if options.mode != "eval":
-        raise UserError(f"{named[0]} is for `mode=eval`; a training evaluates without it.")
+        raise UserError(f"{named[0]} only works with `mode=eval`, not during training.")
     if options.test_iou_thresh is not None and options.test_merge != "wbf":
         raise UserError(
-            "`test_iou_thresh` is for `test_merge=wbf`; the overlap of nms is "
+            "`test_iou_thresh` only applies to `test_merge=wbf`; for nms set "
             "`hparams=nms_configs.iou_thresh=0.5`."
         )
     scales = scales_of(options)
@@ -29,17 +29,17 @@ def check_options(options: RunOptions) -> None:
 
 
 def asks_for_views(options: RunOptions) -> bool:
-    """Whether the flags ask for more than one look at the network's own size."""
+    """Whether the options ask for any test-time augmentation."""
     return options.test_flip or asks_for_scales(options)
 
 
 def asks_for_scales(options: RunOptions) -> bool:
-    """Whether the flags ask for other sizes of the photos."""
+    """Whether the options ask for other image scales."""
     return scales_of(options) != (1.0,)
 
 
 def scales_of(options: RunOptions) -> tuple[float, ...]:
-    """Factors of the network's own size; raises UserError where the option is no list of them."""
+    """Parses `test_scales`, factors of the network's input size; raises UserError if malformed."""
     parts = [part for part in options.test_scales.replace("*", ",").split(",") if part.strip()]
     try:
         scales = tuple(float(part) for part in parts)
@@ -47,6 +47,6 @@ def scales_of(options: RunOptions) -> tuple[float, ...]:
         scales = ()
     if not scales or any(not 0 < scale < 100 for scale in scales):
         raise UserError(
-            f"`test_scales={options.test_scales}` is no list of factors such as 0.75,1,1.25."
+            f"`test_scales={options.test_scales}` is not a list of factors such as 0.75,1,1.25."
         )
     return scales

@@ -1,1 +1,1 @@
-"""Image classification: one label an image, or several."""
+"""Image classification with one or several labels per image."""

@@ -1,4 +1,4 @@
-"""What stands behind a classifier's metrics: tables per class, curves, the confusion matrix."""
+"""Details behind a classifier's metrics: per-class tables, curves, the confusion matrix."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from efficientvision.tasks.classification.metrics import (
 def single_label_details(
     labels: np.ndarray, predicted: np.ndarray, names: Mapping[int, str]
 ) -> Details:
-    """The details where an image has one class.
+    """Details for one class per image.
 
-    Facts: `task`, `images`. Tables: `per_class` (a row a class: images, precision, recall, F1; None
-    without images) and `confusion_matrix` (a row a true class, a column for what was predicted).
+    Facts: `task`, `images`. Tables: `per_class` (one row per class: images, precision, recall, F1;
+    None without images) and `confusion_matrix` (rows: true class, columns: predicted class).
 
     Args:
-        labels: int [N], 0..K-1; images of an unknown class (-1) are left out.
+        labels: int [N], 0..K-1; images of an unknown class (-1) are skipped.
         predicted: int [N], 0..K-1.
-        names: Class number (1..K) -> name, for all of them.
+        names: Class number (1..K) -> name, complete.
     """
     names = unique_names(dict(names))
     known = labels >= 0
@@ -61,17 +61,17 @@ def single_label_details(
 def multi_label_details(
     scores: np.ndarray, labels: np.ndarray, names: Mapping[int, str]
 ) -> Details:
-    """The details where an image has any number of classes.
+    """Details for any number of classes per image.
 
     Facts: `task`, `images`, `labels` (of all images), and `score_threshold`, the one with the best
-    mean F1 over the classes. Tables: `per_class` (a row a class: images, AP, None without images;
-    the threshold of the best F1 with its precision and recall; precision, recall and F1 at score
-    0.5) and `pr_curves` (a row a class and recall 0, .01, ... 1).
+    mean F1 over the classes. Tables: `per_class` (one row per class: images; AP, None without
+    images; the threshold with the best F1 and its precision and recall; precision, recall and F1 at
+    score 0.5) and `pr_curves` (one row per class and recall 0, .01, ... 1).
 
     Args:
         scores: float [N, K], 0..1.
         labels: bool [N, K].
-        names: Class number (1..K) -> name, for all of them.
+        names: Class number (1..K) -> name, complete.
     """
     names = unique_names(dict(names))
     curves = {number: label_curve(scores[:, number - 1], labels[:, number - 1]) for number in names}

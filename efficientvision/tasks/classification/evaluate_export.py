@@ -1,4 +1,4 @@
-"""Accuracies of an exported classifier on the photos of records."""
+"""Measures an exported classifier on the photos of records."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def evaluate_classifier_export(
     """Runs an export on the photos of records.
 
     Args:
-        run, metadata: see `load_export`.
-        pattern: glob of TFRecord files.
-        limit: at most so many photos.
+        run, metadata: See `load_export`.
+        pattern: Glob of TFRecord files.
+        limit: Maximum number of photos.
 
     Returns:
-        An evaluation, to be computed.
+        An evaluation, not yet computed.
 
     Raises:
-        UserError: the records have classes that the export does not know.
+        UserError: The records have classes that the export does not know.
     """
     paths = match_files(pattern)
     count = sum(count_records(paths))
@@ -74,7 +74,7 @@ def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 
 def _logits(probabilities: np.ndarray, multilabel: bool) -> np.ndarray:
-    """Logits that give these probabilities (of a softmax up to a constant)."""
+    """Inverts the probabilities to logits (for a softmax, up to a constant)."""
     logits = np.log(np.maximum(probabilities, _TINY))
     if multilabel:
         logits -= np.log(np.maximum(1 - probabilities, _TINY))

@@ -1,4 +1,4 @@
-"""Evaluation of a classifier: accuracies, what stands behind them, photos with predictions."""
+"""Evaluation of a classifier: accuracies, their details, photos with predictions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SIDE = 320
 
 
 class _ClassificationEvaluation(Evaluation):
-    """What both kinds share: what is kept of each batch, and of a fixed few photos.
+    """Common base of both evaluations: collects every batch and a few fixed photos.
 
     Args:
         names: Class number (1..K) -> name.
-        num_images: Images that will come, where that is known: some of them, the same ones in
-            every evaluation, are kept to be shown.
+        num_images: Number of images to come, if known, for choosing the same few photos to show
+            in every evaluation.
     """
 
     def __init__(self, names: Mapping[int, str], num_images: int | None = None):
@@ -57,7 +57,7 @@ class _ClassificationEvaluation(Evaluation):
         )
 
     def pictures(self) -> list[Picture]:
-        """The photos as the network saw them, under their truth and what was predicted."""
+        """Returns the photos as the network saw them, titled with truth and prediction."""
         shown = []
         for name, image, logits, labels in self._photos:
             truth, said, right = self._words(logits, labels)
@@ -67,15 +67,15 @@ class _ClassificationEvaluation(Evaluation):
 
     @abc.abstractmethod
     def _keep(self, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Takes a batch's logits [B, K] and labels."""
+        """Keeps the logits [B, K] and labels of a batch."""
 
     @abc.abstractmethod
     def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
-        """(truth, prediction, whether it is right) of an image."""
+        """Returns (truth, prediction, whether it is right) for an image."""
 
 
 class SingleLabelEvaluation(_ClassificationEvaluation):
-    """One class an image: top-1, and top-5 where there are more than five classes."""
+    """One class per image: top-1, and top-5 with more than five classes."""
 
     def __init__(self, names: Mapping[int, str], num_images: int | None = None):
         super().__init__(names, num_images)
@@ -99,7 +99,7 @@ class SingleLabelEvaluation(_ClassificationEvaluation):
         return metrics | {"val_loss": float(np.concatenate(self._losses).mean())}
 
     def details(self) -> Details | None:
-        """See `evaluation.class_details.single_label_details`."""
+        """See `details.single_label_details`."""
         if not self._labels:
             return None
         labels, predicted = np.concatenate(self._labels), np.concatenate(self._predicted)
@@ -113,7 +113,7 @@ class SingleLabelEvaluation(_ClassificationEvaluation):
 
 
 class MultiLabelEvaluation(_ClassificationEvaluation):
-    """Any number of classes an image: mAP, and EdgeNets' precision, recall and F1."""
+    """Any number of classes per image: mAP, and EdgeNets' precision, recall and F1."""
 
     def __init__(self, names: Mapping[int, str], num_images: int | None = None):
         super().__init__(names, num_images)
@@ -141,7 +141,7 @@ class MultiLabelEvaluation(_ClassificationEvaluation):
         }
 
     def details(self) -> Details | None:
-        """See `evaluation.class_details.multi_label_details`."""
+        """See `details.multi_label_details`."""
         if not self._labels:
             return None
         scores = 1.0 / (1.0 + np.exp(-np.concatenate(self._logits).astype(np.float64)))
@@ -158,7 +158,7 @@ class MultiLabelEvaluation(_ClassificationEvaluation):
 def draw_training_images(
     batch: Mapping[str, np.ndarray], names: Mapping[int, str], limit: int
 ) -> list[Picture]:
-    """The first `limit` images of a training batch as the network gets them, with their classes."""
+    """Draws the first `limit` images of a training batch as the network sees them, with classes."""
     pictures = []
     for image, labels in zip(batch["images"][:limit], batch["labels"], strict=False):
         numbers = np.flatnonzero(labels) if np.ndim(labels) else [int(labels)]

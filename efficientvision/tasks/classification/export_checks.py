@@ -1,4 +1,4 @@
-"""Exports of a classifier held against its network: probabilities, likeliest class, accuracy."""
+"""Compares a classifier's exports with its network: probabilities, top class, accuracy."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ClassificationChecks(ExportChecks):
 
     @functools.cached_property
     def _expected(self) -> np.ndarray:
-        """What the network itself says of each photo, float32 [photos, K]."""
+        """The network's own probabilities for each photo, float32 [photos, K]."""
         classifier = Classifier.from_loaded(self.loaded)
         progress = tqdm(self.photos, desc="network", unit="photo")
         return np.stack([classifier.classify_batch(photo[np.newaxis])[0] for photo in progress])

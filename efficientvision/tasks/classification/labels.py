@@ -1,4 +1,4 @@
-"""What the report of a classifier calls things."""
+"""Report labels for classifiers."""
 
 from efficientvision.tasks.classification.metrics import MEANINGS
 from efficientvision.tasks.report_labels import Column, ReportLabels
@@ -19,18 +19,18 @@ LABELS = ReportLabels(
         Column("F1 at .5", "F1 at score .5", "percent"),
     ),
     classes_note=(
-        "In percent. Where a score is given, F1 is the best of all thresholds, that score; "
-        "precision and recall are those the class then has."
+        "In percent. Where a score is given, it is the threshold with the best F1; "
+        "precision and recall are at that threshold."
     ),
     pr_title="Precision and recall",
     things=("labels", "labels"),
     detected="predicted",
     matrix_title="Confusion matrix",
-    matrix_note="What images of each class were taken for. The colour is the share of the row.",
+    matrix_note="Predicted class for images of each class. Colour: share of the row.",
     pairs=False,
     predictions_note=(
-        "As the network saw them, under their truth and what was predicted; the same photos at "
-        "every evaluation."
+        "Network inputs, captioned with ground truth and prediction; the same photos at "
+        "each evaluation."
     ),
     predicted_alt=("Evaluated image.",),
 )

@@ -1,4 +1,4 @@
-"""Losses of classifiers, in float32, as sums over images divided by a number of images."""
+"""Classification losses in float32: sums over images, divided by a number of images."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import tensorflow as tf
 def cross_entropy(
     logits: tf.Tensor, labels: tf.Tensor, *, normalizer: tf.Tensor, label_smoothing: float = 0.0
 ) -> tf.Tensor:
-    """Softmax cross entropy, for one class an image.
+    """Softmax cross entropy, for one class per image.
 
     Args:
         logits: [B, K].
-        labels: int32 [B], 0..K-1; an image with another number does not count.
-        normalizer: float32 [], images of the global batch.
-        label_smoothing: share of the target that is spread over all classes.
+        labels: int32 [B], 0..K-1; images with any other number are ignored.
+        normalizer: float32 [], number of images in the global batch.
+        label_smoothing: Share of the target spread over all classes.
 
     Returns:
-        float32 []: the sum over the images, divided by `normalizer`.
+        float32 []: The sum over the images, divided by `normalizer`.
     """
     logits = tf.cast(logits, tf.float32)
     num_classes = logits.shape[-1]
@@ -31,19 +31,19 @@ def cross_entropy(
 def binary_cross_entropy(
     logits: tf.Tensor, labels: tf.Tensor, *, normalizer: tf.Tensor, label_smoothing: float = 0.0
 ) -> tf.Tensor:
-    """Sigmoid cross entropy summed over the classes, for any number of classes an image.
+    """Sigmoid cross entropy summed over the classes, for any number of classes per image.
 
-    EdgeNets train COCO's 80 classes with the mean over images and classes, times 80: that is the
-    sum over the classes, for any number of them.
+    EdgeNets train COCO's 80 classes with the mean over images and classes, times 80, which equals
+    the sum over the classes.
 
     Args:
         logits: [B, K].
-        labels: [B, K], 1 for the classes that an image has, else 0.
-        normalizer: float32 [], images of the global batch.
-        label_smoothing: the targets are drawn so far towards 0.5.
+        labels: [B, K], 1 for the classes of the image, else 0.
+        normalizer: float32 [], number of images in the global batch.
+        label_smoothing: How far targets are pulled towards 0.5.
 
     Returns:
-        float32 []: the sum over images and classes, divided by `normalizer`.
+        float32 []: The sum over images and classes, divided by `normalizer`.
     """
     logits = tf.cast(logits, tf.float32)
     targets = tf.cast(labels, tf.float32) * (1.0 - label_smoothing) + 0.5 * label_smoothing

@@ -9,23 +9,23 @@ import numpy as np
 from efficientvision.evaluation.precision_recall import ClassCurve
 
 MEANINGS = {
-    "top1": "share of the images whose class is the first guess",
-    "top5": "share of the images whose class is among the first five guesses",
-    "mAP": "mean over the classes of the average precision",
+    "top1": "share of images whose class is predicted first",
+    "top5": "share of images whose class is among the top five predictions",
+    "mAP": "average precision, mean over the classes",
     "P_C": "precision at score .5, mean over the classes",
     "R_C": "recall at score .5, mean over the classes",
     "F_C": "F1 at score .5, mean over the classes",
-    "P_O": "precision at score .5 of all labels together",
-    "R_O": "recall at score .5 of all labels together",
-    "F_O": "F1 at score .5 of all labels together",
-    "val_loss": "cross entropy of the evaluation images",
+    "P_O": "precision at score .5, all labels together",
+    "R_O": "recall at score .5, all labels together",
+    "F_O": "F1 at score .5, all labels together",
+    "val_loss": "cross entropy on the evaluation images",
 }
 
 
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes an image's true class is beaten by, int64 [N]; K where it is unknown.
+    """Rank of the true class among the logits, int64 [N], from 0; K where it is unknown.
 
-    Of classes with equal logits the one with the lower number comes first.
+    Ties go to the lower class number.
 
     Args:
         logits: [N, K].
@@ -40,16 +40,16 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def topk_accuracy(image_ranks: np.ndarray, k: int) -> float:
-    """Share (0..1) of the images whose true class is among the first `k`."""
+    """Share (0..1) of images whose true class is among the top `k`."""
     return float(np.mean(image_ranks < k)) if len(image_ranks) else 0.0
 
 
 class LabelScores(NamedTuple):
-    """Precision, recall and F1 of decisions about labels, 0..1.
+    """Precision, recall and F1 of label decisions, 0..1.
 
     Attributes:
-        precision, recall, f1: float64 [K], of each class; 0 where nothing is right.
-        overall_precision, overall_recall, overall_f1: of all decisions together.
+        precision, recall, f1: float64 [K], per class; 0 without true positives.
+        overall_precision, overall_recall, overall_f1: Over all decisions together.
     """
 
     precision: np.ndarray
@@ -61,14 +61,14 @@ class LabelScores(NamedTuple):
 
 
 def label_scores(decided: np.ndarray, labels: np.ndarray) -> LabelScores:
-    """Scores of decisions, by the definitions of EdgeNets' `validate_multi`.
+    """Scores label decisions as EdgeNets' `validate_multi` does.
 
-    A class of which nothing is right has precision, recall and F1 0, so that all classes count in
-    their means, those that do not occur included.
+    A class without true positives has precision, recall and F1 of 0, so the means cover all
+    classes, including those that do not occur.
 
     Args:
-        decided: bool [N, K], the classes that an image was said to have (EdgeNets: logit > 0).
-        labels: bool [N, K], those that it has.
+        decided: bool [N, K], predicted labels (EdgeNets: logit > 0).
+        labels: bool [N, K], true labels.
     """
     labels = labels.astype(bool)
     right = (decided & labels).sum(axis=0).astype(np.float64)
@@ -84,10 +84,10 @@ def label_scores(decided: np.ndarray, labels: np.ndarray) -> LabelScores:
 
 
 def label_curve(scores: np.ndarray, labels: np.ndarray) -> ClassCurve:
-    """What happens to a class as the score threshold falls.
+    """Counts a class's true and false positives as the score threshold falls.
 
     Args:
-        scores: float [N], the class's score for each image.
+        scores: float [N], score of the class for each image.
         labels: bool [N], whether the image has it.
     """
     order = np.argsort(-scores, kind="stable")
@@ -97,9 +97,9 @@ def label_curve(scores: np.ndarray, labels: np.ndarray) -> ClassCurve:
 
 
 def average_precision(curve: ClassCurve) -> float | None:
-    """Area under precision over recall, without interpolation; None for a class without images.
+    """Area under the precision-recall curve, not interpolated; None for a class without images.
 
-    AP = sum over the thresholds of (recall gained) x precision; images of one score come together.
+    AP = sum over thresholds of (gain in recall) x precision; equal scores count together.
     """
     if not curve.num_objects:
         return None

@@ -13,17 +13,17 @@ def build_classifier(
     """Builds a classifier.
 
     Args:
-        name: e.g. `"efficientnet-b0"`, `"espnetv2_s_1.0"`.
-        image_hw: (height, width) of the input; None for either leaves it open (not for DiCENet).
-        num_classes: classes.
-        dropout_rate: before the last layer, None for the published one.
-        include_top: False: the features instead of the logits.
-        **options: of the network: `batch_norm` (arguments of every `BatchNorm`), `dtype` (Keras
+        name: Model name, e.g. `"efficientnet-b0"`, `"espnetv2_s_1.0"`.
+        image_hw: Input (height, width); None leaves a side open (not for DiCENet).
+        num_classes: Number of classes.
+        dropout_rate: Dropout before the last layer; None uses the published rate.
+        include_top: If False, return features instead of logits.
+        **options: Network options: `batch_norm` (arguments of every `BatchNorm`), `dtype` (Keras
             dtype policy), `act_type` (EfficientNet), `build_hw` (DiCENet).
 
     Returns:
         A functional `keras.Model`: images `[N, H, W, 3]`, normalised -> logits
-        `[N, num_classes]`, float32; without its top `{level: features}`, level l with stride
+        `[N, num_classes]`, float32; without the top `{level: features}`, level l at stride
         2**l.
 
     Reference: the networks' own.
@@ -37,5 +37,5 @@ def build_classifier(
         network = EfficientNet(name, **options)
     if not include_top:
         return keras.Model(images, network(images), name=name)
-    # The head lives in the network's scope, as its variables do in the published files.
+    # The head is in the network's scope because its variables are in the published files.
     return keras.Model(images, network(images)["logits"], name=name)

@@ -1,8 +1,8 @@
 """TFRecords -> batches for classification, with tf.data.
 
 Training: the order (:mod:`streams`) and every crop and flip are functions of (seed, position), so a
-run that starts again at step n continues exactly. Evaluation: shards in order, no randomness. The
-host sends uint8 either way; normalising happens on the device.
+run resumed at step n continues exactly. Evaluation: shards in order, no randomness. The host always
+sends uint8; the device normalises.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from efficientvision.data.transforms.orientation import (
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.data.transforms.random_crop import evaluation_crop, training_crop
 
-# What a random number is for.
+# One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _CROP = range(2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cropping:
-    """What of a photo the network sees.
+    """Which part of a photo the network sees.
 
     Attributes:
-        scale: training: bounds of the crop's share of the area.
-        ratio: training: bounds of its width / height.
-        horizontal_flip, vertical_flip: training: mirror half of the photos.
-        quarter_turns: training: turn them by quarters.
-        eval_share: evaluation: share of the shorter side that is cut out of the middle.
-        eval_squash: evaluation: resize the whole photo instead, whatever its shape.
+        scale: Training: range of the crop's share of the area.
+        ratio: Training: range of the crop's width / height.
+        horizontal_flip, vertical_flip: Training: mirror half of the photos.
+        quarter_turns: Training: rotate by a random multiple of 90 degrees.
+        eval_share: Evaluation: side of the centre crop as a share of the shorter side.
+        eval_squash: Evaluation: instead resize the whole photo, ignoring its aspect ratio.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
@@ -68,26 +68,26 @@ def classification_dataset(
     """Batches of images and classes.
 
     Args:
-        file_pattern: see :func:`efficientvision.data.record_files.match_files`.
-        image_hw: (height, width) of the network input.
-        class_ids: the records' class ids in the order of the network's outputs; other ids are an
-            error where there is one class an image, and left out otherwise.
-        multi_label: an image may have any number of classes.
-        batch_size: examples a batch.
-        training: shuffle, crop at random, repeat; or read once, in order, as it is.
-        cropping: what of a photo is seen; None: its defaults.
-        regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
+        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
+        image_hw: Network input (height, width).
+        class_ids: Class ids of the records in the order of the network's outputs. Other ids are an
+            error with one class per image, and dropped with `multi_label`.
+        multi_label: Whether an image may have any number of classes.
+        batch_size: Examples per batch.
+        training: If True, shuffle, crop randomly and repeat; otherwise read once, in order.
+        cropping: Which part of a photo is used; None uses the defaults.
+        regenerate_source_id: Use a hash of the bytes as image id, as for images without an id.
+        **reading: Order, share and limits; see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
         ``images`` uint8 [B, H, W, 3];
-        ``labels`` int32 [B], 0..K-1, and -1 where the record's class is none of ``class_ids``; with
-        ``multi_label`` uint8 [B, K], 1 for the classes that the image has;
+        ``labels`` int32 [B], 0..K-1, or -1 if the record's class is not in ``class_ids``; with
+        ``multi_label`` uint8 [B, K], 1 for the classes of the image;
         ``source_id`` string [B].
 
     Raises:
-        UserError: no files, no records, or arguments that make no sense.
+        UserError: No files, no records, or invalid arguments.
     """
     reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
     cropping = cropping or Cropping()
@@ -115,7 +115,7 @@ def classification_dataset(
 
 
 def _labels(classes: tf.Tensor, ids: tf.Tensor, multi_label: bool) -> tf.Tensor:
-    """Class ids of a record -> what the network is to say."""
+    """Maps the class ids of a record to training targets."""
     has = tf.reduce_any(tf.equal(classes[:, tf.newaxis], ids), axis=0)
     if multi_label:
         return tf.cast(has, tf.uint8)

@@ -1,4 +1,4 @@
-"""Image classification: one label an image, or several."""
+"""The classification task: how it is configured, trained, evaluated, exported and used."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _OF_OTHERS = (
 )
 _EVAL_BATCH_SIZE = 32
 
-# `--dataset` -> hyper-parameters.
+# Option `dataset` -> hyper-parameters.
 DATASETS = {
     "imagenet": {"multi_label": False},
     "coco": {"multi_label": True},
@@ -77,14 +77,14 @@ DATASETS = {
 
 
 class ClassificationTask(Task):
-    """Image classifiers: one class an image, or several."""
+    """Image classification with one or several classes per image."""
 
     noun = "a classifier"
     default_model = "efficientnet-b0"
     metadata_class = ClassificationMetadata
     predictor_class = Classifier
     labels = LABELS
-    # EfficientNet's and the EdgeNets' names of it; all else is the backbone.
+    # Names of the head in EfficientNet and the EdgeNets; everything else is the backbone.
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
@@ -125,8 +125,8 @@ class ClassificationTask(Task):
     def check_options(self, options: RunOptions) -> None:
         if options.mode != "eval" and "model_name" not in options.written:
             raise UserError(
-                "`task=classification` needs the name of a classifier: `model_name=espnetv2_s_1.0` "
-                "or efficientnet-b0 for example."
+                "`task=classification` needs a classifier: set `model_name`, e.g. espnetv2_s_1.0 "
+                "or efficientnet-b0."
             )
         if options.dataset not in ("", *DATASETS):
             raise UserError(
@@ -135,7 +135,7 @@ class ClassificationTask(Task):
             )
         for name in _OF_OTHERS:
             if name in options.written and getattr(options, name):
-                raise UserError(f"`{name}` is of other tasks; a classifier has no use for it.")
+                raise UserError(f"`{name}` does not apply to a classifier: remove it.")
 
     def check_config(self, options: RunOptions, config: ClassificationConfig) -> None:
         check_freeze(config, "a classifier")
@@ -144,7 +144,7 @@ class ClassificationTask(Task):
         return DATASETS.get(options.dataset)
 
     def fit_to_data(self, options: RunOptions, config: ClassificationConfig | None) -> RunOptions:
-        """Takes numbers of images and classes from the records."""
+        """Fills in the numbers of images and classes from the records."""
         options = count_images(options, options.val_file_pattern)
         if "eval_batch_size" not in options.written:
             options = options.replace(eval_batch_size=_EVAL_BATCH_SIZE)
@@ -155,7 +155,7 @@ class ClassificationTask(Task):
         )
         if raw:
             config.override({"num_classes": len(raw)})
-            log.info(f"num_classes={len(raw)}, from the names beside the records.")
+            log.info(f"num_classes={len(raw)} (from the class names beside the records).")
         return options
 
     def class_names(self, config: ClassificationConfig, *patterns: str | None) -> dict[int, str]:
@@ -207,7 +207,7 @@ class ClassificationTask(Task):
                 pattern,
                 labels_only=True,
                 regenerate_source_id=config.regenerate_source_id,
-                description=f"looking at the {part} records",
+                description=f"scanning the {part} records",
             )
             findings += file_findings(scan, part)
             if not scan.num_read:
@@ -230,7 +230,7 @@ class ClassificationTask(Task):
         self, options: RunOptions, run: RunPhotos, metadata: ClassificationMetadata
     ) -> dict[str, float]:
         if options.testdev_dir:
-            raise UserError("`testdev_dir` is for detectors: leave it out for a classifier")
+            raise UserError("`testdev_dir` does not apply to a classifier: remove it")
         pattern = options.val_file_pattern
         with data_errors(pattern):
             evaluation = evaluate_classifier_export(run, metadata, pattern, options.eval_samples)
@@ -249,7 +249,7 @@ class ClassificationTask(Task):
         dataset = classification_dataset(
             file_pattern,
             class_ids=sorted(names),
-            multi_label=True,  # Any number of classes is shown.
+            multi_label=True,  # Shows any number of classes.
             cropping=cropping_of(config),
             image_hw=config.image_hw,
             batch_size=1,
@@ -310,7 +310,7 @@ class ClassificationTask(Task):
     def _ids(
         self, config: ClassificationConfig, names: Mapping[int, str], pattern: str | None
     ) -> list[int]:
-        """The class ids of records in the order of the network's outputs."""
+        """Class ids of the records in the order of the network's outputs."""
         raw = find_labels(pattern) if pattern else None
         if raw is None:
             raw = _raw_names(config, "coco" if config.multi_label else "", pattern)
@@ -321,12 +321,12 @@ _TASK = ClassificationTask()
 
 
 def task_for(model_name: str) -> ClassificationTask:
-    """The task of a classifier, whatever its name."""
+    """Returns the classification task; the model name does not matter."""
     return _TASK
 
 
 def _raw_names(config: ClassificationConfig, dataset: str, *patterns: str | None) -> dict[int, str]:
-    """Names by the records' class ids; COCO's where nothing else names them and it is COCO."""
+    """Class names by the records' ids; falls back to COCO's for the COCO data set."""
     named = record_names(config, *patterns)
     if not named and dataset.startswith("coco") and config.num_classes in (80, 1000):
         return dict(BUILTIN["coco"])

@@ -1,4 +1,4 @@
-"""Image classification: one class an image, or several; crops, cross entropy, accuracies."""
+"""Image classification with one or several classes per image: crops, losses, accuracies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from efficientvision.visualize.sheet import Picture
 
 
 def cropping_of(config: ClassificationConfig) -> Cropping:
-    """What of a photo the network sees, as the hyper-parameters say."""
+    """Builds the `Cropping` that the hyper-parameters describe."""
     return Cropping(
         scale=config.crop_scale,
         ratio=config.crop_ratio,
@@ -43,8 +43,8 @@ class ClassificationTrainingTask(RecordTrainingTask):
         class_names: Class number (1..K) of the network -> name.
         training_ids: Class ids of the training records, in the order of the network's outputs;
             None: 1..K.
-        evaluation_ids: The same of the evaluation records.
-        **options: As of `RecordTrainingTask`.
+        evaluation_ids: The same for the evaluation records.
+        **options: See `RecordTrainingTask`.
     """
 
     config: ClassificationConfig
@@ -69,7 +69,7 @@ class ClassificationTrainingTask(RecordTrainingTask):
         self._evaluation_ids = list(evaluation_ids or numbers)
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """Images of the global batch."""
+        """Number of images in the global batch."""
         return reduce_sum(tf.cast(tf.shape(batch["images"])[0], tf.float32))
 
     def losses(
@@ -81,7 +81,7 @@ class ClassificationTrainingTask(RecordTrainingTask):
             model: Images -> logits [B, K].
             batch: `images` uint8 [B, H, W, 3] and `labels`, see `classification_dataset`.
             training: Whether layers run in training mode.
-            normalizer: Images of the global batch.
+            normalizer: Number of images in the global batch.
 
         Returns:
             `loss` (= `cls_loss`) and `cls_loss`.

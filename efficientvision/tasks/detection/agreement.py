@@ -1,4 +1,4 @@
-"""How far the detections of an export lie from those of the network that it was made of."""
+"""Compares the detections of an export with those of its network."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ _SAME_OBJECT_IOU = 0.9
 
 
 class Agreement(NamedTuple):
-    """Differences over some photos.
+    """Differences over a number of photos.
 
     Attributes:
-        box: largest difference of a coordinate among detections of both sides, pixels.
-        score: largest difference of a score among these.
-        detections: how many the network has.
-        unmatched: detections that only one of the two sides has.
-        displaced: detections of both sides with a larger difference of a coordinate than allowed:
-            where two anchors with nearly the same score found an object, rounding decides which
-            of them suppression keeps.
+        box: Largest coordinate difference among matched detections, in pixels.
+        score: Largest score difference among matched detections.
+        detections: Number of detections by the network.
+        unmatched: Detections that only one side has.
+        displaced: Matched detections whose coordinates differ by more than allowed: if two anchors
+            with nearly the same score find an object, rounding decides which one NMS keeps.
     """
 
     box: float
@@ -34,16 +33,16 @@ class Agreement(NamedTuple):
 def compare(
     expected: np.ndarray, found: np.ndarray, min_score: float, box_tolerance: float = np.inf
 ) -> Agreement:
-    """Compares the detections of one photo.
+    """Compares the detections in one photo.
 
-    Two detections are the same if class and place agree (IoU 0.9), the closest first. One that
-    passes `min_score` on one side need not pass it on the other.
+    Two detections match if they have the same class and an IoU of at least 0.9, closest pairs
+    first. A detection that passes `min_score` on one side need not pass it on the other.
 
     Args:
-        expected: float32 [n, 7], rows of the network as `serving.to_rows` makes them.
-        found: float32 [m, 7], rows of the export.
-        min_score: detections from this score on are looked for on the other side.
-        box_tolerance: pixels; see `Agreement.displaced`.
+        expected: float32 [n, 7], the network's rows, see `serving.to_rows`.
+        found: float32 [m, 7], the export's rows.
+        min_score: Detections with at least this score must be found on the other side.
+        box_tolerance: Tolerance in pixels; see `Agreement.displaced`.
     """
     expected, found = (rows[rows[:, 5] > 0] for rows in (expected, found))
     wanted, told = (int((rows[:, 5] >= min_score).sum()) for rows in (expected, found))
@@ -65,7 +64,7 @@ def compare(
 
 
 def together(parts: list[Agreement]) -> Agreement:
-    """The agreement over several photos."""
+    """Combines the agreement of several photos."""
     return Agreement(
         box=max(part.box for part in parts),
         score=max(part.score for part in parts),

@@ -1,4 +1,4 @@
-"""Anchors against the boxes that they are to find, as rows of the preflight's table."""
+"""Preflight checks of how well the anchors cover the boxes."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from efficientvision.tasks.detection.priors import prior_levels
 
 _POOR_MEAN = 0.75
 _POOR_CLASS = 0.5
-_FEW = 10  # Boxes of a class that say nothing.
+_FEW = 10  # Classes with fewer boxes are not judged.
 _SHOWN = 6
 
 
 def anchor_findings(
     scan: RecordScan, anchor_options: Mapping[str, Any], names: Mapping[int, str]
 ) -> list[Finding]:
-    """Share of the boxes whose best anchor overlaps them by half, and better anchors if it is low.
+    """Share of boxes whose best anchor has IoU 0.5 or more; suggests anchors if it is low.
 
-    Boxes are taken at the size in which the photo fills the network's input, without jitter.
+    Boxes are scaled as the photo is fitted into the network's input, without jitter.
 
     Args:
-        scan: The training records.
+        scan: Scanned training records.
         anchor_options: Arguments of `generate_anchors`.
         names: Class id -> name.
     """
@@ -51,12 +51,12 @@ def anchor_findings(
 def prior_findings(
     scan: RecordScan, prior_options: Mapping[str, Any], names: Mapping[int, str]
 ) -> list[Finding]:
-    """Share of the boxes that an SSD's best prior overlaps by half, and better sizes if it is low.
+    """Share of boxes whose best SSD prior has IoU 0.5 or more; suggests sizes if it is low.
 
-    Boxes are taken as they stand in the photo stretched to the network's input, not augmented.
+    Boxes are scaled as the photo is stretched to the network's input, without augmentation.
 
     Args:
-        scan: The training records.
+        scan: Scanned training records.
         prior_options: Arguments of `generate_priors`.
         names: Class id -> name.
     """
@@ -76,10 +76,10 @@ def prior_findings(
 def _advice(
     noun: str, changes: Mapping[str, Any], better: Mapping[int, float], names: Mapping[int, str]
 ) -> str:
-    """What to do, by what `suggest_anchors` or `suggest_priors` found."""
+    """Words the result of `suggest_anchors` or `suggest_priors` as advice."""
     if not changes:
-        return f"no {noun} are much better: raise image_size if the boxes are small"
-    advice = f"try {_override(changes)}: {np.mean(list(better.values())):.0%} in the mean"
+        return f"no other {noun} are much better: raise image_size if the boxes are small"
+    advice = f"try {_override(changes)}: {np.mean(list(better.values())):.0%} on average"
     if len(better) > 1:
         advice += f" over the classes ({_by_class(better, names)})"
     return advice
@@ -97,7 +97,7 @@ def _real_boxes(scan: RecordScan, fitted_hw: np.ndarray) -> tuple[np.ndarray, np
 def _described(
     iou: np.ndarray, classes: np.ndarray, names: Mapping[int, str], noun: str
 ) -> tuple[str, bool]:
-    """(a sentence on how well boxes are covered, whether that is well enough)."""
+    """Returns (a sentence on how well the boxes are covered, whether that is good enough)."""
     shares = coverage(iou, classes)
     found = f"{(iou >= 0.5).mean():.0%} of the boxes overlap {noun} by half or more"
     if len(shares) > 1:
@@ -108,14 +108,14 @@ def _described(
 
 
 def _by_class(shares: Mapping[int, float], names: Mapping[int, str]) -> str:
-    """The classes' shares, the lowest first."""
+    """Lists the shares by class, lowest first."""
     ordered = sorted(shares.items(), key=lambda item: item[1])
     shown = [f"{names.get(c, c)} {share:.0%}" for c, share in ordered[:_SHOWN]]
     return ", ".join(shown) + (", ..." if len(ordered) > _SHOWN else "")
 
 
 def _override(changes: Mapping[str, Any]) -> str:
-    """The changes as `--hparams` takes them; items of a list are separated by `*`."""
+    """Formats the changes for the option `hparams`; list items are separated by `*`."""
     parts = [
         f"{name}={'*'.join(f'{v:g}' for v in value) if isinstance(value, list) else f'{value:g}'}"
         for name, value in changes.items()

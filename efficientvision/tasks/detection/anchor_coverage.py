@@ -1,7 +1,7 @@
-"""How well a set of anchors covers a data set's boxes, and which anchors would cover them better.
+"""Measures how well anchors cover the boxes of a data set, and searches for better anchors.
 
-A box that no anchor overlaps by half is learned from one anchor alone, its best; where most boxes
-of a class are of that kind, the class is learned late or not at all.
+A box without any anchor at IoU 0.5 or more is learned from its single best anchor. If that applies
+to most boxes of a class, the class is learned late or not at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from efficientvision.data.boxes import centers_and_sizes, divide_or_zero
 from efficientvision.tasks.detection.anchors import AnchorLevel, anchor_levels
 from efficientvision.tasks.detection.priors import prior_levels
 
-COVERED_IOU = 0.5  # The matching's own threshold.
+COVERED_IOU = 0.5  # The threshold of the matching.
 _MAX_SEARCHED = 3000
 ANCHOR_SCALES = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)
 PRIOR_MIN_SCALES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2)
@@ -25,7 +25,7 @@ _ABOUT_EQUAL = 0.02
 
 
 def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray:
-    """IoU of each box with the anchor that overlaps it most; see `best_iou_of_levels`.
+    """IoU of each box with its best anchor; see `best_iou_of_levels`.
 
     Args:
         boxes_yxyx: [M, 4], pixels of the network input, inside it.
@@ -35,10 +35,10 @@ def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray
 
 
 def best_iou_of_levels(boxes_yxyx: np.ndarray, levels: Sequence[AnchorLevel]) -> np.ndarray:
-    """IoU of each box with the anchor that overlaps it most.
+    """IoU of each box with its best anchor.
 
-    Of the anchors of one shape, the one with the nearest centre overlaps a box most, so that a
-    handful of anchors a box has to be looked at and not all of them.
+    Among anchors of one shape, the one with the nearest centre overlaps a box most, so only a
+    handful of anchors per box need checking.
 
     Args:
         boxes_yxyx: [M, 4], pixels of the network input, inside it.
@@ -65,7 +65,7 @@ def best_iou_of_levels(boxes_yxyx: np.ndarray, levels: Sequence[AnchorLevel]) ->
 
 
 def coverage(iou: np.ndarray, classes: np.ndarray) -> dict[int, float]:
-    """Class -> share of its boxes whose best anchor overlaps them by half or more.
+    """Maps each class to the share of its boxes whose best anchor has IoU 0.5 or more.
 
     Args:
         iou: [M], from `best_anchor_iou`.
@@ -80,20 +80,19 @@ def suggest_anchors(
 ) -> tuple[dict[str, Any], dict[int, float]]:
     """Searches for anchors that cover the boxes better.
 
-    What counts is the mean over the classes of the share covered: a rare class of small
-    objects is not given up for a frequent one of large objects. Tried are a dozen
-    `anchor_scale`s, with the aspect ratios as they are and with those around which the boxes
-    gather (k-means of log(width / height), as many as there are). The fewest changes within
-    two points of the best win.
+    The score is the covered share averaged over the classes, so a rare class of small objects is
+    not sacrificed for a frequent one of large objects. The search tries a dozen `anchor_scale`s,
+    with the present aspect ratios and with the cluster centres of the boxes' aspect ratios (k-means
+    of log(width / height), the same number). Within two points of the best, the fewest changes win.
 
     Args:
-        boxes_yxyx: [M, 4], pixels of the network input; of many, some thousand are looked at.
+        boxes_yxyx: [M, 4], pixels of the network input; subsampled to a few thousand.
         classes: int [M].
-        **anchor_options: The anchors in use, as arguments of `generate_anchors`.
+        **anchor_options: The present anchors, as arguments of `generate_anchors`.
 
     Returns:
-        (changes, coverage): the hyper-parameters to change, empty if nothing is clearly better,
-        and class -> share covered with them (on the boxes looked at).
+        (changes, coverage): Hyper-parameters to change, empty if nothing is clearly better, and
+        class -> share covered after the change (for the sampled boxes).
     """
     boxes, classes = _some(boxes_yxyx, classes)
     ratios = cluster_aspect_ratios(boxes, len(anchor_options["aspect_ratios"]))
@@ -114,18 +113,18 @@ def suggest_anchors(
 def suggest_priors(
     boxes_yxyx: np.ndarray, classes: np.ndarray, **prior_options: Any
 ) -> tuple[dict[str, Any], dict[int, float]]:
-    """Searches for sizes of an SSD's priors that cover the boxes better.
+    """Searches for SSD prior sizes that cover the boxes better.
 
-    What counts is what counts for `suggest_anchors`. Tried are pairs of smallest and largest size;
-    of those within two points of the best, the pair that differs least from the one in use.
+    The score is that of `suggest_anchors`. The search tries pairs of smallest and largest size;
+    within two points of the best, the pair closest to the present one wins.
 
     Args:
-        boxes_yxyx: [M, 4], pixels of the network input; of many, some thousand are looked at.
+        boxes_yxyx: [M, 4], pixels of the network input; subsampled to a few thousand.
         classes: int [M].
-        **prior_options: The priors in use, as arguments of `generate_priors`.
+        **prior_options: The present priors, as arguments of `generate_priors`.
 
     Returns:
-        (changes, coverage), as of `suggest_anchors`.
+        (changes, coverage), as in `suggest_anchors`.
     """
     boxes, classes = _some(boxes_yxyx, classes)
     used = np.array([prior_options["min_scale"], prior_options["max_scale"]])
@@ -152,7 +151,7 @@ def suggest_priors(
 
 
 def _some(boxes_yxyx: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes and classes that stand for all of them."""
+    """Returns a representative subset of boxes and classes."""
     chosen = np.random.default_rng(0).permutation(len(boxes_yxyx))[:_MAX_SEARCHED]
     return np.asarray(boxes_yxyx, np.float64)[chosen], np.asarray(classes)[chosen]
 
@@ -162,10 +161,10 @@ def _score(attempt: tuple[float, dict, dict]) -> float:
 
 
 def cluster_aspect_ratios(boxes_yxyx: np.ndarray, count: int, rounds: int = 50) -> list[float]:
-    """Widths over heights around which boxes gather, ascending, to two digits.
+    """Clusters the boxes' aspect ratios (width / height); ascending, to two digits.
 
-    One-dimensional k-means of log(width / height), begun at its quantiles. Fewer than `count`
-    are given where two would be the same.
+    One-dimensional k-means of log(width / height), initialised at its quantiles. Returns fewer than
+    `count` values if two coincide.
     """
     _, _, height, width = centers_and_sizes(np.asarray(boxes_yxyx, np.float64))
     values = np.log(width / height)

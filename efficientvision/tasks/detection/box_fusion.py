@@ -17,19 +17,19 @@ def fuse_boxes(
     num_models: int,
     iou_thresh: float = DEFAULT_IOU_THRESH,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fuses the detections that several models found on one image.
+    """Fuses the detections of several models in one image.
 
-    Each detection, in the order given, joins the cluster of its class whose fused box overlaps
-    it most, if by at least `iou_thresh`, or opens one. A fused box is the average of its
-    cluster's boxes weighted by score; its score is their mean score, lowered where fewer boxes
-    than models agree.
+    Each detection, in the given order, joins the cluster of its class whose fused box overlaps
+    it most, if by at least `iou_thresh`; otherwise it starts a new cluster. A fused box is the
+    score-weighted average of its cluster's boxes; its score is their mean score, reduced if there
+    are fewer boxes than models.
 
     Args:
-        boxes_yxyx: float [n, 4]: the detections of all models, pixels; usually best score first.
+        boxes_yxyx: float [n, 4], detections of all models in pixels; usually best score first.
         scores: float [n], positive.
         classes: int [n].
-        num_models: How many models gave the detections.
-        iou_thresh: Least overlap of the members of a cluster.
+        num_models: Number of models.
+        iou_thresh: Minimum IoU within a cluster.
 
     Returns:
         (boxes_yxyx float32 [m, 4], scores float32 [m], classes int32 [m]), best score first.
@@ -66,14 +66,14 @@ def fuse_views(
     max_output_size: int,
     iou_thresh: float = DEFAULT_IOU_THRESH,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Fuses the detections of several views (or models) of one image: V sets of N rows.
+    """Fuses the detections of V views (or models) of one image, N rows each.
 
     Args:
         boxes_yxyx: float [V, N, 4], pixels of the image.
         scores: float [V, N].
         classes: int [V, N].
-        valid_len: int [V]: how many rows of each view count; the rest is padding.
-        max_output_size: Rows of the result.
+        valid_len: int [V], number of valid rows per view; the rest is padding.
+        max_output_size: Number of rows returned.
         iou_thresh: See `fuse_boxes`.
 
     Returns:
@@ -105,8 +105,8 @@ def _clusters(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Average boxes [m, 4], mean scores [m] and sizes [m] of the clusters of one class.
 
-    Which cluster a box joins depends on all boxes before it, hence the loop; what it is compared
-    with is updated in place.
+    Which cluster a box joins depends on all boxes before it, hence the loop; the fused boxes are
+    updated in place.
     """
     averages = np.zeros_like(boxes)
     weighted, weights = np.zeros(boxes.shape, np.float64), np.zeros(len(boxes), np.float64)

@@ -1,4 +1,4 @@
-"""Detectors from their configurations."""
+"""Builds detectors from their configurations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from efficientvision.tasks.detection.ssd_config import SsdConfig
 
 
 def build_efficientdet(config: EfficientDetConfig) -> keras.Model:
-    """The EfficientDet of a configuration, with random weights."""
+    """Builds the EfficientDet of a configuration, with random weights."""
     return efficientdet(
         name=config.name,
         backbone=_backbone(config),
@@ -43,7 +43,7 @@ def build_efficientdet(config: EfficientDetConfig) -> keras.Model:
 
 
 def build_configured_ssd(config: SsdConfig) -> keras.Model:
-    """The SSD of a configuration, with random weights."""
+    """Builds the SSD of a configuration, with random weights."""
     return build_ssd(
         config.name,
         image_hw=config.image_hw,
@@ -65,7 +65,7 @@ def _backbone(config: EfficientDetConfig) -> keras.Layer:
             batch_norm=batch_norm,
             dtype=config.dtype_policy,
         )
-    # Their published statistics go with their own epsilon, and momentum if none was asked for.
+    # Their published statistics need their own epsilon; the momentum is theirs unless set.
     own = {name: batch_norm[name] for name in ("synchronized", "frozen")}
     if config.is_set("bn_momentum"):
         own["momentum"] = config.bn_momentum

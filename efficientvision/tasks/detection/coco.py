@@ -1,4 +1,4 @@
-"""COCO metrics of detections, collected batch by batch."""
+"""Collects detections batch by batch and computes COCO metrics."""
 
 from __future__ import annotations
 
@@ -34,33 +34,33 @@ DESCRIPTIONS = (
 
 
 def read_ground_truth(path: str | os.PathLike[str]) -> CocoFile:
-    """The ground truth of an evaluation: annotations may be missing, or of unlisted categories.
+    """Reads ground truth leniently: annotations may be missing, or of unlisted categories.
 
     Raises:
-        UserError: The file cannot be read, or is none of COCO's with boxes.
+        UserError: The file cannot be read, or is not in COCO format with boxes.
     """
     return read_instances(os.fspath(path), required=["categories"], listed_categories=False)
 
 
 class CocoEvaluator:
-    """Collects detections and computes COCO's twelve numbers and each class's AP.
+    """Collects detections and computes the twelve COCO metrics and the AP per class.
 
-    What it keeps grows by at most 48 bytes a detection.
+    Memory grows by at most 48 bytes per detection.
 
     Attributes:
-        scores: The numbers of each class behind the last `compute`; None before it.
+        scores: Per-class scores of the last `compute`; None before it.
 
     Args:
-        ground_truth: Path of a COCO annotation file, or what `read_ground_truth` gives, or its
-            content (as `data.ground_truth.coco_ground_truth` makes it from records), or None: the
-            ground truth comes with each `update`.
-        class_names: Class number -> name, or the names of 1..K; None: the names in the ground
+        ground_truth: Path of a COCO annotation file, the result of `read_ground_truth`, or the
+            content of such a file (`data.ground_truth.coco_ground_truth` makes it from records).
+            None: pass the ground truth to each `update`.
+        class_names: Class number -> name, or the names of 1..K; None uses the names in the ground
             truth.
         backend: "auto", "hotcoco", "faster_coco_eval" or "pycocotools".
-        records: What the images come from, for error messages.
+        records: Source of the images, for error messages.
 
     Raises:
-        UserError: The file cannot be read, or the backend is not there.
+        UserError: The file cannot be read, or the backend is not installed.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CocoEvaluator:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the detections; a given ground truth stays."""
+        """Clears the detections and keeps the ground truth given to the constructor."""
         self._seen: dict[str, int] = {}
         self._detections: list[np.ndarray] = []
         self.scores: BoxScores | None = None
@@ -99,7 +99,7 @@ class CocoEvaluator:
 
     @property
     def num_images(self) -> int:
-        """Images evaluated so far."""
+        """Number of images evaluated so far."""
         return len(self._seen)
 
     def update(
@@ -111,33 +111,33 @@ class CocoEvaluator:
         valid_len,
         groundtruth: Mapping[str, Any] | None = None,
     ) -> list[int]:
-        """Takes the detections of a batch.
+        """Adds the detections of a batch.
 
-        An image without a name ("" : padding of a batch) is left out, and so is one that was seen
-        before when the ground truth was given at the start.
+        Images without a name ("": padding of a batch) are skipped. So are repeated images, if the
+        ground truth was given to the constructor.
 
         Args:
-            source_ids: [B] strings, bytes or numbers: ids of the images in the ground truth.
-            boxes_yxyx: [B, N, 4], pixels of the photo.
+            source_ids: [B] strings, bytes or numbers: image ids of the ground truth.
+            boxes_yxyx: [B, N, 4], in photo pixels.
             scores: [B, N].
             classes: [B, N], 1..K: category ids of the ground truth.
-            valid_len: [B]: how many rows of each image count.
-            groundtruth: Needed where no ground truth was given: arrays
+            valid_len: [B], number of valid rows per image.
+            groundtruth: Required without ground truth in the constructor: arrays
                 `gt_boxes_original_yxyx` [B, M, 4] (pixels of the photo), `gt_classes_original`
                 [B, M] (1..K, -1 padded), `gt_is_crowd` [B, M]. Areas are those of the boxes.
 
         Returns:
-            The number of each image, from 1 in the order of coming; 0 for one that was left out.
+            The number of each image, counted from 1; 0 for skipped images.
 
         Raises:
-            UserError: An image id that the ground truth lacks.
+            UserError: An image id is not in the ground truth.
         """
         names = [_image_name(source_id) for source_id in np.asarray(source_ids).ravel()]
         if self._given:
             self._check_names(names)
         elif groundtruth is None:
             raise UserError(
-                "COCO metrics need ground truth: give its JSON file, or pass it to each update."
+                "COCO metrics need ground truth: pass a JSON file, or ground truth to each update."
             )
         boxes, scores, classes = np.asarray(boxes_yxyx), np.asarray(scores), np.asarray(classes)
         numbers = [0] * len(names)
@@ -157,18 +157,18 @@ class CocoEvaluator:
         return numbers
 
     def compute(self) -> dict[str, float]:
-        """The metrics over the images seen so far, and over no others.
+        """Computes the metrics over the images seen so far.
 
         Returns:
-            `AP`, `AP50`, ... (`METRIC_NAMES`; -1 where there is no such ground truth, all of them
-            where there is none at all), then for each class with ground truth `AP_/<name>` and
-            `AP50_/<name>`; a name of several classes is followed by the number of each.
+            `AP`, `AP50`, ... (`METRIC_NAMES`; -1 if there is no such ground truth), then
+            `AP_/<name>` and `AP50_/<name>` for each class with ground truth. A name shared by
+            several classes is followed by the class number.
 
         Raises:
-            UserError: No image was seen.
+            UserError: No image was evaluated.
         """
         if not self._seen:
-            raise UserError(f"Nothing to evaluate: {self._records} gave no image.")
+            raise UserError(f"Nothing to evaluate: no images in {self._records}.")
         annotations = [
             {**annotation, "image_id": number}
             for name, number in self._seen.items()
@@ -197,7 +197,7 @@ class CocoEvaluator:
         return metrics
 
     def collected(self) -> Collected:
-        """Detections and ground truth of the images seen so far, as arrays."""
+        """Returns detections and ground truth of the images seen so far as arrays."""
         annotations = [
             (number, annotation)
             for name, number in self._seen.items()
@@ -214,9 +214,9 @@ class CocoEvaluator:
         )
 
     def write_results(self, path: str | os.PathLike[str]) -> None:
-        """Writes the detections as a COCO results file: see `evaluation.coco_results`.
+        """Writes the detections as a COCO results file; see `coco_results`.
 
-        Those of classes that are no categories (heads of 90 classes have gaps) are left out.
+        Detections of classes that are not categories (heads of 90 classes have gaps) are dropped.
         """
         categories = list(self._categories)
         kept = (
@@ -245,7 +245,7 @@ class CocoEvaluator:
             )
 
     def _add_ground_truth(self, i: int, groundtruth: Mapping[str, Any]) -> str:
-        """Files the i-th image of a batch under a name of its own."""
+        """Stores the i-th image of a batch under a unique name."""
         name = str(len(self._seen) + 1)
         classes = np.asarray(groundtruth["gt_classes_original"])[i].ravel()
         boxes = np.asarray(groundtruth["gt_boxes_original_yxyx"])[i].astype(np.float64)
@@ -279,13 +279,13 @@ class CocoEvaluator:
             )
 
     def _known_detections(self) -> np.ndarray:
-        """Detections of categories that exist, float64 [N, 7]."""
+        """Detections of known categories, float64 [N, 7]."""
         rows = np.concatenate([np.zeros((0, 7), np.float32), *self._detections]).astype(np.float64)
         return rows[np.isin(rows[:, 6], list(self._categories))]
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
-    """A table of what `CocoEvaluator.compute` returns: the twelve numbers, then the classes."""
+    """Formats the result of `CocoEvaluator.compute`: the twelve metrics, then the classes."""
     lines = [f"{'COCO metric':<24}   value"]
     for name, description in zip(METRIC_NAMES, DESCRIPTIONS, strict=True):
         lines.append(f"{description:<24}  {_percent(metrics[name])}")
@@ -312,7 +312,7 @@ def _as_mapping(class_names: Mapping[int, str] | Sequence[str] | None) -> dict[i
 
 
 def _distinct(names: Mapping[int, str]) -> dict[int, str]:
-    """The names of classes; one that several have is followed by the number of each."""
+    """Makes class names unique by appending the class number to repeated names."""
     often = Counter(names.values())
     return {k: name if often[name] == 1 else f"{name} ({k})" for k, name in names.items()}
 

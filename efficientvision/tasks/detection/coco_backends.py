@@ -25,15 +25,15 @@ BACKENDS = tuple(_MODULES)
 
 
 class BoxScores(NamedTuple):
-    """COCO's summary and the averages behind it.
+    """The COCO summary and the averages behind it.
 
     Attributes:
         stats: float64 [12], in COCO's order; -1 where there is no ground truth of that kind.
-        category_ids: The categories, ascending.
-        ap: float64 [categories]: AP at IoU .50:.95 of each category; NaN without ground truth.
+        category_ids: Category ids, ascending.
+        ap: float64 [categories], AP at IoU .50:.95; NaN without ground truth.
         ap50: The same at IoU .50.
         ap75: The same at IoU .75.
-        ar: float64 [categories]: recall at 100 detections an image, mean over IoU .50:.95.
+        ar: float64 [categories], recall at 100 detections per image, mean over IoU .50:.95.
     """
 
     stats: np.ndarray
@@ -50,10 +50,10 @@ def available_backends() -> list[str]:
 
 
 def choose_backend(backend: str = "auto") -> str:
-    """The implementation to use.
+    """Returns the implementation to use.
 
     Raises:
-        UserError: Unknown name, or not installed.
+        UserError: The name is unknown, or the library is not installed.
     """
     installed = available_backends()
     if backend == "auto":
@@ -64,7 +64,7 @@ def choose_backend(backend: str = "auto") -> str:
         raise UserError(f"Unknown COCO backend {backend!r}; use one of {', '.join(BACKENDS)}.")
     if backend not in installed:
         package = backend.replace("_", "-")
-        raise UserError(f"The COCO backend {backend} is not installed; pip install {package}.")
+        raise UserError(f"The COCO backend {backend} is not installed; run `pip install {package}`.")
     return backend
 
 
@@ -80,10 +80,10 @@ def evaluate_boxes(ground_truth: dict, detections: np.ndarray, backend: str = "a
     backend = choose_backend(backend)
     category_ids = sorted(category["id"] for category in ground_truth["categories"])
     if not len(detections):
-        # pycocotools cannot load an empty list; a box without area matches nothing.
+        # pycocotools cannot load an empty list, so add a box without area, which matches nothing.
         first_image = ground_truth["images"][0]["id"]
         detections = np.array([[first_image, 0, 0, 0, 0, 0, category_ids[0]]], np.float64)
-    # The libraries print their progress and their summary.
+    # The libraries print progress and a summary.
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = _evaluation(backend, ground_truth, np.asarray(detections, np.float64))
         evaluation.evaluate()
@@ -95,7 +95,7 @@ def evaluate_boxes(ground_truth: dict, detections: np.ndarray, backend: str = "a
     recall = np.asarray(evaluation.eval["recall"])[:, present, 0, -1]  # [iou, category]
 
     def average(values: np.ndarray) -> np.ndarray:
-        """Means over all axes but the last, NaN for categories without ground truth."""
+        """Averages over all axes but the last; NaN for categories without ground truth."""
         means = np.full(len(category_ids), np.nan)
         if present.any():
             means[present] = values.reshape(-1, values.shape[-1]).mean(axis=0)

@@ -1,4 +1,4 @@
-"""The results file of the COCO test server: written whole, and checked against the image list.
+"""Results file for the COCO test server: written atomically, checked against the image list.
 
 A list of {image_id, category_id, bbox: [x, y, width, height], score}: boxes in pixels of the photo.
 Format: https://cocodataset.org/#format-results
@@ -19,7 +19,7 @@ from efficientvision.data.coco_json import read_instances
 from efficientvision.data.json_values import load_json
 from efficientvision.errors import UserError
 
-# What the server needs and no more: hundredths of a pixel, as in the original.
+# Rounded to hundredths of a pixel as in the original, which is enough for the server.
 BOX_DECIMALS = 2
 SCORE_DECIMALS = 5
 _KEYS = {"image_id", "category_id", "bbox", "score"}
@@ -27,11 +27,11 @@ _SHOWN = 5
 
 
 def read_image_info(path: str | os.PathLike[str]) -> dict[str, list[dict]]:
-    """The `images` and `categories` (perhaps none) of an image info file, such as COCO's
-    `image_info_test-dev2017.json`; annotations, where there are any, are left out.
+    """Reads `images` and `categories` (possibly empty) from an image info file such as COCO's
+    `image_info_test-dev2017.json`, ignoring any annotations.
 
     Raises:
-        UserError: The file cannot be read, is no JSON, or lists no images.
+        UserError: The file cannot be read, is not JSON, or lists no images.
     """
     path = os.fspath(path)
     truth = read_instances(path, required=()).as_ground_truth()
@@ -45,10 +45,10 @@ def write_results(
     detections: Iterable[np.ndarray],
     image_ids: Mapping[int, int | str],
 ) -> None:
-    """Writes the file, or nothing where an error comes between.
+    """Writes the results file, or nothing if an error occurs.
 
     Args:
-        path: Of the file; its folder is made.
+        path: Output path; its folder is created.
         detections: float [n, 7] arrays: image number, x, y, width, height (pixels), score, class.
         image_ids: Image number -> id.
 
@@ -60,8 +60,8 @@ def write_results(
         for rows in detections:
             if not np.isfinite(rows).all():
                 raise UserError(
-                    f"Image {image_ids[int(rows[0, 0])]} has detections that are no finite numbers "
-                    "(NaN or infinite): are the weights those of a whole training?"
+                    f"Image {image_ids[int(rows[0, 0])]} has detections that are not finite "
+                    "(NaN or infinite): did the training of these weights finish properly?"
                 )
             for row in rows.tolist():
                 entry = {
@@ -82,31 +82,31 @@ def check_image_ids(
     what: str,
     info_file: str | os.PathLike[str],
 ) -> None:
-    """Makes sure that images are exactly those of an image info file.
+    """Checks that the images are exactly those of an image info file.
 
     Args:
-        found: Ids of the images; repetitions do not matter.
-        expected: Ids of the info file.
-        what: Where `found` is from, to begin a sentence with.
-        info_file: Where `expected` is from.
+        found: Image ids; duplicates are allowed.
+        expected: Image ids of the info file.
+        what: Source of `found`, as the start of the error message.
+        info_file: Source of `expected`.
 
     Raises:
-        UserError: Ids are foreign to the info file, or missing.
+        UserError: Ids are not in the info file, or missing.
     """
     found, expected = set(found), set(expected)
     foreign = sorted(found - expected, key=str)
     if foreign:
         raise UserError(
             f"{what}: {len(foreign)} of {len(found)} images are not in {os.fspath(info_file)} "
-            f"(ids {_listed(foreign)}): make the records from that very file with "
-            "dataset/create_coco_tfrecord.py --image_info_file."
+            f"(ids {_listed(foreign)}): make the records from that file with "
+            "dataset/create_coco_tfrecord.py (`image_info_file`)."
         )
     missing = sorted(expected - found, key=str)
     if missing:
         raise UserError(
             f"{what}: {len(missing)} of {len(expected)} images of {os.fspath(info_file)} are "
-            f"missing (ids {_listed(missing)}), and the server wants all: make the records from "
-            f"that very file, evaluate them all (`eval_samples={len(expected)}`), with "
+            f"missing (ids {_listed(missing)}), but the server requires all: make the records from "
+            f"that file and evaluate all of them (`eval_samples={len(expected)}`) with "
             "nms_configs.score_thresh=0."
         )
 
@@ -114,25 +114,25 @@ def check_image_ids(
 def check_results_file(
     results_file: str | os.PathLike[str], info_file: str | os.PathLike[str]
 ) -> tuple[int, int]:
-    """Checks what the server would refuse, or score as nothing, and what it would not notice.
+    """Checks a results file for errors that the server rejects, scores as 0 or does not notice.
 
     Args:
-        results_file: A results file.
-        info_file: The image info file whose images it must have, all of them and no others.
+        results_file: Path of the results file.
+        info_file: Image info file; the results must contain exactly its images.
 
     Returns:
-        How many detections, of how many images.
+        (number of detections, number of images).
 
     Raises:
-        UserError: A file cannot be read; an entry is malformed (keys, types, numbers that are not
-            finite, negative sizes) or of a category that the info file does not have; or image
-            ids are foreign or missing.
+        UserError: A file cannot be read; an entry is malformed (keys, types, non-finite numbers,
+            negative sizes) or has a category that is not in the info file; or image ids are
+            unknown or missing.
     """
     results_file = os.fspath(results_file)
     info = read_image_info(info_file)
     results = load_json(results_file)
     if not isinstance(results, list):
-        raise UserError(f"{results_file} holds no list of detections.")
+        raise UserError(f"{results_file} does not contain a list of detections.")
     categories = {category["id"] for category in info["categories"]}
     for position, entry in enumerate(results):
         fault = _fault(entry, categories)
@@ -145,21 +145,21 @@ def check_results_file(
 
 
 def _fault(entry: Any, categories: Collection[int]) -> str | None:
-    """What is wrong with an entry, or None."""
+    """Describes what is wrong with an entry, or returns None."""
     if not isinstance(entry, dict) or set(entry) != _KEYS:
-        return f"must have the keys {', '.join(sorted(_KEYS))}, and no others"
+        return f"must have exactly the keys {', '.join(sorted(_KEYS))}"
     for key in ("image_id", "category_id"):
         if type(entry[key]) is not int:
-            return f"has {key} {entry[key]!r}, which is no whole number"
+            return f"has {key} {entry[key]!r}, which is not an integer"
     if categories and entry["category_id"] not in categories:
-        return f"has category_id {entry['category_id']}, which is none of the info file's"
+        return f"has category_id {entry['category_id']}, which is not in the info file"
     bbox = entry["bbox"]
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
         return f"has bbox {bbox!r}, not four finite numbers x, y, width, height"
     if bbox[2] < 0 or bbox[3] < 0:
-        return f"has bbox {bbox!r} of negative size"
+        return f"has bbox {bbox!r} with a negative size"
     if not _is_finite(entry["score"]):
-        return f"has score {entry['score']!r}, which is no finite number"
+        return f"has score {entry['score']!r}, which is not a finite number"
     return None
 
 

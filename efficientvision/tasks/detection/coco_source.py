@@ -1,4 +1,4 @@
-"""What an evaluation of boxes is measured against: a COCO file, the records, or test-dev's list."""
+"""Chooses the ground truth of a box evaluation: a COCO file, the records, or test-dev's list."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def measuring(
     max_examples: int | None = None,
     ids_are_regenerated: bool = False,
 ) -> CocoEvaluator:
-    """An evaluator that computes metrics.
+    """Returns an evaluator that computes metrics.
 
     Args:
         records: TFRecord files.
         class_names: Class number -> name.
-        ground_truth_json: COCO annotation file; None: the boxes of the records.
-        max_examples: Only the first so many records.
-        ids_are_regenerated: The records' ids do not last: the boxes come with the images.
+        ground_truth_json: COCO annotation file; None uses the boxes in the records.
+        max_examples: Use only the first N records.
+        ids_are_regenerated: Image ids are regenerated, so the boxes must come with the images.
 
     Raises:
-        UserError: The file cannot be read, or is that of other pictures, or the records have no
-            ids, or one twice.
+        UserError: The file cannot be read or belongs to other images, or the records have missing
+            or duplicate ids.
     """
     truth = None
     if ground_truth_json:
@@ -50,7 +50,7 @@ def measuring(
 
 
 def _left_out(file: CocoFile) -> list[str]:
-    """What reading the ground truth left out or changed, for people."""
+    """Lists what reading the ground truth dropped or changed."""
     lines = [*file.details, *(f"{count} {reason}" for reason, count in sorted(file.notes.items()))]
     return [f"{file.path}: {line}" for line in lines]
 
@@ -62,17 +62,17 @@ def for_test_server(
     *,
     max_examples: int | None = None,
 ) -> CocoEvaluator:
-    """An evaluator whose detections are written for the COCO test server.
+    """Returns an evaluator whose detections are written for the COCO test server.
 
     Args:
         records: TFRecord files.
         class_names: Class number -> name.
-        info_file: COCO's image info file, whose images and categories are those of the results;
-            None: every image of the records.
-        max_examples: Only the first so many records.
+        info_file: COCO image info file that defines the images and categories of the results; None
+            uses every image of the records.
+        max_examples: Use only the first N records.
 
     Raises:
-        UserError: The file cannot be read, or an image of the records has a name for an id.
+        UserError: The file cannot be read, or an image id of the records is not a number.
     """
     if info_file:
         truth = read_image_info(info_file)
@@ -82,9 +82,9 @@ def for_test_server(
     named = [image_id for image_id in ids if not isinstance(image_id, int)]
     if named:
         raise UserError(
-            f"The test server knows images by numbers, and {records} has the image id "
+            f"The test server identifies images by number, but {records} has the image id "
             f"{named[0]!r}: make the records with dataset/create_coco_tfrecord.py "
-            "--image_info_file."
+            "(`image_info_file`)."
         )
     truth = {"images": [{"id": image_id} for image_id in ids], "categories": []}
     return CocoEvaluator(truth, class_names, records=str(records))

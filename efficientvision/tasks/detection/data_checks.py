@@ -1,4 +1,4 @@
-"""The preflight of a detector's data: boxes, classes, anchors, ground truth."""
+"""Preflight checks of a detector's data: boxes, classes, anchors, ground truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from efficientvision.tasks.detection.name_checks import truth_name_findings
 
 
 class _DetectorKind(Protocol):
-    """What EfficientDet and SSD differ in."""
+    """The checks in which EfficientDet and SSD differ."""
 
     counts_background: bool
 
@@ -32,11 +32,11 @@ class _DetectorKind(Protocol):
 
 
 class DataChecks:
-    """The records of one run, held against its configuration.
+    """Checks the records of a run against its configuration.
 
     Args:
-        options: Of the run.
-        config: Its hyper-parameters.
+        options: Options of the run.
+        config: Hyper-parameters of the run.
         names: Class number -> name.
         kind: EfficientDet or SSD.
     """
@@ -54,7 +54,7 @@ class DataChecks:
         self._kind = kind
 
     def check_classes(self, *parts: str) -> None:
-        """Raises UserError where the classes of these parts' records do not fit the network."""
+        """Raises UserError if the classes of these records do not fit the network."""
         for part in parts:
             if pattern := getattr(self._options, f"{part}_file_pattern"):
                 check_classes(
@@ -67,7 +67,7 @@ class DataChecks:
         raise_on_first(self._truth_name_findings())
 
     def findings(self) -> tuple[list[Finding], int]:
-        """All that is to be said, and the number of training records."""
+        """Returns all findings, and the number of training records."""
         train = self._scan(self._options.train_file_pattern, "training records")
         val = self._scan(self._options.val_file_pattern, "evaluation records")
         findings = self._training_findings(train)
@@ -89,7 +89,7 @@ class DataChecks:
             skip_crowd=config.skip_crowd_during_training,
         )
         findings += photo_findings(scan, config.image_hw)
-        # Anchors for boxes that are wrong would be advice in the wrong direction.
+        # Fitting anchors to wrong boxes would be misleading advice.
         if all(finding.level != ERROR for finding in boxes):
             findings += self._kind.anchor_findings(scan, config, self._names)
         return findings
@@ -119,14 +119,14 @@ class DataChecks:
         )
 
     def _truth_name_findings(self) -> list[Finding]:
-        """Whether the ground truth of the evaluation numbers the classes as the network does."""
+        """Checks that the ground truth numbers the classes as the network does."""
         options, config = self._options, self._config
         if not options.val_file_pattern or options.testdev_dir:
             return []
         training = options.train_file_pattern if options.mode != "eval" else None
         learnt = find_labels(training) if training else None
         if learnt is None and config.is_written("label_map"):
-            return []  # The user names the classes of these records.
+            return []  # The user has named the classes of these records.
         return truth_name_findings(
             learnt or self._names,
             options.val_file_pattern,
@@ -140,5 +140,5 @@ class DataChecks:
         return scan_records(
             pattern,
             regenerate_source_id=self._config.regenerate_source_id,
-            description=f"looking at the {what}",
+            description=f"scanning the {what}",
         )

@@ -1,4 +1,4 @@
-"""What stands behind a detector's metrics: tables per class, curves, the confusion matrix."""
+"""Details behind a detector's metrics: per-class tables, curves, the confusion matrix."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ IOU = 0.5
 
 
 def detection_details(collected: Collected, scores: BoxScores) -> Details:
-    """The details of detections, all at IoU .50 but for the averages of `scores`.
+    """Details of detections, all at IoU .50 except the averages in `scores`.
 
-    Facts: `images`, `objects` (no crowds), `detections`, `iou`, and `score_threshold`, the one
+    Facts: `images`, `objects` (without crowds), `detections`, `iou`, and `score_threshold`, the one
     with the best mean F1 over the classes.
 
-    Tables: `per_class` (a row a class: counts, COCO's averages, None without objects, and the
-    threshold of the best F1 with its precision and recall), `pr_curves` (a row a class and
-    recall 0, .01, ... 1: precision and score threshold) and `confusion_matrix` (a row a true
+    Tables: `per_class` (one row per class: counts; COCO averages, None without objects; and the
+    threshold with the best F1 and its precision and recall), `pr_curves` (one row per class and
+    recall 0, .01, ... 1: precision and score threshold) and `confusion_matrix` (one row per true
     class, at `score_threshold`; see `confusion.confusion_matrix`).
     """
     matches = match_objects(collected, IOU)
