@@ -64,7 +64,7 @@ def choose_backend(backend: str = "auto") -> str:
         raise UserError(f"Unknown COCO backend {backend!r}; use one of {', '.join(BACKENDS)}.")
     if backend not in installed:
         package = backend.replace("_", "-")
-        raise UserError(f"The COCO backend {backend} is not installed; run `pip install {package}`.")
+        raise UserError(f"COCO backend {backend} is not installed; run `pip install {package}`.")
     return backend
 
 

@@ -1,4 +1,4 @@
-"""What EfficientDet and SSD share as a task: boxes, COCO metrics, exports."""
+"""Base class of the EfficientDet and SSD tasks: boxes, COCO metrics, exports."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ DEFAULT_NMS_METHOD = "hard"
 
 
 class DetectionTask(Task):
-    """What all detectors have in common: boxes, COCO metrics."""
+    """Common base of all detection tasks."""
 
     noun = "a detector"
     default_model = "efficientdet-d0"
@@ -82,13 +82,13 @@ class DetectionTask(Task):
 
     @abc.abstractmethod
     def new_task(self, config: DetectionConfig, **options: Any) -> DetectionTrainingTask:
-        """The task of a configuration; `options` are `DetectionTrainingTask`'s."""
+        """Creates the training task of a configuration; `options`: see `DetectionTrainingTask`."""
 
     @abc.abstractmethod
     def anchor_findings(
         self, scan: RecordScan, config: DetectionConfig, names: Mapping[int, str]
     ) -> list[Finding]:
-        """What the preflight says of anchors and boxes."""
+        """Returns the preflight's findings on anchors and boxes."""
 
     def build_task(
         self, options: RunOptions, config: DetectionConfig, names: Mapping[int, str]
@@ -125,7 +125,7 @@ class DetectionTask(Task):
             options.model_dir, named, options.hparams, **options.hyper_parameters
         )
         own = files.is_file(files.join(run_folder_of(options.model_dir), CONFIG_FILE))
-        # For test-dev the classes of the detector count, whose records have no objects.
+        # Records of test-dev have no objects, so the detector's classes are used.
         if not (own or options.testdev_dir):
             loaded.class_names = self.class_names(loaded.config)
         return loaded
@@ -146,7 +146,7 @@ class DetectionTask(Task):
     def evaluate_export(
         self, options: RunOptions, run: RunPhotos, metadata: DetectionMetadata | None
     ) -> dict[str, float]:
-        """Measures an exported detector, or writes its results for the test server."""
+        """Evaluates an exported detector, or writes its results for the test server."""
         detector = Detector.from_run(run, metadata, options.model_dir, min_score_thresh=0.0)
         pattern, limit = options.val_file_pattern, options.eval_samples
         names = detector.class_names or None
@@ -173,7 +173,7 @@ class DetectionTask(Task):
 
     @abc.abstractmethod
     def augmentation(self, config: DetectionConfig) -> Any:
-        """Of the training images, for `detection_dataset`."""
+        """Returns the training augmentation for `detection_dataset`."""
 
     def sample_pictures(
         self,
@@ -183,7 +183,7 @@ class DetectionTask(Task):
         *,
         training: bool,
     ) -> Iterator[Image.Image]:
-        """Of images that have boxes."""
+        """Draws images that have boxes."""
         dataset = detection_dataset(
             file_pattern,
             max_instances_per_image=config.max_instances_per_image,
@@ -227,7 +227,7 @@ class DetectionTask(Task):
         return DetectionRunner(network, metadata)
 
     def apply_settings(self, config: DetectionConfig, settings: InspectSettings) -> None:
-        """The settings decide the suppression: else the published program's hard, 0.4, 100."""
+        """Applies NMS settings; the defaults are the published program's: hard, 0.4, 100."""
         nms: dict[str, Any] = {}
         if settings.nms_method is not None or not _sets_nms_method(settings.hparams):
             nms["method"] = settings.nms_method or DEFAULT_NMS_METHOD
@@ -270,7 +270,7 @@ class DetectionTask(Task):
         }
 
     def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionViews | None:
-        """Test-time augmentation as the options ask for it; None: each photo is seen once."""
+        """Returns the test-time augmentation of the options, or None."""
         if not tta_options.asks_for_views(options):
             return None
         iou = options.test_iou_thresh
@@ -287,7 +287,7 @@ class DetectionTask(Task):
             "nms": "one NMS of all candidates",
         }[how.merge]
         merged = f"; merged by {merge}" if len(views.views) > 1 else ""
-        log.info(f"Each photo is seen as {looks}{merged}.")
+        log.info(f"Test-time augmentation: each photo is evaluated at {looks}{merged}.")
         return views
 
 

@@ -1,4 +1,4 @@
-"""EfficientDet: backbone, fusion and heads joined to a detector."""
+"""EfficientDet: a detector made of backbone, feature fusion and heads."""
 
 import keras
 
@@ -39,36 +39,36 @@ def efficientdet(
     """Builds an EfficientDet.
 
     Args:
-        name: of the model.
-        backbone: a layer that maps images to `{level: features}`; levels above its last are
+        name: Model name.
+        backbone: Layer that maps images to `{level: features}`; levels above its last are
             made by pooling.
-        image_hw: (height, width) of the input in pixels, static.
-        num_classes: K, without background.
-        anchors_per_location: A.
-        min_level, max_level: of the pyramid; level l has stride 2**l.
-        fusion: one of `FUSIONS`.
-        fpn_num_filters: channels of the fused maps and of the heads.
-        fpn_cell_repeats: cells, one after the other (BiFPN, QuFPN) or side by side (VFPN).
-        fpn_weight_method: see `layers.fusion.FusionNodeLayer`.
-        box_class_repeats: hidden convolutions of each head.
+        image_hw: Static input (height, width) in pixels.
+        num_classes: K, without the background.
+        anchors_per_location: A, the number of anchors per cell.
+        min_level, max_level: Pyramid levels; level l has stride 2**l.
+        fusion: One of `FUSIONS`.
+        fpn_num_filters: Channels of the fused maps and of the heads.
+        fpn_cell_repeats: Number of cells, in sequence (BiFPN, QuFPN) or in parallel (VFPN).
+        fpn_weight_method: See `layers.fusion.FusionNodeLayer`.
+        box_class_repeats: Hidden convolutions per head.
         act_type, separable_conv, apply_bn_for_resampling, conv_after_downsample,
-            conv_bn_act_pattern: see the layers.
-        survival_prob: of the heads' residuals; None builds none.
-        heads: any of `"object_detection"`, `"segmentation"`.
-        seg_num_classes: classes of the segmentation head.
-        grad_checkpoint: fusion nodes and detection heads compute their intermediate results again
-            for the gradient (less memory, more time, same numbers); the backbone has its own.
-        batch_norm: arguments of every `BatchNorm`.
+            conv_bn_act_pattern: See the layers.
+        survival_prob: Stochastic depth of the heads' residuals; None builds none.
+        heads: Any of `"object_detection"`, `"segmentation"`.
+        seg_num_classes: Classes of the segmentation head.
+        grad_checkpoint: Recompute activations of fusion nodes and detection heads in the backward
+            pass (less memory, more time, same results); the backbone has its own option.
+        batch_norm: Arguments of every `BatchNorm`.
         dtype: Keras dtype policy, e.g. `"mixed_bfloat16"`; predictions stay float32.
 
     Returns:
         A functional `keras.Model`: images `[N, *image_hw, 3]` -> (class_outputs, box_outputs),
-        lists from the finest level, logits `[N, h, w, A * K]` and box codes `[N, h, w, A * 4]`;
-        with both heads a third output: segmentation logits; with the segmentation head alone
-        only those.
+        lists from the finest level, logits `[N, h, w, A * K]` and box codes `[N, h, w, A * 4]`.
+        With both heads the third output is the segmentation logits; with the segmentation head
+        alone it is the only output.
 
     Raises:
-        ValueError: an unknown fusion or head, or a level that the backbone cannot give.
+        ValueError: An unknown fusion or head, or a level that the backbone does not have.
 
     Reference: Tan, Pang, Le 2020, https://arxiv.org/abs/1911.09070, section 4.
     """
@@ -145,10 +145,10 @@ def _cell_graph(fusion, min_level, max_level):
 
 
 def _pyramid(features, min_level, max_level, filters, **options):
-    """Takes the backbone's levels and pools further ones from the last."""
+    """Selects the backbone's levels and pools further ones from the last."""
     levels = {level: x for level, x in features.items() if isinstance(level, int)}
     if min_level not in levels:
-        raise ValueError(f"The backbone gives levels {sorted(levels)}, not {min_level}.")
+        raise ValueError(f"The backbone has levels {sorted(levels)}, but not {min_level}.")
     pyramid = [levels[level] for level in range(min_level, max_level + 1) if level in levels]
     for level in range(min_level + len(pyramid), max_level + 1):
         height, width = pyramid[-1].shape[1:3]

@@ -1,4 +1,4 @@
-"""EfficientDet: anchors, targets, the two heads' losses."""
+"""Training task of EfficientDet: anchors, targets, losses of both heads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from efficientvision.tasks.training_task import Batch
 
 
 def training_augmentation(config: EfficientDetConfig) -> Augmentation:
-    """The augmentation that the hyper-parameters of the same names ask for."""
+    """Builds the augmentation from the hyper-parameters of the same names."""
     names = [field.name for field in dataclasses.fields(Augmentation)]
     return Augmentation(**{name: getattr(config, name) for name in names})
 
@@ -31,7 +31,7 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
 
     Args:
         config: Hyper-parameters.
-        **options: As of `DetectionTrainingTask`.
+        **options: See `DetectionTrainingTask`.
     """
 
     views_kind = DetectionViews
@@ -40,8 +40,8 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
     def __init__(self, config: EfficientDetConfig, **options: Any):
         if "object_detection" not in config.heads:
             raise UserError(
-                "main.py trains and evaluates detectors: heads must contain object_detection, "
-                f"got {', '.join(config.heads)}."
+                "Training and evaluation need a detection head: heads must contain "
+                f"object_detection, got {', '.join(config.heads)}."
             )
         super().__init__(config, **options)
         self.anchors = generate_anchors(**config.anchor_options)
@@ -50,19 +50,19 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
 
     def prepare(self, batch: Batch) -> Batch:
-        """Adds to a batch what each anchor is to predict: the fields of `AnchorTargets`.
+        """Adds the targets of each anchor to a batch: the fields of `AnchorTargets`.
 
         Args:
             batch: `gt_boxes_yxyx` float32 [B,M,4] in pixels of the network input (-1 padded),
-                `gt_classes` int32 [B,M], and what `losses` needs besides.
+                `gt_classes` int32 [B,M], and the other inputs of `losses`.
         """
         targets = assign_targets(self.anchors, batch["gt_boxes_yxyx"], batch["gt_classes"])
         return {**batch, **targets._asdict()}
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """Positive anchors of the global batch, plus one, or their moving average.
+        """Number of positive anchors in the global batch plus one, or its moving average.
 
-        The average begins with the first batch.
+        The average starts at the first batch's value.
         """
         positives = reduce_sum(tf.reduce_sum(batch["num_positives"])) + 1.0
         if self._positives is None:
@@ -73,16 +73,16 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
     def losses(
         self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Losses of the class and box heads; see `detection.losses.detection_losses`.
+        """Computes the losses of class and box heads; see `detection.losses.detection_losses`.
 
         Args:
             model: EfficientDet.
-            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and what `prepare` added.
+            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and the fields from `prepare`.
             training: Whether layers run in training mode.
             normalizer: From `normalizer`.
 
         Returns:
-            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, perhaps `box_iou_loss`.
+            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, optionally `box_iou_loss`.
         """
         outputs = self._forward(model, batch, training)
         return self.losses_of(outputs, batch, normalizer=normalizer)
@@ -90,7 +90,7 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
     def losses_of(
         self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """`losses` of the network's outputs."""
+        """Computes `losses` from the network's outputs."""
         config = self.config
         class_outputs, box_outputs = outputs[:2]
         losses = detection_losses(
@@ -123,7 +123,7 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             self._positives.assign(values["positives"])
 
     def create_variables(self) -> None:
-        """Makes what `positives_momentum` needs; call under the strategy's scope."""
+        """Creates the variable of `positives_momentum`; call in the strategy's scope."""
         if self.config.positives_momentum and self._positives is None:
             self._positives = tf.Variable(
                 0.0, trainable=False, aggregation=tf.VariableAggregation.NONE

@@ -1,4 +1,4 @@
-"""Detections of an exported model in the photos of records, for COCO metrics or results."""
+"""Runs an exported detector on the photos of records, for COCO metrics or results."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from efficientvision.tasks.serving import decode_image
 def evaluate_export(
     detector: Detector, pattern: str, coco: CocoEvaluator, limit: int | None = None
 ) -> None:
-    """Runs an export on the photos of records.
+    """Runs an export on the photos of records and collects its detections.
 
     Args:
-        detector: the export, with every detection it makes.
-        pattern: glob of TFRecord files.
-        coco: gets the detections.
-        limit: at most so many photos.
+        detector: The export, returning all of its detections.
+        pattern: Glob of TFRecord files.
+        coco: Evaluator that receives the detections.
+        limit: Maximum number of photos.
     """
     paths = match_files(pattern)
     available = sum(count_records(paths))

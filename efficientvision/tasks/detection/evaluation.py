@@ -1,4 +1,4 @@
-"""Evaluation of a detector: COCO metrics, what stands behind them, photos with boxes."""
+"""Evaluation of a detector: COCO metrics, their details, photos with boxes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ _SIDE = 480
 
 
 class DetectionEvaluation(Evaluation):
-    """COCO metrics of the detections on a data set, or, for test-dev, a file of them.
+    """Computes COCO metrics on a data set, or writes a results file for test-dev.
 
     Args:
-        coco: Collects the detections; forgets earlier ones.
-        results_path: Write the detections there, and compute nothing.
-        num_images: Images that will come, where that is known: some of them, the same ones in
-            every evaluation, are kept to be shown.
-        merge: Makes one set of detections an image of what the network gave; None: it is one.
-        voc: Add PASCAL VOC's metrics: see `evaluation.voc.voc_metrics`.
+        coco: Collects the detections; earlier ones are cleared.
+        results_path: Write the detections to this path and compute no metrics.
+        num_images: Number of images to come, if known, for choosing the same few photos to show
+            in every evaluation.
+        merge: Merges the predictions of several views into one set of detections per image; None
+            if there is only one view.
+        voc: Add PASCAL VOC's metrics, see `voc.voc_metrics`.
     """
 
     def __init__(
@@ -74,21 +75,21 @@ class DetectionEvaluation(Evaluation):
 
     def report(self, metrics: dict[str, float]) -> str:
         if self._results_path is not None:
-            return f"The detections are in {self._results_path}."
+            return f"Detections written to {self._results_path}."
         tables = [format_metrics(metrics)]
         if self._voc:
             tables.append(format_voc_metrics(metrics))
         return "\n\n".join(tables)
 
     def details(self) -> Details | None:
-        """See `evaluation.details.detection_details`; None for test-dev."""
+        """See `details.detection_details`; None for test-dev."""
         if self._details is None and self._coco.scores is not None:
             self._collected = self._coco.collected()
             self._details = detection_details(self._collected, self._coco.scores)
         return self._details
 
     def pictures(self) -> list[Picture]:
-        """The truth beside what was detected with at least the `score_threshold` of `details`."""
+        """Draws ground truth next to detections above the `score_threshold` of `details`."""
         details = self.details()
         if details is None:
             return []
@@ -102,7 +103,7 @@ class DetectionEvaluation(Evaluation):
 def draw_training_examples(
     batch: Mapping[str, np.ndarray], names: Mapping[int, str], limit: int
 ) -> list[Picture]:
-    """The first `limit` images of a training batch as the network gets them, with their boxes."""
+    """Draws the first `limit` images of a training batch as the network sees them, with boxes."""
     pictures = []
     for image, boxes, classes in zip(
         batch["images"][:limit], batch["gt_boxes_yxyx"], batch["gt_classes"], strict=False
@@ -123,7 +124,7 @@ def draw_training_examples(
 
 
 def _photo(batch: dict[str, np.ndarray], i: int) -> tuple[str, np.ndarray, float]:
-    """(name, uint8 pixels of the photo's shape, their scale to pixels of the photo) of an image."""
+    """Returns (name, uint8 pixels in the photo's shape, scale to photo pixels) of an image."""
     height, width = batch["valid_hw"][i]
     pixels = np.clip(np.rint(batch["images"][i, :height, :width]), 0, 255).astype(np.uint8)
     name: Any = batch["source_id"][i]

@@ -1,4 +1,4 @@
-"""Exports of a detector held against its network: boxes, scores, AP."""
+"""Compares a detector's exports with its network: boxes, scores, AP."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from efficientvision.tasks.export_checks import (
 
 log = logging.getLogger(__name__)
 
-# From this score on a detection is looked for on the other side.
+# Detections with at least this score must be found on the other side.
 _COMPARED_SCORE = 0.3
 _USEFUL_DETECTIONS = 5
-# Inside the portable formats: so low that AP can be measured with the file.
+# Threshold inside the portable formats, low enough to measure AP with the file.
 _LEAST_SCORE = 0.001
 _TENSORFLOW_TOLERANCE = (0.1, 1e-3, 0.005)
 
 
 class DetectionChecks(ExportChecks):
-    """See `ExportChecks`. Lowers the network's least score where the flags name none."""
+    """See `ExportChecks`. Lowers the score threshold of the network unless it is set."""
 
     compared_columns = ("box px", "score", "differ")
     measured_columns = ("AP", "AP50")
@@ -78,7 +78,7 @@ class DetectionChecks(ExportChecks):
             return stretch(photo, config.image_hw).numpy().astype(np.float32)[np.newaxis]
         mean = np.broadcast_to(np.float32(config.mean_rgb), 3)
         image, _, valid_hw = resize_and_pad(photo, config.image_hw)
-        # Padding with the mean: what becomes zero inside.
+        # Pad with the mean, which normalisation turns into zero.
         return (normalize(image, valid_hw, mean, 1.0).numpy() + mean)[np.newaxis]
 
     def compare(self, name: str, run: Run, metadata: DetectionMetadata) -> Compared:
@@ -113,7 +113,7 @@ class DetectionChecks(ExportChecks):
         return Detector.from_loaded(self.loaded, nms_mode=nms_mode)
 
     def _detect(self, nms_mode: str) -> list[np.ndarray]:
-        """The network's own detections in each photo, rows [n, 7]."""
+        """The network's own detections in each photo, [n, 7] rows."""
         network = self._network(nms_mode)
         progress = tqdm(self.photos, desc=f"network, NMS {nms_mode}", unit="photo")
         return [network.detect_batch(photo[np.newaxis])[0] for photo in progress]
@@ -124,6 +124,6 @@ def _say_if_few(parts: list[agreement.Agreement]) -> None:
     if poor:
         log.info(
             f"{poor} of {len(parts)} photos have fewer than {_USEFUL_DETECTIONS} detections of "
-            f"score {_COMPARED_SCORE} or more: the comparison says more on photos full of objects, "
-            "with trained weights"
+            f"score {_COMPARED_SCORE} or more: for a meaningful comparison use photos with many "
+            "objects, and trained weights"
         )

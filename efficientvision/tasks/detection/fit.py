@@ -1,4 +1,4 @@
-"""Detectors for `keras.Model.compile` and `fit`, with their targets and losses inside."""
+"""Detectors for `keras.Model.compile` and `fit`, with built-in targets and losses."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 
 
 class FitDetector(keras.Model):
-    """A detector that `fit` trains on one device: uint8 photos in, its losses inside.
+    """A detector to train with `fit` on one device, with built-in losses.
 
     `fit` takes (images, (boxes, classes)): uint8 [B, H, W, 3] at the network's size; float32
     [B, M, 4], ymin, xmin, ymax, xmax in pixels of these images, padded with -1; int32 [B, M], 1..K,
-    padded with -1. The losses are those of `main.py`, without its L2 and its averages. `network` is
-    the detector itself: `network.save`, or `Detector.from_loaded` for predictions.
+    padded with -1. The losses are those of `main.py`, without L2 and weight averages. `network` is
+    the plain detector: use `network.save`, or `Detector.from_loaded` for predictions.
 
     Args:
-        name: of a detector, or of an SSD's backbone with `task="detection"`.
-        task: None: as the name says.
-        **hyper_parameters: as of `build_model`.
+        name: Name of a detector, or of an SSD's backbone with `task="detection"`.
+        task: Task name; None infers it from `name`.
+        **hyper_parameters: As for `build_model`.
 
     Example:
         >>> model = FitDetector("efficientdet-d0", num_classes=3, image_size=256)
@@ -56,7 +56,7 @@ class FitDetector(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The detector's loss; see `detection.losses` and `detection.multibox`."""
+        """Computes the detector's loss; see `detection.losses` and `detection.multibox`."""
         del x, sample_weight, training
         boxes, classes = y
         batch = self._task.prepare(

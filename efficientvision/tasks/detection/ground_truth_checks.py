@@ -1,4 +1,4 @@
-"""Evaluation records against the COCO file that they are measured with, and against training."""
+"""Checks evaluation records against the COCO file that they are evaluated with."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SAME = "records and ground truth must come from the same conversion"
 def id_findings(
     scan: RecordScan, json_file: str | None, *, regenerated: bool = False
 ) -> list[Finding]:
-    """Whether every evaluated photo can be found in the ground truth, and found once.
+    """Checks that every evaluated photo is in the ground truth, exactly once.
 
     Args:
-        scan: The evaluation records.
-        json_file: Ground truth in COCO format; None: the boxes of the records.
-        regenerated: Whether ids are hashes of the photos; without a file, each photo then brings
+        scan: Scanned evaluation records.
+        json_file: Ground truth in COCO format; None uses the boxes in the records.
+        regenerated: Whether ids are hashes of the photos; then, without a file, each photo carries
             its own ground truth and its id does not matter.
 
     Raises:
@@ -37,9 +37,9 @@ def id_findings(
     repeated = [name for name, count in counts.items() if count > 1]
     findings = []
     if repeated:
-        found = f"{counted(len(repeated), 'image id')} twice or more: {listed(repeated)}"
-        advice = "the pattern probably matches two data sets, or one twice"
-        # Without a file the records are the ground truth, where an id must be one photo's.
+        found = f"{counted(len(repeated), 'image id')} used more than once: {listed(repeated)}"
+        advice = "the pattern probably matches two data sets, or the same one twice"
+        # Without a file the records are the ground truth, so ids must be unique.
         level = WARNING if json_file or regenerated else ERROR
         findings.append(Finding(level, _SUBJECT, found, advice))
     if json_file is None:
@@ -65,23 +65,23 @@ def _json_findings(
     missing = [source_id for source_id in scan.source_ids if source_id not in known]
     unnamed = int((~scan.named).sum())
     if missing and unnamed and not regenerated:
-        found = f"{counted(unnamed, 'record')} without image/source_id, by which {name} knows them"
+        found = f"{counted(unnamed, 'record')} without image/source_id, the image id of {name}"
         return [Finding(ERROR, _SUBJECT, found, NAME_BY_BYTES)]
     if missing:
         found = (
             f"{len(missing):,} of {counted(scan.num_read, 'image id')} are not in {name}: "
             f"{listed(missing)} (it has {listed(known)})"
         )
-        advice = f"{_SAME}; without `val_json_file` the boxes of the records count"
+        advice = f"{_SAME}; without `val_json_file` the boxes in the records are used"
         return [Finding(ERROR, _SUBJECT, found, advice)]
     left_out = [
-        Finding(WARNING, _SUBJECT, f"{name}: {count:,} {reason}", "correct the file, or leave it")
+        Finding(WARNING, _SUBJECT, f"{name}: {count:,} {reason}", "fix the file, or ignore this")
         for reason, count in sorted(file.notes.items())
     ]
     annotations = content["annotations"]
     if not annotations:
-        found = f"{name} has no annotations of its images, so that every metric will be '-'"
-        advice = "give the file of the annotated images, or leave `val_json_file` out"
+        found = f"{name} has no annotations for its images, so every metric will be '-'"
+        advice = "use the file with the annotations of these images, or remove `val_json_file`"
         return [Finding(ERROR, _SUBJECT, found, advice), *left_out]
     found = f"{counted(scan.num_read, 'image id')}, all of them in {name}"
     findings = [Finding(OK, _SUBJECT, found), *left_out]
@@ -91,7 +91,7 @@ def _json_findings(
 def _agreement_findings(
     scan: RecordScan, name: str, file: CocoFile, annotations: list[dict[str, Any]]
 ) -> list[Finding]:
-    """Whether the file has the boxes of the records, and calls them by the same class ids."""
+    """Checks that the file has the records' boxes, with the same class ids."""
     of_image: dict[str, list[list[float]]] = defaultdict(list)
     for annotation in annotations:
         if len(annotation.get("bbox") or ()) == 4:
@@ -112,14 +112,14 @@ def _agreement_findings(
             turned = _matched_classes(scan, boxes * np.tile(sizes, 2), of_image) >= 0
             if turned.mean() > max(0.5, 2 * share):
                 found = (
-                    f"x and y are swapped: {share:.0%} of the boxes are in {name}, and "
+                    f"x and y are swapped: {share:.0%} of the boxes are in {name}, but "
                     f"{turned.mean():.0%} with x and y swapped"
                 )
-                return [Finding(ERROR, subject, found, f"correct the conversion and {AGAIN}")]
+                return [Finding(ERROR, subject, found, f"fix the conversion and {AGAIN}")]
         found = f"only {share:.0%} of the records' boxes are in {name}"
         sizes = _other_sizes(scan, file)
         if sizes.mean() > 0.5:
-            found += f", and {sizes.mean():.0%} of the photos have another size there"
+            found += f", and {sizes.mean():.0%} of the photos have a different size there"
             return [Finding(ERROR, subject, found, _own_file(scan))]
         return [Finding(WARNING, subject, found, f"{_SAME}: {_own_file(scan)}")]
     same = given[found_there] == scan.classes[found_there]
@@ -127,19 +127,19 @@ def _agreement_findings(
         found = f"{share:.0%} of the records' boxes are in {name}, {same.mean():.0%} of them with"
         found += " the same class id"
         if share < 1 - FEW:
-            advice = f"the metrics are those against the file: {_own_file(scan)}"
+            advice = f"metrics are computed against the file: {_own_file(scan)}"
             return [Finding(WARNING, subject, found, advice)]
         return [Finding(OK, subject, found)]
     shifts = Counter((given[found_there] - scan.classes[found_there]).tolist())
     shift, count = shifts.most_common(1)[0]
-    found = f"{name} has the records' boxes under other class ids ({1 - same.mean():.0%} of them)"
+    found = f"{1 - same.mean():.0%} of the records' boxes have a different class id in {name}"
     if abs(shift) == 1 and count > 0.9 * found_there.sum():
         found += f": its ids are one {'higher' if shift > 0 else 'lower'}"
     return [Finding(ERROR, subject, found, f"every AP would be 0: {_SAME}")]
 
 
 def _other_sizes(scan: RecordScan, file: CocoFile) -> np.ndarray:
-    """bool [N]: the photos that the file states another size of."""
+    """bool [N]: photos whose size differs in the file."""
     stated = {str(image["id"]): (image["height"], image["width"]) for image in file.images}
     sizes = map(tuple, scan.image_hw.tolist())
     pairs = ((stated[i], size) for i, size in zip(scan.source_ids, sizes, strict=True))
@@ -153,11 +153,11 @@ def _own_file(scan: RecordScan) -> str:
 def _matched_classes(
     scan: RecordScan, boxes_yxyx: np.ndarray, of_image: dict[str, list[list[float]]]
 ) -> np.ndarray:
-    """Category id of the annotation with the corners of each box; -1 where there is none.
+    """Category id of the annotation with the same corners as each box; -1 if there is none.
 
     Args:
-        scan: The evaluation records.
-        boxes_yxyx: [M, 4], pixels of their photos.
+        scan: Scanned evaluation records.
+        boxes_yxyx: [M, 4], in photo pixels.
         of_image: Image id -> rows of xmin, ymin, width, height, category id.
     """
     matched = np.full(len(boxes_yxyx), -1, np.int64)

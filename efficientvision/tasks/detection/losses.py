@@ -1,6 +1,6 @@
-"""Losses of the detection heads: focal loss of classes, huber and IoU losses of boxes.
+"""Losses of the detection heads: focal loss for classes, Huber and IoU losses for boxes.
 
-All of it is float32, whatever the network computes in.
+All losses are computed in float32, whatever the network's precision.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ IOU_LOSS_TYPES = ("iou", "giou", "diou", "ciou")
 
 @functools.cache
 def _focal_terms(gamma: float, label_smoothing: float):
-    """(positive, negative): elementwise focal loss of logits where the label is 1, where it is 0.
+    """Returns (positive, negative): elementwise focal loss of logits for label 1 and label 0.
 
-    With s = softplus(x): log(1 - p) = -s and log(p) = x - s, so that no power and no sigmoid
-    is taken. The gradients are written out because they recompute s from the logits: only the
-    logits are kept from the forward pass.
+    With s = softplus(x): log(1 - p) = -s and log(p) = x - s, which avoids powers and sigmoids.
+    The gradients are explicit because they recompute s from the logits, so that only the logits
+    are kept from the forward pass.
     """
     smooth = 0.5 * label_smoothing
 
@@ -44,17 +44,17 @@ def _focal_terms(gamma: float, label_smoothing: float):
         return modulator * (softplus - smooth * logits if smooth else softplus), gradient
 
     def positive(logits):
-        # The same function of the opposite class: p -> 1 - p is x -> -x.
+        # By symmetry: p -> 1 - p is x -> -x.
         return negative(-logits)
 
     return positive, negative
 
 
 def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_smoothing):
-    """Sum of the focal loss over one level, without a one-hot tensor.
+    """Sums the focal loss over one level without a one-hot tensor.
 
-    Every logit is counted as a negative; the one logit that is its anchor's class is then
-    exchanged for the positive term.
+    Every logit is first counted as a negative; then the logit of each anchor's class is replaced by
+    the positive term.
 
     Args:
         logits: [B, h, w, A*K].
@@ -71,7 +71,7 @@ def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_s
 
 
 def huber(errors, delta: float):
-    """Elementwise huber loss: e^2 / 2 up to `delta`, linear beyond."""
+    """Elementwise Huber loss: e^2 / 2 up to `delta`, linear beyond."""
     size = tf.abs(errors)
     quadratic = tf.minimum(size, delta)
     return quadratic * (size - 0.5 * quadratic)
@@ -81,10 +81,10 @@ def box_loss(box_outputs, box_targets, *, num_positives, delta: float = 0.1):
     """Huber loss of box codes, over the non-zero targets, divided by 4 * `num_positives`.
 
     Args:
-        box_outputs: [...] predicted codes.
-        box_targets: [...] target codes; exact zeros mark what is not matched.
+        box_outputs: Predicted codes, [...].
+        box_targets: Target codes, [...]; exact zeros mark unmatched anchors.
         num_positives: Normaliser; scalar.
-        delta: Where the loss becomes linear, in units of the codes.
+        delta: Error at which the loss becomes linear, in units of the codes.
 
     Returns:
         float32 scalar.
@@ -96,11 +96,11 @@ def box_loss(box_outputs, box_targets, *, num_positives, delta: float = 0.1):
 
 
 def iou_loss(pred_boxes_yxyx, target_boxes_yxyx, iou_loss_type: str = "iou"):
-    """1 - IoU, GIoU, DIoU or CIoU of each pair of boxes; 0 where the target has no area.
+    """1 - IoU, GIoU, DIoU or CIoU of each pair of boxes; 0 if the target has no area.
 
     Args:
         pred_boxes_yxyx: [..., 4].
-        target_boxes_yxyx: [..., 4], same unit.
+        target_boxes_yxyx: [..., 4], in the same unit.
         iou_loss_type: "iou", "giou" (arXiv:1902.09630), "diou" or "ciou" (arXiv:1911.08287).
 
     Returns:
@@ -134,7 +134,7 @@ def iou_loss(pred_boxes_yxyx, target_boxes_yxyx, iou_loss_type: str = "iou"):
 
 
 def _center_penalty(pred, target, enclosing):
-    """Squared distance of the centres over the squared diagonal of the enclosing box."""
+    """Squared distance of the centres, divided by the squared diagonal of the enclosing box."""
     pred_y, pred_x, _, _ = box_ops.centers_and_sizes(pred)
     target_y, target_x, _, _ = box_ops.centers_and_sizes(target)
     _, _, height, width = box_ops.centers_and_sizes(enclosing)
@@ -153,13 +153,13 @@ def _shape_penalty(pred, target):
 
 
 def box_iou_loss(box_outputs, box_targets, anchors_yxyx, *, num_positives, iou_loss_type: str):
-    """IoU loss of the decoded boxes, divided by 4 * `num_positives`.
+    """IoU loss of decoded boxes, divided by 4 * `num_positives`.
 
-    Both sides are decoded, then each coordinate whose target code is zero is set to zero.
+    Both sides are decoded; then coordinates whose target code is zero are set to zero.
 
     Args:
         box_outputs: [..., A_total, 4] predicted codes.
-        box_targets: [..., A_total, 4] target codes; exact zeros mark what is not matched.
+        box_targets: [..., A_total, 4] target codes; exact zeros mark unmatched anchors.
         anchors_yxyx: [A_total, 4], pixels.
         num_positives: Normaliser; scalar.
         iou_loss_type: See `iou_loss`.
@@ -195,34 +195,34 @@ def detection_losses(
     iou_loss_weight: float = 1.0,
     normalizer,
 ) -> dict[str, tf.Tensor]:
-    """The losses of EfficientDet's two heads (arXiv:1911.09070, section 5.1).
+    """Computes the losses of EfficientDet's two heads (arXiv:1911.09070, section 5.1).
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
-        box_outputs: Codes [B, h, w, A*4] of each level.
+        class_outputs: Logits [B, h, w, A*K] per level, finest first.
+        box_outputs: Codes [B, h, w, A*4] per level.
         labels: Result of `matching.assign_targets`.
         num_classes: K, without background.
-        anchors: float32 [A_total, 4], pixels; used by the IoU loss alone.
-        alpha: Weight of the positives in the focal loss; the negatives weigh 1 - alpha.
-        gamma: Exponent of its modulator (1 - p_t).
-        label_smoothing: Targets of its cross entropy become y (1 - s) + s / 2; the modulator
-            and alpha keep the hard ones.
+        anchors: float32 [A_total, 4], pixels; only used by the IoU loss.
+        alpha: Weight of positives in the focal loss; negatives have 1 - alpha.
+        gamma: Exponent of the focal factor (1 - p_t).
+        label_smoothing: Cross-entropy targets become y (1 - s) + s / 2; the focal factor and alpha
+            use the hard targets.
         delta: See `box_loss`.
-        box_loss_weight: Weight of the huber loss in `det_loss`; 0 switches it off.
-        iou_loss_type: None for no IoU loss; otherwise see `iou_loss`.
+        box_loss_weight: Weight of the Huber loss in `det_loss`; 0 disables it.
+        iou_loss_type: See `iou_loss`; None disables the IoU loss.
         iou_loss_weight: Weight of the IoU loss in `det_loss`.
         normalizer: (Sum of the positives over the *global* batch) + 1; scalar.
 
     Returns:
-        float32 scalars: `cls_loss`, `box_loss`, `det_loss`, and `box_iou_loss` where an IoU
-        loss is on. They are sums over this batch divided by the normaliser: over replicas
-        they add up.
+        float32 scalars `cls_loss`, `box_loss`, `det_loss`, and `box_iou_loss` if there is an IoU
+        loss. They are sums over this batch divided by the normaliser, so they add up over
+        replicas.
     """
     normalizer = tf.cast(normalizer, tf.float32)
     anchors_per_cell = class_outputs[0].shape[-1] // num_classes
     if anchors_per_cell * num_classes != class_outputs[0].shape[-1]:
         raise UserError(
-            f"The class head has {class_outputs[0].shape[-1]} channels, not a multiple of "
+            f"The class head has {class_outputs[0].shape[-1]} channels, which is not a multiple of "
             f"num_classes={num_classes}; build the model and the loss with the same num_classes."
         )
     sizes = [tf.shape(level)[1] * tf.shape(level)[2] * anchors_per_cell for level in class_outputs]

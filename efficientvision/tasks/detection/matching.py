@@ -12,12 +12,12 @@ BACKGROUND = -1
 
 
 class AnchorTargets(NamedTuple):
-    """What each anchor is to predict.
+    """Training targets of each anchor.
 
     Attributes:
         class_targets: int32 [B, A_total]: class - 1 (0..K-1), -1 background.
         box_targets: float32 [B, A_total, 4]: ty, tx, th, tw; zeros where unmatched.
-        num_positives: float32 [B]: matched anchors of each image.
+        num_positives: float32 [B]: number of matched anchors per image.
     """
 
     class_targets: tf.Tensor
@@ -33,20 +33,20 @@ def assign_targets(
     *,
     last_box_forces: bool = False,
 ) -> AnchorTargets:
-    """Gives each anchor a class and a box to predict.
+    """Assigns a target class and box to each anchor.
 
-    An anchor takes the ground-truth box of highest IoU where that is at least
-    `match_threshold`; besides, every ground-truth box takes the anchor that it overlaps
-    most, whatever the IoU (of two boxes that want the same anchor, the first one does). One
-    loop over the ground truth holds [B, A_total] values at a time, never [B, A_total, M], and
-    ends after the last real box of the batch. It compiles under XLA.
+    An anchor is matched to the ground-truth box with the highest IoU if that is at least
+    `match_threshold`. In addition, every ground-truth box claims the anchor that it overlaps most,
+    whatever the IoU (if two boxes claim the same anchor, the first one wins). The loop over the
+    ground truth holds [B, A_total] values at a time, never [B, A_total, M], and ends after the last
+    real box of the batch. It compiles under XLA.
 
     Args:
         anchors_yxyx: float32 [A_total, 4], pixels of the network input.
         gt_boxes_yxyx: float32 [B, M, 4] in the same pixels, padded with -1.
         gt_classes: int [B, M], 1..K; anything below 1 is padding.
-        match_threshold: IoU from which an anchor is positive.
-        last_box_forces: Of two boxes that want the same anchor the last one wins.
+        match_threshold: Minimum IoU of a positive anchor.
+        last_box_forces: If two boxes claim the same anchor, the last one wins instead.
 
     Returns:
         `AnchorTargets`.
@@ -85,7 +85,7 @@ def assign_targets(
     matched_row = tf.where(forced_row >= 0, forced_row, matched_row)
     positive = matched_row >= 0
 
-    # Row 0 stands in for "no row", so that a batch without a single box gathers something.
+    # Row 0 stands in for "no row", so that a batch without any box can still gather.
     gt_boxes = tf.concat([tf.zeros([batch, 1, 4]), gt_boxes], axis=1)
     gt_classes = tf.concat([tf.zeros([batch, 1], tf.int32), gt_classes], axis=1)
     class_targets = tf.gather(gt_classes, matched_row + 1, batch_dims=1) - 1

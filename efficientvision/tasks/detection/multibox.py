@@ -1,6 +1,6 @@
-"""SSD's targets and losses: what each prior is to predict, and how wrong it is.
+"""Targets and losses of SSD.
 
-Losses are float32, whatever the network computes in.
+Losses are computed in float32, whatever the network's precision.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ NEGATIVES_PER_POSITIVE = 3
 
 
 def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
-    """Gives each prior a class and a box to predict: `assign_targets` as SSD has it.
+    """Assigns a target class and box to each prior: SSD's version of `assign_targets`.
 
-    A prior takes the box of highest IoU from 0.45 on; every box takes its best prior besides, of
-    two boxes the later one. Compiles under XLA.
+    A prior is matched to the box with the highest IoU if that is at least 0.45. In addition, every
+    box claims its best prior; if two boxes claim the same one, the later wins. Compiles under XLA.
 
     Args:
-        priors_yxyx: float32 [P, 4], shares of the network input's sides.
-        gt_boxes_yxyx: float32 [B, M, 4] in the same unit; rows of padding may hold anything.
+        priors_yxyx: float32 [P, 4], as fractions of the network input's sides.
+        gt_boxes_yxyx: float32 [B, M, 4] in the same unit; padding rows may contain anything.
         gt_classes: int [B, M], 1..C-1; anything below 1 is padding.
 
     Returns:
-        `AnchorTargets`: `class_targets` 0..C-1, 0 for background; `box_targets` as
-        `priors.codes_to_locations` gives them, zeros where unmatched.
+        `AnchorTargets`: `class_targets` 0..C-1, 0 for background; `box_targets` in the format of
+        `priors.codes_to_locations`, zeros where unmatched.
 
     Source: Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2.
     """
@@ -41,12 +41,12 @@ def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
 
 
 def mined_negatives(background_losses, positive, ratio: int = NEGATIVES_PER_POSITIVE):
-    """The background priors of each image that are wrong most.
+    """Selects the background priors with the highest loss in each image (hard negatives).
 
     Args:
-        background_losses: float32 [B, P], -log of the background's probability.
+        background_losses: float32 [B, P], -log of the background probability.
         positive: bool [B, P].
-        ratio: how many there are for each positive prior of the image, as far as there are any.
+        ratio: Maximum number of negatives per positive prior of the image.
 
     Returns:
         bool [B, P].
@@ -68,20 +68,20 @@ def multibox_losses(
     normalizer=None,
     ratio: int = NEGATIVES_PER_POSITIVE,
 ) -> dict[str, tf.Tensor]:
-    """Cross entropy of positive and mined priors, and how far positive ones are from their box.
+    """Cross entropy of positive and mined priors, and box loss of positive priors.
 
     Args:
         confidences: Logits [B, P, C].
         locations: [B, P, 4].
-        targets: Of `assign_priors`.
-        normalizer: Positive priors of the global batch, by which sums are divided, so that the
-            losses of its parts add up; None: those of this batch. Without any, 1.
+        targets: Result of `assign_priors`.
+        normalizer: Number of positive priors in the global batch, the divisor that makes the losses
+            of its parts add up; None counts this batch. If there are none, 1.
         ratio: See `mined_negatives`.
 
     Returns:
         float32 scalars: `cls_loss`, `box_loss`, and their sum `det_loss`; 0 without positives.
 
-    Source: Liu et al. 2016, equations 1 to 3; their box loss is Huber's with delta 1.
+    Source: Liu et al. 2016, equations 1 to 3; their box loss is the Huber loss with delta 1.
     """
     confidences, locations = (tf.cast(x, tf.float32) for x in (confidences, locations))
     positive = targets.class_targets > 0
@@ -91,7 +91,7 @@ def multibox_losses(
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=targets.class_targets, logits=confidences
     )
-    # Of a background prior that is its loss as background: no other softmax is needed.
+    # For background priors this already is the loss, so no second softmax is needed.
     counted = positive | mined_negatives(entropy, positive, ratio)
     cls_loss = tf.reduce_sum(tf.where(counted, entropy, 0.0)) / normalizer
     error = tf.abs(locations - targets.box_targets)

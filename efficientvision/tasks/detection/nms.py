@@ -1,6 +1,6 @@
-"""Non-maximum suppression in the TensorFlow graph: hard, and soft with a gaussian.
+"""Non-maximum suppression in the TensorFlow graph: hard, and soft (gaussian).
 
-Boxes are [n, 4] = ymin, xmin, ymax, xmax in any one unit. Soft-NMS: arXiv:1704.04503.
+Boxes are [n, 4] = ymin, xmin, ymax, xmax in any unit. Soft-NMS: arXiv:1704.04503.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT_SIGMA = 0.5
 
 
 class Thresholds(NamedTuple):
-    """What TensorFlow's kernel takes, resolved from the hyper-parameters."""
+    """Arguments of TensorFlow's NMS kernel, resolved from the hyper-parameters."""
 
     iou: float
     score: float
@@ -35,12 +35,12 @@ def resolve_thresholds(
 
     Args:
         method: "hard" (or empty), or "gaussian".
-        iou_thresh: IoU above which hard NMS drops a box; None or 0: 0.5. Soft-NMS drops none.
-        score_thresh: Least score, exclusive; None or 0: no threshold.
-        sigma: Width of the gaussian exp(-iou^2 / sigma); None or 0: 0.5.
+        iou_thresh: IoU above which hard NMS drops a box; None or 0 means 0.5. Not for soft-NMS.
+        score_thresh: Minimum score, exclusive; None or 0 means no threshold.
+        sigma: Width of the gaussian exp(-iou^2 / sigma); None or 0 means 0.5.
 
     Raises:
-        UserError: Another method.
+        UserError: The method is unknown.
     """
     score = score_thresh or float("-inf")
     if not method or method == "hard":
@@ -52,13 +52,13 @@ def resolve_thresholds(
 
 
 def suppress(boxes_yxyx, scores, thresholds: Thresholds, max_output_size: int, *, pad: bool):
-    """Suppression among all boxes of one image, whatever their classes.
+    """Applies NMS to all boxes of one image, regardless of class.
 
     Args:
         boxes_yxyx: float32 [n, 4].
         scores: float32 [n].
         thresholds: See `resolve_thresholds`.
-        max_output_size: Most boxes to keep.
+        max_output_size: Maximum number of boxes to keep.
         pad: Pad the result to `max_output_size` (indices and scores 0).
 
     Returns:
@@ -79,16 +79,16 @@ def suppress(boxes_yxyx, scores, thresholds: Thresholds, max_output_size: int, *
 def suppress_per_class(
     boxes_yxyx, scores, classes, thresholds: Thresholds, max_output_size: int, num_classes: int
 ):
-    """Suppression within each class of one image, then the best of all classes.
+    """Applies NMS within each class of one image, then keeps the best boxes of all classes.
 
-    Loops over the classes that occur; each sees its own candidates only.
+    Loops over the classes that occur; each sees only its own candidates.
 
     Args:
         boxes_yxyx: float32 [n, 4].
         scores: float32 [n].
         classes: int32 [n], 0..num_classes-1.
         thresholds: See `resolve_thresholds`.
-        max_output_size: Most boxes to keep, of each class and of all.
+        max_output_size: Maximum number of boxes to keep, per class and in total.
         num_classes: K.
 
     Returns:
@@ -136,7 +136,7 @@ def suppress_with_class_offsets(
     num_classes: int,
     image_hw: tuple[int, int],
 ):
-    """Hard suppression within each class with one class-agnostic, static-shaped operation.
+    """Hard per-class NMS by one class-agnostic operation with static shapes.
 
     See `move_to_class_cells`. `tf.image.non_max_suppression_padded` runs in SavedModel, LiteRT,
     ONNX and OpenVINO.
@@ -145,17 +145,17 @@ def suppress_with_class_offsets(
         boxes_yxyx: float32 [B, n, 4], pixels of the network input.
         scores: float32 [B, n].
         classes: int32 [B, n], 0..num_classes-1.
-        thresholds: Of the method "hard".
-        max_output_size: Most boxes to keep.
+        thresholds: Thresholds of the method "hard".
+        max_output_size: Maximum number of boxes to keep.
         num_classes: K.
-        image_hw: Size of the network input, pixels.
+        image_hw: Size of the network input in pixels.
 
     Returns:
         (indices int32 [B, max_output_size], scores float32 [B, max_output_size],
         valid_len int32 [B]), best score first, padded with 0.
 
     Raises:
-        UserError: Soft-NMS was asked for.
+        UserError: The method is soft-NMS.
     """
     if thresholds.soft_sigma:
         raise UserError(
@@ -178,15 +178,15 @@ def suppress_with_class_offsets(
 def move_to_class_cells(boxes_yxyx, classes, num_classes: int, image_hw: tuple[int, int]):
     """Moves the boxes of each class to its own cell of a square grid.
 
-    Boxes of other classes cannot overlap them there, so that one class-agnostic suppression acts
-    within each class. A grid rather than a row keeps the coordinates small, hence float32 exact to
-    about a thousandth of a pixel.
+    Boxes of different classes then cannot overlap, so class-agnostic NMS acts within each class. A
+    grid rather than a row keeps the coordinates small enough for float32 to be accurate to about a
+    thousandth of a pixel.
 
     Args:
         boxes_yxyx: float32 [..., n, 4], pixels of the network input.
         classes: int32 [..., n], 0..num_classes-1.
         num_classes: K.
-        image_hw: Size of the network input, pixels.
+        image_hw: Size of the network input in pixels.
     """
     side = float(max(image_hw))
     columns = math.ceil(math.sqrt(num_classes))
