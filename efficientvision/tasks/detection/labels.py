@@ -41,8 +41,6 @@ LABELS = ReportLabels(
         "objects; last row: detections without an object."
     ),
     pairs=True,
-    predictions_note=(
-        "Left: ground truth; right: detections. The same photos at each evaluation."
-    ),
+    predictions_note="Left: ground truth; right: detections. The same photos at each evaluation.",
     predicted_alt=("Truth.", "Detections."),
 )

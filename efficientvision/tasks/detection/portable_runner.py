@@ -1,4 +1,4 @@
-"""Photos to detections with a portable file: what stands before and behind its runtime."""
+"""Preprocessing and postprocessing around a portable detector file."""
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,7 @@ from efficientvision.tasks.portable import PortableNetwork, check_number, of_pho
 
 
 class DetectionRunner:
-    """Resizes photos, runs the network, and brings its boxes to the photo's pixels."""
+    """Resizes photos, runs the network, and scales its boxes to photo pixels."""
 
     def __init__(self, network: PortableNetwork, metadata: DetectionMetadata):
         self._network = network
@@ -51,7 +51,7 @@ class DetectionRunner:
         return resize_bilinear(photos, fitted), tf.fill([2], 1.0 / scale)
 
     def _prepare(self, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images as the network takes them, and pixels of the photo for one of theirs [4]."""
+        """Returns images for the network, and photo pixels per input pixel [4]."""
         check_number(photos, self._metadata)
         resized, scale = self._resize(photos)
         height, width = resized.shape[1:3]
@@ -67,7 +67,7 @@ class DetectionRunner:
         if self._anchors is None or len(self._anchors) != len(codes):
             known = 0 if self._anchors is None else len(self._anchors)
             raise UserError(
-                f"this file gives boxes of {len(codes)} anchors, and its metadata describes "
+                f"this file returns boxes for {len(codes)} anchors, but its metadata describes "
                 f"{known}: export the model again"
             )
         limits = {

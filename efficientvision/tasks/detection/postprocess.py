@@ -1,4 +1,4 @@
-"""From the outputs of the heads to detections in pixels of the photo."""
+"""Turns the outputs of the heads into detections in photo pixels."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NMS_MODES = ("per_class", "global", "combined", "offset")
 
 
 class Detections(NamedTuple):
-    """Detections of a batch, best score first; rows from `valid_len` on are padding.
+    """Detections of a batch, best score first; rows after `valid_len` are padding.
 
     Attributes:
-        boxes_yxyx: float32 [B, max_output_size, 4], pixels of the photo.
+        boxes_yxyx: float32 [B, max_output_size, 4], in photo pixels.
         scores: float32 [B, max_output_size]; 0 in padding.
         classes: int32 [B, max_output_size], 1..K.
         valid_len: int32 [B].
@@ -41,7 +41,7 @@ class Candidates(NamedTuple):
 
 
 def merge_levels(outputs: Sequence, channels: int) -> tf.Tensor:
-    """Head outputs [B, h, w, A*channels] of each level as one float32 [B, A_total, channels]."""
+    """Merges head outputs [B, h, w, A*channels] per level to float32 [B, A_total, channels]."""
     batch = outputs[0].shape[0] or tf.shape(outputs[0])[0]
     return tf.concat(
         [tf.cast(tf.reshape(level, [batch, -1, channels]), tf.float32) for level in outputs], axis=1
@@ -56,15 +56,15 @@ def select_candidates(
     num_classes: int,
     max_nms_inputs: int = 0,
 ) -> Candidates:
-    """Chooses what enters suppression, and decodes it.
+    """Selects and decodes the candidates for NMS.
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
-        box_outputs: Codes [B, h, w, A*4] of each level.
+        class_outputs: Logits [B, h, w, A*K] per level, finest first.
+        box_outputs: Codes [B, h, w, A*4] per level.
         anchors: float32 [A_total, 4], pixels of the network input.
         num_classes: K, without background.
-        max_nms_inputs: The best so many (anchor, class) pairs, best first; 0: every anchor with
-            its best class, in anchor order.
+        max_nms_inputs: Number of (anchor, class) pairs to keep, best first; 0 keeps every anchor
+            with its best class, in anchor order.
     """
     logits = merge_levels(class_outputs, num_classes)
     codes = merge_levels(box_outputs, 4)
@@ -83,19 +83,19 @@ def select_candidates(
 
 
 def top_pairs(values, count: int):
-    """The greatest (anchor, class) pairs of each image.
+    """Selects the (anchor, class) pairs with the greatest values in each image.
 
     Args:
-        values: float32 [B, A_total, K], static but for B.
-        count: How many, if there are so many.
+        values: float32 [B, A_total, K], static except for B.
+        count: Maximum number of pairs.
 
     Returns:
-        (values float32 [B, n], anchors int32 [B, n], classes int32 [B, n]), greatest first, of
-        equal ones the first anchor.
+        (values float32 [B, n], anchors int32 [B, n], classes int32 [B, n]), greatest first; ties go
+        to the first anchor.
     """
     total, num_classes = values.shape[1:]
-    # The best n pairs lie within the n anchors of best maximum: choosing those first makes the
-    # sort K times smaller. Anchor order is restored, for it decides between equal scores.
+    # The best n pairs lie within the n anchors with the best maxima: selecting those first makes
+    # the sort K times smaller. Anchor order is restored because it breaks ties.
     _, rows = tf.math.top_k(tf.reduce_max(values, axis=-1), min(count, total))
     rows = tf.sort(rows, axis=-1)
     kept = tf.gather(values, rows, batch_dims=1)
@@ -116,28 +116,28 @@ def postprocess(
     nms: NmsConfig,
     mode: str = "per_class",
 ) -> Detections:
-    """Decodes the heads' outputs and suppresses overlapping boxes.
+    """Decodes the heads' outputs and applies NMS.
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
-        box_outputs: Codes [B, h, w, A*4] of each level.
-        image_scales: float [B]: pixels of the photo per pixel of the network input; None: 1.
+        class_outputs: Logits [B, h, w, A*K] per level, finest first.
+        box_outputs: Codes [B, h, w, A*4] per level.
+        image_scales: float [B], photo pixels per input pixel; None means 1.
         anchors: float32 [A_total, 4], pixels of the network input.
-        image_hw: Size of the network input, pixels.
+        image_hw: Size of the network input in pixels.
         num_classes: K, without background.
         nms: Method and thresholds.
-        mode: "per_class": within each class; boxes may reach beyond the image. "global": one
-            suppression for all classes; boxes clipped to the network input. "combined":
-            TensorFlow's combined NMS over every class of every anchor: hard at IoU 0.5 whatever
-            `nms` says of method, overlap and `max_nms_inputs`; clipped. "offset": per class and
-            hard, in static shapes for every runtime (see `nms.suppress_with_class_offsets`).
+        mode: "per_class": within each class; boxes may extend beyond the image. "global": NMS
+            across all classes; boxes clipped to the network input. "combined": TensorFlow's
+            combined NMS over every class of every anchor: hard at IoU 0.5, ignoring the method,
+            overlap and `max_nms_inputs` of `nms`; clipped. "offset": hard per-class NMS with static
+            shapes for every runtime (see `nms.suppress_with_class_offsets`).
 
     Returns:
         `Detections`. Padding rows are zeros, except that "global" repeats the first candidate
         and "combined" has class 1, as in the original.
 
     Raises:
-        UserError: Unknown mode or method.
+        UserError: The mode or method is unknown.
 
     Source: `tf2/postprocess.py` of google/automl.
     """
@@ -182,16 +182,16 @@ def postprocess(
 def suppress_by_offsets(
     candidates: Candidates, num_classes: int, image_hw: tuple[int, int], nms: NmsConfig
 ) -> Detections:
-    """As `suppress_candidates`, hard, in static shapes for every runtime.
+    """Like `suppress_candidates`, but hard NMS with static shapes for every runtime.
 
     Args:
         candidates: Boxes in pixels of the network input.
         num_classes: K, without background.
-        image_hw: Size of the network input, pixels.
+        image_hw: Size of the network input in pixels.
         nms: Thresholds.
 
     Raises:
-        UserError: Unknown method, or soft-NMS.
+        UserError: The method is unknown, or soft-NMS.
     """
     thresholds = nms_ops.resolve_thresholds(
         nms.method, iou_thresh=nms.iou_thresh, score_thresh=nms.score_thresh, sigma=nms.sigma
@@ -203,15 +203,15 @@ def suppress_by_offsets(
 
 
 def suppress_candidates(candidates: Candidates, *, num_classes: int, nms: NmsConfig) -> Detections:
-    """Suppression within each class of candidates from anywhere, such as several input sizes.
+    """Applies per-class NMS to candidates from any source, such as several input sizes.
 
     Args:
-        candidates: See `Candidates`; the boxes of an image in any one unit.
+        candidates: See `Candidates`; boxes may be in any unit.
         num_classes: K, without background.
         nms: Method and thresholds.
 
     Returns:
-        `Detections`, boxes in the candidates' unit; padding rows are zeros.
+        `Detections` with boxes in the candidates' unit; padding rows are zeros.
 
     Raises:
         UserError: Unknown method.
@@ -259,7 +259,7 @@ def _combined(class_outputs, box_outputs, anchors, num_classes: int, nms: NmsCon
 
 
 def _map_images(suppress: Callable, candidates: Candidates, size: int):
-    """Runs `suppress(boxes, scores, classes)` on each image of the batch."""
+    """Runs `suppress(boxes, scores, classes)` on each image of a batch."""
     if candidates.scores.shape[0] == 1:
         kept = suppress(*(tensor[0] for tensor in candidates))
         kept = [tensor[tf.newaxis] for tensor in kept]

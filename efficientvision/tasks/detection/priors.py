@@ -1,4 +1,4 @@
-"""SSD's prior boxes, and the code of boxes relative to them."""
+"""SSD's prior boxes, and the encoding of boxes relative to them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from efficientvision.configs import parse_image_size
 from efficientvision.data import boxes as box_ops
 from efficientvision.tasks.detection.anchors import AnchorLevel
 
-# Divide the codes of centre and size (Liu et al. call them variances).
+# Divisors of the centre and size codes (Liu et al. call them variances).
 CENTER_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 _LEVELS = range(3, 9)
 _STRIDED_LEVELS = range(3, 7)
 _LAST_LEVEL = _LEVELS[-1]
-# Of the smallest priors, and of what would follow the largest, in sides of the image.
+# Scale of the smallest priors, and of those after the largest, relative to the image side.
 MIN_SCALE, MAX_SCALE = 0.1, 1.05
 _ASPECT_RATIOS = (2, 3)
 
@@ -28,17 +28,16 @@ def prior_levels(
     min_scale: float = MIN_SCALE,
     max_scale: float = MAX_SCALE,
 ) -> list[AnchorLevel]:
-    """Cells and prior sizes of every level, finest first.
+    """Returns the cells and prior sizes of every level, finest first.
 
-    Levels 3 to 6 have strides 8 to 64; of the two coarsest, whose maps hardly depend on the
-    image's size, the cells divide the image evenly. The sizes rise evenly, as published from a
-    tenth of a side to the whole of it; both axes go by their own side, as the photos are stretched
-    to the input.
+    Levels 3 to 6 have strides 8 to 64; on the two coarsest, whose maps hardly depend on the image
+    size, the cells divide the image evenly. Sizes increase linearly, by default from a tenth of a
+    side to the whole side. Each axis uses its own side because photos are stretched to the input.
 
     Args:
         image_hw: Network input: (height, width) in pixels, a side length, or "WxH".
-        min_scale: Size of the finest level's square, in sides of the image.
-        max_scale: The same of a level that would follow the coarsest.
+        min_scale: Size of the finest level's square prior, relative to the image side.
+        max_scale: The same for a level beyond the coarsest.
 
     Source: Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2.
     """
@@ -68,10 +67,10 @@ def prior_centers_and_sizes(
     min_scale: float = MIN_SCALE,
     max_scale: float = MAX_SCALE,
 ) -> np.ndarray:
-    """The priors in centre form, as shares of the image's sides.
+    """Returns the priors in centre form, as fractions of the image's sides.
 
-    Order: level (finest first), then row-major over the cells, then by shape: a square, the square
-    between this size and the next, then 2:1, 1:2, 3:1 and 1:3 (width to height).
+    Order: level (finest first), then row-major over the cells, then by shape: a square, a square
+    between this level's size and the next, then 2:1, 1:2, 3:1 and 1:3 (width to height).
 
     Args:
         image_hw, min_scale, max_scale: As in `prior_levels`.
@@ -100,15 +99,16 @@ def generate_priors(
     min_scale: float = MIN_SCALE,
     max_scale: float = MAX_SCALE,
 ) -> np.ndarray:
-    """The prior boxes, in the order of the network's predictions.
+    """Returns the prior boxes in the order of the network's predictions.
 
     Args:
         image_hw, min_scale, max_scale: As in `prior_levels`.
 
     Returns:
-        float32 [P, 4]: ymin, xmin, ymax, xmax as shares of the network input's sides; they reach
-        beyond it at its border. A small object may lie within several priors of one area: which of
-        them overlaps it most hangs on the last bit, and is as in the original in this unit only.
+        float32 [P, 4]: ymin, xmin, ymax, xmax as fractions of the network input's sides; they
+        extend beyond its border. A small object may lie within several priors of equal area: which
+        of them overlaps it most depends on the last bit, and matches the original only in this
+        unit.
     """
     priors = prior_centers_and_sizes(image_hw, min_scale, max_scale)
     centers, half_sizes = priors[:, 1::-1], priors[:, :1:-1] / np.float32(2.0)
@@ -116,10 +116,10 @@ def generate_priors(
 
 
 def codes_to_locations(codes: tf.Tensor) -> tf.Tensor:
-    """Codes ty, tx, th, tw [..., 4] of `boxes.encode` -> what the network is to say of them.
+    """Converts codes ty, tx, th, tw [..., 4] of `boxes.encode` to the network's locations.
 
     Returns:
-        [..., 4]: x, y, width, height, centre over `CENTER_VARIANCE`, size over `SIZE_VARIANCE`.
+        [..., 4]: x and y divided by `CENTER_VARIANCE`, width and height by `SIZE_VARIANCE`.
     """
     ty, tx, th, tw = tf.unstack(codes, axis=-1)
     return tf.stack(
@@ -129,10 +129,10 @@ def codes_to_locations(codes: tf.Tensor) -> tf.Tensor:
 
 
 def decode_locations(locations: tf.Tensor, priors_yxyx: tf.Tensor) -> tf.Tensor:
-    """The boxes that a network's locations say.
+    """Decodes the network's locations to boxes.
 
     Args:
-        locations: float32 [..., 4]: x, y, width, height, as `codes_to_locations`.
+        locations: float32 [..., 4]: x, y, width, height, see `codes_to_locations`.
         priors_yxyx: float32, broadcastable to them.
 
     Returns:

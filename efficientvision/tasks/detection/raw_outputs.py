@@ -1,6 +1,6 @@
-"""Detections from the raw outputs of a network, in numpy: what `--nms=none` leaves to the caller.
+"""Computes detections from raw network outputs in numpy, for exports with `nms=none`.
 
-The same numbers as the suppression inside the other exports; nothing here needs TensorFlow.
+Gives the same numbers as the NMS inside the other exports. Needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ def detect_ssd(
     image_hw: tuple[int, int],
     **limits: float,
 ) -> np.ndarray:
-    """As `detect`, of an SSD's outputs.
+    """Like `detect`, for the outputs of an SSD.
 
     Args:
         confidences: float32 [P, K + 1], background first.
         locations: float32 [P, 4]: x, y, width, height.
-        priors: float32 [P, 4], shares of the network input's sides: `priors.generate_priors`.
+        priors: float32 [P, 4], fractions of the network input's sides: `priors.generate_priors`.
         image_hw: (height, width) of the network input, pixels.
         **limits: `iou_thresh`, `score_thresh`, `max_output_size`, `max_candidates`.
     """
@@ -42,22 +42,22 @@ def detect(
     max_output_size: int,
     max_candidates: int,
 ) -> np.ndarray:
-    """Decodes the boxes of one image and suppresses within each class, hard.
+    """Decodes the boxes of one image and applies hard per-class NMS.
 
-    Each anchor stands for its best class.
+    Each anchor is assigned its best class.
 
     Args:
         logits: float32 [A, K].
         codes: float32 [A, 4].
         anchors: float32 [A, 4], pixels of the network input.
-        iou_thresh: overlap above which the box of lower score is dropped.
-        score_thresh: least score, exclusive.
-        max_output_size: most boxes to keep.
-        max_candidates: most boxes that enter suppression.
+        iou_thresh: IoU above which the box with the lower score is dropped.
+        score_thresh: Minimum score, exclusive.
+        max_output_size: Maximum number of boxes to keep.
+        max_candidates: Maximum number of boxes before NMS.
 
     Returns:
         float32 [max_output_size, 6]: ymin, xmin, ymax, xmax in pixels of the network input, score,
-        class (1..K); best first, zeros where there is none.
+        class (1..K); best first, padded with zeros.
     """
     return _detect(
         _sigmoid(logits.max(axis=1)),
@@ -74,7 +74,7 @@ def detect(
 def _detect(
     scores, values, codes, anchors, *, iou_thresh, score_thresh, max_output_size, max_candidates
 ) -> np.ndarray:
-    """Of scores [A], and values [A, K] whose greatest names the class."""
+    """Detects from scores [A], and values [A, K] whose maximum gives the class."""
     rows = np.flatnonzero(scores > score_thresh)
     if len(rows) > max_candidates:
         rows = rows[np.argpartition(-scores[rows], max_candidates)[:max_candidates]]
@@ -90,7 +90,7 @@ def _detect(
 
 
 def decode(codes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Boxes [n, 4] of codes [n, 4] = ty, tx, th, tw; see `boxes.decode`."""
+    """Decodes [n, 4] = ty, tx, th, tw to boxes [n, 4]; see `boxes.decode`."""
     half = (anchors[:, 2:] - anchors[:, :2]) / 2.0
     center = (anchors[:, 2:] + anchors[:, :2]) / 2.0 + codes[:, :2] * 2.0 * half
     with np.errstate(over="ignore"):
@@ -101,18 +101,18 @@ def decode(codes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
 def suppress(
     boxes: np.ndarray, classes: np.ndarray, iou_thresh: float, max_output_size: int
 ) -> np.ndarray:
-    """Indices of the boxes that hard suppression within each class keeps, at most so many.
+    """Applies hard per-class NMS and returns the indices of the boxes kept.
 
     Args:
         boxes: float32 [n, 4], best score first.
         classes: int [n].
-        iou_thresh: overlap above which the later box is dropped.
-        max_output_size: most boxes to keep.
+        iou_thresh: IoU above which the later box is dropped.
+        max_output_size: Maximum number of boxes to keep.
     """
     areas = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
     alive = np.ones(len(boxes), bool)
     kept: list[int] = []
-    # One round for each box that stays; a round looks at all others at once.
+    # One round per kept box; each round compares it with all others at once.
     while len(kept) < max_output_size and alive.any():
         first = int(alive.argmax())
         kept.append(first)

@@ -1,4 +1,4 @@
-"""SSD detectors: a backbone, three coarser levels, pyramid poolings back down, 1x1 heads."""
+"""SSD detectors: a backbone, three coarser levels, top-down pyramid poolings, 1x1 heads."""
 
 import keras
 from keras import ops
@@ -17,8 +17,8 @@ _ENCODER = "base_net.basenet"
 _REDUCTION = 5
 # Channels of levels 6, 7 and 8.
 _EXTRA_WIDTHS, _DICE_EXTRA_WIDTHS = (512, 256, 128), (1024, 512, 256)
-# Level -> the published name of its pyramid pooling, which counts the cells of a 300-pixel image,
-# and the scales of its branches (DiCENet's have all five).
+# Level -> published name of its pyramid pooling (the map's side for a 300-pixel image), and the
+# scales of its branches (DiCENet's have all five).
 _POOLINGS = {
     6: ("bu_3x3_5x5", (2.0, 1.0)),
     5: ("bu_5x5_10x10", (2.0, 1.0, 0.5)),
@@ -31,30 +31,30 @@ def build_ssd(name, *, image_hw, num_classes=21, batch_norm=None, dtype=None, **
     """Builds an SSD detector.
 
     Args:
-        name: of the backbone, e.g. `"espnetv2_s_2.0"`, `"efficientnet-b0"`.
-        image_hw: (height, width) of the input in pixels, static.
-        num_classes: C, with background, which is class 0: 21 for PASCAL VOC, 81 for COCO.
-        batch_norm: arguments of every `BatchNorm`; what is not given is as published: momentum 0.9
-            and epsilon 1e-5, EfficientNet's own in an EfficientNet.
+        name: Backbone name, e.g. `"espnetv2_s_2.0"`, `"efficientnet-b0"`.
+        image_hw: Static input (height, width) in pixels.
+        num_classes: C, including the background, class 0: 21 for PASCAL VOC, 81 for COCO.
+        batch_norm: Arguments of every `BatchNorm`. The defaults are the published ones: momentum
+            0.9 and epsilon 1e-5, or EfficientNet's own in an EfficientNet.
         dtype: Keras dtype policy, e.g. `"mixed_bfloat16"`; predictions stay float32.
-        **options: of the backbone: `act_type` (EfficientNet), `build_hw` (DiCENet),
+        **options: Backbone options: `act_type` (EfficientNet), `build_hw` (DiCENet),
             `grad_checkpoint`.
 
     Returns:
         A functional `keras.Model`: images `[N, *image_hw, 3]`, normalised -> (confidences
         `[N, P, C]`, logits; locations `[N, P, 4]`, codes x, y, width, height), float32. The P
-        priors are those of `detection.priors.generate_priors(image_hw)`, in that order.
+        priors are `detection.priors.generate_priors(image_hw)`, in the same order.
 
     Raises:
-        ValueError: fewer than two classes.
+        ValueError: Fewer than two classes.
 
     Reference: Liu et al. 2016, https://arxiv.org/abs/1512.02325; Mehta et al. 2019,
-    https://arxiv.org/abs/1906.03516, section 5.2. DiCENet's detectors were never published; theirs
-    is the original's plan with level 6 on what level 5 has, and for every image size the one of 300
-    pixels.
+    https://arxiv.org/abs/1906.03516, section 5.2. DiCENet detectors were never published; they
+    follow the original's design with level 6 built on level 5's channels, and the 300-pixel layout
+    for every image size.
     """
     if num_classes < 2:
-        raise ValueError(f"num_classes counts the background, 2 or more; got {num_classes}.")
+        raise ValueError(f"num_classes includes the background: need 2 or more, got {num_classes}.")
     shared = {"batch_norm": {**BATCH_NORM, **(batch_norm or {})}, "dtype": dtype}
     images = keras.Input((*image_hw, 3), name="images")
     backbone = _backbone(name, batch_norm=batch_norm, dtype=dtype, **options)
@@ -92,7 +92,7 @@ def _backbone(name, **options):
 
 
 def _extra_level(level, channels, filters, shared):
-    """Half the size, by a depthwise convolution; then as many channels as wanted."""
+    """Halves the size by a depthwise convolution, then projects to `filters` channels."""
     layers = [
         ConvBlock(channels, 3, 2, channels, names=CBR_NAMES, name="layer.0", **shared),
         ConvBlock(filters, 1, names=CBR_NAMES, name="layer.1", **shared),
@@ -101,14 +101,14 @@ def _extra_level(level, channels, filters, shared):
 
 
 def _last_level(inputs, filters, shared):
-    """One cell, of the whole image."""
+    """Reduces the whole map to one cell."""
     x = _Mean(name="extra_level8_mean", dtype=shared["dtype"])(inputs)
     x = GroupedConv2D(filters, 1, name="base_net.extra_level8.1", dtype=shared["dtype"])(x)
     return keras.layers.ReLU(name="extra_level8_relu", dtype=shared["dtype"])(x)
 
 
 def _dice_last_level(inputs, filters, shared):
-    """One cell: the size is halved twice; what an image above 512 pixels has left is averaged."""
+    """Reduces to one cell: halves the size twice and averages the rest (above 512 pixels)."""
     dtype = shared["dtype"]
     channels = inputs.shape[-1]
     x = GroupedConv2D(channels, 3, 2, name="base_net.extra_level8.0", dtype=dtype)(inputs)
@@ -123,14 +123,14 @@ def _dice_last_level(inputs, filters, shared):
 
 @keras.saving.register_keras_serializable(package="efficientvision")
 class _Mean(keras.layers.Layer):
-    """The mean of a map as a map of one cell: `[N, H, W, C]` to `[N, 1, 1, C]`."""
+    """Averages a map to one cell: `[N, H, W, C]` to `[N, 1, 1, C]`."""
 
     def call(self, inputs):
         return ops.mean(inputs, axis=(1, 2), keepdims=True)
 
 
 def _predictions(maps, num_classes):
-    """(confidences, locations): cell by cell of each map, finest first, prior by prior."""
+    """Returns (confidences, locations) in the order map (finest first), cell, prior."""
     outputs = []
     for layer, output, values in (
         ("cls_layers", "confidences", num_classes),
@@ -155,14 +155,14 @@ def _predictions(maps, num_classes):
 
 
 def _initialize(model, leave):
-    """Glorot's uniform distribution for every kernel, as the original insists on.
+    """Initialises every kernel from Glorot's uniform distribution, as the original does.
 
     Args:
-        model: the detector.
-        leave: a layer whose own initialisation stays, or None.
+        model: The detector.
+        leave: A layer that keeps its own initialisation, or None.
     """
     kept = {id(variable) for variable in (leave.weights if leave is not None else ())}
     for variable in model.trainable_weights:
         if variable.name == "kernel" and id(variable) not in kept:
-            draw = keras.initializers.GlorotUniform()  # A seed of its own.
+            draw = keras.initializers.GlorotUniform()  # Has its own seed.
             variable.assign(draw(variable.shape, variable.dtype))

@@ -1,6 +1,6 @@
-"""One record -> one augmented training example of an SSD.
+"""Turns one record into one augmented training example for an SSD.
 
-Every number drawn depends on (seed, position in the endless sequence) alone.
+Every random number depends only on (seed, position in the endless sequence).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)
 class SsdExamples:
     """Makes training examples; call it with a position and its record.
 
-    The colours are distorted where the photo has the input's size, not its own, which is much
-    less work; and pixels are rounded to whole values of 0..255.
+    Colours are distorted after resizing to the input size, which is much cheaper; pixels are
+    rounded to integers in 0..255.
 
     Attributes:
-        image_hw: (height, width) of the network input.
-        max_instances: M, boxes of an example.
-        skip_crowd: leave out crowd boxes.
-        regenerate_source_id: name photos by a hash of their bytes.
-        augmentation: what is done to them.
-        seed: of all that is drawn.
+        image_hw: Network input (height, width).
+        max_instances: M, the maximum number of boxes per example.
+        skip_crowd: Whether to drop crowd boxes.
+        regenerate_source_id: Use a hash of the photo's bytes as its id.
+        augmentation: Augmentation settings.
+        seed: Random seed.
     """
 
     image_hw: Size
@@ -48,7 +48,7 @@ class SsdExamples:
         """Makes one example.
 
         Args:
-            position: int64 [], its place in the endless sequence.
+            position: int64 [], position in the endless sequence.
             records: string [1].
 
         Returns:
@@ -100,7 +100,7 @@ class SsdExamples:
         placement: sample_frame.Placement,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """The decoded part, as stored -> the network's input, uint8 [*image_hw, 3]."""
+        """Turns the decoded part of a photo into the network's input, uint8 [*image_hw, 3]."""
         stored_hw = orientation.oriented_size(turned, placement.part_hw)
         image = orientation.orient_image(turned, preprocess.resize_bilinear(part, stored_hw))
         if self.augmentation.photometric_distortion:
@@ -108,7 +108,7 @@ class SsdExamples:
         fill = tf.constant(self.augmentation.mean_rgb)
         before = placement.part_yx
         after = tf.constant(self.image_hw) - before - placement.part_hw
-        # What is padded with zeros becomes the fill colour.
+        # Replace the zero padding by the fill colour.
         padding = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], axis=0)
         image = tf.pad(image - fill, padding) + fill
         image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)

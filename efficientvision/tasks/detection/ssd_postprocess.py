@@ -1,4 +1,4 @@
-"""From an SSD's outputs to detections in pixels of the photo."""
+"""Turns an SSD's outputs into detections in photo pixels."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from efficientvision.tasks.detection.priors import decode_locations
 def select_ssd_candidates(
     confidences, locations, *, priors_yxyx, max_nms_inputs: int = 0
 ) -> Candidates:
-    """Chooses what enters suppression, and decodes it.
+    """Selects and decodes the candidates for NMS.
 
     Args:
         confidences: Logits [B, P, C], background first.
         locations: [B, P, 4].
-        priors_yxyx: float32 [P, 4], shares of the network input's sides.
-        max_nms_inputs: The best so many (prior, class) pairs; 0: every one of them.
+        priors_yxyx: float32 [P, 4], fractions of the network input's sides.
+        max_nms_inputs: Number of (prior, class) pairs to keep; 0 keeps all.
 
     Returns:
-        `Candidates`, best first, boxes in the same unit, classes 0..C-2 without background.
+        `Candidates`, best first, boxes in the same unit, classes 0..C-2 without the background.
     """
     priors = tf.convert_to_tensor(priors_yxyx, tf.float32)
     scores = tf.nn.softmax(tf.cast(confidences, tf.float32))[..., 1:]
@@ -41,19 +41,19 @@ def select_ssd_candidates(
 def best_class_candidates(
     confidences, locations, *, priors_yxyx, max_nms_inputs: int
 ) -> Candidates:
-    """As `select_ssd_candidates`, but each prior stands for its best class alone.
+    """Like `select_ssd_candidates`, but keeps only the best class of each prior.
 
     Args:
         confidences: Logits [B, P, C], background first.
         locations: [B, P, 4].
-        priors_yxyx: float32 [P, 4], in any unit, which is the boxes' then.
-        max_nms_inputs: The best so many priors.
+        priors_yxyx: float32 [P, 4], in any unit; boxes are returned in the same unit.
+        max_nms_inputs: Number of priors to keep, best first.
     """
     priors = tf.convert_to_tensor(priors_yxyx, tf.float32)
     scores = tf.nn.softmax(tf.cast(confidences, tf.float32))[..., 1:]
     count = min(max_nms_inputs, int(priors.shape[0]))
     top, rows = tf.math.top_k(tf.reduce_max(scores, axis=-1), count)
-    # Of the chosen rows only: one row is small, all of them are not.
+    # Only for the selected rows, to save memory.
     classes = tf.argmax(tf.gather(scores, rows, batch_dims=1), axis=-1, output_type=tf.int32)
     chosen = tf.gather(tf.cast(locations, tf.float32), rows, batch_dims=1)
     return Candidates(decode_locations(chosen, tf.gather(priors, rows)), top, classes)
@@ -68,24 +68,23 @@ def postprocess_ssd(
     nms: NmsConfig,
     image_hw: tuple[int, int] | None = None,
 ) -> Detections:
-    """Decodes an SSD's outputs and suppresses overlapping boxes within each class.
+    """Decodes an SSD's outputs and applies per-class NMS.
 
     Args:
         confidences: Logits [B, P, C], background first.
         locations: [B, P, 4].
-        photo_hw: [B, 2]: sizes of the photos in pixels; None: boxes stay shares of their sides.
-        priors_yxyx: float32 [P, 4], shares of the network input's sides.
-        nms: Method and thresholds; `max_output_size` is the most detections of an image, and of a
-            class.
-        image_hw: Size of the network input, pixels: makes the suppression the one of the portable
-            exports, hard, in static shapes, of `best_class_candidates`; None: every class of a
-            prior counts.
+        photo_hw: [B, 2], photo sizes in pixels; None leaves boxes as fractions of the sides.
+        priors_yxyx: float32 [P, 4], fractions of the network input's sides.
+        nms: Method and thresholds; `max_output_size` limits the detections per image and per class.
+        image_hw: Size of the network input in pixels: use the NMS of the portable exports, which is
+            hard, has static shapes and keeps only the best class of each prior
+            (`best_class_candidates`). None: every class of a prior is a candidate.
 
     Returns:
         `Detections` with classes 1..C-1; padding rows are zeros.
 
     Raises:
-        UserError: Unknown method.
+        UserError: The method is unknown.
     """
     num_classes = confidences.shape[-1] - 1
     if image_hw is None:

@@ -1,4 +1,4 @@
-"""SSD: priors, targets, the multibox loss."""
+"""Training task of SSD: priors, targets, the multibox loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from efficientvision.tasks.training_task import Batch
 
 
 def ssd_augmentation(config: SsdConfig) -> SsdAugmentation:
-    """The augmentation that the hyper-parameters of the same names ask for."""
+    """Builds the augmentation from the hyper-parameters of the same names."""
     names = [field.name for field in dataclasses.fields(SsdAugmentation)]
     return SsdAugmentation(**{name: getattr(config, name) for name in names})
 
@@ -30,7 +30,7 @@ class SsdTrainingTask(DetectionTrainingTask):
 
     Args:
         config: Hyper-parameters.
-        **options: As of `DetectionTrainingTask`.
+        **options: See `DetectionTrainingTask`.
     """
 
     views_kind = SsdViews
@@ -42,28 +42,28 @@ class SsdTrainingTask(DetectionTrainingTask):
         self.priors = generate_priors(**config.anchor_options)
 
     def prepare(self, batch: Batch) -> Batch:
-        """Adds to a batch what each prior is to predict: the fields of `AnchorTargets`.
+        """Adds the targets of each prior to a batch: the fields of `AnchorTargets`.
 
         Args:
             batch: `gt_boxes_yxyx` float32 [B,M,4] in pixels of the network input (-1 padded),
-                `gt_classes` int32 [B,M], and what `losses` needs besides.
+                `gt_classes` int32 [B,M], and the other inputs of `losses`.
         """
         sides = tf.constant([*self.config.image_hw, *self.config.image_hw], tf.float32)
         boxes = batch["gt_boxes_yxyx"] / sides
         return {**batch, **assign_priors(self.priors, boxes, batch["gt_classes"])._asdict()}
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """Positive priors of the global batch."""
+        """Number of positive priors in the global batch."""
         return reduce_sum(tf.reduce_sum(batch["num_positives"]))
 
     def losses(
         self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """The multibox loss; see `detection.multibox.multibox_losses`.
+        """Computes the multibox loss; see `detection.multibox.multibox_losses`.
 
         Args:
             model: SSD.
-            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and what `prepare` added.
+            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and the fields from `prepare`.
             training: Whether layers run in training mode.
             normalizer: From `normalizer`.
 
@@ -76,7 +76,7 @@ class SsdTrainingTask(DetectionTrainingTask):
     def losses_of(
         self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """`losses` of the network's outputs."""
+        """Computes `losses` from the network's outputs."""
         confidences, locations = outputs
         targets = AnchorTargets(**{name: batch[name] for name in AnchorTargets._fields})
         losses = multibox_losses(confidences, locations, targets, normalizer=normalizer)

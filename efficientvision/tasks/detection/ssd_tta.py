@@ -1,4 +1,4 @@
-"""Test-time augmentation of an SSD: a photo, and perhaps its mirror image."""
+"""Test-time augmentation for SSD: the photo, and optionally its mirror image."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from efficientvision.tasks.detection.tta import DetectionViews
 from efficientvision.tasks.detection.views import View
 from efficientvision.tasks.training_task import Batch
 
-# Scores below it are not measured, as in the original's evaluation.
+# Detections with lower scores are not evaluated, as in the original.
 LEAST_SCORE = 0.01
 
 
 class SsdViews(DetectionViews):
-    """Runs an SSD on the views of a batch, and merges what it finds.
+    """Runs an SSD on the views of a batch and merges the detections.
 
     Args:
-        config: Of the detector.
-        options: Test-time augmentation, of one scale, since SSD's inputs have no padding that
-            could hold a smaller photo; None: none.
+        config: Hyper-parameters of the detector.
+        options: Test-time augmentation with a single scale, because SSD inputs have no padding to
+            hold a smaller photo; None for none.
     """
 
     def __init__(self, config: SsdConfig, *options: Any):

@@ -1,4 +1,4 @@
-"""Object detection: EfficientDet, and SSD on any backbone."""
+"""The detection tasks: EfficientDet, and SSD on any backbone."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ from efficientvision.weights.identify import Identified, apply_checkpoint_archit
 
 log = logging.getLogger(__name__)
 
-# An SSD's `--dataset` -> hyper-parameters. COCO's records have its own numbers, 1 to 90.
+# Option `dataset` of an SSD -> hyper-parameters. COCO records use COCO's ids, 1 to 90.
 DATASETS = {
     "pascal": {"num_classes": 21, "label_map": "voc"},
     "coco": {"num_classes": 91, "label_map": "coco", "voc_metrics": False},
 }
-# Classes of networks for them: those of EdgeNets number COCO's without gaps.
+# Classes of networks for these data sets: EdgeNets' number COCO's classes without gaps.
 _NUM_CLASSES = {"pascal": (21,), "coco": (91, 81)}
-# Classes of the published detectors, told by their number.
+# Classes of the published detectors, recognised by their number.
 COCO_CLASSES = 90
 _PUBLISHED_NAMES = {20: BUILTIN["voc"], 80: network_names(BUILTIN["coco"])}
 
@@ -62,7 +62,7 @@ class EfficientDetTask(DetectionTask):
     """EfficientDet."""
 
     family = "efficientdet"
-    num_classes_from_data = False  # The published 90, as its commands expect.
+    num_classes_from_data = False  # Defaults to the published 90, as the original commands expect.
     stretches = False
     views_class = DetectionViews
     parts = {
@@ -118,7 +118,7 @@ class EfficientDetTask(DetectionTask):
         super().check_options(options)
         if options.dataset:
             raise UserError(
-                f"`dataset={options.dataset}` does not apply to EfficientDet. Remove it, or add "
+                f"`dataset={options.dataset}` does not apply to EfficientDet. Remove it, or set "
                 "`task=classification` and a classifier's `model_name`, or for an SSD "
                 "`task=detection` and a backbone's."
             )
@@ -126,8 +126,8 @@ class EfficientDetTask(DetectionTask):
     def check_config(self, options: RunOptions, config: EfficientDetConfig) -> None:
         if "segmentation" in config.heads:
             raise UserError(
-                "heads names segmentation, which main.py cannot train in this version (it builds, "
-                "loads and runs): train with heads=object_detection."
+                "A detector's segmentation head can be built, loaded and run, but not trained: "
+                "train with heads=object_detection."
             )
 
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
@@ -173,7 +173,7 @@ class SsdTask(DetectionTask):
             task="detection",
             known=("num_classes", "image_size", "dtype"),
             image_size=SSD_IMAGE_SIZE,
-            least_classes=2,  # The background beside one class or more.
+            least_classes=2,  # The background and at least one class.
             **top,
         )
 
@@ -185,7 +185,7 @@ class SsdTask(DetectionTask):
     ) -> dict[int, str]:
         if named is not None:
             return named
-        # A run of ours may have as many classes as PASCAL VOC by chance.
+        # A training run may have as many classes as PASCAL VOC by chance.
         return {} if in_run else _PUBLISHED_NAMES.get(config.num_object_classes, {})
 
     def head_names(self, found: Identified) -> dict[int, str]:
@@ -201,13 +201,13 @@ class SsdTask(DetectionTask):
         super().check_options(options)
         if options.dataset not in ("", *DATASETS):
             raise UserError(
-                f"`dataset={options.dataset}` is of another task; an SSD has "
-                f"{' and '.join(DATASETS)}."
+                f"`dataset={options.dataset}` does not apply to SSD: use "
+                f"{' or '.join(DATASETS)}."
             )
         if tta_options.asks_for_scales(options):
             raise UserError(
-                f"`test_scales={options.test_scales}` is for EfficientDet; an SSD's photos always "
-                "fill its input: leave it out, `test_flip` works."
+                f"`test_scales={options.test_scales}` does not apply to SSD, whose photos always "
+                "fill the input: remove it (`test_flip` works)."
             )
 
     def check_config(self, options: RunOptions, config: SsdConfig) -> None:
@@ -217,7 +217,7 @@ class SsdTask(DetectionTask):
         return DATASETS.get(options.dataset)
 
     def fit_to_data(self, options: RunOptions, config: SsdConfig | None) -> RunOptions:
-        """Takes numbers of images and classes from the records."""
+        """Fills in the numbers of images and classes from the records."""
         options = count_images(options, options.val_file_pattern)
         if config is None or config.is_set("num_classes"):
             return options
@@ -225,13 +225,13 @@ class SsdTask(DetectionTask):
         if names:
             config.override({"num_classes": max(names) + 1})
             log.info(
-                f"num_classes={config.num_classes}, from the names beside the records: "
-                f"{max(names)} and the background."
+                f"num_classes={config.num_classes} (from the class names beside the records: "
+                f"{max(names)} and the background)."
             )
         return options
 
     def rate_factor(self, config: SsdConfig) -> Callable[[str], float] | None:
-        """The learning rate of all but the backbone is `lr_mult` times the backbone's."""
+        """Multiplies the learning rate of everything but the backbone by `lr_mult`."""
         return factor_beside_backbone(config.lr_mult)
 
     def load(self, options: RunOptions) -> LoadedModel:
@@ -240,8 +240,8 @@ class SsdTask(DetectionTask):
         known = _NUM_CLASSES.get(options.dataset, (count,))
         if count not in known:
             raise UserError(
-                f"`dataset={options.dataset}` has {known[0]} classes with the background, and the "
-                f"network in {options.model_dir} {count}: leave `dataset` out."
+                f"`dataset={options.dataset}` has {known[0]} classes with the background, but the "
+                f"network in {options.model_dir} has {count}: remove `dataset`."
             )
         return loaded
 
@@ -258,5 +258,5 @@ _EFFICIENTDET, _SSD = EfficientDetTask(), SsdTask()
 
 
 def task_for(model_name: str) -> DetectionTask:
-    """The task of a detector: SSD where it is called after a backbone."""
+    """Returns the task of a detector: SSD if it is named after a backbone."""
     return _SSD if is_ssd(model_name, "detection") else _EFFICIENTDET

@@ -1,4 +1,4 @@
-"""`--testdev_dir`: what is checked before hours of evaluation, and the file after them."""
+"""Option `testdev_dir`: checks before a long evaluation, and of the results file afterwards."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ log = logging.getLogger(__name__)
 
 
 def check_options(options: RunOptions) -> None:
-    """Raises UserError for flags that exclude each other; opens no file."""
+    """Raises UserError for options that exclude each other; opens no file."""
     if options.testdev_info_file and not options.testdev_dir:
         raise UserError(
-            "`testdev_info_file` lists the images of a results file: give `testdev_dir`, the "
-            "folder to write that into."
+            "`testdev_info_file` lists the images of a results file: also set `testdev_dir`, the "
+            "folder to write it to."
         )
     if options.testdev_info_file and options.mode != "eval":
-        raise UserError("`testdev_info_file` is for `mode=eval`: results are written when done.")
+        raise UserError("`testdev_info_file` only works with `mode=eval`, after training.")
     if options.testdev_dir and "val_json_file" in options.written and options.val_json_file:
         raise UserError(
-            "`testdev_dir` measures nothing, so that `val_json_file` has no use: leave one of "
-            "them out. The list of the images to be in the results is `testdev_info_file`."
+            "`testdev_dir` computes no metrics, so it cannot be combined with `val_json_file`: "
+            "remove one. To list the images of the results, set `testdev_info_file`."
         )
 
 
 def check_before(
     options: RunOptions, *, score_thresh: float, ids_are_regenerated: bool = False
 ) -> None:
-    """Finds out in seconds what would make the results useless.
+    """Checks in seconds for problems that would make the results useless.
 
     Args:
-        options: Of the run.
-        score_thresh: Detections of lower scores are left out.
-        ids_are_regenerated: Images get other ids than those of the records.
+        options: Options of the run.
+        score_thresh: Detections with lower scores are dropped.
+        ids_are_regenerated: Whether image ids differ from those of the records.
 
     Raises:
-        UserError: The folder cannot be written to; image ids would not be those of the records;
-            or, where `--testdev_info_file` is given, it is missing, its images are not exactly
-            those that will be evaluated, or images could be left without detections.
+        UserError: The folder cannot be written to; image ids would differ from those of the
+            records; or `testdev_info_file` is set but missing, its images are not exactly those to
+            be evaluated, or images could end up without detections.
     """
     check_output_folder("testdev_dir", options.testdev_dir)
     if ids_are_regenerated:
         raise UserError(
-            "regenerate_source_id=true gives images other ids than those that the test server "
-            "knows: set it to false."
+            "regenerate_source_id=true gives images ids that the test server does not know: set it "
+            "to false."
         )
     if not options.testdev_info_file:
         return
     if score_thresh:
         raise UserError(
             f"nms_configs.score_thresh={score_thresh:g} can leave images without any detection, "
-            "and the results must have every image of `testdev_info_file`: add "
+            "but the results must include every image of `testdev_info_file`: add "
             "`hparams=nms_configs.score_thresh=0` (an exported model: export it again with "
             "`min_score_thresh=0`)."
         )
@@ -75,15 +75,15 @@ def check_before(
 
 
 def results_path(options: RunOptions) -> str:
-    """Where the results are written."""
+    """Returns the path of the results file."""
     return files.join(options.testdev_dir, TESTDEV_NAME)
 
 
 def check_after(options: RunOptions) -> None:
-    """Holds the results file against `--testdev_info_file`, if there is one, and says so.
+    """Checks the results file against `testdev_info_file`, if set, and logs the outcome.
 
     Raises:
-        UserError: The test server would not take the file.
+        UserError: The test server would reject the file.
     """
     if not options.testdev_info_file:
         return

@@ -1,6 +1,6 @@
-"""One record, or one and its partners -> one augmented training example.
+"""Turns a record, and its partners if it is mixed, into one augmented training example.
 
-Every number drawn depends on (seed, position in the endless sequence) alone.
+Every random number depends only on (seed, position in the endless sequence).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class TrainingExamples:
     """Makes training examples; call it with a position and its records.
 
     Attributes:
-        image_hw: (height, width) of the network input.
-        max_instances: M, boxes of an example.
-        skip_crowd: leave out crowd boxes.
-        regenerate_source_id: name photos by a hash of their bytes.
-        augmentation: what is done to them.
-        seed: of all that is drawn.
+        image_hw: Network input (height, width).
+        max_instances: M, the maximum number of boxes per example.
+        skip_crowd: Whether to drop crowd boxes.
+        regenerate_source_id: Use a hash of the photo's bytes as its id.
+        augmentation: Augmentation settings.
+        seed: Random seed.
     """
 
     image_hw: Size
@@ -54,8 +54,8 @@ class TrainingExamples:
         """Makes one example.
 
         Args:
-            position: int64 [], its place in the endless sequence.
-            records: string [1 + num_partners], its own record and then its partners'.
+            position: int64 [], position in the endless sequence.
+            records: string [1 + num_partners], the example's own record, then its partners.
 
         Returns:
             See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
@@ -85,7 +85,7 @@ class TrainingExamples:
             return photo
         is_mosaic = self._happens(self.augmentation.mosaic_prob, _fold(seed, _MOSAIC))
         origins, sizes = mosaic.draw_frames(_fold(seed, _FRAMES), self.image_hw)
-        # A photo of its own is a collage of one, in a frame that it need not fill.
+        # A single photo is a collage of one, in a frame that it need not fill.
         count = tf.where(is_mosaic, mosaic.NUM_FRAMES, 1)
         sizes = tf.where(is_mosaic, sizes, canvas_hw)
 
@@ -113,7 +113,7 @@ class TrainingExamples:
         }
 
     def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
-        """The scene with one photo more; its size and scale are those of the first."""
+        """Adds a photo to the scene, which keeps the size and scale of its first photo."""
         before = tf.concat([origin_yx, [0]], axis=0)
         size = tf.concat([photo["valid_hw"], [3]], axis=0)
         after = tf.constant([*self.image_hw, 3]) - before - size
@@ -132,7 +132,7 @@ class TrainingExamples:
         }
 
     def _mixed(self, scene: Scene, record: tf.Tensor, seed: tf.Tensor) -> Scene:
-        """The scene, and another photo shown through the part of the canvas that it fills."""
+        """Blends another photo into the part of the canvas that the scene fills."""
         other = self._photo(record, seed, scene["valid_hw"], tf.constant(True))
         other_canvas = pad_to_canvas(other["images"], self.image_hw)
         ratio = mixup.draw_ratio(_fold(seed, _RATIO))
@@ -146,13 +146,13 @@ class TrainingExamples:
     def _photo(
         self, record: tf.Tensor, seed: tf.Tensor, frame_hw: tf.Tensor, fill_frame: tf.Tensor
     ) -> Scene:
-        """The part of a photo that is shown, at its size, not padded.
+        """Returns the visible part of a photo, scaled but not padded.
 
         Args:
             record: string [].
             seed: int [2].
-            frame_hw: int32 [2], the part of the canvas that is free for it.
-            fill_frame: bool []: no padding within the frame, and no boxes of slivers.
+            frame_hw: int32 [2], size of the part of the canvas reserved for it.
+            fill_frame: bool [], leave no padding within the frame, and drop boxes of slivers.
         """
         example = parse_example(record)
         found, classes = example["boxes_normalized_yxyx"], example["classes"]
@@ -189,9 +189,9 @@ class TrainingExamples:
         }
 
     def _pixels(self, encoded: tf.Tensor, found: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor):
-        """How to get at a part of the photo: (yx, hw) -> pixels; its size; its boxes and classes.
+        """Returns a function (yx, hw) -> pixels of a part, and the photo's size, boxes and classes.
 
-        Where nothing is done to the whole photo, only the part is decoded.
+        If no operation needs the whole photo, only the part is decoded.
         """
         drawn = self.augmentation
         if not drawn.needs_whole_photo:
@@ -223,7 +223,7 @@ class TrainingExamples:
 
 
 def _joined(*names: tf.Tensor) -> tf.Tensor:
-    """The name of a picture made of several photos."""
+    """Joins the ids of the photos in a composed picture."""
     return tf.strings.join(names, "+")
 
 

@@ -1,4 +1,4 @@
-"""What training and evaluation of every detector have in common: records, predictions, metrics."""
+"""Base class for training and evaluating detectors: records, predictions, metrics."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ TESTDEV_NAME = "detections_test-dev2017_test_results.json"
 
 
 class DetectionTrainingTask(RecordTrainingTask):
-    """Records, predictions and metrics of a detector; a family adds targets and losses.
+    """Records, predictions and metrics of a detector; subclasses add targets and losses.
 
     Args:
         config: Hyper-parameters.
-        ground_truth_json: COCO file to evaluate against; None: the boxes in the records.
+        ground_truth_json: COCO file to evaluate against; None uses the boxes in the records.
         class_names: Class number (1..K) -> name, for the report.
-        testdev_dir: Write the detections for the COCO test server there instead of measuring.
-        testdev_info_file: COCO's image info file: its categories are those of the results.
-        views: How an evaluation looks at each photo; None: once, at the network's own size.
-        **options: As of `RecordTrainingTask`.
+        testdev_dir: Write detections for the COCO test server to this folder; no metrics.
+        testdev_info_file: COCO image info file that defines the categories of the results.
+        views: Test-time augmentation; None evaluates each photo once, at the network's size.
+        **options: See `RecordTrainingTask`.
     """
 
     config: DetectionConfig
@@ -64,11 +64,11 @@ class DetectionTrainingTask(RecordTrainingTask):
         self._testdev_info_file = testdev_info_file
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """For each view the levels of the class head, then those of the box head, finest first."""
+        """Returns class-head levels, then box-head levels, finest first, for each view."""
         return self._views.outputs(model, batch)
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
-        """Detections in pixels of the photos: see `tasks.detection_views.DetectionViews`."""
+        """Detections in photo pixels; see `tta.DetectionViews`."""
         return self._views.decode(outputs, batch)
 
     def new_evaluation(self) -> Evaluation:
@@ -87,7 +87,7 @@ class DetectionTrainingTask(RecordTrainingTask):
 
     @abc.abstractmethod
     def _pipeline_options(self) -> dict[str, Any]:
-        """Arguments of `detection_dataset` that the families have each their own of."""
+        """Returns family-specific arguments of `detection_dataset`."""
 
     def _forward(self, model: keras.Model, batch: Batch, training: bool):
         images = normalize(

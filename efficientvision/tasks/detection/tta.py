@@ -1,4 +1,4 @@
-"""Test-time augmentation of a detector: looks at every photo several times, one set of boxes."""
+"""Test-time augmentation for detectors: several views of each photo, merged into one result."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from efficientvision.tasks.detection.views import View, boxes_on_photo, make_vie
 from efficientvision.tasks.training_task import Batch
 
 MERGES = ("wbf", "nms")
-# Candidates of an image that enter suppression in an evaluation, as in the original's.
+# Maximum number of NMS candidates per image in an evaluation, as in the original.
 MAX_NMS_INPUTS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
 class ViewOptions:
-    """How often, and how, an evaluation looks at each photo.
+    """Settings of test-time augmentation.
 
     Attributes:
-        flip: Also at its mirror image.
-        scales: Sizes of the photo on the network's input, as factors of the usual one.
-        merge: "wbf": the detections of the views, each after hard suppression, are averaged where
-            they agree (weighted box fusion, arXiv:1910.13302): what soft-NMS leaves of a box's
-            neighbours would be averaged with it, and lower its score; "nms": the candidates of all
-            views enter one suppression, by the configured method.
-        iou_thresh: wbf: least overlap (0..1) of boxes that are averaged.
+        flip: Also evaluate the mirror image.
+        scales: Scale factors of the photo, relative to the usual size.
+        merge: "wbf": average detections of the views that agree, each view after hard NMS (weighted
+            box fusion, arXiv:1910.13302); soft-NMS would leave neighbours of a box, which would be
+            averaged with it and lower its score. "nms": apply the configured NMS to the candidates
+            of all views together.
+        iou_thresh: Minimum IoU (0..1) of boxes averaged by wbf.
     """
 
     flip: bool = False
@@ -50,26 +50,26 @@ class ViewOptions:
 
     def __post_init__(self):
         if self.merge not in MERGES:
-            raise UserError(f"Unknown way {self.merge!r} to merge views: {' or '.join(MERGES)}.")
+            raise UserError(f"Unknown TTA merge {self.merge!r}; use {' or '.join(MERGES)}.")
         if not 0 < self.iou_thresh <= 1:
-            raise UserError(f"An overlap lies above 0 and at most at 1, got {self.iou_thresh:g}.")
+            raise UserError(f"The IoU threshold of TTA must be in (0, 1], got {self.iou_thresh:g}.")
 
 
 class DetectionViews:
-    """Runs a detector on the views of a batch, and merges what it finds.
+    """Runs a detector on the views of a batch and merges the detections.
 
-    The network has one input size; for each other size that views need another one is built, which
-    computes with the first one's weights (it has no use for its own).
+    A network has one input size. For every other size another network is built, which shares the
+    weights of the first one.
 
     Attributes:
         views: See `detection.views.make_views`.
-        sizes: (image_hw, fit_hw) of the inputs that a batch holds: the usual one, then others.
-        inputs: What `outputs` and `decode` need of a batch, by key.
+        sizes: (image_hw, fit_hw) of the inputs in a batch, the usual one first.
+        inputs: Batch keys that `outputs` and `decode` need.
 
     Args:
-        config: Of the detector.
-        options: Test-time augmentation; None: none.
-        build_network: Configuration -> network; needed where `options` has other scales.
+        config: Hyper-parameters of the detector.
+        options: Test-time augmentation; None for none.
+        build_network: Function config -> network; required for scales other than 1.
     """
 
     def __init__(
@@ -108,18 +108,18 @@ class DetectionViews:
         )
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """For view after view the levels of the class head, then those of the box head.
+        """Returns the class-head levels, then the box-head levels, view by view.
 
         Args:
-            model: EfficientDet of the network's own input size.
-            batch: `images`, `valid_hw`, and those of the further sizes (see `inputs`).
+            model: EfficientDet at the network's own input size.
+            batch: `images`, `valid_hw`, and the same for further sizes (see `inputs`).
         """
         return [output for view in self.views for output in self._outputs(model, batch, view)]
 
     def decode(self, outputs: Sequence[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
-        """Detections in pixels of the photos: fields of `detection.postprocess.Detections`.
+        """Detections in photo pixels: the fields of `detection.postprocess.Detections`.
 
-        Where several views are to be fused (`merge`), each field has a second axis: the view.
+        If several views are to be fused (`merge`), the second axis of each field is the view.
         """
         count = len(outputs) // len(self.views)
         by_view = [
@@ -136,7 +136,7 @@ class DetectionViews:
         return Detections(*fields)._asdict()
 
     def merge(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """One set of detections an image, of what `decode` gave, on the host."""
+        """Merges the result of `decode` into one set of detections per image, on the host."""
         if predictions["scores"].ndim == 2:
             return dict(predictions)
         images = zip(*(predictions[name] for name in Detections._fields), strict=True)
@@ -146,7 +146,7 @@ class DetectionViews:
         return dict(zip(Detections._fields, map(np.stack, columns), strict=True))
 
     def _number(self, view: View) -> str:
-        """What the batch's keys for a view's input end in."""
+        """Returns the suffix of the batch keys for a view's input."""
         index = self.sizes.index(view[:2])
         return f"_{index}" if index else ""
 
@@ -193,17 +193,17 @@ class DetectionViews:
 
 
 def with_weights_of(model: keras.Model, network: keras.Model, images: tf.Tensor):
-    """What `network` makes of images with the weights that `model` has at that moment.
+    """Runs `network` on images with the present weights of `model`.
 
     Args:
-        model: Has the weights.
-        network: The same network for another size of image.
-        images: For `network`.
+        model: Network that provides the weights.
+        network: The same network for another image size.
+        images: Input of `network`.
     """
     values = {variable.path: variable for variable in model.variables}
     outputs, _ = network.stateless_call(
         [values[variable.path] for variable in network.trainable_variables],
-        # A seed generator's state has no name that lasts, and inference draws nothing.
+        # Seed generators have no stable variable names, and inference draws no random numbers.
         [values.get(variable.path, variable) for variable in network.non_trainable_variables],
         images,
         training=False,

@@ -1,4 +1,4 @@
-"""Several looks at one photo: its mirror image, other input sizes; and the way back to it."""
+"""Views of a photo for TTA (mirrored, other input sizes), and mapping boxes back to the photo."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from efficientvision.errors import UserError
 
 
 class View(NamedTuple):
-    """One look at a photo.
+    """One view of a photo.
 
     Attributes:
-        image_hw: (height, width) of the network's input, pixels.
-        fit_hw: The top-left part of the input, in which the photo is fitted; the rest is padding.
-        mirrored: Whether left and right are exchanged.
+        image_hw: Network input (height, width) in pixels.
+        fit_hw: Top-left part of the input into which the photo is fitted; the rest is padding.
+        mirrored: Whether the photo is flipped left to right.
     """
 
     image_hw: tuple[int, int]
@@ -32,34 +32,33 @@ def make_views(
     mirrored: bool = False,
     step: int = 128,
 ) -> list[View]:
-    """The looks of an evaluation with several scales, each perhaps mirrored too.
+    """Returns the views for several scales, each optionally mirrored too.
 
-    How the cells of a feature level lie on the input depends on which of the sizes before it are
-    odd, and a network knows only what it was trained with: on inputs of other remainders its boxes
-    are displaced. So a photo gets any scale, but the input grows and shrinks in steps of the
-    coarsest stride, which leave the remainders as they are. What the photo does not fill is
-    padding.
+    Where the cells of a feature level lie on the input depends on which of the finer levels have
+    odd sizes, and a network only knows the layout it was trained with: on inputs with different
+    remainders its boxes are displaced. So photos may have any scale, but the input size changes in
+    steps of the coarsest stride, which preserves the remainders. The rest is padding.
 
     Args:
-        image_hw: The network's own input, pixels: that of scale 1.
-        scales: Factors by which photos are larger than there.
-        mirrored: Each scale once more, mirrored.
-        step: Stride of the coarsest feature level, pixels.
+        image_hw: The network's own input in pixels, for scale 1.
+        scales: Scale factors of the photos.
+        mirrored: Also add each scale mirrored.
+        step: Stride of the coarsest feature level in pixels.
 
     Returns:
-        The views, in the order of `scales`, the mirrored one second.
+        The views in the order of `scales`, each followed by its mirrored one.
 
     Raises:
-        UserError: No scales, one that is not positive, or two that come to the same size.
+        UserError: No scales, one that is not positive, or two that give the same size.
     """
     if not scales or any(not scale > 0 for scale in scales):
-        raise UserError(f"The input scales of an evaluation must be above 0, got {list(scales)}.")
+        raise UserError(f"TTA scales must be above 0, got {list(scales)}.")
     fits = [tuple(max(1, round(side * scale)) for side in image_hw) for scale in scales]
     for position, fit in enumerate(fits):
         if fit in fits[:position]:
             raise UserError(
-                f"The input scales {scales[fits.index(fit)]:g} and {scales[position]:g} both give "
-                f"{fit[1]}x{fit[0]} pixels: leave one out."
+                f"TTA scales {scales[fits.index(fit)]:g} and {scales[position]:g} both give "
+                f"{fit[1]}x{fit[0]} pixels: remove one."
             )
     return [
         View(_input_size(image_hw, fit, step), fit, flip)
@@ -69,7 +68,7 @@ def make_views(
 
 
 def _input_size(image_hw: tuple[int, int], fit_hw: tuple[int, int], step: int) -> tuple[int, int]:
-    """The least input that holds `fit_hw` and differs from `image_hw` by whole steps."""
+    """Returns the smallest input that holds `fit_hw` and differs from `image_hw` by whole steps."""
     height, width = (
         own + step * math.ceil((fit - own) / step)
         for own, fit in zip(image_hw, fit_hw, strict=True)
@@ -78,14 +77,14 @@ def _input_size(image_hw: tuple[int, int], fit_hw: tuple[int, int], step: int) -
 
 
 def mirror(images: tf.Tensor, valid_hw: tf.Tensor) -> tf.Tensor:
-    """Photos on a canvas with left and right exchanged; the padding stays where it is.
+    """Flips photos on a canvas left to right; the padding stays in place.
 
-    So the network sees what flipped training images look like. (The original's evaluation mirrors
-    the padding too.)
+    The result looks like flipped training images. (The original's evaluation mirrors the padding
+    too.)
 
     Args:
         images: [B, H, W, C], photos in the top-left corners.
-        valid_hw: int32 [B, 2], their sizes on the canvas, pixels.
+        valid_hw: int32 [B, 2], their sizes on the canvas in pixels.
     """
     return tf.reverse_sequence(images, valid_hw[:, 1], seq_axis=2, batch_axis=0)
 
@@ -93,19 +92,19 @@ def mirror(images: tf.Tensor, valid_hw: tf.Tensor) -> tf.Tensor:
 def boxes_on_photo(
     boxes_yxyx: tf.Tensor, valid_hw: tf.Tensor, original_hw: tf.Tensor, *, mirrored: bool
 ) -> tf.Tensor:
-    """Boxes of a view as boxes of the photo.
+    """Maps boxes of a view to the photo.
 
-    A photo is fitted into the input in whole pixels, so height and width shrink by factors that
-    differ a little; each axis goes back by its own, and a box comes back exactly.
+    A photo is fitted into the input in whole pixels, so height and width are scaled by slightly
+    different factors; each axis is mapped back by its own, so boxes are recovered exactly.
 
     Args:
-        boxes_yxyx: float32 [B, N, 4], pixels of the network's input.
-        valid_hw: int32 [B, 2], size of the photo on that input, pixels.
-        original_hw: int32 [B, 2], size of the photo, pixels.
-        mirrored: Whether the network saw `mirror` of it.
+        boxes_yxyx: float32 [B, N, 4], pixels of the network input.
+        valid_hw: int32 [B, 2], size of the photo on the input, in pixels.
+        original_hw: int32 [B, 2], size of the photo in pixels.
+        mirrored: Whether the view was flipped by `mirror`.
 
     Returns:
-        float32 [B, N, 4], pixels of the photo, not clipped.
+        float32 [B, N, 4], in photo pixels, not clipped.
     """
     valid = tf.cast(valid_hw, tf.float32)
     if mirrored:

@@ -1,4 +1,4 @@
-"""PASCAL VOC's metrics of detections: average precision of each class, by 11 points and by area."""
+"""PASCAL VOC detection metrics: average precision per class, by 11 points and by area."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from efficientvision.data import boxes as box_ops
 from efficientvision.evaluation.object_matching import Collected, corners_yxyx, rows_by_image
 
 IOU = 0.5
-# Of the two means of `voc_metrics`.
+# Descriptions of the two means in `voc_metrics`.
 MEANINGS = {
     "VOC07_mAP": "PASCAL VOC mAP of 2007, 11 points, IoU .50",
     "VOC_mAP": "PASCAL VOC mAP, area, IoU .50",
@@ -22,8 +22,8 @@ class VocScores(NamedTuple):
     """Average precisions by class number; None for a class without objects.
 
     Attributes:
-        ap_07: By the 11 points of VOC 2007 to 2009.
-        ap: The area under the curve, of VOC 2010 and after.
+        ap_07: 11-point AP, as in VOC 2007 to 2009.
+        ap: Area under the curve, as in VOC 2010 and later.
     """
 
     ap_07: dict[int, float | None]
@@ -31,26 +31,26 @@ class VocScores(NamedTuple):
 
     @property
     def map_07(self) -> float | None:
-        """The mean of `ap_07` over the classes with objects."""
+        """Mean of `ap_07` over the classes with objects."""
         return _mean(self.ap_07)
 
     @property
     def map(self) -> float | None:
-        """The mean of `ap` over the classes with objects."""
+        """Mean of `ap` over the classes with objects."""
         return _mean(self.ap)
 
 
 def voc_scores(collected: Collected, iou: float = IOU) -> VocScores:
-    """Scores detections as VOC's development kit does.
+    """Scores detections like VOC's development kit.
 
-    On each image the detections of a class take turns, best score first; each looks at the object
-    of its class that it overlaps most. Below `iou` it is wrong; an object marked difficult (or a
-    crowd) neither counts nor harms; an object that was found before makes it wrong. Corners are
-    inclusive pixel indices: a box from 0 to 9 is 10 pixels wide.
+    In each image the detections of a class are processed best score first, and each is compared
+    with the object of its class that it overlaps most. Below `iou` it is a false positive; on an
+    object marked difficult (or a crowd) it is ignored; on an object already found it is a false
+    positive. Corners are inclusive pixel indices: a box from 0 to 9 is 10 pixels wide.
 
     Args:
-        collected: Detections and ground truth, in pixels of the photos.
-        iou: Least overlap.
+        collected: Detections and ground truth in photo pixels.
+        iou: Minimum IoU of a match.
 
     Source: Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2.
     """
@@ -72,7 +72,7 @@ def voc_scores(collected: Collected, iou: float = IOU) -> VocScores:
 
 
 def voc_metrics(collected: Collected) -> dict[str, float]:
-    """The scores as metrics of an evaluation.
+    """Returns the scores as metrics of an evaluation.
 
     Returns:
         `VOC07_mAP` and `VOC_mAP` (-1 without objects), then for each class with objects
@@ -91,7 +91,7 @@ def voc_metrics(collected: Collected) -> dict[str, float]:
 
 
 def format_voc_metrics(metrics: dict[str, float]) -> str:
-    """A table of what `voc_metrics` returns: the means, then the classes."""
+    """Formats the result of `voc_metrics` as a table: the means, then the classes."""
     names = [name.removeprefix("VOC_AP_/") for name in metrics if name.startswith("VOC_AP_/")]
     width = max([24, *map(len, names)])
     rows = [("mean", metrics["VOC07_mAP"], metrics["VOC_mAP"])]
@@ -109,13 +109,13 @@ def format_voc_metrics(metrics: dict[str, float]) -> str:
 
 
 def _left_out(collected: Collected) -> np.ndarray:
-    """bool [M]: objects that nobody needs to find."""
+    """bool [M]: objects that are ignored in the evaluation."""
     crowds = collected.truths[:, 5] > 0
     return crowds if collected.difficult is None else crowds | collected.difficult
 
 
 def _matched(collected: Collected, iou: float) -> tuple[np.ndarray, np.ndarray]:
-    """(right, ignored), bool [N] each: what became of every detection."""
+    """Returns (right, ignored), bool [N] each, for all detections."""
     right = np.zeros(len(collected.detections), bool)
     ignored = np.zeros(len(collected.detections), bool)
     left_out = _left_out(collected)
@@ -136,12 +136,12 @@ def _matched(collected: Collected, iou: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _eleven_points(precision: np.ndarray, recall: np.ndarray) -> float:
-    """Mean of the best precision at each of the recalls 0, .1, ... 1 or beyond."""
+    """Mean over the recalls 0, .1, ... 1 of the best precision at that recall or beyond."""
     return float(np.mean([precision[recall >= point].max(initial=0.0) for point in _POINTS]))
 
 
 def _area(precision: np.ndarray, recall: np.ndarray) -> float:
-    """Area under the curve whose precision never rises with the recall."""
+    """Area under the monotonically decreasing envelope of the precision-recall curve."""
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     return float(np.sum(np.diff(recall, prepend=0.0) * envelope))
 
