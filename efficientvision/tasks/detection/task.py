@@ -201,8 +201,7 @@ class SsdTask(DetectionTask):
         super().check_options(options)
         if options.dataset not in ("", *DATASETS):
             raise UserError(
-                f"`dataset={options.dataset}` does not apply to SSD: use "
-                f"{' or '.join(DATASETS)}."
+                f"`dataset={options.dataset}` does not apply to SSD: use {' or '.join(DATASETS)}."
             )
         if tta_options.asks_for_scales(options):
             raise UserError(

@@ -1,1 +1,1 @@
-"""Semantic segmentation: the class of every pixel."""
+"""Semantic segmentation: predicts the class of every pixel."""

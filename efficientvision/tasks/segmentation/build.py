@@ -1,4 +1,4 @@
-"""Segmentation networks from their configurations: EdgeNets' decoder, or an EfficientDet's head."""
+"""Builds segmentation networks: EdgeNets' decoder, or an EfficientDet's segmentation head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from efficientvision.tasks.segmentation.network import build_segmenter, segmenti
 
 
 def build_segmentation(config: SegmentationConfig) -> keras.Model:
-    """The segmentation network of a configuration, with random weights."""
+    """Builds the segmentation network of a configuration, with random weights."""
     if config.is_detector:
         return segmenting_detector(build_efficientdet(_detector_config(config)))
     return build_segmenter(
@@ -31,7 +31,7 @@ def build_segmentation(config: SegmentationConfig) -> keras.Model:
 
 
 def _detector_config(config: SegmentationConfig) -> EfficientDetConfig:
-    """The detector that a segmentation network of its name is."""
+    """Returns the configuration of the EfficientDet behind a segmentation network."""
     shared = (
         "image_size",
         "heads",

@@ -9,16 +9,16 @@ from efficientvision.weights.identify import Identified
 def apply_decoder(
     config: SegmentationConfig, found: Identified, *, keep_classes: bool = False
 ) -> list[str]:
-    """Sets hyper-parameters from a checkpoint, unless the user set them.
+    """Sets hyper-parameters from a checkpoint unless the user has set them.
 
     Args:
         config: Changed in place.
-        found: Result of `identify`; changes nothing if it is of another task.
+        found: Result of `identify`; ignored if it is of another task.
         keep_classes: Keep the configured number of classes (fine-tuning). The width of the
             pyramid poolings, which by default depends on it, still comes from the checkpoint.
 
     Returns:
-        A line for each change.
+        One line per change.
     """
     if config.is_detector:
         told = {"fpn_name": found.fpn_name, "detector_classes": found.num_classes}

@@ -1,4 +1,4 @@
-"""Masks against the network: their classes, what is ignored, and the windows of training."""
+"""Checks masks against the network: classes, ignored pixels, and training crops."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from efficientvision.errors import UserError
 from efficientvision.preflight.findings import AGAIN, ERROR, OK, WARNING, Finding, counted, listed
 from efficientvision.preflight.record_scan import RecordScan, scan_records
 
-# Decoding a mask takes longer than reading a header: fewer are looked at.
+# Decoding a mask takes longer than reading a header, so fewer are checked.
 DEFAULT_LIMIT = 1000
 _SHOWN = 6
-# The published networks for Cityscapes have such an output, which no pixel is meant to have.
+# The published Cityscapes networks have this output, although no pixel should have it.
 _OUTSIDE = "background"
-# Shares of pixels above which something is amiss with most data sets.
+# Shares of pixels above which most data sets have a problem.
 _MUCH_IGNORED, _MUCH_PADDING = 0.5, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskScan:
-    """What is in the records of a pattern, and in the masks of the first ones of each file.
+    """Contents of the records that match a pattern, and of the first masks in each file.
 
     Attributes:
-        records: sizes, ids and hashes of the photos.
-        record_of: int64 [M], the record of each mask that was read.
+        records: Sizes, ids and hashes of the photos.
+        record_of: int64 [M], record index of each mask read.
         mask_hw: int32 [M, 2].
-        pixels: int32 [M, 256], pixels of each value.
+        pixels: int32 [M, 256], number of pixels with each value.
     """
 
     records: RecordScan
@@ -47,12 +47,12 @@ class MaskScan:
 
     @property
     def totals(self) -> np.ndarray:
-        """int64 [256], pixels of each value in all masks that were read."""
+        """int64 [256], number of pixels with each value in all masks read."""
         return self.pixels.sum(axis=0, dtype=np.int64)
 
     @property
     def present(self) -> set[int]:
-        """The classes that have pixels."""
+        """Classes that have pixels."""
         return set(np.flatnonzero(self.totals[:IGNORED]).tolist())
 
 
@@ -61,25 +61,25 @@ def scan_masks(
     *,
     limit: int = DEFAULT_LIMIT,
     regenerate_source_id: bool = False,
-    description: str = "looking at the masks",
+    description: str = "scanning the masks",
 ) -> MaskScan:
     """Reads the headers of records, and the masks of about `limit` of them.
 
     Args:
-        file_pattern: the records.
-        limit: so many masks, the same number from the start of each file.
-        regenerate_source_id: name photos by a hash of their bytes, as the pipeline then does.
-        description: of the progress bar, which appears after two seconds.
+        file_pattern: Record files.
+        limit: Approximate number of masks, the same number from the start of each file.
+        regenerate_source_id: Use a hash of the photo's bytes as its id, like the pipeline.
+        description: Label of the progress bar, which appears after two seconds.
 
     Raises:
-        UserError: nothing matches, or a record is damaged or has no mask; the sentence names it.
+        UserError: Nothing matches, or a record is damaged or has no mask; the message names it.
     """
     records = scan_records(
         file_pattern, regenerate_source_id=regenerate_source_id, labels_only=True
     )
     each = max(1, math.ceil(limit / len(records.paths)))
     batches = list(mask_pixels(file_pattern, each=each, description=description))
-    # Both read the first records of each file, this one file after file.
+    # Like `scan_records`, this reads the first records of each file, but one file at a time.
     starts = [np.flatnonzero(records.file_of == file) for file in range(len(records.paths))]
     masks_of = np.bincount(
         np.concatenate([np.zeros(0, np.int64), *(batch["file"] for batch in batches)]),
@@ -100,37 +100,37 @@ def scan_masks(
 def mask_findings(
     scan: MaskScan, part: str, num_classes: int, names: Mapping[int, str]
 ) -> list[Finding]:
-    """The classes of the masks against the network's, and how much is ignored.
+    """Checks the classes of the masks against the network's, and the share of ignored pixels.
 
     Args:
-        scan: the records.
+        scan: Scanned records.
         part: "train" or "val", for the table.
-        num_classes: C; classes run from 0 to C - 1.
-        names: class (from 0) -> name; may be empty.
+        num_classes: C; class ids run from 0 to C - 1.
+        names: Class (from 0) -> name; may be empty.
     """
     subject = f"{part} masks".strip()
     if not len(scan.record_of):
-        return []  # No records at all: the files' row says so.
+        return []  # The row of the files reports that there are no records.
     error = _size_error(scan, subject) or _range_error(scan, subject, num_classes)
     if error is not None:
         return [error]
     if num_classes == 1:
         found = "num_classes=1: with one class the softmax is always 1, so nothing can be learned"
-        advice = "set num_classes=2 and give what is not of the class a class, such as 0"
+        advice = "set num_classes=2 and label everything else as another class, such as 0"
         return [Finding(ERROR, subject, found, advice)]
     labelled = int(scan.totals[:IGNORED].sum())
     if not labelled:
-        found = f"every pixel of {counted(len(scan.record_of), 'mask')} is {IGNORED}, ignored"
-        return [Finding(ERROR, subject, found, f"correct the labels and {AGAIN}")]
+        found = f"every pixel of {counted(len(scan.record_of), 'mask')} is {IGNORED} (ignored)"
+        return [Finding(ERROR, subject, found, f"fix the labels and {AGAIN}")]
     findings = [Finding(OK, subject, _shares(scan, num_classes, names, labelled))]
     absent = sorted(k for k in set(range(num_classes)) - scan.present if names.get(k) != _OUTSIDE)
     if part != "val" and absent and scan.complete:
-        found = f"no pixel of {listed(_named(k, names) for k in absent)}"
+        found = f"no pixels of {listed(_named(k, names) for k in absent)}"
         advice = "the network cannot learn a class without pixels"
         findings.append(Finding(WARNING, subject, found, advice))
     nameless = sorted(k for k in scan.present if names and k not in names)
     if nameless:
-        found = f"classes {listed(nameless)} have pixels and no name"
+        found = f"classes {listed(nameless)} have pixels but no name"
         findings.append(Finding(WARNING, subject, found, "name them in labels.json or label_map"))
     return [*findings, _ignored_finding(scan, subject)]
 
@@ -142,11 +142,11 @@ def _size_error(scan: MaskScan, subject: str) -> Finding | None:
         return None
     (height, width), (mask_height, mask_width) = image_hw[wrong[0]], scan.mask_hw[wrong[0]]
     found = (
-        f"the mask of {scan.records.place(scan.record_of[wrong[0]])} has {mask_width}x"
-        f"{mask_height} pixels and the image {width}x{height}"
-        + (f"; {len(wrong) - 1:,} more are so" if wrong[1:].size else "")
+        f"the mask of {scan.records.place(scan.record_of[wrong[0]])} is {mask_width}x"
+        f"{mask_height} pixels, but the image is {width}x{height}"
+        + (f"; {len(wrong) - 1:,} more masks differ too" if wrong[1:].size else "")
     )
-    return Finding(ERROR, subject, found, f"make both of one size and {AGAIN}")
+    return Finding(ERROR, subject, found, f"give both the same size and {AGAIN}")
 
 
 def _range_error(scan: MaskScan, subject: str, num_classes: int) -> Finding | None:
@@ -162,7 +162,7 @@ def _range_error(scan: MaskScan, subject: str, num_classes: int) -> Finding | No
         f"the labelled pixels are outside 0..{num_classes - 1} ({listed(outside)})"
     )
     advice = (
-        f"set num_classes={outside[-1] + 1}, or if {outside[0]} is no class {AGAIN} with "
+        f"set num_classes={outside[-1] + 1}, or if {outside[0]} is not a class {AGAIN} with "
         f"`ignore_label={outside[0]}`"
     )
     return Finding(ERROR, subject, found, advice)
@@ -183,15 +183,15 @@ def _ignored_finding(scan: MaskScan, subject: str) -> Finding:
     found = f"{share:.1%} of the pixels are ignored"
     if len(blank):
         found += (
-            f"; {len(blank):,} of {counted(len(scan.record_of), 'mask')} have no other, e.g. of "
-            f"{scan.records.place(scan.record_of[blank[0]])}"
+            f"; {len(blank):,} of {counted(len(scan.record_of), 'mask')} have no other pixels, e.g. "
+            f"that of {scan.records.place(scan.record_of[blank[0]])}"
         )
     if share > _MUCH_IGNORED:
-        advice = "is so much without a class? A background that counts is a class of its own"
+        advice = "is that much unlabelled? A background that should count needs a class of its own"
         return Finding(WARNING, subject, found, advice)
     if len(blank):
         return Finding(
-            WARNING, subject, found, "these teach nothing: leave them out, or label them"
+            WARNING, subject, found, "training learns nothing from these: remove or label them"
         )
     return Finding(OK, subject, found)
 
@@ -199,34 +199,34 @@ def _ignored_finding(scan: MaskScan, subject: str) -> Finding:
 def window_findings(
     scan: MaskScan, image_hw: tuple[int, int], scale: tuple[float, float]
 ) -> list[Finding]:
-    """The sizes of the training photos against the windows that are cut from them.
+    """Checks the sizes of training photos against the crops taken from them.
 
     Args:
-        scan: the training records.
-        image_hw: (height, width) of the window.
-        scale: bounds of the factor that photos are scaled by before.
+        scan: Scanned training records.
+        image_hw: Crop (height, width).
+        scale: Range of the factor by which photos are scaled first.
     """
     sizes = scan.records.image_hw
     if not len(sizes):
         return []
-    middle = math.sqrt(scale[0] * scale[1])  # Factors are drawn by their logarithms.
+    middle = math.sqrt(scale[0] * scale[1])  # Factors are drawn log-uniformly.
     padding = 1 - np.minimum(sizes * middle / image_hw, 1).prod(axis=1).mean()
     always = int((sizes * scale[1] < image_hw).any(axis=1).sum())
     height, width = np.median(sizes, axis=0)
     found = (
-        f"{width:.0f}x{height:.0f} pixels in the median, scaled by {scale[0]:g} to {scale[1]:g} "
-        f"for windows of {image_hw[1]}x{image_hw[0]}: {padding:.0%} of them is padding"
+        f"median size {width:.0f}x{height:.0f} pixels, scaled by {scale[0]:g} to {scale[1]:g} "
+        f"for crops of {image_hw[1]}x{image_hw[0]}: {padding:.0%} of the crops is padding"
     )
     if always:
-        found += f"; {always:,} of {counted(len(sizes), 'photo')} never fill one"
+        found += f"; {always:,} of {counted(len(sizes), 'photo')} never fill a crop"
     if padding > _MUCH_PADDING or always > len(sizes) / 2:
-        advice = "take a smaller image_size, or scale more (random_scale)"
-        return [Finding(WARNING, "train windows", found, advice)]
-    return [Finding(OK, "train windows", found)]
+        advice = "use a smaller image_size or a larger random_scale"
+        return [Finding(WARNING, "train crops", found, advice)]
+    return [Finding(OK, "train crops", found)]
 
 
 def mask_split_findings(train: MaskScan, val: MaskScan, names: Mapping[int, str]) -> list[Finding]:
-    """Classes that only one of the two sets has; silent where not all masks were read."""
+    """Finds classes that only one of the two sets has, provided that all masks were read."""
     if not (train.complete and val.complete):
         return []
 
@@ -235,12 +235,12 @@ def mask_split_findings(train: MaskScan, val: MaskScan, names: Mapping[int, str]
 
     findings = []
     if unknown := val.present - train.present:
-        found = f"val has pixels of classes that train has none of: {named(unknown)}"
-        advice = "they cannot be right: split the images anew"
+        found = f"val has classes without pixels in train: {named(unknown)}"
+        advice = "they can never be predicted correctly: re-split the images"
         findings.append(Finding(WARNING, "train and val", found, advice))
     if unmeasured := train.present - val.present:
-        found = f"val has no pixel of {named(unmeasured)}: the mIoU leaves these out"
-        findings.append(Finding(WARNING, "train and val", found, "split the images anew"))
+        found = f"val has no pixels of {named(unmeasured)}: mIoU excludes them"
+        findings.append(Finding(WARNING, "train and val", found, "re-split the images"))
     return findings
 
 
@@ -251,15 +251,15 @@ def _named(number: int, names: Mapping[int, str]) -> str:
 def check_mask_classes(
     file_pattern: FilePattern, num_classes: int, names: Mapping[int, str]
 ) -> None:
-    """Makes sure that a network of `num_classes` outputs has the classes of masks.
+    """Checks that a network with `num_classes` outputs covers the classes of the masks.
 
     Args:
-        file_pattern: the records, of which a sample is read.
+        file_pattern: Record files, of which a sample is read.
         num_classes: C.
-        names: class (from 0) -> name; may be empty.
+        names: Class (from 0) -> name; may be empty.
 
     Raises:
-        UserError: a class outside 0..C - 1, or masks of other sizes than their images.
+        UserError: A class is outside 0..C - 1, or a mask differs in size from its image.
     """
     for finding in mask_findings(scan_masks(file_pattern), "", num_classes, names):
         if finding.level == ERROR:

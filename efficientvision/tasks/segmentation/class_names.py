@@ -1,4 +1,4 @@
-"""The classes of the evaluated records against the network's."""
+"""Checks the classes of the evaluation records against the network's."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from efficientvision.tasks.segmentation.training_task import all_names
 
 
 def name_findings(options: RunOptions, names: Mapping[int, str]) -> list[Finding]:
-    """An error where the evaluation records of a training have other classes than the network."""
+    """Returns an error if the evaluation records of a training have different classes."""
     own = options.val_file_pattern and find_labels(options.val_file_pattern, of_masks=True)
     if not own or not names or same_classes(own, names):
         return []
-    found = f"the evaluation records have the classes {_some(own)}, and training {_some(names)}"
+    found = f"the evaluation records have the classes {_some(own)}, but training {_some(names)}"
     advice = (
-        "number the classes of both sets alike, and convert them again (class_map is for "
+        "number the classes of both sets alike and convert them again (class_map only works with "
         "`mode=eval`)"
     )
     return [Finding(ERROR, "val class names", found, advice)]
@@ -29,27 +29,27 @@ def name_findings(options: RunOptions, names: Mapping[int, str]) -> list[Finding
 def evaluation_names(
     config: SegmentationConfig, names: Mapping[int, str], pattern: str
 ) -> dict[int, str]:
-    """The classes of the records that are measured.
+    """Returns the classes of the evaluation records.
 
-    Those of the `labels.json` beside them; else those that `class_map` names, or the network's.
+    From the `labels.json` beside them; otherwise from `class_map`, or the network's own.
 
     Args:
-        config: Of the network.
+        config: Hyper-parameters of the network.
         names: Class (from 0) of the network -> name; may be empty.
-        pattern: Of the records.
+        pattern: Record file pattern.
 
     Raises:
-        UserError: The classes are others than the network's, and no `class_map` says which is
-            which; or it names classes that one side does not have.
+        UserError: The classes differ from the network's and there is no `class_map`, or it names
+            classes that one side does not have.
     """
     own = find_labels(pattern, of_masks=True)
     pairs = config.class_map
     if pairs is None:
         if own and names and not same_classes(own, names):
             raise UserError(
-                f"The records {pattern} have the classes {_some(own)}, and the network has "
-                f"{_some(names)}: say which is which with class_map={{class of the network: class "
-                "of the records}, as in hparams/camvid_from_cityscapes.yaml."
+                f"The records {pattern} have the classes {_some(own)}, but the network has "
+                f"{_some(names)}: map them with class_map={{class of the network: class of the "
+                "records}, as in hparams/camvid_from_cityscapes.yaml."
             )
         return all_names(own or names, max(own) + 1 if own else config.num_classes)
     if (most := max(pairs)) >= config.num_classes:

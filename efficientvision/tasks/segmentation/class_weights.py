@@ -1,4 +1,4 @@
-"""The weights of the classes in the loss: Cityscapes', the data's own, or given ones."""
+"""Class weights of the loss: Cityscapes', computed from the data, or given."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from efficientvision.tasks.segmentation.config import SegmentationConfig
 log = logging.getLogger(__name__)
 
 
-# EdgeNets' for Cityscapes' trainIds, with the background that no pixel has. They are
-# `data.class_pixels.balanced_weights` of its training masks.
+# EdgeNets' weights for Cityscapes' trainIds, including a background that no pixel has; equal to
+# `data.class_pixels.balanced_weights` of the training masks.
 CITYSCAPES_WEIGHTS = (
     2.8149201869965,
     6.9850029945374,
@@ -38,25 +38,25 @@ CITYSCAPES_WEIGHTS = (
 
 
 def class_weights(config: SegmentationConfig, pattern: str) -> tuple[float, ...] | None:
-    """The weights of the classes in the loss; says those that are taken from the data.
+    """Returns the class weights of the loss; logs them if computed from the data.
 
     Args:
-        config: Its `class_weights` says which.
-        pattern: Of the training records.
+        config: Hyper-parameters, including `class_weights`.
+        pattern: Pattern of the training records.
 
     Raises:
-        UserError: Those of Cityscapes are asked for, and there are not as many classes.
+        UserError: Cityscapes' weights are requested, but the number of classes differs.
     """
     wanted, count = config.class_weights, config.num_classes
     if wanted == "city":
         if count not in (len(CITYSCAPES_WEIGHTS) - 1, len(CITYSCAPES_WEIGHTS)):
             raise UserError(
-                f"class_weights=city are of Cityscapes' 19 classes (or 20, with a background), and "
-                f"num_classes={count}: class_weights=data takes them from the records."
+                f"class_weights=city is for Cityscapes' 19 classes (or 20 with a background), but "
+                f"num_classes={count}: set class_weights=data to compute them from the records."
             )
         return CITYSCAPES_WEIGHTS[:count]
     if wanted == "data":
         weights = balanced_weights(count_class_pixels(pattern), count)
-        log.info(f"Weights of the classes: {', '.join(f'{weight:.2f}' for weight in weights)}.")
+        log.info(f"Class weights: {', '.join(f'{weight:.2f}' for weight in weights)}.")
         return weights
     return wanted

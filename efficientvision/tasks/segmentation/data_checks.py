@@ -1,4 +1,4 @@
-"""The preflight of a segmentation network's data: records, masks, classes, crops."""
+"""Preflight checks of segmentation data: records, masks, classes, crops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from efficientvision.tasks.segmentation.config import SegmentationConfig
 def data_findings(
     options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
 ) -> tuple[list[Finding], int]:
-    """What the preflight finds in the masks and photos, and the number of training records."""
+    """Returns the findings on masks and photos, and the number of training records."""
     scans: dict[str, MaskScan] = {}
     findings: list[Finding] = []
     for part, pattern in (
@@ -33,7 +33,7 @@ def data_findings(
         scan = scan_masks(
             pattern,
             regenerate_source_id=config.regenerate_source_id,
-            description=f"looking at the {part} masks",
+            description=f"scanning the {part} masks",
         )
         findings += file_findings(scan.records, part)
         if not scan.records.num_read:

@@ -1,4 +1,4 @@
-"""mIoU of an exported segmenter on the photos of records."""
+"""Measures the mIoU of an exported segmenter on the photos of records."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def evaluate_segmenter_export(
     """Runs an export on the photos of records.
 
     Args:
-        segmenter: the export.
-        pattern: glob of TFRecord files with masks.
-        class_map: class of the network -> class of the records; None: they are the same.
-        limit: at most so many photos.
+        segmenter: The export.
+        pattern: Glob of TFRecord files with masks.
+        class_map: Class of the network -> class of the records; None if they are the same.
+        limit: Maximum number of photos.
 
     Returns:
         The confusion matrix at the masks' own size.
 
     Raises:
-        UserError: a record has no mask that can be read.
+        UserError: A record has no readable mask.
     """
     paths = match_files(pattern)
     names = find_labels(pattern, of_masks=True)

@@ -1,4 +1,4 @@
-"""Evaluation of a segmentation: mIoU, what stands behind it, photos with truth and prediction."""
+"""Evaluation of a segmentation: mIoU, its details, photos with truth and prediction."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _TITLES = ("photo", "truth", "prediction")
 
 
 class SegmentationEvaluation(Evaluation):
-    """One confusion matrix over the data set, at the masks' own sizes.
+    """Accumulates one confusion matrix over the data set, at the masks' own sizes.
 
     Args:
         names: Class (from 0) of the records -> name, for all of them.
-        class_map: Class of the network -> class of the records, where they differ.
-        num_images: Images that will come, where that is known: some of them, the same ones in
-            every evaluation, are kept to be shown.
+        class_map: Class of the network -> class of the records, if they differ.
+        num_images: Number of images to come, if known, for choosing the same few photos to show
+            in every evaluation.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SegmentationEvaluation(Evaluation):
         self._count = 0
 
     def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
-        """Takes `classes` uint8 [B, H, W], of the network, for `masks` and their `mask_sizes`."""
+        """Adds predicted `classes` uint8 [B, H, W], with `masks` and `mask_sizes` of the batch."""
         for i, predicted in enumerate(predictions["classes"]):
             height, width = batch["mask_sizes"][i]
             truth = batch["masks"][i][:height, :width]
@@ -74,26 +74,26 @@ class SegmentationEvaluation(Evaluation):
         return segmentation_metrics(self._counts)
 
     def report(self, metrics: dict[str, float]) -> str:
-        """The metrics, then the IoU of every class."""
+        """Formats the metrics, then the IoU of every class."""
         return scores_text(self._counts, self._names)
 
     def details(self) -> Details | None:
-        """See `evaluation.segmentation.segmentation_details`."""
+        """See `metrics.segmentation_details`."""
         if not self._count:
             return None
         return segmentation_details(self._counts, self._names, self._count)
 
     def pictures(self) -> list[Picture]:
-        """Photo, truth and prediction side by side, with a legend of the classes in either."""
+        """Draws photo, truth and prediction side by side, with a legend of their classes."""
         return [self._picture(*photo) for photo in self._photos]
 
     def _check(self, truth: np.ndarray, name: str) -> None:
         known = truth[truth != NO_CLASS]
         if known.size and known.max() >= len(self._names):
             raise UserError(
-                f"The mask of image {name} has the class {known.max()}, and the records' classes "
-                f"are 0 to {len(self._names) - 1}: name them all in labels.json beside the "
-                "records, or make the records again with the label that is to be ignored."
+                f"The mask of image {name} has class {known.max()}, but the records' classes "
+                f"are 0 to {len(self._names) - 1}: name all classes in labels.json beside the "
+                "records, or regenerate the records with that label ignored (`ignore_label`)."
             )
 
     def _picture(
@@ -103,7 +103,7 @@ class SegmentationEvaluation(Evaluation):
         known = truth != NO_CLASS
         right = known & (resize_nearest(said, truth.shape) == truth)
         share = right.sum() / max(known.sum(), 1)
-        return Picture(row, f"Image {name}: {share:.0%} of the pixels right.")
+        return Picture(row, f"Image {name}: {share:.0%} of pixels correct.")
 
 
 def scores_text(counts: PixelCounts, names: Mapping[int, str]) -> str:
@@ -119,27 +119,27 @@ def scores_text(counts: PixelCounts, names: Mapping[int, str]) -> str:
     pixels = counts.matrix.sum(axis=1)
     total = max(pixels.sum(), 1)
     width = max(14, *(len(name) for name in names.values()))
-    lines.append(f"{'class':>{width}}    IoU  share of the pixels")
+    lines.append(f"{'class':>{width}}    IoU  share of pixels")
     for number, name in names.items():
         iou = "     -" if np.isnan(scores.iou[number]) else f"{scores.iou[number]:.4f}"
         lines.append(f"{name:>{width}} {iou}  {pixels[number] / total:.2%}")
     if left_out := counts.left_out:
         share = left_out / (total + left_out)
         lines.append(
-            f"Left out: {share:.2%} of the pixels, whose prediction is no class of the records."
+            f"Excluded: {share:.2%} of pixels, whose predicted class is not in the records."
         )
     return "\n".join(lines)
 
 
 def segmentation_metrics(counts: PixelCounts) -> dict[str, float]:
-    """mIoU and pixel accuracy, 0..1."""
+    """Returns mIoU and pixel accuracy, 0..1."""
     return {"miou": mean_iou(counts.matrix), "pixel_accuracy": pixel_accuracy(counts.matrix)}
 
 
 def draw_training_masks(
     batch: Mapping[str, np.ndarray], names: Mapping[int, str], limit: int
 ) -> list[Picture]:
-    """The first `limit` images of a training batch as the network gets them, with their masks."""
+    """Draws the first `limit` images of a training batch as the network sees them, with masks."""
     pictures = []
     for image, mask in zip(batch["images"][:limit], batch["masks"], strict=False):
         shown = [names[k] for k in np.unique(mask) if k in names]
@@ -148,12 +148,12 @@ def draw_training_masks(
 
 
 def text_of(name: bytes | str) -> str:
-    """An image's name, of a batch, as text."""
+    """Decodes an image name from a batch to text."""
     return name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _overlays(image: np.ndarray, maps: list[np.ndarray], names: Mapping[int, str]) -> Image.Image:
-    """A photo and class maps over it, side by side with a legend, in the first map's shape."""
+    """Draws a photo with class maps over it, side by side with a legend, in the first map's shape."""
     height, width = maps[0].shape
     factor = _SIDE / max(height, width)
     hw = (max(1, round(height * factor)), max(1, round(width * factor)))

@@ -1,4 +1,4 @@
-"""Exports of a segmenter held against its network: the class of every pixel, mIoU."""
+"""Compares a segmenter's exports with its network: the class of every pixel, mIoU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from efficientvision.tasks.segmentation.photo_sized import compiled
 from efficientvision.tasks.segmentation.predictor import Segmenter
 from efficientvision.tasks.segmentation.serving import fit_photos, segmentation_serving
 
-# Share of the pixels whose class may be another: where two classes are nearly equal.
+# Tolerated share of pixels with a different class, where two classes are nearly tied.
 _TENSORFLOW_TOLERANCE = 1e-3
 
 
@@ -72,14 +72,14 @@ class SegmentationChecks(ExportChecks):
 
     @functools.cached_property
     def _expected(self) -> list[np.ndarray]:
-        """What the network itself says of each photo, uint8 class maps."""
+        """The network's own uint8 class map of each photo."""
         metadata, run = self.metadata(), self.network_run()
         progress = tqdm(self.photos, desc="network", unit="photo")
         return [_classes(run(photo[np.newaxis])[0], metadata) for photo in progress]
 
 
 def _classes(result: np.ndarray, metadata: SegmentationMetadata) -> np.ndarray:
-    """The class map of one photo, of what an export gives for it."""
+    """Returns the class map of one photo from the result of an export."""
     if metadata.result == "logits":
         return result.argmax(axis=-1).astype(np.uint8)
     return result

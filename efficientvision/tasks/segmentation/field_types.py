@@ -1,4 +1,4 @@
-"""Kinds of hyper-parameters of segmentation: what goes by classes."""
+"""Field types of segmentation hyper-parameters: class weights, class map, label map."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from efficientvision.configs.kinds import LABEL_MAP, Kind, integer, number, one_of
 
-_LAST_CLASS = 254  # 255 marks pixels that do not count.
+_LAST_CLASS = 254  # 255 marks ignored pixels.
 
 
 def _class_weights(value: Any) -> str | tuple[float, ...]:
@@ -23,7 +23,7 @@ CLASS_WEIGHTS = Kind("a list of numbers, city or data", _class_weights)
 def _class_map(value: Any) -> dict[int, int]:
     if not isinstance(value, dict) or not value:
         raise ValueError
-    # A command line and a configuration file have the same keys as text and as numbers.
+    # The command line gives keys as text, a configuration file as numbers.
     pairs = {int(network): integer(0).convert(ours) for network, ours in value.items()}
     if not all(0 <= number <= _LAST_CLASS for pair in pairs.items() for number in pair):
         raise ValueError

@@ -1,4 +1,4 @@
-"""What the report of a segmenter calls things."""
+"""Report labels for segmenters."""
 
 from efficientvision.tasks.report_labels import Column, ReportLabels
 from efficientvision.tasks.segmentation.metrics import MEANINGS
@@ -16,18 +16,18 @@ LABELS = ReportLabels(
         Column("recall", "recall", "percent"),
     ),
     classes_note=(
-        "In percent, over the pixels of all images, at the masks' own sizes. A class without "
-        "pixels has none, and the mean leaves it out."
+        "In percent, over the pixels of all images, at the masks' own sizes. Classes without "
+        "pixels have no value and are excluded from the mean."
     ),
     pr_title="",
     things=("pixels", "pixels"),
     detected="predicted",
     matrix_title="Confusion matrix (pixels)",
-    matrix_note="What pixels of each class were taken for. The colour is the share of the row.",
+    matrix_note="Predicted class for pixels of each class. Colour: share of the row.",
     pairs=False,
     predictions_note=(
-        "Photo, truth and prediction; what the truth ignores stays as it is in the photo. The same "
-        "photos at every evaluation."
+        "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at each "
+        "evaluation."
     ),
     predicted_alt=("Photo, truth and prediction.",),
 )

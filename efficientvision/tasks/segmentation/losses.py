@@ -1,7 +1,6 @@
-"""Losses of segmentation networks, in float32, as sums over pixels divided by a number.
+"""Segmentation losses in float32: sums over pixels, divided by a normalizer.
 
-A batch's losses are sums divided by a normalizer of the whole global batch, so that those of its
-parts add up to them.
+The normalizer is that of the global batch, so the losses of its parts add up.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Of a pixel that does not count.
+# Label of ignored pixels.
 IGNORED = 255
 
 
 def cross_entropy_weight(
     masks: tf.Tensor, class_weights: Sequence[float] | None = None
 ) -> tf.Tensor:
-    """What `cross_entropy` divides by: the sum of the weights of the pixels that count.
+    """Normalizer of `cross_entropy`: the sum of the weights of all pixels not ignored.
 
     Args:
-        masks: uint8 [B, H, W], classes 0..C-1; 255 does not count.
-        class_weights: C numbers; None: all 1.
+        masks: uint8 [B, H, W], classes 0..C-1; 255 is ignored.
+        class_weights: C numbers; None means all 1.
 
     Returns:
         float32 [].
@@ -36,18 +35,18 @@ def cross_entropy(
     normalizer: tf.Tensor,
     class_weights: Sequence[float] | None = None,
 ) -> tf.Tensor:
-    """Softmax cross entropy of the pixels, each weighted by its class.
+    """Softmax cross entropy per pixel, weighted by class.
 
-    With the sum of the pixels' weights as normalizer it is the weighted mean, sum(w l) / sum(w).
+    With the sum of the pixel weights as normalizer it is the weighted mean, sum(w l) / sum(w).
 
     Args:
         logits: [B, H, W, C].
-        masks: uint8 [B, H, W], classes 0..C-1; 255 does not count.
+        masks: uint8 [B, H, W], classes 0..C-1; 255 is ignored.
         normalizer: float32 [], `cross_entropy_weight` of the global batch.
-        class_weights: C numbers; None: all 1.
+        class_weights: C numbers; None means all 1.
 
     Returns:
-        float32 []: the sum over the pixels, divided by `normalizer`; 0 where that is 0.
+        float32 []: The sum over the pixels, divided by `normalizer`; 0 if that is 0.
     """
     weights = _pixel_weights(masks, class_weights)
     labels = tf.where(tf.equal(masks, IGNORED), 0, tf.cast(masks, tf.int32))
@@ -62,20 +61,19 @@ def binary_cross_entropy(
     normalizer: tf.Tensor,
     class_weights: Sequence[float] | None = None,
 ) -> tf.Tensor:
-    """Sigmoid cross entropy of every class by itself, against one-hot masks.
+    """Sigmoid cross entropy of every class, against one-hot masks.
 
-    As in EdgeNets, a pixel of label 255 is one of no class, and not left out; their weights, which
-    crashed, stood along the wrong axis.
+    As in EdgeNets, pixels labelled 255 belong to no class but are not ignored. (EdgeNets' class
+    weights were applied along the wrong axis and crashed.)
 
     Args:
         logits: [B, H, W, C].
         masks: uint8 [B, H, W], classes 0..C-1, or 255.
-        normalizer: float32 [], what the sum is divided by: pixels times C of the global batch make
-            it the mean.
-        class_weights: C numbers by which the losses of the classes are multiplied; None: all 1.
+        normalizer: float32 [], divisor of the sum; the global batch's pixels times C give the mean.
+        class_weights: C numbers by which the class losses are multiplied; None means all 1.
 
     Returns:
-        float32 []: the sum over pixels and classes, divided by `normalizer`.
+        float32 []: The sum over pixels and classes, divided by `normalizer`.
     """
     logits = tf.cast(logits, tf.float32)
     targets = tf.one_hot(tf.cast(masks, tf.int32), logits.shape[-1])
@@ -86,7 +84,7 @@ def binary_cross_entropy(
 
 
 def _pixel_weights(masks: tf.Tensor, class_weights: Sequence[float] | None) -> tf.Tensor:
-    """float32 [B, H, W]: the weight of each pixel's class, 0 for the ignored ones."""
+    """float32 [B, H, W]: weight of each pixel's class, 0 for ignored pixels."""
     counts = tf.not_equal(masks, IGNORED)
     if class_weights is None:
         return tf.cast(counts, tf.float32)

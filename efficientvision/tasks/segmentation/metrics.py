@@ -1,4 +1,4 @@
-"""Scores of segmentation from one confusion matrix of the pixels: mIoU, pixel accuracy."""
+"""Segmentation metrics from a confusion matrix of pixels: mIoU, pixel accuracy."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from efficientvision.evaluation.details import (
     unique_names,
 )
 
-# Of a pixel that has no class.
+# Label of pixels without a class.
 NO_CLASS = 255
 
 MEANINGS = {
-    "miou": "mean over the classes of the intersection over union (mIoU)",
-    "pixel_accuracy": "share of the pixels whose class is right",
+    "miou": "intersection over union, mean over the classes (mIoU)",
+    "pixel_accuracy": "share of pixels with the correct class",
 }
 
 
 class ClassScores(NamedTuple):
-    """Scores of each class, float64 [K]; NaN for a class that the truth does not have.
+    """Scores per class, float64 [K]; NaN for classes that are not in the ground truth.
 
     Attributes:
-        iou: Pixels that are right / pixels that are, or were said to be, of the class.
-        precision: Pixels that are right / those said to be of the class; NaN where none was.
-        recall: Pixels that are right / those of the class.
+        iou: Correct pixels / pixels labelled or predicted as the class.
+        precision: Correct pixels / pixels predicted as the class; NaN if there are none.
+        recall: Correct pixels / pixels labelled as the class.
     """
 
     iou: np.ndarray
@@ -40,17 +40,17 @@ class ClassScores(NamedTuple):
 
 
 class PixelCounts:
-    """The confusion matrix of the pixels of a data set.
+    """Confusion matrix of the pixels of a data set.
 
     Attributes:
-        matrix: int64 [K, K], rows the truth, columns the prediction.
-        left_out: Pixels of a known class whose prediction has none.
+        matrix: int64 [K, K], rows: truth, columns: prediction.
+        left_out: Labelled pixels whose prediction has no class in the truth.
 
     Args:
-        num_classes: K, of the truth.
+        num_classes: K, the number of classes in the truth.
         class_map: Class of the network -> class of the truth, 0..K-1; predictions that it does
-            not name are left out of the matrix. None: both have the same classes, and
-            predictions of K or more are left out.
+            not name are excluded from the matrix. None: both have the same classes, and
+            predictions of K or more are excluded.
     """
 
     def __init__(self, num_classes: int, class_map: Mapping[int, int] | None = None):
@@ -62,16 +62,15 @@ class PixelCounts:
             self._classes[network] = truth
 
     def named(self, predicted: np.ndarray) -> np.ndarray:
-        """Classes of the network, uint8, as classes of the truth; 255 where there is none."""
+        """Maps uint8 classes of the network to classes of the truth, or 255 if there is none."""
         return self._classes[predicted]
 
     def add(self, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Counts an image.
 
         Args:
-            truth: uint8 [h, w], 0..K-1; 255 does not count.
-            predicted: uint8 [h', w'], classes of the network; brought to [h, w] by the nearest
-                pixel.
+            truth: uint8 [h, w], 0..K-1; 255 is ignored.
+            predicted: uint8 [h', w'], classes of the network, resized to [h, w] (nearest pixel).
         """
         said = self.named(resize_nearest(predicted, truth.shape))
         known = truth != NO_CLASS
@@ -84,7 +83,7 @@ class PixelCounts:
 
 
 def resize_nearest(class_map: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
-    """A map of classes, uint8 [h', w'], at another size (h, w): each pixel the nearest one's."""
+    """Resizes a class map uint8 [h', w'] to (h, w) by the nearest pixel."""
     if class_map.shape == tuple(hw):
         return class_map
     height, width = hw
@@ -93,7 +92,7 @@ def resize_nearest(class_map: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
 
 
 def class_scores(matrix: np.ndarray) -> ClassScores:
-    """Scores of each class from a confusion matrix, int [K, K], rows the truth."""
+    """Computes scores per class from a confusion matrix int [K, K] with the truth in rows."""
     right = np.diag(matrix).astype(np.float64)
     true, said = matrix.sum(axis=1), matrix.sum(axis=0)
     has_pixels = true > 0
@@ -109,28 +108,28 @@ def class_scores(matrix: np.ndarray) -> ClassScores:
 
 
 def mean_iou(matrix: np.ndarray) -> float:
-    """Mean IoU (0..1) of the classes that the truth has; 0 if it has none."""
+    """Mean IoU (0..1) of the classes in the truth; 0 if there are none."""
     iou = class_scores(matrix).iou
     known = ~np.isnan(iou)
     return float(iou[known].mean()) if known.any() else 0.0
 
 
 def pixel_accuracy(matrix: np.ndarray) -> float:
-    """Share (0..1) of the pixels in the matrix that are right."""
+    """Share (0..1) of correct pixels in the matrix."""
     return float(np.trace(matrix) / max(matrix.sum(), 1))
 
 
 def segmentation_details(counts: PixelCounts, names: Mapping[int, str], num_images: int) -> Details:
-    """The details of a segmentation.
+    """Returns the details of a segmentation.
 
-    Facts: `task`, `images`, `pixels` (that count), `left_out` (of these, those whose prediction has
-    no class of the data). Tables: `per_class` (a row a class: pixels, IoU, precision, recall; None
-    where there is none) and `confusion_matrix` (pixels).
+    Facts: `task`, `images`, `pixels` (not ignored), `left_out` (those of them whose prediction has
+    no class in the data). Tables: `per_class` (one row per class: pixels, IoU, precision, recall;
+    None if undefined) and `confusion_matrix` (in pixels).
 
     Args:
-        counts: All images.
-        names: Class (0..K-1) -> name, for all of them.
-        num_images: How many there were.
+        counts: Confusion matrix of all images.
+        names: Class (0..K-1) -> name, complete.
+        num_images: Number of images.
     """
     names = unique_names(dict(names))
     scores = class_scores(counts.matrix)

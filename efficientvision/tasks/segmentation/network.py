@@ -1,4 +1,4 @@
-"""Semantic segmentation: a backbone, and a decoder from its level 4 back to the image's size."""
+"""Segmentation networks: a backbone, and a decoder from its level 4 up to the image size."""
 
 import keras
 
@@ -9,7 +9,7 @@ from efficientvision.layers.edge_conv import NormAct
 from efficientvision.layers.grouped_conv import GroupedConv2D
 from efficientvision.layers.pyramid_pooling import PointwiseConv, PyramidPooling
 
-# The decoder's levels, in its order. The encoder ends where it begins.
+# The decoder's levels in order. It starts where the encoder ends.
 _LEVELS = (4, 3, 2, 1)
 _AUXILIARY_LEVEL = 3
 _EDGE_ENCODER = "base_net"
@@ -27,26 +27,26 @@ def build_segmenter(
     dtype=None,
     **options,
 ):
-    """Builds a network that gives every pixel its class.
+    """Builds a network that predicts the class of every pixel.
 
     Args:
-        name: of the backbone, e.g. `"espnetv2_s_2.0"`, `"efficientnet-b0"`; levels 1 to 4 of it
+        name: Backbone name, e.g. `"espnetv2_s_2.0"`, `"efficientnet-b0"`; its levels 1 to 4
             are built.
-        image_hw: (height, width) of the input in pixels, static.
-        num_classes: C, with background where the data set has one: 21 for PASCAL VOC, 20 for
-            Cityscapes. The two differ in nothing else.
-        decoder_width: the decoder's map of level l has l times so many channels (level 1: C).
-            Published: 16; the original takes 32 for COCO.
-        pyramid_width: channels of each scale in its pyramid poolings; None: half the classes, at
-            most `decoder_width`, as published. To begin from published weights with other classes,
-            give the published 10.
-        auxiliary: a second output for training, from the decoder's map of stride 8. The published
-            networks have none, nor weights for one; a file without them loads all the same, and a
-            network without it takes the weights of one with it.
-        batch_norm: arguments of every `BatchNorm`; what is not given is as published: momentum 0.9
-            and epsilon 1e-5, EfficientNet's own where that is the backbone.
+        image_hw: Static input (height, width) in pixels.
+        num_classes: C, including a background if the data set has one: 21 for PASCAL VOC, 20 for
+            Cityscapes. Otherwise the two networks are identical.
+        decoder_width: The decoder's map of level l has l times this many channels (level 1: C).
+            Published: 16; the original uses 32 for COCO.
+        pyramid_width: Channels per scale in the pyramid poolings; None uses half the classes, at
+            most `decoder_width`, as published. To start from published weights with different
+            classes, pass the published 10.
+        auxiliary: Adds a second output for training, from the decoder's map of stride 8. Published
+            networks have neither the output nor weights for it; files without these weights load
+            anyway, and a network without it can load weights of one with it.
+        batch_norm: Arguments of every `BatchNorm`. The defaults are the published ones: momentum
+            0.9 and epsilon 1e-5, or EfficientNet's own if that is the backbone.
         dtype: Keras dtype policy, e.g. `"mixed_bfloat16"`; logits stay float32.
-        **options: of the backbone: `grad_checkpoint`, `act_type` (EfficientNet), `build_hw`
+        **options: Backbone options: `grad_checkpoint`, `act_type` (EfficientNet), `build_hw`
             (DiCENet).
 
     Returns:
@@ -55,7 +55,7 @@ def build_segmenter(
         same shape, whose loss is added to the main one's.
 
     Raises:
-        ValueError: a width or a number of classes below 1.
+        ValueError: A width or the number of classes is below 1.
 
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1906.03516, section 5.3; ESPNetv2's
     segmentation networks have the same decoder under other names.
@@ -94,14 +94,15 @@ def build_segmenter(
 
 
 def segmenting_detector(detector):
-    """EfficientDet with a segmentation head as a network that gives every pixel its class.
+    """Turns an EfficientDet with a segmentation head into a segmentation network.
 
     Args:
-        detector: from `efficientdet`, with that head, alone or beside the other.
+        detector: Result of `efficientdet` with that head, alone or with the detection head.
 
     Returns:
-        As `build_segmenter`: the head's logits, from half the finest level's stride resized to the
-        image's size. With the other head a dict: `"logits"`, and `"detections"` as it gave them.
+        Like `build_segmenter`: the head's logits, resized from half the finest level's stride to
+        the image size. With the detection head, a dict of `"logits"` and the original
+        `"detections"`.
     """
     image_hw = detector.input_shape[1:3]
     outputs = detector.output
@@ -113,9 +114,9 @@ def segmenting_detector(detector):
 
 
 def _layer_names(name, level):
-    """Published names of a level's pyramid pooling, projection and batch norm."""
+    """Returns the published names of a level's pyramid pooling, projection and batch norm."""
     if name.startswith("dicenet"):
-        # The maps of an image of 256 pixels.
+        # Side of the map for a 256-pixel image.
         side = "x".join(2 * [str(256 // 2**level)])
         return f"eff_pool_{side}", f"proj_enc_{side}", f"bu_br_{side}"
     step = f"l{_LEVELS.index(level) + 1}"
@@ -123,7 +124,7 @@ def _layer_names(name, level):
 
 
 def _merged(encoded, decoded, project, merge, shared):
-    """The encoder's map, projected, with the decoder's coarser one added to it."""
+    """Projects the encoder's map and adds the decoder's coarser map to it."""
     dtype = shared["dtype"]
     encoded = PointwiseConv(decoded.shape[-1], name=project, **shared)(encoded)
     resize = BilinearResize(encoded.shape[1:3], name=f"{merge}_resize", dtype=dtype)

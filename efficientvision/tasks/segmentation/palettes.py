@@ -1,4 +1,4 @@
-"""Names and colours of the classes: PASCAL VOC's, Cityscapes', and colours for any others."""
+"""Class names and colours of PASCAL VOC and Cityscapes, and colours for other data sets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from efficientvision.visualize.draw import class_color
 Color = tuple[int, int, int]
 
 BACKGROUND = "background"
-# Of pixels that have no class, and what pictures leave as the photo has it.
+# Label of pixels without a class, which pictures leave unchanged.
 BLACK: Color = (0, 0, 0)
 
-# Of trainIds 0..18; the published networks have one output more.
+# Names of trainIds 0..18; the published networks have one more output.
 CITYSCAPES_COLORS: tuple[Color, ...] = (
     (128, 64, 128),
     (244, 35, 232),
@@ -44,10 +44,10 @@ _PUBLISHED = {
 
 
 def voc_color(index: int) -> Color:
-    """PASCAL VOC's colour of a label 0..255; 255, which is ignored, is its cream.
+    """Returns PASCAL VOC's colour for a label 0..255; the ignored label, 255, is cream.
 
-    The lowest three bits of the label are the highest of red, green and blue, the next three their
-    second highest, and so on.
+    The lowest three bits of the label are the highest bits of red, green and blue, the next three
+    their second highest, and so on.
     """
     red, green, blue = (
         sum((index >> (3 * place + channel) & 1) << (7 - place) for place in range(8))
@@ -57,23 +57,24 @@ def voc_color(index: int) -> Color:
 
 
 def published_names(num_classes: int) -> dict[int, str]:
-    """Class index (from 0) -> name of the data set whose published networks have so many outputs:
-    21 are PASCAL VOC's, 19 and 20 Cityscapes'. Empty for any other number.
+    """Returns class index (from 0) -> name for the number of outputs of a published network.
+
+    21 means PASCAL VOC, 19 and 20 mean Cityscapes; empty for any other number.
     """
     return dict(enumerate(_PUBLISHED.get(num_classes, ())))
 
 
 def palette_of(names: Mapping[int, str], num_classes: int) -> list[Color]:
-    """Colours of a network's classes.
+    """Returns the colours of a network's classes.
 
     Args:
-        names: class index (from 0) -> name; may be empty.
-        num_classes: outputs of the network.
+        names: Class index (from 0) -> name; may be empty.
+        num_classes: Number of outputs of the network.
 
     Returns:
-        A colour for each output: those of PASCAL VOC or of Cityscapes where the names are theirs,
-        or where there are none and the number is; otherwise a different one for each class, and
-        black for one that is called background.
+        A colour for each output: those of PASCAL VOC or Cityscapes if the names match (or, without
+        names, the number of classes); otherwise a distinct one for each class, and black for a
+        class named background.
     """
     known = published_names(num_classes)
     if known and _plain(names or known) == _plain(known):
@@ -87,20 +88,20 @@ def palette_of(names: Mapping[int, str], num_classes: int) -> list[Color]:
 
 
 def same_classes(names: Mapping[int, str], others: Mapping[int, str]) -> bool:
-    """Whether no class has two different names; one side may have more classes.
+    """Whether both sides name their common classes alike; one may have more classes.
 
-    Capitals, spaces and signs do not count: pottedplant is potted-plant.
+    Case, spaces and punctuation are ignored: pottedplant equals potted-plant.
 
     Args:
-        names: class index (from 0) -> name.
-        others: the same of another data set or network.
+        names: Class index (from 0) -> name.
+        others: The same for another data set or network.
     """
     ours, theirs = _plain(names), _plain(others)
     return all(ours[index] == theirs[index] for index in ours.keys() & theirs.keys())
 
 
 def with_background(names: Mapping[int, str], num_classes: int) -> dict[int, str]:
-    """The names, or where they are Cityscapes' 19 and there are 20 classes, these."""
+    """Adds the background to Cityscapes' 19 names if there are 20 classes."""
     known = published_names(num_classes)
     more = known and names and _plain(names).items() < _plain(known).items()
     return known if more else dict(names)

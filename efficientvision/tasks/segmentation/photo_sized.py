@@ -1,4 +1,4 @@
-"""A segmentation network at the size of each photo, for networks that take any."""
+"""Runs a segmentation network at the size of each photo, for networks that allow any size."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _KEPT = 4
 
 
 class PhotoSizedNetwork:
-    """Photos to class maps, each with a network of the photo's own size, rounded down to multiples
-    of 32, as EdgeNets' `segmentation_demo.py` does it.
+    """Maps photos to class maps with a network of the photo's own size, rounded down to multiples
+    of 32, as in EdgeNets' `segmentation_demo.py`.
 
-    A size that comes for the first time takes seconds: its network is built and traced.
+    The first photo of each size takes seconds, because its network is built and traced.
 
     Args:
-        loaded: a segmenter of any size, whose weights are used.
+        loaded: A segmenter of any size that provides the weights.
     """
 
     def __init__(self, loaded: LoadedModel):
@@ -47,13 +47,13 @@ class PhotoSizedNetwork:
 
 
 def input_hw(photo_hw: tuple[int, int]) -> tuple[int, int]:
-    """Size of the network's input for a photo: multiples of 32, at least one."""
+    """Returns the input size for a photo: multiples of 32, at least 32."""
     height, width = (max(side // _MULTIPLE, 1) * _MULTIPLE for side in photo_hw)
     return height, width
 
 
 def compiled(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of photos as one graph for all their sizes, from array to array."""
+    """Compiles a function of photos as one graph for all sizes, from array to array."""
     photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
     graph = tf.function(function, [photos], autograph=False)
     return lambda image_arrays: graph(image_arrays).numpy()

@@ -1,9 +1,8 @@
 """TFRecords -> batches for semantic segmentation, with tf.data.
 
-Training: the order (:mod:`streams`) and every scale, window and flip are functions of (seed,
-position), so a run that starts again at step n continues exactly. Evaluation: shards in order, no
-randomness, and masks at their own size, where the field measures. The host sends uint8 either way;
-normalising happens on the device.
+Training: the order (:mod:`streams`) and every scale, crop and flip are functions of (seed,
+position), so a run resumed at step n continues exactly. Evaluation: shards in order, no randomness,
+and masks at their own size, as is standard. The host always sends uint8; the device normalises.
 """
 
 from __future__ import annotations
@@ -33,20 +32,20 @@ from efficientvision.data.transforms.scale_crop import (
 )
 from efficientvision.errors import UserError
 
-# What Pillow decodes with, and so the published code.
+# The JPEG decoding method of Pillow, and so of the published code.
 _DCT_METHOD = "INTEGER_ACCURATE"
-# What a random number is for.
+# One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _WINDOW = range(2)
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskAugmentation:
-    """What training does to the photos and, alike, to their masks.
+    """Training augmentation of photos and their masks.
 
     Attributes:
-        scale: bounds of the factor that the photo's own size is multiplied by.
-        horizontal_flip, vertical_flip: mirror half of the photos.
-        quarter_turns: turn them by quarters.
+        scale: Range of the factor applied to the photo's own size.
+        horizontal_flip, vertical_flip: Mirror half of the photos.
+        quarter_turns: Rotate by a random multiple of 90 degrees.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -57,17 +56,17 @@ class MaskAugmentation:
     def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1]:
             raise UserError(
-                "the scale of random windows needs 0 < smallest <= largest, got "
+                "random_scale needs 0 < smallest <= largest, got "
                 f"{self.scale[0]:g} and {self.scale[1]:g}."
             )
 
 
 def published_scale(dataset: str, width: int) -> tuple[float, float]:
-    """The random scale that EdgeNets trains a data set with.
+    """Returns the random scale that EdgeNets uses for a data set.
 
     Args:
-        dataset: "city" for Cityscapes, whose photos have 2048 x 1024 pixels; else as PASCAL VOC.
-        width: of the network input, pixels; the published ones are 512, 1024 and 2048.
+        dataset: "city" for Cityscapes, with photos of 2048 x 1024 pixels; otherwise PASCAL VOC.
+        width: Width of the network input in pixels; published are 512, 1024 and 2048.
     """
     if dataset != "city":
         return (0.5, 2.0)
@@ -91,29 +90,29 @@ def segmentation_dataset(
     """Batches of images and masks. Photos of a set may differ in size.
 
     Args:
-        file_pattern: see :func:`efficientvision.data.record_files.match_files`.
-        image_hw: (height, width) of the network input.
-        batch_size: examples a batch.
-        training: shuffle, scale and cut at random, repeat; or read once, in order, as it is.
-        augmentation: training: what is done to the photos; None: its defaults.
-        more_sizes: evaluation: (height, width) of further inputs for each photo.
-        class_map: 256 values: what each value of the masks becomes; None: they stay.
-        regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
+        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
+        image_hw: Network input (height, width).
+        batch_size: Examples per batch.
+        training: If True, shuffle, scale and crop randomly, repeat; otherwise read once, in order.
+        augmentation: Training augmentation; None uses the defaults.
+        more_sizes: Evaluation: (height, width) of further inputs for each photo.
+        class_map: 256 values, the new value of each mask value; None keeps the masks.
+        regenerate_source_id: Use a hash of the bytes as image id, as for images without an id.
+        **reading: Order, share and limits; see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
         ``images`` uint8 [B, H, W, 3];
-        ``masks`` uint8, classes from 0, 255 ignored: training: [B, H, W]; evaluation: [B, h, w], at
-        the masks' own sizes, filled up with 255 to the largest of the batch;
+        ``masks`` uint8, classes from 0, 255 ignored: [B, H, W] in training; [B, h, w] in
+        evaluation, at the masks' own sizes, padded with 255 to the largest of the batch;
         ``source_id`` string [B].
         Evaluation adds ``mask_sizes`` int32 [B, 2], height and width of each mask, and
-        ``images_1``, ... for the first, ... of ``more_sizes``. Its images are the whole photos,
-        resized to (H, W) as Pillow does (bilinear, antialiased, rounded).
+        ``images_1``, ... for the ``more_sizes``. Its images are the whole photos,
+        resized to (H, W) like Pillow (bilinear, antialiased, rounded).
 
     Raises:
-        UserError: no files, no records, or arguments that make no sense.
-        tf.errors.InvalidArgumentError: when read: a mask and its image differ in size;
+        UserError: No files, no records, or invalid arguments.
+        tf.errors.InvalidArgumentError: While reading, if a mask and its image differ in size;
             :func:`efficientvision.data.checks.data_errors` names the record.
     """
     reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
@@ -138,12 +137,12 @@ def _table(class_map: Sequence[int] | None) -> tf.Tensor | None:
         return None
     values = list(class_map)
     if len(values) != 256 or not all(0 <= value <= 255 for value in values):
-        raise UserError(f"a class map of masks needs 256 values from 0 to 255, got {values}.")
+        raise UserError(f"the class map of masks needs 256 values in 0..255, got {values}.")
     return tf.constant(values, tf.uint8)
 
 
 def _decoded(example: dict[str, tf.Tensor], table: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """(uint8 [h, w, 3], uint8 [h, w])."""
+    """Returns (photo uint8 [h, w, 3], mask uint8 [h, w])."""
     photo = decode.decode_image(example["encoded"], dct_method=_DCT_METHOD)
     mask = tf.io.decode_png(example["mask_encoded"], channels=1)[..., 0]
     photo_hw, mask_hw = tf.shape(photo)[:2], tf.shape(mask)

@@ -1,8 +1,8 @@
-"""`--testdev_dir` of segmentation: a PNG for each image, as the test servers want them.
+"""Option `testdev_dir` for segmentation: one PNG per image in the test servers' formats.
 
-PASCAL VOC's: `results/VOC2012/Segmentation/comp6_<split>_cls/<image>.png`, classes with the
-palette. Cityscapes': `<image>.png`, the ids of its labels. Of other data: `<image>.png`, classes
-with a palette.
+PASCAL VOC: `results/VOC2012/Segmentation/comp6_<split>_cls/<image>.png`, classes with the
+palette. Cityscapes: `<image>.png`, its label ids. Other data sets: `<image>.png`, classes with a
+palette.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ from efficientvision.tasks.serving import decode_image
 log = logging.getLogger(__name__)
 
 _LIST = ".txt"
-# (name, photo) of each image.
+# Pairs (name, photo).
 Photos = Iterator[tuple[str, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Format:
-    """How a server wants the maps.
+    """Output format of a test server.
 
     Attributes:
-        folder: In which they are written, below `--testdev_dir`; "" for that itself.
-        values: uint8 [256], class -> value of its pixels.
-        palette: Colours of the values; None: a plain grey image.
-        said: What it is, in words.
+        folder: Output folder below `testdev_dir`; "" for `testdev_dir` itself.
+        values: uint8 [256], class -> pixel value.
+        palette: Colours of the pixel values; None for a plain grey image.
+        said: Description of the format.
     """
 
     folder: str
@@ -66,8 +66,8 @@ class _Format:
 
 
 def of_photos(options: RunOptions) -> bool:
-    """Whether `--val_file_pattern` names photos, their folder or a list of them, for
-    `--testdev_dir`, and no records.
+    """Whether `val_file_pattern` names photos (or their folder, or a list of them) instead of
+    records, for `testdev_dir`.
     """
     pattern = options.val_file_pattern or ""
     named = pattern.lower().endswith((*PHOTO_SUFFIXES, _LIST))
@@ -75,21 +75,21 @@ def of_photos(options: RunOptions) -> bool:
 
 
 def write_for_server(options: RunOptions, prepare: Callable[[], Any]) -> bool:
-    """Writes a checkpoint's predictions where the options ask for it; returns whether they do.
+    """Writes a checkpoint's predictions if the options ask for them; returns whether they do.
 
     Args:
-        options: Of the evaluation.
-        prepare: Makes (evaluator, training task, model).
+        options: Options of the evaluation.
+        prepare: Returns (evaluator, training task, model).
 
     Raises:
-        UserError: It is an exported model, or a record is damaged.
+        UserError: The model is an export, or a record is damaged.
     """
     if not options.testdev_dir:
         return False
     if is_export(options.model_dir):
         raise UserError(
-            f"`model_dir={options.model_dir}` is an exported model, and `testdev_dir` writes the "
-            "predictions of a checkpoint: name that."
+            f"`model_dir={options.model_dir}` is an exported model, but `testdev_dir` needs a "
+            "checkpoint: set `model_dir` to its path."
         )
     _, task, model = prepare()
     with data_errors(options.val_file_pattern):
@@ -98,11 +98,11 @@ def write_for_server(options: RunOptions, prepare: Callable[[], Any]) -> bool:
 
 
 def write_results(options: RunOptions, task: SegmentationTrainingTask, model: keras.Model) -> None:
-    """Predicts the images of `--val_file_pattern` and writes the maps; says where.
+    """Predicts the images of `val_file_pattern`, writes the class maps and logs their path.
 
     Args:
-        options: Of the run.
-        task: Configuration, names and looks.
+        options: Options of the run.
+        task: Provides configuration, class names and TTA views.
         model: The network.
 
     Raises:
@@ -124,21 +124,21 @@ def write_results(options: RunOptions, task: SegmentationTrainingTask, model: ke
     for name, photo in tqdm(photos, desc="predicting", unit="image", total=total):
         if name in seen:
             raise UserError(
-                f"Two images are called {name}, and the maps take their names: name others with "
-                "`val_file_pattern`."
+                f"Two images are named {name}, but the maps are named after the images: set "
+                "`val_file_pattern` so that names are unique."
             )
         seen.add(name)
         inputs = zip(task.prediction_inputs, task.view_sizes, strict=True)
         batch = {key: resize_like_pillow(photo, size)[tf.newaxis] for key, size in inputs}
         said = resize_nearest(predict(batch)["classes"][0].numpy(), photo.shape[:2])
-        # The server has no pixel without a class.
+        # The server allows no pixel without a class.
         known = np.where((n := classes.named(said)) == IGNORED, 0, n)
         files.write_bytes(files.join(folder, f"{name}.png"), _png(wanted, known))
-    log.info(f"{len(seen)} predictions in {folder}: {wanted.said}.")
+    log.info(f"{len(seen)} predictions written to {folder} (format: {wanted.said}).")
 
 
 def _names(options: RunOptions, task: SegmentationTrainingTask) -> dict[int, str]:
-    """The classes that are written: the records', where `class_map` leads to them."""
+    """Returns the classes to write: those of the records if there is a `class_map`."""
     pairs = task.config.class_map
     if pairs is None:
         return task.class_names
@@ -158,8 +158,8 @@ def _format(options: RunOptions, names: Mapping[int, str]) -> _Format:
     if len(names) in (len(city), len(city) + 1) and same_classes(names, city):
         values[:] = 0
         values[: len(city)] = CLASS_IDS
-        return _Format("", values, None, "Cityscapes' ids of labels")
-    return _Format("", values, palette, "the classes, with a palette")
+        return _Format("", values, None, "Cityscapes' label ids")
+    return _Format("", values, palette, "classes with a palette")
 
 
 def _png(wanted: _Format, class_map: np.ndarray) -> bytes:
@@ -172,7 +172,7 @@ def _png(wanted: _Format, class_map: np.ndarray) -> bytes:
 
 
 def _photos(options: RunOptions) -> tuple[Photos, int]:
-    """The images, and how many there are."""
+    """Returns the images and their number."""
     pattern, limit = options.val_file_pattern, options.eval_samples
     if of_photos(options):
         is_list = pattern.lower().endswith(_LIST)
@@ -190,15 +190,15 @@ def _photos(options: RunOptions) -> tuple[Photos, int]:
 
 
 def listed_photos(path: str) -> list[str]:
-    """The photos of one of PASCAL VOC's lists.
+    """Reads the photos from one of PASCAL VOC's lists.
 
     Args:
-        path: `VOC2012/ImageSets/Segmentation/test.txt`, a name a line, or
-            `VOC2012/list/test.txt`, whose lines begin with `/JPEGImages/<name>.jpg`. Names may hold
-            blanks: a line is a whole name where there is such a photo.
+        path: `VOC2012/ImageSets/Segmentation/test.txt` with one name per line, or
+            `VOC2012/list/test.txt`, whose lines start with `/JPEGImages/<name>.jpg`. Names may
+            contain blanks: the whole line is the name if there is such a photo.
 
     Raises:
-        UserError: it lists nothing.
+        UserError: The list is empty.
     """
     lines = [line.strip() for line in files.read_text(path).splitlines() if line.strip()]
     if not lines:
@@ -220,6 +220,6 @@ def _listed_photo(folder: str, line: str) -> str:
 
 @without_autograph
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(photo, name) of a record, with a mask or without."""
+    """Reads (photo, name) of a record, with or without a mask."""
     example = parsed_features(serialized, {})
     return decode_image(example["encoded"]), source_id(example, False)

@@ -1,4 +1,4 @@
-"""Semantic segmentation: the class of every pixel."""
+"""The segmentation task: how it is configured, trained, evaluated, exported and used."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ log = logging.getLogger(__name__)
 
 _DETECTION_ONLY = ("val_json_file", "testdev_info_file", "test_merge", "test_iou_thresh")
 _EVAL_BATCH_SIZE = 2
-# Of `build_model`.
+# Defaults of `build_model`.
 _HYPER_PARAMETERS = (
     *("num_classes", "image_size", "decoder_width", "pyramid_width", "auxiliary"),
     *("grad_checkpoint", "dtype"),
 )
 _DETECTOR_PARTS = ("backbone", "fpn", "class_net", "box_net")
 
-# `--dataset` -> hyper-parameters. Cityscapes' 20th class is the background that no pixel has.
+# Option `dataset` -> hyper-parameters. Cityscapes' 20th class is a background without pixels.
 DATASETS = {
     "pascal": {"num_classes": 21},
     "city": {"num_classes": 20, "class_weights": "city"},
@@ -85,14 +85,14 @@ DATASETS = {
 
 
 class SegmentationTask(Task):
-    """Every pixel's class: masks, mIoU."""
+    """Semantic segmentation: masks, mIoU."""
 
     noun = "a segmenter"
     default_model = "espnetv2_s_2.0"
     metadata_class = SegmentationMetadata
     predictor_class = Segmenter
     labels = LABELS
-    # ESPNetv2's and DiCENet's names; all else is the backbone.
+    # ESPNetv2's and DiCENet's names; everything else is the backbone.
     parts = {
         **dict.fromkeys(("bu_dec", "merge_enc_dec", "bu_br", "eff_pool", "proj_enc"), "decoder"),
         "logits": "decoder",
@@ -147,25 +147,25 @@ class SegmentationTask(Task):
         return published_names(found.num_classes or 0)
 
     def matches_classes(self, config: SegmentationConfig) -> bool:
-        """The segmentation head of an EfficientDet is begun as it stands."""
+        """False for the segmentation head of an EfficientDet, which is loaded as is."""
         return not config.is_detector
 
     def check_options(self, options: RunOptions) -> None:
         if options.mode != "eval" and "model_name" not in options.written:
             raise UserError(
-                "`task=segmentation` needs the name of a network: `model_name=espnetv2_s_2.0`, "
-                "efficientnet-b0 or efficientdet-d0 for example."
+                "`task=segmentation` needs a network: set `model_name`, e.g. espnetv2_s_2.0, "
+                "efficientnet-b0 or efficientdet-d0."
             )
         if options.dataset not in ("", *DATASETS):
             raise UserError(
-                f"`dataset={options.dataset}` is of another task; segmentation has "
-                f"{' and '.join(DATASETS)}."
+                f"`dataset={options.dataset}` does not apply to segmentation: use "
+                f"{' or '.join(DATASETS)}."
             )
         for name in _DETECTION_ONLY:
             if name in options.written and getattr(options, name):
-                raise UserError(f"`{name}` is for detection; segmentation has no use for it.")
+                raise UserError(f"`{name}` does not apply to segmentation: remove it.")
         if options.testdev_dir and options.mode != "eval":
-            raise UserError("`testdev_dir` is for `mode=eval`: predictions are written when done.")
+            raise UserError("`testdev_dir` only works with `mode=eval`, after training.")
         tta_options.check_options(options)
 
     def check_config(self, options: RunOptions, config: SegmentationConfig) -> None:
@@ -173,13 +173,13 @@ class SegmentationTask(Task):
         if others := [part for part in config.freeze if part not in known]:
             raise UserError(
                 f"freeze={'+'.join(config.freeze)}: {config.name} has no {others[0]}; "
-                "freeze=backbone keeps all but its decoder."
+                "freeze=backbone freezes everything but the decoder."
             )
         if config.auxiliary and config.is_detector:
-            raise UserError("auxiliary=true: an EfficientDet has no second output; leave it out.")
+            raise UserError("auxiliary=true: EfficientDet has no auxiliary output; remove it.")
         if config.class_map is not None:
             raise UserError(
-                "class_map is for `mode=eval`: a training takes the classes of its records."
+                "class_map only works with `mode=eval`: training uses the classes of its records."
             )
 
     def dataset_changes(self, options: RunOptions) -> dict | None:
@@ -189,7 +189,7 @@ class SegmentationTask(Task):
         return apply_decoder(config, identify(ckpt), keep_classes=True)
 
     def fit_to_data(self, options: RunOptions, config: SegmentationConfig | None) -> RunOptions:
-        """Takes numbers of images and classes from the records."""
+        """Fills in the numbers of images and classes from the records."""
         of_photos = results.of_photos(options)
         options = count_images(options, None if of_photos else options.val_file_pattern)
         if "eval_batch_size" not in options.written:
@@ -202,7 +202,7 @@ class SegmentationTask(Task):
             )
             if names:
                 config.override({"num_classes": max(names) + 1})
-                log.info(f"num_classes={max(names) + 1}, from the names beside the records.")
+                log.info(f"num_classes={max(names) + 1} (from the class names beside the records).")
         if options.dataset == "city" and not config.is_set("random_scale"):
             config.override({"random_scale": published_scale("city", config.image_hw[1])})
         return options
@@ -211,7 +211,7 @@ class SegmentationTask(Task):
         return with_background(record_names(config, *patterns, of_masks=True), config.num_classes)
 
     def rate_factor(self, config: SegmentationConfig) -> Callable[[str], float] | None:
-        """The decoder's learning rate is `lr_mult` times the backbone's."""
+        """Multiplies the decoder's learning rate by `lr_mult`."""
         return factor_beside_backbone(config.lr_mult)
 
     def build_task(
@@ -255,8 +255,8 @@ class SegmentationTask(Task):
         wanted = DATASETS.get(options.dataset, {}).get("num_classes", count)
         if wanted != count:
             raise UserError(
-                f"`dataset={options.dataset}` has {wanted} classes, and the network in "
-                f"{options.model_dir} {count}: leave `dataset` out."
+                f"`dataset={options.dataset}` has {wanted} classes, but the network in "
+                f"{options.model_dir} has {count}: remove `dataset`."
             )
         return loaded
 
@@ -364,10 +364,10 @@ _TASK = SegmentationTask()
 
 
 def task_for(model_name: str) -> SegmentationTask:
-    """The task of a segmentation network, whatever its name."""
+    """Returns the segmentation task; the model name does not matter."""
     return _TASK
 
 
 def _overlap(settings: InspectSettings) -> int:
-    """Pixels that two tiles share."""
+    """Returns the overlap of two tiles in pixels."""
     return DEFAULT_OVERLAP if settings.tile_overlap is None else settings.tile_overlap

@@ -1,7 +1,7 @@
-"""Large photos by overlapping tiles, whose logits fade into one another.
+"""Runs large photos in overlapping tiles and blends their logits.
 
-A network sees one tile at a time, at the photo's own resolution. Where tiles overlap, each counts
-the less the nearer its edge is, so that no seam shows. Logits are kept of one row of tiles only:
+A network sees one tile at a time, at the photo's own resolution. Where tiles overlap, their weight
+falls towards their edges, so that there are no seams. Only the logits of one row of tiles are kept:
 memory grows with the photo's width, not with its height.
 """
 
@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 Size = tuple[int, int]
-# uint8 tiles [h, w, 3] of one size -> float32 logits [h, w, C] of each.
+# uint8 tiles [h, w, 3] of equal size -> float32 logits [h, w, C] for each.
 Run = Callable[[list[np.ndarray]], list[np.ndarray]]
 
 
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
-    """First pixels of the tiles along one side: as few as overlap enough, evenly spread.
+    """Returns the first pixels of the tiles along one side: as few as possible, evenly spread.
 
     Args:
-        length: of the side, pixels; one shorter than a tile has one tile.
-        tile: length of a tile.
-        overlap: least number of pixels that two neighbours share, 0..tile - 1.
+        length: Length of the side in pixels; if shorter than a tile, there is one tile.
+        tile: Length of a tile.
+        overlap: Minimum overlap of two neighbours in pixels, 0..tile - 1.
     """
     if length <= tile:
         return [0]
@@ -32,9 +32,9 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def fading_window(tile: int, overlap: int) -> np.ndarray:
-    """float32 [tile]: 1 in the middle, falling to the edges over `overlap` pixels, as sin^2 does.
+    """float32 [tile]: 1 in the middle, falling off towards the edges over `overlap` pixels as sin^2.
 
-    Those of two tiles that share just `overlap` pixels add up to 1.
+    The windows of two tiles that overlap by exactly `overlap` pixels add up to 1.
     """
     from_edge = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
     share = np.minimum(from_edge / max(overlap, 1), 1.0) if overlap else np.ones(tile)
@@ -42,16 +42,16 @@ def fading_window(tile: int, overlap: int) -> np.ndarray:
 
 
 def blended_logits(run: Run, photo: np.ndarray, tile_hw: Size, overlap: int) -> Iterator:
-    """Logits of a photo of any size, from the top down.
+    """Yields the logits of a photo of any size from top to bottom.
 
     Args:
-        run: the network, at the tile's size; gets a row of tiles at a time.
-        photo: uint8 [H, W, 3]. Where it is smaller than a tile, its mirror image goes on.
-        tile_hw: (height, width) of a tile, pixels.
-        overlap: least number of pixels that neighbours share, less than either side.
+        run: The network at the tile size; called with one row of tiles at a time.
+        photo: uint8 [H, W, 3]. If smaller than a tile, it is padded by reflection.
+        tile_hw: Tile (height, width) in pixels.
+        overlap: Minimum overlap of neighbours in pixels, less than either side.
 
     Yields:
-        float32 [rows, W, C], until there are H rows.
+        float32 [rows, W, C], H rows in total.
     """
     height, width = photo.shape[:2]
     missing = [max(tile - side, 0) for tile, side in zip(tile_hw, (height, width), strict=True)]
@@ -60,7 +60,7 @@ def blended_logits(run: Run, photo: np.ndarray, tile_hw: Size, overlap: int) -> 
     tops = tile_starts(padded.shape[0], tile_hw[0], overlap)
     windows = [fading_window(side, overlap) for side in tile_hw]
     window = np.outer(*windows)[..., np.newaxis]
-    # The least weights are of the order of 1e-9: float32 holds the quotient all the same.
+    # The smallest weights are about 1e-9, which float32 can still divide by.
     weight = np.zeros((tile_hw[0], padded.shape[1], 1), np.float32)
     band: np.ndarray | None = None
     for top, following in zip(tops, [*tops[1:], padded.shape[0]], strict=True):
@@ -78,6 +78,6 @@ def blended_logits(run: Run, photo: np.ndarray, tile_hw: Size, overlap: int) -> 
 
 
 def tiled_class_map(run: Run, photo: np.ndarray, tile_hw: Size, overlap: int) -> np.ndarray:
-    """The likeliest class of each pixel, uint8 [H, W]; see `blended_logits`."""
+    """Returns the most likely class of each pixel, uint8 [H, W]; see `blended_logits`."""
     parts = blended_logits(run, photo, tile_hw, overlap)
     return np.concatenate([logits.argmax(axis=-1).astype(np.uint8) for logits in parts])

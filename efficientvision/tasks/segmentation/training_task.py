@@ -1,4 +1,4 @@
-"""Semantic segmentation: every pixel's class; cross entropy of the pixels, mIoU."""
+"""Training task of semantic segmentation: masks, cross entropy per pixel, mIoU."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from efficientvision.visualize.sheet import Picture
 
 
 class SegmentationTrainingTask(RecordTrainingTask):
-    """Training and evaluation of a network that gives every pixel its class.
+    """Training and evaluation of a segmentation network.
 
     Args:
         config: Hyper-parameters.
         class_names: Class (from 0) of the network -> name.
-        evaluation_names: Class (from 0) of the evaluation records -> name; None: the network's.
-        class_weights: Weight of each class in the loss; None: all 1.
-        views: How an evaluation looks at each photo; None: once, at the network's size.
-        **options: As of `RecordTrainingTask`.
+        evaluation_names: Class (from 0) of the evaluation records -> name; None if the same.
+        class_weights: Weight of each class in the loss; None means all 1.
+        views: Test-time augmentation; None evaluates each photo once, at the network's size.
+        **options: See `RecordTrainingTask`.
     """
 
     config: SegmentationConfig
@@ -68,7 +68,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
         return self._views.sizes
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """Of the global batch: the weights of its pixels, or (bce) its pixels times the classes."""
+        """Returns the sum of the global batch's pixel weights, or (bce) its pixels times classes."""
         if self.config.loss_type == "ce":
             return reduce_sum(cross_entropy_weight(batch["masks"], self.class_weights))
         pixels = tf.cast(tf.size(batch["masks"]), tf.float32)
@@ -77,16 +77,16 @@ class SegmentationTrainingTask(RecordTrainingTask):
     def losses(
         self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Cross entropy of the pixels, or binary cross entropy of every class.
+        """Computes cross entropy per pixel, or binary cross entropy per class.
 
         Args:
             model: Images -> logits [B, H, W, C], or a dict with `logits`, and `auxiliary` alike.
             batch: `images` uint8 [B, H, W, 3] and `masks` uint8 [B, H, W], 255 ignored.
             training: Whether layers run in training mode.
-            normalizer: Of the global batch.
+            normalizer: `normalizer` of the global batch.
 
         Returns:
-            `loss`, the sum of the others: `seg_loss`, and with an auxiliary output `aux_loss`.
+            `loss`, the sum of `seg_loss` and, with an auxiliary output, `aux_loss`.
         """
         outputs = model(self._views.normalized(batch["images"]), training=training)
         outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
@@ -104,7 +104,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """Scores of the classes, float32 [B, H, W, C]: logits, or the views' mean probabilities."""
+        """Class scores, float32 [B, H, W, C]: logits, or mean probabilities of several views."""
         return [self._views.scores(model, batch)]
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
@@ -136,7 +136,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
 
 
 def mask_augmentation(config: SegmentationConfig) -> MaskAugmentation:
-    """What a configuration says of augmentation, in the pipeline's terms."""
+    """Builds the augmentation from the hyper-parameters."""
     return MaskAugmentation(
         scale=config.scale_range,
         horizontal_flip=config.input_rand_hflip,
@@ -146,5 +146,5 @@ def mask_augmentation(config: SegmentationConfig) -> MaskAugmentation:
 
 
 def all_names(names: Mapping[int, str], num_classes: int) -> dict[int, str]:
-    """A name for every class (from 0): its number where it has none."""
+    """Returns a name for every class (from 0); unnamed ones are called by their number."""
     return {number: names.get(number, f"class {number}") for number in range(num_classes)}

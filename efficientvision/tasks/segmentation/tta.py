@@ -1,4 +1,4 @@
-"""How an evaluation looks at photos: once, or mirrored and at several sizes, then the mean."""
+"""Test-time augmentation for segmentation: averages mirrored and rescaled views."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from efficientvision.tasks.training_task import Batch
 
 log = logging.getLogger(__name__)
 
-# Strides of the coarsest maps: sizes change by whole ones.
+# Strides of the coarsest maps; input sizes change in multiples of them.
 _STEP, _DETECTOR_STEP = 32, 128
 
 
 class SegmentationViews:
-    """Runs a network on the looks at the photos of a batch, and takes the mean of what they say.
+    """Runs a network on several views of a batch and averages the predictions.
 
     Attributes:
-        sizes: (height, width) of the inputs that a batch holds: the network's, then others.
-        inputs: Keys of these in a batch.
+        sizes: (height, width) of the inputs in a batch, the network's own first.
+        inputs: Keys of these inputs in a batch.
 
     Args:
-        config: Of the network.
-        flip: Also at each photo's mirror image.
-        scales: Sizes of the inputs, as factors of the network's; in whole strides.
-        build_network: Configuration -> network; needed where there are other sizes.
+        config: Hyper-parameters of the network.
+        flip: Also evaluate the mirror image.
+        scales: Input sizes as factors of the network's, rounded to whole strides.
+        build_network: Function config -> network; required for scales other than 1.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class SegmentationViews:
         self._seen = [tuple(_scaled(side, s, step) for side in config.image_hw) for s in scales]
         if len(set(self._seen)) < len(self._seen):
             raise UserError(
-                f"Two of the scales {', '.join(f'{s:g}' for s in scales)} come to the same size of "
-                f"input, in steps of {step} pixels: leave one of them out."
+                f"Two of the scales {', '.join(f'{s:g}' for s in scales)} give the same input size "
+                f"in steps of {step} pixels: remove one."
             )
         self.sizes = list(dict.fromkeys([config.image_hw, *self._seen]))
         self.inputs = tuple(f"images_{i}" if i else "images" for i in range(len(self.sizes)))
@@ -63,22 +63,22 @@ class SegmentationViews:
 
     @property
     def described(self) -> str:
-        """The looks, in words."""
+        """Describes the views in words."""
         sizes = [f"{width}x{height}" for height, width in self._seen]
         return ", ".join(f"{size} and mirrored" if self._flip else size for size in sizes)
 
     def normalized(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [B, H, W, 3] -> what networks take."""
+        """Normalises uint8 images [B, H, W, 3] for the network."""
         return normalize(images, None, self._config.mean_rgb, self._config.stddev_rgb)
 
     def scores(self, model: keras.Model, batch: Batch) -> tf.Tensor:
-        """Scores of the classes at the network's size, float32 [B, H, W, C].
+        """Computes class scores at the network's size, float32 [B, H, W, C].
 
-        The logits of the one look; of several the mean of the probabilities, each resized
+        Logits of a single view; for several views the mean of their probabilities, each resized
         (bilinear) and mirrored back.
 
         Args:
-            model: The network of the configuration's size.
+            model: The network at its configured size.
             batch: uint8 [B, ., ., 3] for each of `inputs`.
         """
         looks = [(size, mirrored) for size in self._seen for mirrored in self._mirrors]
@@ -110,7 +110,7 @@ class SegmentationViews:
 
 
 def _scaled(side: int, scale: float, step: int) -> int:
-    """A side that is larger or smaller by whole steps, so that its remainder stays."""
+    """Scales a side in whole steps, which preserves its remainder."""
     return side + step * max(round((scale - 1.0) * side / step), -((side - 1) // step))
 
 
@@ -119,12 +119,12 @@ def tta(
     config: SegmentationConfig,
     build_network: Callable[[SegmentationConfig], keras.Model],
 ) -> SegmentationViews | None:
-    """Test-time augmentation as the options ask for it; None: each photo is seen once."""
+    """Returns the test-time augmentation of the options, or None."""
     if not tta_options.asks_for_views(options):
         return None
     scales = tta_options.scales_of(options)
     views = SegmentationViews(
         config, flip=options.test_flip, scales=scales, build_network=build_network
     )
-    log.info(f"Each photo is seen as {views.described}; the probabilities are averaged.")
+    log.info(f"Test-time augmentation: averaging probabilities at {views.described}.")
     return views
