@@ -1,1 +1,1 @@
-"""Metrics of finished detections: COCO average precision and ensembles of detections."""
+"""Analysis of predictions: matching, precision-recall curves, confusion matrices."""

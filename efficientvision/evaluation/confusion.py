@@ -1,4 +1,4 @@
-"""The confusion matrix of a detector: what each object was taken for."""
+"""The confusion matrix of a detector."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def confusion_matrix(
 ) -> np.ndarray:
     """Counts objects by their class and by the class they were detected as.
 
-    Of the detections with at least the score `threshold`: those that find an object of their own
-    class (`matches`) are the diagonal; the rest take, best score first, the object left over that
-    they overlap most (by at least `iou`), of whatever class. Objects then left were missed:
-    the last column. Detections then left found nothing: the last row.
+    Only detections with a score of at least `threshold` count. Those that match an object of their
+    own class (`matches`) are on the diagonal. The others, best score first, take the remaining
+    object of any class that they overlap most, if by at least `iou`. Objects left over were missed
+    (last column); detections left over match nothing (last row).
 
     Returns:
-        int64 [K + 1, K + 1], rows the truth, columns the detection, classes ascending; the last
-        row and column are the background. Crowds, and what was detected on them, do not count.
+        int64 [K + 1, K + 1], rows: truth, columns: detection, classes ascending; the last
+        row and column are the background. Crowds, and detections on them, do not count.
     """
     classes = np.array(list(collected.categories))
     background = len(classes)

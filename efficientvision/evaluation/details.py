@@ -1,4 +1,4 @@
-"""The numbers behind a metric: tables per class, curves, confusion matrices."""
+"""Details behind the metrics: per-class tables, curves, confusion matrices."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TRUTH_COLUMN = "truth"
 
 
 class Details(NamedTuple):
-    """Everything about an evaluation that is more than a metric.
+    """Results of an evaluation beyond its metrics.
 
     Attributes:
         facts: Single values by name.
-        tables: Rows by the table's name; every row of a table has the same keys.
+        tables: Table name -> rows; all rows of a table have the same keys.
     """
 
     facts: dict[str, Any]
@@ -28,13 +28,13 @@ class Details(NamedTuple):
 
 
 def unique_names(names: dict[int, str]) -> dict[int, str]:
-    """The names, with their number where two classes share one."""
+    """Makes class names unique by appending the class number to repeated names."""
     seen = list(names.values())
     return {i: f"{name} ({i})" if seen.count(name) > 1 else name for i, name in names.items()}
 
 
 def curve_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[dict[str, Any]]:
-    """Rows of `pr_curves`: precision and score of each class at the recalls 0, .01, ... 1."""
+    """Returns the rows of `pr_curves`: precision and score per class at recall 0, .01, ... 1."""
     rows = []
     for category, curve in curves.items():
         if not curve.num_objects:
@@ -52,7 +52,7 @@ def curve_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[dic
 
 
 def matrix_rows(matrix: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:
-    """Rows of `confusion_matrix`: the counts of each true class by column."""
+    """Returns the rows of `confusion_matrix`: counts of each true class by predicted class."""
     return [
         {TRUTH_COLUMN: label, **dict(zip(labels, counts.tolist(), strict=True))}
         for label, counts in zip(labels, matrix, strict=True)

@@ -1,4 +1,4 @@
-"""Which detection finds which object: the greedy matching of COCO at one IoU."""
+"""Matches detections to objects: COCO's greedy matching at a single IoU."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _ROUNDING = 1e-10  # As in pycocotools: an IoU of exactly the limit counts.
 
 
 class Collected(NamedTuple):
-    """Detections and ground truth of a data set, in pixels of the photos.
+    """Detections and ground truth of a data set, in photo pixels.
 
     Attributes:
         categories: Class number -> name, ascending.
-        num_images: Images that were seen; their numbers are 1..num_images.
+        num_images: Number of images evaluated; they are numbered 1..num_images.
         truths: float64 [M, 7]: image, x, y, width, height, 1 for a crowd, class.
         detections: float64 [N, 7]: image, x, y, width, height, score, class.
-        difficult: bool [M]: objects that PASCAL VOC marks so, which its metrics leave out; None:
-            no such marks.
+        difficult: bool [M]: objects marked difficult, which PASCAL VOC's metrics ignore; None if
+            there are no such marks.
     """
 
     categories: Mapping[int, str]
@@ -33,13 +33,13 @@ class Collected(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """What became of every detection and object.
+    """Result of matching detections to objects.
 
     Attributes:
-        truth_of: int [N]: row of the object that a detection finds, -1: none.
-        ignored: bool [N]: detections that count neither as right nor as wrong: those on a crowd,
-            and those beyond the first 100 of their class on an image.
-        detection_of: int [M]: row of the detection that finds an object, -1: none.
+        truth_of: int [N]: row of the object matched by each detection; -1 for none.
+        ignored: bool [N]: detections that count neither as true nor as false positives: those on a
+            crowd, and those beyond the first 100 of their class in an image.
+        detection_of: int [M]: row of the detection matched to each object; -1 for none.
     """
 
     truth_of: np.ndarray
@@ -48,14 +48,15 @@ class Matches(NamedTuple):
 
 
 def match_objects(collected: Collected, iou: float = 0.5) -> Matches:
-    """Matches detections to objects of their class as COCO does.
+    """Matches detections to objects of the same class like COCO.
 
-    On each image the detections take turns, best score first; each takes the object of its class
-    that it overlaps most, if by at least `iou` and if no better one has it. A crowd can be taken
-    any number of times, by what found no object; the overlap with a crowd is the share of the
-    detection that lies in it.
+    In each image the detections are processed best score first; each takes the free object of its
+    class that it overlaps most, if by at least `iou`. Detections without an object may match a
+    crowd, which can be matched any number of times; the overlap with a crowd is the share of the
+    detection inside it.
 
-    Time grows with the number of detections and overlapping pairs, memory with that of one image.
+    Time grows with the number of detections and overlapping pairs in total, memory with those of
+    one image.
     """
     truth_of = np.full(len(collected.detections), -1)
     detection_of = np.full(len(collected.truths), -1)
@@ -82,7 +83,7 @@ def match_objects(collected: Collected, iou: float = 0.5) -> Matches:
 
 
 def overlap_matrix(detections: np.ndarray, truths: np.ndarray) -> np.ndarray:
-    """IoU float64 [n, m] of rows of `Collected`; for crowds the share of the detection inside."""
+    """IoU float64 [n, m] of rows of `Collected`; for crowds, the share of the detection inside."""
     found, objects = corners_yxyx(detections)[:, None], corners_yxyx(truths)[None]
     intersection, union = box_ops.intersection_and_union(found, objects, xp=np)
     whole = np.where(truths[None, :, 5] > 0, box_ops.area(found, xp=np), union)
@@ -90,7 +91,7 @@ def overlap_matrix(detections: np.ndarray, truths: np.ndarray) -> np.ndarray:
 
 
 def rows_by_image(collected: Collected) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of the detections and of the objects of each image that has both."""
+    """Yields the rows of detections and of objects for each image that has both."""
     objects = _rows_of(collected.truths[:, 0])
     for image, rows in _rows_of(collected.detections[:, 0]).items():
         if image in objects:
@@ -104,13 +105,13 @@ def _rows_of(images: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def corners_yxyx(rows: np.ndarray) -> np.ndarray:
-    """Boxes float64 [n, 4] of rows of `Collected`."""
+    """Converts rows of `Collected` to boxes float64 [n, 4]."""
     x, y, width, height = rows[:, 1:5].T
     return np.stack([y, x, y + height, x + width], axis=-1)
 
 
 def _beyond_limit(detections: np.ndarray) -> np.ndarray:
-    """bool [N]: detections after the `MAX_DETECTIONS` best of their class on an image."""
+    """bool [N]: detections beyond the `MAX_DETECTIONS` best of their class in an image."""
     order = np.lexsort((-detections[:, 5], detections[:, 6], detections[:, 0]))
     groups = detections[order][:, (0, 6)]
     first = np.ones(len(order), bool)

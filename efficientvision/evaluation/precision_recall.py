@@ -1,4 +1,4 @@
-"""Precision and recall of each class over the score threshold, and the thresholds they suggest."""
+"""Precision and recall per class as functions of the score threshold, and the best thresholds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ THRESHOLDS = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
 
 class ClassCurve(NamedTuple):
-    """What happens to a class as the score threshold falls.
+    """True and false positives of a class as the score threshold falls.
 
     Attributes:
-        num_objects: Objects of the class, crowds not counted.
-        scores: float64 [n], descending: the scores of its detections.
-        right: int [n]: how many of the detections up to this one find an object.
-        wrong: int [n]: the others of them.
+        num_objects: Number of objects of the class, without crowds.
+        scores: float64 [n], scores of its detections in descending order.
+        right: int [n], number of true positives up to each detection.
+        wrong: int [n], number of false positives up to each detection.
     """
 
     num_objects: int
@@ -29,27 +29,27 @@ class ClassCurve(NamedTuple):
 
     @property
     def precision(self) -> np.ndarray:
-        """float64 [n]."""
+        """Precision, float64 [n]."""
         return self.right / np.maximum(self.right + self.wrong, 1)
 
     @property
     def recall(self) -> np.ndarray:
-        """float64 [n]; 0 for a class without objects."""
+        """Recall, float64 [n]; 0 for a class without objects."""
         return self.right / max(self.num_objects, 1)
 
     @property
     def f1(self) -> np.ndarray:
-        """float64 [n]: harmonic mean of precision and recall."""
+        """F1, the harmonic mean of precision and recall, float64 [n]."""
         return 2 * self.right / np.maximum(self.right + self.wrong + self.num_objects, 1)
 
     def at(self, threshold: float) -> tuple[int, int]:
-        """(right, wrong) detections of at least a score."""
+        """Returns (right, wrong) for detections with at least the score `threshold`."""
         count = np.searchsorted(-self.scores, -threshold, side="right")
         return (int(self.right[count - 1]), int(self.wrong[count - 1])) if count else (0, 0)
 
 
 class OperatingPoint(NamedTuple):
-    """A score threshold and what it gives for a class."""
+    """A score threshold and the resulting scores of a class."""
 
     threshold: float
     precision: float
@@ -58,7 +58,7 @@ class OperatingPoint(NamedTuple):
 
 
 def class_curves(collected: Collected, matches: Matches) -> dict[int, ClassCurve]:
-    """The curve of every class."""
+    """Returns the curve of every class."""
     objects = collected.truths[collected.truths[:, 5] == 0, 6]
     curves = {}
     for category in collected.categories:
@@ -72,10 +72,10 @@ def class_curves(collected: Collected, matches: Matches) -> dict[int, ClassCurve
 
 
 def sampled(curve: ClassCurve) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and score threshold at the recalls `RECALLS`, as COCO takes them.
+    """Samples precision and score threshold at the recalls `RECALLS`, like COCO.
 
-    The precision at a recall is the best one at that recall or beyond, 0 where the recall is not
-    reached; the score is then 0.
+    The precision at a recall is the best one at that recall or beyond; precision and score are 0
+    if the recall is not reached.
 
     Returns:
         (precision float64 [101], scores float64 [101]).
@@ -90,9 +90,9 @@ def sampled(curve: ClassCurve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def best_f1(curve: ClassCurve) -> OperatingPoint | None:
-    """The threshold with the best F1; None without objects, or where nothing is found."""
+    """Returns the threshold with the best F1; None without objects or true positives."""
     f1 = curve.f1
-    # Detections of one score come or go together.
+    # A threshold cannot separate detections with equal scores.
     f1[:-1][curve.scores[:-1] == curve.scores[1:]] = 0
     if not curve.num_objects or not f1.any():
         return None
@@ -103,9 +103,9 @@ def best_f1(curve: ClassCurve) -> OperatingPoint | None:
 
 
 def common_threshold(curves: dict[int, ClassCurve]) -> float:
-    """The threshold, in hundredths, with the best mean F1 of the classes that have objects.
+    """Returns the threshold (to 0.01) with the best mean F1 over the classes that have objects.
 
-    Where several do equally well, the middle one; 0.5 where nothing is ever found.
+    Ties go to the middle threshold; 0.5 if there are no true positives at all.
     """
     means = np.zeros(len(THRESHOLDS))
     for curve in curves.values():

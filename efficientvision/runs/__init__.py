@@ -1,1 +1,1 @@
-"""A run: its options, what each task asks of it, training and evaluation. No command line."""
+"""Runs: set-up, training, evaluation and export, called from Python or by the cli."""

@@ -1,4 +1,4 @@
-"""--on_bad_record=skip: a run goes on without records that cannot be read."""
+"""Option `on_bad_record=skip`: runs without the records that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def leave_out(options: RunOptions) -> RunOptions:
-    """With `on_bad_record=skip`, options whose patterns lead to the records that can be used.
+    """With `on_bad_record=skip`, points the record patterns to the readable records.
 
     Raises:
         UserError: None of the records can be used.

@@ -1,4 +1,4 @@
-"""--runmode=bm: how fast the network is."""
+"""Run mode `bm`: measures the speed of the network."""
 
 import logging
 import time
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: InspectSettings) -> np.ndarray:
-    """Times the frozen network, without pre- and postprocessing, on noise.
+    """Times the frozen network on noise, without pre- and postprocessing.
 
     Returns:
-        float64 [runs], seconds of each run.
+        float64 [runs], seconds per run.
     """
     loaded = inspection.load_for_export(settings)
     batch = settings.batch_size or 1
@@ -44,12 +44,12 @@ def run(settings: InspectSettings) -> np.ndarray:
     if settings.trace_filename:
         fetches = [f"{name}:0" for name in outputs]
         write_chrome_trace(graph, {"input:0": noise}, fetches, settings.trace_filename)
-        log.info(f"trace, for chrome://tracing: {settings.trace_filename}")
+        log.info(f"Trace written to {settings.trace_filename}; open it in chrome://tracing.")
     return seconds
 
 
 def time_runs(step: Callable[[], Any], settings: InspectSettings) -> np.ndarray:
-    """Runs `step` and returns the seconds of each run after the warm-up."""
+    """Runs `step` and returns the seconds per run after the warm-up."""
     runs = settings.bm_runs
     for index in range(settings.bm_runs_warmup):
         log.info(f"Warm up: {index} {_seconds(step):.4f}s")
@@ -59,7 +59,7 @@ def time_runs(step: Callable[[], Any], settings: InspectSettings) -> np.ndarray:
 
 
 def report(seconds: np.ndarray, batch: int) -> None:
-    """Prints mean and percentiles of the seconds of a batch, and images a second."""
+    """Prints mean and percentiles of the seconds per batch, and images per second."""
     mean = seconds.mean()
     percentiles = np.percentile(seconds, [50, 90, 99])
     log.info(

@@ -1,4 +1,4 @@
-"""What a run says of its classes' names: whose they are, and that they are others than before."""
+"""Class names of a run: where they come from, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SHOWN = 3
 
 
 def settle_label_map(config: TrainingConfig, *patterns: str | None) -> None:
-    """Drops a recipe's `label_map` where the records have names of their own, and says so.
+    """Drops a recipe's `label_map` if the records have their own names, and logs it.
 
-    Those count then (`tasks.setup.record_names`), and the run's `config.yaml` says nothing else.
+    The records' names take precedence (`tasks.setup.record_names`), also in `config.yaml`.
 
     Args:
         config: Changed in place.
-        *patterns: The records.
+        *patterns: Record file patterns.
     """
     of_masks = task_of_config(config).of_masks
     named = resolve_label_map(config.label_map, of_masks=of_masks)
@@ -36,20 +36,20 @@ def settle_label_map(config: TrainingConfig, *patterns: str | None) -> None:
         return
     if own != named:
         log.info(
-            f"The classes have the names beside the records ({_differing(own, named)}), not those "
-            f"of the recipe's label_map ({_differing(named, own)}). To rename them, write "
-            "label_map=... itself."
+            f"Using the class names beside the records ({_differing(own, named)}), not those "
+            f"of the recipe's label_map ({_differing(named, own)}). To rename the classes, set "
+            "label_map=... explicitly."
         )
     config.override({"label_map": None})
 
 
 def check_no_new_classes(model_dir: str, config: TrainingConfig, names: Mapping[int, str]) -> None:
-    """Raises UserError where a run that goes on would have a class that it has no output for.
+    """Raises UserError if a resumed run would have a class without an output.
 
     Args:
-        model_dir: The run's folder, its `labels.json` still that of before.
-        config: The run's: its number of classes stays.
-        names: The names from now on.
+        model_dir: The run's folder, with its previous `labels.json`.
+        config: Hyper-parameters of the run, whose number of classes is fixed.
+        names: The new names.
     """
     path = files.join(model_dir, LABELS_FILE)
     if not names or not files.is_file(path):
@@ -59,19 +59,19 @@ def check_no_new_classes(model_dir: str, config: TrainingConfig, names: Mapping[
     last = getattr(config, "num_object_classes", last)
     if new := [number for number in names if number > last]:
         raise UserError(
-            f"The run in {model_dir} began with num_classes={config.num_classes}, and the records "
-            f"have the class {new[0]} {names[new[0]]} too: a run keeps its classes. Choose another "
-            f"`model_dir`, and begin from this run with `ckpt={model_dir}`."
+            f"The run in {model_dir} began with num_classes={config.num_classes}, but the records "
+            f"also have the class {new[0]} {names[new[0]]}: a run cannot add classes. Start a new "
+            f"run in another `model_dir` from this one's weights with `ckpt={model_dir}`."
         )
 
 
 def tell_changed_names(model_dir: str, names: Mapping[int, str], *, of_masks: bool) -> None:
-    """Says it where a run that goes on has other names for its classes than it began with.
+    """Warns if a resumed run has different class names from those it began with.
 
     Args:
-        model_dir: The run's folder, its `labels.json` still that of before.
-        names: The names from now on.
-        of_masks: Class 0 is a class too.
+        model_dir: The run's folder, with its previous `labels.json`.
+        names: The new names.
+        of_masks: Whether class ids start at 0.
     """
     path = files.join(model_dir, LABELS_FILE)
     if not names or not files.is_file(path):
@@ -79,18 +79,18 @@ def tell_changed_names(model_dir: str, names: Mapping[int, str], *, of_masks: bo
     try:
         before = read_labels(path, of_masks=of_masks)
     except UserError as error:
-        log.info(f"{error.sentence} It is rewritten.")
+        log.info(f"{error.sentence} It will be overwritten.")
         return
     if before != dict(names):
         log.info(
             "The class names of this run have changed, but its weights have not: before "
-            f"{_differing(before, names)}; now {_differing(names, before)}. {path} is rewritten. "
+            f"{_differing(before, names)}; now {_differing(names, before)}. {path} is overwritten. "
             "If this is not intended, train on the records that the run began with."
         )
 
 
 def _differing(names: Mapping[int, str], others: Mapping[int, str]) -> str:
-    """The names that the others do not have in their place, the first few."""
+    """Lists the first few names that differ from the others."""
     shown = [f"{number} {name}" for number, name in names.items() if others.get(number) != name]
     if not shown:
         return f"{len(names)} classes"

@@ -1,4 +1,4 @@
-"""What a program computes on, from flags: one device, several GPUs, several workers, a TPU."""
+"""Selects the devices of a run from its options: one device, several GPUs or workers, a TPU."""
 
 from __future__ import annotations
 
@@ -18,34 +18,32 @@ log = logging.getLogger(__name__)
 
 
 def wants_tpu(options: RunOptions) -> bool:
-    """Whether the flags ask for a TPU.
+    """Whether the options ask for a TPU.
 
     Raises:
-        UserError: They ask for one and against one.
+        UserError: The options contradict each other.
     """
     if options.use_tpu is False and options.tpu:
-        raise UserError(
-            f"`use_tpu=False` and `tpu={options.tpu}` exclude each other: leave one out."
-        )
+        raise UserError(f"`use_tpu=False` and `tpu={options.tpu}` exclude each other: remove one.")
     return bool(options.use_tpu or options.tpu)
 
 
 def connect(options: RunOptions, config: TrainingConfig) -> tf.distribute.Strategy:
-    """The strategy of a training run. Call it before any TensorFlow operation.
+    """Creates the strategy of a training run; call it before any TensorFlow operation.
 
-    On a TPU, batch normalisation is synchronised unless `config` says otherwise: a core sees too
-    few images.
+    On a TPU, batch normalisation is synchronised unless `config` says otherwise, because each core
+    sees too few images.
 
     Raises:
-        UserError: The flags exclude each other, or there is no such device.
+        UserError: The options exclude each other, or there is no such device.
     """
     name = config.strategy
     tpu = wants_tpu(options)
     if options.cpu_replicas > 1:
         if tpu or name not in (None, "gpus") or find_cluster(os.environ):
             raise UserError(
-                f"`cpu_replicas={options.cpu_replicas}` makes replicas of one machine's CPU: leave "
-                "`strategy`, `tpu` and other workers (TF_CONFIG, srun) out."
+                f"`cpu_replicas={options.cpu_replicas}` splits the CPU of one machine: remove "
+                "`strategy`, `tpu` and other workers (TF_CONFIG, srun)."
             )
         name = "gpus"
     gpus = len(tf.config.list_physical_devices("GPU"))
@@ -64,17 +62,17 @@ def connect(options: RunOptions, config: TrainingConfig) -> tf.distribute.Strate
             config.override({"sync_bn": True})
     elif options.use_xla and strategy.num_replicas_in_sync > 1:
         raise UserError(
-            "`use_xla` compiles the step of one replica, and there are "
-            f"{strategy.num_replicas_in_sync}: leave it out."
+            "`use_xla` only works with one replica, but there are "
+            f"{strategy.num_replicas_in_sync}: remove it."
         )
     log.info(describe(name, strategy, options.train_batch_size))
     return strategy
 
 
 def connect_for_evaluation(options: RunOptions) -> tf.distribute.Strategy:
-    """The strategy of `--mode=eval`, which runs on one machine."""
+    """Creates the strategy for `mode=eval`, which runs on one machine."""
     if options.strategy == "multi_worker":
-        raise UserError("`mode=eval` runs on one machine: leave `strategy=multi_worker` out.")
+        raise UserError("`mode=eval` runs on one machine: remove `strategy=multi_worker`.")
     gpus = len(tf.config.list_physical_devices("GPU"))
     name = choose_strategy(options.strategy, tpu=wants_tpu(options), gpus=gpus)
     return build_strategy(
@@ -83,7 +81,7 @@ def connect_for_evaluation(options: RunOptions) -> tf.distribute.Strategy:
 
 
 def describe(name: str, strategy: tf.distribute.Strategy, batch_size: int) -> str:
-    """One line: strategy, replicas, workers, and how the batch is divided among them."""
+    """Describes strategy, replicas, workers and the batch per replica in one line."""
     replicas = strategy.num_replicas_in_sync
     workers = replicas // local_replicas(strategy)
     where = ""
@@ -91,5 +89,7 @@ def describe(name: str, strategy: tf.distribute.Strategy, batch_size: int) -> st
         where = f" on {workers} workers, this is worker {worker_index(strategy)}"
     counted = f"{replicas} replica{'s' if replicas > 1 else ''}"
     each, rest = divmod(batch_size, replicas)
-    share = f"{each} on each replica" if not rest else f"which {replicas} replicas cannot share"
+    share = (
+        f"{each} on each replica" if not rest else f"which {replicas} replicas cannot split evenly"
+    )
     return f"Strategy {name}: {counted}{where}. A batch of {batch_size} images, {share}."

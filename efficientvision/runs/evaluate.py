@@ -1,4 +1,4 @@
-"""`main.py --mode=eval`: a finished checkpoint once, or each new one of a running training."""
+"""Mode `eval`: evaluates a finished checkpoint once, or each new one of a running training."""
 
 from __future__ import annotations
 
@@ -46,14 +46,13 @@ _REMINDER_SECONDS = 600.0
 
 
 def run(options: RunOptions) -> dict[str, float]:
-    """Evaluates what `model_dir` holds: a run of ours, a published checkpoint or an export.
+    """Evaluates the model in `model_dir`: a training run, a published checkpoint or an export.
 
-    For test-dev, and with several looks at each photo, that is the newest checkpoint, once, and
-    nothing is written to the run: its metrics compare plain evaluations.
+    For test-dev, and with test-time augmentation, only the newest checkpoint is evaluated and
+    nothing is written to the run, whose metrics are those of plain evaluations.
 
     Returns:
-        The metrics by name, of the last evaluation where there are several; none for a test
-        server.
+        Metrics by name from the last evaluation; empty for a test server.
     """
     folder, timeout = options.model_dir, options.eval_timeout
     task = run_setup.task_of_run(options)
@@ -73,11 +72,11 @@ def run(options: RunOptions) -> dict[str, float]:
 
 
 def _evaluate_export(options: RunOptions) -> dict[str, float]:
-    """Prints the metrics of an exported model, or writes its results for the test server."""
+    """Evaluates an exported model, or writes its results for the test server."""
     if tta_options.asks_for_views(options):
         raise UserError(
-            f"`model_dir={options.model_dir}` is an exported model, which sees each photo once; "
-            "`test_flip` and `test_scales` need a checkpoint: name that"
+            f"`model_dir={options.model_dir}` is an exported model, but `test_flip` and "
+            "`test_scales` need a checkpoint: set `model_dir` to its path"
         )
     run_batch, metadata = load_export(options.model_dir, trust=options.trust)
     task = find_task(metadata.task if metadata else DEFAULT_TASK, "")
@@ -85,9 +84,9 @@ def _evaluate_export(options: RunOptions) -> dict[str, float]:
 
 
 def is_awaited(folder: str, timeout: float | None) -> bool:
-    """Whether a folder without checkpoints is one that a training will write to."""
+    """Whether a training run is expected to write checkpoints to a folder without any."""
     if not files.exists(folder) and not files.exists(f"{folder}.index"):
-        return timeout is not None  # Else it is rather a slip of the pen.
+        return timeout is not None  # Without a timeout it is more likely a typo.
     if not files.is_folder(folder):
         return False
     names = files.list_names(folder)
@@ -95,31 +94,33 @@ def is_awaited(folder: str, timeout: float | None) -> bool:
         name.endswith((".index", ".h5", ".keras")) for name in names
     ):
         return False
-    # The lock is the first file that a training writes.
+    # The lock is the first file that a training run writes.
     return CONFIG_FILE in names or LOCK_NAME in names or (timeout is not None and not names)
 
 
 def wait_for_checkpoint(
     folder: str, after: str | None, timeout: float | None, total: int | None = None
 ) -> str | None:
-    """Waits for a checkpoint newer than `after`; says so, and again every ten minutes.
+    """Waits for a checkpoint newer than `after`; logs it now and every ten minutes.
 
     Args:
         folder: The run's folder.
-        after: The newest one so far, or None.
-        timeout: Seconds to wait; None: for ever.
-        total: Steps of the whole run, if they are known.
+        after: The newest checkpoint so far, or None.
+        timeout: Seconds to wait; None waits forever.
+        total: Total steps of the run, if known.
 
     Returns:
-        The newest one; None when the time is over, or the training has ended early.
+        The newest checkpoint; None after the timeout, or if training has stopped early.
     """
     if after is None:
         wanted = f"the first checkpoint in {folder}"
     else:
         of = "" if total is None else f" of {total}"
         wanted = f"a checkpoint in {folder} after step {step_of(after)}{of}"
-    limit = "`eval_timeout=SECONDS` limits this" if timeout is None else f"{timeout:g} s at most"
-    log.info(f"Waiting for {wanted} ({limit}; Ctrl-C ends it).")
+    limit = (
+        "set `eval_timeout=SECONDS` to limit this" if timeout is None else f"{timeout:g} s at most"
+    )
+    log.info(f"Waiting for {wanted} ({limit}; Ctrl-C to stop).")
     start = told = time.monotonic()
     while True:
         found = list_checkpoints(folder)
@@ -128,29 +129,29 @@ def wait_for_checkpoint(
             if newest is not None and (after is None or step_of(newest) > step_of(after)):
                 return newest
         if has_ended(folder):
-            log.info(f"The training in {folder} has ended early: no more checkpoints will come.")
+            log.info(f"Training in {folder} stopped early: no more checkpoints will follow.")
             return None
         now = time.monotonic()
         if timeout is not None and now - start >= timeout:
-            log.info(f"There was none in {timeout:g} s (`eval_timeout`).")
+            log.info(f"No new checkpoint within {timeout:g} s (`eval_timeout`).")
             return None
         if now - told >= _REMINDER_SECONDS:
             minutes = (now - start) / 60
-            log.info(f"Still waiting for {wanted}, since {minutes:.0f} minutes.")
+            log.info(f"Still waiting for {wanted} after {minutes:.0f} minutes.")
             told = now
         time.sleep(_POLL_SECONDS)
 
 
 def tell_images(options: RunOptions) -> None:
-    """Says how many images there are where `--eval_samples` means another number."""
+    """Logs the number of evaluation images if `eval_samples` differs from it."""
     if options.use_fake_data or not options.val_file_pattern:
         return
     wanted = options.eval_samples
     available = sum(count_records(match_files(options.val_file_pattern)))
     if wanted < available:
-        log.info(f"{wanted} of {available} images are evaluated (`eval_samples={wanted}`).")
+        log.info(f"Evaluating {wanted} of {available} images (`eval_samples={wanted}`).")
     elif wanted > available and "eval_samples" in options.written:
-        log.info(f"`eval_samples={wanted}`, and there are {available} images: all are evaluated.")
+        log.info(f"`eval_samples={wanted}`, but only {available} images exist: evaluating all.")
 
 
 def _evaluate_once(options: RunOptions) -> dict[str, float]:
@@ -169,7 +170,7 @@ def _evaluate_once(options: RunOptions) -> dict[str, float]:
 def _errors_explained(
     options: RunOptions, evaluator: Evaluator, task: TrainingTask
 ) -> Iterator[None]:
-    """Answers damaged records, and too little memory, with what to do."""
+    """Explains errors from damaged records or lack of memory, with remedies."""
     memory = out_of_memory.answered(options, task.config, evaluator.strategy, "evaluation")
     of_masks = task_of_config(task.config).of_masks
     with memory, data_errors(options.val_file_pattern, of_masks=of_masks):
@@ -177,7 +178,7 @@ def _errors_explained(
 
 
 def _prepare(options: RunOptions) -> tuple[Evaluator, TrainingTask, keras.Model]:
-    """Loads what is in `--model_dir`; `--model_name` counts where the folder does not tell."""
+    """Loads the model in `model_dir`; `model_name` is used if the folder does not name it."""
     strategy = devices.connect_for_evaluation(options)
     with strategy.scope():
         loaded = run_setup.task_of_run(options).load(options)
@@ -187,7 +188,7 @@ def _prepare(options: RunOptions) -> tuple[Evaluator, TrainingTask, keras.Model]
 
 
 def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
-    """Evaluates the newest checkpoint of a run, then each new one until the last step."""
+    """Evaluates the newest checkpoint of a run, then each new one up to the last step."""
     newest = latest_checkpoint(folder)
     if newest is None:
         raise UserError(f"No checkpoint in {folder} can be read.")
@@ -205,13 +206,13 @@ def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
         writer.flush()
         total = checkpoint.meta.get("total_steps")
         log.info(f"Step {checkpoint.step} of {total} ({newest}):\n{report}")
-        # A checkpoint without slots is an archived one: nothing will follow it.
+        # A checkpoint without optimizer slots is an archived one: nothing will follow it.
         if checkpoint.optimizer:
             images = task.num_evaluation_images
             if task.best_metric in metrics and archive_if_best(
                 folder, checkpoint, metrics, task.best_metric, images=images
             ):
-                log.info(f"The best so far; archived in {files.join(folder, ARCHIVE_NAME)}.")
+                log.info(f"New best; archived in {files.join(folder, ARCHIVE_NAME)}.")
         with said_in_a_line("the details of the evaluation"):
             add_evaluation(folder, checkpoint.step, metrics)
             write_evaluation(folder, checkpoint.step, metrics, evaluation, writer)
@@ -228,5 +229,5 @@ def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
 
 
 def _read_existing(folder: str, path: str) -> Checkpoint:
-    """Reads a checkpoint, or the newest one where the training has removed it meanwhile."""
+    """Reads a checkpoint, or the newest one if training has deleted it in the meantime."""
     return read_checkpoint(path if files.is_file(path) else folder)

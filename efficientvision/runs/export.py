@@ -1,4 +1,4 @@
-"""A model in several formats, each run and held against the network."""
+"""Exports a model to several formats, runs each one and compares it with the network."""
 
 import dataclasses
 import logging
@@ -33,24 +33,24 @@ log = logging.getLogger(__name__)
 
 _COMPARED_PHOTOS = 20
 _CALIBRATION_PHOTOS = 200
-# Points of the metric.
+# Tolerance in points of the metric.
 _TENSORFLOW_LOSS = 0.5
 _TENSORFLOW = {"saved_model": "", "frozen": "_frozen.pb"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """An export and how it was found.
+    """An export and the result of its check.
 
     Attributes:
-        format: of `EXPORT_FORMATS`.
-        path: of the file or folder.
-        megabytes: its size.
-        compared: how far it is from the network on the photos, in words; of the columns of the
+        format: One of `EXPORT_FORMATS`.
+        path: Path of the file or folder.
+        megabytes: Size of the export.
+        compared: Differences from the network on the photos, as table cells for the columns of the
             task's `ExportChecks`.
-        milliseconds: of one batch, the median; None: it does not run on this machine.
-        metrics: percent by name; empty where there was nothing to measure on.
-        fault: in what it falls short of the network, and what helps; "": in nothing.
+        milliseconds: Median time per batch; None if it does not run on this machine.
+        metrics: Percent by name; empty without data to measure on.
+        fault: What is worse than in the network, and a remedy; "" if nothing.
     """
 
     format: str
@@ -63,13 +63,13 @@ class Exported:
 
     @property
     def verdict(self) -> str:
-        """ok, FAILED, or why it was not run."""
+        """Returns ok, FAILED, or why it was not run."""
         if self.milliseconds is None:
             return "not run: macOS only"
         return "FAILED" if self.fault else "ok"
 
     def cells(self, checks: ExportChecks) -> tuple[str, ...]:
-        """Of the table that is printed."""
+        """Returns the row of the printed table."""
         compared = self.compared or ("",) * len(checks.compared_columns)
         measured = _percent(tuple(self.metrics.values())) or [""] * len(checks.measured_columns)
         took = "" if self.milliseconds is None else f"{self.milliseconds:.1f}"
@@ -78,23 +78,23 @@ class Exported:
 
 
 def run(settings: InspectSettings) -> list[Exported]:
-    """Writes and checks the formats; shows the table.
+    """Writes and checks the formats, and prints a table.
 
     Raises:
-        UserError: bad settings, or an export beyond its tolerance.
+        UserError: Invalid settings, or an export out of tolerance.
     """
     _check_formats(settings.formats)
     fixed = [name for name in settings.formats if is_portable(name)]
     if settings.batch_size is None and fixed:
         raise UserError(
-            f"`batch_size=0`: {', '.join(fixed)} take a fixed number of images; name it, or export "
-            "saved_model or frozen alone"
+            f"`batch_size=0`: {', '.join(fixed)} need a fixed batch size; set it, or export only "
+            "saved_model or frozen"
         )
     photos = _compared_photos(settings)
     check_output_folder("saved_model_dir", settings.saved_model_dir)
     if any(map(_in_integers, settings.formats)) and not settings.calibration_file_pattern:
         log.info(
-            f"int8 takes its ranges from the {len(photos)} photos of `input_image`; better is "
+            f"int8 is calibrated on only {len(photos)} photos from `input_image`; better set "
             "`calibration_file_pattern` with 100 or more"
         )
     loaded = inspection.load_for_export(settings)
@@ -105,12 +105,12 @@ def run(settings: InspectSettings) -> list[Exported]:
     _show_table(header, [*_network_row(checks), *(one.cells(checks) for one in exported)])
     faults = [f"{one.format}: {one.fault}" for one in exported if one.fault]
     if faults:
-        raise UserError(f"beyond the tolerance: {'. '.join(faults)}. The files stay, see the table")
+        raise UserError(f"out of tolerance: {'. '.join(faults)}. The files are kept, see the table")
     return exported
 
 
 def _compared_photos(settings: InspectSettings) -> list[np.ndarray]:
-    """Photos to compare on: those named, else the first of the records to measure on."""
+    """Returns the photos to compare on: the given ones, else the first of the records."""
     if settings.input_image or not settings.val_file_pattern:
         paths = list_photos(settings.need("input_image", "export"))
         return [open_photo(path) for path in paths[:_COMPARED_PHOTOS]]
@@ -129,7 +129,7 @@ def _photo(record: tf.Tensor) -> tf.Tensor:
 
 
 def _network_row(checks: ExportChecks) -> list[tuple[str, ...]]:
-    """The line of the network itself, where it was measured."""
+    """Returns the table row of the network itself, if it was measured."""
     if not checks.settings.val_file_pattern:
         return []
     blank = [""] * (len(checks.compared_columns) + 3)
@@ -138,7 +138,7 @@ def _network_row(checks: ExportChecks) -> list[tuple[str, ...]]:
 
 def _check_formats(names: tuple[str, ...]) -> None:
     if not names:
-        raise UserError(f"`format` names none of {', '.join(EXPORT_FORMATS)}")
+        raise UserError(f"`format` is empty: use one or more of {', '.join(EXPORT_FORMATS)}")
     for name in names:
         if name == "tensorrt":
             raise UserError(f"`format=tensorrt`: {NO_TENSORRT}")
@@ -147,7 +147,7 @@ def _check_formats(names: tuple[str, ...]) -> None:
 
 
 def _write(checks: ExportChecks) -> Iterator[tuple[str, str]]:
-    """Writes all formats; yields (format, path)."""
+    """Writes all formats and yields (format, path)."""
     settings, loaded = checks.settings, checks.loaded
     folder = settings.saved_model_dir
     metadata = checks.metadata()
@@ -182,7 +182,7 @@ def _in_integers(name: str) -> bool:
 
 
 def _calibration_images(checks: ExportChecks) -> Iterator[np.ndarray]:
-    """Images as a portable function takes them."""
+    """Yields calibration images prepared as inputs of a portable function."""
     pattern = checks.settings.calibration_file_pattern
     photos: Iterable[np.ndarray] = checks.photos
     if pattern and names_photos(pattern):
@@ -194,12 +194,12 @@ def _calibration_images(checks: ExportChecks) -> Iterator[np.ndarray]:
 
 
 def names_photos(pattern: str) -> bool:
-    """Whether a path, folder or glob is of photos, not of records."""
+    """Whether a path, folder or glob matches photos rather than records."""
     return files.is_folder(pattern) or pattern.lower().endswith(PHOTO_SUFFIXES)
 
 
 def _check(checks: ExportChecks, name: str, path: str) -> Exported:
-    """Loads an export in its own runtime, and compares it with the network."""
+    """Loads an export in its own runtime and compares it with the network."""
     settings = checks.settings
     if is_portable(name) and not FORMATS[name].runs_here:
         return Exported(name, path, _size(path) / 1e6)
@@ -222,23 +222,23 @@ def _check(checks: ExportChecks, name: str, path: str) -> Exported:
 
 
 def _fault(checks: ExportChecks, name: str, differs: bool, measured: tuple[float, ...]) -> str:
-    """In what an export falls short of the network, and what helps; "" if it does not."""
+    """Describes where an export is worse than the network, and a remedy; "" if nowhere."""
     remedy = "keep the SavedModel"
     if is_portable(name) and FORMATS[name].precision != "float32":
-        remedy = "take a format of more bits"
+        remedy = "use a format with more bits"
         if _in_integers(name):
             remedy = (
-                "give `calibration_file_pattern` 100 photos or more of the kind it will see, or "
-                "take a format of more bits (litert_mixed, litert_fp16)"
+                "set `calibration_file_pattern` to 100 or more photos like those it will see, or "
+                "use a format with more bits (litert_mixed, litert_fp16)"
             )
-    if measured:  # What counts for a user, and says more than a few photos.
+    if measured:  # More relevant than differences on a few photos.
         lost = checks.network_measured[0] - measured[0]
         allowed = FORMATS[name].metric_tolerance if is_portable(name) else _TENSORFLOW_LOSS
-        if not lost > allowed:  # Nor where there is nothing to measure, NaN.
+        if not lost > allowed:  # Also true for NaN, without data.
             return ""
         return f"{checks.measured_columns[0]} is {lost:.1f} points below the network's: {remedy}"
     if differs:
-        return f"it differs from the network on the photos: {remedy}, or see by `val_file_pattern`"
+        return f"differs from the network on the photos: {remedy}, or check on `val_file_pattern`"
     return ""
 
 
@@ -247,7 +247,7 @@ def _percent(values: tuple[float, ...]) -> list[str]:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file with what belongs to it, or of a folder's network."""
+    """Returns the bytes of a file including its companions, or of a folder's network."""
     names = ("saved_model.pb", "variables/variables.data-00000-of-00001")
     if files.is_file(files.join(path, names[0])):
         return sum(files.size(files.join(path, name)) for name in names)

@@ -1,4 +1,4 @@
-"""The weights that a run begins with: its own, a checkpoint's, a classifier's, or random ones."""
+"""Initial weights of a run: its own, a checkpoint's, a classifier's, or random ones."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def initialize(
     config: TrainingConfig,
     names: Mapping[int, str],
 ) -> None:
-    """Gives the network its first weights.
+    """Initialises the network's weights.
 
-    The order: the newest checkpoint of this run in `--model_dir`; else `--ckpt`; else the
-    backbone of `--backbone_ckpt`; else random weights.
+    In this order: the newest checkpoint of this run in `model_dir`; else `ckpt`; else the backbone
+    from `backbone_ckpt`; else random weights.
 
     Raises:
         UserError: A checkpoint cannot be read or does not fit, or a frozen part would be random.
@@ -48,22 +48,22 @@ def initialize(
     elif options.backbone_ckpt:
         loaded = load_weights(trainer.model, options.backbone_ckpt, parts=["backbone"]).loaded
     else:
-        log.info("Training from scratch: neither `ckpt` nor `backbone_ckpt` is given.")
+        log.info("Training from scratch: neither `ckpt` nor `backbone_ckpt` is set.")
     random_parts = [part for part in config.freeze if part not in set(map(part_of, loaded))]
     if random_parts:
         raise UserError(
-            f"freeze={'+'.join(config.freeze)} would keep random weights in "
-            f"{' and '.join(random_parts)}: begin from a detector with `ckpt` (for the backbone "
-            "alone, from a classifier with `backbone_ckpt`), or leave freeze out."
+            f"freeze={'+'.join(config.freeze)} would freeze random weights in "
+            f"{' and '.join(random_parts)}: start from a detector with `ckpt` (for the backbone "
+            "alone, from a classifier with `backbone_ckpt`), or remove freeze."
         )
     trainer.state.averages.reset()
 
 
 def _same_classes(ckpt: str, config: TrainingConfig, names: Mapping[int, str]) -> ClassMatch | None:
-    """Which classes of the run the checkpoint knows by name; None where all are in their places.
+    """Matches the classes of the run and the checkpoint by name; None if they already agree.
 
-    None too where the names of one side are unknown, or the configuration does not want it; and
-    for the segmentation head of an EfficientDet, which is begun as it stands.
+    Also None if the names of one side are unknown, if the configuration disables matching, and for
+    the segmentation head of an EfficientDet, which is loaded as is.
     """
     task = task_of_config(config)
     if not task.matches_classes(config):

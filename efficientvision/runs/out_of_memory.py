@@ -1,4 +1,4 @@
-"""What a run can do when memory runs out: the remedies in order, with their numbers for it."""
+"""Suggests remedies when a run is out of memory, with their effect on this run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def answered(
     strategy: tf.distribute.Strategy,
     during: str,
 ) -> Iterator[None]:
-    """Answers an out-of-memory error with what to change, and what that does to this very run.
+    """Turns an out-of-memory error into remedies, with their effect on this run.
 
     Args:
-        options: Of the run.
+        options: Options of the run.
         config: Hyper-parameters.
         strategy: The run's strategy.
-        during: "training" or "evaluation"; an evaluation inside a training is known by itself.
+        during: "training" or "evaluation"; evaluations during training are detected.
 
     Raises:
-        UserError: Memory ran out; the remedies are its `lines`.
+        UserError: Out of memory; its `lines` are the remedies.
     """
     try:
         with memory_errors(during):
@@ -50,14 +50,14 @@ def answered(
         )
         sentence = what_happened(options, config, strategy, error)
         if remedies:
-            sentence += " Remedies, in this order, alone or together:"
+            sentence += " Try these remedies, in this order, alone or combined:"
         else:
-            sentence += " Nothing is left to make smaller but the network (`model_name`)."
+            sentence += " Only a smaller network (`model_name`) can help."
         lines = [f"  {number}. {line}" for number, line in enumerate(remedies, start=1)]
         if remedies and not evaluates and (kept := list_checkpoints(options.model_dir)):
             lines.append(
-                f"{options.model_dir} keeps what was trained: the same command with a remedy "
-                f"goes on from step {step_of(kept[-1])}."
+                f"Progress is saved in {options.model_dir}: the same command with a remedy "
+                f"resumes from step {step_of(kept[-1])}."
             )
         raise UserError(sentence, lines) from error
 
@@ -68,7 +68,7 @@ def what_happened(
     strategy: tf.distribute.Strategy,
     error: OutOfMemory,
 ) -> str:
-    """One or two sentences: when, with which load, how much was wanted and used."""
+    """Describes in one or two sentences when it happened, the load, and the memory used."""
     evaluates = error.during == "evaluation"
     flag = "eval_batch_size" if evaluates else "train_batch_size"
     replicas = local_replicas(strategy) if evaluates else strategy.num_replicas_in_sync
@@ -79,7 +79,7 @@ def what_happened(
     load += f" of {width}x{height} in {_precision(config)} at a time"
     if replicas > 1:
         load += f" on each of {replicas} devices"
-    wanted = "" if error.wanted is None else f" {_size(error.wanted)} more were wanted."
+    wanted = "" if error.wanted is None else f" {_size(error.wanted)} more were requested."
     return (
         f"Out of memory in {error.during}, with {load} (`{flag}={getattr(options, flag)}`)."
         f"{wanted}{_used(error.device)}"
@@ -87,12 +87,12 @@ def what_happened(
 
 
 def training_remedies(options: RunOptions, config: TrainingConfig, replicas: int) -> list[str]:
-    """What makes a training step need less, first what changes its results least.
+    """Lists ways to save memory in training, those with the least effect on results first.
 
     Args:
-        options: Of the run.
+        options: Options of the run.
         config: Hyper-parameters.
-        replicas: Replicas that share the batch.
+        replicas: Number of replicas that share the batch.
     """
     batch, parts = options.train_batch_size, config.gradient_accumulation
     each = batch // replicas
@@ -100,15 +100,14 @@ def training_remedies(options: RunOptions, config: TrainingConfig, replicas: int
     more = next((k for k in range(parts + 1, each + 1) if each % k == 0), None)
     if more is not None:
         remedies.append(
-            f"gradient_accumulation={more} in `hparams`: the {each} images of a step in {more} "
-            f"parts of {each // more}, activations {parts / more:.0%} of now; batch and learning "
-            "rate stay."
+            f"gradient_accumulation={more} in `hparams`: splits the {each} images of a step into "
+            f"{more} micro-batches of {each // more}, activations shrink to {parts / more:.0%}; "
+            "same batch size and learning rate."
         )
     if not getattr(config, "grad_checkpoint", True):
         remedies.append(
-            "grad_checkpoint=true in `hparams`: most activations are computed again in the "
-            "backward pass instead of being kept; the results stay, a step takes about a third "
-            "longer."
+            "grad_checkpoint=true in `hparams`: recomputes most activations in the backward pass "
+            "instead of keeping them; same results, but a step takes about a third longer."
         )
     at_once = each // parts
     if at_once > 1:
@@ -116,31 +115,30 @@ def training_remedies(options: RunOptions, config: TrainingConfig, replicas: int
         share = (at_once // 2) / at_once
         remedies.append(
             f"`train_batch_size={smaller}`: {at_once // 2} of {at_once} images at a time, "
-            f"activations {share:.0%} of now; {_rate_change(config, batch, smaller)}."
+            f"activations shrink to {share:.0%}; {_rate_change(config, batch, smaller)}."
         )
     return remedies + _smaller_image(config, "activations")
 
 
 def evaluation_remedies(options: RunOptions, config: TrainingConfig, replicas: int) -> list[str]:
-    """What makes an evaluation need less; the metrics stay the same where that is possible.
+    """Lists ways to save memory in evaluation, those that do not change the metrics first.
 
     Args:
-        options: Of the run.
+        options: Options of the run.
         config: Hyper-parameters.
-        replicas: Replicas of this machine.
+        replicas: Number of replicas on this machine.
     """
     remedies = []
     each = -(-options.eval_batch_size // replicas)
     if each > 1:
         remedies.append(
             f"`eval_batch_size={each // 2 * replicas}`: {each // 2} of {each} images at a time; "
-            "the metrics stay."
+            "same metrics."
         )
     if options.mode != "eval":
         remedies.append(
-            "`mode=train`, and `mode=eval` in another process when it is over: an evaluation "
-            f"alone keeps no {config.optimizer} slots and averages beside the weights; the metrics "
-            "stay."
+            "`mode=train`, then `mode=eval` in a separate process: evaluation alone needs no "
+            f"{config.optimizer} slots and weight averages besides the weights; same metrics."
         )
     remedies += _half_precision(config, "the metrics change in the third digit")
     return remedies + _smaller_image(config, "activations")
@@ -150,8 +148,8 @@ def _half_precision(config: TrainingConfig, rest: str) -> list[str]:
     if config.mixed_precision:
         return []
     return [
-        "mixed_precision=true in `hparams`: activations in bfloat16, 2 bytes a number instead of "
-        f"4, 50% of now; {rest}."
+        "mixed_precision=true in `hparams`: activations in bfloat16 shrink to 50%, 2 bytes per "
+        f"value instead of 4; {rest}."
     ]
 
 
@@ -161,14 +159,14 @@ def _rate_change(config: TrainingConfig, batch: int, smaller: int) -> str:
 
     if not config.scale_learning_rate:
         return (
-            f"the learning rate stays {rate(batch):g} (scale_learning_rate=false), consider "
+            f"the learning rate stays {rate(batch):g} (scale_learning_rate=false); consider "
             f"{rate(batch) * smaller / batch:g}"
         )
-    return f"the learning rate follows from {rate(batch):g} to {rate(smaller):g}"
+    return f"the learning rate is scaled from {rate(batch):g} to {rate(smaller):g}"
 
 
 def _smaller_image(config: TrainingConfig, what: str) -> list[str]:
-    """Three quarters of each side, in steps of 64 pixels."""
+    """Suggests three quarters of each side, in steps of 64 pixels."""
     sides = config.image_hw
     height, width = (
         max(_LEAST_SIDE, (side * 3 // 4 + _SIDE_STEP // 2) // _SIDE_STEP * _SIDE_STEP)
@@ -189,14 +187,14 @@ def _precision(config: TrainingConfig) -> str:
 
 
 def _used(device: str | None) -> str:
-    """How much was in use at most, where it is known whose memory ran out."""
+    """Reports peak memory use, of the device if it is known."""
     if device is not None and device.startswith("GPU"):
         peak = tf.config.experimental.get_memory_info(device)["peak"]
-        return f" On {device} up to {_size(peak)} were in use."
+        return f" Peak use of {device}: {_size(peak)}."
     if device is None and tf.config.list_physical_devices("GPU"):
         return ""
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return f" This process had up to {_size(peak)} in use."
+    return f" Peak use of this process: {_size(peak)}."
 
 
 def _size(count: int) -> str:

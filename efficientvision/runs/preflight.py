@@ -1,4 +1,4 @@
-"""`--preflight`: data and recipe are looked at before the first step."""
+"""Option `preflight`: checks data and recipe before the first step."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def run(
     plan: TrainingPlan,
     schedule: Schedule,
 ) -> None:
-    """Prints what was found; with `--preflight=false` only makes sure that the classes fit.
+    """Prints the findings; with `preflight=false` only checks that the classes fit.
 
     Raises:
-        UserError: Something cannot work; or a file is damaged or missing.
+        UserError: Training cannot work, or a file is damaged or missing.
     """
     if options.preflight == "false":
         task_of_config(config).check_classes(options, config, names)
@@ -50,7 +50,9 @@ def run(
             config, plan, schedule, num_records=num_records, from_scratch=from_scratch
         )
     seconds = time.perf_counter() - start
-    log.info(f"Preflight ({seconds:.1f} s; `preflight=false` skips it, only stops after it):")
+    log.info(
+        f"Preflight ({seconds:.1f} s; `preflight=false` skips it, `preflight=only` stops after it):"
+    )
     log.info(format_findings(findings, _table_width()))
     log.info(_summary(findings))
     raise_on_errors(findings)

@@ -1,4 +1,4 @@
-"""Keeps a run's folder the run's own, and complete, even where somebody deletes it meanwhile."""
+"""Keeps a run's folder locked and complete, even if it is deleted during training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 
 
 class FolderKeeper(Callback):
-    """Looks at the folder before each checkpoint.
+    """Checks the folder before each checkpoint.
 
     Args:
-        lock: The run's lock on it.
-        write: Writes `config.yaml` and `labels.json`, without which a checkpoint says little.
+        lock: The run's lock on the folder.
+        write: Writes `config.yaml` and `labels.json`, which checkpoints depend on.
     """
 
     def __init__(self, lock: RunLock, write: Callable[[], None]):
@@ -24,7 +24,7 @@ class FolderKeeper(Callback):
         self.write = write
 
     def saving(self, step: int) -> None:
-        """Says that the folder was deleted, if it was, and begins it anew.
+        """Recreates the folder and logs a warning if it was deleted.
 
         Raises:
             UserError: Another run has taken the folder.
@@ -32,8 +32,8 @@ class FolderKeeper(Callback):
         if self._lock.check():
             self.write()
             log.info(
-                f"Warning: {self._lock.folder}, or its lock, was deleted while this run trains. "
-                f"config.yaml and labels.json are written again, the checkpoint of step {step} "
-                "follows; earlier checkpoints, the best one and TensorBoard's curves are lost if "
-                "they were in it. The run goes on."
+                f"Warning: {self._lock.folder} or its lock was deleted during this run. Rewriting "
+                f"config.yaml and labels.json, then the checkpoint of step {step}; earlier "
+                "checkpoints, the best one and TensorBoard's curves are lost if they were in it. "
+                "Training continues."
             )

@@ -1,4 +1,4 @@
-"""What a training run is made of, from flags: configuration, class names, task, trainer."""
+"""Sets up a training run from its options: configuration, class names, task, trainer."""
 
 from __future__ import annotations
 
@@ -46,37 +46,37 @@ _COUNTS = (
 
 
 def check_options(options: RunOptions) -> RunOptions:
-    """Options that can be honoured; opens no file.
+    """Checks and completes the options; opens no file.
 
     Raises:
-        UserError: some are missing or exclude each other.
+        UserError: Options are missing or exclude each other.
     """
     if options.mode == "eval" and options.ckpt:
         if options.model_dir:
             raise UserError(
-                f"`mode=eval` evaluates one thing, and `ckpt={options.ckpt}` and "
-                f"`model_dir={options.model_dir}` name two: leave one of them out."
+                f"`mode=eval` evaluates one model, but `ckpt={options.ckpt}` and "
+                f"`model_dir={options.model_dir}` name two: remove one."
             )
         options = options.replace(model_dir=options.ckpt)
     if not options.model_dir:
-        raise UserError("`model_dir` is missing: the folder for checkpoints and logs.")
+        raise UserError("`model_dir` is missing: set it to the folder for checkpoints and logs.")
     if options.mode == "report":
         return options
     if options.mode != "eval":
         if not options.train_file_pattern and not options.data_dir:
-            raise UserError("`train_file_pattern` is missing: the training TFRecords.")
+            raise UserError("`train_file_pattern` is missing: set it to the training TFRecords.")
         if options.backbone_ckpt and options.ckpt:
             raise UserError(
                 "`ckpt` and `backbone_ckpt` exclude each other: the first starts from a whole "
-                "detector, the second from a classifier's backbone."
+                "detector, the second from a classifier's backbone. Remove one."
             )
         if options.tf_data_service and options.deterministic:
             raise UserError(
                 "`tf_data_service` and `deterministic` exclude each other: the service's machines "
-                "deliver examples as they get ready, in another order each time."
+                "deliver examples as they become ready, in a different order each time. Remove one."
             )
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
-        raise UserError("`val_file_pattern` is missing: the TFRecords to evaluate on.")
+        raise UserError("`val_file_pattern` is missing: set it to the TFRecords to evaluate on.")
     task_of_run(options).check_options(options)
     for name in _COUNTS:
         value = getattr(options, name)
@@ -86,13 +86,13 @@ def check_options(options: RunOptions) -> RunOptions:
 
 
 def _own_config(options: RunOptions) -> str | None:
-    """The `config.yaml` beside what is to be evaluated, if there is one."""
+    """Returns the `config.yaml` beside the model to evaluate, if there is one."""
     path = files.join(run_folder_of(options.model_dir), CONFIG_FILE)
     return path if options.mode == "eval" and files.is_file(path) else None
 
 
 def task_of_run(options: RunOptions) -> Task:
-    """The task that the options, or the run to be evaluated, ask for."""
+    """Returns the task of the options, or of the run to evaluate."""
     name, task = model_and_task(options, _own_config(options))
     return find_task(task, name)
 
@@ -102,10 +102,10 @@ def _evaluates(options: RunOptions) -> bool:
 
 
 def find_data(options: RunOptions) -> RunOptions:
-    """Completes the options that name data from `data_dir`; makes sure that the files are there.
+    """Fills in data options from `data_dir`, and checks that the files exist.
 
     Raises:
-        UserError: Files are missing, or the tf.data service is.
+        UserError: Files, or the tf.data service, are missing.
     """
     if options.data_dir:
         task = task_of_run(options)
@@ -118,14 +118,14 @@ def find_data(options: RunOptions) -> RunOptions:
                 options = options.replace(**{flag: value})
             if needed and not getattr(options, flag):
                 raise UserError(
-                    f"`data_dir={options.data_dir}` holds no files "
-                    f"{flag.partition('_')[0]}*.tfrecord; name yours with `{flag}`."
+                    f"`data_dir={options.data_dir}` has no files "
+                    f"{flag.partition('_')[0]}*.tfrecord; set `{flag}` instead."
                 )
         truth = ""
         if task.takes_ground_truth_file:
             if not options.val_json_file and options.val_file_pattern == found.evaluation_records:
                 options = options.replace(val_json_file=found.ground_truth_json)
-            truth = f", its ground truth {options.val_json_file or 'in these records'}"
+            truth = f", ground truth {options.val_json_file or 'in these records'}"
         log.info(
             f"Data in {options.data_dir}: training {options.train_file_pattern}, evaluation "
             f"{options.val_file_pattern}{truth}."
@@ -141,11 +141,10 @@ def find_data(options: RunOptions) -> RunOptions:
 
 
 def training_config(options: RunOptions) -> TrainingConfig:
-    """The configuration of a training run.
+    """Returns the configuration of a training run.
 
-    From the model's defaults, `--dataset`, `--hparams`, the flags that are hyper-parameters, and,
-    where these leave the architecture open, from the run that is continued or the checkpoint to
-    start from.
+    Combines the model's defaults, `dataset`, `hparams` and options that are hyper-parameters. Where
+    these leave the architecture open, it comes from the resumed run or the initial checkpoint.
     """
     task = task_of_run(options)
     changes = Recipe(task.dataset_changes(options) or {})
@@ -164,7 +163,7 @@ def training_config(options: RunOptions) -> TrainingConfig:
         saved = config_from_yaml(own)
         if (saved.name, saved.task) != (config.name, config.task):
             raise UserError(
-                f"{options.model_dir} holds a run of {saved.name} ({saved.task}), and "
+                f"{options.model_dir} contains a run of {saved.name} ({saved.task}), not of "
                 f"`model_name={config.name}` ({config.task}): choose another `model_dir`."
             )
         for key in task.architecture:
@@ -173,31 +172,31 @@ def training_config(options: RunOptions) -> TrainingConfig:
         for key, compared in (("optimizer", "optimizer"), ("image_size", "image_hw")):
             if getattr(saved, compared) != getattr(config, compared):
                 before, now = getattr(saved, key), getattr(config, key)
-                log.info(f"{key} is {now} from here on; this run began with {key}={before}.")
+                log.info(f"{key} is {now} from now on; this run began with {key}={before}.")
     elif options.ckpt:
         for line in task.fit_to_checkpoint(config, options.ckpt):
             log.info(line)
     task.check_config(options, config)
     if config.early_stopping_patience and (options.mode != "train_and_eval" or options.testdev_dir):
         raise UserError(
-            f"early_stopping_patience={config.early_stopping_patience} counts evaluations: it "
-            "needs `mode=train_and_eval`, without `testdev_dir`."
+            f"early_stopping_patience={config.early_stopping_patience} counts evaluations: use "
+            "it with `mode=train_and_eval` and without `testdev_dir`."
         )
     return config
 
 
 def class_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
-    """Names by class; see `tasks.setup.record_names`."""
+    """Returns names by class; see `tasks.setup.record_names`."""
     return task_of_config(config).class_names(config, *patterns)
 
 
 def build_task(options: RunOptions, config: TrainingConfig, names: dict[int, str]) -> TrainingTask:
-    """The task of the flags' data; see `Task.build_task`."""
+    """Builds the training task of the options' data; see `Task.build_task`."""
     return task_of_config(config).build_task(options, config, names)
 
 
 def training_plan(options: RunOptions, config: TrainingConfig) -> TrainingPlan:
-    """How long a run trains, and what it saves where."""
+    """Builds the plan of a run: its length, and what it saves where."""
     return TrainingPlan(
         batch_size=options.train_batch_size,
         examples_per_epoch=options.num_examples_per_epoch,
@@ -211,7 +210,7 @@ def training_plan(options: RunOptions, config: TrainingConfig) -> TrainingPlan:
 
 
 def learning_rates(config: TrainingConfig, plan: TrainingPlan) -> schedules.Schedule:
-    """The learning rate of every step of a run."""
+    """Builds the learning-rate schedule of a run."""
     return schedules.build_schedule(
         method=config.lr_decay_method,
         learning_rate=config.learning_rate,
@@ -241,7 +240,7 @@ def build_trainer(
     schedule: schedules.Schedule,
     callbacks: Sequence[Callback] = (),
 ) -> Trainer:
-    """The trainer of a run, with random weights; logs how the learning rate will go."""
+    """Builds the trainer of a run, with random weights; logs the learning-rate schedule."""
     keras.utils.set_random_seed(config.seed)
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -261,7 +260,7 @@ def build_trainer(
 
 
 def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingRecipe:
-    """The settings of the training step."""
+    """Builds the settings of the training step."""
     return TrainingRecipe(
         optimizer=config.optimizer,
         momentum=config.momentum,
@@ -292,13 +291,13 @@ def _build_network(config: TrainingConfig) -> keras.Model:
 def learning_rate_message(
     config: TrainingConfig, schedule: schedules.Schedule, plan: TrainingPlan
 ) -> str:
-    """A sentence on where the learning rate begins, peaks and ends."""
+    """Describes in one sentence where the learning rate starts, peaks and ends."""
     last = float(schedule(plan.total_steps - 1))
     rate = (
         f"learning_rate={config.learning_rate:g} is for batches of 64; at "
         f"{plan.batch_size} it is {schedule.base:g}"
         if config.scale_learning_rate
-        else f"{schedule.base:g} at any batch (scale_learning_rate=false)"
+        else f"{schedule.base:g} at any batch size (scale_learning_rate=false)"
     )
     if schedule.peak > schedule.base:
         rate += f", up to {schedule.peak:g} after each restart"
@@ -314,7 +313,7 @@ def learning_rate_message(
 
 
 def write_sidecars(model_dir: str, config: TrainingConfig, names: dict[int, str]) -> None:
-    """Writes `config.yaml` and, where there are class names, `labels.json` into the folder."""
+    """Writes `config.yaml` and, if there are class names, `labels.json` to the folder."""
     files.write_text(files.join(model_dir, CONFIG_FILE), config.to_yaml())
     if names:
         files.write_text(files.join(model_dir, LABELS_FILE), labels_text(names))

@@ -1,4 +1,4 @@
-"""`main.py`: training, evaluation, or both in turn."""
+"""Training, evaluation, or both in turn: the work of `main.py`."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training that is decided: everything but its network.
+    """A training run that is fully configured: everything but its network.
 
     Attributes:
-        options: Completed from the data.
+        options: Options, completed from the data.
         config: Hyper-parameters.
-        strategy: What it computes on.
+        strategy: Distribution strategy.
         names: Class number (1..K; of masks from 0) -> name; may be empty.
-        plan: How long it is.
-        schedule: Learning rates.
-        command: How it was started, for its `command.txt`.
-        callbacks: Further ones, beside those that every run has.
+        plan: Length of the run.
+        schedule: Learning-rate schedule.
+        command: Command that started the run, for `command.txt`.
+        callbacks: Additional callbacks, besides those of every run.
     """
 
     options: RunOptions
@@ -71,21 +71,21 @@ class Run:
 
 
 def run(options: RunOptions, command: str) -> int:
-    """Does what `options.mode` says: trains, evaluates, or draws the report again.
+    """Trains, evaluates or redraws the report, depending on `options.mode`.
 
     Args:
-        options: Of the run.
-        command: How it was started.
+        options: Options of the run.
+        command: Command that started the run.
 
     Returns:
-        The exit code of a program that does this: see `train`.
+        The exit code of the program: see `train`.
 
     Raises:
-        UserError: The options exclude each other, or bad input.
+        UserError: The options exclude each other, or the input is invalid.
     """
     if options.mode not in MODES:
         raise UserError(
-            f"Unknown `mode={options.mode}`: it is one of {', '.join(MODES)}. "
+            f"Unknown `mode={options.mode}`: expected one of {', '.join(MODES)}. "
             f"{nearest_names(options.mode, MODES)}"
         )
     options = run_setup.check_options(options)
@@ -99,11 +99,11 @@ def run(options: RunOptions, command: str) -> int:
 
 
 def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ()) -> int:
-    """Trains; after every epoch (`train_and_eval`) or at the end on request, evaluates.
+    """Trains, and evaluates after every epoch (`train_and_eval`) or, on request, at the end.
 
     Args:
-        options: Of the run, checked.
-        command: How it was started.
+        options: Options of the run, already checked.
+        command: Command that started the run.
         callbacks: See `Run`.
 
     Returns:
@@ -137,7 +137,7 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
 
 
 def _train(decided: Run, keeper: FolderKeeper | None) -> int:
-    """The rest of `train`, once the folder is this run's; `keeper` is the chief's."""
+    """The rest of `train`, once the folder is locked; only the chief has a `keeper`."""
     options, config, names = decided.options, decided.config, decided.names
     task = run_setup.build_task(options, config, names)
     trainer = run_setup.build_trainer(
@@ -164,7 +164,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
     ):
         log.info(
             f"This run is finished: {newest} is at step {step_of(newest)} of {total}. Raise "
-            "`num_epochs` to train on, or choose another `model_dir`."
+            "`num_epochs` to continue training, or choose another `model_dir`."
         )
         if trainer.is_chief:
             _complete_report(options.model_dir)
@@ -187,7 +187,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
 
 
 def _complete_report(folder: str) -> None:
-    """Draws the page anew where the run ended before it could show the last results."""
+    """Redraws the report if the run ended before it could show the last results."""
     page, results = files.join(folder, REPORT_NAME), files.join(folder, RESULTS_NAME)
     stale = not files.is_file(page) or (
         files.is_file(results) and files.modified(page) < files.modified(results)
@@ -200,7 +200,7 @@ def _complete_report(folder: str) -> None:
 def run_callbacks(
     decided: Run, task: TrainingTask, keeper: FolderKeeper | None = None
 ) -> list[Callback]:
-    """The callbacks of a run, beside its own log."""
+    """Returns the callbacks of a run, besides its own log."""
     config = decided.config
     callbacks: list[Callback] = [keeper] if keeper else []
     callbacks.append(RunReport(decided.command, decided.options.eval_name))
@@ -216,7 +216,7 @@ def run_callbacks(
 
 
 def final_message(trainer: Trainer, metric: str) -> str:
-    """Where everything is."""
+    """Lists the results of the run and their paths."""
     folder = trainer.model_dir
     archive, results = files.join(folder, ARCHIVE_NAME), files.join(folder, RESULTS_NAME)
     lines = [
@@ -231,20 +231,20 @@ def final_message(trainer: Trainer, metric: str) -> str:
         lines.append(f"  losses, metrics  {results}")
     page = files.join(folder, REPORT_NAME)
     if files.is_file(page):
-        lines.append(f"  all of it        {page}")
-    lines.append(f"  curves           tensorboard --logdir={folder}")
+        lines.append(f"  full report      {page}")
+    lines.append(f"  curves           tensorboard, `logdir={folder}`")
     return "\n".join(lines)
 
 
 def left_out_lines(trainer: Trainer) -> list[str]:
-    """How many steps were not applied, if any."""
+    """Reports how many steps were skipped, if any."""
     counts = trainer.state.counts()
     lines = []
     if skipped := int(counts.get("skipped_steps", 0)):
-        lines.append(f"  left out         {skipped} steps that were not finite (`on_nan=skip`)")
+        lines.append(f"  skipped          {skipped} steps with non-finite values (`on_nan=skip`)")
     if overflows := int(counts.get("overflow_steps", 0)):
         lines.append(
-            f"  left out         {overflows} steps while the float16 loss scale was found "
+            f"  skipped          {overflows} steps while finding the float16 loss scale "
             f"(now {counts['loss_scale']:g})"
         )
     return lines

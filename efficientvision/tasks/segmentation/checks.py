@@ -183,8 +183,8 @@ def _ignored_finding(scan: MaskScan, subject: str) -> Finding:
     found = f"{share:.1%} of the pixels are ignored"
     if len(blank):
         found += (
-            f"; {len(blank):,} of {counted(len(scan.record_of), 'mask')} have no other pixels, e.g. "
-            f"that of {scan.records.place(scan.record_of[blank[0]])}"
+            f"; {len(blank):,} of {counted(len(scan.record_of), 'mask')} have no other pixels, "
+            f"e.g. that of {scan.records.place(scan.record_of[blank[0]])}"
         )
     if share > _MUCH_IGNORED:
         advice = "is that much unlabelled? A background that should count needs a class of its own"

@@ -153,7 +153,7 @@ def text_of(name: bytes | str) -> str:
 
 
 def _overlays(image: np.ndarray, maps: list[np.ndarray], names: Mapping[int, str]) -> Image.Image:
-    """Draws a photo with class maps over it, side by side with a legend, in the first map's shape."""
+    """Draws a photo under class maps, side by side with a legend, in the first map's shape."""
     height, width = maps[0].shape
     factor = _SIDE / max(height, width)
     hw = (max(1, round(height * factor)), max(1, round(width * factor)))

@@ -26,8 +26,8 @@ LABELS = ReportLabels(
     matrix_note="Predicted class for pixels of each class. Colour: share of the row.",
     pairs=False,
     predictions_note=(
-        "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at each "
-        "evaluation."
+        "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at "
+        "each evaluation."
     ),
     predicted_alt=("Photo, truth and prediction.",),
 )

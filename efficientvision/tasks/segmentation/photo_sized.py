@@ -13,10 +13,10 @@ from efficientvision.api import build_from_config
 from efficientvision.loading import LoadedModel
 from efficientvision.tasks.segmentation.serving import segmentation_serving
 
-# The coarsest map that a decoder begins from has a sixteenth of the input's sides; EdgeNets'
-# demonstration takes multiples of twice that.
+# The decoder starts from a map at 1/16 of the input size; EdgeNets' demo uses multiples of twice
+# that.
 _MULTIPLE = 32
-# Networks that are kept, the latest used: photos of one folder are of few sizes.
+# Number of networks to keep, most recently used: photos of one folder have few sizes.
 _KEPT = 4
 
 

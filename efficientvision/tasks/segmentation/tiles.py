@@ -32,7 +32,7 @@ def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def fading_window(tile: int, overlap: int) -> np.ndarray:
-    """float32 [tile]: 1 in the middle, falling off towards the edges over `overlap` pixels as sin^2.
+    """float32 [tile]: 1 in the middle, falling to the edges over `overlap` pixels as sin^2.
 
     The windows of two tiles that overlap by exactly `overlap` pixels add up to 1.
     """

@@ -68,7 +68,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
         return self._views.sizes
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """Returns the sum of the global batch's pixel weights, or (bce) its pixels times classes."""
+        """Sum of the pixel weights in the global batch, or (bce) its pixels times classes."""
         if self.config.loss_type == "ce":
             return reduce_sum(cross_entropy_weight(batch["masks"], self.class_weights))
         pixels = tf.cast(tf.size(batch["masks"]), tf.float32)
