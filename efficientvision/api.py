@@ -8,7 +8,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.registry import efficientdet_names, list_models, task_of
 from efficientvision.tasks.choice import find_task, get_config, task_of_config
-from efficientvision.weights.automl import load_weights
+from efficientvision.weights.load import load_weights
 
 __all__ = ["build_from_config", "build_model", "list_models", "load_weights"]
 
