@@ -129,7 +129,7 @@ class SsdConfig(DetectionConfig):
             "max_scale": self.prior_max_scale,
         }
 
-    def settle(self) -> None:
+    def validate(self) -> None:
         if self.prior_min_scale >= self.prior_max_scale:
             raise UserError(
                 f"prior_min_scale={self.prior_min_scale:g} must be below "

@@ -176,7 +176,7 @@ class SegmentationConfig(TrainingConfig):
         """Whether the network is an EfficientDet with a segmentation head."""
         return family_of(self.name) == "efficientdet"
 
-    def settle(self) -> None:
+    def validate(self) -> None:
         if "segmentation" not in self.heads:
             raise UserError(
                 f"heads={'+'.join(self.heads)}: a network for segmentation needs the head "
