@@ -8,12 +8,11 @@ import logging
 from typing import Any, ClassVar, Self
 
 from efficientvision.configs.apply import apply_change
-from efficientvision.configs.kinds import (
+from efficientvision.configs.field_types import (
     BOOLEAN,
     IMAGE_SIZE,
     LABEL_MAP,
     MIXED_PRECISION,
-    PARTS,
     RGB,
     TEXT,
     hyperparameter,
@@ -23,7 +22,7 @@ from efficientvision.configs.kinds import (
     optional,
     parse_image_size,
 )
-from efficientvision.configs.list_kinds import EPOCHS
+from efficientvision.configs.list_field_types import EPOCHS, PARTS
 from efficientvision.configs.overrides import Recipe, read_overrides
 from efficientvision.configs.yaml_text import dump_yaml
 

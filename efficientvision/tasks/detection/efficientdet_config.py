@@ -6,10 +6,8 @@ import dataclasses
 from typing import Any
 
 from efficientvision.configs.apply import field_table
-from efficientvision.configs.kinds import (
-    ASPECT_RATIOS,
+from efficientvision.configs.field_types import (
     BOOLEAN,
-    HEADS,
     TEXT,
     hyperparameter,
     integer,
@@ -17,6 +15,7 @@ from efficientvision.configs.kinds import (
     one_of,
     optional,
 )
+from efficientvision.configs.list_field_types import ASPECT_RATIOS, HEADS
 from efficientvision.configs.training import ACTIVATIONS
 from efficientvision.errors import UserError
 from efficientvision.registry import backbone_names, detection_defaults, vfpn_cell_repeats
