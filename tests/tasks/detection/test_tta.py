@@ -96,11 +96,13 @@ class SpotFinder(keras.layers.Layer):
         (ymin, ymax), (xmin, xmax) = sides
         box = tf.stack([ymin, xmin, ymax, xmax], axis=-1)
         rest = tf.zeros([tf.shape(box)[0], len(self.anchors) - 1, 4])
-        codes = tf.concat([encode(box, self.anchors[0])[:, None], rest], axis=1)
-        logits = tf.concat([tf.fill(tf.shape(codes[:, :1, :2]), 3.0), rest[..., :2] - 9], axis=1)
+        box_deltas = tf.concat([encode(box, self.anchors[0])[:, None], rest], axis=1)
+        logits = tf.concat(
+            [tf.fill(tf.shape(box_deltas[:, :1, :2]), 3.0), rest[..., :2] - 9], axis=1
+        )
         logits -= [4.0, 0.0]
         shape = [-1, *self.cells, 9 * 4]
-        return tf.reshape(logits, [*shape[:3], 9 * 2]), tf.reshape(codes, shape)
+        return tf.reshape(logits, [*shape[:3], 9 * 2]), tf.reshape(box_deltas, shape)
 
 
 def _spot_network(config):
