@@ -8,7 +8,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.registry import efficientdet_names, list_models, task_of
 from efficientvision.tasks.choice import find_task, get_config, task_of_config
-from efficientvision.weights.automl import load_weights
+from efficientvision.weights.load import load_weights
 
 __all__ = ["build_from_config", "build_model", "list_models", "load_weights"]
 
@@ -36,9 +36,9 @@ def build_model(
     Returns:
         A `keras.Model`. An EfficientDet maps float32 images `[N, H, W, 3]`, normalised, to
         `(class_outputs, box_outputs)`: lists, finest level first, of logits `[N, h, w, A * K]`
-        and box codes `[N, h, w, A * 4]`; with `heads=["object_detection", "segmentation"]`
+        and box deltas `[N, h, w, A * 4]`; with `heads=["object_detection", "segmentation"]`
         segmentation logits follow. An SSD gives `(confidences, locations)`: logits
-        `[N, P, num_classes]` and codes `[N, P, 4]` of `detection.priors.generate_priors`. A
+        `[N, P, num_classes]` and deltas `[N, P, 4]` of `detection.priors.generate_priors`. A
         classifier gives logits `[N, num_classes]`, a segmenter `[N, H, W, num_classes]`. A backbone
         without its top gives `{level: features}`, float32 [N, H / 2**level, W / 2**level, C].
 

@@ -24,8 +24,8 @@ def test_decode_inverts_encode():
     rng = np.random.default_rng(0)
     corner = rng.uniform(-20, 100, (2, 50, 2))
     made = np.concatenate([corner, corner + rng.uniform(1, 80, (2, 50, 2))], -1).astype(np.float32)
-    codes = boxes.encode(made[0], made[1])
-    np.testing.assert_allclose(boxes.decode(codes, made[1]), made[0], atol=1e-3)
+    box_deltas = boxes.encode(made[0], made[1])
+    np.testing.assert_allclose(boxes.decode(box_deltas, made[1]), made[0], atol=1e-3)
 
 
 def test_encode_has_no_variances():

@@ -35,11 +35,11 @@ class DetectionServing(Serving):
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> class logits of each level, finest
-            first, then box codes of each.
+            first, then box deltas of each.
         image_hw: input size of the network, pixels.
         mean_rgb: subtracted from the pixels (0..255), one number or three.
         stddev_rgb: the difference is divided by it.
-        detect: (class logits, box codes, image scales [N]) -> `Detections` in pixels of the photo.
+        detect: (class logits, box deltas, image scales [N]) -> `Detections` in pixels of the photo.
     """
 
     result_name = "detections"
@@ -113,7 +113,7 @@ def detection_serving(
     """Joins a Keras detector with the preprocessing and postprocessing of its configuration.
 
     Args:
-        model: images [N, h, w, 3] -> (class logits, box codes), as `build_model` makes it; further
+        model: images [N, h, w, 3] -> (class logits, box deltas), as `build_model` makes it; further
             heads are left out.
         config: its hyper-parameters; `nms_configs` decides what is suppressed and left out.
         nms_mode: see `detection.postprocess.postprocess`; the default is what evaluation does.
