@@ -25,7 +25,11 @@ from efficientvision.data.transforms.orientation import (
     stored_crop,
 )
 from efficientvision.data.transforms.preprocess import Size
-from efficientvision.data.transforms.random_crop import evaluation_crop, training_crop
+from efficientvision.data.transforms.random_crop import (
+    draw_crop,
+    evaluation_crop,
+    resize_like_pillow,
+)
 
 # What a random number is for.
 _ORIENTATION, _CROP = range(2)
@@ -134,18 +138,15 @@ def _training_image(
         quarter_turns=cropping.quarter_turns,
     )
     stored_hw = decode.image_size(encoded)
-
-    def decode_part(yx: tf.Tensor, hw: tf.Tensor) -> tf.Tensor:
-        part = stored_crop(turned, yx, hw, stored_hw)
-        return orient_image(
-            turned, decode.decode_crop(encoded, *part, dct_method=decode.ACCURATE_DCT_METHOD)
-        )
-
-    return training_crop(
-        decode_part,
+    placement = draw_crop(
+        fold(seed, _CROP),
         oriented_size(turned, stored_hw),
         image_hw,
-        fold(seed, _CROP),
         scale=cropping.scale,
         ratio=cropping.ratio,
     )
+    stored = stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
+    part = decode.decode_crop(encoded, *stored, dct_method=decode.ACCURATE_DCT_METHOD)
+    # Pillow resizes rows before columns, so the part is turned first.
+    image = resize_like_pillow(orient_image(turned, part), image_hw)
+    return tf.ensure_shape(image, [*image_hw, 3])

@@ -21,7 +21,7 @@ from efficientvision.data.records import parse_example
 from efficientvision.data.ssd_examples import SsdExamples
 from efficientvision.data.training_examples import TrainingExamples, source_id
 from efficientvision.data.transforms import decode, preprocess
-from efficientvision.data.transforms.boxes import clip_boxes, has_area, pad_rows
+from efficientvision.data.transforms.boxes import clip_to_last_pixel, has_area, pad_rows
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.errors import UserError
 
@@ -142,7 +142,7 @@ def _evaluation_example(
         fitted = {"images": image, "image_scale": image_scale}
     normalized, classes = example["boxes_normalized_yxyx"], example["classes"]
     boxes = normalized * tf.cast(tf.tile(valid_hw, [2]), tf.float32)
-    boxes = clip_boxes(boxes, image_hw)
+    boxes = clip_to_last_pixel(boxes, image_hw)
     seen = has_area(boxes)
     source = tf.cast(tf.tile(source_hw, [2]), tf.float32)
     # PASCAL records (and the fallback) store fractions of the image; COCO's areas are pixels.

@@ -12,9 +12,11 @@ import tensorflow as tf
 from efficientvision.data.augmentation import SsdAugmentation
 from efficientvision.data.records import parse_example
 from efficientvision.data.training_examples import Scene, source_id
-from efficientvision.data.transforms import boxes, decode, orientation, preprocess, sample_frame
+from efficientvision.data.transforms import boxes, decode, orientation, sample_frame
 from efficientvision.data.transforms.photometric import distort_colors
-from efficientvision.data.transforms.preprocess import Size
+from efficientvision.data.transforms.placement import Placement, place_boxes, render
+from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
+from efficientvision.detection.boxes import clip_boxes
 
 # One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)
@@ -76,7 +78,7 @@ class SsdExamples:
             frame = sample_frame.draw_sample(_fold(seed, _SAMPLE), frame, found)
         placement = sample_frame.place_frame(frame, source_hw, self.image_hw)
         shown = sample_frame.boxes_in_frame(found, frame)
-        found = sample_frame.place_boxes(found, placement, self.image_hw)
+        found = clip_boxes(place_boxes(found, placement), self.image_hw)
         shown &= boxes.has_area(found)
         stored = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
         part = decode.decode_crop(
@@ -96,22 +98,17 @@ class SsdExamples:
         self,
         part: tf.Tensor,
         turned: orientation.Orientation,
-        placement: sample_frame.Placement,
+        placement: Placement,
         seed: tf.Tensor,
     ) -> tf.Tensor:
         """The decoded part, as stored -> the network's input, uint8 [*image_hw, 3]."""
-        stored_hw = orientation.oriented_size(turned, placement.part_hw)
-        image = orientation.orient_image(turned, preprocess.resize_bilinear(part, stored_hw))
+        image = render(part, turned, placement, dtype=tf.float32)
         if self.augmentation.photometric_distortion:
             image = distort_colors(image, seed)
         fill = tf.constant(self.augmentation.mean_rgb)
-        before = placement.part_yx
-        after = tf.constant(self.image_hw) - before - placement.part_hw
-        # What is padded with zeros becomes the fill colour.
-        padding = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], axis=0)
-        image = tf.pad(image - fill, padding) + fill
-        image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-        return tf.ensure_shape(image, [*self.image_hw, 3])
+        # Padding with zeros becomes the fill colour.
+        image = pad_to_canvas(image - fill, self.image_hw, placement.part_yx) + fill
+        return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
 
 
 def _fold(seed: tf.Tensor, purpose: int) -> tf.Tensor:

@@ -21,6 +21,7 @@ from efficientvision.data.transforms import (
     mosaic,
     orientation,
 )
+from efficientvision.data.transforms.placement import place_boxes, render
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
 
 # One RNG stream per purpose, so draws are independent.
@@ -68,7 +69,7 @@ class TrainingExamples:
                 lambda: scene,
             )
         found, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
-        found = boxes.clip_boxes(found, self.image_hw)
+        found = boxes.clip_to_last_pixel(found, self.image_hw)
         seen = boxes.has_area(found)
         found, classes = (tf.boolean_mask(values, seen) for values in (found, classes))
         return scene | {
@@ -113,14 +114,11 @@ class TrainingExamples:
 
     def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
         """The scene with one photo more; its size and scale are those of the first."""
-        before = tf.concat([origin_yx, [0]], axis=0)
-        size = tf.concat([photo["valid_hw"], [3]], axis=0)
-        after = tf.constant([*self.image_hw, 3]) - before - size
-        placed = tf.pad(photo["images"], tf.stack([before, after], axis=1))
+        placed = pad_to_canvas(photo["images"], self.image_hw, origin_yx)
         first = tf.equal(k, 0)
         offset = tf.cast(tf.tile(origin_yx, [2]), tf.float32)
         return {
-            "images": scene["images"] + tf.ensure_shape(placed, [*self.image_hw, 3]),
+            "images": scene["images"] + placed,
             "valid_hw": tf.where(first, photo["valid_hw"], scene["valid_hw"]),
             "image_scale": tf.where(first, photo["image_scale"], scene["image_scale"]),
             "source_id": tf.where(
@@ -171,17 +169,17 @@ class TrainingExamples:
         factor, offset = jitter.draw_jitter(
             _fold(seed, _JITTER), drawn.jitter_min, drawn.jitter_max
         )
-        plan = jitter.plan_jitter(
+        placement, image_scale = jitter.plan_jitter(
             source_hw, self.image_hw, factor, offset, frame_hw=frame_hw, fill_frame=fill_frame
         )
-        crop = orientation.stored_crop(turned, plan.crop_yx, plan.crop_hw, stored_hw)
-        found = jitter.place_boxes(orientation.orient_boxes(turned, found), source_hw, plan)
+        crop = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
+        found = place_boxes(orientation.orient_boxes(turned, found), placement, source_hw)
         cut, kept = boxes.crop_boxes(found, frame_hw)
         kept = kept | ~fill_frame
         return {
-            "images": jitter.render(decode_part(*crop), turned, plan),
-            "valid_hw": plan.valid_hw,
-            "image_scale": plan.image_scale,
+            "images": render(decode_part(*crop), turned, placement),
+            "valid_hw": placement.part_hw,
+            "image_scale": image_scale,
             "source_id": source_id(example, self.regenerate_source_id),
             "boxes_yxyx": tf.boolean_mask(tf.where(fill_frame, cut, found), kept),
             "classes": tf.boolean_mask(classes, kept),

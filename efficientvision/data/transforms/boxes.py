@@ -5,16 +5,16 @@ from __future__ import annotations
 import tensorflow as tf
 
 from efficientvision.data.transforms.preprocess import Size
+from efficientvision.detection.boxes import clip_boxes
 
 # Of a photo that shows only in part: boxes are dropped of which less than this is left, pixels of
 # the network input and share of the area.
 MIN_SIDE, MIN_SHARE = 2.0, 0.1
 
 
-def clip_boxes(boxes_yxyx: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
-    """Clips boxes [n, 4], in pixels, to [0, size - 1] of the canvas, as the original does."""
-    limit = tf.constant([canvas_hw[0] - 1, canvas_hw[1] - 1] * 2, tf.float32)
-    return tf.clip_by_value(boxes_yxyx, 0.0, limit)
+def clip_to_last_pixel(boxes_yxyx: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
+    """Clips boxes, in pixels, to [0, size - 1], as EfficientDet's published training does."""
+    return clip_boxes(boxes_yxyx, (canvas_hw[0] - 1, canvas_hw[1] - 1))
 
 
 def has_area(boxes_yxyx: tf.Tensor) -> tf.Tensor:
@@ -32,7 +32,7 @@ def crop_boxes(boxes_yxyx: tf.Tensor, frame_hw: tf.Tensor) -> tuple[tf.Tensor, t
     Returns:
         (boxes, kept): float32 [n, 4] and bool [n]; what is cut away to a sliver is not kept.
     """
-    clipped = tf.clip_by_value(boxes_yxyx, 0.0, tf.cast(tf.tile(frame_hw, [2]), tf.float32))
+    clipped = clip_boxes(boxes_yxyx, frame_hw)
     size, whole = (b[:, 2:] - b[:, :2] for b in (clipped, boxes_yxyx))
     share = tf.reduce_prod(size, axis=1) / tf.maximum(tf.reduce_prod(whole, axis=1), 1e-6)
     return clipped, (tf.reduce_min(size, axis=1) >= MIN_SIDE) & (share >= MIN_SHARE)

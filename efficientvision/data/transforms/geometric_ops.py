@@ -12,6 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from efficientvision.data.transforms.color_ops import GREY
+from efficientvision.detection.boxes import clip_boxes
 
 
 class AffineMap(NamedTuple):
@@ -89,4 +90,4 @@ def move_boxes(
     moved = tf.einsum("ij,nkj->nki", inverse, corners - affine.offset)
     low, high = tf.reduce_min(moved, axis=1), tf.reduce_max(moved, axis=1)
     boxes = tf.concat([low[:, ::-1], high[:, ::-1]], axis=1) / tf.tile(size, [2])
-    return tf.clip_by_value(boxes, 0.0, 1.0)
+    return clip_boxes(boxes, (1.0, 1.0))

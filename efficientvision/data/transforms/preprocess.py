@@ -56,13 +56,15 @@ def stretch(image: tf.Tensor, image_hw: Size) -> tf.Tensor:
     return tf.ensure_shape(resized, [*image.shape[:-3], *image_hw, 3])
 
 
-def pad_to_canvas(image: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
-    """Zeros at the bottom and the right of [.., h, w, C] up to ``canvas_hw``; static shape."""
+def pad_to_canvas(
+    image: tf.Tensor, canvas_hw: Size, offset_yx: tf.Tensor | Size = (0, 0)
+) -> tf.Tensor:
+    """Pads [.., h, w, C] with zeros to ``canvas_hw``, a static shape; by default top left."""
     rank = image.shape.rank
     shape = tf.shape(image)
-    missing_h = canvas_hw[0] - shape[rank - 3]
-    missing_w = canvas_hw[1] - shape[rank - 2]
-    paddings = [[0, missing_h], [0, missing_w], [0, 0]]
+    missing_h = canvas_hw[0] - offset_yx[0] - shape[rank - 3]
+    missing_w = canvas_hw[1] - offset_yx[1] - shape[rank - 2]
+    paddings = [[offset_yx[0], missing_h], [offset_yx[1], missing_w], [0, 0]]
     if rank == 4:
         paddings = [[0, 0], *paddings]
     padded = tf.pad(image, paddings)

@@ -7,10 +7,9 @@ levels, as Pillow does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
+from efficientvision.data.transforms.placement import Placement
 from efficientvision.data.transforms.preprocess import Size
 
 _TRIES = 10
@@ -22,10 +21,11 @@ _HALF = 0.5001
 def draw_crop(
     seed: tf.Tensor,
     source_hw: tf.Tensor,
+    image_hw: Size,
     *,
     scale: tuple[float, float],
     ratio: tuple[float, float],
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> Placement:
     """Draws a rectangle of random area and shape inside a photo.
 
     Ten tries; where none fits, the largest rectangle in the middle whose shape is within bounds.
@@ -33,28 +33,28 @@ def draw_crop(
     Args:
         seed: int [2]; one seed, one rectangle.
         source_hw: int32 [2], the photo's size.
+        image_hw: (height, width) of the network input, which the rectangle fills.
         scale: bounds of its share of the photo's area, uniform.
         ratio: bounds of width / height, uniform in the logarithm.
-
-    Returns:
-        (yx, hw), int32 [2] each: its first row and column, its height and width.
     """
     numbers = tf.random.stateless_uniform([_TRIES, 4], seed)
-    return place_crop(numbers, source_hw, scale=scale, ratio=ratio)
+    return place_crop(numbers, source_hw, image_hw, scale=scale, ratio=ratio)
 
 
 def place_crop(
     numbers: tf.Tensor,
     source_hw: tf.Tensor,
+    image_hw: Size,
     *,
     scale: tuple[float, float],
     ratio: tuple[float, float],
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> Placement:
     """The rectangle that random numbers stand for; see `draw_crop`.
 
     Args:
         numbers: float32 [tries, 4] in [0, 1): area, shape, row, column of each try.
         source_hw: int32 [2].
+        image_hw: (height, width) of the network input.
         scale, ratio: bounds.
     """
     height, width = source_hw[0], source_hw[1]
@@ -82,7 +82,7 @@ def place_crop(
     any_fits = tf.reduce_any(fits)
     hw = tf.where(any_fits, tried_hw[chosen], middle_hw)
     yx = tf.where(any_fits, drawn_yx, (source_hw - middle_hw) // 2)
-    return yx, hw
+    return Placement(yx, hw, tf.zeros_like(yx), tf.constant(image_hw), image_hw)
 
 
 def resize_like_pillow(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor:
@@ -96,32 +96,6 @@ def resize_like_pillow(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor
         resized = tf.image.resize(image, hw, method="bilinear", antialias=True)
         image = tf.cast(tf.clip_by_value(tf.floor(resized + _HALF), 0.0, 255.0), tf.uint8)
     return image
-
-
-def training_crop(
-    decode_part: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    source_hw: tf.Tensor,
-    image_hw: Size,
-    seed: tf.Tensor,
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-) -> tf.Tensor:
-    """A random crop of a photo at the input's size; only the crop is decoded.
-
-    Args:
-        decode_part: (yx, hw) -> the pixels of that rectangle, uint8 [h, w, 3].
-        source_hw: int32 [2], the photo's size.
-        image_hw: (height, width) of the network input.
-        seed: int [2].
-        scale, ratio: as in `draw_crop`.
-
-    Returns:
-        uint8 [H, W, 3].
-    """
-    yx, hw = draw_crop(seed, source_hw, scale=scale, ratio=ratio)
-    resized = resize_like_pillow(decode_part(yx, hw), image_hw)
-    return tf.ensure_shape(resized, [*image_hw, 3])
 
 
 def evaluation_crop(photo: tf.Tensor, image_hw: Size, share: float, *, squash: bool) -> tf.Tensor:

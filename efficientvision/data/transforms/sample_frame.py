@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from efficientvision.data.transforms.placement import Placement
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.detection import boxes as box_ops
 
@@ -31,20 +32,6 @@ class Frame(NamedTuple):
 
     yx: tf.Tensor
     hw: tf.Tensor
-
-
-class Placement(NamedTuple):
-    """Which part of the photo goes where on the network's input; the rest is filled.
-
-    Attributes:
-        crop_yx, crop_hw: int32 [2], pixels of the photo.
-        part_yx, part_hw: int32 [2], pixels of the input.
-    """
-
-    crop_yx: tf.Tensor
-    crop_hw: tf.Tensor
-    part_yx: tf.Tensor
-    part_hw: tf.Tensor
 
 
 def draw_expansion(
@@ -130,7 +117,7 @@ def place_frame(frame: Frame, source_hw: tf.Tensor, image_hw: Size) -> Placement
         for corner in (crop_yx, crop_yx + crop_hw)
     )
     first = tf.minimum(first, tf.constant(image_hw) - 1)
-    return Placement(crop_yx, crop_hw, first, tf.maximum(last - first, 1))
+    return Placement(crop_yx, crop_hw, first, tf.maximum(last - first, 1), image_hw)
 
 
 def boxes_in_frame(boxes_yxyx: tf.Tensor, frame: Frame) -> tf.Tensor:
@@ -138,11 +125,3 @@ def boxes_in_frame(boxes_yxyx: tf.Tensor, frame: Frame) -> tf.Tensor:
     begin, end = (tf.cast(corner, tf.float32) for corner in (frame.yx, frame.yx + frame.hw))
     centers = (boxes_yxyx[:, :2] + boxes_yxyx[:, 2:]) / 2.0
     return tf.reduce_all((centers > begin) & (centers < end), axis=1)
-
-
-def place_boxes(boxes_yxyx: tf.Tensor, placement: Placement, image_hw: Size) -> tf.Tensor:
-    """Boxes [n, 4] in pixels of the photo -> of the network's input, clipped to it."""
-    crop_yx, crop_hw, part_yx, part_hw = (tf.cast(v, tf.float32) for v in placement)
-    zoom, offset = part_hw / crop_hw, part_yx
-    placed = (boxes_yxyx - tf.tile(crop_yx, [2])) * tf.tile(zoom, [2]) + tf.tile(offset, [2])
-    return tf.clip_by_value(placed, 0.0, tf.constant([*image_hw, *image_hw], tf.float32))

@@ -7,28 +7,14 @@ mask are rendered by one plan, each in one step: no pixel outside the window is 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
-
-class ScaleCropPlan(NamedTuple):
-    """Where a window lies in a scaled photo.
-
-    Attributes:
-        scaled_hw: int32 [2], size of the scaled photo.
-        start_yx: int32 [2], the window's first row and column in it; negative: padding before it.
-        window_hw: int32 [2], size of the window.
-    """
-
-    scaled_hw: tf.Tensor
-    start_yx: tf.Tensor
-    window_hw: tf.Tensor
+from efficientvision.data.transforms.placement import Placement
 
 
 def draw_scale_crop(
     seed: tf.Tensor, source_hw: tf.Tensor, window_hw: tf.Tensor, scale: tuple[float, float]
-) -> ScaleCropPlan:
+) -> Placement:
     """Draws a scale factor and a window.
 
     Args:
@@ -43,7 +29,7 @@ def draw_scale_crop(
 
 def place_scale_crop(
     numbers: tf.Tensor, source_hw: tf.Tensor, window_hw: tf.Tensor, scale: tuple[float, float]
-) -> ScaleCropPlan:
+) -> Placement:
     """The plan that random numbers stand for; see `draw_scale_crop`.
 
     Args:
@@ -58,10 +44,11 @@ def place_scale_crop(
     padding = tf.maximum(window_hw - scaled_hw + 1, 0) // 2
     places = scaled_hw + 2 * padding - window_hw + 1
     offset = tf.cast(numbers[1:] * tf.cast(places, tf.float32), tf.int32)
-    return ScaleCropPlan(scaled_hw, tf.minimum(offset, places - 1) - padding, window_hw)
+    part_yx = padding - tf.minimum(offset, places - 1)
+    return Placement(tf.zeros_like(source_hw), source_hw, part_yx, scaled_hw, window_hw)
 
 
-def render_image(image: tf.Tensor, plan: ScaleCropPlan) -> tf.Tensor:
+def render_image(image: tf.Tensor, plan: Placement) -> tf.Tensor:
     """The window of a photo: Lanczos, antialiased, black outside.
 
     Args:
@@ -71,19 +58,18 @@ def render_image(image: tf.Tensor, plan: ScaleCropPlan) -> tf.Tensor:
     Returns:
         uint8 [H, W, 3].
     """
-    source_hw = tf.cast(tf.shape(image)[:2], tf.float32)
     window = tf.raw_ops.ScaleAndTranslate(
         images=image[tf.newaxis],
-        size=plan.window_hw,
-        scale=tf.cast(plan.scaled_hw, tf.float32) / source_hw,
-        translation=-tf.cast(plan.start_yx, tf.float32),
+        size=plan.canvas_hw,
+        scale=tf.cast(plan.part_hw, tf.float32) / tf.cast(plan.crop_hw, tf.float32),
+        translation=tf.cast(plan.part_yx, tf.float32),
         kernel_type="lanczos3",
         antialias=True,
     )[0]
     return tf.cast(tf.clip_by_value(tf.round(window), 0.0, 255.0), tf.uint8)
 
 
-def render_mask(mask: tf.Tensor, plan: ScaleCropPlan, outside: int) -> tf.Tensor:
+def render_mask(mask: tf.Tensor, plan: Placement, outside: int) -> tf.Tensor:
     """The window of a label map: the nearest pixel's class, never a mixture.
 
     Args:
@@ -94,17 +80,16 @@ def render_mask(mask: tf.Tensor, plan: ScaleCropPlan, outside: int) -> tf.Tensor
     Returns:
         uint8 [H, W].
     """
-    source_hw = tf.shape(mask)
-    rows, columns = (_nearest(plan, source_hw[axis], axis) for axis in range(2))
+    rows, columns = (_nearest(plan, axis) for axis in range(2))
     window = tf.gather(tf.gather(mask, tf.maximum(rows, 0)), tf.maximum(columns, 0), axis=1)
     inside = (rows >= 0)[:, tf.newaxis] & (columns >= 0)
     return tf.where(inside, window, tf.constant(outside, mask.dtype))
 
 
-def _nearest(plan: ScaleCropPlan, source: tf.Tensor, axis: int) -> tf.Tensor:
+def _nearest(plan: Placement, axis: int) -> tf.Tensor:
     """int64 [window side]: the source's row or column under each centre of a pixel; -1: none."""
-    scaled = tf.cast(plan.scaled_hw[axis], tf.int64)
-    places = tf.cast(plan.start_yx[axis] + tf.range(plan.window_hw[axis]), tf.int64)
+    source, scaled = (tf.cast(hw[axis], tf.int64) for hw in (plan.crop_hw, plan.part_hw))
+    places = tf.cast(tf.range(plan.canvas_hw[axis]) - plan.part_yx[axis], tf.int64)
     # (place + 1/2) * source / scaled, in whole numbers: no rounding decides.
-    nearest = (2 * places + 1) * tf.cast(source, tf.int64) // (2 * scaled)
+    nearest = (2 * places + 1) * source // (2 * scaled)
     return tf.where((places >= 0) & (places < scaled), nearest, -1)
