@@ -31,21 +31,22 @@ from efficientvision.data.transforms.random_crop import (
     resize_like_pillow,
 )
 
-# What a random number is for.
+# One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _CROP = range(2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cropping:
-    """What of a photo the network sees.
+    """Crops of the training and evaluation photos.
 
     Attributes:
-        scale: training: bounds of the crop's share of the area.
-        ratio: training: bounds of its width / height.
-        horizontal_flip, vertical_flip: training: mirror half of the photos.
-        quarter_turns: training: turn them by quarters.
-        eval_share: evaluation: share of the shorter side that is cut out of the middle.
-        eval_squash: evaluation: resize the whole photo instead, whatever its shape.
+        scale: Training: range of the crop's share of the area.
+        ratio: Training: range of its width / height.
+        horizontal_flip, vertical_flip: Training: mirror half of the photos.
+        quarter_turns: Training: rotate by a random multiple of 90 degrees.
+        eval_share: Evaluation: share of the shorter side that the central crop shows.
+        eval_squash: Evaluation: instead of cropping, resize the whole photo without keeping its
+            shape.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
@@ -69,29 +70,29 @@ def classification_dataset(
     regenerate_source_id: bool = False,
     **reading: Any,
 ) -> tf.data.Dataset:
-    """Batches of images and classes.
+    """Builds a data set of batches of images and classes.
 
     Args:
-        file_pattern: see :func:`efficientvision.data.record_files.match_files`.
+        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
         image_hw: (height, width) of the network input.
-        class_ids: the records' class ids in the order of the network's outputs; other ids are an
-            error where there is one class an image, and left out otherwise.
-        multi_label: an image may have any number of classes.
-        batch_size: examples a batch.
-        training: shuffle, crop at random, repeat; or read once, in order, as it is.
-        cropping: what of a photo is seen; None: its defaults.
-        regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
+        class_ids: The records' class ids in the order of the network's outputs. Other ids are an
+            error for single-label data and are left out for multi-label data.
+        multi_label: An image may have any number of classes.
+        batch_size: Examples per batch.
+        training: Shuffle, crop at random and repeat; otherwise read once, in order, unaugmented.
+        cropping: Crops of the photos; None: the defaults.
+        regenerate_source_id: Name images by a hash of their bytes, which unnamed images always get.
+        **reading: Order, share and limits; see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
         ``images`` uint8 [B, H, W, 3];
-        ``labels`` int32 [B], 0..K-1, and -1 where the record's class is none of ``class_ids``; with
-        ``multi_label`` uint8 [B, K], 1 for the classes that the image has;
+        ``labels`` int32 [B], 0..K-1, or -1 if the record's class is not in ``class_ids``; with
+        ``multi_label`` uint8 [B, K], 1 for the classes of the image;
         ``source_id`` string [B].
 
     Raises:
-        UserError: no files, no records, or arguments that make no sense.
+        UserError: There are no files or records, or an argument makes no sense.
     """
     reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
     cropping = cropping or Cropping()
@@ -119,7 +120,7 @@ def classification_dataset(
 
 
 def _labels(classes: tf.Tensor, ids: tf.Tensor, multi_label: bool) -> tf.Tensor:
-    """Class ids of a record -> what the network is to say."""
+    """Class ids of a record -> the network's target."""
     has = tf.reduce_any(tf.equal(classes[:, tf.newaxis], ids), axis=0)
     if multi_label:
         return tf.cast(has, tf.uint8)
