@@ -1,1 +1,1 @@
-"""Checks of data before the first training step, as rows of one table."""
+"""Checks data before the first training step; the findings are rows of one table."""
