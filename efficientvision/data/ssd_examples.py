@@ -1,6 +1,6 @@
 """One record -> one augmented training example of an SSD.
 
-Every number drawn depends on (seed, position in the endless sequence) alone.
+Random numbers depend only on (seed, position in the endless sequence).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)
 class SsdExamples:
     """Makes training examples; call it with a position and its record.
 
-    The colours are distorted where the photo has the input's size, not its own, which is much
-    less work; and pixels are rounded to whole values of 0..255.
+    Colours are distorted after the photo has been resized to the input, which is much less work;
+    pixels are rounded to whole values of 0..255.
 
     Attributes:
         image_hw: (height, width) of the network input.
-        max_instances: M, boxes of an example.
-        skip_crowd: leave out crowd boxes.
-        regenerate_source_id: name photos by a hash of their bytes.
-        augmentation: what is done to them.
-        seed: of all that is drawn.
+        max_instances: M, number of boxes in an example.
+        skip_crowd: Leave out crowd boxes.
+        regenerate_source_id: Name photos by a hash of their bytes.
+        augmentation: Augmentation of the photos.
+        seed: Seed of everything random.
     """
 
     image_hw: Size
@@ -49,7 +49,7 @@ class SsdExamples:
         """Makes one example.
 
         Args:
-            position: int64 [], its place in the endless sequence.
+            position: int64 [], position in the endless sequence.
             records: string [1].
 
         Returns:
@@ -101,7 +101,7 @@ class SsdExamples:
         placement: Placement,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """The decoded part, as stored -> the network's input, uint8 [*image_hw, 3]."""
+        """Renders the decoded part, as stored, to the network's input, uint8 [*image_hw, 3]."""
         image = render(part, turned, placement, dtype=tf.float32)
         if self.augmentation.photometric_distortion:
             image = distort_colors(image, seed)

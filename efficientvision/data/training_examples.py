@@ -1,6 +1,6 @@
 """One record, or one and its partners -> one augmented training example.
 
-Every number drawn depends on (seed, position in the endless sequence) alone.
+Random numbers depend only on (seed, position in the endless sequence).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class TrainingExamples:
 
     Attributes:
         image_hw: (height, width) of the network input.
-        max_instances: M, boxes of an example.
-        skip_crowd: leave out crowd boxes.
-        regenerate_source_id: name photos by a hash of their bytes.
-        augmentation: what is done to them.
-        seed: of all that is drawn.
+        max_instances: M, number of boxes in an example.
+        skip_crowd: Leave out crowd boxes.
+        regenerate_source_id: Name photos by a hash of their bytes.
+        augmentation: Augmentation of the photos.
+        seed: Seed of everything random.
     """
 
     image_hw: Size
@@ -54,8 +54,8 @@ class TrainingExamples:
         """Makes one example.
 
         Args:
-            position: int64 [], its place in the endless sequence.
-            records: string [1 + num_partners], its own record and then its partners'.
+            position: int64 [], position in the endless sequence.
+            records: string [1 + num_partners], its own record followed by its partners'.
 
         Returns:
             See :func:`efficientvision.data.pipeline.detection_dataset`, unbatched.
@@ -85,7 +85,7 @@ class TrainingExamples:
             return photo
         is_mosaic = self._happens(self.augmentation.mosaic_prob, _fold(seed, _MOSAIC))
         origins, sizes = mosaic.draw_frames(_fold(seed, _FRAMES), self.image_hw)
-        # A photo of its own is a collage of one, in a frame that it need not fill.
+        # A single photo is a collage of one, in a frame that it need not fill.
         count = tf.where(is_mosaic, mosaic.NUM_FRAMES, 1)
         sizes = tf.where(is_mosaic, sizes, canvas_hw)
 
@@ -113,7 +113,7 @@ class TrainingExamples:
         }
 
     def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
-        """The scene with one photo more; its size and scale are those of the first."""
+        """Adds a photo to the scene, whose size and scale are those of the first photo."""
         placed = pad_to_canvas(photo["images"], self.image_hw, origin_yx)
         first = tf.equal(k, 0)
         offset = tf.cast(tf.tile(origin_yx, [2]), tf.float32)
@@ -129,7 +129,7 @@ class TrainingExamples:
         }
 
     def _mixed(self, scene: Scene, record: tf.Tensor, seed: tf.Tensor) -> Scene:
-        """The scene, and another photo shown through the part of the canvas that it fills."""
+        """Blends another photo into the part of the canvas that the scene fills."""
         other = self._photo(record, seed, scene["valid_hw"], tf.constant(True))
         other_canvas = pad_to_canvas(other["images"], self.image_hw)
         ratio = mixup.draw_ratio(_fold(seed, _RATIO))
@@ -143,13 +143,13 @@ class TrainingExamples:
     def _photo(
         self, record: tf.Tensor, seed: tf.Tensor, frame_hw: tf.Tensor, fill_frame: tf.Tensor
     ) -> Scene:
-        """The part of a photo that is shown, at its size, not padded.
+        """Loads the visible part of a photo, at its size, not padded.
 
         Args:
             record: string [].
             seed: int [2].
-            frame_hw: int32 [2], the part of the canvas that is free for it.
-            fill_frame: bool []: no padding within the frame, and no boxes of slivers.
+            frame_hw: int32 [2], the part of the canvas available for it.
+            fill_frame: bool []: leave no padding within the frame, and drop boxes of slivers.
         """
         example = parse_example(record)
         found, classes = example["boxes_normalized_yxyx"], example["classes"]
@@ -186,9 +186,9 @@ class TrainingExamples:
         }
 
     def _pixels(self, encoded: tf.Tensor, found: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor):
-        """How to get at a part of the photo: (yx, hw) -> pixels; its size; its boxes and classes.
+        """Gives access to a photo: ((yx, hw) -> pixels; its size; its boxes; its classes).
 
-        Where nothing is done to the whole photo, only the part is decoded.
+        If no operation needs the whole photo, only the requested part is decoded.
         """
         drawn = self.augmentation
         if not drawn.needs_whole_photo:
@@ -220,7 +220,7 @@ class TrainingExamples:
 
 
 def source_id(example: dict[str, tf.Tensor], regenerate: bool) -> tf.Tensor:
-    """string [], the photo's name; a hash of its bytes if it has none or on request."""
+    """Name of the photo, string []; a hash of its bytes if it has none, or on request."""
     hashed = tf.strings.as_string(tf.strings.to_hash_bucket_fast(example["encoded"], tf.int64.max))
     if regenerate:
         return hashed
@@ -228,7 +228,7 @@ def source_id(example: dict[str, tf.Tensor], regenerate: bool) -> tf.Tensor:
 
 
 def _joined(*names: tf.Tensor) -> tf.Tensor:
-    """The name of a picture made of several photos."""
+    """Name of a picture made of several photos."""
     return tf.strings.join(names, "+")
 
 

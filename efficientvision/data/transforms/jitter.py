@@ -1,8 +1,8 @@
-"""Scale jitter of image and boxes: how large a photo is shown, and which part of it.
+"""Scale jitter of image and boxes: the scale at which a photo is shown, and the part shown.
 
-The geometry is planned first, from the photo's size alone; then only the part of the photo that
-will be seen is decoded, resized once and put on the canvas. Randomness is stateless: the same two
-numbers always give the same image.
+The geometry is planned first, from the photo's size alone; then only the visible part of the photo
+is decoded, resized once and put on the canvas. Randomness is stateless: the same seed always gives
+the same image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from efficientvision.data.transforms.preprocess import Size
 def draw_jitter(
     seed: tf.Tensor, jitter_min: float, jitter_max: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws a scale factor between the two, float32 [], and an offset in [0, 1), float32 [2]."""
+    """Draws a scale factor in this range, float32 [], and an offset in [0, 1), float32 [2]."""
     numbers = tf.random.stateless_uniform([3], seed)
     return jitter_min + (jitter_max - jitter_min) * numbers[0], numbers[1:]
 
@@ -31,20 +31,20 @@ def plan_jitter(
     frame_hw: tf.Tensor | None = None,
     fill_frame: tf.Tensor | bool = False,
 ) -> tuple[Placement, tf.Tensor]:
-    """The geometry of the original's scale jitter.
+    """Plans the original's scale jitter.
 
-    The photo is fitted to ``scale_factor`` times the canvas. What then exceeds the canvas is cut
-    off, at an offset that is the given fraction of the excess; what falls short is padding. The
-    part seen is rounded to whole pixels of the photo, so that nothing else need be decoded; boxes
-    follow the rounded part exactly (:func:`placement.place_boxes`).
+    The photo is fitted to ``scale_factor`` times the canvas. Anything beyond the canvas is cut off,
+    at an offset that is the given fraction of the excess; anything missing is padding. The visible
+    part is rounded to whole pixels of the photo, so that nothing else need be decoded; boxes follow
+    the rounded part exactly (:func:`placement.place_boxes`).
 
     Args:
         source_hw: int32 [2], the photo's size.
         canvas_hw: (height, width) of the network input.
         scale_factor: 1 fits the photo to the canvas.
-        offset_fraction_yx: two numbers in [0, 1).
-        frame_hw: int32 [2], the part of the canvas that the photo is cut to; None: all of it.
-        fill_frame: bool []: a photo that would leave padding is enlarged until it does not.
+        offset_fraction_yx: Two numbers in [0, 1).
+        frame_hw: int32 [2], part of the canvas that the photo is cropped to; None: all of it.
+        fill_frame: bool []: enlarge a photo that would leave padding until it does not.
 
     Returns:
         (placement, image_scale): the photo in the frame's top-left corner; float32 [], pixels of

@@ -1,8 +1,8 @@
-"""Random scale and random crop of an image and its label map, as EdgeNets' segmentation trains.
+"""Random scale and random crop of an image and its label map, as in EdgeNets' segmentation.
 
-The photo is scaled by a random factor and a window of the input's size is cut out; where the photo
-is smaller, it stands about the middle of the window, and the rest is black and ignored. Image and
-mask are rendered by one plan, each in one step: no pixel outside the window is computed.
+The photo is scaled by a random factor, and a window of the input's size is cut out. A photo that is
+smaller is placed near the centre of the window, and the rest is black and ignored. Image and mask
+are each rendered in one step, from one plan: no pixel outside the window is computed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def draw_scale_crop(
         seed: int [2]; one seed, one plan.
         source_hw: int32 [2], the photo's size.
         window_hw: int32 [2], size of the window.
-        scale: bounds of the factor, uniform in the logarithm.
+        scale: Range of the factor, uniform in the logarithm.
     """
     numbers = tf.random.stateless_uniform([3], seed)
     return place_scale_crop(numbers, source_hw, window_hw, scale)
@@ -30,17 +30,17 @@ def draw_scale_crop(
 def place_scale_crop(
     numbers: tf.Tensor, source_hw: tf.Tensor, window_hw: tf.Tensor, scale: tuple[float, float]
 ) -> Placement:
-    """The plan that random numbers stand for; see `draw_scale_crop`.
+    """Computes the plan from random numbers; see `draw_scale_crop`.
 
     Args:
         numbers: float32 [3] in [0, 1): scale, row, column.
         source_hw, window_hw: int32 [2].
-        scale: bounds of the factor.
+        scale: Range of the factor.
     """
     low, high = tf.math.log(float(scale[0])), tf.math.log(float(scale[1]))
     factor = tf.exp(low + numbers[0] * (high - low))
     scaled_hw = tf.maximum(tf.cast(tf.cast(source_hw, tf.float32) * factor, tf.int32), 1)
-    # As much on both sides, so that the window moves by at most one pixel over a small photo.
+    # Equal padding on both sides: over a small photo the window moves by at most one pixel.
     padding = tf.maximum(window_hw - scaled_hw + 1, 0) // 2
     places = scaled_hw + 2 * padding - window_hw + 1
     offset = tf.cast(numbers[1:] * tf.cast(places, tf.float32), tf.int32)
@@ -49,11 +49,11 @@ def place_scale_crop(
 
 
 def render_image(image: tf.Tensor, plan: Placement) -> tf.Tensor:
-    """The window of a photo: Lanczos, antialiased, black outside.
+    """Renders the window of a photo: Lanczos, antialiased, black outside.
 
     Args:
         image: uint8 [h, w, 3], the whole photo.
-        plan: of the same photo.
+        plan: Plan for this photo.
 
     Returns:
         uint8 [H, W, 3].
@@ -70,12 +70,12 @@ def render_image(image: tf.Tensor, plan: Placement) -> tf.Tensor:
 
 
 def render_mask(mask: tf.Tensor, plan: Placement, outside: int) -> tf.Tensor:
-    """The window of a label map: the nearest pixel's class, never a mixture.
+    """Renders the window of a label map: the class of the nearest pixel, never a mixture.
 
     Args:
-        mask: uint8 [h, w], of the whole photo.
-        plan: of the same photo.
-        outside: class of the padding.
+        mask: uint8 [h, w], mask of the whole photo.
+        plan: Plan for this photo.
+        outside: Class of the padding.
 
     Returns:
         uint8 [H, W].
@@ -87,9 +87,9 @@ def render_mask(mask: tf.Tensor, plan: Placement, outside: int) -> tf.Tensor:
 
 
 def _nearest(plan: Placement, axis: int) -> tf.Tensor:
-    """int64 [window side]: the source's row or column under each centre of a pixel; -1: none."""
+    """Row or column of the source under each pixel centre, int64 [window side]; -1: none."""
     source, scaled = (tf.cast(hw[axis], tf.int64) for hw in (plan.crop_hw, plan.part_hw))
     places = tf.cast(tf.range(plan.canvas_hw[axis]) - plan.part_yx[axis], tf.int64)
-    # (place + 1/2) * source / scaled, in whole numbers: no rounding decides.
+    # (place + 1/2) * source / scaled, in integers, so rounding plays no role.
     nearest = (2 * places + 1) * source // (2 * scaled)
     return tf.where((places >= 0) & (places < scaled), nearest, -1)
