@@ -47,13 +47,11 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
     try:
         height, width = decode_mask(mask_encoded).shape
     except UserError as error:
-        return f"is damaged: {error}"
+        return f"is spoilt: {error}"
     with open_header(encoded) as picture:
         size = picture.size
     if size != (width, height):
-        return (
-            f"is damaged: the mask has {width} x {height} pixels, the image {size[0]} x {size[1]}"
-        )
+        return f"is spoilt: the mask has {width} x {height} pixels, the image {size[0]} x {size[1]}"
     return None
 
 

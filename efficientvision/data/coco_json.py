@@ -267,7 +267,7 @@ def _twins(file: CocoFile, names: dict[Any, str], used: set) -> set:
             continue
         if other in used and number in used:
             raise UserError(
-                f"{file.path} has two categories named {name!r}, with ids {other!r} "
+                f"{file.path} has two categories named {name!r}, of the ids {other!r} "
                 f"and {number!r}: rename one, or give their annotations the same id."
             )
         twins.add(number if other in used else other)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from efficientvision.data.labels import LabelMap
 
-LEFT_OUT = "images skipped, as they cannot be used"
+LEFT_OUT = "images left out, as they cannot be used"
 _LISTED = 10
 
 

@@ -73,9 +73,9 @@ def decode_mask(encoded: bytes) -> np.ndarray:
     except PILLOW_ERRORS as error:
         raise UserError(f"its mask cannot be decoded ({error})") from error
     if pixels is None:
-        raise UserError(f"its mask must be a PNG of one 8-bit channel, but is a {kind}")
+        raise UserError(f"its mask must be a PNG of one 8-bit channel, is a {kind}")
     if not is_whole_png(encoded):  # Pillow shows what there is; TensorFlow refuses it.
-        raise UserError("its mask cannot be decoded (the PNG is damaged or truncated)")
+        raise UserError("its mask cannot be decoded (the PNG is damaged or cut short)")
     return pixels
 
 

@@ -80,17 +80,17 @@ def values_of(features: Any, key: str) -> list[Any]:
 
 def _fault(features: Any) -> str | None:
     for key, expected in _KINDS.items():
-        # TensorFlow treats a feature without a list as absent, but an empty list of another type not.
+        # For TensorFlow a feature without a list is absent; an empty list of another type is not.
         kind = features[key].WhichOneof("kind") if key in features else None
         if kind not in (None, expected):
             empty = "" if getattr(features[key], kind).value else "an empty list of "
             return (
-                f"its {key} holds {empty}{_KIND_NAMES[kind]}, but must hold {_KIND_NAMES[expected]}"
+                f"its {key} holds {empty}{_KIND_NAMES[kind]}, and must hold {_KIND_NAMES[expected]}"
             )
     for key in _SINGLE:
         count = len(values_of(features, key))
         if count > 1:
-            return f"its {key} holds {count} values, but must hold one"
+            return f"its {key} holds {count} values, and must hold one"
     return _object_fault(features) or _class_fault(features) or _name_fault(features)
 
 
@@ -103,7 +103,7 @@ def _object_fault(features: Any) -> str | None:
         if count not in (0, objects):
             return (
                 f"its {key} holds {count} value{'s' * (count != 1)} for {objects} "
-                f"object{'s' * (objects != 1)}, but must hold one for each, or none"
+                f"object{'s' * (objects != 1)}, and must hold one for each, or none"
             )
     return None
 
@@ -114,7 +114,7 @@ def _class_fault(features: Any) -> str | None:
             # 0, the background, is left to preflight, which can tell where it comes from.
             if not 0 <= value <= MOST_CLASS:
                 return (
-                    f"its {key} holds {value}, but must hold class numbers from 1 to {MOST_CLASS}"
+                    f"its {key} holds {value}, and must hold class numbers from 1 to {MOST_CLASS}"
                 )
     return None
 
@@ -124,5 +124,5 @@ def _name_fault(features: Any) -> str | None:
         try:
             name.decode("utf8")
         except UnicodeDecodeError:
-            return f"its {SOURCE_ID} holds {name!r}, but must hold UTF-8 text"
+            return f"its {SOURCE_ID} holds {name!r}, and must hold UTF-8 text"
     return None

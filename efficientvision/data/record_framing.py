@@ -32,7 +32,7 @@ def record_spans(path: str) -> Iterator[tuple[int, int]]:
             end = position + HEADER_BYTES + length + CHECKSUM_BYTES
             if end > size:
                 raise UserError(
-                    f"{path} is truncated or damaged: it has {size} bytes, but the record at byte "
+                    f"{path} is cut short or damaged: it has {size} bytes, but the record at byte "
                     f"{position} would end at {end}; make the file again."
                 )
             yield position + HEADER_BYTES, length
@@ -74,7 +74,7 @@ def foreign(header: bytes) -> str | None:
             "tf.data.TFRecordDataset(FILE, compression_type='ZLIB') and write it again"
         )
     return (
-        "is not a TFRecord file, or its first bytes are damaged: narrow the pattern to the record "
+        "is no TFRecord file, or its first bytes are damaged: narrow the pattern to the record "
         "files (such as 'train/*.tfrecord'), or make the file again"
     )
 

@@ -44,7 +44,7 @@ class DamagedRecord:
         if self.foreign:
             return f"cannot be read: the file {self.foreign}"
         if self.is_cut:
-            return f"(at byte {self.byte}) is truncated: the file ends before it does"
+            return f"(at byte {self.byte}) is cut short: the file ends before it does"
         text = f"(at byte {self.byte}) has a wrong checksum"
         if self.lost_bytes:
             text += f": its length is damaged, and the {self.lost_bytes:,} bytes"

@@ -106,7 +106,7 @@ def test_wrong_size_in_the_annotation(voc_folder, tmp_path):
     ("damage", "message"),
     [
         ("class", r"b\.xml has an object of class 'yeti'.*label map"),
-        ("xml", r"b\.xml is no valid XML"),
+        ("xml", r"b\.xml is not valid XML"),
         ("image", r"b\.jpg does not exist"),
         ("number", r"b\.xml: bndbox/xmin must be a number"),
         ("missing", r"b\.xml is missing"),

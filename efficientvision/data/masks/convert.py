@@ -156,7 +156,7 @@ def _counted(spoilt: Sequence[SpoiltPair], skip_bad: bool) -> Counter:
         if len(spoilt) > _LISTED_ERRORS:
             lines.append(f"... and {len(spoilt) - _LISTED_ERRORS} more")
         raise UserError(
-            f"{len(spoilt)} pairs cannot be used: repair them, or skip them with `skip_bad`.", lines
+            f"{len(spoilt)} pairs are spoilt: repair them, or skip them with `skip_bad`.", lines
         )
     first: dict[str, str] = {}
     for error in spoilt:
