@@ -80,7 +80,7 @@ def test_bad_input_is_named(coco_folder, tmp_path):
     with pytest.raises(UserError, match=r"Cannot read none\.json"):
         convert(object_annotations_file="none.json")
     (tmp_path / "cut.json").write_text('{"images": [')
-    with pytest.raises(UserError, match=r"cut\.json is no valid JSON"):
+    with pytest.raises(UserError, match=r"cut\.json is not valid JSON"):
         convert(object_annotations_file=str(tmp_path / "cut.json"))
     with pytest.raises(UserError, match=r"changed\.json has no list 'categories'"):
         convert(object_annotations_file=changed(categories=None))

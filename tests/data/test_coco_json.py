@@ -120,7 +120,7 @@ def test_marks_before_the_text(read):
     for encoded in (text.encode("utf-16"), text.replace("cat", "k\xe4tzchen").encode("latin-1")):
         if encoded.isascii():
             continue
-        with pytest.raises(UserError, match=r"truth\.json is .*: save it as UTF-8|no valid JSON"):
+        with pytest.raises(UserError, match=r"truth\.json is .*: save it as UTF-8|not valid JSON"):
             read(text=encoded)
 
 

@@ -118,7 +118,8 @@ def test_photos_of_any_ending_or_none(tmp_path):
     assert [i.source_id for i in found.parts["train"]] == [f"cat/{name}" for name in names]
     assert found.left_out.counted() == {
         f".heic files left out (first: {tmp_path}/cat/8.heic)": 1,
-        f"files without an extension that are not pictures left out (first: {tmp_path}/cat/notes)": 1,
+        "files without an extension that are not pictures left out "
+        f"(first: {tmp_path}/cat/notes)": 1,
     }
 
 

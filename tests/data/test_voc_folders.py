@@ -161,7 +161,7 @@ def test_label_maps_that_cannot_be_meant(tmp_path):
     xml(tmp_path / "a.xml")
     path = tmp_path / "map.json"
     for content, sentence in (
-        ({"cat": 0, "dog": 1}, "class id 0 to 'cat': ids start at 1"),
+        ({"cat": 0, "dog": 1}, "class id 0 to 'cat', but ids start at 1"),
         ({"1": "cat", "3": "cat"}, "'cat' twice, with the ids 1 and 3"),
         ({"1": "cat \ud83d"}, "half of a character"),
     ):

@@ -145,7 +145,7 @@ def test_results_are_checked(run, testdev_flags, tmp_path):
     flags = ["--results_file=results.json", f"--image_info_file={INFO}"]
     path.write_text(json.dumps(results))
     result = run("check_coco_results.py", *flags)
-    assert result.code == 0 and "2 detections of 2 images" in result.stdout, result.stderr
+    assert result.code == 0 and "2 detections in 2 images" in result.stdout, result.stderr
     path.write_text(json.dumps(results[:1]))
     assert "1 of 2 images of" in error_line(run("check_coco_results.py", *flags))
 

@@ -36,7 +36,7 @@ def test_an_empty_shard_is_named_and_an_empty_set_stops(write, tmp_path):
     assert row.level == WARNING and row.found == "1 of 2 files empty: set-00001-of-00002.tfrecord"
     (tmp_path / "set-00000-of-00002.tfrecord").write_bytes(b"")
     (row,) = findings(pattern)
-    assert row.level == ERROR and "not one record" in row.found
+    assert row.level == ERROR and "no records" in row.found
 
 
 def test_photos_that_a_tag_turns_are_counted(write):

@@ -134,7 +134,7 @@ def test_classes_that_only_one_part_has(scan):
     val = scan(made_class_record(3), made_class_record(5), name="val")
     extra, absent = split_findings(train, val, NAMES)
     assert extra.level == absent.level == WARNING
-    assert "no image of: red" in extra.found and "no image of green" in absent.found
+    assert "without images in train: red" in extra.found and "no image of green" in absent.found
 
 
 def test_sets_that_number_their_classes_otherwise(scan):
