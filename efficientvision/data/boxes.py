@@ -122,8 +122,8 @@ def decode(box_deltas, anchors_yxyx):
     return tf.stack([y - half_height, x - half_width, y + half_height, x + half_width], axis=-1)
 
 
-def clip(boxes_yxyx, image_hw):
-    """Boxes [..., 4] clipped to [0, height] x [0, width] of an image (pixels)."""
-    height, width = image_hw
+def clip_boxes(boxes_yxyx, size_hw):
+    """Clips boxes [..., 4] to [0, height] x [0, width]."""
+    height, width = size_hw[0], size_hw[1]
     upper = tf.cast(tf.stack([height, width, height, width]), boxes_yxyx.dtype)
     return tf.clip_by_value(boxes_yxyx, tf.zeros_like(upper), upper)
