@@ -35,6 +35,7 @@ from efficientvision.tasks.detection import testdev
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
 from efficientvision.tasks.detection.data_checks import DataChecks
+from efficientvision.tasks.detection.decoder import Decoder
 from efficientvision.tasks.detection.evaluate_export import evaluate_export
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation
 from efficientvision.tasks.detection.export_checks import DetectionChecks
@@ -71,7 +72,7 @@ class DetectionTask(Task):
     takes_ground_truth_file = True
     family: ClassVar[str]
     stretches: ClassVar[bool]
-    tta_class: ClassVar[type[DetectionTTA]]
+    decoder_class: ClassVar[type[Decoder]]
 
     def check_options(self, options: RunOptions) -> None:
         testdev.check_options(options)
@@ -277,7 +278,7 @@ class DetectionTask(Task):
         overlap = {} if iou is None else {"iou_thresh": iou}
         scales = tta_options.scales_of(options)
         how = TTAOptions(options.test_flip, scales, options.test_merge, **overlap)
-        tta = self.tta_class(config, how, self.build)
+        tta = DetectionTTA(config, self.decoder_class(config), how, self.build)
         looks = ", ".join(
             f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
             for view in tta.views

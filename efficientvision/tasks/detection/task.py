@@ -23,6 +23,7 @@ from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
+from efficientvision.tasks.detection.decoder import EfficientDetDecoder, SsdDecoder
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import (
@@ -32,9 +33,7 @@ from efficientvision.tasks.detection.efficientdet_training import (
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
-from efficientvision.tasks.detection.ssd_tta import SsdTTA
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
-from efficientvision.tasks.detection.tta import DetectionTTA
 from efficientvision.tasks.setup import (
     apply_published_size,
     check_freeze,
@@ -64,7 +63,7 @@ class EfficientDetTask(DetectionTask):
     family = "efficientdet"
     num_classes_from_data = False  # The published 90, as its commands expect.
     stretches = False
-    tta_class = DetectionTTA
+    decoder_class = EfficientDetDecoder
     parts = {
         "efficientnet": "backbone",
         "resample_p": "extra levels",
@@ -147,7 +146,7 @@ class SsdTask(DetectionTask):
 
     family = "ssd"
     stretches = True
-    tta_class = SsdTTA
+    decoder_class = SsdDecoder
     counts_background = True
     usual_rate = (0.01, 192)  # Before warm restarts.
     parts = {
