@@ -1,4 +1,4 @@
-"""The configuration of a model, by its task."""
+"""Creates the configuration of a model by its name and task."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ _SSD = (SsdConfig, ssd_defaults)
 
 
 def get_config(model_name: str, *overrides: str | dict | None, task: str | None = None) -> Config:
-    """The configuration of a model.
+    """Returns the configuration of a model.
 
     Args:
         model_name: One of `registry.list_models(task)`.
-        *overrides: Changes in order, each as `TrainingConfig.override` takes it.
+        *overrides: Changes, applied in order; each in a form that `TrainingConfig.override`
+            accepts.
         task: "detection" (an EfficientDet, or an SSD on the backbone of that name),
-            "classification" or "segmentation"; None: what the model's name says.
+            "classification" or "segmentation"; None: inferred from the model's name.
 
     Returns:
-        The published defaults of the model with the changes.
+        The model's published defaults with the overrides applied.
 
     Raises:
         UserError: The model or a hyper-parameter is unknown, or a value is bad.
@@ -49,14 +50,14 @@ def get_config(model_name: str, *overrides: str | dict | None, task: str | None 
 
 
 def config_from_yaml(path: str, *overrides: str | dict | None) -> Config:
-    """The configuration that a run folder's `config.yaml` holds, with further overrides.
+    """Reads the `config.yaml` of a run folder and applies further overrides.
 
     Raises:
-        UserError: The file is missing, is malformed or names no model.
+        UserError: The file is missing, is malformed or does not name a model.
     """
     content = read_yaml(path)
     name = content.get("name")
     if name is None:
-        raise UserError(f"The configuration file {path} does not say its model: it has no `name`.")
-    # Runs of the first version, which were all of detectors, say no task.
+        raise UserError(f"The configuration file {path} does not name a model: it has no `name`.")
+    # Runs of the first version have no `task`: all of them were detectors.
     return get_config(name, path, *overrides, task=content.get("task"))

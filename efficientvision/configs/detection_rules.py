@@ -1,4 +1,4 @@
-"""What an EfficientDet's hyper-parameters do to each other: the fusion network, bounds."""
+"""Dependencies between EfficientDet's hyper-parameters: fusion network, bounds."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from efficientvision.registry import detection_defaults, vfpn_cell_repeats
 if TYPE_CHECKING:
     from efficientvision.configs.detection import DetectionConfig
 
-# The fork's fusion names carried the weighing with them.
+# The VFPN fork's names for fusion networks include the weighting method.
 _FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}
 
-# What follows from fpn_name as long as nobody sets it: see settle_fusion.
+# Defaults that depend on fpn_name: see settle_fusion.
 _FUSION_DEPENDENT = ("fpn_cell_repeats", "fpn_weight_method", "aspect_ratios")
 
 
 def apply_fusion_name(config: DetectionConfig, name: str, value: Any) -> bool:
-    """Sets `fpn_name` by a name that carries the weighing with it; returns whether it was one."""
+    """Sets `fpn_name` from a name that includes the weighting; returns whether it was one."""
     if name != "fpn_name" or not isinstance(value, str) or value not in _FPN_NAMES:
         return False
     config.fpn_name = "bifpn"
@@ -31,9 +31,9 @@ def apply_fusion_name(config: DetectionConfig, name: str, value: Any) -> bool:
 
 
 def settle_fusion(config: DetectionConfig) -> None:
-    """Gives what hangs on fpn_name its value, unless an override set it.
+    """Sets the defaults that depend on fpn_name, except those set by an override.
 
-    VFPN has its own number of cells, always weighs by fastattn, and its published checkpoints
+    VFPN has its own number of cells and always weights by fastattn. Its published checkpoints
     were trained with anchors whose sides are 1.4 and 0.7 times the square's.
     """
     defaults = {name: field_table(config)[name].default for name in _FUSION_DEPENDENT}
@@ -50,13 +50,13 @@ def settle_fusion(config: DetectionConfig) -> None:
 
 
 def check_bounds(config: DetectionConfig) -> None:
-    """Checks the hyper-parameters that bound each other.
+    """Checks pairs of lower and upper bounds.
 
     Raises:
-        UserError: A lower bound is above its upper one.
+        UserError: A lower bound is above its upper bound.
     """
     for low, high in (("min_level", "max_level"), ("jitter_min", "jitter_max")):
         if getattr(config, low) > getattr(config, high):
             raise UserError(
-                f"{low}={getattr(config, low)} is above {high}={getattr(config, high)}."
+                f"{low}={getattr(config, low)} must not be above {high}={getattr(config, high)}."
             )

@@ -1,4 +1,4 @@
-"""Kinds of hyper-parameters that are lists of numbers."""
+"""Types of hyper-parameters that are lists of numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _epochs(value: Any) -> tuple[int, ...]:
     return epochs
 
 
-EPOCHS = Kind("a list of epochs, each after the one before", _epochs)
+EPOCHS = Kind("a list of epochs in increasing order", _epochs)
 
 
 def number_range(minimum: float, maximum: float | None = None) -> Kind:
@@ -30,4 +30,4 @@ def number_range(minimum: float, maximum: float | None = None) -> Kind:
             raise ValueError
         return low, high
 
-    return Kind(f"two of these, the lower first: {one.expects}", convert)
+    return Kind(f"two values, the lower first, each {one.expects}", convert)
