@@ -1,4 +1,4 @@
-"""What the report calls things, by task: metrics, columns of a class, predictions."""
+"""Labels of the report for each task: metrics, columns of the class table, predictions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from efficientvision.evaluation.voc import MEANINGS as VOC_MEANINGS
 
 
 class Column(NamedTuple):
-    """A column of the table of classes.
+    """A column of the class table.
 
     Attributes:
-        key: In `per_class.csv`.
-        heading: On the page.
+        key: Column name in `per_class.csv`.
+        heading: Heading on the page.
         kind: "count", "percent", "bar" (a percentage with a bar) or "score".
     """
 
@@ -25,24 +25,24 @@ class Column(NamedTuple):
 
 
 class Wording(NamedTuple):
-    """The words of a task.
+    """The report's labels for one task.
 
     Attributes:
-        headline: Metric -> what it is called in large print; those that there are, in order.
-        curves: Metrics of the plot over the steps.
-        curves_title: Of that plot.
-        metrics: (metric, meaning) of the table of metrics.
-        metrics_caption: Of that table.
-        columns: Of the table of classes.
-        classes_note: Above it.
-        pr_title: Of precision over recall.
-        things: What is counted beside images: the fact's name and the noun; None: nothing.
-        detected: What a prediction is called in the confusion matrix.
-        matrix_title: Of its plot.
-        matrix_note: Above it.
-        pairs: Whether a predicted photo is two pictures side by side.
-        predictions_note: Above the photos.
-        predicted_alt: Their alternative texts.
+        headline: Metric -> its name in the headline tiles; available ones are shown in order.
+        curves: Metrics plotted over the training steps.
+        curves_title: Title of that plot.
+        metrics: (metric, description) rows of the metrics table.
+        metrics_caption: Caption of that table.
+        columns: Columns of the class table.
+        classes_note: Note above the class table.
+        pr_title: Title of the precision-recall plot.
+        things: The second count beside images: its key in the facts and its noun; None: none.
+        detected: Label of the predictions in the confusion matrix.
+        matrix_title: Title of the confusion matrix.
+        matrix_note: Note above the confusion matrix.
+        pairs: Whether a predicted photo consists of two pictures side by side.
+        predictions_note: Note above the photos.
+        predicted_alt: Alternative texts of the photos.
     """
 
     headline: dict[str, str]
@@ -87,22 +87,23 @@ DETECTION = Wording(
         Column("recall", "recall", "percent"),
     ),
     classes_note=(
-        "In percent. The score is the threshold at which a class has its best F1 at IoU .50; "
-        "precision and recall are those it then has."
+        "In percent. The score is the threshold with the class's best F1 at IoU .50; precision "
+        "and recall are measured at that threshold."
     ),
     pr_title="Precision and recall, IoU .50",
     things=("objects", "objects"),
     detected="detected as",
     matrix_title="Confusion matrix, IoU .50",
     matrix_note=(
-        "What objects were detected as, at IoU .50. The colour is the share of the row; the last "
-        "column has the objects that were missed, the last row detections of nothing."
+        "Rows are ground-truth classes, columns predicted classes, at IoU .50. The colour is the "
+        "share of the row. The last column counts missed objects, the last row false positives "
+        "on background."
     ),
     pairs=True,
     predictions_note=(
-        "Left the truth, right what was detected; the same photos at every evaluation."
+        "Left: ground truth. Right: detections. The same photos at every evaluation."
     ),
-    predicted_alt=("Truth.", "Detections."),
+    predicted_alt=("Ground truth.", "Detections."),
 )
 
 CLASSIFICATION = Wording(
@@ -121,18 +122,21 @@ CLASSIFICATION = Wording(
         Column("F1 at .5", "F1 at score .5", "percent"),
     ),
     classes_note=(
-        "In percent. Where a score is given, F1 is the best of all thresholds, that score; "
-        "precision and recall are those the class then has."
+        "In percent. If a score is shown, it is the threshold with the best F1, and precision and "
+        "recall are measured at that threshold."
     ),
     pr_title="Precision and recall",
     things=("labels", "labels"),
     detected="predicted",
     matrix_title="Confusion matrix",
-    matrix_note="What images of each class were taken for. The colour is the share of the row.",
+    matrix_note=(
+        "Images by true class (rows) and predicted class (columns). The colour is the share of "
+        "the row."
+    ),
     pairs=False,
     predictions_note=(
-        "As the network saw them, under their truth and what was predicted; the same photos at "
-        "every evaluation."
+        "The network's input, with true and predicted classes above. The same photos at every "
+        "evaluation."
     ),
     predicted_alt=("Evaluated image.",),
 )
@@ -150,20 +154,23 @@ SEGMENTATION = Wording(
         Column("recall", "recall", "percent"),
     ),
     classes_note=(
-        "In percent, over the pixels of all images, at the masks' own sizes. A class without "
-        "pixels has none, and the mean leaves it out."
+        "In percent, over the pixels of all images at the masks' original sizes. Classes without "
+        "pixels have no IoU and do not count in the mean."
     ),
     pr_title="",
     things=("pixels", "pixels"),
     detected="predicted",
     matrix_title="Confusion matrix (pixels)",
-    matrix_note="What pixels of each class were taken for. The colour is the share of the row.",
+    matrix_note=(
+        "Pixels by true class (rows) and predicted class (columns). The colour is the share of "
+        "the row."
+    ),
     pairs=False,
     predictions_note=(
-        "Photo, truth and prediction; what the truth ignores stays as it is in the photo. The same "
-        "photos at every evaluation."
+        "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at "
+        "every evaluation."
     ),
-    predicted_alt=("Photo, truth and prediction.",),
+    predicted_alt=("Photo, ground truth and prediction.",),
 )
 
 _WORDINGS = {
@@ -171,10 +178,10 @@ _WORDINGS = {
     "classification": CLASSIFICATION,
     "segmentation": SEGMENTATION,
 }
-# Any of these makes a row of numbers that of an evaluation.
+# A row with any of these metrics belongs to an evaluation.
 METRICS = tuple(dict.fromkeys(name for w in _WORDINGS.values() for name in w.headline))
 
 
 def wording_of(config: dict[str, Any]) -> Wording:
-    """The words for a run of this configuration."""
+    """Returns the labels for a run with this configuration."""
     return _WORDINGS.get(config.get("task", ""), DETECTION)
