@@ -1,4 +1,4 @@
-"""The library in three verbs: list the models, build one, load its weights."""
+"""Lists models, builds networks, loads weights."""
 
 from efficientvision.configs import (
     ClassificationConfig,
@@ -52,28 +52,32 @@ def build_model(name, task=None, *, include_top=True, **hyper_parameters):
         name: one of `list_models()`.
         task: `"detection"`, `"classification"` or `"segmentation"`; None: `"detection"` for an
             EfficientDet, `"classification"` for a backbone.
-        include_top: False: a backbone without its classifier, which gives its features.
-        **hyper_parameters: any hyper-parameter of `configs.DetectionConfig` by name, e.g.
-            `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT);
-            for a classifier `num_classes`, `image_size`, `dropout_rate`, `dtype`, and `act_type`
-            (EfficientNet) or `build_size` (DiCENet: the image size of its kernels); for a segmenter
-            `num_classes` (with background), `image_size`, `decoder_width`, `pyramid_width`,
-            `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`, and the same two; for
-            an EfficientDet as a segmenter any of `configs.SegmentationConfig`; for an SSD detector,
-            which is called after its backbone, `num_classes` (with background), `image_size`,
-            `dtype`, and the same two.
+        include_top: whether to include the classifier; False returns a backbone's features.
+        **hyper_parameters: hyper-parameters by name, e.g.
+            `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT).
+            EfficientDet: any of `configs.DetectionConfig`, or of `configs.SegmentationConfig` with
+            `task="segmentation"`. Classifier: `num_classes`, `image_size`, `dropout_rate`, `dtype`.
+            Segmenter: `num_classes` (with background), `image_size`, `decoder_width`,
+            `pyramid_width`, `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`. SSD,
+            which is named after its backbone: `num_classes` (with background), `image_size`,
+            `dtype`. The last three also take `act_type` (EfficientNet) or `build_size` (DiCENet:
+            the image size its kernels are built for).
 
     Returns:
-        A `keras.Model`. An EfficientDet maps float32 images `[N, H, W, 3]`, normalised, to
-        `(class_outputs, box_outputs)`: lists, finest level first, of logits `[N, h, w, A * K]`
-        and box codes `[N, h, w, A * 4]`; with `heads=["object_detection", "segmentation"]`
-        segmentation logits follow. An SSD gives `(confidences, locations)`: logits
-        `[N, P, num_classes]` and codes `[N, P, 4]` of `detection.priors.generate_priors`. A
-        classifier gives logits `[N, num_classes]`, a segmenter `[N, H, W, num_classes]`. A backbone
-        without its top gives `{level: features}`, float32 [N, H / 2**level, W / 2**level, C].
+        A `keras.Model` of normalised float32 images `[N, H, W, 3]`. Its outputs are:
+
+        - EfficientDet: `(class_outputs, box_outputs)`, lists, finest level first, of logits
+          `[N, h, w, A * K]` and encoded boxes `[N, h, w, A * 4]`, for A anchors per cell and K
+          classes; with `heads=["object_detection", "segmentation"]`, then segmentation logits.
+        - SSD: `(confidences, locations)`, logits `[N, P, num_classes]` and encoded boxes
+          `[N, P, 4]`, for P priors of `detection.priors.generate_priors`.
+        - Classifier: logits `[N, num_classes]`.
+        - Segmenter: logits `[N, H, W, num_classes]`.
+        - Backbone with `include_top=False`: `{level: features}`, float32
+          `[N, H / 2**level, W / 2**level, C]`.
 
     Raises:
-        UserError: the model, the task or a hyper-parameter is unknown, or a value is bad.
+        UserError: the model, the task or a hyper-parameter is unknown, or a value is invalid.
 
     Example:
         >>> model = build_model("efficientdet-d0", num_classes=3, image_size=128)
@@ -86,9 +90,13 @@ def build_model(name, task=None, *, include_top=True, **hyper_parameters):
     task = task_of(name, task)
     if not include_top:
         if task != "classification":
-            raise UserError(f"include_top=False is for backbones; {name} is for {task}.")
+            raise UserError(
+                f"include_top=False applies to backbones only; {name} is built for {task}."
+            )
         if "num_classes" in hyper_parameters:
-            raise UserError("include_top=False leaves out the classes: num_classes has no use.")
+            raise UserError(
+                "num_classes has no effect with include_top=False: remove one of the two."
+            )
     if name in efficientdet_names():
         return build_from_config(get_config(name, hyper_parameters, task=task))
     top = {} if include_top else {"include_top": False}
@@ -96,13 +104,13 @@ def build_model(name, task=None, *, include_top=True, **hyper_parameters):
 
 
 def build_from_config(config: TrainingConfig):
-    """Builds the network that a resolved configuration describes.
+    """Builds the network of a configuration, with random weights.
 
     Args:
-        config: from `configs.get_config`.
+        config: a configuration from `configs.get_config`.
 
     Returns:
-        As `build_model`.
+        A `keras.Model`, see `build_model`.
     """
     batch_norm = {
         "momentum": config.bn_momentum,
@@ -162,7 +170,7 @@ def _build_backbone(config, batch_norm):
             batch_norm=batch_norm,
             dtype=config.dtype_policy,
         )
-    # Their published statistics go with their own epsilon, and momentum if none was asked for.
+    # Their published statistics need their own epsilon, and momentum unless one is set.
     own = {name: batch_norm[name] for name in ("synchronized", "frozen")}
     if config.is_set("bn_momentum"):
         own["momentum"] = config.bn_momentum
@@ -175,7 +183,7 @@ def _build_backbone(config, batch_norm):
 
 
 def _own_options(config):
-    """What networks of one family alone have."""
+    """Options that only one family of networks has."""
     own = {
         "efficientnet": {"act_type": config.act_type},
         "dicenet": {"build_hw": parse_image_size(config.build_size)},
@@ -201,7 +209,7 @@ def _build_configured_segmenter(config, batch_norm):
 
 
 def _detector_config(config):
-    """The detector that a segmentation network of its name is."""
+    """The configuration of the EfficientDet behind a segmentation network."""
     shared = (
         "image_size",
         "heads",
@@ -233,7 +241,7 @@ def _build_configured_classifier(config, batch_norm):
 
 
 def _build_by_options(name, task, options, **top):
-    """A network called after its backbone, of few hyper-parameters."""
+    """Builds a network that is named after its backbone and has few hyper-parameters."""
     known = (*_OPTIONS[task], *_OWN_OPTIONS.get(family_of(name), ()))
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -241,7 +249,7 @@ def _build_by_options(name, task, options, **top):
             f"{name} has no hyper-parameter {unknown[0]!r} for {task}. "
             f"{nearest_names(unknown[0], known)}"
         )
-    # A detector has its background beside one class or more.
+    # A detector has background and at least one class.
     width = integer(minimum=2 if task == "detection" else 1)
     options = {
         key: checked(key, value, width) if key in _WIDTHS and value is not None else value

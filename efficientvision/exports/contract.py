@@ -1,6 +1,6 @@
-"""What a program without this library must know to use an exported file: plain JSON, no code.
+"""Facts that a program without this library needs to use an exported file, as plain JSON.
 
-`docs/mobile.md` explains each entry, `demo/run_litert.py` is such a program.
+`docs/mobile.md` explains each entry; `demo/run_litert.py` is such a program.
 """
 
 from typing import Any
@@ -32,17 +32,17 @@ _PIXEL_LOGITS = ("image", "row", "column", "class")
 
 
 def contract_of(metadata: ModelMetadata, config: TrainingConfig, function: Any) -> dict[str, Any]:
-    """The facts that a program needs before and behind the runtime.
+    """Returns the facts that a program needs for preprocessing and postprocessing.
 
     Args:
-        metadata: of the file; a detector's with what `nms` is inside.
+        metadata: metadata of the file; for a detector including the kind of NMS inside.
         config: hyper-parameters of the model.
-        function: the concrete function that the file holds.
+        function: the concrete function in the file.
 
     Returns:
         `inputs` and `outputs` in the file's order, each with name, shape, dtype and axes;
-        `labels`, whose position is that on a class axis; `resize`; `normalization`; of a detector
-        `suppression`, and `decoding` unless that is inside.
+        `labels` in the order of the class axis; `resize`; `normalization`; for a detector
+        `suppression`, and `decoding` unless boxes are decoded inside.
     """
     (images,) = function.structured_input_signature[0]
     outputs = function.structured_outputs
@@ -69,18 +69,18 @@ def _tensor(name: str, tensor: Any) -> dict[str, Any]:
 
 
 def _labels(metadata: ModelMetadata) -> list[str]:
-    """Names by position on a class axis: of a segmenter from class 0, of others from class 1."""
+    """Class names in the order of the class axis: from class 0 for segmenters, else class 1."""
     first = 0 if isinstance(metadata, SegmenterMetadata) else 1
     numbers = range(first, first + metadata.num_classes)
     return [metadata.class_names.get(number, f"class {number}") for number in numbers]
 
 
 def _resize(metadata: ModelMetadata) -> dict[str, Any]:
-    """How a photo is brought to the input's size.
+    """Describes how a photo is resized to the input.
 
-    `stretch`: to height and width, whatever its shape. `cover`: until it covers the input's sides
-    divided by `crop_fraction`, then the middle. `fit`: until it fits, in the top left corner, the
-    rest is `fill_rgb`.
+    `stretch`: to height and width, ignoring the aspect ratio. `cover`: scale until it covers the
+    input's sides divided by `crop_fraction`, then crop the centre. `fit`: scale until it fits,
+    place it in the top left corner and fill the rest with `fill_rgb`.
     """
     height, width = metadata.image_hw
     facts = {"method": "stretch", "height": height, "width": width, "filter": "bilinear"}
@@ -96,7 +96,7 @@ def _resize(metadata: ModelMetadata) -> dict[str, Any]:
 
 
 def _detection(metadata: DetectorMetadata) -> dict[str, Any]:
-    """What is left to do with the outputs of a detector."""
+    """Describes the postprocessing of a detector's outputs."""
     settings = metadata.nms
     suppression = {
         "inside": settings["kind"] != "none",
@@ -114,10 +114,10 @@ def _detection(metadata: DetectorMetadata) -> dict[str, Any]:
 
 
 def _decoding(metadata: DetectorMetadata) -> dict[str, Any]:
-    """How scores and boxes come from the raw outputs.
+    """Describes how to decode scores and boxes from the raw outputs.
 
-    A value of a box times its entry of `scale` is what `order` says of it: the move of the centre
-    in anchor sizes, and the logarithm of the size in anchor sizes.
+    Each encoded value, multiplied by its entry of `scale`, is the quantity named in `order`: the
+    offset of the centre in anchor sizes, or the logarithm of the size in anchor sizes.
     """
     if metadata.family == "ssd":
         scores = {"output": "confidences", "function": "softmax", "background_first": True}

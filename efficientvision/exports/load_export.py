@@ -1,4 +1,4 @@
-"""Any exported model as one function, with what it says about itself."""
+"""Loads an exported model of any format as one function, with its metadata."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from efficientvision.files import AnyPath
 
 
 def is_export(path: AnyPath) -> bool:
-    """Whether a path is an exported model by its name: a SavedModel folder, or a file."""
+    """Whether a path looks like an exported model: a file by its suffix, or a SavedModel folder."""
     path = files.as_text(path)
     return (
         is_artifact(path)
@@ -37,15 +37,15 @@ def load_export(
 
     Args:
         path: a SavedModel folder, `<model>_frozen.pb`, or an ONNX, OpenVINO or LiteRT file.
-        threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
-        trust: take a TensorFlow graph that may do more than compute, see `graph_safety`.
+        threads: threads of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
+        trust: accept a TensorFlow graph that may do more than compute, see `graph_safety`.
 
     Returns:
-        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns the
-        results, one for each; metadata is None for a model of other makers.
+        (run, metadata): `run` takes photos of equal size, uint8 [N, H, W, 3], and returns one
+        result per photo; metadata is None for models not written by this library.
 
     Raises:
-        UserError: no such model, its runtime is not installed, or it is damaged or may do harm.
+        UserError: the model is missing, damaged or may be harmful, or its runtime is not installed.
     """
     path = files.as_text(path)
     if is_artifact(path):
@@ -68,10 +68,10 @@ def _load_frozen_graph(
 
 
 def _batch_of(graph: Any) -> int | None:
-    """How many photos a frozen graph takes at a time, None: any number."""
+    """The batch size of a frozen graph; None: any."""
     nodes = {node.name: node for node in graph.node}
     images = nodes["image_arrays"]
-    for _ in nodes:  # The photos bear their name behind the graph's own input.
+    for _ in nodes:  # The named tensor comes after the graph's placeholder.
         if not images.input:
             break
         images = nodes.get(images.input[0].split(":")[0], images)
@@ -80,18 +80,18 @@ def _batch_of(graph: Any) -> int | None:
 
 
 def check_not_baked(path: AnyPath, changes: dict[str, object]) -> None:
-    """Refuses settings that are part of an exported model.
+    """Rejects changes of settings that are built into an exported model.
 
     Args:
-        path: of the model, for the error.
-        changes: name -> what was asked for; None, "" or empty: nothing.
+        path: path of the model, for the error.
+        changes: name -> requested value; None, "" or {}: not requested.
 
     Raises:
-        UserError: something was asked for.
+        UserError: a change was requested.
     """
     baked = [name for name, value in changes.items() if value not in (None, "", {})]
     if baked:
         raise UserError(
-            f"{files.as_text(path)} is an exported model, {', '.join(baked)} cannot be changed any "
-            "more: export it again, or name the checkpoint"
+            f"{files.as_text(path)} is an exported model, so {', '.join(baked)} cannot be changed: "
+            "export it again, or use the checkpoint"
         )

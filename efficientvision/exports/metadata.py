@@ -1,4 +1,4 @@
-"""What an exported model says about itself."""
+"""The metadata of exported models."""
 
 import dataclasses
 import json
@@ -17,29 +17,29 @@ from efficientvision.exports.metadata_checks import (
     checked_facts,
 )
 
-# Letters of a reason: a stranger's file may hold names of any length.
+# Maximum length of a reason: a foreign file may contain names of any length.
 _MAX_REASON = 200
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """Facts that travel with a SavedModel (`metadata.json`) and inside every exported file.
+    """Metadata stored with a SavedModel (`metadata.json`) and inside every exported file.
 
     Attributes:
         model_name: e.g. `efficientdet-d0`.
         image_hw: input size of the network, (height, width) in pixels.
-        num_classes: K, without background; of a segmenter, its outputs.
-        class_names: class number (1..K; of a segmenter 0..K-1) -> name.
-        batch_size: images in a batch, None: any number.
-        precision: of the weights: float32, float16 or int8.
-        contract: of a portable file: what programs without this library must know, see
+        num_classes: K, without background; for a segmenter, its number of outputs.
+        class_names: class number (1..K; for a segmenter 0..K-1) -> name.
+        batch_size: number of images per batch; None: any.
+        precision: precision of the weights: float32, float16 or int8.
+        contract: for a portable file: facts for programs without this library, see
             `contract.contract_of`.
-        format: kind of these facts, and their version.
-        result_name: of the tensor that is served.
-        task: as in configurations.
-        kind: what it is, for sentences.
-        python_class: of this library, that runs it.
-        checks: what a file's facts must be.
+        format: kind and version of the metadata.
+        result_name: name of the served tensor.
+        task: task as in configurations.
+        kind: description for messages.
+        python_class: class of this library that runs the model.
+        checks: validators of the values read from a file.
     """
 
     format: ClassVar[str]
@@ -58,26 +58,26 @@ class ModelMetadata:
     contract: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def to_json(self) -> str:
-        """Returns a JSON text that `metadata_from_json` reads."""
+        """Returns JSON text for `metadata_from_json`."""
         return json.dumps({"format": self.format, **dataclasses.asdict(self)}, indent=2)
 
 
 @dataclass(frozen=True)
 class DetectorMetadata(ModelMetadata):
-    """Facts of a detector.
+    """Metadata of a detector.
 
     Attributes:
-        family: "efficientdet": photos are fitted into the input and padded; "ssd": they are
+        family: "efficientdet": photos are resized to fit the input and padded; "ssd": they are
             stretched to it.
         fpn_name: feature fusion of an EfficientDet: bifpn, qufpn or vfpn.
-        nms: settings of the suppression that is part of the file: method, iou_thresh, sigma,
-            score_thresh (weaker detections are left out), max_output_size, per_class.
+        nms: settings of the NMS in the file: method, iou_thresh, sigma, score_thresh (minimum
+            score), max_output_size, per_class.
         columns: meaning of the last axis of `detections`.
-        preprocessing: of an EfficientDet's file that takes resized photos: `mean_rgb`, with which
-            they are padded at the bottom and the right; it becomes 0 after the normalisation.
-        anchors: of a file without suppression: arguments of `generate_anchors`, of an SSD's those
-            of `generate_priors`.
-        min_score_thresh: detections with lower scores are left out unless asked for.
+        preprocessing: for an EfficientDet's file that takes resized photos: `mean_rgb`, the colour
+            of the padding at the bottom and the right, which normalisation turns into 0.
+        anchors: for a file without NMS: arguments of `generate_anchors`, for an SSD of
+            `generate_priors`.
+        min_score_thresh: default minimum score of detections.
     """
 
     format: ClassVar[str] = "efficientvision-detector-1"
@@ -98,11 +98,12 @@ class DetectorMetadata(ModelMetadata):
 
 @dataclass(frozen=True)
 class ClassifierMetadata(ModelMetadata):
-    """Facts of a classifier.
+    """Metadata of a classifier.
 
     Attributes:
-        multilabel: an image may be of several classes; the probabilities do not add up to 1.
-        crop_fraction: how photos are brought to `image_hw`, see `fit_photos`.
+        multilabel: whether an image may have several classes; probabilities then do not add up
+            to 1.
+        crop_fraction: how photos are resized and cropped to `image_hw`, see `fit_photos`.
     """
 
     format: ClassVar[str] = "efficientvision-classifier-1"
@@ -118,13 +119,13 @@ class ClassifierMetadata(ModelMetadata):
 
 @dataclass(frozen=True)
 class SegmenterMetadata(ModelMetadata):
-    """Facts of a segmenter.
+    """Metadata of a segmenter.
 
     Attributes:
         palette: RGB of each class.
-        preprocessing: what is done to photos: `resize`, and the `mean_rgb` and `stddev_rgb` of the
-            normalisation inside.
-        result: what the file gives, one of `SEGMENTATION_RESULTS`.
+        preprocessing: preprocessing of photos: `resize`, and `mean_rgb` and `stddev_rgb` of the
+            normalisation inside the file.
+        result: the file's output, one of `SEGMENTATION_RESULTS`.
     """
 
     format: ClassVar[str] = "efficientvision-segmenter-1"
@@ -146,35 +147,38 @@ _KINDS = {k.format: k for k in (DetectorMetadata, ClassifierMetadata, SegmenterM
 
 
 def check_kind(metadata: ModelMetadata | None, wanted: type[ModelMetadata], origin: Any) -> None:
-    """Makes sure that an exported model is of the wanted kind.
+    """Checks that an exported model is of the expected kind.
 
     Args:
-        metadata: of the model; None: it has none of ours.
-        wanted: the kind.
-        origin: of the model, for the error.
+        metadata: metadata of the model; None: it has none.
+        wanted: the expected kind.
+        origin: path of the model, for the error.
 
     Raises:
-        UserError: it is of another kind.
+        UserError: the model is of another kind.
     """
     if isinstance(metadata, wanted):
         return
-    other = wanted.kind.replace("a ", "no ")
     if metadata is None:
-        raise UserError(f"{origin} is no model of ours, which is {other}")
+        raise UserError(
+            f"{origin} has no metadata of this library, so it is not known to be {wanted.kind}: "
+            "export the model again with model_inspect.py --runmode=export"
+        )
     raise UserError(
-        f"{origin} is {metadata.model_name}, which is {other}: use {metadata.python_class} for it"
+        f"{origin} is {metadata.model_name}, which is not {wanted.kind}: use "
+        f"{metadata.python_class} for it"
     )
 
 
 def metadata_from_json(text: str, origin: str) -> ModelMetadata:
-    """Reads what `to_json` wrote, of any kind.
+    """Reads metadata of any kind as written by `to_json`.
 
     Args:
         text: the JSON.
         origin: where it comes from, for the error message.
 
     Raises:
-        UserError: it is something else.
+        UserError: the text is not valid metadata.
     """
     try:
         values = json.loads(text)
@@ -192,15 +196,16 @@ def metadata_from_json(text: str, origin: str) -> ModelMetadata:
 def check_portable(
     metadata: ModelMetadata, input_shape: Sequence[int | None] | None, origin: str
 ) -> None:
-    """Holds the facts of a portable file against its graph, and what must be done around that.
+    """Checks the metadata of a portable file against its graph and for completeness.
 
     Args:
-        metadata: the facts.
-        input_shape: of the graph, [N, h, w, 3], None for what it leaves open; None: not known.
-        origin: of the model, for the error.
+        metadata: the metadata.
+        input_shape: input shape of the graph, [N, h, w, 3], with None for dynamic sizes; None:
+            unknown.
+        origin: path of the model, for the error.
 
     Raises:
-        UserError: the file is of another shape, or does not say enough.
+        UserError: the shapes differ, or the metadata is incomplete.
     """
     stated = (metadata.batch_size or 1, *metadata.image_hw, 3)
     found = stated if input_shape is None else tuple(input_shape)
@@ -221,10 +226,10 @@ def check_portable(
 
 
 def check_batch(metadata: ModelMetadata | None, number: int | None, origin: str) -> None:
-    """Holds the batch size of the facts against that of a graph, None where that leaves it open.
+    """Checks the batch size in the metadata against that of a graph (None: dynamic).
 
     Raises:
-        UserError: the facts state another.
+        UserError: the batch sizes differ.
     """
     if metadata is not None and number is not None and metadata.batch_size != number:
         raise _unreadable(

@@ -1,10 +1,10 @@
-"""What the facts of an exported model may be: its file may come from anyone."""
+"""Validates the metadata of an exported model, whose file may come from anyone."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# What a segmenter may serve: the class of each pixel, or what speaks for each class.
+# Possible outputs of a segmenter: the class of each pixel, or the logits of all classes.
 SEGMENTATION_RESULTS = ("class_map", "logits")
 _MAX_SIDE = 1 << 14
 _MAX_BATCH = 1 << 16
@@ -20,18 +20,18 @@ Check = Callable[[Any], Any]
 
 
 class _WithinError(ValueError):
-    """What is wrong, in whole words, with the name of the fact."""
+    """A complete error message that includes the name of the value."""
 
 
 def checked_facts(values: dict[str, Any], checks: dict[str, Check]) -> dict[str, Any]:
-    """The facts as they are stored.
+    """Validates and converts the values of a JSON object.
 
     Args:
-        values: As a JSON holds them.
-        checks: Name -> check; facts without one are left as they are.
+        values: Values by name, as read from JSON.
+        checks: Name -> check; values without one are unchanged.
 
     Raises:
-        ValueError: One of them is something else than its name says.
+        ValueError: A value is invalid.
     """
     return {name: _checked(name, value, checks.get(name)) for name, value in values.items()}
 
@@ -58,7 +58,7 @@ def _whole(least: int, most: int) -> Check:
 
 def _number(least: float, most: float) -> Check:
     def check(value: Any) -> float:
-        # A NaN lies nowhere.
+        # Comparisons with NaN are false.
         if type(value) not in (int, float) or not least <= value <= most:
             raise ValueError(f"a number from {least:g} to {most:g}")
         return value
@@ -200,10 +200,10 @@ SEGMENTER_CHECKS = {
 
 
 def check_anchors(anchors: dict[str, Any], image_hw: Sequence[int], is_ssd: bool) -> None:
-    """Holds the arguments of an anchor generator against the model's input, before it is called.
+    """Validates the arguments of an anchor generator against the model's input size.
 
     Raises:
-        ValueError: Some are missing, of another input, or make too many anchors.
+        ValueError: An argument is missing, the input size differs, or there are too many anchors.
     """
     wanted = _PRIORS if is_ssd else _ANCHORS
     if set(anchors) != set(wanted):

@@ -1,4 +1,4 @@
-"""Photos to results with a portable export: what stands before and behind its runtime."""
+"""Runs portable exports on photos, with the preprocessing and postprocessing around the runtime."""
 
 from collections.abc import Callable
 
@@ -28,27 +28,29 @@ from efficientvision.files import AnyPath
 def load_portable(
     path: AnyPath, threads: int = 0
 ) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata]:
-    """Loads an ONNX, OpenVINO or LiteRT file, or a Core ML package, of ours.
+    """Loads an ONNX, OpenVINO or LiteRT file, or a Core ML package, written by this library.
 
     Args:
         path: the file.
-        threads: of the runtime; 0: as it likes.
+        threads: number of threads of the runtime; 0 = runtime default.
 
     Returns:
-        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns what a
-        SavedModel does: of a detector float32 [N, max, 7], see `detection_serving.to_rows`, of a
-        classifier float32 [N, K], of a segmenter uint8 [N, H, W] or float32 [N, h, w, C].
+        (run, metadata): `run` takes photos of equal size, uint8 [N, H, W, 3], and returns the
+        results of a SavedModel: for a detector float32 [N, max, 7], see
+        `detection_serving.to_rows`; for a classifier float32 [N, K]; for a segmenter uint8
+        [N, H, W] or float32 [N, h, w, C].
 
     Raises:
-        UserError: no such file, its runtime is not installed, or it is damaged or not ours.
+        UserError: the file is missing, damaged or not written by this library, or its runtime is
+            not installed.
     """
     if not files.exists(path):
         raise UserError(f"there is no exported model {path}")
     network, text = module_of(path).load(path, threads)
     if text is None:
         raise UserError(
-            f"{path} does not say how its images are to be prepared (no metadata of ours): export "
-            "it with model_inspect.py --runmode=export"
+            f"{path} has no metadata of this library, so the preprocessing of its images is "
+            "unknown: export it with model_inspect.py --runmode=export"
         )
     metadata = metadata_from_json(text, files.as_text(path))
     check_portable(metadata, getattr(network, "input_shape", None), files.as_text(path))
@@ -68,7 +70,7 @@ def _check_number(photos: np.ndarray, metadata: ModelMetadata) -> None:
 def _output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
     if name not in outputs:
         raise UserError(
-            f"this file gives {', '.join(outputs)}, and its metadata is of one that gives {name}: "
+            f"this file gives {', '.join(outputs)}, but its metadata is of one that gives {name}: "
             "export the model again"
         )
     return outputs[name]
@@ -95,7 +97,7 @@ class _ClassificationRunner:
 
 
 class _SegmentationRunner:
-    """Resizes photos, runs the network, and brings a class map to the photo's size."""
+    """Resizes photos, runs the network, and resizes the class map to the photo's size."""
 
     def __init__(self, network: Runner, metadata: SegmenterMetadata):
         self._network = network
@@ -116,7 +118,7 @@ class _SegmentationRunner:
 
 
 class _DetectionRunner:
-    """Resizes photos, runs the network, and brings its boxes to the photo's pixels."""
+    """Resizes photos, runs the network, and scales its boxes to pixels of the photo."""
 
     def __init__(self, network: Runner, metadata: DetectorMetadata):
         self._network = network
@@ -157,7 +159,7 @@ class _DetectionRunner:
         return resize_bilinear(photos, fitted), tf.fill([2], 1.0 / scale)
 
     def _prepare(self, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images as the network takes them, and pixels of the photo for one of theirs [4]."""
+        """Returns the network's input, and the scale from its pixels to the photo's, [4]."""
         _check_number(photos, self._metadata)
         resized, scale = self._resize(photos)
         height, width = resized.shape[1:3]

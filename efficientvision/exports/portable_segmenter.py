@@ -1,4 +1,4 @@
-"""The part of a segmenter that every runtime can run: resized photo in, class map or logits out."""
+"""Portable segmenters for all runtimes: from resized photos to class maps or logits."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from efficientvision.exports.segmentation_serving import network_logits
 def portable_segmenter(
     model: Any, config: TrainingConfig, *, result: str, batch_size: int = 1
 ) -> Any:
-    """Traces the network with normalisation and, if wanted, the choice of the class.
+    """Traces the network with normalisation and an optional argmax, with static shapes.
 
     Args:
         model: a Keras segmenter, images [N, h, w, 3] -> logits [N, h, w, C].
         config: its hyper-parameters.
         result: `"class_map"` or `"logits"`.
-        batch_size: images at a time.
+        batch_size: number of images per batch.
 
     Returns:
-        A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, as
-        `fit_photos` makes them, which returns a dict of the result: `class_map`, int32 [N, h, w],
-        or `logits`, float32 [N, h, w, C].
+        A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, prepared by
+        `fit_photos`. It returns a dict with `class_map`, int32 [N, h, w], or `logits`, float32
+        [N, h, w, C].
     """
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)

@@ -1,4 +1,4 @@
-"""A network joined with its task's preprocessing and postprocessing."""
+"""Combines a network with its task's preprocessing and postprocessing."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from efficientvision.exports.ssd_serving import SsdServing, ssd_serving
 def detector_serving(
     model: Any, config: DetectorConfig, *, nms_mode: str = "per_class"
 ) -> DetectionServing | SsdServing:
-    """What a detector serves.
+    """Creates the `Serving` of a detector.
 
     Args:
-        model: a Keras model, as `build_model` makes it.
+        model: a Keras model from `build_model`.
         config: its hyper-parameters.
         nms_mode: see `detection_serving` and `ssd_serving`.
 
     Raises:
-        UserError: the model has no detection head, or there is no such mode.
+        UserError: the model has no detection head, or the mode is unknown.
     """
     make = ssd_serving if isinstance(config, SsdConfig) else detection_serving
     return make(model, config, nms_mode=nms_mode)
@@ -35,14 +35,14 @@ _MAKERS = {
 
 
 def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving:
-    """What an export of a model serves, after the task of its configuration.
+    """Creates the `Serving` of a model, depending on its task.
 
     Args:
-        model: a Keras model, as `build_model` makes it.
+        model: a Keras model from `build_model`.
         config: its hyper-parameters.
-        **options: of the task's own function, such as `segmentation_serving`.
+        **options: options of the task's function, such as `segmentation_serving`.
 
     Raises:
-        UserError: the model has no part that serves anything.
+        UserError: the model lacks the head that the task needs.
     """
     return _MAKERS[config.task](model, config, **options)

@@ -78,4 +78,4 @@ def _draw_rows(
         pen.text((right, middle), f"{probability:.1%}", fill=INK, font=font, anchor="rm")
     if not predictions:
         middle = corner_xy[1] + margin + 0.5 * row_height
-        pen.text((left, middle), "no class is likely enough", fill=INK, font=font, anchor="lm")
+        pen.text((left, middle), "no class above the threshold", fill=INK, font=font, anchor="lm")

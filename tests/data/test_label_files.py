@@ -46,7 +46,7 @@ def test_names_are_composed(file):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "says"), [("utf-16", "is UTF-16 text"), ("latin-1", "is no UTF-8 text")]
+    ("encoding", "says"), [("utf-16", "is UTF-16 text"), ("latin-1", "is not UTF-8 text")]
 )
 @pytest.mark.parametrize("read", ["names", "palette", "json", "yaml"])
 def test_other_encodings_are_one_sentence(file, read, encoding, says):
