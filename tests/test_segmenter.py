@@ -127,9 +127,9 @@ def test_bad_tiles_are_told():
 
 
 def test_another_kind_of_model_is_told():
-    with pytest.raises(UserError, match="espnetv2_s_0.5, which is no segmenter: use Classifier"):
+    with pytest.raises(UserError, match="espnetv2_s_0.5, which is not a segmenter: use Classifier"):
         Segmenter.from_checkpoint(exported("classifier"))
-    with pytest.raises(UserError, match="espnetv2_s_0.5, which is no classifier: use Segmenter"):
+    with pytest.raises(UserError, match="espnetv2_s_0.5, which is not a classifier: use Segmenter"):
         ev.Classifier.from_checkpoint(exported(**CLASS_MAPS))
 
 
