@@ -94,7 +94,7 @@ def test_exports_give_the_same(classifier):
 
 
 def test_what_is_baked_in_or_of_another_kind_is_told():
-    with pytest.raises(UserError, match="image_size cannot be changed any more"):
+    with pytest.raises(UserError, match="so image_size cannot be changed"):
         Classifier.from_checkpoint(exported("classifier"), image_size=32)
     with pytest.raises(UserError, match="efficientdet-d0, which is not a classifier: use Detector"):
         Classifier.from_checkpoint(exported("detector"))

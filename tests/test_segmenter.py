@@ -110,7 +110,7 @@ def test_tiles_of_an_export_are_those_of_the_network():
     [
         ({"tile": "96x64"}, "was exported without logits.*`segmentation_output=logits`"),
         ({"tile": "64x64"}, "was exported for images of 96x64: use `tile=96x64`"),
-        ({"image_size": 32}, "image_size cannot be changed any more"),
+        ({"image_size": 32}, "so image_size cannot be changed"),
     ],
 )
 def test_what_an_export_cannot_do_is_told(options, complaint):
