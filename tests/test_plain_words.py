@@ -58,7 +58,7 @@ PHRASES = {
     r"\b(?:a|one) (?:row|line|file|folder|name|value|weight|label|number) an? "
     r"(?:row|line|epoch|class|photo|image|step|record|name|file|box|place)\b": "one ... per ...",
     r"(?<!here\s)\b(?:is|was) no (?:text|folder|file|picture|model|photo|number|checkpoint|"
-    r"detector|classifier|segmenter|YAML|JSON|list|mask|mapping|class|part|UTF-8)\b": "is not a ...",
+    r"detector|classifier|segmenter|YAML|JSON|list|mask|mapping|class|part|UTF-8)\b": "is not a",
     r"\bwhat is no \b": "anything that is not",
     r"\bfor what is said\b": "for messages",
 }
@@ -95,6 +95,6 @@ def test_plain_words():
 
 
 def test_phrases_are_found_across_lines():
-    text = '"""What it is.\n\n    name: of the model.\n    """\n# by so\n# many\nf("by so "\n  f"many")\n'
+    text = '"""What it is.\n\n    name: of the model.\n"""\n# by so\n# many\nf("by so "\n  f"many")'
     assert [line for line, *_ in hits(text, is_python=True)] == [1, 3, 6, 8]
     assert not hits("what it is for; how many images there may be", is_python=False)

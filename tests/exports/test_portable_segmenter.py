@@ -54,7 +54,8 @@ def test_int8_is_smaller_and_runs(name):
 def test_suppression_is_for_detectors(tmp_path):
     loaded, path = small_segmenter(), tmp_path / "x.tflite"
     metadata = serving_metadata(loaded, batch_size=1)
-    with pytest.raises(UserError, match="`nms=none` applies to detectors only; espnetv2_s_0.5 is a segm"):
+    says = "`nms=none` applies to detectors only; espnetv2_s_0.5 is a segmenter"
+    with pytest.raises(UserError, match=says):
         write_portable(loaded.model, loaded.config, metadata, FORMATS["litert"], path, nms="none")
     assert not list(tmp_path.iterdir())
 
