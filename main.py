@@ -1,19 +1,20 @@
 """Trains and evaluates detectors, classifiers and segmentation networks: --mode=train, eval or
 train_and_eval.
 
-The flags of EdgeNets' scripts are understood too, as they were written there: --model espnetv2
---s 2.0 --crop-size 512 256 (the README has tables).
+The flags of EdgeNets' scripts are accepted too, in their original spelling: --model espnetv2
+--s 2.0 --crop-size 512 256 (see the tables in the README).
 """
 
 from absl import flags
 
-from efficientvision.cli import edgenets_flags, run_main, supervise
+from efficientvision.cli import run_main, supervise
+from efficientvision.cli.compat import edgenets
 from efficientvision.cli.flags import define_train_flags
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
 
 def main(argv):
-    """Runs the mode that the flags ask for, in a process of its own where it is to be watched."""
+    """Runs `--mode`, in a child process where it is supervised."""
     code = supervise.run_as_parent(flags.FLAGS)
     if code is not None:
         return code
@@ -28,4 +29,4 @@ def main(argv):
 
 if __name__ == "__main__":
     define_train_flags()
-    run_main(main, translate=edgenets_flags.translate)
+    run_main(main, translate=edgenets.translate)

@@ -1,4 +1,4 @@
-"""Look at, time, export and run a model: python model_inspect.py --runmode=... (see --help)."""
+"""Inspects, times, exports and runs a model: python model_inspect.py --runmode=... (see --help)."""
 
 from efficientvision.cli import run_main
 from efficientvision.cli.flags import define_inspect_flags

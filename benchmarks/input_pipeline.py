@@ -7,8 +7,8 @@ All pipelines flip, jitter the scale, resize and batch; they alternate for sever
   decode only    decodes every JPEG completely, in parallel: the limit for decoding whole images
   naive          one image after the other, decoded completely, normalised and resized in float32
   parallel       the same, in parallel
-  ours           efficientvision.data.pipeline: decodes the visible part, one resize, uint8 output
-The others are ours with one more augmentation: AutoAugment v1 (on the whole photo), mosaic of all
+  ours           tasks.detection.pipeline: the part seen decoded, one resize, uint8 out
+The others are ours with one augmentation more: AutoAugment v1 (on the whole photo), mosaic of all
 images (four photos each) and MixUp of half of them.
 Without --file_pattern, textured 640x480 JPEGs are generated. The last column is the CPU time per
 image; unlike the others it hardly changes on a busy machine.
@@ -72,12 +72,12 @@ def pipelines(file_pattern: str) -> dict:
     """The pipelines to compare: name -> infinite data set of batches."""
     import tensorflow as tf
 
-    from efficientvision.data.augmentation import Augmentation
-    from efficientvision.data.pipeline import detection_dataset
     from efficientvision.data.record_files import match_files
     from efficientvision.data.records import parse_example
     from efficientvision.data.transforms import decode, jitter, orientation, preprocess
     from efficientvision.data.transforms.boxes import clip_boxes, pad_rows
+    from efficientvision.tasks.detection.augmentation import Augmentation
+    from efficientvision.tasks.detection.pipeline import detection_dataset
 
     image_hw = (FLAGS.image_size, FLAGS.image_size)
     limits = {"jitter_min": FLAGS.jitter_min, "jitter_max": FLAGS.jitter_max}

@@ -32,14 +32,16 @@ from tqdm import tqdm  # noqa: E402
 from yardstick import YARDSTICK, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
-from efficientvision.configs import DetectorConfig, SsdConfig, parse_image_size  # noqa: E402
+from efficientvision.configs import parse_image_size  # noqa: E402
 from efficientvision.exports.artifacts import FORMATS, is_artifact, module_of  # noqa: E402
 from efficientvision.exports.frozen_graph import freeze, graph_function  # noqa: E402
 from efficientvision.exports.load_export import load_export  # noqa: E402
 from efficientvision.exports.saved_model import export_saved_model, network_function  # noqa: E402
-from efficientvision.exports.serving import build_serving  # noqa: E402
 from efficientvision.exports.write_portable import write_portable  # noqa: E402
 from efficientvision.loading import load_model, serving_metadata  # noqa: E402
+from efficientvision.tasks.choice import build_serving  # noqa: E402
+from efficientvision.tasks.detection.base_config import DetectionConfig  # noqa: E402
+from efficientvision.tasks.detection.ssd_config import SsdConfig  # noqa: E402
 
 FLAGS = flags.FLAGS
 RUNTIMES = {
@@ -87,7 +89,7 @@ def model_rows(model, image_hw, folder, files):
         overrides["num_classes"] = FLAGS.num_classes
     loaded = load_model(FLAGS.ckpt_path, name, task=FLAGS.task, image_size=image_hw, **overrides)
     images = tf.random.stateless_normal((1, *image_hw, 3), (0, 0))
-    detects = isinstance(loaded.config, DetectorConfig)
+    detects = isinstance(loaded.config, DetectionConfig)
     results, with_nms = RESULTS[loaded.config.task], " with NMS" if detects else ""
     if detects:
         set_threshold(loaded, images)
@@ -136,7 +138,7 @@ def write_files(loaded, batch, folder):
             FORMATS[form],
             paths[form],
             # NMS inside requires batch size 1.
-            nms="none" if batch > 1 and isinstance(loaded.config, DetectorConfig) else None,
+            nms="none" if batch > 1 and isinstance(loaded.config, DetectionConfig) else None,
             calibration=noise_images(loaded.config.image_hw, batch),
         )
     return paths

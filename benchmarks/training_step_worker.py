@@ -75,8 +75,8 @@ def training_run(folder, hparams, model_name, image_size, batch_size):
     """Returns a function of the number of steps that measures seconds per step of the trainer."""
     import tensorflow as tf
 
+    from efficientvision.configs.run_options import RunOptions
     from efficientvision.runs import devices, run_setup
-    from efficientvision.runs.options import RunOptions
 
     options = RunOptions(
         strategy="none",

@@ -20,7 +20,7 @@ FLAGS = flags.FLAGS
 
 def main(_: list[str]) -> None:
     from efficientvision.errors import UserError
-    from efficientvision.evaluation.coco_results import check_results_file
+    from efficientvision.tasks.detection.coco_results import check_results_file
 
     for name in ("results_file", "image_info_file"):
         if not FLAGS[name].value:

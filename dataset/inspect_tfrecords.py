@@ -47,13 +47,12 @@ def main(_: list[str]) -> None:
     if not FLAGS.file_pattern:
         raise UserError("--file_pattern is missing; see --help for an example.")
     load_tensorflow_quietly()
-    from efficientvision.configs import get_config
     from efficientvision.data.inspection.boxes import BoxReport
     from efficientvision.data.inspection.classes import ClassReport
     from efficientvision.data.inspection.masks import MaskReport
     from efficientvision.data.inspection.report import inspect_records, record_kind
     from efficientvision.data.labels import find_labels, resolve_label_map
-    from efficientvision.tasks.record_samples import sample_pictures
+    from efficientvision.tasks.choice import get_config, task_of_config
     from efficientvision.visualize.draw import contact_sheet
 
     kind = record_kind(FLAGS.file_pattern)
@@ -75,7 +74,8 @@ def main(_: list[str]) -> None:
     print(f"records        {kind}")
     print(inspect_records(FLAGS.file_pattern, report))
     names = labels or {number: f"class {number}" for number in report.class_ids()}
-    found = sample_pictures(FLAGS.file_pattern, config, names, training=not FLAGS.eval)
+    task = task_of_config(config)
+    found = task.sample_pictures(FLAGS.file_pattern, config, names, training=not FLAGS.eval)
     pictures = list(itertools.islice(found, FLAGS.samples))
     if not pictures:
         print("No image has boxes: no pictures written.")

@@ -17,7 +17,7 @@ from make_shapes import CLASSES, MIN_SIZE, Scene, make_scene
 from PIL import Image
 from tqdm import tqdm
 
-from efficientvision.segmentation.palettes import palette_of
+from efficientvision.tasks.segmentation.palettes import palette_of
 
 NAMES = ("background", *CLASSES)
 

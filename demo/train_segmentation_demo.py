@@ -22,13 +22,14 @@ from tqdm import tqdm  # noqa: E402
 
 from efficientvision.api import build_from_config  # noqa: E402
 from efficientvision.cli import run_main  # noqa: E402
-from efficientvision.configs import SegmentationConfig, get_config  # noqa: E402
 from efficientvision.data.transforms.preprocess import normalize  # noqa: E402
 from efficientvision.errors import UserError  # noqa: E402
-from efficientvision.evaluation.segmentation import PixelCounts, class_scores, mean_iou  # noqa: E402
 from efficientvision.loading import LoadedModel  # noqa: E402
-from efficientvision.segmentation.losses import cross_entropy, cross_entropy_weight  # noqa: E402
-from efficientvision.segmenter import Segmenter  # noqa: E402
+from efficientvision.tasks.choice import get_config  # noqa: E402
+from efficientvision.tasks.segmentation.config import SegmentationConfig  # noqa: E402
+from efficientvision.tasks.segmentation.losses import cross_entropy, cross_entropy_weight  # noqa: E402
+from efficientvision.tasks.segmentation.metrics import PixelCounts, class_scores, mean_iou  # noqa: E402
+from efficientvision.tasks.segmentation.predictor import Segmenter  # noqa: E402
 
 MODEL = "espnetv2_s_0.5"
 SIDE = 192

@@ -16,18 +16,18 @@ _HOMES = {
     "build_model": "efficientvision.api",
     "list_models": "efficientvision.registry",
     "load_weights": "efficientvision.api",
-    "FitDetector": "efficientvision.fit",
+    "FitDetector": "efficientvision.tasks.detection.fit",
     "benchmark": "efficientvision.runs.calls",
     "evaluate": "efficientvision.runs.calls",
     "export": "efficientvision.runs.calls",
     "load": "efficientvision.runs.calls",
     "train": "efficientvision.runs.calls",
     "show_progress": "efficientvision.progress",
-    "Classifier": "efficientvision.classifier",
-    "Detector": "efficientvision.detector",
-    "Segmenter": "efficientvision.segmenter",
+    "Classifier": "efficientvision.tasks.classification.predictor",
+    "Detector": "efficientvision.tasks.detection.predictor",
+    "Segmenter": "efficientvision.tasks.segmentation.predictor",
     "UserError": "efficientvision.errors",
-    "get_config": "efficientvision.configs",
+    "get_config": "efficientvision.tasks.choice",
 }
 __all__ = sorted(_HOMES)
 
@@ -44,8 +44,8 @@ def __dir__():
 
 def _register_layers():
     """Imports all modules with layers; each registers its own with Keras."""
-    for name in ("segmenter", "ssd"):
-        importlib.import_module(f"efficientvision.models.{name}")
+    for name in ("segmentation.network", "detection.ssd"):
+        importlib.import_module(f"efficientvision.tasks.{name}")
 
 
 class _LayersAfterKeras:

@@ -1,57 +1,33 @@
 """Loads a network with its configuration and class names from a checkpoint of any kind."""
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from efficientvision import files
 from efficientvision.api import build_from_config, load_weights
-from efficientvision.configs import (
-    ClassificationConfig,
-    SegmentationConfig,
-    SsdConfig,
-    TrainingConfig,
-    config_from_yaml,
-    get_config,
-)
-from efficientvision.data.class_order import network_names
-from efficientvision.data.labels import BUILTIN, read_labels, resolve_label_map
+from efficientvision.configs import TrainingConfig
+from efficientvision.data.labels import read_labels, resolve_label_map
 from efficientvision.errors import UserError
-from efficientvision.exports.classification_serving import crop_fraction_of
-from efficientvision.exports.metadata import (
-    ClassifierMetadata,
-    DetectorMetadata,
-    ModelMetadata,
-    SegmenterMetadata,
-)
 from efficientvision.files import AnyPath
-from efficientvision.registry import list_models
-from efficientvision.segmentation.palettes import palette_of, published_names
-from efficientvision.weights.decoder import apply_decoder, apply_published_size
-from efficientvision.weights.identify import (
-    Identified,
-    apply_checkpoint_architecture,
-    identify,
+from efficientvision.registry import DEFAULT_TASK, TASKS, list_models
+from efficientvision.tasks.choice import (
+    config_from_yaml,
+    find_task,
+    get_config,
+    task_of_config,
 )
+from efficientvision.tasks.metadata import ModelMetadata
+from efficientvision.weights.identify import Identified, identify
 from efficientvision.weights.report import LoadReport
 
 log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 LABELS_FILE = "labels.json"
-COCO_CLASSES = 90
-DEFAULT_MODELS = {
-    "detection": "efficientdet-d0",
-    "classification": "efficientnet-b0",
-    "segmentation": "espnetv2_s_2.0",
-}
-DEFAULT_MODEL = DEFAULT_MODELS["detection"]
-_KINDS = {"detection": "detector", "classification": "classifier", "segmentation": "segmenter"}
 
 
 @dataclass
@@ -104,7 +80,7 @@ def load_model(
     """
     changes = [hparams, overrides or None]
     if path is None:
-        name = model_name or DEFAULT_MODELS[task or "detection"]
+        name = model_name or find_task(task or DEFAULT_TASK, "").default_model
         config = get_config(name, *changes, task=task)
         log.info(f"No checkpoint: {config.name} is initialized with random weights")
         return LoadedModel(build_from_config(config), config, class_names(config))
@@ -120,7 +96,7 @@ def load_model(
         if task not in (None, config.task):
             raise UserError(f"{path} is a run of {config.task}, not of {task}")
     else:
-        task = task or (found.task if found.task in DEFAULT_MODELS else None)
+        task = task or (found.task if found.task in TASKS else None)
         config = get_config(_model_name(path, model_name, found, task), *changes, task=task)
     if found.task not in (None, config.task):
         name = found.model or found.backbone_name
@@ -166,22 +142,8 @@ def load_segmenter(
 
 
 def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath) -> None:
-    """Sets and logs what is known from the checkpoint and was not set by the user."""
-    if isinstance(config, SegmentationConfig):
-        for line in [*apply_published_size(config, path), *apply_decoder(config, found)]:
-            log.info(line)
-        config.override({"auxiliary": False, "heads": ["segmentation"]})
-        return
-    if isinstance(config, SsdConfig):
-        for line in apply_published_size(config, path):
-            log.info(line)
-    if isinstance(config, ClassificationConfig | SsdConfig):
-        if found.num_classes not in (None, config.num_classes) and not config.is_set("num_classes"):
-            config.override({"num_classes": found.num_classes})
-            log.info(f"num_classes={found.num_classes} (read from the checkpoint)")
-        return
-    given = [name for name in config.as_dict() if config.is_set(name)]
-    for line in apply_checkpoint_architecture(config, found, given):
+    """Sets, and logs, what the checkpoint tells and the user did not say."""
+    for line in task_of_config(config).follow_checkpoint(config, found, files.as_text(path)):
         log.info(line)
 
 
@@ -206,7 +168,7 @@ def _model_name(path: AnyPath, given: str | None, found: Identified, task: str |
         return given
     if found.model not in list_models(task):
         looks_like = f"; it looks like {found.model}" if found.model else ""
-        kind = f" of a {_KINDS[task]}" if task else ""
+        kind = f" of {find_task(task, '').noun}" if task else ""
         raise UserError(
             f"the variables of {path} do not identify the model{kind}"
             f"{looks_like}: specify it, one of {', '.join(list_models(task))}"
@@ -234,21 +196,13 @@ def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int
     the published data sets by the number of classes: COCO or PASCAL VOC for detectors, PASCAL VOC
     (21) or Cityscapes (20) for segmenters. Else empty.
     """
-    of_masks = isinstance(config, SegmentationConfig)
+    task = task_of_config(config)
     folder = None if path is None else run_folder_of(path)
     if folder is not None and files.is_file(files.join(folder, LABELS_FILE)):
-        return read_labels(files.join(folder, LABELS_FILE), of_masks=of_masks)
-    named = resolve_label_map(config.label_map, of_masks=of_masks)
-    if isinstance(config, ClassificationConfig):
-        return network_names(named or {})
-    if of_masks:
-        return named or published_names(config.num_classes)
-    if named is not None:
-        return named
-    is_ssd = isinstance(config, SsdConfig)
-    if is_ssd and folder is not None and files.is_file(files.join(folder, CONFIG_FILE)):
-        return {}  # An own run may happen to have as many classes as PASCAL VOC.
-    return _detector_names(config.num_object_classes, is_ssd)
+        return read_labels(files.join(folder, LABELS_FILE), of_masks=task.of_masks)
+    named = resolve_label_map(config.label_map, of_masks=task.of_masks)
+    in_run = folder is not None and files.is_file(files.join(folder, CONFIG_FILE))
+    return task.published_names(config, named, in_run=in_run)
 
 
 def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
@@ -269,56 +223,25 @@ def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
         config = config_from_yaml(own_config)
         return class_names(config, path) if config.label_map or files.is_file(labels) else {}
     found = identify(path)
-    of_masks = found.task == "segmentation"
+    # What is not told is an EfficientDet, or a backbone of one.
+    name = found.backbone_name or "" if found.task else ""
+    task = find_task(found.task or DEFAULT_TASK, name)
     if files.is_file(labels):
-        return read_labels(labels, of_masks=of_masks)
-    if of_masks:
-        return published_names(found.num_classes or 0)
-    is_ssd = found.task == "detection"
-    return _detector_names((found.num_classes or 0) - is_ssd, is_ssd)
-
-
-def _detector_names(num_object_classes: int, is_ssd: bool) -> dict[int, str]:
-    """The class names of the published detectors, by their number of classes."""
-    if is_ssd:
-        published = {20: BUILTIN["voc"], 80: network_names(BUILTIN["coco"])}
-    else:
-        published = {COCO_CLASSES: BUILTIN["coco"]}
-    return dict(published.get(num_object_classes, {}))
+        return read_labels(labels, of_masks=task.of_masks)
+    return task.head_names(found)
 
 
 def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> ModelMetadata:
     """Returns the metadata of an export of this model."""
+    return task_of_config(loaded.config).metadata(loaded, batch_size)
+
+
+def export_facts(loaded: LoadedModel, batch_size: int | None) -> dict[str, Any]:
+    """The facts that exports of every task state."""
     config = loaded.config
-    facts = {
+    return {
         "model_name": config.name,
         "image_hw": config.image_hw,
         "class_names": dict(loaded.class_names),
         "batch_size": batch_size,
     }
-    if isinstance(config, SegmentationConfig):
-        return SegmenterMetadata(
-            **facts,
-            num_classes=config.num_classes,
-            palette=[list(c) for c in palette_of(loaded.class_names, config.num_classes)],
-            preprocessing={
-                "resize": "bilinear, antialiased, to whole grey levels",
-                "mean_rgb": np.broadcast_to(config.mean_rgb, 3).tolist(),
-                "stddev_rgb": np.broadcast_to(config.stddev_rgb, 3).tolist(),
-            },
-        )
-    if isinstance(config, ClassificationConfig):
-        return ClassifierMetadata(
-            **facts,
-            num_classes=config.num_classes,
-            multilabel=config.multi_label,
-            crop_fraction=crop_fraction_of(config),
-        )
-    is_ssd = isinstance(config, SsdConfig)
-    return DetectorMetadata(
-        **facts,
-        num_classes=config.num_object_classes,
-        family="ssd" if is_ssd else "efficientdet",
-        fpn_name=None if is_ssd else config.fpn_name or "bifpn",
-        nms={**dataclasses.asdict(config.nms_configs)},
-    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import difflib
-from typing import Any
+from typing import Any, NamedTuple
 
 from efficientvision.errors import UserError
 
@@ -115,13 +115,30 @@ _CLASSIFIER_IMAGE_SIZES |= {
     f"{family}_s_{width}": 224 for family, widths in _EDGE_WIDTHS.items() for width in widths
 }
 
+
+class TaskEntry(NamedTuple):
+    """A task: one folder.
+
+    Attributes:
+        package: Its folder as a package. `config.py` has `default_config(model_name)`, and imports
+            no deep learning library; `task.py` has `task_for(model_name)`, a `tasks.base.Task`.
+        models: Names of its networks.
+    """
+
+    package: str
+    models: tuple[str, ...]
+
+
+_BACKBONES = tuple(_CLASSIFIER_IMAGE_SIZES)
 # The published segmentation networks use espnetv2 and dicenet, the SSD detectors espnetv2; both
 # work with any backbone and are named after it. EfficientDet has its own segmentation head.
-_TASKS = {
-    "detection": (*_DETECTORS, *_CLASSIFIER_IMAGE_SIZES),
-    "classification": tuple(_CLASSIFIER_IMAGE_SIZES),
-    "segmentation": (*_CLASSIFIER_IMAGE_SIZES, *_DETECTORS),
+TASKS: dict[str, TaskEntry] = {
+    "detection": TaskEntry("efficientvision.tasks.detection", (*_DETECTORS, *_BACKBONES)),
+    "classification": TaskEntry("efficientvision.tasks.classification", _BACKBONES),
+    "segmentation": TaskEntry("efficientvision.tasks.segmentation", (*_BACKBONES, *_DETECTORS)),
 }
+# Of models that do not say their task: exports of other makers, runs of the first version.
+DEFAULT_TASK = "detection"
 # The size of the published PASCAL VOC networks; those of Cityscapes use 512x256 and 1024x512.
 SEGMENTER_IMAGE_SIZE = 384
 # The other published size is 512.
@@ -161,10 +178,10 @@ def list_models(task: str | None = None) -> list[str]:
         UserError: The task is unknown.
     """
     if task is None:
-        return list(dict.fromkeys(name for names in _TASKS.values() for name in names))
-    if task not in _TASKS:
-        raise UserError(f"Unknown task {task!r}. {nearest_names(str(task), tuple(_TASKS))}")
-    return list(_TASKS[task])
+        return list(dict.fromkeys(name for entry in TASKS.values() for name in entry.models))
+    if task not in TASKS:
+        raise UserError(f"Unknown task {task!r}. {nearest_names(str(task), tuple(TASKS))}")
+    return list(TASKS[task].models)
 
 
 def efficientdet_names() -> list[str]:
@@ -190,6 +207,11 @@ def family_of(name: str) -> str:
     return name.replace("-", "_").partition("_")[0]
 
 
+def is_edge_network(name: str) -> bool:
+    """Whether a backbone or classifier is an ESPNetv2, DiCENet or ShuffleNetv2."""
+    return family_of(name) in _EDGE_WIDTHS
+
+
 def task_of(model_name: str, task: str | None = None) -> str:
     """Returns the task of a model, after checking that the model supports it.
 
@@ -203,7 +225,7 @@ def task_of(model_name: str, task: str | None = None) -> str:
             message names the nearest models.
     """
     names = list_models(task)
-    tasks = [known for known in _TASKS if model_name in _TASKS[known]]
+    tasks = [known for known in TASKS if model_name in TASKS[known].models]
     if model_name in names:
         return task or ("detection" if model_name in _DETECTORS else "classification")
     hint = nearest_names(str(model_name), tuple(names))
@@ -256,6 +278,6 @@ def classifier_image_size(model_name: str) -> int:
         UserError: The name does not belong to a classifier.
     """
     if model_name not in _CLASSIFIER_IMAGE_SIZES:
-        hint = nearest_names(str(model_name), _TASKS["classification"])
+        hint = nearest_names(str(model_name), _BACKBONES)
         raise UserError(f"Unknown classifier name {model_name!r}. {hint}")
     return _CLASSIFIER_IMAGE_SIZES[model_name]

@@ -21,10 +21,11 @@ from unittest import mock
 import pytest
 from absl import flags
 
-from efficientvision.cli import edgenets_flags, run_main, train
 from efficientvision.cli import inspect as inspect_program
+from efficientvision.cli import run_main, train
+from efficientvision.cli.compat import edgenets
 from efficientvision.cli.flags import define_inspect_flags, define_train_flags, options_of
-from efficientvision.runs.options import RunOptions
+from efficientvision.configs.run_options import RunOptions
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
@@ -56,7 +57,7 @@ def train_program(*arguments: object) -> Done:
             program,
             ["main.py", *map(str, arguments)],
             flag_values=values,
-            translate=edgenets_flags.translate,
+            translate=edgenets.translate,
         )
     )
 

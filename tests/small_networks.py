@@ -16,18 +16,20 @@ import keras
 import numpy as np
 import pytest
 
-from efficientvision import photo_sized
-from efficientvision.configs import DetectorConfig, SsdConfig, TrainingConfig, get_config
-from efficientvision.detection.priors import generate_priors
+from efficientvision.configs import TrainingConfig
 from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS
 from efficientvision.exports.saved_model import export_saved_model
-from efficientvision.exports.serving import build_serving
 from efficientvision.exports.write_portable import write_portable
 from efficientvision.layers.bilinear import BilinearResize
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
 from efficientvision.loading import LoadedModel, class_names, serving_metadata
-from efficientvision.runs import inspect_settings
+from efficientvision.runs import inspection
+from efficientvision.tasks.choice import build_serving, get_config
+from efficientvision.tasks.detection.base_config import DetectionConfig
+from efficientvision.tasks.detection.priors import generate_priors
+from efficientvision.tasks.detection.ssd_config import SsdConfig
+from efficientvision.tasks.segmentation import photo_sized
 from tests.depth import cached_by_depth
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import filled_model
@@ -164,7 +166,7 @@ def small_networks_instead(monkeypatch: pytest.MonkeyPatch) -> None:
             loaded = _loaded(config)
         return LoadedModel(loaded.model, config, loaded.class_names)
 
-    monkeypatch.setattr(inspect_settings, "load_model", load)
+    monkeypatch.setattr(inspection, "load_model", load)
     monkeypatch.setattr(photo_sized, "build_from_config", _network)
 
 
@@ -200,7 +202,7 @@ def _last_values(config, outputs):
     if isinstance(config, SsdConfig):
         pairs = zip(("cls_layers", "loc_layers"), outputs, strict=True)
         return {name: np.reshape(value, [len(value), -1]) for name, value in pairs}
-    if isinstance(config, DetectorConfig):
+    if isinstance(config, DetectionConfig):
         pairs = zip(("class_net", "box_net"), outputs, strict=True)
         return {name: np.concatenate([_rows(x) for x in levels]) for name, levels in pairs}
     return {{"classification": "classifier", "segmentation": "bu_dec"}[config.task]: _rows(outputs)}

@@ -71,4 +71,7 @@ def test_with_keras_already_there_the_package_brings_its_layers(monkeypatch):
     imported = []
     monkeypatch.setattr(importlib, "import_module", imported.append)
     importlib.reload(efficientvision)
-    assert imported == ["efficientvision.models.segmenter", "efficientvision.models.ssd"]
+    assert imported == [
+        "efficientvision.tasks.segmentation.network",
+        "efficientvision.tasks.detection.ssd",
+    ]

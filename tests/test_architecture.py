@@ -13,50 +13,49 @@ PACKAGE = REPOSITORY / "efficientvision"
 
 # Each group may import itself where it is a package, and every group to its left (above).
 # Members of one group do not import each other, except as SIDEWAYS says.
+#
+# The core ends with `tasks-front`: the part of `tasks/` that joins a task's pieces for those who
+# call it (the interface, each folder's `task.py`, predictors, checks of data and exports). The
+# rest of `tasks/` stands below training, and knows nothing of it.
 ORDER = [
-    {"errors", "files", "progress"},
+    {"errors", "files", "progress", "output_folder"},
     {"configs", "registry"},
     {"layers"},
     {"backbones"},
-    {"models"},
-    {"detection", "classification", "segmentation", "data", "evaluation", "visualize", "video"},
+    {"data", "evaluation", "visualize", "video"},
     {"tasks"},
     {"weights", "training", "exports"},
+    {"api", "loading"},
+    {"preflight"},
+    {"tasks-front"},
     {"report"},
-    {
-        "api",
-        "loading",
-        "photo_batches",
-        "predictor",
-        "detector",
-        "classifier",
-        "photo_sized",
-        "segmenter",
-        "fit",
-    },
     {"runs"},
     {"cli"},
 ]
 # Within a group: importer -> what it may import beside itself.
 SIDEWAYS = {
     "files": {"errors"},
+    "output_folder": {"errors", "files"},
     "configs": {"registry"},
-    "data": {"detection"},  # The one IoU.
-    "evaluation": {"detection", "data"},  # The one IoU; the one reader of COCO files.
     "visualize": {"data"},  # The one conversion of pictures to 8 bits.
+    "evaluation": {"data"},  # The one IoU.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
     "exports": {"weights"},
-    "segmentation": {"data", "visualize"},  # The names, and the colours, of classes.
     "loading": {"api"},
-    "predictor": {"photo_batches"},
-    "fit": {"api"},
-    "detector": {"api", "loading", "photo_batches", "predictor"},
-    "classifier": {"api", "loading", "photo_batches", "predictor"},
-    "photo_sized": {"api", "loading"},
-    "segmenter": {"api", "loading", "photo_batches", "photo_sized", "predictor"},
 }
-KERAS_ONLY = ["layers", "backbones", "models"]
+# Files of tasks/ and of its folders.
+FRONT = {
+    *("base.py", "setup.py", "task.py", "detection_task.py", "predictor.py", "photo_sized.py"),
+    *("export_checks.py", "evaluate_export.py", "fit.py", "results.py", "testdev.py"),
+    *("checks.py", "data_checks.py", "anchor_checks.py", "box_checks.py", "class_names.py"),
+    *("ground_truth_checks.py", "name_checks.py", "checkpoint.py"),
+}
+TASK_FOLDERS = {"detection", "classification", "segmentation"}
+KERAS_ONLY = [
+    *("layers", "backbones", "tasks/classification/network.py", "tasks/segmentation/network.py"),
+    *("tasks/detection/efficientdet.py", "tasks/detection/ssd.py"),
+]
 
 
 def _sources(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -70,12 +69,18 @@ def _part(path: pathlib.Path) -> str:
     """
     if path.name == "__main__.py":
         return "cli"
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    first, last = path.relative_to(PACKAGE).parts[0], path.name
+    if first == "tasks" and last in FRONT:
+        return "tasks-front"
+    return first.removesuffix(".py")
 
 
 def _imported_modules(path: pathlib.Path, top_level_only: bool = False) -> set[str]:
     """Dotted names of every module that a file imports, relative imports resolved."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []  # Names for annotations: nothing is imported when it runs.
     package = ("efficientvision", *path.relative_to(PACKAGE).parts[:-1])
     names = set()
     for node in tree.body if top_level_only else ast.walk(tree):
@@ -89,15 +94,20 @@ def _imported_modules(path: pathlib.Path, top_level_only: bool = False) -> set[s
     return names
 
 
-def _imported_parts(path: pathlib.Path) -> set[str]:
-    """Parts of our own package that a file imports."""
-    known = set.union(*ORDER)
-    parts = set()
+def _imported_files(path: pathlib.Path) -> set[pathlib.Path]:
+    """Files of our own package that a file imports."""
+    found = set()
     for module in _imported_modules(path):
         pieces = module.split(".")
-        if pieces[0] == "efficientvision" and len(pieces) > 1 and pieces[1] in known:
-            parts.add(pieces[1])
-    return parts
+        if pieces[0] == "efficientvision":
+            file = PACKAGE.joinpath(*pieces[1:])
+            found |= {p for p in (file.with_suffix(".py"), file / "__init__.py") if p.exists()}
+    return found - {PACKAGE / "__init__.py", PACKAGE / "tasks" / "__init__.py"}
+
+
+def _imported_parts(path: pathlib.Path) -> set[str]:
+    """Parts of our own package that a file imports."""
+    return {_part(file) for file in _imported_files(path)}
 
 
 def test_every_part_has_a_place_in_the_order():
@@ -117,6 +127,29 @@ def test_imports_only_what_stands_to_its_left(part):
     assert not wrong
 
 
+def test_generic_rooms_know_tasks_by_their_interface():
+    """Outside `tasks/` no file imports from the folder of a task."""
+    wrong = {
+        str(path.relative_to(PACKAGE)): sorted(str(file.relative_to(PACKAGE)) for file in inside)
+        for path in _sources(PACKAGE)
+        if path.relative_to(PACKAGE).parts[0] != "tasks"
+        if (inside := {f for f in _imported_files(path) if TASK_FOLDERS & set(f.parts[-2:-1])})
+    }
+    assert not wrong
+
+
+def test_nothing_asks_for_the_type_of_a_configuration():
+    """A task answers for itself: generic code calls `tasks.base.Task`."""
+    asks = re.compile(r"isinstance\([^)]*(Config|Metadata)\b")
+    wrong = [
+        str(path.relative_to(PACKAGE))
+        for path in _sources(PACKAGE)
+        if path.relative_to(PACKAGE).parts[0] != "tasks"
+        if asks.search(path.read_text(encoding="utf-8"))
+    ]
+    assert not wrong
+
+
 @pytest.mark.parametrize("part", KERAS_ONLY)
 def test_networks_import_no_tensorflow(part):
     """Keras only: models run on every backend.
@@ -126,7 +159,7 @@ def test_networks_import_no_tensorflow(part):
     """
     wrong = [
         str(path.relative_to(REPOSITORY))
-        for path in _sources(PACKAGE / part)
+        for path in _sources(PACKAGE / part) or [PACKAGE / part]
         if any(
             name.split(".")[0] == "tensorflow"
             for name in _imported_modules(path, top_level_only=True)

@@ -9,15 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from efficientvision.configs import (
-    config_from_yaml,
-    get_config,
-    parse_image_size,
-    parse_overrides,
-)
-from efficientvision.data.segmentation_pipeline import published_scale
+from efficientvision.configs import parse_image_size, parse_overrides
 from efficientvision.errors import UserError
-from efficientvision.loading import DEFAULT_MODELS
+from efficientvision.tasks.choice import config_from_yaml, find_task, get_config
+from efficientvision.tasks.segmentation.pipeline import published_scale
 
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "goldens/hparams.json").read_text())
@@ -286,7 +281,7 @@ def test_fusion_names_of_the_fork(name, weighing):
 def test_ready_files_parse_and_begin_with_their_command(path):
     text = path.read_text()
     named, task = (re.search(rf"--{flag}=(\S+)", text) for flag in ("model_name", "task"))
-    default = DEFAULT_MODELS[task[1]] if task else D0
+    default = find_task(task[1], "").default_model if task else D0
     config = get_config(named[1] if named else default, str(path), task=task and task[1])
     head = text.split("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())

@@ -6,15 +6,16 @@ import re
 
 import pytest
 
-from efficientvision.configs import DetectionConfig, get_config
 from efficientvision.configs.apply import field_table
 from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
 from efficientvision.errors import UserError
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 
 ROOT = pathlib.Path(__file__).parents[1]
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "goldens/hparams.json").read_text())
 D0 = "efficientdet-d0"
-FIELDS = field_table(DetectionConfig())
+FIELDS = field_table(EfficientDetConfig())
 
 
 def changed_keys(override):

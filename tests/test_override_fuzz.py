@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from efficientvision.configs import config_from_yaml, get_config
 from efficientvision.configs.kinds import shown
 from efficientvision.errors import UserError
+from efficientvision.tasks.choice import config_from_yaml, get_config
 
 MODELS = (
     ("efficientdet-d0", None),

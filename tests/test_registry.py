@@ -6,8 +6,8 @@ import pathlib
 import pytest
 
 from efficientvision import registry
-from efficientvision.configs import get_config
 from efficientvision.errors import UserError
+from efficientvision.tasks.choice import get_config
 
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "goldens/hparams.json").read_text())
 PUBLISHED = GOLDEN["efficientdet_model_param_dict"] | GOLDEN["efficientdet_lite_param_dict"]

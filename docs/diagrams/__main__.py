@@ -8,9 +8,9 @@ from docs.diagrams.fusion import draw_fusion
 from docs.diagrams.layout import Diagram, lay_out
 from docs.diagrams.network import Network, describe, draw_network
 from docs.pictures import write_picture
-from efficientvision.configs import get_config
 from efficientvision.layers import fusion_graphs
 from efficientvision.layers.fusion_graphs import FusionNode
+from efficientvision.tasks.choice import get_config
 
 FOLDER = pathlib.Path(__file__).parent
 MODEL = "efficientdet-d0"

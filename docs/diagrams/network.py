@@ -5,8 +5,8 @@ from typing import Any
 
 from docs.diagrams.layout import Diagram, lay_out
 from efficientvision.backbones.efficientnet import block_specs
-from efficientvision.configs import DetectionConfig
 from efficientvision.layers import fusion_graphs
+from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 
 _BACKBONE_X, _CELLS_X, _CELL_WIDTH, _HEADS_WIDTH = 2.1, 4.6, 1.7, 3.1
 _BOX_HEIGHT = 0.62
@@ -40,7 +40,7 @@ class Network:
     box_outputs: str
 
 
-def describe(config: DetectionConfig) -> Network:
+def describe(config: EfficientDetConfig) -> Network:
     """Reads a detector with BiFPN on an EfficientNet from its configuration."""
     specs = block_specs(config.backbone_name)
     ends = [i for i, spec in enumerate(specs) if spec.strides == 2] + [len(specs)]

@@ -6,7 +6,6 @@ import json
 import pathlib
 from typing import Any
 
-from efficientvision.configs import get_config
 from efficientvision.registry import (
     SEGMENTER_IMAGE_SIZE,
     SSD_IMAGE_SIZE,
@@ -14,6 +13,7 @@ from efficientvision.registry import (
     efficientdet_names,
     list_models,
 )
+from efficientvision.tasks.choice import get_config
 
 TASKS = ("detection", "classification", "segmentation")
 PUBLISHED = pathlib.Path(__file__).parent / "published.json"

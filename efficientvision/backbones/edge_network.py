@@ -1,4 +1,4 @@
-"""What the EdgeNets backbones share: their batch norm, and a table of widths."""
+"""Base class of the EdgeNets backbones: batch norm, and a table of widths."""
 
 from efficientvision.backbones.levels import LAST_LEVEL, check_max_level
 from efficientvision.layers.composite import CompositeLayer
@@ -13,12 +13,12 @@ class EdgeNetwork(CompositeLayer):
 
     Args:
         width: a key of `CHANNELS`, the `s` of the published names.
-        num_classes: adds the classification head where given.
-        dropout_rate: before the classifier, or None for the published one.
+        num_classes: adds a classification head, if given.
+        dropout_rate: dropout before the classifier, or None for the published one.
         grad_checkpoint: in training keep only the units' outputs for the gradient, which computes
             the rest again: less memory, more time, same numbers (TensorFlow backend).
-        batch_norm: what differs from the published momentum 0.9 and epsilon 1e-5.
-        max_level: the last level that is built, 2 to 5; a head stands on level 5.
+        batch_norm: changes to the published momentum 0.9 and epsilon 1e-5.
+        max_level: the last level to build, 2 to 5; a head needs level 5.
 
     Input: `[N, H, W, 3]` float, normalised. Output: a dict `{1: [N, H/2, W/2, C1], ...,
     5: [N, H/32, W/32, C5]}` (sizes rounded up) to `max_level`, with `"logits": [N, num_classes]`

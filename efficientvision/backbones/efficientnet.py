@@ -117,9 +117,9 @@ def head_filters(name):
 
 
 def _end_of_level(specs, level):
-    """How many blocks there are up to the end of a level, or of the last one that there is.
+    """Number of blocks up to the end of a level, or of the last level.
 
-    The stem begins level 1, every stride of two the next.
+    The stem starts level 1; every stride of two starts the next one.
     """
     ends = [index for index, spec in enumerate(specs) if spec.strides == 2] + [len(specs)]
     return ends[min(level, len(ends)) - 1]

@@ -4,11 +4,11 @@ LAST_LEVEL = 5
 
 
 def check_max_level(max_level, num_classes=None):
-    """Checks where a backbone is to end.
+    """Checks the last level of a backbone.
 
     Args:
         max_level: the last level that is built.
-        num_classes: of its classification head, which stands on the last level; None for none.
+        num_classes: classes of its head, which needs the last level; None without a head.
 
     Raises:
         ValueError: there is no such level, or it leaves the head without its input.

@@ -1,4 +1,4 @@
-"""Command lines: how each of them starts, fails and ends."""
+"""Command lines: parsing, help, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from efficientvision.files import is_no_space
 from efficientvision.registry import nearest_names
 
 INTERRUPTED = 130
-# How Python says it.
+# The messages of `int` and `float`.
 _NO_NUMBER = re.compile(
     r"(?:(?P<whole>invalid literal for int\(\) with base \d+)|could not convert string to float)"
     r": '.*'$"
@@ -27,11 +27,11 @@ _FILE_ERRORS = (
     *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
     FileExistsError,
 )
-# Names that no file can have, links in a circle, disks that take nothing, or no file so large.
+# Name too long, symlink loop, read-only file system, file too large.
 _FILE_CODES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS, errno.EFBIG)
 _ADVICE = {
-    errno.EFBIG: " The disk (FAT32 ends at 4 GB) or a limit (ulimit -f) takes no larger file: "
-    "write to another disk, or records in more files (--num_shards)."
+    errno.EFBIG: " The disk (4 GB per file on FAT32) or a limit (ulimit -f) does not allow larger "
+    "files: write to another disk, or split records into more files (--num_shards)."
 }
 
 
@@ -43,25 +43,25 @@ def run_main(
     translate: Callable[[list[str]], list[str]] = list,
     takes_arguments: bool = False,
 ) -> None:
-    """Parses the flags, runs a program and leaves the process with its exit code.
+    """Parses the flags, runs a program and exits with its exit code.
 
-    Mistakes of the user end as one line `error: ...` on stderr (and what a `UserError` lists below
-    it); only defects of the program show a traceback.
+    Mistakes of the user end as one line `error: ...` on stderr (plus the lines of a `UserError`);
+    only bugs show a traceback.
 
     Args:
-        main: Called with the program's name in a list, as absl does. An int that it returns is
-            the exit code.
+        main: Called with the program's name in a list, as absl does. If it returns an int, that
+            is the exit code.
         argv: Command line with the program's name first; `sys.argv` by default.
         flag_values: The flags that the program declared.
         translate: Rewrites the command line before it is parsed.
-        takes_arguments: Whether words without `--` belong there; `main` gets them.
+        takes_arguments: Whether positional arguments are allowed; `main` gets them.
 
     Raises:
-        SystemExit: Always. 0: done; 1: bad input; 2: bad flags; 130: interrupted.
+        SystemExit: Always. 0: success; 1: bad input; 2: bad flags; 130: interrupted.
     """
     _write_any_text()
     argv = list(sys.argv if argv is None else argv)
-    if {"--help", "-help", "-h", "--helpfull"} & set(argv[1:]):
+    if {"--help", "-help", "-h", "--helpshort", "--helpfull"} & set(argv[1:]):
         print(with_flags(_help_text(main, flag_values), flag_values))
         sys.exit(0)
 
@@ -74,9 +74,7 @@ def run_main(
     try:
         rest = flag_values(translate(argv))
         if rest[1:] and not takes_arguments:
-            raise UserError(
-                f"Unexpected argument {rest[1]!r}: every option is written --name=value."
-            )
+            raise UserError(f"Unexpected argument {rest[1]!r}: write options as --name=value.")
     except absl_flags.UnrecognizedFlagError as error:
         fail(_unknown_flag(error.flagname, flag_values), code=2)
     except (absl_flags.Error, UserError) as error:
@@ -97,15 +95,15 @@ def run_main(
 
 
 def _write_any_text() -> None:
-    """Consoles and files that are not UTF-8 get \\u.... for the characters that they lack."""
+    """Escapes characters as \\u.... where the console or file cannot encode them."""
     for stream in (sys.stdout, sys.stderr):
-        # Notebooks and tests put streams of their own there, which take all text.
+        # Notebooks and tests replace the streams by ones that accept any text.
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 
 
 def is_users_mistake(error: BaseException) -> bool:
-    """Whether an error is one that the user can correct, and not a defect of the program."""
+    """Whether the user can fix the cause of an error; otherwise it is a bug."""
     if isinstance(error, OSError):
         return isinstance(error, _FILE_ERRORS) or error.errno in _FILE_CODES or is_no_space(error)
     return isinstance(error, UserError)
@@ -135,9 +133,13 @@ def _own_flags(flag_values: absl_flags.FlagValues) -> list[absl_flags.Flag]:
 def _help_text(main: Callable, flag_values: absl_flags.FlagValues) -> str:
     lines = [(sys.modules[main.__module__].__doc__ or main.__doc__ or "").strip(), "", "Flags:"]
     for flag in _own_flags(flag_values):
-        default = "" if flag.default in (None, "") else f" (default: {flag.default_as_str})"
+        text = (flag.default_as_str or "").strip("'")
+        default = "" if flag.default in (None, "") else f" (default: {text})"
         lines.append(f"  --{flag.name}")
         lines += textwrap.wrap(
-            flag.help + default, 92, initial_indent="      ", subsequent_indent="      "
+            " ".join(flag.help.replace("<|", "<", 1).split()) + default,
+            92,
+            initial_indent="      ",
+            subsequent_indent="      ",
         )
     return "\n".join(lines)

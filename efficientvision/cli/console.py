@@ -1,4 +1,4 @@
-"""What a program says: the library's log on the terminal, with arguments written as flags."""
+"""Shows the library's log on the terminal, with arguments written as flags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 
 from efficientvision.progress import tqdm
 
-# As messages name an argument of the library: `model_dir`, or `model_dir=runs/cells`.
+# How messages of the library name an argument: `model_dir`, or `model_dir=runs/cells`.
 _ARGUMENT = re.compile(r"`(\w+)(=[^`]*)?`")
 
 
@@ -18,8 +18,8 @@ def with_flags(text: str, flags: Collection[str]) -> str:
     """The text with `name` and `name=value` as --name and --name=value.
 
     Args:
-        text: of a message or of a help.
-        flags: those that the program has; other names stay as they are.
+        text: A message or a help text.
+        flags: Names of the program's flags; other names stay as they are.
     """
 
     def written(match: re.Match) -> str:
@@ -31,7 +31,7 @@ def with_flags(text: str, flags: Collection[str]) -> str:
 
 @contextlib.contextmanager
 def on_terminal(flags: Collection[str] = ()) -> Iterator[None]:
-    """Shows what the library logs, from level INFO on, a line each, above the progress bars."""
+    """Prints the library's log from level INFO up, one line per message, above progress bars."""
     logger = logging.getLogger("efficientvision")
     before = logger.handlers, logger.level
     logger.handlers = [_Terminal(flags)]
@@ -44,7 +44,7 @@ def on_terminal(flags: Collection[str] = ()) -> Iterator[None]:
 
 
 def say(text: object) -> None:
-    """Prints what the library has to say, such as the report of a conversion."""
+    """Prints a message, such as the report of a conversion."""
     logging.getLogger(__name__).info(str(text))
 
 

@@ -1,16 +1,14 @@
-"""What a flag is, and the flags that both programs have."""
+"""What a flag is, and the flags for a dataclass of options."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from efficientvision.runs.options import HPARAMS_HELP, USE_XLA_HELP
+from efficientvision.configs.run_options import kind_of, option_fields
 
 
 class FlagSpec(NamedTuple):
-    """One flag: type (`str`, `int`, `float`, `bool`, `ints` or a tuple of choices), default,
-    meaning.
-    """
+    """One flag. Its type is `str`, `int`, `float`, `bool`, `ints` or a tuple of choices."""
 
     type: str | tuple[str, ...]
     default: Any
@@ -18,16 +16,20 @@ class FlagSpec(NamedTuple):
 
 
 class UnavailableFlag(NamedTuple):
-    """A flag that is refused when it asks for something.
+    """A flag that is rejected if it is set.
 
     Attributes:
         spec: Its declaration.
-        reason: Why it is refused, and what to do instead.
+        reason: Why it is not available, and what to do instead.
     """
 
     spec: FlagSpec
     reason: str
 
 
-HPARAMS = FlagSpec("str", "", HPARAMS_HELP)
-USE_XLA = FlagSpec("bool", False, USE_XLA_HELP)
+def specs_of(options: type) -> dict[str, FlagSpec]:
+    """The flags for a dataclass of options, by name."""
+    return {
+        field.name: FlagSpec(kind_of(field), field.default, field.metadata["help"])
+        for field in option_fields(options)
+    }

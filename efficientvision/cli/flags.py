@@ -1,19 +1,20 @@
 """The flags of `main.py` and `model_inspect.py`: every one that the published programs had.
 
-Each belongs to one of three lists per program: implemented (declared with a meaning), obsolete
-(accepted, a printed line says why it does nothing), unavailable (refused with the reason).
+Each belongs to one of three lists per program: implemented, obsolete (accepted, and a printed line
+says why it has no effect), unavailable (rejected with the reason).
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from absl import flags
 
 from efficientvision.cli import inspect_flags, train_flags
 from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag
+from efficientvision.configs.run_options import RunOptions, option_fields
 from efficientvision.errors import UserError
-from efficientvision.runs.options import RunOptions, option_fields
 
 TRAIN = "main.py"
 INSPECT = "model_inspect.py"
@@ -36,27 +37,28 @@ def define_inspect_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     _define(INSPECT, flag_values)
 
 
+def values_of(options: type, flag_values: flags.FlagValues) -> dict[str, Any]:
+    """The values of parsed flags for the fields of a dataclass of options."""
+    return {field.name: flag_values[field.name].value for field in option_fields(options)}
+
+
 def options_of(flag_values: flags.FlagValues = flags.FLAGS) -> RunOptions:
-    """The options that parsed flags of `main.py` stand for."""
-    names = [field.name for field in option_fields()]
-    return RunOptions(
-        **{name: flag_values[name].value for name in names},
-        written=frozenset(name for name in names if flag_values[name].present),
-    )
+    """The options from parsed flags of `main.py`."""
+    values = values_of(RunOptions, flag_values)
+    written = frozenset(name for name in values if flag_values[name].present)
+    return RunOptions(**values, written=written)
 
 
 def report_obsolete(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Says of every given flag that does nothing why, and refuses those that cannot be honoured.
-
-    Prints one line for each obsolete flag on the command line.
+    """Prints why each obsolete flag on the command line has no effect; rejects unavailable ones.
 
     Raises:
-        UserError: A flag asks for what this version does not have.
+        UserError: A flag asks for something that this version does not have.
     """
     for program in (TRAIN, INSPECT):
         for name, flag in INVALID[program].items():
             if _given(name, flag_values) and flag_values[name].value not in (None, ""):
-                raise UserError(f"--{name} is refused: {flag.reason}.")
+                raise UserError(f"--{name} is not available: {flag.reason}.")
         for name, (_, reason) in OBSOLETE[program].items():
             if _given(name, flag_values) and flag_values[name].value is not False:
                 print(f"Flag --{name} has no effect: {reason}.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""--runmode=bm: how fast the network is."""
+"""--runmode=bm: times the network."""
 
 from efficientvision.runs.benchmark import run
 

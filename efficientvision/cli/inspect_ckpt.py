@@ -1,13 +1,14 @@
-"""--runmode=ckpt: does the checkpoint fit, and one file with its averages applied."""
+"""--runmode=ckpt: checks that a checkpoint fits, and writes its averaged weights."""
 
 from efficientvision.cli.inspect_dry import print_summary, write_weights
-from efficientvision.runs.inspect_settings import InspectSettings
+from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.runs import inspection
 
 
 def run(settings: InspectSettings) -> None:
-    """Loads the checkpoint, prints the report; with --export_ckpt writes a TF1 checkpoint."""
+    """Loads the checkpoint and prints a report; with --export_ckpt writes a TF1 checkpoint."""
     settings.need("ckpt_path", "ckpt")
-    loaded = settings.load_for_export()
+    loaded = inspection.load_for_export(settings)
     print_summary(loaded)
     if settings.export_ckpt:
         write_weights(loaded.model, settings.export_ckpt)

@@ -1,4 +1,4 @@
-"""--runmode=export: a model in several formats, each run and held against the network."""
+"""--runmode=export: a model in several formats, each run and compared with the network."""
 
 from efficientvision.runs.export import run
 

@@ -1,14 +1,15 @@
 """--runmode=freeze: the network alone as a frozen graph."""
 
 from efficientvision import files
+from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.exports.saved_model import export_network
-from efficientvision.exports.serving import build_serving
-from efficientvision.runs.inspect_settings import InspectSettings
+from efficientvision.runs import inspection
+from efficientvision.tasks.choice import build_serving
 
 
 def run(settings: InspectSettings) -> None:
     """Writes `<logdir>/<model>_frozen.pb` and `<logdir>/savedmodel`."""
-    loaded = settings.load_for_export()
+    loaded = inspection.load_for_export(settings)
     if settings.delete_logdir:
         for name in files.list_names(settings.logdir):
             if name.endswith("_frozen.pb"):
@@ -20,4 +21,4 @@ def run(settings: InspectSettings) -> None:
         batch_size=settings.batch_size,
     )
     print(f"SavedModel of the network: {saved_model}")
-    print(f"frozen graph: {frozen}")
+    print(f"Frozen graph: {frozen}")

@@ -1,22 +1,23 @@
-"""--runmode=saved_model: photos in, results out, as a SavedModel and a frozen graph."""
+"""--runmode=saved_model: exports a model, from photo to results."""
 
 import dataclasses
 
+from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.exports.artifacts import FORMATS
 from efficientvision.exports.saved_model import check_replaceable, export_saved_model
-from efficientvision.exports.serving import build_serving
 from efficientvision.exports.write_portable import write_portable
 from efficientvision.loading import serving_metadata
-from efficientvision.runs.inspect_settings import InspectSettings
-from efficientvision.runs.output_folder import check_output_folder
+from efficientvision.output_folder import check_output_folder
+from efficientvision.runs import inspection
+from efficientvision.tasks.choice import build_serving, task_of_config
 
 
 def run(settings: InspectSettings) -> None:
     """Writes a SavedModel to --saved_model_dir."""
     check_output_folder("saved_model_dir", settings.saved_model_dir, replaced=True)
     check_replaceable(settings.saved_model_dir)
-    loaded = settings.load_for_export()
-    options = settings.serving_options(loaded.config.task)
+    loaded = inspection.load_for_export(settings)
+    options = task_of_config(loaded.config).serving_options(settings)
     serving = build_serving(loaded.model, loaded.config, **options)
     metadata = dataclasses.replace(
         serving_metadata(loaded, batch_size=settings.batch_size), **options

@@ -1,20 +1,19 @@
-"""--runmode=saved_model_video: a video or camera with boxes or with the classes of its pixels, as a
-file or as a live page.
-"""
+"""--runmode=saved_model_video: draws boxes or class maps on a video, to a file or live page."""
 
 import os
 import sys
 import webbrowser
 from contextlib import ExitStack
+from typing import Any
 
-from efficientvision.classifier import Classifier
 from efficientvision.cli import INTERRUPTED
+from efficientvision.cli.inspect_infer import batch_size_of, load_predictor
 from efficientvision.cli.inspect_saved_model_infer import open_export
-from efficientvision.cli.photo_look import DetectorLook, Model, PhotoLook, SegmenterLook, in_memory
-from efficientvision.detector import Detector
+from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
-from efficientvision.runs.inspect_settings import InspectSettings
+from efficientvision.runs import inspection
+from efficientvision.tasks.predictor import Predictor
 from efficientvision.video.live_page import LivePage
 from efficientvision.video.pacing import Pacing
 from efficientvision.video.pipeline import Outcome, Sink, process
@@ -26,35 +25,40 @@ _MOST_CLASSES = 10
 
 
 def run(settings: InspectSettings) -> int | None:
-    """Runs --input_video through the model, into --output_video or onto a live page.
+    """Runs the model on --input_video, to --output_video or a live page.
 
-    The model is that of --saved_model_dir; where there is none, --ckpt_path.
+    The model is --saved_model_dir, or --ckpt_path if that does not exist.
 
     Returns:
-        The exit code: 130 where a file was interrupted; a camera has no other end.
+        The exit code: 130 if a file was interrupted; a camera always ends that way.
     """
     address = settings.need("input_video", "saved_model_video")
     exported = bool(settings.saved_model_dir) and is_export(settings.saved_model_dir)
     if settings.ckpt_path is None:
-        settings.need_export(otherwise=", or name --ckpt_path")
+        inspection.need_export(settings, otherwise=", or name --ckpt_path")
     with ExitStack() as closing:
-        # All that may be wrong with the videos is found before a network is loaded.
+        # Opened before the network, so that mistakes in the videos are reported at once.
         source = VideoSource(address, with_audio=bool(settings.output_video))
         reader = closing.enter_context(Reader(source))
         sinks = _open_sinks(settings, source, closing)
-        look = _look(_load_export(settings) if exported else _load_checkpoint(settings), settings)
-        outcome = process(reader, look.find, look.draw, sinks, batch_size=look.batch_size)
+        predictor = _load_export(settings) if exported else _load_checkpoint(settings)
+        options = _frame_options(predictor, settings)
+        batch_size = batch_size_of(predictor, settings)
+        outcome = process(
+            reader,
+            lambda frames: predictor(list(frames), batch_size=batch_size),
+            lambda frame, found: predictor.draw(frame, found, **options),
+            sinks,
+            batch_size=batch_size,
+        )
         if outcome.frames == 0:
-            raise KeyboardInterrupt  # It came before the first frame: no file is better than none.
-    counted = (
-        "Objects in all frames" if isinstance(look, DetectorLook) else "Frames with each class"
-    )
-    _report(settings, reader, outcome, counted)
+            raise KeyboardInterrupt  # Before the first frame: a file without frames is no video.
+    _report(settings, reader, outcome, predictor.counted)
     return INTERRUPTED if outcome.interrupted and not source.endless else None
 
 
 def _open_sinks(settings: InspectSettings, source: VideoSource, closing: ExitStack) -> list[Sink]:
-    """Opens the file, or the page, or both where --live_port asks for it."""
+    """Opens the file or the page, or both if --live_port is set."""
     if settings.output_video:
         sinks: list[Sink] = [closing.enter_context(writing_video(settings.output_video, source))]
         if settings.live_port is None:
@@ -64,7 +68,7 @@ def _open_sinks(settings: InspectSettings, source: VideoSource, closing: ExitSta
     page = closing.enter_context(LivePage(source.name, settings.live_port))
     print(
         f"Live at {page.url} (from another machine: ssh -L {page.port}:127.0.0.1:{page.port} HOST, "
-        "then the same address there); Ctrl-C ends",
+        "then open the same address there); stop with Ctrl-C",
         flush=True,
     )
     _open_window(page.url)
@@ -72,8 +76,8 @@ def _open_sinks(settings: InspectSettings, source: VideoSource, closing: ExitSta
 
 
 def _open_window(url: str) -> None:
-    """Opens the page in the browser of the desk that the user sits at, if there is one."""
-    # Elsewhere the browser would be one for terminals, or one that draws over the network.
+    """Opens the page in a browser if there is a local display."""
+    # Otherwise it would be a text browser, or one on a forwarded display.
     has_display = not sys.platform.startswith("linux") or any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
     )
@@ -81,39 +85,39 @@ def _open_window(url: str) -> None:
         webbrowser.open(url)
 
 
-def _load_export(settings: InspectSettings) -> Model:
+def _load_export(settings: InspectSettings) -> Predictor:
     unused = [f"--{name}" for name in ("ckpt_path", "input_image_size") if getattr(settings, name)]
-    without = f"; without effect: {', '.join(unused)}" if unused else ""
+    without = f"; no effect: {', '.join(unused)}" if unused else ""
     print(f"Using the exported model {settings.saved_model_dir}{without}")
     return open_export(settings)
 
 
-def _load_checkpoint(settings: InspectSettings) -> Model:
+def _load_checkpoint(settings: InspectSettings) -> Predictor:
     print(
         f"No exported model in {settings.saved_model_dir or '--saved_model_dir'}: using the "
-        f"checkpoint {settings.ckpt_path} (--runmode=saved_model would export it)"
+        f"checkpoint {settings.ckpt_path} (export it with --runmode=saved_model)"
     )
-    return in_memory(settings.load(), settings)
+    return load_predictor(settings)
 
 
-def _look(model: Model, settings: InspectSettings) -> PhotoLook:
-    """How the model's results are shown in frames, which keep their size.
+def _frame_options(predictor: Predictor, settings: InspectSettings) -> dict[str, Any]:
+    """How results are drawn in frames, whose size does not change.
 
     Raises:
-        UserError: it is a classifier, whose results stand beside a photo.
+        UserError: The results are drawn beside a photo.
     """
-    if isinstance(model, Classifier):
+    if predictor.frame_options is None:
         raise UserError(
             "--runmode=saved_model_video is for detectors and segmenters, and "
-            f"{model.metadata.model_name} is a classifier: --runmode=infer takes photos"
+            f"{predictor.metadata.model_name} is {predictor.metadata.kind}: use --runmode=infer "
+            "with photos"
         )
-    if isinstance(model, Detector):
-        return DetectorLook(model, settings)
-    return SegmenterLook(model, settings, legend="inside")
+    shown = {name: getattr(settings, name) for name in predictor.draw_options}
+    return shown | predictor.frame_options
 
 
 def _report(settings: InspectSettings, reader: Reader, outcome: Outcome, counted: str) -> None:
-    """Prints what was written, how fast, what was found (`counted`) and what was left out."""
+    """Prints what was written, the speed, the classes found (`counted`) and what was skipped."""
     source = reader.source
     if outcome.interrupted:
         print(f"Interrupted after {outcome.frames} frames")
@@ -124,14 +128,12 @@ def _report(settings: InspectSettings, reader: Reader, outcome: Outcome, counted
     if outcome.objects:
         named = [f"{name} {n}" for name, n in outcome.objects.most_common(_MOST_CLASSES)]
         more = len(outcome.objects) - len(named)
-        print(f"{counted}: {', '.join(named)}{f', {more} classes more' * bool(more)}")
+        print(f"{counted}: {', '.join(named)}{f', and {more} more classes' * bool(more)}")
     if source.audio_left_out:
-        print(f"{source.audio_left_out} sounds of a kind that FFmpeg does not know were not copied")
+        print(f"{source.audio_left_out} audio tracks in formats unknown to FFmpeg were not copied")
     if source.broken:
-        print(f"{source.broken} broken frames were left out")
+        print(f"{source.broken} damaged frames were skipped")
     if reader.dropped:
-        print(
-            f"{reader.dropped} frames of the camera came faster than the detector and were missed"
-        )
+        print(f"{reader.dropped} camera frames were dropped: they came faster than the model runs")
     if source.ended_early and not outcome.interrupted:
         print(f"{source.name} ended early: {source.ended_early}")

@@ -1,4 +1,4 @@
-"""`main.py` as two processes: a parent that watches, and a child that trains."""
+"""`main.py` as two processes: a parent that supervises, and a child that trains."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from efficientvision.training.supervisor import (
 
 
 def run_as_parent(given: flags.FlagValues) -> int | None:
-    """Starts this program again as a child and watches it, where a job is to be watched.
+    """Starts this program again as a child and supervises it, if the job needs that.
 
-    That is a job of several workers, or one with `--restarts`. Imports no TensorFlow: the parent
+    Jobs of several workers, or with `--restarts`, need it. Imports no TensorFlow, so the parent
     stays small.
 
     Returns:
-        The exit code; None where this process is to do the work itself (it is the child, or there
-        is nothing to watch).
+        The child's exit code; None if this process is to do the work itself (it is the child, or
+        there is nothing to supervise).
 
     Raises:
-        UserError: The flags or the cluster make no sense, or a worker died for good.
+        UserError: The flags or the cluster are invalid, or a worker died for good.
     """
     if PARENT_SOCKET in os.environ:
         end_with_parent()
@@ -55,7 +55,7 @@ def run_as_parent(given: flags.FlagValues) -> int | None:
 
 
 def _cluster(given: flags.FlagValues) -> Cluster | None:
-    """The cluster that this process trains in, if it trains with others."""
+    """The cluster that this process trains in; None for a single worker."""
     trains = given.mode in ("train", "train_and_eval")
     elsewhere = given.use_tpu or given.tpu or given.cpu_replicas > 1
     if not trains or elsewhere or given.strategy not in (None, "multi_worker"):
@@ -68,9 +68,9 @@ def _cluster(given: flags.FlagValues) -> Cluster | None:
 
 @contextlib.contextmanager
 def ending_for_parent() -> Iterator[None]:
-    """In a child, gives a defect an exit code of its own, and ends without a goodbye to peers.
+    """In a child, turns a bug into its own exit code, and exits without waiting for other workers.
 
-    Without a parent it does nothing.
+    Does nothing in a process without a parent.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""How TensorFlow is started: without remarks on its own build, with XLA where it is asked for."""
+"""Starts TensorFlow without its log messages, and with XLA on request."""
 
 import contextlib
 import glob
@@ -6,10 +6,10 @@ import os
 
 
 def load_tensorflow_quietly() -> None:
-    """Imports TensorFlow and looks for devices with the process's stderr closed for that time.
+    """Imports TensorFlow and lists the devices while stderr is redirected.
 
-    Its C++ part writes to the file descriptor before any log level holds. Where there is an NVIDIA
-    device, nothing is hidden: what TensorFlow says of drivers then matters.
+    Its C++ part writes to the file descriptor before any log level applies. With an NVIDIA device
+    nothing is hidden, because its messages about drivers matter.
     """
     if glob.glob("/dev/nvidia*") or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
@@ -21,9 +21,9 @@ def load_tensorflow_quietly() -> None:
 
 
 def compile_clusters() -> None:
-    """Before TensorFlow starts: lets XLA compile what it can of any graph, on a CPU too.
+    """Before TensorFlow starts: lets XLA compile the supported parts of any graph, on a CPU too.
 
-    For graphs with parts that XLA does not know, such as the decoding of photos.
+    For graphs with operations that XLA does not support, such as decoding photos.
     """
     flags = os.environ.get("TF_XLA_FLAGS", "")
     os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_auto_jit=2 --tf_xla_cpu_global_jit".strip()

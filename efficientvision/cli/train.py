@@ -15,7 +15,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
     """Runs `--mode`.
 
     Args:
-        argv: What was no flag; not used.
+        argv: Words that are not flags; not used.
         flag_values: Parsed flags of `define_train_flags`.
 
     Returns:

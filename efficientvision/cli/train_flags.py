@@ -1,14 +1,11 @@
-"""The flags of `main.py`, by what becomes of them (see `flags`)."""
+"""The flags of `main.py`: implemented, aliases, obsolete and unavailable (see `flags`)."""
 
 from __future__ import annotations
 
-from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag
-from efficientvision.runs.options import kind_of, option_fields
+from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag, specs_of
+from efficientvision.configs.run_options import RunOptions
 
-IMPLEMENTED = {
-    field.name: FlagSpec(kind_of(field), field.default, field.metadata["help"])
-    for field in option_fields()
-}
+IMPLEMENTED = specs_of(RunOptions)
 
 # Other names for the same flag: those of earlier and later published versions.
 ALIASES = {
@@ -19,19 +16,19 @@ ALIASES = {
 }
 
 _NO_PARTITION = (
-    "every core works on whole images; where one does not fit a core, use grad_checkpoint=true, "
-    "mixed_precision=true or a smaller batch"
+    "images are not split across TPU cores; if an image does not fit on one core, use "
+    "grad_checkpoint=true, mixed_precision=true or a smaller batch"
 )
 
-# Said only where a flag asks for something.
+# Reported only if the flag is set to something other than false.
 OBSOLETE = {
     "eval_master": (
         FlagSpec("str", "", "obsolete"),
-        "evaluation runs in this process",
+        "evaluation always runs in this process",
     ),
     "run_epoch_in_child_process": (
         FlagSpec("bool", False, "obsolete"),
-        "memory does not grow from epoch to epoch",
+        "memory use does not grow from epoch to epoch",
     ),
     "use_spatial_partition": (
         FlagSpec("bool", False, "obsolete"),
@@ -47,5 +44,5 @@ OBSOLETE = {
     ),
 }
 
-# Refused, each with its reason.
+# Rejected, each with its reason.
 INVALID: dict[str, UnavailableFlag] = {}

@@ -1,13 +1,13 @@
-"""Looks into weight files and converts them to those of Keras.
+"""Lists the weights in a checkpoint, and converts them to Keras files.
 
   python -m efficientvision.weights show FILE
-      names and shapes of its weights (convolutions as [height, width, in / groups, out]), and the
-      network that they are of
+      prints the names and shapes of the weights (convolutions as [height, width, in / groups,
+      out]) and the network that they belong to
   python -m efficientvision.weights convert FILE OUTPUT
       builds that network, loads the file and writes OUTPUT, a .weights.h5 or .keras file
 
-FILE is any checkpoint that load_weights takes: PyTorch's .pth, of which nothing is executed and
-for which PyTorch need not be installed, TensorFlow's, Keras', or a run's folder.
+FILE is any checkpoint that load_weights accepts: a PyTorch .pth (no code in it is executed, and
+PyTorch need not be installed), a TensorFlow or Keras checkpoint, or a run's folder.
 """
 
 from __future__ import annotations
@@ -35,28 +35,31 @@ _USAGE = "expected: show FILE, or convert FILE OUTPUT; see --help"
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Declares what the command takes beside its files."""
+    """Declares the flags of the command."""
     flags.DEFINE_string(
-        "model_name", None, "the network, where the file does not tell it", flag_values=values
+        "model_name", None, "network, if it cannot be identified from the file", flag_values=values
     )
     flags.DEFINE_enum(
-        "task", None, _TASKS, "what for, where the file does not tell it", flag_values=values
+        "task", None, _TASKS, "task, if it cannot be identified from the file", flag_values=values
     )
     flags.DEFINE_integer(
-        "num_classes", None, "classes, where the file does not tell them", flag_values=values
+        "num_classes",
+        None,
+        "number of classes, if it cannot be identified from the file",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "image_size",
         None,
-        "input of the converted network: 224, 512x256 (WxH); by default what the file's name ends "
-        "in, as the published ones do, else the network's own",
+        "input size of the converted network: 224, or 512x256 (WxH); by default the size at the "
+        "end of the file's name, as in published files, else the network's own",
         flag_values=values,
     )
-    flags.DEFINE_bool("overwrite", False, "replace OUTPUT if it exists", flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "overwrite OUTPUT if it exists", flag_values=values)
 
 
 def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Runs the command that stands after the program's name."""
+    """Runs the command `show` or `convert`."""
     match argv[1:]:
         case ["show", path]:
             show(path)
@@ -67,7 +70,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def show(path: str) -> None:
-    """Prints what a checkpoint holds."""
+    """Prints the weights in a checkpoint."""
     reader = open_checkpoint(path)
     load_tensorflow_quietly()
     shapes = reader.names()
@@ -79,11 +82,11 @@ def show(path: str) -> None:
 
 
 def convert(path: str, output: str, given: flags.FlagValues) -> None:
-    """Writes a checkpoint as a file of Keras.
+    """Writes a checkpoint as a Keras file.
 
     Raises:
-        UserError: The checkpoint cannot be read, is of an unknown or incomplete network, or the
-            output exists or has another ending.
+        UserError: The checkpoint cannot be read or is not of a known, complete network, or the
+            output exists or has the wrong ending.
     """
     _check_output(output, given.overwrite)
     reader = open_checkpoint(path)
@@ -100,30 +103,30 @@ def _check_output(output: str, overwrite: bool) -> None:
     if not output.endswith(_OUTPUT_ENDINGS):
         raise UserError(f"{output} must end in {' or '.join(_OUTPUT_ENDINGS)}.")
     if files.exists(output) and not overwrite:
-        raise UserError(f"{output} exists: choose another name, or add --overwrite.")
+        raise UserError(f"{output} already exists: choose another name, or add --overwrite.")
 
 
 def _looks(reader: CheckpointReader) -> str:
     found = identify(reader)
     if found.model is None:
-        return "It looks like no network of list_models()."
+        return "It does not match any network of list_models()."
     return f"This looks like {found.described(found.model)}."
 
 
 def _network(path: str, found: Identified, given: flags.FlagValues) -> tuple[str, str]:
-    """The network to build and its task, if there is such a one.
+    """The network to build and its task.
 
     Raises:
-        UserError: Nobody says it, or there is no such network for that task.
+        UserError: It is unknown, or there is no such network for that task.
     """
     name = given.model_name or found.model
     if name is None:
-        raise UserError(f"{path} does not tell its network: give --model_name.")
+        raise UserError(f"Cannot identify the network of {path}: add --model_name.")
     task = given.task or found.task or task_of(name)
     if found.task not in (None, task):
         raise UserError(
-            f"{path} is {found.described(name)}, not for {task}: leave --task out, or begin that "
-            f"network with its encoder: load_weights(model, {path!r})."
+            f"{path} is {found.described(name)}, not for {task}: remove --task, or load only "
+            f"the encoder into that network: load_weights(model, {path!r})."
         )
     return name, task_of(name, task)
 
@@ -138,19 +141,19 @@ def _loaded_model(
     options = {key: value for key, value in options.items() if value is not None}
     if name in efficientdet_names():
         return load_detector(reader.path, name, **options).model
-    told = {
+    identified = {
         "num_classes": found.num_classes,
         "image_size": _size_in(reader.path),
         **found.decoder,
     }
-    options = {**{key: value for key, value in told.items() if value is not None}, **options}
+    options = {**{key: value for key, value in identified.items() if value is not None}, **options}
     model = build_model(name, task, **options)
     report = load_weights(model, reader)
-    lacking = [*report.missing, *report.skipped]
-    if lacking:
+    missing = [*report.missing, *report.skipped]
+    if missing:
         raise UserError(
-            f"{reader.path} does not have all of {name}: {len(lacking)} variables would stay "
-            f"random, the first is {lacking[0]}; nothing was written."
+            f"{reader.path} does not have all weights of {name}: {len(missing)} variables would "
+            f"stay random, first {missing[0]}. Nothing was written."
         )
     return model
 
@@ -162,7 +165,7 @@ def _size_in(path: str) -> str | None:
 
 
 def _save(model: Any, output: str) -> None:
-    """Writes a network's weights, or all of it, whole or not at all."""
+    """Writes the weights or the whole network, atomically."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, files.base_name(output))
         (model.save if output.endswith(".keras") else model.save_weights)(path)

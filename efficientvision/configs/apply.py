@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
 from efficientvision.configs.kinds import checked
@@ -12,17 +12,23 @@ from efficientvision.configs.overrides import RawText, parse_value
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 
-if TYPE_CHECKING:
-    from efficientvision.configs.detector import NmsConfig
-    from efficientvision.configs.training import TrainingConfig
+# A configuration: `TrainingConfig`, or a group of hyper-parameters within one.
+Config = TypeVar("Config")
 
 
-def field_table(config: TrainingConfig | NmsConfig) -> dict[str, dataclasses.Field]:
+def with_values(config: Config, values: dict[str, Any]) -> Config:
+    """Gives a fresh configuration the published values of its model, and returns it."""
+    for name, value in values.items():
+        setattr(config, name, converted(config, name, value))
+    return config
+
+
+def field_table(config: Any) -> dict[str, dataclasses.Field]:
     """The hyper-parameters of a configuration or of its `nms_configs`, by name."""
     return {field.name: field for field in dataclasses.fields(config) if field.name[0] != "_"}
 
 
-def converted(config: TrainingConfig | NmsConfig, name: str, value: Any, prefix: str = "") -> Any:
+def converted(config: Any, name: str, value: Any, prefix: str = "") -> Any:
     """Converts a value to the type that the field of that name stores.
 
     Raises:
@@ -37,12 +43,12 @@ def converted(config: TrainingConfig | NmsConfig, name: str, value: Any, prefix:
 
 
 def apply_change(
-    config: TrainingConfig, name: str, value: Any, notes: list[str], *, written: bool = True
+    config: Any, name: str, value: Any, notes: list[str], *, written: bool = True
 ) -> None:
     """Sets one hyper-parameter by any of its names.
 
     Args:
-        config: Changed in place.
+        config: A `TrainingConfig`, changed in place.
         name: The name as the user wrote it.
         value: Plain value, `RawText`, or a dictionary for `nms_configs`.
         notes: Receives a sentence for each obsolete name.

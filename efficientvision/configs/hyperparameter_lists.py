@@ -1,7 +1,7 @@
 """The status of every hyper-parameter of the published code bases.
 
 Every name of google/automl's `hparams_config.py` and of the VFPN fork's is in exactly one of three
-lists: implemented (a field of `DetectionConfig`, or an alias of one), obsolete, or unavailable.
+lists: implemented (a field of `EfficientDetConfig`, or an alias of one), obsolete, or unavailable.
 """
 
 from __future__ import annotations

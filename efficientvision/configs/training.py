@@ -33,6 +33,7 @@ _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
 
+ACTIVATIONS = ("swish", "swish_native", "silu", "relu", "relu6", "hswish", "mish", "identity")
 # The first four change the rate every step, the others every epoch, as EdgeNets do.
 LR_DECAY_METHODS = (
     "cosine",
@@ -57,9 +58,7 @@ class TrainingConfig:
     """
 
     name: str = hyperparameter("", TEXT, "model name")
-    task: str = hyperparameter(
-        "", one_of("detection", "classification", "segmentation"), "task of the model"
-    )
+    task: str = hyperparameter("", TEXT, "what the model does")
     image_size: int | str | tuple[int, int] = hyperparameter(
         512, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
     )

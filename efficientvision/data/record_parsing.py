@@ -68,3 +68,11 @@ def only_if(condition: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     check = tf.debugging.Assert(condition, ["a record is not what it must be"])
     with tf.control_dependencies([check] if check is not None else []):
         return tf.identity(value)
+
+
+def source_id(example: dict[str, tf.Tensor], regenerate: bool) -> tf.Tensor:
+    """string [], the photo's name; a hash of its bytes if it has none or on request."""
+    hashed = tf.strings.as_string(tf.strings.to_hash_bucket_fast(example["encoded"], tf.int64.max))
+    if regenerate:
+        return hashed
+    return tf.where(tf.equal(example["source_id"], ""), hashed, example["source_id"])

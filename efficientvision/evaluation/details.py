@@ -1,4 +1,4 @@
-"""What stands behind a metric: tables per class, curves, the confusion matrix of a detector."""
+"""The numbers behind a metric: tables per class, curves, confusion matrices."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from efficientvision.evaluation.coco_backends import BoxScores
-from efficientvision.evaluation.confusion import confusion_matrix
-from efficientvision.evaluation.object_matching import Collected, match_objects
-from efficientvision.evaluation.precision_recall import (
-    RECALLS,
-    ClassCurve,
-    best_f1,
-    class_curves,
-    common_threshold,
-    sampled,
-)
+from efficientvision.evaluation.precision_recall import RECALLS, ClassCurve, sampled
 
-IOU = 0.5
 PER_CLASS = "per_class"
 PR_CURVES = "pr_curves"
 CONFUSION = "confusion_matrix"
@@ -38,74 +27,10 @@ class Details(NamedTuple):
     tables: dict[str, list[dict[str, Any]]]
 
 
-def detection_details(collected: Collected, scores: BoxScores) -> Details:
-    """The details of detections, all at IoU .50 but for the averages of `scores`.
-
-    Facts: `images`, `objects` (no crowds), `detections`, `iou`, and `score_threshold`, the one
-    with the best mean F1 over the classes.
-
-    Tables: `per_class` (a row a class: counts, COCO's averages, None without objects, and the
-    threshold of the best F1 with its precision and recall), `pr_curves` (a row a class and
-    recall 0, .01, ... 1: precision and score threshold) and `confusion_matrix` (a row a true
-    class, at `score_threshold`; see `confusion.confusion_matrix`).
-    """
-    matches = match_objects(collected, IOU)
-    curves = class_curves(collected, matches)
-    names = unique_names(dict(collected.categories))
-    threshold = common_threshold(curves)
-    matrix = confusion_matrix(collected, matches, threshold, IOU)
-    return Details(
-        {
-            "images": collected.num_images,
-            "objects": int((collected.truths[:, 5] == 0).sum()),
-            "detections": len(collected.detections),
-            "iou": IOU,
-            "score_threshold": threshold,
-        },
-        {
-            PER_CLASS: _per_class(collected, curves, names, scores),
-            PR_CURVES: curve_rows(curves, names),
-            CONFUSION: matrix_rows(matrix, [*names.values(), BACKGROUND]),
-        },
-    )
-
-
 def unique_names(names: dict[int, str]) -> dict[int, str]:
     """The names, with their number where two classes share one."""
     seen = list(names.values())
     return {i: f"{name} ({i})" if seen.count(name) > 1 else name for i, name in names.items()}
-
-
-def _per_class(
-    collected: Collected, curves: dict[int, ClassCurve], names: dict[int, str], scores: BoxScores
-) -> list[dict[str, Any]]:
-    objects = collected.truths[collected.truths[:, 5] == 0]
-    positions = {category: i for i, category in enumerate(scores.category_ids)}
-    rows = []
-    for category, curve in curves.items():
-        mine = objects[objects[:, 6] == category]
-        best = best_f1(curve)
-        i = positions[category]
-        averages = {
-            "AP": scores.ap[i],
-            "AP50": scores.ap50[i],
-            "AP75": scores.ap75[i],
-            "AR": scores.ar[i],
-        }
-        rows.append(
-            {
-                "id": category,
-                "class": names[category],
-                "images": len(np.unique(mine[:, 0])),
-                "instances": len(mine),
-                **{k: None if np.isnan(v) else float(v) for k, v in averages.items()},
-                "F1": best and best.f1,
-                "threshold": best and best.threshold,
-                "precision": best and best.precision,
-                "recall": best and best.recall,
-            }
-        )
-    return rows
 
 
 def curve_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from efficientvision.detection import boxes as box_ops
+from efficientvision.data import boxes as box_ops
 
 MAX_DETECTIONS = 100
 _ROUNDING = 1e-10  # As in pycocotools: an IoU of exactly the limit counts.

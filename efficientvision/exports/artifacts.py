@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
@@ -19,9 +16,6 @@ from efficientvision.files import AnyPath
 METADATA_KEY = "efficientvision"
 # Precisions that need calibration photos.
 IN_INTEGERS = ("int8", "mixed")
-# images float32 [N, h, w, 3] -> the exported function's outputs by name; its attribute
-# `input_shape` is the graph's input shape, if the runtime knows it.
-Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from PIL import Image
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.exports.artifacts import FORMATS, METADATA_KEY, Runner, need
+from efficientvision.exports.artifacts import FORMATS, METADATA_KEY, need
 from efficientvision.exports.frozen_graph import freeze
 from efficientvision.files import AnyPath
+from efficientvision.tasks.portable import PortableNetwork
 
 _EXTRA = "coreml"
 
@@ -61,7 +62,7 @@ def write(
         files.copy_folder(package, path)
 
 
-def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
+def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
     """Loads a package for inference, on macOS.
 
     Args:

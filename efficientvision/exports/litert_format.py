@@ -9,8 +9,9 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.exports.artifacts import METADATA_KEY, Runner, need
+from efficientvision.exports.artifacts import METADATA_KEY, need
 from efficientvision.files import AnyPath
+from efficientvision.tasks.portable import PortableNetwork
 
 _IDENTIFIER = b"TFL3"
 _EXTRA = "litert"
@@ -54,7 +55,7 @@ def write(
     files.write_bytes(path, _with_metadata(content, metadata, names))
 
 
-def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
+def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
     """Loads a file for inference on the CPU.
 
     Args:

@@ -1,23 +1,22 @@
 """Loads an exported model of any format as one function, with its metadata."""
 
-from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.exports.artifacts import is_artifact
+from efficientvision.exports.artifacts import is_artifact, module_of
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph, read_metadata
-from efficientvision.exports.metadata import (
-    DetectorMetadata,
-    ModelMetadata,
-    check_batch,
-    metadata_from_json,
-)
-from efficientvision.exports.portable_runner import load_portable
 from efficientvision.exports.saved_model import load_saved_model
 from efficientvision.files import AnyPath
+from efficientvision.registry import DEFAULT_TASK
+from efficientvision.tasks.choice import find_task
+from efficientvision.tasks.metadata import (
+    ModelMetadata,
+    check_batch,
+    check_portable,
+    metadata_from_json,
+)
+from efficientvision.tasks.portable import RunPhotos
 
 
 def is_export(path: AnyPath) -> bool:
@@ -32,7 +31,7 @@ def is_export(path: AnyPath) -> bool:
 
 def load_export(
     path: AnyPath, threads: int = 0, *, trust: bool = False
-) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
+) -> tuple[RunPhotos, ModelMetadata | None]:
     """Loads an exported model of any format.
 
     Args:
@@ -41,28 +40,48 @@ def load_export(
         trust: accept a TensorFlow graph that may do more than compute, see `graph_safety`.
 
     Returns:
-        (run, metadata): `run` takes photos of equal size, uint8 [N, H, W, 3], and returns one
-        result per photo; metadata is None for models not written by this library.
+        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns the
+        results, one for each: of a detector float32 [N, max, 7], of a classifier float32 [N, K],
+        of a segmenter uint8 [N, H, W] or float32 [N, h, w, C], see the task's `serving`; metadata
+        is None for a model of other makers.
 
     Raises:
         UserError: the model is missing, damaged or may be harmful, or its runtime is not installed.
     """
     path = files.as_text(path)
     if is_artifact(path):
-        return load_portable(path, threads)
+        return _load_portable(path, threads)
     if path.lower().endswith(".pb"):
         return _load_frozen_graph(path, trust)
     return load_saved_model(path, trust=trust)
 
 
-def _load_frozen_graph(
-    path: str, trust: bool
-) -> tuple[Callable[[np.ndarray], np.ndarray], ModelMetadata | None]:
+def _load_portable(path: str, threads: int) -> tuple[RunPhotos, ModelMetadata]:
+    """Loads an ONNX, OpenVINO or LiteRT file, or a Core ML package, written by this library."""
+    if not files.exists(path):
+        raise UserError(f"there is no exported model {path}")
+    network, text = module_of(path).load(path, threads)
+    if text is None:
+        raise UserError(
+            f"{path} has no metadata of this library, so the preprocessing of its images is "
+            "unknown: export it with model_inspect.py --runmode=export"
+        )
+    metadata = metadata_from_json(text, path)
+    check_portable(metadata, getattr(network, "input_shape", None), path)
+    task = find_task(metadata.task, metadata.model_name)
+    return task.runner(network, metadata), metadata
+
+
+def result_name(metadata: ModelMetadata | None) -> str:
+    """What the results are called in a TensorFlow graph; None: of a model of other makers."""
+    return (metadata or find_task(DEFAULT_TASK, "").metadata_class).result_name
+
+
+def _load_frozen_graph(path: str, trust: bool) -> tuple[RunPhotos, ModelMetadata | None]:
     graph = read_frozen_graph(path, trust=trust)
     text = read_metadata(graph)
     metadata = None if text is None else metadata_from_json(text, path)
-    result_name = (metadata or DetectorMetadata).result_name
-    function = graph_function(graph, ["image_arrays:0"], [f"{result_name}:0"])
+    function = graph_function(graph, ["image_arrays:0"], [f"{result_name(metadata)}:0"])
     check_batch(metadata, _batch_of(graph), path)
     return lambda image_arrays: function(image_arrays)[0].numpy(), metadata
 

@@ -7,10 +7,11 @@ import numpy as np
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.exports.artifacts import METADATA_KEY, Runner, need
+from efficientvision.exports.artifacts import METADATA_KEY, need
 from efficientvision.exports.frozen_graph import freeze
 from efficientvision.exports.onnx_graph import drop_unread, join_prelus, mend_resizing
 from efficientvision.files import AnyPath
+from efficientvision.tasks.portable import PortableNetwork
 
 # Supported by ONNX Runtime 1.12 (2022) and later.
 _OPSET = 17
@@ -49,7 +50,7 @@ def to_model(function: Any, metadata: str) -> Any:
     return model
 
 
-def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
+def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
     """Loads a file for inference.
 
     Args:

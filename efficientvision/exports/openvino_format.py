@@ -8,9 +8,10 @@ import numpy as np
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.exports import onnx_format
-from efficientvision.exports.artifacts import METADATA_KEY, Runner, need
+from efficientvision.exports.artifacts import METADATA_KEY, need
 from efficientvision.exports.signal_stack import kept_signal_stack
 from efficientvision.files import AnyPath
+from efficientvision.tasks.portable import PortableNetwork
 
 _EXTRA = "openvino"
 
@@ -45,7 +46,7 @@ def weights_of(path: AnyPath) -> str:
     return stem + (".BIN" if files.is_file(stem + ".BIN") else ".bin")
 
 
-def load(path: AnyPath, threads: int = 0) -> tuple[Runner, str | None]:
+def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
     """Loads a model for inference on the CPU.
 
     Args:

@@ -17,9 +17,9 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import freeze, thaw, write_frozen_graph
 from efficientvision.exports.graph_safety import check_saved_model
-from efficientvision.exports.metadata import ModelMetadata, check_batch, metadata_from_json
-from efficientvision.exports.serving_base import Serving, decode_upright
 from efficientvision.files import AnyPath
+from efficientvision.tasks.metadata import ModelMetadata, check_batch, metadata_from_json
+from efficientvision.tasks.serving import Serving, decode_upright
 
 METADATA_FILE = "metadata.json"
 # Errors of protobuf and TensorFlow's loader for a damaged SavedModel.
@@ -56,7 +56,7 @@ def export_saved_model(
     Batch norms are folded into the convolutions.
 
     Args:
-        serving: see `efficientvision.exports.serving.build_serving`.
+        serving: see `efficientvision.tasks.choice.build_serving`.
         directory: a folder that is missing, empty or an earlier export; it is replaced.
         metadata: written to `metadata.json`; its `batch_size` sets N; None: dynamic.
 
@@ -121,7 +121,7 @@ def export_network(
     """Writes the network without pre- and postprocessing.
 
     Args:
-        serving: see `efficientvision.exports.serving.build_serving`.
+        serving: see `efficientvision.tasks.choice.build_serving`.
         directory: receives `<model>_frozen.pb` and `savedmodel/`; other files are kept.
         model_name: used in the file name.
         batch_size: None: dynamic.

@@ -8,20 +8,14 @@ from typing import Any
 import numpy as np
 
 from efficientvision import files
-from efficientvision.configs import DetectorConfig, SsdConfig, TrainingConfig
+from efficientvision.configs import TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.exports.artifacts import IN_INTEGERS, Format
 from efficientvision.exports.contract import contract_of
-from efficientvision.exports.metadata import (
-    DetectorMetadata,
-    ModelMetadata,
-    SegmenterMetadata,
-)
-from efficientvision.exports.portable import max_candidates, portable_function
-from efficientvision.exports.portable_classifier import portable_classifier
-from efficientvision.exports.portable_segmenter import portable_segmenter
 from efficientvision.files import AnyPath
 from efficientvision.layers.integers import for_integers
+from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.metadata import ModelMetadata
 
 
 def write_portable(
@@ -50,8 +44,7 @@ def write_portable(
         UserError: `nms` is unknown or does not apply to the model, or the format does not support
             its backbone.
     """
-    batch_size = metadata.batch_size or 1
-    if nms is not None and not isinstance(metadata, DetectorMetadata):
+    if nms is not None and not metadata.takes_nms:
         raise UserError(
             f"`nms={nms}` applies to detectors only; {metadata.model_name} is {metadata.kind}"
         )
@@ -60,17 +53,8 @@ def write_portable(
             f"{form.name} is not available for DiCENet, because LiteRT's interpreter aborts on its "
             "file: use litert_fp16, or litert_int8 if that is accurate enough"
         )
-    facts = metadata
     with for_integers(form.precision in IN_INTEGERS):
-        if isinstance(metadata, DetectorMetadata):
-            kind = nms or form.nms
-            function = portable_function(model, config, nms=kind, batch_size=batch_size)
-            facts = _with_suppression(metadata, config, kind)
-        elif isinstance(metadata, SegmenterMetadata):
-            result = metadata.result
-            function = portable_segmenter(model, config, result=result, batch_size=batch_size)
-        else:
-            function = portable_classifier(model, config, batch_size=batch_size)
+        function, facts = task_of_config(config).portable(model, config, metadata, nms or form.nms)
     contract = contract_of(facts, config, function)
     text = dataclasses.replace(facts, precision=form.precision, contract=contract).to_json()
     files.make_folder(files.parent(path))
@@ -82,26 +66,3 @@ def write_portable(
 
 def _backbone(config: TrainingConfig) -> str:
     return getattr(config, "backbone_name", None) or ""
-
-
-def _with_suppression(
-    metadata: DetectorMetadata, config: DetectorConfig, kind: str
-) -> DetectorMetadata:
-    """The metadata of a detector's file with this kind of NMS inside."""
-    if isinstance(config, SsdConfig):
-        preprocessing = {}
-    else:
-        preprocessing = {"mean_rgb": np.broadcast_to(config.mean_rgb, 3).tolist()}
-    return dataclasses.replace(
-        metadata,
-        nms={
-            **metadata.nms,
-            "method": "hard",
-            "kind": kind,
-            "per_class": True,
-            "max_candidates": max_candidates(config),
-        },
-        columns=("ymin", "xmin", "ymax", "xmax", "score", "class"),
-        preprocessing=preprocessing,
-        anchors={} if kind == "offset" else config.anchor_options,
-    )

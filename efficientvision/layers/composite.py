@@ -1,4 +1,4 @@
-"""What the composite layers of this library share."""
+"""Base class of the composite layers."""
 
 import keras
 

@@ -17,7 +17,7 @@ class ConvNormAct(CompositeLayer):
     """Convolution without bias, batch norm, activation: `[N, H, W, C]` to `[N, H/s, W/s, filters]`.
 
     Args:
-        filters, kernel_size, strides: of the convolution (SAME padding).
+        filters, kernel_size, strides: arguments of the convolution (SAME padding).
         act_type: activation.
     """
 
@@ -52,9 +52,9 @@ class ClassificationHead(ConvNormAct):
     """1x1 convolution, global mean, dropout, dense: `[N, H, W, C]` to logits `[N, num_classes]`.
 
     Args:
-        filters: of the 1x1 convolution.
+        filters: channels of the 1x1 convolution.
         num_classes: classes.
-        dropout_rate: before the dense layer.
+        dropout_rate: dropout before the dense layer.
         act_type: activation.
     """
 

@@ -107,7 +107,7 @@ class StridedDiceUnit(CompositeLayer):
     """Halves the size and doubles the channels: `[N, ceil(H / 2), ceil(W / 2), 2 C]`.
 
     Args:
-        build_hw: of the `DiceUnit` inside, which sees the halved map.
+        build_hw: `build_hw` of the inner `DiceUnit`, which gets the halved map.
 
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1906.03516, section 3.3.
     """
@@ -144,11 +144,11 @@ class StridedDiceUnit(CompositeLayer):
 
 @keras.saving.register_keras_serializable(package="efficientvision")
 class ShuffleDiceUnit(ShuffleUnit):
-    """A `ShuffleUnit` that works on its half with DiCE.
+    """A `ShuffleUnit` whose processed half goes through DiCE.
 
     Args:
         filters: output channels.
-        build_hw: of the `DiceUnit`.
+        build_hw: `build_hw` of the inner `DiceUnit`.
 
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1906.03516, section 3.3.
     """
@@ -169,7 +169,7 @@ def _plane_conv(channels, name, dtype):
 
 
 def _resize(inputs, target_hw):
-    """To the size of the kernels and back: averages down, bilinear up, one axis."""
+    """Resizes one axis to the size of the kernels, or back: averages down, bilinear up."""
     height, width = inputs.shape[1:3]
     if target_hw[0] < height or target_hw[1] < width:
         return adaptive_avg_pool(inputs, target_hw)

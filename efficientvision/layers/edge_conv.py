@@ -17,9 +17,9 @@ class ConvBlock(CompositeLayer):
     """Grouped convolution, batch norm, PReLU: `[N, H, W, C]` to `[N, H/s, W/s, filters]`.
 
     Args:
-        filters, kernel_size, strides, groups: of the convolution; see `GroupedConv2D`.
+        filters, kernel_size, strides, groups: arguments of the `GroupedConv2D`.
         activation: whether a PReLU follows.
-        names: of the layers inside, in their order.
+        names: names of the inner layers, in order.
 
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1811.11431, section 3.1.
     """
@@ -63,10 +63,10 @@ class ConvBlock(CompositeLayer):
 
 @keras.saving.register_keras_serializable(package="efficientvision")
 class NormAct(CompositeLayer):
-    """Batch norm, PReLU; the shape stays.
+    """Batch norm, PReLU; keeps the shape.
 
     Args:
-        names: of the two layers inside.
+        names: names of the two inner layers.
     """
 
     def __init__(self, names=("bn", "act"), **kwargs):

@@ -100,9 +100,9 @@ class DownSampler(CompositeLayer):
     """Halves the size: average pooling beside a strided EESP, reinforced by the image.
 
     Args:
-        filters: output channels, more than the input's; the EESP gives what the pooling does not.
-        branches, receptive_limit: of the EESP.
-        image_channels: of the image that reinforces; None where there is no such branch.
+        filters: output channels, more than the input's; the EESP adds what pooling lacks.
+        branches, receptive_limit: arguments of the EESP.
+        image_channels: channels of the reinforcing image; None without that branch.
 
     Input: features `[N, H, W, C]`, and the image at the output's size (`avg_pool_3x3` as often as
     the features were halved), or None: then its weights are there and not used, as in the last

@@ -165,13 +165,13 @@ class FusionCell(CompositeLayer):
 
     Args:
         nodes: a graph as `fusion_graphs` makes them, or (level, inputs[, weight method]) lists.
-        min_level, max_level: of the pyramid.
+        min_level, max_level: levels of the pyramid.
         filters: channels of every output.
         node_options: further arguments of every `FusionNodeLayer`.
         grad_checkpoint: in training keep only the nodes' outputs for the gradient, as
             `EfficientNet` does with its blocks.
 
-    Input: a list of `[N, h, w, c]`, one a level, finest first, static sizes. Output: a list of
+    Input: a list of `[N, h, w, c]`, one per level, finest first, static sizes. Output: a list of
     `[N, h, w, filters]` of the same sizes.
     """
 

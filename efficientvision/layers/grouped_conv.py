@@ -20,8 +20,8 @@ class GroupedConv2D(keras.layers.Layer):
     Args:
         filters: output channels.
         kernel_size: side of the kernel, odd.
-        strides: of both axes.
-        dilation: of both axes.
+        strides: stride along both axes.
+        dilation: dilation along both axes.
         groups: divides the input's channels and `filters`.
         use_bias: adds a bias.
 
@@ -97,7 +97,7 @@ def grouped_conv(inputs, kernel, strides=1, dilation=1, training=False):
     Args:
         inputs: `[N, H, W, C]`.
         kernel: `[k, k, C / groups, filters]`, k odd; its shape tells the groups.
-        strides, dilation: of both axes.
+        strides, dilation: along both axes.
         training: whether gradients are wanted.
 
     Returns:
@@ -133,7 +133,7 @@ def _depthwise(inputs, kernel, strides, dilation):
 
 @functools.cache
 def _grouped_gradients_exist():
-    """Whether TensorFlow has them on this machine: on a CPU they come with oneDNN."""
+    """Whether TensorFlow has the gradients on this machine: on a CPU, only with oneDNN."""
     import tensorflow as tf
 
     options = {"strides": (1, 1, 1, 1), "padding": "VALID", "dilations": (1, 2, 2, 1)}
@@ -167,7 +167,7 @@ def _dilated_depthwise_exists():
 
 
 def _dense_kernel(kernel, channels, dilation):
-    """The same convolution without groups and dilation: zeros elsewhere. Slow, and exists."""
+    """The dense kernel of the same convolution, zeros elsewhere. Slow, but always available."""
     size, _, depth, filters = kernel.shape
     group_of_input = np.arange(channels) // depth
     group_of_output = np.arange(filters) * (channels // depth) // filters

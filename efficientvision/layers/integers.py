@@ -1,4 +1,4 @@
-"""Whether what is traced is for a format that computes with integers."""
+"""Switch for tracing a network for a format that computes with integers."""
 
 import contextlib
 import contextvars
@@ -8,9 +8,9 @@ _FOR_INTEGERS = contextvars.ContextVar("for_integers", default=False)
 
 @contextlib.contextmanager
 def for_integers(wanted=True):
-    """What is traced inside takes the forms that an integer format can hold, if that is wanted.
+    """Inside this context, if `wanted`, layers use forms that an integer format can represent.
 
-    They give the same numbers in float and take a pass or two more.
+    These give the same numbers in float, at the cost of one or two extra passes.
     """
     token = _FOR_INTEGERS.set(wanted)
     try:

@@ -50,7 +50,7 @@ class MBConv(CompositeLayer):
     """Expand 1x1, depthwise k x k, squeeze and excite, project 1x1, with a residual.
 
     Args:
-        kernel_size: of the depthwise convolution.
+        kernel_size: kernel size of the depthwise convolution.
         strides: 1 or 2.
         in_filters, out_filters: channels before and after; the residual exists when they are
             equal and `strides` is 1.

@@ -21,7 +21,7 @@ def avg_pool_3x3(inputs):
 
 
 def max_pool_3x3(inputs):
-    """Largest values of 3x3 windows, stride 2, with a border of one pixel that never is one.
+    """Largest values of 3x3 windows, stride 2; the border of one pixel is never the largest.
 
     Args:
         inputs: `[N, H, W, C]`.

@@ -14,7 +14,7 @@ class PReLU(keras.layers.Layer):
     the published weights have `[C]`.
 
     Args:
-        alpha_initializer: of the slopes.
+        alpha_initializer: initial value of the slopes.
 
     Reference: He et al. 2015, https://arxiv.org/abs/1502.01852, equation 1.
     """

@@ -24,8 +24,8 @@ class PyramidPooling(CompositeLayer):
     Args:
         filters: output channels.
         width: channels of each scale.
-        scales: of the map's sides; each scaled side is at least 5 pixels. They are taken from the
-            greatest to the least.
+        scales: factors of the map's sides, applied from largest to smallest; each scaled side is
+            at least 5 pixels.
         final_activation: batch norm and PReLU at the end; without them the last convolution has a
             bias and computes predictions, in float32.
 
@@ -79,7 +79,7 @@ class PyramidPooling(CompositeLayer):
 
 
 def _at_scale(inputs, conv, scale):
-    """The convolution of a map that is made larger or smaller for it."""
+    """The convolution at another scale: resizes the map, convolves, and resizes back."""
     if scale == 1.0:
         return conv(inputs)
     hw = tuple(inputs.shape[1:3])

@@ -1,4 +1,4 @@
-"""Rematerialisation: intermediate results are computed again when the gradient needs them."""
+"""Rematerialisation: recomputes intermediate results when the gradient needs them."""
 
 import keras
 

@@ -70,7 +70,7 @@ class SeparableConvBlock(CompositeLayer):
 
 @keras.saving.register_keras_serializable(package="efficientvision")
 class ShuffleUnit(CompositeLayer):
-    """Half of the channels pass, the others are worked on; then all are shuffled.
+    """Passes half of the channels through, processes the other half, then shuffles all.
 
     Args:
         filters: output channels.

@@ -6,10 +6,10 @@ from keras import ops
 def synchronized_batch_norm(values, gamma, beta, epsilon: float):
     """Normalises with the mean and variance over all replicas, which have equally many values.
 
-    Two replicas must train as one does, so what is summed is summed with care: axis by axis,
-    since a sum of tens of thousands of float32 values one after the other is off by 1e-6, which
-    grows with every layer; and the mean before the squares around it, since the mean of the
-    squares less the square of the mean loses the variance of a nearly constant channel.
+    Two replicas must train exactly as one does, so sums are computed with care: axis by axis,
+    because summing tens of thousands of float32 values one after the other is off by 1e-6, which
+    grows with every layer; and the squares are taken around the mean, because the mean of squares
+    minus the squared mean loses the variance of a nearly constant channel.
 
     Args:
         values: float32 [N, ..., C].
@@ -18,7 +18,7 @@ def synchronized_batch_norm(values, gamma, beta, epsilon: float):
 
     Returns:
         The outputs, shaped like `values`; the mean and the (biased) variance, float32 [C], which
-        pass no gradient on.
+        do not propagate gradients.
 
     Reference: Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167, algorithm 1 and the
     gradients that follow it.
@@ -47,7 +47,7 @@ def synchronized_batch_norm(values, gamma, beta, epsilon: float):
 
 
 def replica_count() -> int:
-    """How many replicas the strategy in scope has."""
+    """Number of replicas of the strategy in scope."""
     import tensorflow as tf
 
     return tf.distribute.get_strategy().num_replicas_in_sync

@@ -132,9 +132,9 @@ def curve_draws(run: RunFiles) -> dict[str, Draw]:
     add("losses", "Losses (training)", run.loss_series(*names), log=True)
     percents = {
         name: (steps, [100 * value for value in values])
-        for name, (steps, values) in run.metric_series(*run.wording.curves).items()
+        for name, (steps, values) in run.metric_series(*run.words.curves).items()
     }
-    add("metrics", run.wording.curves_title, percents)
+    add("metrics", run.words.curves_title, percents)
     add("learning_rate", "Learning rate", run.loss_series("learning_rate"))
     add("gradient_norm", "Gradient norm", run.loss_series("gradient_norm"), log=True)
     return draws
@@ -151,12 +151,16 @@ def _precision_recall(run: RunFiles) -> Draw:
         for row in run.per_class
         if number(row["recall"]) is not None
     }
-    return lambda axes: figures.draw_precision_recall(axes, curves, points, run.wording.pr_title)
+    return lambda axes: figures.draw_precision_recall(axes, curves, points, run.words.pr_title)
 
 
 def _confusion(run: RunFiles) -> Draw:
     labels = [row[TRUTH_COLUMN] for row in run.confusion]
     counts = np.array([[int(row[label]) for label in labels] for row in run.confusion])
     return lambda axes: figures.draw_confusion(
-        axes, labels, counts, title=run.wording.matrix_title, detected=run.wording.detected
+        axes,
+        labels,
+        counts,
+        title=run.words.matrix_title,
+        detected=run.words.detected,
     )

@@ -11,7 +11,7 @@ from tensorflow.core.framework import summary_pb2
 
 from efficientvision import files
 from efficientvision.files import AnyPath
-from efficientvision.tasks.base import Evaluation
+from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.tables import read_steps, write_table
 from efficientvision.visualize.sheet import Picture, write_sheet
 

@@ -18,8 +18,8 @@ from efficientvision.report.facts import append_command, write_facts
 from efficientvision.report.history import LOSSES_NAME, LossHistory
 from efficientvision.report.plots import can_plot
 from efficientvision.report.run_files import TRAIN_BATCH_NAME
-from efficientvision.tasks.base import Evaluation
-from efficientvision.training.observer import Observer
+from efficientvision.tasks.training_task import Evaluation
+from efficientvision.training.callbacks import Callback
 from efficientvision.visualize.sheet import write_sheet
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _COLUMNS = 4
 _PAUSE = 20
 
 
-class RunReport(Observer):
+class RunReport(Callback):
     """Writes all files of a run except checkpoints and logs, including its `report.html`.
 
     Writes `command.txt`, `run.json` and `train_batch.jpg` at the start; tables, photos, plots and

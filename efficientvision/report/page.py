@@ -86,7 +86,7 @@ def _parts(
     """(anchor, heading, content) of each section that has something to show."""
     batch = read_sheet(run.train_batch) if run.train_batch else []
     predicted = read_sheet(run.predictions) if run.predictions else []
-    words = run.wording
+    words = run.words
     shown_images = [
         image
         for picture in predicted
@@ -169,7 +169,7 @@ def _plot(svg: str, label: str) -> Markup:
 
 def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     threshold = run.evaluation.get("score_threshold")
-    said = run.wording.matrix_note
+    said = run.words.matrix_note
     if threshold is not None:
         said += (
             f" Only detections with a score of at least {threshold:g} are counted, the threshold "

@@ -14,7 +14,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.evaluation.details import CONFUSION, PER_CLASS, PR_CURVES
 from efficientvision.files import AnyPath
-from efficientvision.registry import is_ssd
+from efficientvision.registry import DEFAULT_TASK, TASKS
 from efficientvision.report.evaluation_files import (
     EVALUATION_NAME,
     EVALUATIONS_NAME,
@@ -22,7 +22,9 @@ from efficientvision.report.evaluation_files import (
 )
 from efficientvision.report.facts import COMMAND_NAME, FACTS_NAME, read_json
 from efficientvision.report.history import LOSSES_NAME
-from efficientvision.report.wording import METRICS, Wording, wording_of
+from efficientvision.tasks.base import Task
+from efficientvision.tasks.choice import find_task
+from efficientvision.tasks.report_labels import ReportLabels
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, METRICS_NAME
 from efficientvision.training.run_log import RESULTS_NAME
 from efficientvision.training.tables import read_steps, read_table
@@ -91,12 +93,12 @@ class RunFiles:
     def num_classes(self) -> int:
         """Number of classes without background; 0: unknown."""
         count = int(self.config.get("num_classes", 0))
-        return count - is_ssd(self.config.get("name"), self.config.get("task"))
+        return count - _task_of(self.config).counts_background
 
     @functools.cached_property
-    def wording(self) -> Wording:
+    def words(self) -> ReportLabels:
         """The report's labels for this run's task."""
-        return wording_of(self.config)
+        return _task_of(self.config).labels
 
     @property
     def step(self) -> int:
@@ -190,11 +192,24 @@ def number(text: Any) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _task_of(config: dict[str, Any]) -> Task:
+    """The task of a run's `config.yaml`, which may be damaged: then detection."""
+    task = config.get("task")
+    name = config.get("name")
+    return find_task(task if task in TASKS else DEFAULT_TASK, name if isinstance(name, str) else "")
+
+
+def _evaluation_metrics() -> frozenset[str]:
+    """Metrics of any task: one of them makes a row of numbers that of an evaluation."""
+    tasks = (find_task(name, "") for name in TASKS)
+    return frozenset(metric for task in tasks for metric in task.labels.headline)
+
+
 def _evaluations(rows: list[Row]) -> dict[int, dict[str, float]]:
     found = {}
     for row in rows:
         values = {name: value for name, text in row.items() if (value := number(text)) is not None}
-        if values.keys() & set(METRICS):
+        if values.keys() & _evaluation_metrics():
             found[int(row["step"])] = values
     return found
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from efficientvision.configs import get_config
 from efficientvision.errors import UserError
 from efficientvision.evaluation.details import BACKGROUND, TRUTH_COLUMN
 from efficientvision.report.markup import Markup, join, tag
 from efficientvision.report.run_files import RunFiles, number
+from efficientvision.tasks.choice import get_config
 
 _MOST_CELLS = 20  # Classes up to which the confusion matrix is a table.
 _MOST_CONFUSED = 10
@@ -20,7 +20,7 @@ def tiles(run: RunFiles) -> Markup:
     best, last = run.best, run.evaluations.get(max(run.evaluations, default=-1), {})
     shown = []
     (first, first_name), *others = [
-        (key, name) for key, name in run.wording.headline.items() if key in best or key in last
+        (key, name) for key, name in run.words.headline.items() if key in best or key in last
     ] or [("", "")]
     if best and first:
         step = f"at step {best.get('step', '?'):,}"
@@ -55,7 +55,7 @@ def setup(run: RunFiles) -> Markup:
         "Classes": run.num_classes or None,
         "Training data": facts.get("training_files"),
         "Validation data": facts.get("evaluation_files"),
-        "Validation images": evaluation and _images(evaluation, run.wording.things),
+        "Validation images": evaluation and _images(evaluation, run.words.things),
         "Batch size": facts.get("batch_size") and _batch(facts),
         "Schedule": epochs
         and f"{epochs:,} epochs of {facts['examples_per_epoch']:,} images, "
@@ -84,18 +84,18 @@ def metrics_table(run: RunFiles) -> Markup | None:
         return None
     body = [
         [meaning, *(_number(name, values.get(name)) for values in columns.values())]
-        for name, meaning in run.wording.metrics
+        for name, meaning in run.words.metrics
         if any(name in values for values in columns.values())
     ]
-    return table(run.wording.metrics_caption, ["metric", *columns], body)
+    return table(run.words.metrics_caption, ["metric", *columns], body)
 
 
 def per_class_table(run: RunFiles) -> Markup:
     """The metrics of each class, one row per class."""
-    columns = [column for column in run.wording.columns if column.key in run.per_class[0]]
+    columns = [column for column in run.words.columns if column.key in run.per_class[0]]
     head = ["class", *(column.heading for column in columns)]
     body = [[row["class"], *(_cell(row[c.key], c.kind) for c in columns)] for row in run.per_class]
-    return join(tag("p", run.wording.classes_note), table("Metrics per class", head, body))
+    return join(tag("p", run.words.classes_note), table("Metrics per class", head, body))
 
 
 def confusion_table(run: RunFiles) -> Markup | None:
@@ -108,7 +108,7 @@ def confusion_table(run: RunFiles) -> Markup | None:
         counts = [int(row[label]) for label in labels]
         total = max(sum(counts), 1)
         body.append([row[TRUTH_COLUMN], *(_heat(count, count / total) for count in counts)])
-    caption = f"Ground truth (rows), {run.wording.detected} (columns)"
+    caption = f"Truth (rows) against {run.words.detected} (columns)"
     return table(caption, ["truth", *labels], body, "matrix")
 
 
@@ -128,7 +128,7 @@ def confusions(run: RunFiles) -> Markup | None:
     if not pairs:
         return None
     body = [[truth, taken, f"{count:,}"] for count, truth, taken in pairs[:_MOST_CONFUSED]]
-    return table("Most frequent confusions", ["truth", run.wording.detected, "count"], body)
+    return table("The most frequent confusions", ["truth", run.words.detected, "count"], body)
 
 
 def settings(run: RunFiles) -> Markup:

@@ -7,9 +7,9 @@ import logging
 import shutil
 import tempfile
 
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.usable_records import said, usable_records
 from efficientvision.runs import run_setup
-from efficientvision.runs.options import RunOptions
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def leave_out(options: RunOptions) -> RunOptions:
     """
     if options.on_bad_record != "skip":
         return options
-    of_masks = run_setup.task_setup(options).of_masks
+    of_masks = run_setup.task_of_run(options).of_masks
     usable = {}
     for name in ("train_file_pattern", "val_file_pattern"):
         if found := getattr(options, name):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.exports.frozen_graph import freeze, graph_function, write_chrome_trace
 from efficientvision.exports.saved_model import network_function
-from efficientvision.exports.serving import build_serving
 from efficientvision.progress import tqdm
-from efficientvision.runs.inspect_settings import InspectSettings
+from efficientvision.runs import inspection
+from efficientvision.tasks.choice import build_serving
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def run(settings: InspectSettings) -> np.ndarray:
     Returns:
         float64 [runs], seconds of each run.
     """
-    loaded = settings.load_for_export()
+    loaded = inspection.load_for_export(settings)
     batch = settings.batch_size or 1
     serving = build_serving(loaded.model, loaded.config)
     function, outputs = network_function(serving, batch)

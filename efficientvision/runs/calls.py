@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from efficientvision import files
-from efficientvision.classifier import Classifier
-from efficientvision.configs import config_from_yaml, get_config
+from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.configs.run_options import RunOptions, option_fields, options_from
 from efficientvision.data import data_folder
-from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
-from efficientvision.exports.metadata import ClassifierMetadata, SegmenterMetadata
 from efficientvision.files import AnyPath
 from efficientvision.loading import CONFIG_FILE, run_folder_of
-from efficientvision.registry import is_ssd, nearest_names, task_of
+from efficientvision.registry import DEFAULT_TASK, nearest_names, task_of
 from efficientvision.report.build import REPORT_NAME
 from efficientvision.runs import bad_records, run_setup
 from efficientvision.runs import benchmark as benchmarking
@@ -26,12 +24,11 @@ from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
 from efficientvision.runs.export import Exported, names_photos
 from efficientvision.runs.gpu_memory import grow_gpu_memory
-from efficientvision.runs.inspect_settings import InspectSettings
-from efficientvision.runs.options import RunOptions, option_fields, options_from
-from efficientvision.runs.task_setup import count_images, record_names
-from efficientvision.segmenter import Segmenter
+from efficientvision.tasks.choice import config_from_yaml, find_task, get_config, task_of_config
+from efficientvision.tasks.predictor import Predictor
+from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
-from efficientvision.training.observer import Observer
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.identify import identify
 
@@ -68,7 +65,7 @@ def train(
     *,
     model_dir: AnyPath,
     data: AnyPath | tuple[AnyPath, AnyPath | None] | None = None,
-    callbacks: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> TrainingRun:
     """Trains a network, and evaluates it after every epoch if there is validation data.
@@ -79,11 +76,10 @@ def train(
     Args:
         model: one of `list_models()`.
         model_dir: folder of the run.
-        data: folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of file patterns
-            (the second may be None); alternatively use the options `train_file_pattern` and
-            `val_file_pattern`.
-        callbacks: called during training; see `training.observer.Observer`.
-        **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
+        data: folder of records `train*.tfrecord` and `val*.tfrecord`, or their two patterns
+            (the second may be None); else `train_file_pattern` and `val_file_pattern` name them.
+        callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
+        **options: those of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
             By default the length of an epoch, the number of classes and the batch size (at most
             16) are derived from the data.
@@ -135,9 +131,7 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     return evaluation.run(bad_records.leave_out(run_setup.find_data(decided)))
 
 
-def load(
-    path: AnyPath, model: str | None = None, **hyper_parameters: Any
-) -> Detector | Classifier | Segmenter:
+def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Predictor:
     """Loads a predictor from a run's folder, a checkpoint of any kind, or an exported model.
 
     Args:
@@ -158,10 +152,10 @@ def load(
     path = files.as_text(path)
     if is_export(path):
         run, metadata = load_export(path, **hyper_parameters)
-        kinds = {ClassifierMetadata: Classifier, SegmenterMetadata: Segmenter}
-        return kinds.get(type(metadata), Detector).from_run(run, metadata, path)
-    predictors = {"classification": Classifier, "segmentation": Segmenter, "detection": Detector}
-    return predictors[_task_of(path, model)].from_checkpoint(path, model, **hyper_parameters)
+        task = find_task(metadata.task if metadata else DEFAULT_TASK, "")
+        return task.predictor_class.from_run(run, metadata, path)
+    predictor_class = find_task(_task_of(path, model), "").predictor_class
+    return predictor_class.from_checkpoint(path, model, **hyper_parameters)
 
 
 def export(
@@ -200,7 +194,7 @@ def export(
         _settings(
             settings,
             ckpt_path=files.as_text(path),
-            formats=names,
+            format=",".join(names),
             saved_model_dir=files.as_text(folder),
             input_image=None if photos is None else files.as_text(photos),
             val_file_pattern=None if verify is None else files.as_text(verify),
@@ -282,7 +276,7 @@ def _with_defaults(options: RunOptions) -> RunOptions:
     """Derives options that were not set from the data; the command lines have fixed defaults."""
     changes: dict[str, Any] = {}
     if options.data_dir:
-        of_classes = run_setup.task_setup(options).takes_class_folders
+        of_classes = run_setup.task_of_run(options).takes_class_folders
         found = data_folder.find_data(options.data_dir, of_classes=of_classes)
         changes["train_file_pattern"] = options.train_file_pattern or found.training_records
         changes["val_file_pattern"] = options.val_file_pattern or found.evaluation_records
@@ -299,8 +293,7 @@ def _with_defaults(options: RunOptions) -> RunOptions:
     config = get_config(
         options.model_name, options.hparams, options.hyper_parameters, task=options.task or None
     )
-    if config.task == "detection" and not is_ssd(config.name, config.task):
-        # Other runs read the number of classes from the records themselves.
+    if not task_of_config(config).num_classes_from_data:
         names = record_names(config, options.train_file_pattern, options.val_file_pattern)
         if names and not config.is_set("num_classes"):
             more = {**options.hyper_parameters, "num_classes": max(names)}
@@ -315,7 +308,7 @@ def _task_of(path: str, model: str | None) -> str:
         return config_from_yaml(own).task
     found = identify(path)
     name = model or found.model
-    return found.task or (task_of(name) if name else "detection")
+    return found.task or (task_of(name) if name else DEFAULT_TASK)
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping
 
 from efficientvision import files
-from efficientvision.configs import SegmentationConfig, TrainingConfig
+from efficientvision.configs import TrainingConfig
 from efficientvision.data.labels import find_labels, read_labels, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.loading import LABELS_FILE
+from efficientvision.tasks.choice import task_of_config
 
 log = logging.getLogger(__name__)
 
@@ -19,13 +20,13 @@ _SHOWN = 3
 def settle_label_map(config: TrainingConfig, *patterns: str | None) -> None:
     """Drops a recipe's `label_map` where the records have names of their own, and says so.
 
-    Those count then (`task_setup.record_names`), and the run's `config.yaml` says nothing else.
+    Those count then (`tasks.setup.record_names`), and the run's `config.yaml` says nothing else.
 
     Args:
         config: Changed in place.
         *patterns: The records.
     """
-    of_masks = isinstance(config, SegmentationConfig)
+    of_masks = task_of_config(config).of_masks
     named = resolve_label_map(config.label_map, of_masks=of_masks)
     if not named or config.is_written("label_map"):
         return
@@ -53,7 +54,7 @@ def check_no_new_classes(model_dir: str, config: TrainingConfig, names: Mapping[
     path = files.join(model_dir, LABELS_FILE)
     if not names or not files.is_file(path):
         return
-    of_masks = isinstance(config, SegmentationConfig)
+    of_masks = task_of_config(config).of_masks
     last = config.num_classes - 1 if of_masks else config.num_classes
     last = getattr(config, "num_object_classes", last)
     if new := [number for number in names if number > last]:

@@ -8,8 +8,8 @@ import os
 import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
-from efficientvision.runs.options import RunOptions
 from efficientvision.training.cluster import choose_strategy, find_cluster
 from efficientvision.training.distribution import build_strategy, local_replicas, worker_index
 from efficientvision.training.tpu import check_cores

@@ -5,45 +5,26 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
 from efficientvision import files
-from efficientvision.configs import get_config
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors
-from efficientvision.data.preflight.class_checks import check_classes
-from efficientvision.data.preflight.findings import raise_on_first
-from efficientvision.data.preflight.name_checks import truth_name_findings
 from efficientvision.data.record_files import count_records, match_files
-from efficientvision.detector import Detector
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco_source import for_test_server, measuring
 from efficientvision.exports.load_export import is_export, load_export
-from efficientvision.exports.metadata import ClassifierMetadata, SegmenterMetadata
 from efficientvision.loading import CONFIG_FILE
+from efficientvision.registry import DEFAULT_TASK
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
-from efficientvision.runs import (
-    devices,
-    evaluation_views,
-    out_of_memory,
-    run_setup,
-    segmentation_results,
-    testdev,
-)
-from efficientvision.runs.evaluate_classifier_export import evaluate_classifier_export
-from efficientvision.runs.evaluate_export import evaluate_export
-from efficientvision.runs.evaluate_segmenter_export import evaluate_segmenter_export
-from efficientvision.runs.options import RunOptions
-from efficientvision.runs.segmentation_setup import SegmentationSetup, evaluation_names
-from efficientvision.runs.setups import setup_of
-from efficientvision.segmenter import Segmenter
-from efficientvision.tasks.base import Task
-from efficientvision.tasks.detection_evaluation import DetectionEvaluation
-from efficientvision.tasks.segmentation_evaluation import scores_text, segmentation_metrics
+from efficientvision.runs import devices, out_of_memory, run_setup
+from efficientvision.tasks import tta_options
+from efficientvision.tasks.choice import find_task, task_of_config
+from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -75,15 +56,14 @@ def run(options: RunOptions) -> dict[str, float]:
         server.
     """
     folder, timeout = options.model_dir, options.eval_timeout
-    setup = run_setup.task_setup(options)
-    options = setup.fit_to_data(options, None)
-    if options.testdev_dir and isinstance(setup, SegmentationSetup):
-        _write_class_maps(options)
+    task = run_setup.task_of_run(options)
+    options = task.fit_to_data(options, None)
+    if task.write_test_results(options, lambda: _prepare(options)):
         return {}
     tell_images(options)
     if is_export(folder):
         return _evaluate_export(options)
-    if options.testdev_dir or evaluation_views.asks_for_views(options):
+    if options.testdev_dir or tta_options.asks_for_views(options):
         return _evaluate_once(options)
     if is_awaited(folder, timeout):
         wait_for_checkpoint(folder, None, timeout)
@@ -94,84 +74,14 @@ def run(options: RunOptions) -> dict[str, float]:
 
 def _evaluate_export(options: RunOptions) -> dict[str, float]:
     """Prints the metrics of an exported model, or writes its results for the test server."""
-    if evaluation_views.asks_for_views(options):
+    if tta_options.asks_for_views(options):
         raise UserError(
             f"`model_dir={options.model_dir}` is an exported model, which sees each photo once; "
             "`test_flip` and `test_scales` need a checkpoint: name that"
         )
     run_batch, metadata = load_export(options.model_dir, trust=options.trust)
-    if isinstance(metadata, ClassifierMetadata):
-        return _evaluate_classifier_export(options, run_batch, metadata)
-    if isinstance(metadata, SegmenterMetadata):
-        return _evaluate_segmenter_export(options, run_batch, metadata)
-    detector = Detector.from_run(run_batch, metadata, options.model_dir, min_score_thresh=0.0)
-    pattern, limit, names = (
-        options.val_file_pattern,
-        options.eval_samples,
-        detector.class_names or None,
-    )
-    results = None
-    with data_errors(pattern):
-        if options.testdev_dir:
-            least = detector.metadata.nms.get("score_thresh") or 0.0
-            testdev.check_before(options, score_thresh=least)
-            coco = for_test_server(pattern, names, options.testdev_info_file, max_examples=limit)
-            results = testdev.results_path(options)
-        else:
-            check_classes(pattern, detector.metadata.num_classes, detector.class_names)
-            truth = pattern, options.val_json_file
-            raise_on_first(truth_name_findings(detector.class_names, *truth, renamed=True))
-            coco = measuring(pattern, names, options.val_json_file, max_examples=limit)
-        evaluation = DetectionEvaluation(coco, results, voc=detector.metadata.family == "ssd")
-        evaluate_export(detector, pattern, coco, limit)
-        metrics = evaluation.compute()
-        log.info(evaluation.report(metrics))
-    if options.testdev_dir:
-        testdev.check_after(options)
-    return metrics
-
-
-def _evaluate_classifier_export(
-    options: RunOptions, run_batch: Callable, metadata: ClassifierMetadata
-) -> dict[str, float]:
-    if options.testdev_dir:
-        raise UserError("`testdev_dir` is for detectors: leave it out for a classifier")
-    with data_errors(options.val_file_pattern):
-        evaluation = evaluate_classifier_export(
-            run_batch, metadata, options.val_file_pattern, options.eval_samples
-        )
-    metrics = evaluation.compute()
-    log.info(evaluation.report(metrics))
-    return metrics
-
-
-def _evaluate_segmenter_export(
-    options: RunOptions, run_batch: Callable, metadata: SegmenterMetadata
-) -> dict[str, float]:
-    config = get_config(
-        metadata.model_name, options.hparams, options.hyper_parameters, task="segmentation"
-    )
-    config.override({"num_classes": metadata.num_classes})
-    pattern = options.val_file_pattern
-    names = evaluation_names(config, metadata.class_names, pattern)
-    with data_errors(pattern, of_masks=True):
-        counts = evaluate_segmenter_export(
-            Segmenter(run_batch, metadata), pattern, config.class_map, options.eval_samples
-        )
-    log.info(scores_text(counts, names))
-    return segmentation_metrics(counts)
-
-
-def _write_class_maps(options: RunOptions) -> None:
-    """Predictions of a segmentation network for a test server; nothing is measured."""
-    if is_export(options.model_dir):
-        raise UserError(
-            f"`model_dir={options.model_dir}` is an exported model, and `testdev_dir` writes the "
-            "predictions of a checkpoint: name that."
-        )
-    _, task, model = _prepare(options)
-    with data_errors(options.val_file_pattern):
-        segmentation_results.write_results(options, task, model)
+    task = find_task(metadata.task if metadata else DEFAULT_TASK, "")
+    return task.evaluate_export(options, run_batch, metadata)
 
 
 def is_awaited(folder: str, timeout: float | None) -> bool:
@@ -245,36 +155,33 @@ def tell_images(options: RunOptions) -> None:
 
 def _evaluate_once(options: RunOptions) -> dict[str, float]:
     evaluator, task, _ = _prepare(options)
-    with _errors_explained(options, evaluator, task):
-        if options.testdev_dir:
-            testdev.check_before(
-                options,
-                score_thresh=task.config.nms_configs.score_thresh or 0.0,
-                ids_are_regenerated=task.config.regenerate_source_id,
-            )
+    config = task.config
+    with (
+        _errors_explained(options, evaluator, task),
+        task_of_config(config).checking_results(options, config),
+    ):
         metrics, report, _ = evaluator.evaluate()
-    log.info(report)
-    if options.testdev_dir:
-        testdev.check_after(options)
+        log.info(report)
     return metrics
 
 
 @contextlib.contextmanager
-def _errors_explained(options: RunOptions, evaluator: Evaluator, task: Task) -> Iterator[None]:
+def _errors_explained(
+    options: RunOptions, evaluator: Evaluator, task: TrainingTask
+) -> Iterator[None]:
     """Answers damaged records, and too little memory, with what to do."""
     memory = out_of_memory.answered(options, task.config, evaluator.strategy, "evaluation")
-    of_masks = task.config.task == "segmentation"
+    of_masks = task_of_config(task.config).of_masks
     with memory, data_errors(options.val_file_pattern, of_masks=of_masks):
         yield
 
 
-def _prepare(options: RunOptions) -> tuple[Evaluator, Task, keras.Model]:
+def _prepare(options: RunOptions) -> tuple[Evaluator, TrainingTask, keras.Model]:
     """Loads what is in `--model_dir`; `--model_name` counts where the folder does not tell."""
-    setup = run_setup.task_setup(options)
     strategy = devices.connect_for_evaluation(options)
     with strategy.scope():
-        loaded = setup.load(options)
-    task = setup_of(loaded.config).build_task(options, loaded.config, loaded.class_names)
+        loaded = run_setup.task_of_run(options).load(options)
+    task = task_of_config(loaded.config).build_task(options, loaded.config, loaded.class_names)
     evaluator = Evaluator(task, loaded.model, strategy, options.eval_batch_size)
     return evaluator, task, loaded.model
 

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision import files
+from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.configs.run_options import EXPORT_FORMATS, NO_TENSORRT
 from efficientvision.data.checks import iterate
 from efficientvision.data.class_records import parse_class_example
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
@@ -18,28 +20,19 @@ from efficientvision.errors import UserError
 from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS
 from efficientvision.exports.load_export import load_export
 from efficientvision.exports.saved_model import export_saved_model
-from efficientvision.exports.serving import build_serving
-from efficientvision.exports.serving_base import decode_image
 from efficientvision.exports.write_portable import write_portable
+from efficientvision.output_folder import check_output_folder
 from efficientvision.progress import tqdm
 from efficientvision.registry import nearest_names
-from efficientvision.runs.export_checks import ExportChecks, Run, is_portable
-from efficientvision.runs.export_classifier import ClassifierChecks
-from efficientvision.runs.export_detector import DetectorChecks
-from efficientvision.runs.export_segmenter import SegmenterChecks
-from efficientvision.runs.inspect_settings import InspectSettings
-from efficientvision.runs.options import EXPORT_FORMATS, NO_TENSORRT
-from efficientvision.runs.output_folder import check_output_folder
+from efficientvision.runs import inspection
+from efficientvision.tasks.choice import build_serving, task_of_config
+from efficientvision.tasks.export_checks import ExportChecks, Run, is_portable
+from efficientvision.tasks.serving import decode_image
 
 log = logging.getLogger(__name__)
 
 _COMPARED_PHOTOS = 20
 _CALIBRATION_PHOTOS = 200
-_CHECKS = {
-    "detection": DetectorChecks,
-    "classification": ClassifierChecks,
-    "segmentation": SegmenterChecks,
-}
 # Points of the metric.
 _TENSORFLOW_LOSS = 0.5
 _TENSORFLOW = {"saved_model": "", "frozen": "_frozen.pb"}
@@ -104,8 +97,8 @@ def run(settings: InspectSettings) -> list[Exported]:
             f"int8 takes its ranges from the {len(photos)} photos of `input_image`; better is "
             "`calibration_file_pattern` with 100 or more"
         )
-    loaded = settings.load_for_export()
-    checks = _CHECKS[loaded.config.task](settings, loaded, photos)
+    loaded = inspection.load_for_export(settings)
+    checks = task_of_config(loaded.config).export_checks(settings, loaded, photos)
     written = dict(_write(checks))
     exported = [_check(checks, name, path) for name, path in written.items()]
     header = ("format", "file", "MB", *checks.compared_columns, "ms", *checks.measured_columns, "")
@@ -161,7 +154,7 @@ def _write(checks: ExportChecks) -> Iterator[tuple[str, str]]:
     if _TENSORFLOW.keys() & set(settings.formats):
         target = files.join(folder, "saved_model")
         serving = build_serving(
-            loaded.model, loaded.config, **settings.serving_options(loaded.config.task)
+            loaded.model, loaded.config, **task_of_config(loaded.config).serving_options(settings)
         )
         export_saved_model(serving, target, metadata)
         for name, ending in _TENSORFLOW.items():

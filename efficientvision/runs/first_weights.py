@@ -6,10 +6,11 @@ import logging
 from collections.abc import Mapping
 
 from efficientvision.api import load_weights
-from efficientvision.configs import SegmentationConfig, TrainingConfig
+from efficientvision.configs import TrainingConfig
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
 from efficientvision.loading import checkpoint_class_names
-from efficientvision.runs.options import RunOptions
+from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.trainer import Trainer
 from efficientvision.weights.class_head import ClassMatch, match_classes
 from efficientvision.weights.names import part_of
@@ -64,14 +65,13 @@ def _same_classes(ckpt: str, config: TrainingConfig, names: Mapping[int, str]) -
     None too where the names of one side are unknown, or the configuration does not want it; and
     for the segmentation head of an EfficientDet, which is begun as it stands.
     """
-    of_masks = isinstance(config, SegmentationConfig)
-    if of_masks and config.is_detector:
+    task = task_of_config(config)
+    if not task.matches_classes(config):
         return None
     theirs = checkpoint_class_names(ckpt) if config.match_classes_by_name and names else {}
     if not theirs:
         return None
-    # The first of a segmenter's classes is 0.
-    first = 0 if of_masks else 1
+    first = 0 if task.of_masks else 1
     names, theirs = ({i + 1 - first: n for i, n in own.items()} for own in (names, theirs))
     match = match_classes({i: n for i, n in names.items() if i <= config.num_classes}, theirs)
     in_place = all(ours == other for ours, other in match.pairs.items())

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
-from efficientvision.runs.options import RunOptions
 from efficientvision.training.checkpoints import list_checkpoints, step_of
 from efficientvision.training.distribution import local_replicas
 from efficientvision.training.memory_errors import OutOfMemory, memory_errors

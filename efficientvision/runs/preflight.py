@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 
 from efficientvision.configs import TrainingConfig
-from efficientvision.data.preflight.findings import (
+from efficientvision.configs.run_options import RunOptions
+from efficientvision.preflight.findings import (
     ERROR,
     WARNING,
     Finding,
@@ -16,10 +17,9 @@ from efficientvision.data.preflight.findings import (
     format_findings,
     raise_on_errors,
 )
-from efficientvision.runs.options import RunOptions
-from efficientvision.runs.setups import setup_of
+from efficientvision.preflight.recipe_checks import recipe_findings
+from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.plan import TrainingPlan
-from efficientvision.training.recipe_checks import recipe_findings
 from efficientvision.training.schedules import Schedule
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ def run(
         UserError: Something cannot work; or a file is damaged or missing.
     """
     if options.preflight == "false":
-        setup_of(config).check_classes(options, config, names)
+        task_of_config(config).check_classes(options, config, names)
         return
     start = time.perf_counter()
-    findings, num_records = setup_of(config).findings(options, config, names)
+    findings, num_records = task_of_config(config).findings(options, config, names)
     if num_records:
         from_scratch = not (options.ckpt or options.backbone_ckpt)
         findings += recipe_findings(

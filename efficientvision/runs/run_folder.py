@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from efficientvision.training.observer import Observer
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
 
 
-class FolderKeeper(Observer):
+class FolderKeeper(Callback):
     """Looks at the folder before each checkpoint.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 
@@ -10,28 +11,30 @@ import tensorflow as tf
 
 from efficientvision import files
 from efficientvision.api import build_from_config
-from efficientvision.configs import (
-    SegmentationConfig,
-    TrainingConfig,
-    config_from_yaml,
-    get_config,
-)
+from efficientvision.configs import TrainingConfig
 from efficientvision.configs.overrides import Recipe
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.data import data_folder
 from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
 from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
-from efficientvision.runs.options import RunOptions
-from efficientvision.runs.setups import setup_for, setup_of
-from efficientvision.runs.task_setup import TaskSetup, model_and_task
 from efficientvision.tasks.base import Task
+from efficientvision.tasks.choice import (
+    config_from_yaml,
+    find_task,
+    get_config,
+    model_and_task,
+    task_of_config,
+)
+from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training import schedules
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint
-from efficientvision.training.freezing import freeze_batch_norms, freeze_parts
-from efficientvision.training.observer import Observer
+from efficientvision.training.freezing import freeze_parts
 from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -74,7 +77,7 @@ def check_options(options: RunOptions) -> RunOptions:
             )
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
         raise UserError("`val_file_pattern` is missing: the TFRecords to evaluate on.")
-    task_setup(options).check_options(options)
+    task_of_run(options).check_options(options)
     for name in _COUNTS:
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -88,9 +91,10 @@ def _own_config(options: RunOptions) -> str | None:
     return path if options.mode == "eval" and files.is_file(path) else None
 
 
-def task_setup(options: RunOptions) -> TaskSetup:
-    """The setup of the task that the flags, or the run to be evaluated, ask for."""
-    return setup_for(*model_and_task(options, _own_config(options)))
+def task_of_run(options: RunOptions) -> Task:
+    """The task that the options, or the run to be evaluated, ask for."""
+    name, task = model_and_task(options, _own_config(options))
+    return find_task(task, name)
 
 
 def _evaluates(options: RunOptions) -> bool:
@@ -104,8 +108,8 @@ def find_data(options: RunOptions) -> RunOptions:
         UserError: Files are missing, or the tf.data service is.
     """
     if options.data_dir:
-        setup = task_setup(options)
-        found = data_folder.find_data(options.data_dir, of_classes=setup.takes_class_folders)
+        task = task_of_run(options)
+        found = data_folder.find_data(options.data_dir, of_classes=task.takes_class_folders)
         for flag, value, needed in (
             ("train_file_pattern", found.training_records, options.mode != "eval"),
             ("val_file_pattern", found.evaluation_records, _evaluates(options)),
@@ -118,7 +122,7 @@ def find_data(options: RunOptions) -> RunOptions:
                     f"{flag.partition('_')[0]}*.tfrecord; name yours with `{flag}`."
                 )
         truth = ""
-        if setup.takes_ground_truth_file:
+        if task.takes_ground_truth_file:
             if not options.val_json_file and options.val_file_pattern == found.evaluation_records:
                 options = options.replace(val_json_file=found.ground_truth_json)
             truth = f", its ground truth {options.val_json_file or 'in these records'}"
@@ -143,8 +147,8 @@ def training_config(options: RunOptions) -> TrainingConfig:
     where these leave the architecture open, from the run that is continued or the checkpoint to
     start from.
     """
-    setup = task_setup(options)
-    changes = Recipe(setup.dataset_changes(options) or {})
+    task = task_of_run(options)
+    changes = Recipe(task.dataset_changes(options) or {})
     config = get_config(
         options.model_name,
         changes,
@@ -163,7 +167,7 @@ def training_config(options: RunOptions) -> TrainingConfig:
                 f"{options.model_dir} holds a run of {saved.name} ({saved.task}), and "
                 f"`model_name={config.name}` ({config.task}): choose another `model_dir`."
             )
-        for key in setup.architecture:
+        for key in task.architecture:
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
         for key, compared in (("optimizer", "optimizer"), ("image_size", "image_hw")):
@@ -171,9 +175,9 @@ def training_config(options: RunOptions) -> TrainingConfig:
                 before, now = getattr(saved, key), getattr(config, key)
                 log.info(f"{key} is {now} from here on; this run began with {key}={before}.")
     elif options.ckpt:
-        for line in setup.fit_to_checkpoint(config, options.ckpt):
+        for line in task.fit_to_checkpoint(config, options.ckpt):
             log.info(line)
-    setup.check_config(options, config)
+    task.check_config(options, config)
     if config.early_stopping_patience and (options.mode != "train_and_eval" or options.testdev_dir):
         raise UserError(
             f"early_stopping_patience={config.early_stopping_patience} counts evaluations: it "
@@ -183,23 +187,26 @@ def training_config(options: RunOptions) -> TrainingConfig:
 
 
 def class_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
-    """Names by class; see `task_setup.record_names`."""
-    return setup_of(config).class_names(config, *patterns)
+    """Names by class; see `tasks.setup.record_names`."""
+    return task_of_config(config).class_names(config, *patterns)
 
 
-def build_task(options: RunOptions, config: TrainingConfig, names: dict[int, str]) -> Task:
-    """The task of the flags' data; see `task_setup.TaskSetup.build_task`."""
-    return setup_of(config).build_task(options, config, names)
+def build_task(options: RunOptions, config: TrainingConfig, names: dict[int, str]) -> TrainingTask:
+    """The task of the flags' data; see `Task.build_task`."""
+    return task_of_config(config).build_task(options, config, names)
 
 
 def training_plan(options: RunOptions, config: TrainingConfig) -> TrainingPlan:
-    """How long the flags let a run train."""
+    """How long a run trains, and what it saves where."""
     return TrainingPlan(
         batch_size=options.train_batch_size,
         examples_per_epoch=options.num_examples_per_epoch,
         num_epochs=config.num_epochs,
+        model_dir=options.model_dir,
         save_every=options.save_checkpoints_steps,
         steps_per_call=options.iterations_per_loop,
+        eval_batch_size=options.eval_batch_size,
+        profile=options.profile,
     )
 
 
@@ -228,54 +235,57 @@ def learning_rates(config: TrainingConfig, plan: TrainingPlan) -> schedules.Sche
 def build_trainer(
     options: RunOptions,
     config: TrainingConfig,
-    task: Task,
+    task: TrainingTask,
     strategy: tf.distribute.Strategy,
     plan: TrainingPlan,
     schedule: schedules.Schedule,
-    observers: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
 ) -> Trainer:
-    """The trainer of a run, with random weights; says how the learning rate will go."""
+    """The trainer of a run, with random weights; logs how the learning rate will go."""
     keras.utils.set_random_seed(config.seed)
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     log.info(learning_rate_message(config, schedule, plan))
+    recipe = training_recipe(options, config)
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        recipe = dataclasses.replace(recipe, use_xla=False)  # The strategy compiles the step.
     return Trainer(
         task,
         lambda: _build_network(config),
-        plan=plan,
-        schedule=schedule,
-        model_dir=options.model_dir,
+        plan,
+        schedule,
+        recipe,
+        callbacks,
         strategy=strategy,
-        optimizer={
-            "name": config.optimizer,
-            "momentum": config.momentum,
-            "beta_1": config.adam_beta1,
-            "beta_2": config.adam_beta2,
-            "epsilon": config.adam_epsilon,
-        },
+    )
+
+
+def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingRecipe:
+    """The settings of the training step."""
+    return TrainingRecipe(
+        optimizer=config.optimizer,
+        momentum=config.momentum,
+        beta_1=config.adam_beta1,
+        beta_2=config.adam_beta2,
+        epsilon=config.adam_epsilon,
         weight_decay=config.weight_decay,
         decay_all=config.weight_decay_all,
+        rate_factor=task_of_config(config).rate_factor(config),
         clip_norm=config.clip_gradients_norm,
         moving_average_decay=config.moving_average_decay,
-        rate_factor=setup_of(config).rate_factor(config),
         freeze_pattern=config.var_freeze_expr,
-        seed=config.seed,
         micro_batches=config.gradient_accumulation,
         scale_loss=config.dtype_policy == "mixed_float16",
         on_nan=options.on_nan,
-        # On a TPU the strategy compiles the step.
-        use_xla=options.use_xla and not isinstance(strategy, tf.distribute.TPUStrategy),
-        eval_batch_size=options.eval_batch_size,
-        profile=options.profile,
-        observers=observers,
+        use_xla=options.use_xla,
+        seed=config.seed,
     )
 
 
 def _build_network(config: TrainingConfig) -> keras.Model:
     model = build_from_config(config)
     freeze_parts(model, config.freeze)
-    if isinstance(config, SegmentationConfig) and config.freeze_bn:
-        freeze_batch_norms(model)
+    task_of_config(config).freeze_layers(model, config)
     return model
 
 

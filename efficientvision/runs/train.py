@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from efficientvision import files
 from efficientvision.configs import TrainingConfig
+from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
@@ -26,15 +27,15 @@ from efficientvision.runs import (
     preflight,
     run_setup,
 )
-from efficientvision.runs.options import MODES, RunOptions
 from efficientvision.runs.run_folder import FolderKeeper
-from efficientvision.tasks.base import Task
+from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective, repair_archive
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.training.distribution import is_chief, wait_for_all
 from efficientvision.training.early_stopping import EarlyStopping
 from efficientvision.training.leftovers import remove_leftovers
-from efficientvision.training.observer import Observer
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_lock import RunLock
 from efficientvision.training.run_log import RESULTS_NAME
@@ -56,7 +57,7 @@ class Run:
         plan: How long it is.
         schedule: Learning rates.
         command: How it was started, for its `command.txt`.
-        observers: Further ones, beside those that every run has.
+        callbacks: Further ones, beside those that every run has.
     """
 
     options: RunOptions
@@ -66,7 +67,7 @@ class Run:
     plan: TrainingPlan
     schedule: Schedule
     command: str
-    observers: Sequence[Observer] = ()
+    callbacks: Sequence[Callback] = ()
 
 
 def run(options: RunOptions, command: str) -> int:
@@ -97,13 +98,13 @@ def run(options: RunOptions, command: str) -> int:
     return train(options, command)
 
 
-def train(options: RunOptions, command: str, observers: Sequence[Observer] = ()) -> int:
+def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ()) -> int:
     """Trains; after every epoch (`train_and_eval`) or at the end on request, evaluates.
 
     Args:
         options: Of the run, checked.
         command: How it was started.
-        observers: See `Run`.
+        callbacks: See `Run`.
 
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
@@ -112,13 +113,13 @@ def train(options: RunOptions, command: str, observers: Sequence[Observer] = ())
     strategy = devices.connect(options, config)
     options = bad_records.leave_out(run_setup.find_data(options))
     class_names.settle_label_map(config, options.train_file_pattern, options.val_file_pattern)
-    options = run_setup.task_setup(options).fit_to_data(options, config)
+    options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
     if latest_checkpoint(options.model_dir) is not None:
         class_names.check_no_new_classes(options.model_dir, config, names)
     plan = run_setup.training_plan(options, config)
     schedule = run_setup.learning_rates(config, plan)
-    decided = Run(options, config, strategy, names, plan, schedule, command, observers)
+    decided = Run(options, config, strategy, names, plan, schedule, command, callbacks)
     if options.preflight == "only":
         if is_chief(strategy):
             preflight.run(options, config, names, plan, schedule)
@@ -146,7 +147,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
         decided.strategy,
         decided.plan,
         decided.schedule,
-        watching(decided, task, keeper),
+        run_callbacks(decided, task, keeper),
     )
     total = trainer.plan.total_steps
     when = {
@@ -171,13 +172,13 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
     first_weights.initialize(trainer, options, config, names)
     if keeper is not None:
         if newest is not None:
-            of_masks = config.task == "segmentation"
+            of_masks = task_of_config(config).of_masks
             class_names.tell_changed_names(options.model_dir, names, of_masks=of_masks)
         keeper.write()
     with contextlib.ExitStack() as stack:
         stack.enter_context(out_of_memory.answered(options, config, decided.strategy, "training"))
         for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
-            stack.enter_context(data_errors(pattern, of_masks=config.task == "segmentation"))
+            stack.enter_context(data_errors(pattern, of_masks=task_of_config(config).of_masks))
         trainer.run(**when, eval_name=options.eval_name)
     if trainer.is_chief and not trainer.stop_signal:
         log.info(final_message(trainer, task.best_metric))
@@ -196,20 +197,22 @@ def _complete_report(folder: str) -> None:
             build_report(folder)
 
 
-def watching(decided: Run, task: Task, keeper: FolderKeeper | None = None) -> list[Observer]:
-    """What looks on at the run beside its own log."""
+def run_callbacks(
+    decided: Run, task: TrainingTask, keeper: FolderKeeper | None = None
+) -> list[Callback]:
+    """The callbacks of a run, beside its own log."""
     config = decided.config
-    watching: list[Observer] = [keeper] if keeper else []
-    watching.append(RunReport(decided.command, decided.options.eval_name))
+    callbacks: list[Callback] = [keeper] if keeper else []
+    callbacks.append(RunReport(decided.command, decided.options.eval_name))
     if config.early_stopping_patience:
-        watching.append(
+        callbacks.append(
             EarlyStopping(
                 task.best_metric,
                 patience=config.early_stopping_patience,
                 min_delta=config.early_stopping_min_delta,
             )
         )
-    return [*watching, *decided.observers]
+    return [*callbacks, *decided.callbacks]
 
 
 def final_message(trainer: Trainer, metric: str) -> str:

@@ -1,160 +1,313 @@
-"""What the trainer asks of a task."""
+"""The one interface between a task's folder and everything that serves all tasks alike."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 
-from efficientvision.evaluation.details import Details
-from efficientvision.visualize.sheet import Picture
+from efficientvision.configs import TrainingConfig
+from efficientvision.configs.run_options import RunOptions
+from efficientvision.data.record_files import FilePattern
+from efficientvision.preflight.findings import Finding
+from efficientvision.tasks.export_checks import ExportChecks
+from efficientvision.tasks.metadata import ModelMetadata
+from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.predictor import Predictor
+from efficientvision.tasks.report_labels import ReportLabels
+from efficientvision.tasks.serving import Serving
+from efficientvision.tasks.training_task import TrainingTask
 
-Batch = dict[str, tf.Tensor]
+if TYPE_CHECKING:
+    from efficientvision.configs.inspect_options import InspectSettings
+    from efficientvision.loading import LoadedModel
+    from efficientvision.weights.identify import Identified
 
 
 class Task(abc.ABC):
-    """Inputs, losses and metrics of one kind of network.
+    """One kind of network: how it is configured, built, trained, measured, exported and used.
 
-    The trainer calls `losses`, `outputs` and `decode` inside compiled functions, once per replica
-    (`decode` on the host where the replicas are a TPU's, which has no dynamic shapes); all the
-    rest runs in Python.
+    Everything outside `tasks/` reaches a task through this class alone. `registry.TASKS` names the
+    folders; `tasks.choice.find_task` finds the task of a model.
 
     Attributes:
-        prediction_inputs: What `outputs` and `decode` need of a batch, by key.
-        loss_names: Keys of what `losses` returns.
-        best_metric: The metric by which the best checkpoint is chosen;
-            larger is better.
-        training_files: Pattern of the training records, or None.
-        evaluation_files: Pattern of the evaluation records, or None.
+        noun: What its networks are called, with an article, e.g. "a detector".
+        default_model: The model that is meant where none is named.
+        metadata_class: Of its exports.
+        predictor_class: Called with photos.
+        labels: Words of the report and the progress bar.
+        takes_any_size: Whether photos may be processed in tiles, or at their own size.
+        architecture: Hyper-parameters that are fixed when a run begins, and kept on resuming.
+        parts: Beginning of a top-level layer's name -> the part of the network that it belongs to.
+        rest_is_backbone: Whether layers of no part are the backbone's.
+        counted_in_summary: What the summary's last line counts, as the original program says it.
+        takes_ground_truth_file: Whether an evaluation may have a ground truth beside its records.
+        takes_class_folders: Whether its data are published as a folder of images for each class.
+        of_masks: Whether every record must hold a mask; classes then count from 0.
+        num_classes_from_data: Whether `fit_to_data` takes `num_classes` from the records where it
+            is not given.
+        counts_background: Whether `num_classes` counts a background that is no class of the data.
     """
 
-    prediction_inputs: tuple[str, ...]
-    loss_names: tuple[str, ...]
-    best_metric: str
-    training_files: str | None = None
-    evaluation_files: str | None = None
+    noun: ClassVar[str]
+    default_model: ClassVar[str]
+    metadata_class: ClassVar[type[ModelMetadata]]
+    predictor_class: ClassVar[type[Predictor]]
+    labels: ClassVar[ReportLabels]
+    takes_any_size: ClassVar[bool] = False
+    architecture: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[Mapping[str, str]] = {}
+    rest_is_backbone: ClassVar[bool] = True
+    counted_in_summary: ClassVar[str] = "params/flops"
+    takes_ground_truth_file: ClassVar[bool] = False
+    takes_class_folders: ClassVar[bool] = False
+    of_masks: ClassVar[bool] = False
+    num_classes_from_data: ClassVar[bool] = True
+    counts_background: ClassVar[bool] = False
+
+    # The network and its checkpoints.
 
     @abc.abstractmethod
-    def training_dataset(
-        self, batch_size: int, *, start_step: int, input_shard: tuple[int, int] = (0, 1)
-    ) -> tf.data.Dataset:
-        """Endless batches (dicts) of `batch_size`, in an order that is a function of the seed.
+    def build(self, config: TrainingConfig) -> keras.Model:
+        """The network that a configuration describes, with random weights."""
 
-        Args:
-            batch_size: Images in a batch.
-            start_step: Batches that were seen before (a resumed run goes on after them).
-            input_shard: (index, count): every count-th example of the one order, from the
-                index-th on; `batch_size` and `start_step` count this share.
+    @abc.abstractmethod
+    def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
+        """The network of `api.build_model`: of a model's name and a few hyper-parameters.
+
+        Raises:
+            UserError: A hyper-parameter is unknown or its value is bad.
         """
 
-    def source_ids(self, batch_size: int, *, step: int) -> list[str]:
-        """The images of a training batch; empty where the order of the data is not fixed.
+    def freeze_layers(self, model: keras.Model, config: TrainingConfig) -> None:  # noqa: B027
+        """Freezes layers of a network before it is trained, beside those of `freeze`."""
+
+    def follow_checkpoint(self, config: TrainingConfig, found: Identified, path: str) -> list[str]:
+        """Sets hyper-parameters that a checkpoint tells and the user left open.
 
         Args:
-            batch_size: Images in a batch.
-            step: How many batches come before it.
+            config: Changed in place.
+            found: What the checkpoint's names and shapes say.
+            path: Of the checkpoint.
+
+        Returns:
+            A line for each change.
         """
         return []
 
-    @abc.abstractmethod
-    def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
-        """Batches of the evaluation images, each image once; the last may be smaller."""
+    def fit_to_checkpoint(self, config: TrainingConfig, ckpt: str) -> list[str]:
+        """The same before training from a checkpoint, whose classes may be others."""
+        return []
 
-    def prepare(self, batch: Batch) -> Batch:
-        """Adds to a replica's part of a batch what needs no network, such as targets.
-
-        The first axis of everything in it is the batch: it may be cut into micro-batches.
-        """
-        return batch
-
-    def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """What the losses of the whole global batch are divided by (float32 scalar).
+    def published_names(
+        self, config: TrainingConfig, named: dict[int, str] | None, *, in_run: bool
+    ) -> dict[int, str]:
+        """Class -> name for a network without a file of names.
 
         Args:
-            batch: A replica's part of the batch, prepared.
-            reduce_sum: Sums a scalar over the replicas.
+            config: Of the network.
+            named: The names of its `label_map`, None if it has none.
+            in_run: Whether it belongs to a run of ours rather than to a published checkpoint.
         """
-        return tf.ones([])
+        return named or {}
+
+    def head_names(self, found: Identified) -> dict[int, str]:
+        """Class -> name of the data set that a published checkpoint was trained on, or empty."""
+        return {}
+
+    def matches_classes(self, config: TrainingConfig) -> bool:
+        """Whether fine-tuning moves the head's weights to the classes of the same names."""
+        return True
+
+    def summary(self, config: TrainingConfig) -> str:
+        """What the summary of a network says beside name and size."""
+        return f"{config.num_classes} classes"
+
+    # A run.
+
+    def check_options(self, options: RunOptions) -> None:  # noqa: B027
+        """Raises UserError for options that the task does not have; opens no file."""
+
+    def dataset_changes(self, options: RunOptions) -> dict | None:
+        """The hyper-parameters that the option `dataset` stands for; None: it is not given."""
+        return None
+
+    def check_config(self, options: RunOptions, config: TrainingConfig) -> None:  # noqa: B027
+        """Raises UserError for hyper-parameters that cannot be trained with."""
+
+    def fit_to_data(self, options: RunOptions, config: TrainingConfig | None) -> RunOptions:
+        """Takes from the records what options and overrides left open.
+
+        Args:
+            options: Of the run.
+            config: Changed in place; None: only the options are completed.
+
+        Returns:
+            The options, completed.
+        """
+        return options
 
     @abc.abstractmethod
-    def losses(
-        self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Losses of a part of a batch; "loss" is what is minimised, without L2.
+    def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
+        """Class number of the network -> name, for the report and the run's folder."""
+
+    def rate_factor(self, config: TrainingConfig) -> Callable[[str], float] | None:
+        """Path of a variable -> factor of its learning rate; None: 1."""
+        return None
+
+    @property
+    def usual_rate(self) -> tuple[float, int] | None:
+        """Published learning rate of sgd, and its batch size; None: 0.08 at 64 (EfficientDet)."""
+        return None
+
+    @abc.abstractmethod
+    def build_task(
+        self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
+    ) -> TrainingTask:
+        """The task bound to a configuration and to data, for the trainer.
+
+        An evaluation also checks the classes of the records against the network's; before
+        training the preflight does that.
+        """
+
+    @abc.abstractmethod
+    def check_classes(
+        self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
+    ) -> None:
+        """Raises UserError where the classes of the records do not fit the network."""
+
+    @abc.abstractmethod
+    def findings(
+        self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
+    ) -> tuple[list[Finding], int]:
+        """What the preflight finds in the data, and the number of training records."""
+
+    @abc.abstractmethod
+    def load(self, options: RunOptions) -> LoadedModel:
+        """The model of `model_dir`, for an evaluation; call it under the strategy's scope."""
+
+    def write_test_results(self, options: RunOptions, prepare: Callable[[], Any]) -> bool:
+        """Writes predictions for a test server that measures them itself.
+
+        Args:
+            options: Of the evaluation.
+            prepare: Makes (evaluator, training task, model).
+
+        Returns:
+            Whether this was all that the options ask for; False: an evaluation follows.
+        """
+        return False
+
+    def checking_results(
+        self, options: RunOptions, config: TrainingConfig
+    ) -> contextlib.AbstractContextManager:
+        """Checks, around an evaluation, the results that it writes for a test server."""
+        return contextlib.nullcontext()
+
+    def evaluate_export(
+        self, options: RunOptions, run: RunPhotos, metadata: ModelMetadata | None
+    ) -> dict[str, float]:
+        """Metrics of an exported model on `val_file_pattern`; logs them.
+
+        Args:
+            options: Of the evaluation.
+            run: The export.
+            metadata: Of the export; None for a model of other makers.
+        """
+        raise NotImplementedError(f"{type(self).__name__} measures no exports")
+
+    def sample_pictures(
+        self,
+        file_pattern: FilePattern,
+        config: TrainingConfig,
+        names: Mapping[int, str],
+        *,
+        training: bool,
+    ) -> Iterator[Image.Image]:
+        """Draws images of records with their labels, as the input pipeline gives them.
+
+        Args:
+            file_pattern: Of the records.
+            config: Size of the images, and the augmentation.
+            names: Class of the records -> name.
+            training: Shuffled and augmented, each image once; else in order and as they are.
+
+        Raises:
+            UserError: Nothing matches, or a record is damaged.
+        """
+        raise NotImplementedError(f"{type(self).__name__} draws no samples")
+
+    # Exports and prediction.
+
+    @abc.abstractmethod
+    def metadata(self, loaded: LoadedModel, batch_size: int | None) -> ModelMetadata:
+        """What an export of a model says about itself."""
+
+    @abc.abstractmethod
+    def serving(self, model: keras.Model, config: TrainingConfig, **options: Any) -> Serving:
+        """Photos to results as one graph, for TensorFlow's formats."""
+
+    @abc.abstractmethod
+    def portable(
+        self, model: keras.Model, config: TrainingConfig, metadata: ModelMetadata, nms: str
+    ) -> tuple[Any, ModelMetadata]:
+        """The part of a model that every runtime can run, for the portable formats.
 
         Args:
             model: The network.
-            batch: A part of a batch, prepared.
-            training: Whether layers run in training mode.
-            normalizer: Of the global batch.
+            config: Its hyper-parameters.
+            metadata: Of the model; its batch size is the function's.
+            nms: Kind of suppression inside, see `tasks.detection.portable`; other tasks have none.
 
         Returns:
-            float32 scalars that *add up*, over the parts, to the global batch's losses.
+            A concrete function, and the metadata with what is particular to it.
         """
 
-    def step_done(self, normalizer: tf.Tensor) -> None:  # noqa: B027
-        """After a step that changed the network, in replica context: keeps what a task carries."""
-
     @abc.abstractmethod
-    def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """What the network makes of a batch (its `prediction_inputs`); static shapes only."""
+    def runner(self, network: PortableNetwork, metadata: ModelMetadata) -> RunPhotos:
+        """What surrounds a portable file: photos resized for it, its outputs made results."""
 
-    @abc.abstractmethod
-    def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
-        """Predictions from the network's outputs: tensors, first axis the batch."""
+    def apply_settings(  # noqa: B027
+        self, config: TrainingConfig, settings: InspectSettings
+    ) -> None:
+        """Sets hyper-parameters that settings stand for."""
 
-    def predict(self, model: keras.Model, batch: Batch) -> dict[str, tf.Tensor]:
-        """Predictions for a batch: `decode` of `outputs`."""
-        return self.decode(self.outputs(model, batch), batch)
-
-    @abc.abstractmethod
-    def new_evaluation(self) -> Evaluation:
-        """A fresh evaluation over the evaluation data set."""
-
-    @property
-    def num_evaluation_images(self) -> int | None:
-        """Length of the evaluation data set in images, None if unknown."""
-        return None
-
-    def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
-        """The first `limit` images of a training batch as the network gets them, with labels."""
-        return []
-
-    def create_variables(self) -> None:  # noqa: B027
-        """Makes variables that a task may need; called once, under the strategy's scope."""
-
-    def snapshot(self) -> dict[str, float]:
-        """What a task itself carries from step to step, for the checkpoint."""
+    def serving_options(self, settings: InspectSettings) -> dict[str, Any]:
+        """Arguments of `serving`, and facts of the metadata, that settings stand for."""
         return {}
 
-    def restore(self, values: dict[str, float]) -> None:
-        """Sets what `snapshot` gave."""
-        if values:
-            raise ValueError(f"{type(self).__name__} has no state; got {sorted(values)}")
-
-
-class Evaluation(abc.ABC):
-    """Collects predictions of a data set and turns them into metrics."""
+    @abc.abstractmethod
+    def export_checks(
+        self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]
+    ) -> ExportChecks:
+        """Compares exports with the network."""
 
     @abc.abstractmethod
-    def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
-        """Takes the predictions for a batch."""
+    def predictor(self, loaded: LoadedModel, settings: InspectSettings) -> Predictor:
+        """A network in memory, to be called with photos."""
 
     @abc.abstractmethod
-    def compute(self) -> dict[str, float]:
-        """The metrics over all that was taken, by name."""
+    def export_predictor(
+        self,
+        run: RunPhotos,
+        metadata: ModelMetadata | None,
+        settings: InspectSettings,
+        config: TrainingConfig,
+    ) -> Predictor:
+        """An exported model, to be called with photos.
 
-    def report(self, metrics: dict[str, float]) -> str:
-        """A table of the metrics for people."""
-        return "\n".join(f"{name:>24} {value:.4f}" for name, value in metrics.items())
+        Args:
+            run: The export.
+            metadata: Of the export; None for a model of other makers.
+            settings: Its `saved_model_dir` is where the export came from.
+            config: Hyper-parameters that the user gave, such as `label_map`.
+        """
 
-    def details(self) -> Details | None:
-        """What stands behind the metrics, once they are computed; None if there is no more."""
-        return None
-
-    def pictures(self) -> list[Picture]:
-        """A fixed handful of images with truth and prediction, once metrics are computed."""
-        return []
+    def baked(self, settings: InspectSettings, metadata: ModelMetadata) -> dict[str, Any]:
+        """Settings that an export fixed, beside those of every task: name -> (asked, fixed)."""
+        return {}

@@ -10,10 +10,10 @@ import tensorflow as tf
 from efficientvision.configs import TrainingConfig
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.streams import without_autograph
-from efficientvision.tasks.base import Task
+from efficientvision.tasks.training_task import TrainingTask
 
 
-class RecordTask(Task):
+class RecordTrainingTask(TrainingTask):
     """A task whose examples are records, in the order that a seed gives.
 
     Args:

@@ -1,4 +1,4 @@
-"""Arrays of a `.npz` file by name: what each is, from its header, before any value is read."""
+"""Arrays of a `.npz` file by name; headers are checked before any value is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from efficientvision.weights.strangers import Refused, largest_content
 
 _ENDING = ".npy"
-_MAX_ITEM_BYTES = 1 << 26  # Of a text, such as the list of arrays.
+_MAX_ITEM_BYTES = 1 << 26  # Largest text item, such as the list of arrays.
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -19,18 +19,18 @@ _HEADERS = {
 
 
 class ArrayArchive:
-    """An open `.npz` file. Memory is taken for the arrays that are asked for.
+    """An open `.npz` file. Memory is used only for arrays that are read.
 
     Args:
-        file: The file, open.
+        file: The open file.
         file_bytes: Its size.
 
     Attributes:
-        headers: Name -> (dtype as numpy writes it, shape).
+        headers: Name -> (dtype string of numpy, shape).
 
     Raises:
-        Refused: It is compressed in a way that numpy does not use, unpacks to what no weights
-            do, or an array is not of the size that its header says.
+        Refused: It uses a compression that numpy does not, unpacks to more than weights would, or
+            the size of an array contradicts its header.
         zipfile.BadZipFile, ValueError and others: It is damaged.
     """
 
@@ -60,15 +60,15 @@ class ArrayArchive:
         return dtype.str, shape
 
     def read(self, name: str) -> np.ndarray:
-        """An array; its checksum is verified.
+        """Reads an array and verifies its checksum.
 
         Raises:
-            LookupError: There is none of this name.
+            LookupError: There is no array of this name.
             zipfile.BadZipFile, ValueError and others: It is damaged.
         """
         with self._archive.open(name + _ENDING) as part:
             return np.lib.format.read_array(part, allow_pickle=False)
 
     def is_intact(self) -> bool:
-        """Whether every array's checksum is right; none is kept in memory."""
+        """Whether all checksums are right; no array is kept in memory."""
         return self._archive.testzip() is None

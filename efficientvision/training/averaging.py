@@ -12,23 +12,23 @@ from efficientvision.training.flat_variables import FlatVariables
 
 
 def ramp_up(step):
-    """Largest decay of the averages after step `step`, a number or a tensor, counted from 0."""
+    """Largest decay of the averages after `step` (number or tensor, counted from 0)."""
     return (1.0 + step) / (10.0 + step)
 
 
 class WeightAverages:
     """Averages of trainable variables *and* moving statistics.
 
-    After step t (counted from 0) an average moves by `1 - min(decay, ramp_up(t))` towards
-    its variable, so that the averages of a short run are not those of the initial weights. Source:
+    After step t (counted from 0), an average moves by `1 - min(decay, ramp_up(t))` towards its
+    variable, so that short runs are not dominated by the initial weights. Source:
     `optimizers.MovingAverage` (dynamic decay) as used by the original's training.
 
-    Create it under the strategy's scope. `update` is called in replica context: each replica
-    updates its own copy with its own weights.
+    Create it under the strategy's scope. Call `update` in replica context: each replica updates its
+    own copy with its own weights.
 
     Args:
         groups: The variables to average.
-        decay: Largest decay; 0 disables the averaging (`enabled` is False).
+        decay: Largest decay; 0 disables averaging (`enabled` is False).
     """
 
     def __init__(self, groups: Sequence[FlatVariables], decay: float):
@@ -48,14 +48,14 @@ class WeightAverages:
             average.assign_sub(rate * (average - group.vector))
 
     def numpy(self) -> dict[str, np.ndarray]:
-        """The averages by variable path; empty when they are disabled."""
+        """The averages by variable path; empty if disabled."""
         values: dict[str, np.ndarray] = {}
         for group, average in zip(self._groups, self.variables, strict=True):
             values |= group.to_dict(average.numpy())
         return values
 
     def load(self, values: Mapping[str, np.ndarray]) -> None:
-        """Sets the averages by path; where `values` has none, to the variable's value."""
+        """Sets the averages by path; those missing in `values` start at the variable's value."""
         for group, average in zip(self._groups, self.variables, strict=True):
             average.assign(group.from_dict(values))
 
@@ -65,7 +65,7 @@ class WeightAverages:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside the context the variables hold their averages; afterwards their own values."""
+        """Context in which the variables hold their averages; restores their values on exit."""
         averages = self.numpy()
         variables = [v for group in self._groups for v in group.variables]
         own = [(v, v.numpy()) for v in variables]

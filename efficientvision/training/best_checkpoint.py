@@ -13,7 +13,7 @@ from efficientvision.files import AnyPath
 from efficientvision.training.checkpoints import (
     Checkpoint,
     checkpoint_path,
-    full_disk_is_told,
+    explain_full_disk,
     list_checkpoints,
     step_of,
     write_checkpoint,
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 ARCHIVE_NAME = "archive"
 OBJECTIVE_NAME = "best_objective.txt"
 METRICS_NAME = "best_eval.txt"
-# Names the best checkpoint; as a path it stands for it (`weights.run_folder`).
+# File that names the best checkpoint; its path stands for that one (`weights.run_folder`).
 BEST_NAME = "best"
 _BACKUP_NAME = "backup"
 _STAGED_NAME = ".archive.tmp"
@@ -32,7 +32,7 @@ _SIDECARS = ("config.yaml", "labels.json")
 
 
 def best_objective(model_dir: AnyPath) -> float | None:
-    """The metric of the best checkpoint so far, or None."""
+    """Metric of the best checkpoint so far, or None."""
     try:
         return float(files.read_text(files.join(model_dir, OBJECTIVE_NAME)))
     except (FileNotFoundError, ValueError, UserError):
@@ -49,26 +49,27 @@ def archive_if_best(
 ) -> bool:
     """Archives a checkpoint if its metric is the best so far.
 
-    `archive/` then holds the checkpoint (without the optimizer's slots), copies of the run's
+    `archive/` then holds the checkpoint (without optimizer slots), copies of the run's
     `config.yaml` and `labels.json`, and `best_eval.txt` (JSON: step, images and all metrics); the
-    archive before it moves to `backup/`; `model_dir/best_objective.txt` holds the metric. File
-    names are those of the original's `utils.archive_ckpt`. `model_dir/best` names the checkpoint.
+    previous archive moves to `backup/`; `model_dir/best_objective.txt` holds the metric. File names
+    are those of the original's `utils.archive_ckpt`. `model_dir/best` names the checkpoint.
 
-    Metrics are compared where they were measured on equally many images. One of fewer images than
-    the archive's never replaces it, one of more always does; both are told in a printed line.
+    Metrics are compared only if they were measured on equally many images. A checkpoint evaluated
+    on fewer images never replaces the archived one, and one evaluated on more images always does;
+    both cases are logged.
 
     Args:
         model_dir: The run's folder.
-        checkpoint: What was evaluated.
+        checkpoint: The evaluated checkpoint.
         metrics: Its metrics.
-        objective: Name of the one that decides; larger is better.
-        images: On how many images they were measured, if that is known.
+        objective: Name of the metric that decides; larger is better.
+        images: Number of images of the evaluation, if known.
 
     Returns:
         Whether it was archived.
 
     Raises:
-        UserError: If the disk is full; the archive is as it was.
+        UserError: The disk is full; the archive is unchanged.
     """
     archive, staged = files.join(model_dir, ARCHIVE_NAME), files.join(model_dir, _STAGED_NAME)
     _finish_exchange(model_dir)
@@ -81,7 +82,7 @@ def archive_if_best(
         return False
     files.remove_folder(staged)
     table = {"step": checkpoint.step, **({"images": images} if images else {}), **metrics}
-    with full_disk_is_told(model_dir, "the copy of the best checkpoint", checkpoint):
+    with explain_full_disk(model_dir, "the copy of the best checkpoint", checkpoint):
         try:
             _stage(model_dir, staged, checkpoint, table)
         except BaseException:
@@ -93,9 +94,9 @@ def archive_if_best(
 
 
 def repair_archive(model_dir: AnyPath, objective: str) -> None:
-    """Ends an exchange of the archive that a kill has cut short, and removes what it left.
+    """Completes an archive exchange that a kill interrupted, and removes what it left.
 
-    For a run that will archive itself: an evaluation beside it might be in the middle of that.
+    Call it only from a run that archives: a concurrent evaluation might be exchanging it right now.
     """
     _finish_exchange(model_dir)
     files.remove_folder(files.join(model_dir, _STAGED_NAME))
@@ -107,7 +108,7 @@ def repair_archive(model_dir: AnyPath, objective: str) -> None:
 
 
 def _write_pointers(model_dir: AnyPath, value: float, step: int) -> None:
-    """Writes the best metric, and which checkpoint has it."""
+    """Writes the best metric and the path of its checkpoint."""
     best = files.join(ARCHIVE_NAME, files.base_name(checkpoint_path("", step)))
     for name, text in ((OBJECTIVE_NAME, f"{value:.6f}\n"), (BEST_NAME, best + "\n")):
         path = files.join(model_dir, name)
@@ -116,20 +117,20 @@ def _write_pointers(model_dir: AnyPath, value: float, step: int) -> None:
 
 
 def _stage(model_dir: AnyPath, staged: str, checkpoint: Checkpoint, table: dict) -> None:
-    """Writes a new archive beside the one that is there."""
+    """Writes a new archive beside the existing one."""
     path = checkpoint_path(staged, checkpoint.step)
     write_checkpoint(path, dataclasses.replace(checkpoint, optimizer={}))
     for name in _SIDECARS:
         if files.is_file(files.join(model_dir, name)):
             files.copy(files.join(model_dir, name), files.join(staged, name))
-    # The last of them: with it the folder is whole.
+    # Written last: it marks the folder as complete.
     files.write_text(files.join(staged, METRICS_NAME), json.dumps(table, indent=2) + "\n")
 
 
 def _finish_exchange(model_dir: AnyPath) -> None:
-    """Moves a staged archive to its place and the one before it to `backup`.
+    """Moves a staged archive to its place and the previous one to `backup`.
 
-    A run may have been killed at any point of this: the next call goes on from there.
+    A run may be killed at any point of this: the next call continues from there.
     """
     archive, backup, staged = (
         files.join(model_dir, name) for name in (ARCHIVE_NAME, _BACKUP_NAME, _STAGED_NAME)
@@ -150,7 +151,7 @@ def _is_whole(folder: str) -> bool:
 
 
 def _archived_metrics(archive: str) -> dict:
-    """What `best_eval.txt` holds; empty where it is missing or damaged."""
+    """Content of `best_eval.txt`; empty if it is missing or damaged."""
     try:
         table = json.loads(files.read_text(files.join(archive, METRICS_NAME)))
     except (FileNotFoundError, ValueError, RecursionError, UserError):
@@ -159,7 +160,7 @@ def _archived_metrics(archive: str) -> dict:
 
 
 def _number(value: object) -> float | int | None:
-    """The value where it is a number to compare with, else None."""
+    """The value if it is a finite number, else None."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value if is_number and math.isfinite(value) else None
 
@@ -167,13 +168,13 @@ def _number(value: object) -> float | int | None:
 def _replaces(
     value: float, images: int | None, best: float, best_images: int | None, objective: str
 ) -> bool:
-    """Whether a metric is to replace the archived one; says so where they do not compare."""
+    """Whether a metric replaces the archived one; logs it if they cannot be compared."""
     if images is None or best_images is None or images == best_images:
         return value > best
     fuller = images > best_images
     log.info(
         f"{objective} {value:.4f} on {images} images does not compare with {objective} {best:.4f} "
-        f"on {best_images} images in {ARCHIVE_NAME}, which "
-        f"{'gives way to the fuller evaluation' if fuller else 'stays'}."
+        f"on {best_images} images in {ARCHIVE_NAME}, which is "
+        f"{'replaced by this fuller evaluation' if fuller else 'kept'}."
     )
     return fuller

@@ -5,15 +5,15 @@ A file `ckpt-<step>.npz` holds, under these keys,
 - `weights/<path>`: every weight of the model, moving statistics included;
 - `ema/<path>`: its moving average, where the run keeps averages;
 - `optimizer/<path>`: the optimizer's slots and its step count;
-- `meta`: a JSON text with `step`, with `arrays` (key -> dtype and shape of everything else in the
-  file), and with whatever the trainer wants back (seed, losses of the epoch so far).
+- `meta`: a JSON text with `step`, `arrays` (key -> dtype and shape of everything else in the file)
+  and whatever the trainer wants to restore (seed, losses of the epoch so far).
 
-It is written under a temporary name and renamed, so that a run that is killed leaves the previous
-checkpoint whole; a file damaged later is recognised (the index of a zip is at its end, its parts
-carry checksums, and what it lists is held against `arrays`) and the one before it is used.
-`checkpoint.json` names the newest for other
-programs; the folder itself is what is read here. Keyed by path, a checkpoint survives a change in
-the order in which layers are made, which `tf.train.Checkpoint(model)` would not.
+It is written under a temporary name and renamed, so that a killed run leaves the previous
+checkpoint intact. A file that is damaged later is detected (a zip's index is at its end, its parts
+have checksums, and its list of entries must agree with `arrays`), and the checkpoint before it is
+used. `checkpoint.json` names the newest checkpoint for other programs; this module reads the folder
+itself. Because values are keyed by path, a checkpoint survives a change in the order in which
+layers are created, which `tf.train.Checkpoint(model)` would not.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from efficientvision.weights.strangers import Refused, refusals_name
 log = logging.getLogger(__name__)
 
 INDEX_NAME = "checkpoint.json"
-# Names the newest checkpoint; as a path it stands for it (`weights.run_folder`).
+# File that names the newest checkpoint; its path stands for that one (`weights.run_folder`).
 LAST_NAME = "last"
 _FILE_NAME = re.compile(r"^ckpt-(\d+)\.npz$")
-# What a zip file adds to an array, beside its name twice: three headers.
+# Overhead of an array in a zip file: three headers (and its name twice).
 _BYTES_AN_ARRAY = 236
-# What damage makes `zipfile` and numpy raise: an index with a wrong bit can ask for encryption, for
-# another compression, or for more memory than there is.
+# Errors of `zipfile` and numpy on damaged files: a flipped bit in an index can ask for encryption,
+# another compression, or more memory than there is.
 _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
     *(LookupError, ValueError, TypeError, AttributeError, ArithmeticError, SyntaxError),
@@ -60,13 +60,13 @@ _META = "meta"
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The content of a checkpoint file.
 
     Attributes:
         weights: Variable path -> value, as trained.
-        ema: Variable path -> moving average; empty when the run kept none.
+        ema: Variable path -> moving average; empty if the run keeps none.
         optimizer: Optimizer variable path -> value; empty in an exported best checkpoint.
-        step: Training steps done.
+        step: Number of completed training steps.
         meta: Everything else that was stored, by name.
     """
 
@@ -78,7 +78,7 @@ class Checkpoint:
 
 
 def checkpoint_path(model_dir: AnyPath, step: int) -> str:
-    """The file of a step's checkpoint."""
+    """The checkpoint file of a step."""
     return files.join(model_dir, f"ckpt-{step}.npz")
 
 
@@ -86,7 +86,7 @@ def step_of(path: AnyPath) -> int:
     """The step in a checkpoint's file name."""
     match = _FILE_NAME.match(files.base_name(path))
     if match is None:
-        raise UserError(f"{path} is not named like a checkpoint of this program (ckpt-<step>.npz).")
+        raise UserError(f"{path} is not named like a checkpoint of this program: ckpt-<step>.npz.")
     return int(match.group(1))
 
 
@@ -97,23 +97,23 @@ def list_checkpoints(model_dir: AnyPath) -> list[str]:
 
 
 def latest_checkpoint(model_dir: AnyPath, *, say: bool = False) -> str | None:
-    """The newest whole checkpoint of a folder, or None.
+    """The newest intact checkpoint of a folder, or None.
 
     Args:
         model_dir: The folder.
-        say: Print a line for each damaged file that is passed over.
+        say: Log a warning for each damaged file that is skipped.
     """
     for path in reversed(list_checkpoints(model_dir)):
         if is_whole(path):
             return path
-        # One that is gone was removed by its training meanwhile.
+        # A file that is gone was removed by its training meanwhile.
         if say and files.exists(path):
             log.warning(f"{path} is cut short or damaged: using the checkpoint before it.")
     return None
 
 
 def has_ended(model_dir: AnyPath) -> bool:
-    """Whether a training ended before its last step, for a reason other than an error."""
+    """Whether training stopped early on purpose, such as by early stopping."""
     try:
         index = json.loads(files.read_text(files.join(model_dir, INDEX_NAME)))
     except (FileNotFoundError, ValueError, UserError):
@@ -124,8 +124,8 @@ def has_ended(model_dir: AnyPath) -> bool:
 def is_whole(path: AnyPath) -> bool:
     """Whether a checkpoint file is complete and its checksums are right.
 
-    Of a remote file only the index, at its end, is held against the list of arrays: stores keep
-    checksums themselves.
+    For a remote file, only the index at its end is compared with the list of arrays: remote stores
+    verify checksums themselves.
     """
     try:
         with files.reading(path) as file:
@@ -140,7 +140,7 @@ def is_whole(path: AnyPath) -> bool:
 
 
 def _lists_its_arrays(file: BinaryIO) -> bool:
-    """Whether the index of a file has the entries that its list of arrays names."""
+    """Whether a file's index has exactly the entries in its list of arrays."""
     with zipfile.ZipFile(file) as archive, archive.open(f"{_META}.npy") as part:
         listed = _meta(np.lib.format.read_array(part, allow_pickle=False))[1]
         names = {name.removesuffix(".npy") for name in archive.namelist()} - {_META}
@@ -155,10 +155,10 @@ def open_arrays(path: AnyPath) -> Iterator[tuple[ArrayArchive, dict]]:
         path: The file.
 
     Yields:
-        The arrays, none of them read, and the values of `meta`.
+        The archive, with no array read yet, and the values of `meta`.
 
     Raises:
-        UserError: The file, or what is read of it, is cut short, damaged, not one of ours or
+        UserError: The file, or an array that is read, is truncated, damaged, not one of ours or
             larger than it should be.
     """
     path = files.as_text(path)
@@ -186,7 +186,7 @@ def read_checkpoint(path: AnyPath) -> Checkpoint:
     """Reads a checkpoint file, or the newest one of a folder.
 
     Raises:
-        UserError: If there is none, or the file is cut short or not one of ours.
+        UserError: There is none, or the file is truncated or not one of ours.
     """
     path = files.as_text(path)
     if files.is_folder(path):
@@ -204,14 +204,14 @@ def read_checkpoint(path: AnyPath) -> Checkpoint:
 
 
 def write_checkpoint(path: AnyPath, checkpoint: Checkpoint) -> str:
-    """Writes a checkpoint file: all of it, or nothing."""
+    """Writes a checkpoint file atomically."""
     with files.writing(path) as file:
         np.savez(file, **_arrays(checkpoint))
     return files.as_text(path)
 
 
 def _arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """What the file holds, by key."""
+    """The arrays of the file, by key."""
     arrays = {
         f"{group}/{name}": np.asarray(value)
         for group in ("weights", "ema", "optimizer")
@@ -228,7 +228,7 @@ def _described(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, tuple[i
 
 
 def _meta(stored: np.ndarray) -> tuple[dict, dict[str, tuple[str, tuple[int, ...]]] | None]:
-    """The values of `meta`, and its list of arrays; None: written before there was one.
+    """The values of `meta`, and its list of arrays (None in old files, which have no list).
 
     Raises:
         ValueError, TypeError or LookupError: It is damaged.
@@ -242,13 +242,13 @@ def _meta(stored: np.ndarray) -> tuple[dict, dict[str, tuple[str, tuple[int, ...
 
 
 @contextlib.contextmanager
-def full_disk_is_told(model_dir: AnyPath, what: str, checkpoint: Checkpoint) -> Iterator[None]:
-    """Turns the error of a full disk into a `UserError` that says what is left.
+def explain_full_disk(model_dir: AnyPath, what: str, checkpoint: Checkpoint) -> Iterator[None]:
+    """Turns the error of a full disk into a `UserError` that says what is kept.
 
     Args:
         model_dir: The run's folder.
-        what: What is written inside the block, for the sentence.
-        checkpoint: Of which most of it consists.
+        what: What the block writes, for the message.
+        checkpoint: The checkpoint, which makes up most of its size.
     """
     try:
         yield
@@ -260,18 +260,18 @@ def full_disk_is_told(model_dir: AnyPath, what: str, checkpoint: Checkpoint) -> 
             for name, array in _arrays(checkpoint).items()
         )
         free = files.free_bytes(model_dir)
-        room = "" if free is None else f" and {free:,} are free"
+        room = "" if free is None else f", {free:,} are free"
         newest = latest_checkpoint(model_dir)
-        kept = "there is no earlier checkpoint" if newest is None else f"{newest} is whole"
+        kept = "there is no earlier checkpoint" if newest is None else f"{newest} is intact"
         raise UserError(
             f"No space left in {files.as_text(model_dir)}: {what} needs {needed:,} bytes{room}. "
-            f"Nothing half-written was left, and {kept}. Make room, then go on with the same "
-            "command."
+            f"No partial file was left, and {kept}. Free some space, then run the same command to "
+            "resume."
         ) from error
 
 
 class CheckpointFolder:
-    """The checkpoints of a run's folder: writes new ones, keeps the last few.
+    """The checkpoints in a run's folder: writes new ones and keeps the last few.
 
     Args:
         model_dir: The run's folder.
@@ -283,15 +283,15 @@ class CheckpointFolder:
         self.keep = max(1, keep)
 
     def save(self, checkpoint: Checkpoint) -> str:
-        """Writes `checkpoint` as the newest, then removes the ones beyond `keep`.
+        """Writes `checkpoint` as the newest, then removes those beyond `keep`.
 
         Raises:
-            UserError: If the disk is full; the earlier checkpoints are as they were.
+            UserError: The disk is full; earlier checkpoints are unchanged.
         """
         path = checkpoint_path(self.model_dir, checkpoint.step)
-        with full_disk_is_told(self.model_dir, f"the checkpoint {path}", checkpoint):
+        with explain_full_disk(self.model_dir, f"the checkpoint {path}", checkpoint):
             write_checkpoint(path, checkpoint)
-            # A later step in the folder is a damaged file that this run was not begun from.
+            # A file of a later step is damaged: this run could not resume from it.
             written = [p for p in list_checkpoints(self.model_dir) if step_of(p) <= checkpoint.step]
             self._write_index(written[-self.keep :])
             files.write_text(files.join(self.model_dir, LAST_NAME), files.base_name(path) + "\n")
@@ -300,7 +300,7 @@ class CheckpointFolder:
         return path
 
     def mark_ended(self) -> None:
-        """Lets those who wait for more checkpoints know that none will come."""
+        """Tells programs that wait for more checkpoints that there will be none."""
         self._write_index(list_checkpoints(self.model_dir)[-self.keep :], ended=True)
 
     def _write_index(self, kept: list[str], **more: bool) -> None:
@@ -310,13 +310,13 @@ class CheckpointFolder:
         files.write_text(files.join(self.model_dir, INDEX_NAME), text)
 
     def restore(self, *, clean: bool = True) -> Checkpoint | None:
-        """The newest whole checkpoint, or None for a new run.
+        """The newest intact checkpoint, or None for a new run.
 
         Args:
-            clean: Remove what killed runs left half-written. For the one process that writes here.
+            clean: Remove temporary files of killed runs; only in the process that writes here.
 
         Raises:
-            UserError: If there are checkpoints, and none can be read.
+            UserError: There are checkpoints, but none can be read.
         """
         if clean:
             remove_leftovers(self.model_dir)

@@ -1,6 +1,6 @@
-"""The machines of a job, from `TF_CONFIG` or SLURM's variables, and the strategy that they imply.
+"""The machines of a job, from `TF_CONFIG` or SLURM's variables, and the strategy they imply.
 
-Imports no TensorFlow: the parent processes of a job (`supervisor`) know their peers from here.
+Does not import TensorFlow: the parent processes of a job (`supervisor`) use it, too.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from efficientvision.errors import UserError
 
 STRATEGIES = ("none", "gpus", "multi_worker", "tpu")
-# From a worker's TensorFlow port to that of the parents' heartbeat.
+# Offset from a worker's TensorFlow port to the port of the parents' heartbeat.
 HEARTBEAT_OFFSET = 1000
 _LAST_PORT = 65535
-# Jobs of one node get ports of their own by their number: so many ports each, for so many jobs.
+# Each job on a node gets its own range of ports, by job id: ports per job, first port, jobs.
 _SLURM_PORTS = 64
 _SLURM_FIRST_PORT = 10000
 _SLURM_JOBS = 300
@@ -24,12 +24,12 @@ _SLURM_JOBS = 300
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers of a job and which of them this process is.
+    """The workers of a job, and which one this process is.
 
     Attributes:
         workers: `host:port` of each worker's TensorFlow; the first is the chief.
-        index: This process's place in `workers`.
-        heartbeat_port: Port on the chief's host where the parents meet.
+        index: Index of this process in `workers`.
+        heartbeat_port: Port on the chief's host through which the parents communicate.
     """
 
     workers: tuple[str, ...]
@@ -38,27 +38,27 @@ class Cluster:
 
     @property
     def chief_host(self) -> str:
-        """Name or address of the chief's machine."""
+        """Host name or address of the chief."""
         return self.workers[0].rpartition(":")[0].strip("[]")
 
     def name(self, index: int) -> str:
-        """How a worker is called in messages."""
+        """Name of a worker in messages."""
         return f"Worker {index} ({self.workers[index]})"
 
     def tf_config(self) -> str:
-        """The cluster as TensorFlow wants it in the variable `TF_CONFIG`."""
+        """The value of `TF_CONFIG` that describes this cluster to TensorFlow."""
         task = {"type": "worker", "index": self.index}
         return json.dumps({"cluster": {"worker": list(self.workers)}, "task": task})
 
 
 def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
-    """The cluster that a process was started in.
+    """The cluster that this process belongs to.
 
     Args:
         environment: Environment variables: `TF_CONFIG`, else those of a SLURM step (`srun`).
 
     Returns:
-        The cluster; None for a process on its own, a cluster of one included.
+        The cluster; None for a single process, even if it is described as a cluster of one.
 
     Raises:
         UserError: The variables are malformed or contradict each other.
@@ -75,19 +75,19 @@ def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
 def choose_strategy(
     name: str | None, *, cluster: Cluster | None = None, tpu: bool = False, gpus: int = 0
 ) -> str:
-    """The strategy's name, where it was not given from what is there.
+    """The name of the strategy; chosen from the available devices if it is None.
 
     Args:
-        name: One of `STRATEGIES`; "" is "none"; None: choose.
-        cluster: The job's workers, None for a process on its own.
-        tpu: Whether a TPU was asked for.
-        gpus: GPUs of this machine.
+        name: One of `STRATEGIES`; "" is "none"; None means choose.
+        cluster: The job's workers, None for a single process.
+        tpu: Whether a TPU was requested.
+        gpus: Number of GPUs of this machine.
 
     Returns:
         One of `STRATEGIES`.
 
     Raises:
-        UserError: The name is unknown, or needs what is not there.
+        UserError: The name is unknown, or its devices are not available.
     """
     if name == "":
         name = "none"
@@ -98,12 +98,12 @@ def choose_strategy(
             return "multi_worker"
         return "gpus" if gpus > 1 else "none"
     if name not in STRATEGIES:
-        raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}; got {name!r}.")
+        raise UserError(f"`strategy` must be one of {', '.join(STRATEGIES)}; got {name!r}.")
     if tpu and name != "tpu":
         raise UserError(f"`strategy={name}` excludes `tpu` and `use_tpu`: leave one of them out.")
     if name == "multi_worker" and cluster is None:
         raise UserError(
-            "`strategy=multi_worker` needs two workers or more: set TF_CONFIG on each, or start "
+            "`strategy=multi_worker` needs at least two workers: set TF_CONFIG on each, or start "
             "the command with srun (SLURM) and more than one task."
         )
     return name
@@ -118,31 +118,32 @@ def _from_tf_config(text: str) -> Cluster | None:
         addresses = {name: [str(a) for a in group] for name, group in groups.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"TF_CONFIG is malformed ({error}): it looks like "
+            f"TF_CONFIG is malformed ({error}). Expected "
             '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, '
             '"task": {"type": "worker", "index": 0}}.'
         ) from None
     if not addresses:
         return None
     if "ps" in addresses:
-        raise UserError("TF_CONFIG names parameter servers (ps), which this program does not use.")
+        raise UserError("TF_CONFIG lists parameter servers (ps), which are not supported.")
     if kind == "evaluator":
         raise UserError(
-            "TF_CONFIG makes this process an evaluator: start it with `mode=eval` instead."
+            "TF_CONFIG makes this process an evaluator, which is not supported: start it with "
+            "`mode=eval` instead."
         )
     workers = [*addresses.get("chief", []), *addresses.get("worker", [])]
     if not 0 <= index < len(addresses.get(kind, [])):
         raise UserError(
-            f"TF_CONFIG's task is {kind} {index}, and its cluster has "
-            f"{len(addresses.get(kind, []))} of that type."
+            f"TF_CONFIG's task is {kind} {index} (counted from 0), but its cluster has "
+            f"{len(addresses.get(kind, []))} tasks of that type."
         )
     if kind == "worker":
         index += len(addresses.get("chief", []))
     for address in workers:
         if not re.fullmatch(r".+:\d+", address):
-            raise UserError(f"TF_CONFIG: {address!r} is not written host:port.")
+            raise UserError(f"TF_CONFIG: {address!r} is not of the form host:port.")
     if len(set(workers)) < len(workers):
-        raise UserError(f"TF_CONFIG names a worker twice: {', '.join(workers)}.")
+        raise UserError(f"TF_CONFIG lists a worker twice: {', '.join(workers)}.")
     port = int(workers[0].rpartition(":")[2])
     shift = HEARTBEAT_OFFSET if port + HEARTBEAT_OFFSET <= _LAST_PORT else -HEARTBEAT_OFFSET
     return Cluster(tuple(workers), index, port + shift)
@@ -155,22 +156,24 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
         index = int(environment["SLURM_PROCID"])
         job = int(environment.get("SLURM_JOB_ID", "0"))
     except ValueError as error:
-        raise UserError(f"SLURM's variables are not understood: {error}.") from None
+        raise UserError(f"Cannot parse SLURM's variables: {error}.") from None
     if len(tasks) != len(hosts):
         raise UserError(
-            f"SLURM_STEP_NODELIST names {len(hosts)} nodes and SLURM_STEP_TASKS_PER_NODE "
+            f"SLURM_STEP_NODELIST lists {len(hosts)} nodes, but SLURM_STEP_TASKS_PER_NODE lists "
             f"{len(tasks)}: start the command with srun."
         )
     if environment.get("SLURM_DISTRIBUTION", "block").partition(":")[0] != "block" and any(
         count > 1 for count in tasks
     ):
         raise UserError(
-            "SLURM deals the tasks out in turn (SLURM_DISTRIBUTION="
+            "SLURM does not assign tasks to nodes in blocks (SLURM_DISTRIBUTION="
             f"{environment['SLURM_DISTRIBUTION']}): use srun --distribution=block, or one task "
-            "a node."
+            "per node."
         )
     if max(tasks) >= _SLURM_PORTS:
-        raise UserError(f"SLURM: {max(tasks)} tasks on a node; start one task for each node.")
+        raise UserError(
+            f"SLURM: {max(tasks)} tasks on one node are too many; start one task per node."
+        )
     first = _SLURM_FIRST_PORT + job % _SLURM_JOBS * _SLURM_PORTS
     workers = tuple(
         f"{host}:{first + local}"
@@ -178,12 +181,14 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
         for local in range(count)
     )
     if index >= len(workers):
-        raise UserError(f"SLURM_PROCID is {index}, and the step has {len(workers)} tasks.")
+        raise UserError(
+            f"SLURM_PROCID is {index} (counted from 0), but the step has {len(workers)} tasks."
+        )
     return Cluster(workers, index, first + _SLURM_PORTS - 1)
 
 
 def expand_hosts(text: str) -> list[str]:
-    """The hosts of a SLURM list: `n[1-2,07],login` -> n1, n2, n07, login.
+    """Expands a SLURM host list: `n[1-2,07],login` -> n1, n2, n07, login.
 
     Raises:
         ValueError: The list is malformed.
@@ -213,7 +218,7 @@ def _numbers(ranges: str) -> list[str]:
 
 
 def expand_counts(text: str) -> list[int]:
-    """Tasks of each node, of SLURM's short form: `3(x2),1` -> 3, 3, 1.
+    """Expands SLURM's short form of tasks per node: `3(x2),1` -> 3, 3, 1.
 
     Raises:
         ValueError: The text is malformed.

@@ -1,4 +1,4 @@
-"""Strategies by name, each replica's share of the data, and what replicas must agree on."""
+"""Distribution strategies: by name, sharing data, and agreement between replicas."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def build_strategy(
     gcp_project: str | None = None,
     cpu_replicas: int = 1,
 ) -> tf.distribute.Strategy:
-    """The distribution strategy of a run. Call it before any TensorFlow operation.
+    """Builds the distribution strategy of a run. Call it before any TensorFlow operation.
 
     Args:
-        name: "none", "" or None (one device, chosen by TensorFlow); "gpus" (every GPU of this
-            machine, one replica each); "multi_worker" (the cluster that the environment variable
-            TF_CONFIG describes, every GPU of each machine, or its CPU); "tpu".
-        tpu: Name or address of the TPU; None: the one of this machine.
-        tpu_zone, gcp_project: Where the TPU is; None: asked of Google's metadata service.
-        cpu_replicas: "gpus": so many replicas that share the CPU, instead of GPUs.
+        name: "none", "" or None (one device, chosen by TensorFlow); "gpus" (all GPUs of this
+            machine, one replica each); "multi_worker" (the cluster in the environment variable
+            TF_CONFIG, using all GPUs of each machine, or its CPU); "tpu".
+        tpu: Name or address of the TPU; None means the one of this machine.
+        tpu_zone, gcp_project: Where the TPU is; None means ask Google's metadata service.
+        cpu_replicas: With "gpus": number of replicas that share the CPU, instead of GPUs.
 
     Returns:
         The strategy.
@@ -42,7 +42,7 @@ def build_strategy(
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "tpu":
         return tpu_strategy(tpu, tpu_zone, gcp_project)
-    raise UserError(f"strategy must be none, gpus, multi_worker or tpu; got {name!r}.")
+    raise UserError(f"`strategy` must be none, gpus, multi_worker or tpu; got {name!r}.")
 
 
 def _mirrored(cpu_replicas: int) -> tf.distribute.Strategy:
@@ -53,14 +53,14 @@ def _mirrored(cpu_replicas: int) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(cpu_replicas)])
     if not tf.config.list_logical_devices("GPU"):
         raise UserError(
-            "`strategy=gpus` needs a GPU, and TensorFlow sees none on this machine; leave the "
-            "flag out to train on the CPU."
+            "`strategy=gpus` needs a GPU, and TensorFlow sees none on this machine; leave it out "
+            "to train on the CPU."
         )
     return tf.distribute.MirroredStrategy()
 
 
 def worker_index(strategy: tf.distribute.Strategy) -> int:
-    """This process's place among the workers; 0 is the chief, the only one that writes."""
+    """Index of this process among the workers; 0 is the chief, the only one that writes."""
     resolver = strategy.cluster_resolver
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) or resolver is None:
         return 0
@@ -70,26 +70,26 @@ def worker_index(strategy: tf.distribute.Strategy) -> int:
 
 
 def local_replicas(strategy: tf.distribute.Strategy) -> int:
-    """How many of the replicas this process runs: all of them, unless there are other workers."""
+    """Number of replicas in this process: all of them, unless there are other workers."""
     one = strategy.num_replicas_in_sync == 1
     return 1 if one else len(strategy.extended.worker_devices)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes: checkpoints, logs, pictures."""
+    """Whether this process writes checkpoints, logs and pictures."""
     return worker_index(strategy) == 0
 
 
 def check_shares(batch_size: int, strategy: tf.distribute.Strategy, micro_batches: int) -> None:
-    """Raises UserError where a batch cannot be shared out to replicas and their micro-batches."""
+    """Raises UserError if a batch cannot be divided among replicas and micro-batches."""
     parts = strategy.num_replicas_in_sync * micro_batches
     if batch_size % parts:
         devices = f"{strategy.num_replicas_in_sync} devices"
-        micro = f"{micro_batches} parts (gradient_accumulation)"
+        micro = f"{micro_batches} micro-batches (gradient_accumulation)"
         divisors = [devices] * (parts > micro_batches) + [micro] * (micro_batches > 1)
         raise UserError(
-            f"`train_batch_size={batch_size}` must be a multiple of {parts}: it is shared "
-            f"out to {' of '.join(divisors)}."
+            f"`train_batch_size={batch_size}` must be a multiple of {parts}: it is divided "
+            f"among {' with '.join(divisors)}{' each' if len(divisors) > 1 else ''}."
         )
 
 
@@ -99,20 +99,20 @@ def share_out(
     batch_size: int,
     start_step: int,
 ):
-    """Batches for `strategy.run`, whose parts make up the batches of one device.
+    """Batches for `strategy.run`: the replicas together see the same batches as one device.
 
-    Worker w of W reads examples w, w + W, ... of the one endless sequence, so that the parts of a
-    step are together the examples that a single replica would have had in it.
+    Worker w of W reads examples w, w + W, ... of the single endless sequence, so that each step
+    covers exactly the examples that one replica alone would have used.
 
     Args:
         strategy: The run's strategy.
-        read: `read(batch_size, start_step=, input_shard=(index, count))`, endless batches of
-            every count-th example; size and step count that share's.
-        batch_size: Images of the global batch, a multiple of the replicas.
-        start_step: Global batches that were seen before.
+        read: `read(batch_size, start_step=, input_shard=(index, count))` returns endless batches of
+            every count-th example; batch size and step are those of the shard.
+        batch_size: Images in the global batch, a multiple of the number of replicas.
+        start_step: Number of global batches already seen.
 
     Returns:
-        What `iter` makes an iterator of, to draw from inside a `tf.function`.
+        An iterable; its iterator can be used inside a `tf.function`.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
@@ -127,7 +127,7 @@ def share_out(
             start_step=start_step * (replicas // workers),
             input_shard=(context.input_pipeline_id, workers),
         )
-        # Known to be endless, TensorFlow need not ask every worker, each step, for more.
+        # For data known to be endless, TensorFlow need not ask every worker at each step for more.
         data = data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         return data.prefetch(tf.data.AUTOTUNE)
 
@@ -135,7 +135,7 @@ def share_out(
 
 
 def on_any_worker(strategy: tf.distribute.Strategy, flag: bool) -> bool:
-    """Whether `flag` is set on one worker or more. All workers must call it at the same point."""
+    """Whether `flag` is set on any worker. All workers must call it at the same point."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return flag
     values = strategy.experimental_distribute_values_from_function(
@@ -149,7 +149,7 @@ def from_chief(strategy: tf.distribute.Strategy, value: float) -> float:
 
     Args:
         strategy: The run's strategy.
-        value: A number that float32 holds exactly; the others' is ignored.
+        value: A number that float32 represents exactly; ignored on the other workers.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return value
@@ -162,9 +162,9 @@ def from_chief(strategy: tf.distribute.Strategy, value: float) -> float:
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Returns when every worker has called it.
+    """Returns once every worker has called it.
 
-    A worker whose process ends while the others still run counts as dead for them.
+    Without it, a worker that finishes while others still run would look dead to them.
     """
     from_chief(strategy, 0.0)
 
@@ -172,12 +172,12 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
 def average_statistics(strategy: tf.distribute.Strategy, variables: Sequence) -> None:
     """Replaces each replica's moving statistics by their mean over the replicas of all workers.
 
-    Without synchronised batch normalisation every replica keeps statistics of its own part of the
-    batches; a checkpoint or an evaluation needs one set. All workers must call it at the same
+    Without synchronised batch normalisation, every replica has statistics of its own part of the
+    batches, but a checkpoint or an evaluation needs one set. All workers must call it at the same
     point.
 
     Args:
-        strategy: The run's strategy; with one replica nothing is done.
+        strategy: The run's strategy; does nothing with one replica.
         variables: Keras variables, or TensorFlow variables, to average.
     """
     if strategy.num_replicas_in_sync == 1:
@@ -190,7 +190,7 @@ def average_statistics(strategy: tf.distribute.Strategy, variables: Sequence) ->
     first = worker_index(strategy) * local_replicas(strategy)
 
     def of_replica(context: tf.distribute.ValueContext) -> tf.Tensor:
-        # As one vector: one collective instead of hundreds.
+        # One vector: one collective instead of hundreds.
         own = context.replica_id_in_sync_group - first
         return tf.concat([tf.reshape(c[own], [-1]) for c in copies], axis=0)
 

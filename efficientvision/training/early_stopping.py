@@ -1,24 +1,24 @@
-"""Ends a run whose metric no longer rises."""
+"""Stops a run whose metric no longer improves."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
 
-from efficientvision.tasks.base import Evaluation
-from efficientvision.training.observer import Observer
+from efficientvision.tasks.training_task import Evaluation
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 
 
-class EarlyStopping(Observer):
-    """Asks for the end after `patience` evaluations without a better metric.
+class EarlyStopping(Callback):
+    """Stops training after `patience` evaluations without improvement.
 
-    Where a run stands is read from its `results.csv`: a run that is resumed goes on counting.
+    The count is read from the run's `results.csv`, so a resumed run continues counting.
 
     Args:
-        metric: The metric that decides; larger is better.
-        patience: So many evaluations in a row may fail to be better.
-        min_delta: By how much a value must exceed the best one before it to be better.
+        metric: Name of the metric to watch; larger is better.
+        patience: Number of evaluations in a row without improvement.
+        min_delta: Smallest increase over the best value that counts as an improvement.
     """
 
     def __init__(self, metric: str, *, patience: int, min_delta: float = 0.0):
@@ -30,7 +30,7 @@ class EarlyStopping(Observer):
         self._waited = 0
 
     def begin(self, trainer) -> None:
-        """Recounts the evaluations of earlier runs."""
+        """Counts the evaluations of earlier runs."""
         self._best, self._waited = None, 0
         for row in read_results(trainer.model_dir):
             with contextlib.suppress(ValueError):  # A damaged field counts as no evaluation.
@@ -48,15 +48,15 @@ class EarlyStopping(Observer):
     ) -> None:
         """Counts an evaluation."""
         if self._metric in metrics:
-            # As `results.csv` rounds, so that a resumed run decides as this one.
+            # Rounded as in `results.csv`, so that a resumed run decides the same way.
             self._count(step, float(f"{metrics[self._metric]:.6g}"))
 
-    def why_stop(self) -> str | None:
-        """Says when the metric was best, once the patience is over."""
+    def should_stop(self) -> str | None:
+        """The reason to stop, once `patience` evaluations brought no improvement."""
         if self._waited < self._patience:
             return None
         return (
-            f"{self._metric} has not risen by more than {self._min_delta:g} in {self._waited} "
+            f"{self._metric} has not improved by more than {self._min_delta:g} in {self._waited} "
             f"evaluations; it was best at step {self._best_step}: {self._best:.4f} "
             "(early_stopping_patience)."
         )

@@ -1,4 +1,4 @@
-"""Learning rates that change from epoch to epoch: the schedules of EdgeNets."""
+"""Learning-rate schedules with one rate per epoch, from EdgeNets."""
 
 from __future__ import annotations
 
@@ -27,36 +27,37 @@ def epoch_rates(
 ) -> list[float]:
     """The learning rate of each epoch.
 
-    Source: `utilities/lr_scheduler.py` of EdgeNets. Its rounding to 5 or 6 decimals is included,
-    except where it would change a rate by more than a percent: it makes small rates 0.
+    Source: `utilities/lr_scheduler.py` of EdgeNets, including its rounding to 5 or 6 decimals,
+    except where rounding would change a rate by more than a percent (it turns small rates into 0).
 
     Args:
-        method: "clr" (warm restarts: `cycle_len` times the rate falls to the rate itself within
-            `cycle_len` epochs, over and over, the whole lowered by `decay` at each of `steps`; the
-            first epoch is at the rate itself), "hybrid" (the same without `steps` up to epoch
-            `clr_max`, then linearly to 0), "linear", "poly" (`(1 - epoch / num_epochs) ** power`)
-            or "fixed" (lowered by `decay` at each of `steps`).
-        learning_rate: The rate that all this is multiplied by.
-        num_epochs: Epochs of the run.
-        clr_max: hybrid: the first epoch of the linear part.
-        cycle_len: clr, hybrid: epochs of a cycle.
-        steps: clr, fixed: epochs, from 0.
-        decay: clr, fixed: the factor.
-        power: poly: the exponent.
+        method: "clr" (cyclic, with warm restarts: in each cycle of `cycle_len` epochs the rate
+            falls from `cycle_len` times the base rate to the base rate, which is multiplied by
+            `decay` at each of `steps`; the first epoch runs at the base rate), "hybrid" (the same
+            without `steps` until epoch `clr_max`, then linearly to 0), "linear", "poly"
+            (`(1 - epoch / num_epochs) ** power`) or "fixed" (multiplied by `decay` at each of
+            `steps`).
+        learning_rate: Base rate.
+        num_epochs: Number of epochs of the run.
+        clr_max: First epoch of the linear part ("hybrid").
+        cycle_len: Cycle length in epochs ("clr", "hybrid").
+        steps: Epochs at which the rate is lowered, counted from 0 ("clr", "fixed").
+        decay: Factor at each of `steps` ("clr", "fixed").
+        power: Exponent ("poly").
 
     Raises:
         UserError: The method is unknown.
     """
     if method not in EPOCH_METHODS:
         raise UserError(
-            f"The learning rate by epochs is one of {', '.join(EPOCH_METHODS)}; got {method!r}."
+            f"The schedule by epochs must be one of {', '.join(EPOCH_METHODS)}; got {method!r}."
         )
 
     def lowered(epoch: int) -> float:
         return learning_rate * decay ** sum(step <= epoch for step in steps)
 
     def cycled(epoch: int, rate: float) -> float:
-        # In this order, which decides where a rate halfway between two decimals is rounded to.
+        # This order of operations decides how a rate halfway between two decimals is rounded.
         return cycle_len * rate - (epoch - 1) % cycle_len * rate if epoch else rate
 
     def left(epoch: int, total: int) -> float:
@@ -84,17 +85,17 @@ def _rounded(rate: float, decimals: int) -> float:
 
 
 class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate for each epoch, after a linear warm-up where there is one.
+    """One rate per epoch, after an optional linear warm-up.
 
     Args:
-        rates: Learning rate of each epoch; the last one goes on beyond the end.
-        base: The rate that they were made from; None: the first.
-        steps_per_epoch: Steps in an epoch, perhaps a fraction.
-        warmup_init: Learning rate at step 0, when there is a warm-up.
-        warmup_steps: Length of the warm-up, steps.
+        rates: Learning rate of each epoch; the last one also applies beyond the end.
+        base: The rate that they were computed from; None means the first.
+        steps_per_epoch: Steps per epoch, may be a fraction.
+        warmup_init: Learning rate at step 0, if there is a warm-up.
+        warmup_steps: Length of the warm-up in steps.
 
     Attributes:
-        peak: The highest of the rates.
+        peak: The highest rate.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.peak = max(self.rates)
         self.warmup_init = warmup_init
         self.warmup_steps = warmup_steps
-        # The step at which an epoch begins is a whole number, as in `TrainingPlan.epoch_end`.
+        # Epochs begin at integer steps, as in `TrainingPlan.epoch_end`.
         starts = np.arange(1, len(self.rates)) * steps_per_epoch
         self._starts = np.floor(starts + 1e-6).astype(np.int64)
 

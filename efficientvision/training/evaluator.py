@@ -9,34 +9,34 @@ import keras
 import tensorflow as tf
 
 from efficientvision.progress import tqdm
-from efficientvision.tasks.base import Batch, Evaluation, Task
+from efficientvision.tasks.training_task import Batch, Evaluation, TrainingTask
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas
 from efficientvision.training.memory_errors import memory_errors
 
 
 class EvaluationCancelled(Exception):
-    """The evaluation was asked to end before it had seen all images."""
+    """The evaluation was cancelled before it had seen all images."""
 
 
 class Evaluator:
-    """Evaluates a network; the compiled function is made once and serves every evaluation.
+    """Evaluates a network; the prediction function is compiled once for all evaluations.
 
-    Every batch has the full size (a smaller last one is filled up with its first image, whose
-    surplus predictions are dropped): shapes are static, and replicas get equal parts. Of several
-    workers the chief alone evaluates, on its own replicas, while the others wait for it.
+    Every batch has the full size, so that shapes are static and replicas get equal parts: a smaller
+    last batch is padded with its first image, and the surplus predictions are dropped. With several
+    workers, only the chief evaluates, on its own replicas, while the others wait for it.
 
     Args:
-        task: Gives data, predictions and metrics.
+        task: Provides data, predictions and metrics.
         model: The network.
         strategy: Distribution strategy.
-        batch_size: Images a batch, over all replicas of this machine.
-        averages: Where given and enabled, the network is evaluated with them.
+        batch_size: Images per batch, over all replicas of this machine.
+        averages: Weight averages to evaluate with, if given and enabled.
     """
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingTask,
         model: keras.Model,
         strategy: tf.distribute.Strategy,
         batch_size: int,
@@ -62,16 +62,16 @@ class Evaluator:
     def evaluate(
         self, is_cancelled: Callable[[], bool] = lambda: False
     ) -> tuple[dict[str, float], str, Evaluation]:
-        """Runs over the evaluation data set.
+        """Evaluates on the whole evaluation data set.
 
         Args:
-            is_cancelled: Asked after every batch whether to leave off.
+            is_cancelled: Called after every batch; True cancels the evaluation.
 
         Returns:
-            The metrics by name, a table of them for people, and the evaluation that made them.
+            The metrics by name, a readable table of them, and the evaluation that computed them.
 
         Raises:
-            EvaluationCancelled: It was left off.
+            EvaluationCancelled: `is_cancelled` returned True.
             OutOfMemory: Memory ran out.
         """
         evaluation = self._task.new_evaluation()
@@ -101,7 +101,7 @@ class Evaluator:
         return {name: self._joined(value)[:images].numpy() for name, value in results.items()}
 
     def _shares(self, batch: Batch) -> Batch:
-        """The batch, divided among the replicas."""
+        """Divides the batch among the replicas."""
         if self._replicas == 1:
             return batch
         parts = {name: tf.split(value, self._replicas) for name, value in batch.items()}
@@ -110,7 +110,7 @@ class Evaluator:
         )
 
     def _joined(self, value) -> tf.Tensor:
-        """The replicas' parts of a result as one tensor."""
+        """Joins the replicas' parts of a result."""
         return tf.concat(self._strategy.experimental_local_results(value), axis=0)
 
     def _run_on_replicas(self, batch: Batch):

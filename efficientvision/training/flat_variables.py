@@ -1,4 +1,4 @@
-"""Many variables seen as one vector."""
+"""Many variables as one vector."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import tensorflow as tf
 
 
 class FlatVariables:
-    """A list of variables, worked on as one vector.
+    """A list of variables that is processed as one vector.
 
-    A detector has hundreds of small variables. What is done to all of them alike (all-reduce,
-    clipping, optimizer, averages, keeping a bad step out) is done to one vector instead: tens of
-    thousands of graph nodes fewer to trace, optimise and run, and one collective instead of
-    hundreds.
+    A detector has hundreds of small variables. Operations that treat all of them alike (all-reduce,
+    clipping, optimizer, averages, skipping a bad step) run on one vector instead: tens of thousands
+    fewer graph nodes to trace, optimise and run, and one collective instead of hundreds.
 
-    Between two calls of the compiled step the variables hold the values. A call begins with
-    `gather`, works on `vector`, from which the network reads by `bound`, and ends with `scatter`.
-    Create it under the strategy's scope; each replica works on its own copy.
+    Between calls of the compiled step, the variables hold the values. A call starts with `gather`,
+    works on `vector`, which the network reads through `bound`, and ends with `scatter`. Create it
+    under the strategy's scope; each replica works on its own copy.
 
     Args:
         variables: Keras variables, all float.
@@ -37,13 +36,13 @@ class FlatVariables:
     def size(self) -> int:
         """Length of the vector; 1 if there are no variables.
 
-        Workers send each other every variable's initial value, and TensorFlow's broadcast of one
-        without elements ends the process.
+        Workers broadcast every variable's initial value, and TensorFlow aborts the process when a
+        value has no elements.
         """
         return max(sum(self._sizes), 1)
 
     def new_vector(self, name: str, initial: np.ndarray | None = None) -> tf.Variable:
-        """A variable of the vector's length, which each replica assigns for itself.
+        """A variable of the vector's length that each replica assigns independently.
 
         Args:
             name: Its name.
@@ -66,17 +65,17 @@ class FlatVariables:
             variable.value.assign(value)
 
     def bound(self, vector: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
-        """What each variable is if the vector is this one, for `keras.StatelessScope`."""
+        """Pairs of variables and their values in `vector`, for `keras.StatelessScope`."""
         return list(zip(self.variables, self.split(vector), strict=True))
 
     def join(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-        """float32 [size] of tensors that are shaped like the variables; zeros of none."""
+        """Joins tensors shaped like the variables into float32 [size]; zeros if there are none."""
         if not tensors:
             return tf.zeros([self.size])
         return tf.concat([tf.reshape(tf.cast(t, tf.float32), [-1]) for t in tensors], axis=0)
 
     def split(self, vector: tf.Tensor) -> list[tf.Tensor]:
-        """Tensors shaped like the variables of float32 [size]."""
+        """Splits float32 [size] into tensors shaped like the variables."""
         if not self.variables:
             return []
         parts = tf.split(vector, self._sizes)
@@ -91,7 +90,7 @@ class FlatVariables:
         }
 
     def from_dict(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The vector of values by path; the variable's own value where one is missing."""
+        """The vector of values by path; missing ones take the variable's current value."""
         missing = {v.path: v for v in self.variables if v.path not in values}
         arrays = [missing[p].numpy() if p in missing else values[p] for p in self.paths]
         if not arrays:
@@ -100,7 +99,7 @@ class FlatVariables:
 
 
 def counter(name: str) -> tf.Variable:
-    """A whole number that each replica counts for itself, all of them alike."""
+    """An integer counter; each replica updates its own copy in the same way."""
     return tf.Variable(
         0,
         dtype=tf.int64,

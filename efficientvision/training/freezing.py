@@ -1,4 +1,4 @@
-"""Keeps parts of a network, or its batch norms, as they are while the others train."""
+"""Freezes parts of a network, or its batch norms."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ log = logging.getLogger(__name__)
 
 
 def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
-    """Makes the weights of whole parts untrainable, and their batch-norm statistics constant.
+    """Makes the weights of whole parts untrainable and their batch-norm statistics constant.
 
-    A frozen part normalises with its moving statistics in training, as in evaluation. Stochastic
-    depth, which the backbones of d1 and larger have, still acts. (`var_freeze_expr`, the
-    original's way, leaves the statistics to follow the data.)
+    During training, a frozen part normalises with its moving statistics, as in evaluation.
+    Stochastic depth, which the backbones of d1 and larger have, stays active. (The original's
+    `var_freeze_expr` keeps updating the statistics.)
 
     Args:
         model: A detector, a classifier or a segmentation network.
         parts: Any of `backbone`, `fpn`, `class_net`, `box_net`.
 
     Raises:
-        UserError: Nothing would be left to train.
+        UserError: Nothing is left to train.
     """
     if not parts:
         return
@@ -41,9 +41,9 @@ def freeze_parts(model: keras.Model, parts: Collection[str]) -> None:
 
 
 def freeze_batch_norms(model: keras.Model) -> None:
-    """Keeps every batch norm as it is: statistics, scales and offsets.
+    """Freezes every batch norm: statistics, scales and offsets.
 
-    (EdgeNets' `--freeze-bn` means the same, but each epoch there turned the statistics on again.)
+    (EdgeNets' `--freeze-bn` was meant to do this, but there each epoch unfroze the statistics.)
     """
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNorm)]
     for layer in norms:
@@ -52,7 +52,7 @@ def freeze_batch_norms(model: keras.Model) -> None:
 
 
 def _freeze(layer: keras.Layer, parts: set[str]) -> int:
-    """Freezes a layer whose weights are all of `parts`, else those inside it; counts parameters."""
+    """Freezes a layer if all its weights are in `parts`, else its children; counts parameters."""
     own = {part_of(name_from_keras_path(variable.path)) for variable in layer.weights}
     if not own & parts:
         return 0

@@ -1,4 +1,4 @@
-"""Gradients of a step: the sum over replicas, the clipping, what is regularised."""
+"""Gradients of a step: sum over replicas, clipping, regularisation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REGULARIZED = re.compile(r".*(kernel|weight)$")
 
 
 def is_regularized(path: str) -> bool:
-    """Whether the L2 penalty covers a variable of this path: kernels only."""
+    """Whether the L2 penalty covers the variable with this path (kernels only)."""
     return _REGULARIZED.match(path) is not None
 
 
@@ -30,16 +30,16 @@ def clip_gradients(
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Clips each variable's gradient by its norm, then all of them by their global norm.
 
-    It must see the gradients of the global batch, that is after `all_reduce_sum`: clipped replica
-    by replica, the sum would depend on how the batch was divided.
+    Call it after `all_reduce_sum`, on gradients of the global batch: clipping per replica would
+    make the result depend on how the batch was divided.
 
     Args:
-        groups: Whose variables the gradients are of.
-        gradients: float32 [size] of each group.
-        max_norm: Limit of both norms; 0 or less disables the clipping.
+        groups: The variables, in groups.
+        gradients: Gradient of each group, float32 [size].
+        max_norm: Limit of both norms; 0 or less disables clipping.
 
     Returns:
-        The clipped gradients, and their global norm before the clipping (float32 scalar).
+        The clipped gradients, and their global norm before clipping (float32 scalar).
     """
     parts = [group.split(g) for group, g in zip(groups, gradients, strict=True)]
     norms = tf.sqrt(2.0 * tf.stack([tf.nn.l2_loss(part) for group in parts for part in group]))
@@ -56,5 +56,5 @@ def clip_gradients(
             for group, own in zip(groups, parts, strict=True)
         ]
 
-    # Most steps are not clipped, and need not pay for the multiplication.
+    # Most steps are not clipped and should not pay for the multiplication.
     return tf.cond(norm > max_norm, clipped, lambda: list(gradients)), norm

@@ -1,13 +1,13 @@
-"""The parents of a job's workers watch each other: the hub where they meet.
+"""Heartbeat between the parents of a job's workers: the hub that they connect to.
 
-The hub is a thread in the parent of worker 0. Every parent, that one included, keeps a TCP
-connection to it and sends a sign of life every few seconds. TCP rather than files in the shared
-folder: the kernel of a machine closes the connections of a process that is killed, so that its
-death is known at once, where a shared file system may show a file's new time a minute late and a
-store such as `gs://` has no times to rely on. Only a machine that vanishes is noticed by silence.
+The hub is a thread in the parent of worker 0. Every parent, including that one, keeps a TCP
+connection to it and sends a heartbeat every few seconds. TCP is used rather than files in the
+shared folder because the kernel closes the connections of a killed process, so that its death is
+known at once; a shared file system may show a file's new time a minute late, and a store such as
+`gs://` has no reliable times. Only a machine that vanishes has to be detected by a timeout.
 
-Whoever cannot prove that it holds the job's key (`job_key`) is sent away, says nothing that counts,
-and takes no place from those who can.
+A client that cannot prove that it holds the job's key (`job_key`) is rejected, its messages are
+ignored, and it takes no place from clients that can.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from efficientvision.training.cluster import Cluster
 from efficientvision.training.heartbeat_link import SILENCE_SECONDS, Connection, own_address
 from efficientvision.training.job_key import proof
 
-# After the first failure the hub waits for others to be reported: the death of one worker makes the
-# rest fail too, and the first word may come from them.
+# After the first failure the hub waits for more reports: the death of one worker makes the others
+# fail too, and theirs may arrive first.
 SETTLE_SECONDS = 3.0
-# Connections that have not joined: how many at a time beside the workers, and for how long.
+# Connections that have not joined: how many at a time beyond the workers, and for how long.
 _MOST_STRANGERS = 32
 _STRANGER_SECONDS = 10.0
-# What a message of a stranger leads to: numbers without end, no numbers, lists in lists in lists.
+# Errors that malformed messages cause: huge numbers, missing numbers, deeply nested lists.
 _NONSENSE = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
-# How a worker may end: of several, the lowest is taken for the cause of the others.
-# LEFT: its parent was asked to end; YIELDED: the training ended early, on another's request.
+# How a worker may end; of several, the lowest is considered the cause of the others.
+# LEFT: its parent was asked to stop; YIELDED: training stopped early on another worker's request.
 DONE, LOST, LEFT, KILLED, MISTAKE, ABORTED, CRASHED, YIELDED = range(8)
-CLOSED = "its connection was closed; it was killed, or its machine ended"
+CLOSED = "its connection was closed; it was killed, or its machine went down"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job cannot go on: a worker, how it ended (`LOST` ... `YIELDED`), and words for it."""
+    """Why a job cannot continue: a worker, how it ended (`LOST` ... `YIELDED`), and a message."""
 
     worker: int
     how: int
@@ -50,16 +50,16 @@ class Failure:
 
 
 class Hub(threading.Thread):
-    """Lets the workers start together, and stops all of them when one has failed.
+    """Starts all workers together, and stops all of them when one has failed.
 
     Args:
         cluster: The job.
-        key: Of the job, see `job_key`.
-        restarts: How often the job may start again.
+        key: Key of the job, see `job_key`.
+        restarts: How often the job may be restarted.
         join_seconds: How long to wait for all workers.
 
     Raises:
-        UserError: The port is taken.
+        UserError: The port is in use.
     """
 
     def __init__(self, cluster: Cluster, *, key: bytes, restarts: int, join_seconds: float):
@@ -95,19 +95,19 @@ class Hub(threading.Thread):
                     elif not key.data.closed:
                         self._read(key.data)
                 self._look_after()
-        finally:  # A hub that ends for whatever reason is noticed by all.
+        finally:  # However the hub ends, all parents notice.
             for connection in [*self._members.values(), *self._nameless]:
                 connection.close()
             self._listener.close()
             self._selector.close()
 
     def _accept(self) -> None:
-        """Takes a connection; of too many strangers, the one that has waited longest goes."""
+        """Accepts a connection; if too many have not joined, drops the oldest of these."""
         while len(self._nameless) >= len(self._cluster.workers) + _MOST_STRANGERS:
             self._lose(self._nameless[0], CLOSED)
         try:
             link = self._take_connection()
-        except OSError:  # It is gone again, or this process has no room for one more.
+        except OSError:  # Already closed, or this process has too many open files.
             if self._nameless:
                 self._lose(self._nameless[0], CLOSED)
             return
@@ -143,7 +143,7 @@ class Hub(threading.Thread):
             earlier = self._members.get(worker)
             if earlier is not connection:
                 if earlier is not None:
-                    self._lose(earlier, "it was started anew")
+                    self._lose(earlier, "it was started again")
                 self._members[worker] = connection
                 self._nameless.remove(connection)
             self._used = max(self._used, restarts)
@@ -157,7 +157,7 @@ class Hub(threading.Thread):
                 self._fail(Failure(worker, how, str(message["text"])))
 
     def _lose(self, connection: Connection, text: str) -> None:
-        """A parent is gone: while the job runs, that is a failure."""
+        """Handles a lost connection; while the job runs, it is a failure."""
         if connection.closed:
             return
         self._selector.unregister(connection.socket)
@@ -182,10 +182,10 @@ class Hub(threading.Thread):
         self._failed_at = self._failed_at or time.monotonic()
 
     def _look_after(self) -> None:
-        """Notices silence, and moves the job on when all are ready, all are done or one failed."""
+        """Detects timeouts, and acts when all workers are ready, all are done or one failed."""
         for connection in list(self._members.values()):
             if connection.silent:
-                self._lose(connection, f"nothing was heard of it for {SILENCE_SECONDS:.0f} s")
+                self._lose(connection, f"no heartbeat for {SILENCE_SECONDS:.0f} s")
         for connection in list(self._nameless):
             if time.monotonic() - connection.opened > _STRANGER_SECONDS:
                 self._lose(connection, CLOSED)
@@ -216,7 +216,7 @@ class Hub(threading.Thread):
         self._gather()
 
     def _tell_all(self, message: dict | None) -> None:
-        """Sends a message, or a sign of life."""
+        """Sends a message, or a heartbeat if there is none."""
         for connection in list(self._members.values()):
             try:
                 connection.send(**message) if message else connection.beat()
@@ -225,7 +225,7 @@ class Hub(threading.Thread):
 
 
 def _listen(cluster: Cluster) -> socket.socket:
-    """Listens where the cluster says that worker 0 is, and on every address if that fails."""
+    """Listens on worker 0's address in the cluster, or on all addresses if it is unknown."""
     port = cluster.heartbeat_port
     address = own_address(cluster.chief_host)
     try:
@@ -237,6 +237,6 @@ def _listen(cluster: Cluster) -> socket.socket:
         return socket.create_server(("", port))
     except OSError as error:
         raise UserError(
-            f"The workers cannot watch each other: port {port} of this machine is not free "
+            f"The workers cannot monitor each other: port {port} on this machine is not available "
             f"({error.strerror}); choose another with `heartbeat_port`, the same for all workers."
         ) from error

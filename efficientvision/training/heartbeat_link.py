@@ -1,8 +1,8 @@
-"""Connections between the parents of a job's workers: messages, addresses, and who may join.
+"""Connections between the parents of a job's workers: messages, addresses, authentication.
 
-Messages are JSON objects, one a line. The hub begins with `challenge`, which a worker answers with
-`join` (worker; restarts; proof), and the hub that with `joined` or `refused`. Then, to the hub:
-`ended` (how; text), `beat`; from the hub: `start` (restarts), `stop` (text; again), `end`, `beat`.
+Messages are JSON objects, one per line. The hub sends `challenge`, the worker replies `join`
+(worker; restarts; proof), and the hub replies `joined` or `refused`. Then, to the hub: `ended`
+(how; text), `beat`; from the hub: `start` (restarts), `stop` (text; again), `end`, `beat`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from efficientvision.training.cluster import Cluster
 from efficientvision.training.job_key import proof
 
 BEAT_SECONDS = 2.0
-# A parent that was not heard of for so long is dead.
+# A parent that has been silent for this long is considered dead.
 SILENCE_SECONDS = 30.0
 _SEND_SECONDS = 5.0
 _MAX_MESSAGE = 1 << 16
@@ -38,20 +38,20 @@ class Connection:
         self._waiting: list[dict] = []
 
     def send(self, **message) -> None:
-        """Sends a message. Raises OSError where the other side is gone."""
+        """Sends a message. Raises OSError if the other side is gone."""
         self._said = time.monotonic()
         self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def beat(self) -> None:
-        """Sends a sign of life, if nothing was sent for a while."""
+        """Sends a heartbeat if nothing was sent for a while."""
         if time.monotonic() - self._said > BEAT_SECONDS:
             self.send(beat=1)
 
     def receive(self) -> list[dict]:
-        """What has arrived; call when the socket is readable, or `has_messages`.
+        """Returns the messages that arrived; call it when the socket is readable or `has_messages`.
 
         Raises:
-            OSError: The other side is gone, or does not speak this language.
+            OSError: The other side is gone, or does not follow the protocol.
         """
         if self._waiting:
             messages, self._waiting = self._waiting, []
@@ -70,17 +70,17 @@ class Connection:
         return [message for message in messages if "beat" not in message]
 
     def put_back(self, messages: list[dict]) -> None:
-        """Gives messages back: `receive` returns them next."""
+        """Puts messages back, so that `receive` returns them next."""
         self._waiting = messages
 
     @property
     def has_messages(self) -> bool:
-        """Whether `receive` need not wait for the socket."""
+        """Whether `receive` returns without waiting for the socket."""
         return bool(self._waiting)
 
     @property
     def silent(self) -> bool:
-        """Whether the other side is dead by its silence."""
+        """Whether the other side has been silent for too long."""
         return time.monotonic() - self.heard > SILENCE_SECONDS
 
     @property
@@ -94,12 +94,12 @@ class Connection:
 
 
 def own_address(host: str) -> str | None:
-    """The address of this machine that a host's name stands for.
+    """The address of this machine that a host name resolves to.
 
     Returns:
-        None where the name says nothing to others: it is not known yet (a pod that is not ready),
-        means an address that this machine does not have (a service's), or only this machine
-        itself (as Debian's `/etc/hosts` has it).
+        None if other machines cannot use the name: it does not resolve yet (a pod that is not
+        ready), or resolves to an address that this machine does not have (a service's), or to the
+        loopback address (as in Debian's `/etc/hosts`).
     """
     if host in _LOOPBACK:
         return "127.0.0.1"
@@ -125,16 +125,16 @@ def own_address(host: str) -> str | None:
 def join(
     cluster: Cluster, *, key: Callable[[], bytes], restarts: int, seconds: float
 ) -> Connection:
-    """Connects a parent to the hub and reports it ready.
+    """Connects a parent to the hub and reports that it is ready.
 
     Args:
         cluster: The job, and which worker this is.
-        key: Reads the job's key; called again after each try, for worker 0 may be later.
-        restarts: How often this parent has seen the job start again.
+        key: Reads the job's key; called at each attempt because worker 0 may write it later.
+        restarts: How many restarts of the job this parent has seen.
         seconds: How long to try.
 
     Raises:
-        UserError: Worker 0 does not answer, or does not take this for a worker of its job.
+        UserError: Worker 0 does not answer, or rejects this worker.
     """
     end = time.monotonic() + seconds
     while True:
@@ -148,7 +148,7 @@ def join(
             if time.monotonic() > end:
                 raise UserError(
                     f"{cluster.name(0)} does not answer at {host}:{cluster.heartbeat_port} "
-                    f"({error}): every worker needs the same command, TF_CONFIG with the same "
+                    f"({error}). Every worker needs the same command, TF_CONFIG with the same "
                     "addresses, the same model_dir on a disk that all share, and this port open."
                 ) from error
             time.sleep(0.5)
@@ -160,7 +160,7 @@ def _introduce(
     """Answers the hub's challenge.
 
     Raises:
-        OSError: It is no hub, or another job's, or the key is not there yet.
+        OSError: It is not a hub, or another job's hub, or the key does not exist yet.
     """
     try:
         challenge = _answer(connection, "challenge")
@@ -173,12 +173,12 @@ def _introduce(
 
 
 def _answer(connection: Connection, wanted: str) -> object:
-    """The next message of the hub, which is to be this."""
+    """The content of the hub's next message, which must be of the kind `wanted`."""
     while not (messages := connection.receive()):
         pass
     if "refused" in messages[0]:
-        raise ConnectionRefusedError("it takes this for a worker of another job")
+        raise ConnectionRefusedError("it says that this is a worker of another job")
     if wanted not in messages[0]:
-        raise ConnectionError("it is not the hub of a job")
+        raise ConnectionError("it is not the hub of a training job")
     connection.put_back(messages[1:])
     return messages[0][wanted]

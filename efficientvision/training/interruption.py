@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: a first one asks for the end, a second one is the end."""
+"""Ctrl-C and SIGTERM during training: the first stops it cleanly, a second one at once."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ import threading
 import time
 from collections.abc import Callable
 
-# The same signal again within so many seconds is the same request.
+# The same signal repeated within this many seconds is the same request.
 _SAME_SECONDS = 1.0
 _NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class Interruption:
-    """A context in which the first Ctrl-C or SIGTERM is only noted.
+    """A context in which the first Ctrl-C or SIGTERM is only recorded.
 
-    Clouds and clusters send SIGTERM before they take a machine away. Who trains looks at `signal`
-    between two calls, writes a checkpoint and ends. A second signal ends the process at once.
+    Clouds and clusters send SIGTERM before they take a machine away. The training loop checks
+    `signal` between calls of the compiled step, writes a checkpoint and stops. A second signal ends
+    the process at once.
 
-    Python runs signal handlers between two of its own instructions, so not while a compiled call of
-    minutes runs; signals that come meanwhile count as one. A thread that reads the interpreter's
-    wake-up pipe sees each of them at once.
+    Python runs signal handlers only between its own instructions, so not during a compiled call,
+    which may take minutes, and signals that arrive meanwhile are merged into one. A thread that
+    reads the interpreter's wake-up pipe sees each of them immediately.
 
-    Outside the main thread, which alone may set handlers, the context does nothing.
+    Outside the main thread, the only one that may set handlers, the context does nothing.
 
     Args:
-        say: Takes a line for the user.
+        say: Called with a line for the user.
     """
 
     def __init__(self, say: Callable[[str], None]):
@@ -37,7 +38,7 @@ class Interruption:
 
     @property
     def name(self) -> str:
-        """The signal in words."""
+        """Name of the signal."""
         return _NAMES.get(self.signal, f"signal {self.signal}")
 
     def __enter__(self) -> Interruption:
@@ -48,7 +49,7 @@ class Interruption:
         os.set_blocking(writer, False)
         watcher = threading.Thread(target=self._watch, args=(reader,), daemon=True)
         watcher.start()
-        # Undone from the last to the first: the thread ends when the pipe's other end is closed.
+        # Undone in reverse order: the thread ends when the other end of the pipe is closed.
         self._closing.callback(os.close, reader)
         self._closing.callback(watcher.join)
         self._closing.callback(os.close, writer)
@@ -58,7 +59,7 @@ class Interruption:
             # Ignored on purpose, as `nohup` and background jobs do.
             if signal.getsignal(number) is signal.SIG_IGN:
                 continue
-            # Something must be installed for the pipe to be written to.
+            # Python writes to the pipe only for signals that have a handler.
             handler = signal.signal(number, lambda number, frame: None)
             self._closing.callback(signal.signal, number, handler)
         return self
@@ -74,13 +75,13 @@ class Interruption:
 
     def _note(self, number: int) -> None:
         if self.signal is not None:
-            # A terminal and a cluster tell every process of a job, and a parent passes it on.
+            # Terminals and clusters signal every process of a job, and the parent forwards it too.
             if number == self.signal and time.monotonic() - self._noted < _SAME_SECONDS:
                 return
             os._exit(128 + number)
         self.signal = number
         self._noted = time.monotonic()
         self._say(
-            f"{self.name}: the running steps end, then a checkpoint is written. Once more ends "
-            "the program at once."
+            f"{self.name}: finishing the current steps and saving a checkpoint. Send it again to "
+            "quit at once."
         )

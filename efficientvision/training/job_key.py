@@ -1,7 +1,7 @@
-"""The key by which the workers of a job know each other: a secret in the run's folder.
+"""The key by which a job's workers authenticate each other: a secret in the run's folder.
 
-The folder is shared by the workers, and by nobody who may not read the run. Worker 0 writes the
-secret once; the key is that of the job's addresses too, so that two jobs do not mix.
+The folder is shared by the workers and by nobody who may not read the run. Worker 0 writes the
+secret once; the key also depends on the job's addresses, so that two jobs do not mix.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _SECRET_BYTES = 32
 
 
 def make_key(cluster: Cluster, model_dir: AnyPath | None) -> bytes:
-    """The key, in worker 0: writes the secret if the folder has none.
+    """The key, for worker 0: writes the secret if the folder has none.
 
     Args:
         cluster: The job.
-        model_dir: The run's folder; None: the addresses alone make the key, which keeps out
-            another job's workers but no enemy.
+        model_dir: The run's folder; None means derive the key from the addresses alone, which keeps
+            out other jobs' workers but not an attacker.
 
     Raises:
-        OSError: The folder cannot be written.
+        OSError: The folder is not writable.
     """
     if model_dir is not None and not files.is_file(_path(model_dir)):
         _write(model_dir, secrets.token_hex(_SECRET_BYTES))
@@ -37,19 +37,19 @@ def make_key(cluster: Cluster, model_dir: AnyPath | None) -> bytes:
 
 
 def read_key(cluster: Cluster, model_dir: AnyPath | None) -> bytes:
-    """The key, in any worker.
+    """The key, for any worker.
 
     Raises:
         OSError: Worker 0 has not written the secret yet, or the folder is not shared.
     """
     secret = "" if model_dir is None else files.read_text(_path(model_dir)).strip()
     if model_dir is not None and len(secret) < _SECRET_BYTES:
-        raise OSError(f"{_path(model_dir)} holds no secret")
+        raise OSError(f"{_path(model_dir)} contains no secret")
     return hashlib.sha256("\n".join([secret, *cluster.workers]).encode()).digest()
 
 
 def proof(key: bytes, challenge: str, worker: int) -> str:
-    """What only a holder of the key can answer to a challenge."""
+    """The answer to a challenge, which only a holder of the key can compute."""
     return hmac.new(key, f"{challenge} {worker}".encode(), hashlib.sha256).hexdigest()
 
 
@@ -62,7 +62,7 @@ def _write(model_dir: AnyPath, secret: str) -> None:
         files.write_text(_path(model_dir), secret)
         return
     files.make_folder(model_dir)
-    # Another worker 0, which died, may write it at the same time: the first one counts.
+    # A previous worker 0 that is about to die may write it, too: the first one counts.
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(_path(model_dir), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""Removes what killed runs have left half-written in a run's folder."""
+"""Removes temporary files that killed runs left in a run's folder."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import re
 from efficientvision import files
 from efficientvision.files import AnyPath
 
-# Files that only a training writes, under any temporary name; and the names that `files.writing`
-# gives to any file, with the number of the process that writes it.
+# Files that only training writes, under any temporary name; and temporary names of `files.writing`,
+# which contain the process id of the writer.
 _OF_TRAINING = re.compile(r"^\.(ckpt-\d+\.npz|checkpoint\.json|last)\..*tmp$")
 _OF_ANY = re.compile(r"^\..+\.(\d+)\.\d+\.tmp$")
 
 
 def remove_leftovers(model_dir: AnyPath) -> None:
-    """Removes temporary files, but those that an evaluation beside the run may be writing.
+    """Removes temporary files, except those that a concurrent evaluation may be writing.
 
-    For the one process that trains in the folder, before it writes there.
+    Only the process that trains in the folder may call this, before it writes there.
     """
     for name in files.list_names(model_dir):
         match = _OF_ANY.match(name)
@@ -27,7 +27,7 @@ def remove_leftovers(model_dir: AnyPath) -> None:
 
 def _is_running(process: int) -> bool:
     if process == os.getpid():
-        return False  # An earlier process had this number: nothing is written here yet.
+        return False  # Left by an earlier process with this id: this one has written nothing yet.
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Loss scaling for float16: keeps small gradients above the smallest number of that format."""
+"""Loss scaling for float16: keeps small gradients from underflowing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _GOOD_STEPS = "loss_scale_good_steps"
 
 
 class LossScale:
-    """A factor on the loss that is taken off the gradients again (arXiv:1710.03740, section 3.2).
+    """Multiplies the loss by a factor and divides the gradients by it (arXiv:1710.03740, sec. 3.2).
 
-    It is halved when a gradient overflows, and doubled after 2,000 steps without that. Create it
-    under the strategy's scope; the methods are called in replica context and do the same on every
-    replica.
+    The factor is halved when a gradient overflows and doubled after 2,000 steps without overflow.
+    Create it under the strategy's scope; the methods are called in replica context and do the same
+    on every replica.
 
     Args:
-        dynamic: False: the factor is 1 and stays so.
+        dynamic: If False, the factor is always 1.
     """
 
     def __init__(self, dynamic: bool):
@@ -34,23 +34,23 @@ class LossScale:
 
     @property
     def value(self) -> float:
-        """The factor now."""
+        """The current factor."""
         return float(self._scale.numpy()) if self.dynamic else 1.0
 
     def scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        """The loss to take the gradients of."""
+        """The scaled loss, to differentiate."""
         return loss * self._scale if self.dynamic else loss
 
     def unscaled(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """The gradients of the loss itself."""
+        """The gradients of the unscaled loss."""
         return [g / self._scale for g in gradients] if self.dynamic else list(gradients)
 
     def explains_overflow(self) -> tf.Tensor:
-        """Whether gradients that are not finite may be the factor's fault (bool scalar)."""
+        """Whether the factor may be the cause of gradients that are not finite (bool scalar)."""
         return self._scale > 1.0 if self.dynamic else tf.constant(False)
 
     def after_good_step(self) -> None:
-        """Counts a step whose gradients were finite."""
+        """Counts a step with finite gradients."""
         if not self.dynamic:
             return
         good = self._good_steps + 1.0
@@ -65,13 +65,13 @@ class LossScale:
             self._good_steps.assign(0.0)
 
     def numpy(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps of it; empty without scaling."""
+        """The state for a checkpoint; empty without scaling."""
         if not self.dynamic:
             return {}
         return {_SCALE: self._scale.numpy(), _GOOD_STEPS: self._good_steps.numpy()}
 
     def load(self, values: Mapping[str, np.ndarray]) -> None:
-        """Sets what `numpy` gave; a run that had no scaling so far begins at the initial factor."""
+        """Restores the state of `numpy`; without one, the factor keeps its initial value."""
         if self.dynamic and _SCALE in values:
             self._scale.assign(values[_SCALE])
             self._good_steps.assign(values[_GOOD_STEPS])

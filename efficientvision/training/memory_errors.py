@@ -1,4 +1,4 @@
-"""Out-of-memory errors, which come in many shapes, as one exception."""
+"""Turns the many kinds of out-of-memory errors into one exception."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from efficientvision.errors import UserError
 
-# TensorFlow has RESOURCE_EXHAUSTED for full disks, too many open files and long messages as well.
+# TensorFlow also uses RESOURCE_EXHAUSTED for full disks, too many open files and long messages.
 _MEMORY = re.compile(r"\bOOM\b|memory|alloc", re.IGNORECASE)
-# How XLA, cuDNN, copies to a GPU and Python code inside tf.data say it, with other error types.
+# Messages of XLA, cuDNN, copies to a GPU and Python code inside tf.data, with other error types.
 _MEMORY_ELSEWHERE = re.compile(
     r"RESOURCE_EXHAUSTED.*(memory|alloc)|\bOOM\b|out of memory|_OUT_OF_MEMORY|_ALLOC_FAILED"
     r"|Dst tensor is not initialized|MemoryError",
@@ -29,8 +29,8 @@ class OutOfMemory(MemoryError):
 
     Attributes:
         during: "training" or "evaluation".
-        wanted: Bytes that could not be had, None if the error does not tell.
-        device: Where, as TensorFlow names it, such as "GPU:0"; None if the error does not tell.
+        wanted: Bytes that could not be allocated, None if the error does not say.
+        device: Device as TensorFlow names it, such as "GPU:0"; None if the error does not say.
     """
 
     def __init__(self, during: str, error: BaseException):
@@ -41,10 +41,10 @@ class OutOfMemory(MemoryError):
 
 @contextlib.contextmanager
 def memory_errors(during: str) -> Iterator[None]:
-    """Turns an error that says that memory ran out into `OutOfMemory`; also a decorator.
+    """Context manager and decorator: turns out-of-memory errors into `OutOfMemory`.
 
     Args:
-        during: For the exception; of nested ones the innermost counts.
+        during: Passed to the exception; when nested, the innermost one counts.
 
     Raises:
         OutOfMemory: Memory ran out.
@@ -60,9 +60,9 @@ def memory_errors(during: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one during whose handling it arose, says that memory ran out.
+    """Whether an error, its cause or its context says that memory ran out.
 
-    Keras and AutoGraph wrap errors in types of their own; the first one stays its context.
+    Keras and AutoGraph wrap errors in their own types; the original stays in the context.
     """
     return any(_says_so(each) for each in _chain(error))
 
@@ -89,7 +89,7 @@ def _says_so(error: BaseException) -> bool:
 
 
 def _wanted(text: str) -> tuple[int | None, str | None]:
-    """Bytes and device that an error names: a tensor's shape, or a number of bytes."""
+    """Bytes and device in an error message: from a tensor's shape, or a number of bytes."""
     if found := _SHAPE.search(text):
         shape, dtype, place = found.groups()
         device = tf.DeviceSpec.from_string(place)

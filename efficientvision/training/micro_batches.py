@@ -1,4 +1,4 @@
-"""Gradient accumulation: what the micro-batches of one step add up to."""
+"""Gradient accumulation: running sums over the micro-batches of one step."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from efficientvision.training.state import TrainingState
 
 
 class MicroBatchSums:
-    """Losses, gradients and moving statistics after some of a step's micro-batches.
+    """Sums of losses and gradients, and the moving statistics, over a step's micro-batches.
 
-    They live in variables from one `strategy.run` to the next. All methods are called in replica
-    context; every replica has its own sums.
+    They are kept in variables between calls of `strategy.run`. Call all methods in replica context;
+    every replica has its own sums.
 
     Args:
         state: Network and optimizer.
-        num_losses: Losses of the task.
+        num_losses: Number of losses of the task.
     """
 
     def __init__(self, state: TrainingState, num_losses: int):
@@ -38,13 +38,13 @@ class MicroBatchSums:
         return tf.convert_to_tensor(self._statistics)
 
     def reset(self, statistics: tf.Variable) -> None:
-        """Begins a step, at its moving statistics."""
+        """Starts a step from these moving statistics."""
         for total in (self._losses, *self._gradients):
             total.assign(tf.zeros_like(total))
         self._statistics.assign(statistics)
 
     def add(self, losses: tf.Tensor, gradients: Sequence, statistics: tf.Tensor) -> None:
-        """Adds a micro-batch's losses and gradients; `statistics` are those after it."""
+        """Adds the losses and gradients of a micro-batch; `statistics` are the ones after it."""
         self._losses.assign_add(losses)
         for total, gradient in zip(self._gradients, gradients, strict=True):
             total.assign_add(gradient)

@@ -1,4 +1,4 @@
-"""What is said of a step whose loss or gradients are not finite."""
+"""Messages about steps whose loss or gradients are not finite."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _SHOWN_IDS = 64
 def stop_sentence(
     step: int, values: Mapping[str, float], source_ids: Sequence[str], kept: str | None
 ) -> str:
-    """Why training stops at a step that would have spoiled the network.
+    """The error that stops training at a step that is not finite.
 
     Args:
-        step: The step, from 1; nothing of it was applied.
+        step: The step, counted from 1; nothing of it was applied.
         values: Its losses, gradient norm and learning rate.
-        source_ids: The images of its batch; empty if they are not known.
+        source_ids: Ids of the images in its batch; empty if unknown.
         kept: The newest checkpoint, None if there is none.
     """
     rate = values["learning_rate"]
@@ -24,34 +24,34 @@ def stop_sentence(
     return (
         f"Step {step} is not finite ({described(values)}) at learning rate {rate:.6g}, with "
         f"{batch_text(source_ids)}. Nothing of it was applied: weights, averages, optimizer and "
-        f"batch-norm statistics are those of step {step - 1}; {where}. If it is always these "
-        "images, look at their boxes with dataset/inspect_tfrecords.py, or leave such steps out "
-        "with `on_nan=skip`; else lower learning_rate."
+        f"batch-norm statistics are still those of step {step - 1}; {where}. If it always happens "
+        "with these images, check their boxes with dataset/inspect_tfrecords.py, or skip such "
+        "steps with `on_nan=skip`; otherwise lower learning_rate."
     )
 
 
 def skip_sentence(step: int, skipped: int, source_ids: Sequence[str]) -> str:
-    """One line for the newest step that was left out.
+    """One line about the latest skipped step.
 
     Args:
-        step: The step, from 1.
-        skipped: How many the run has left out so far.
-        source_ids: The images of its batch; empty if they are not known.
+        step: The step, counted from 1.
+        skipped: How many steps the run has skipped so far.
+        source_ids: Ids of the images in its batch; empty if unknown.
     """
     so_far = "the first" if skipped == 1 else f"{skipped} so far"
-    return f"Step {step} was not finite and is left out ({so_far}): {batch_text(source_ids)}."
+    return f"Step {step} was not finite and was skipped ({so_far}): {batch_text(source_ids)}."
 
 
 def described(values: Mapping[str, float]) -> str:
-    """The losses and the gradient norm: `loss=nan, gradient_norm=inf`."""
+    """Losses and gradient norm as text: `loss=nan, gradient_norm=inf`."""
     shown = {name: value for name, value in values.items() if name != "learning_rate"}
     return ", ".join(f"{name}={value:.6g}" for name, value in shown.items())
 
 
 def batch_text(source_ids: Sequence[str]) -> str:
-    """The images of a batch in words."""
+    """The images of a batch as text."""
     if not source_ids:
-        return "images that are not known (their order is not fixed)"
+        return "unknown images (their order is not fixed)"
     shown = ", ".join(source_ids[:_SHOWN_IDS])
     more = len(source_ids) - _SHOWN_IDS
     return f"the images {shown}" + (f" and {more} more" if more > 0 else "")

@@ -19,11 +19,11 @@ _UPDATES = "updates"
 
 
 class UpdateRule(Protocol):
-    """How a vector of weights moves along its gradient.
+    """The update rule of an optimizer, on a vector of weights.
 
     Attributes:
-        slots: Names of the vectors that the rule keeps beside the weights.
-        weight_decay: What is taken off the decayed weights per unit of learning rate.
+        slots: Names of the vectors that the rule keeps for the weights.
+        weight_decay: Decoupled weight decay, relative to the learning rate.
     """
 
     slots: ClassVar[tuple[str, ...]]
@@ -37,14 +37,14 @@ class UpdateRule(Protocol):
         learning_rate: tf.Tensor,
         updates: tf.Tensor,
     ) -> None:
-        """One update.
+        """Applies one update.
 
         Args:
             weights: float32 [size], changed in place.
             slots: The rule's vectors for these weights, changed in place.
             gradient: float32 [size].
             learning_rate: float32 scalar.
-            updates: float32 scalar, how many there will have been with this one.
+            updates: float32 scalar, number of updates including this one.
         """
 
 
@@ -106,20 +106,20 @@ def build_optimizer(
     """Builds an optimizer by name.
 
     TensorFlow's fused operations do the arithmetic (the same as Keras' optimizers, in one pass over
-    the memory instead of ten). Clipping and averaging are not the optimizer's, see
-    `gradients.clip_gradients` and `averaging.WeightAverages`.
+    memory instead of ten). Clipping and averaging are separate: see `gradients.clip_gradients` and
+    `averaging.WeightAverages`.
 
     Args:
         name: "sgd" (momentum), "adam" or "adamw".
         momentum: Momentum of "sgd".
         beta_1: First-moment decay of "adam" and "adamw".
         beta_2: Second-moment decay of "adam" and "adamw".
-        epsilon: Denominator's constant of "adam" and "adamw".
-        weight_decay: Decoupled decay of "adamw". The other two leave it to the L2 penalty in the
-            loss.
+        epsilon: Constant in the denominator of "adam" and "adamw".
+        weight_decay: Decoupled weight decay of "adamw"; the other two use the L2 penalty in the
+            loss instead.
 
     Raises:
-        UserError: If the name is unknown.
+        UserError: The name is unknown.
     """
     if name == "sgd":
         return Sgd(momentum)
@@ -136,22 +136,23 @@ def uses_l2_loss(name: str) -> bool:
 
 
 class FlatOptimizer:
-    """An optimizer's state for a network whose weights are vectors, kernels and the rest.
+    """Applies an update rule to weights that are stored as vectors (kernels, and other weights).
 
-    Every rule here works element by element: the numbers are the same as with the variables
-    themselves. Create it under the strategy's scope; every replica does the same to its own copy,
-    so that nothing has to be merged.
+    Every rule here works element by element, so the results are the same as with the separate
+    variables. Create it under the strategy's scope; every replica applies the same update to its
+    own copy, so that nothing has to be merged.
 
     Args:
         rule: From `build_optimizer`.
         learning_rate: Number, or function of the step.
         variables: Keras variables to train.
-        decay_all: Weight decay is of all weights, not of the kernels alone.
-        rate_factor: Path of a variable -> by what its learning rate is multiplied; None: 1. For
-            each factor there are two groups.
+        decay_all: Apply weight decay to all weights, not only to kernels.
+        rate_factor: Maps a variable's path to a factor on its learning rate; None means 1. Each
+            factor gets two groups.
 
     Attributes:
-        decayed: For each of the groups, whether weight decay is of it.
+        groups: The trained variables by factor, kernels first.
+        decayed: For each group, whether weight decay applies to it.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class FlatOptimizer:
         for variable in variables:
             factor = rate_factor(variable.path) if rate_factor else 1.0
             groups.setdefault((factor, is_regularized(variable.path)), []).append(variable)
-        # Of each factor the kernels first.
+        # For each factor, kernels first.
         kinds = sorted(groups, key=lambda kind: (kind[0], not kind[1]))
         self.groups = [
             FlatVariables(groups[kind], "kernels" if kind[1] else "other_weights") for kind in kinds
@@ -182,15 +183,15 @@ class FlatOptimizer:
 
     @property
     def learning_rate(self) -> tf.Tensor:
-        """The rate of the next step, float32 scalar."""
+        """Learning rate of the next step, float32 scalar."""
         rate = self._rate(self.iterations) if callable(self._rate) else self._rate
         return tf.cast(rate, tf.float32)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One update of the groups' vectors, in replica context.
+        """Updates the groups' vectors; call it in replica context.
 
         Args:
-            gradients: float32 [size] of each group, the same on every replica.
+            gradients: Gradient of each group, float32 [size], the same on every replica.
         """
         rate = self.learning_rate
         self.updates.assign_add(1)
@@ -213,10 +214,10 @@ class FlatOptimizer:
         return values
 
     def load(self, values: Mapping[str, np.ndarray]) -> None:
-        """Sets what `numpy` gave.
+        """Restores the values of `numpy`.
 
         Raises:
-            UserError: If these are the slots of another optimizer or of other variables.
+            UserError: They are the slots of another optimizer or of other variables.
         """
         for _, name, group in self._named_slots():
             for path in group.paths:
@@ -229,11 +230,11 @@ class FlatOptimizer:
         for slot, name, group in self._named_slots():
             slot.assign(group.from_dict({p: values[f"{name}/{p}"] for p in group.paths}))
         self.iterations.assign(values[_ITERATIONS])
-        # Before steps could be skipped, every step was an update.
+        # Old checkpoints have no count of updates: no step could be skipped then.
         self.updates.assign(values.get(_UPDATES, values[_ITERATIONS]))
 
     def _named_slots(self):
-        """(slot, its name such as "momentum", group) for every slot."""
+        """Yields (slot, its name such as "momentum", group) for every slot."""
         for group, slots in zip(self.groups, self._slots, strict=True):
             for slot, name in zip(slots, self._rule.slots, strict=True):
                 yield slot, name, group

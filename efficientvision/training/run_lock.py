@@ -1,19 +1,19 @@
-"""One live training in a run's folder: `run.lock` in it, held while a process trains there.
+"""Allows one training at a time in a run's folder, by holding `run.lock` in it.
 
-Who holds it is decided by the strongest sign that there is:
+Whether the holder is alive is decided by the strongest evidence available:
 
-1. On this machine by the process: whether one of that number and start time lives, and holds the
-   operating system's lock on the file (in a copy of a run's folder nobody does). In another
-   container on it, by that lock alone, which ends with its process.
-2. Of another machine, by the operating system's lock too where the file system carries locks across
+1. On this machine, by the process: it must exist with that id and start time and hold the operating
+   system's lock on the file (nobody does in a copy of a run's folder). For another container on
+   this machine, by that lock alone, which ends with its process.
+2. On another machine, also by the operating system's lock, if the file system shares locks between
    machines (NFS from version 4, Lustre, GPFS and others do).
-3. Without that, by the file itself, which its holder writes anew every `BEAT_SECONDS`. A holder of
-   another machine that has not done so for `OLD_SECONDS`, or does not within `WATCH_SECONDS` in
-   which it is watched, is dead. Clocks that differ cost time, not safety.
+3. Otherwise by the file itself, which its holder rewrites every `BEAT_SECONDS`. A holder on another
+   machine is dead if it has not done so for `OLD_SECONDS`, or does not while it is watched for
+   `WATCH_SECONDS`. Clocks that differ cost time, not safety.
 
-So a dead run never holds a folder. What cannot be seen is two runs that begin within a second on
-different machines, in a folder without locks (remote stores); the one whose lock is overwritten
-ends when it notices, at its next checkpoint.
+So a dead run never blocks a folder. One case goes undetected: two runs that start within a second
+on different machines, in a folder without locks (remote stores). The run whose lock is overwritten
+stops when it notices, at its next checkpoint.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import logging
 import os
 import socket
 import threading
@@ -34,8 +35,10 @@ from efficientvision.files import AnyPath
 
 try:
     import fcntl
-except ImportError:  # No Unix: the file's content alone decides.
+except ImportError:  # Not Unix: only the file's content decides.
     fcntl = None
+
+log = logging.getLogger(__name__)
 
 LOCK_NAME = "run.lock"
 BEAT_SECONDS = 15.0
@@ -49,13 +52,13 @@ class Holder:
     """The process that holds a folder.
 
     Attributes:
-        host: Name of its machine.
-        machine: What tells a machine from others of its name, and from itself before a restart.
-        space: The numbering that its process number is of (containers have their own).
-        process: Its number.
-        began: When it started, in the machine's own terms; tells it from a later one of its number.
-        start: When it took the folder, for people.
-        token: Tells two holders apart, whatever they are.
+        host: Host name of its machine.
+        machine: Identifies the machine, and its current boot.
+        space: Namespace of its process id (containers have their own).
+        process: Its process id.
+        began: When it started, as the machine counts; distinguishes it from later ones of that id.
+        start: When it took the folder, for humans.
+        token: A random identifier of this holder.
     """
 
     host: str
@@ -68,7 +71,7 @@ class Holder:
 
     @classmethod
     def of_this_process(cls) -> Holder:
-        """This process, with a token of its own."""
+        """This process, with a new token."""
         return cls(
             host=socket.gethostname(),
             machine=_machine(),
@@ -84,20 +87,20 @@ class Holder:
 
 
 class RunLock:
-    """A context in which this process alone trains in a folder.
+    """A context in which only this process trains in a folder.
 
     Args:
-        model_dir: The run's folder; it is made where it is missing.
-        say: Takes a line for the user.
+        model_dir: The run's folder; created if missing.
+        say: Called with a line for the user.
 
     Attributes:
         folder: The run's folder.
 
     Raises:
-        UserError: On entry, if another live process trains there; the sentence names it.
+        UserError: On entry, if another live process trains there; the message names it.
     """
 
-    def __init__(self, model_dir: AnyPath, say: Callable[[str], None] = print):
+    def __init__(self, model_dir: AnyPath, say: Callable[[str], None] = log.info):
         self.folder = files.as_text(model_dir)
         self._path = files.join(model_dir, LOCK_NAME)
         self._say = say
@@ -109,7 +112,7 @@ class RunLock:
     def __enter__(self) -> RunLock:
         self._made = not files.exists(self.folder)
         if not self._made and not files.is_folder(self.folder):
-            raise UserError(f"model_dir={self.folder} is a file, and a run needs a folder.")
+            raise UserError(f"`model_dir={self.folder}` is a file, and a run needs a folder.")
         files.make_folder(self.folder)
         self._take()
         try:
@@ -128,13 +131,13 @@ class RunLock:
             if self._is_mine():
                 files.remove(self._path)
             if self._made and not files.list_names(self.folder):
-                files.remove_folder(self.folder)  # Nothing has come of it.
+                files.remove_folder(self.folder)  # The run wrote nothing.
         self._close()
 
     def check(self) -> bool:
-        """Makes sure that the folder is still this process'; whether its lock was gone.
+        """Makes sure that this process still holds the folder; returns whether its lock was gone.
 
-        A folder that was deleted meanwhile is made again, and taken again.
+        A folder that was deleted meanwhile is created and locked again.
 
         Raises:
             UserError: Another process has taken the folder.
@@ -142,9 +145,9 @@ class RunLock:
         holder = _read(self._path)
         if holder is not None and holder.token != self._own.token and not self._is_mine():
             raise UserError(
-                f"{self.folder} was taken over by another training ({holder}) while this one stood "
-                "still: this one ends, so that the two do not mix. Choose another model_dir for "
-                "one of them."
+                f"{self.folder} was taken over by another training ({holder}) while this one was "
+                "suspended. This one stops, so that the two do not mix. Choose another `model_dir` "
+                "for one of them."
             )
         if files.is_file(self._path):
             return False
@@ -156,28 +159,28 @@ class RunLock:
         return True
 
     def _take(self) -> None:
-        """Makes the lock this process', or says whose it is."""
+        """Acquires the lock, or raises an error that names its holder."""
         while True:
             locked = self._lock_file()
             if locked is False:
-                time.sleep(_LOOK_SECONDS)  # Its holder may be about to write who it is.
+                time.sleep(_LOOK_SECONDS)  # The holder may be about to write its name.
             holder = _read(self._path)
             alive = locked is False if holder is None else self._is_alive(holder, locked)
             if alive:
                 self._close()
                 raise UserError(
                     f"Another training runs in {self.folder}"
-                    f"{f' ({holder})' if holder else ''}: two would mix their checkpoints. Wait "
-                    "for it, end it, or choose another model_dir."
+                    f"{f' ({holder})' if holder else ''}: their checkpoints would mix. Wait for "
+                    "it, stop it, or choose another `model_dir`."
                 )
             if locked is not False:
                 return
-            # The process is dead, and something that it started still has the file open.
+            # The process is dead, but a child of it still has the file open.
             self._close()
             files.remove(self._path)
 
     def _lock_file(self) -> bool | None:
-        """Opens and locks the file; False: another process has it; None: there are no locks."""
+        """Opens and locks the file; False if another process holds it, None without locks."""
         if files.is_remote(self._path) or fcntl is None:
             return None
         while True:
@@ -190,10 +193,10 @@ class RunLock:
                 return None  # The file system has no locks.
             if self._is_open_file():
                 return True
-            self._close()  # Its holder has ended, and removed it, in between.
+            self._close()  # Its holder has ended and removed it meanwhile.
 
     def _is_open_file(self) -> bool:
-        """Whether the open file is the one that has the name."""
+        """Whether the open file is still the one at this path."""
         try:
             return os.path.samestat(os.fstat(self._file), os.stat(self._path))
         except FileNotFoundError:
@@ -203,7 +206,7 @@ class RunLock:
         here = self._own
         if holder.machine == here.machine and (here.machine or holder.host == here.host):
             if holder.space == here.space:
-                # A lock that this process got is no living process' one: the file is a copy.
+                # If this process got the lock, no living process holds it: the file is a copy.
                 return locked is not True and _began(holder.process) == holder.began != ""
             if locked is not None:
                 return not locked
@@ -212,13 +215,13 @@ class RunLock:
         return self._goes_on_beating_elsewhere(holder)
 
     def _goes_on_beating_elsewhere(self, holder: Holder) -> bool:
-        """Watches whether the file is written anew."""
+        """Watches whether the holder rewrites the file."""
         before = _beat_of(self._path)
         if abs(time.time() - before) > OLD_SECONDS:
             return False
         self._say(
-            f"{self.folder} was last trained in by {holder}. Looking for up to "
-            f"{WATCH_SECONDS:.0f} s whether it still is."
+            f"{self.folder} was last used by {holder}. Checking for up to {WATCH_SECONDS:.0f} s "
+            "whether that training is still running."
         )
         end = time.monotonic() + WATCH_SECONDS
         while time.monotonic() < end:
@@ -228,26 +231,26 @@ class RunLock:
         return False
 
     def _beat(self) -> None:
-        """Writes who holds the folder, and that it lives."""
+        """Writes the holder and the current time."""
         text = json.dumps({**dataclasses.asdict(self._own), "beat": time.time()}, indent=1) + "\n"
         with self._writing:
             if self._file is None:
                 files.write_text(self._path, text)
                 return
-            # Into the open file: one of another name would not be locked.
+            # Into the open file, because a renamed new one would not be locked.
             os.pwrite(self._file, text.encode(), 0)
             os.ftruncate(self._file, len(text.encode()))
-            os.fsync(self._file)  # Network file systems show it to others only then.
+            os.fsync(self._file)  # Only then do network file systems show it to others.
 
     def _go_on_beating(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            # A full disk, a folder that is gone: training itself says so, at its next checkpoint.
+            # A full disk or a deleted folder is reported by training at its next checkpoint.
             with contextlib.suppress(OSError):
                 if self._is_mine():
                     self._beat()
 
     def _is_mine(self) -> bool:
-        """Whether the file of that name is this process' lock."""
+        """Whether the file at this path is the lock of this process."""
         if self._file is not None:
             return self._is_open_file()
         holder = _read(self._path)
@@ -260,7 +263,7 @@ class RunLock:
 
 
 def _content(path: str) -> dict:
-    """What a lock file holds; empty where it is missing, being written, or damaged."""
+    """Content of a lock file; empty if it is missing, being written, or damaged."""
     try:
         content = json.loads(files.read_bytes(path))
     except (OSError, ValueError, RecursionError):
@@ -300,10 +303,10 @@ def _space() -> str:
 
 
 def _began(process: int) -> str:
-    """When a process started; empty where there is no such process, or it is dead already."""
+    """When a process started; empty if there is no such process, or it is dead."""
     if not os.path.isdir("/proc/self"):
         return _began_without_proc(process)
-    # "number (name) state ...": the name may hold anything, so from its end on.
+    # "pid (name) state ...": the name may contain anything, so parse after its end.
     fields = _text(f"/proc/{process}/stat").rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else ""
 

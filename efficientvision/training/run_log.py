@@ -1,4 +1,4 @@
-"""What a run writes while it goes: progress bar, TensorBoard, results.csv."""
+"""Progress of a run: progress bar, TensorBoard, results.csv."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tensorflow.core.framework import summary_pb2
 from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.progress import tqdm
-from efficientvision.tasks.base import Evaluation
-from efficientvision.training.observer import Observer
+from efficientvision.tasks.training_task import Evaluation
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.tables import read_steps, table_to_go_on, write_table
 
 log = logging.getLogger(__name__)
@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 RESULTS_NAME = "results.csv"
 
 
-class RunLog(Observer):
-    """Progress of a run for people, for TensorBoard and as a table.
+class RunLog(Callback):
+    """Shows a run's progress as a progress bar, in TensorBoard and in `results.csv`.
 
-    `results.csv` has a row per epoch (or evaluation): step, epoch, images, seconds, the means of
-    the losses over the epoch, and the metrics where it was evaluated.
+    `results.csv` has a row per epoch (or evaluation): step, epoch, images, seconds, means of the
+    losses over the epoch, and the metrics if it was evaluated.
 
     Args:
         model_dir: The run's folder; TensorBoard files go to `train/` and `eval/` in it.
-        batch_size: Images a step.
-        total_steps: Steps of the whole run.
-        first_step: Steps that were done before (a resumed run).
+        batch_size: Images per step.
+        total_steps: Number of steps of the whole run.
+        first_step: Number of steps that a resumed run has done before.
         eval_name: Name of the evaluation's subfolder.
     """
 
@@ -72,7 +72,7 @@ class RunLog(Observer):
                 write_scalar(name, value)
 
     def say(self, text: str) -> None:
-        """Prints a line without breaking the bar."""
+        """Logs a line without breaking the bar."""
         log.info(text)
 
     def evaluated(
@@ -84,16 +84,16 @@ class RunLog(Observer):
         report: str,
         best: bool,
     ) -> None:
-        """Writes the metrics of a step to TensorBoard, and prints their table."""
+        """Writes the metrics of a step to TensorBoard and logs their table."""
         with self._eval.as_default(step=step):
             for name, value in metrics.items():
                 write_scalar(name, value)
         self._eval.flush()
-        mark = " (the best so far)" if best else ""
+        mark = " (best so far)" if best else ""
         self.say(f"Step {step} of {self._total_steps}{mark}:\n{report}")
 
     def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Adds a row to `results.csv`, or completes the one of this step."""
+        """Adds a row to `results.csv`, or completes the row of this step."""
         row = {
             "step": step,
             "epoch": epoch,
@@ -108,7 +108,7 @@ class RunLog(Observer):
         self._train.flush()
 
     def end(self) -> None:
-        """Ends bar and files."""
+        """Closes the bar and the files."""
         self._bar.close()
         self._train.close()
         self._eval.close()
@@ -117,8 +117,8 @@ class RunLog(Observer):
 def write_scalar(name: str, value: float) -> None:
     """Writes a number to the default summary writer at its step.
 
-    `tf.summary.scalar` would need the tensorboard package, which reading the files needs and
-    training does not.
+    `tf.summary.scalar` would require the tensorboard package, which is only needed to read the
+    files.
     """
     plugin = summary_pb2.SummaryMetadata.PluginData(plugin_name="scalars")
     metadata = summary_pb2.SummaryMetadata(
@@ -128,7 +128,7 @@ def write_scalar(name: str, value: float) -> None:
 
 
 def read_results(model_dir: AnyPath) -> list[dict[str, str]]:
-    """Rows of a run's `results.csv` that have a step; none if there is no such file.
+    """Rows of a run's `results.csv` that have a step; empty if there is no such file.
 
     Raises:
         UserError: The file is damaged.

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: warm-up, then a decay by the step, or a rate for each epoch."""
+"""Learning-rate schedules: warm-up, then decay by step, or one rate per epoch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ REFERENCE_BATCH_SIZE = 64
 
 
 def adjusted_learning_rate(learning_rate: float, batch_size: int, *, scale: bool = True) -> float:
-    """The peak learning rate of a batch size (the linear scaling rule).
+    """The peak learning rate for a batch size (linear scaling rule).
 
     Args:
-        learning_rate: Rate meant for a batch of 64 images, or the rate itself if not `scale`.
+        learning_rate: Rate for a batch of 64 images, or the rate itself if not `scale`.
         batch_size: Global batch size, images.
-        scale: Whether the rate is scaled with the batch.
+        scale: Whether to scale the rate with the batch size.
 
     Returns:
         `learning_rate * batch_size / 64`, or `learning_rate`.
@@ -33,24 +33,24 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A linear warm-up to `peak`, then a decay.
 
     Source: `tf2/train_lib.py` of the original (its three schedules), except for "cosine". The
-    original's counts from step 0 but lasts `total_steps - warmup_steps`: it is below the peak when
-    the warm-up ends, reaches 0 too early and rises again, with a warm-up of half of the run to the
-    peak at the last step. It is kept as "cosine_automl".
+    original's cosine counts from step 0 but has length `total_steps - warmup_steps`: it is below
+    the peak when the warm-up ends, reaches 0 too early and rises again; if the warm-up is half of
+    the run, it is back at the peak at the last step. It is available as "cosine_automl".
 
     Args:
         method: "cosine" (from `peak` at the end of the warm-up to 0 at `total_steps`),
             "cosine_automl" (the original's), "stepwise" (x 0.1 at `first_drop_step`, x 0.01 at
             `second_drop_step`) or "polynomial" (`peak * (1 - step / total_steps) ** power`).
         peak: Learning rate after the warm-up (see `adjusted_learning_rate`).
-        warmup_init: Learning rate at step 0, when there is a warm-up.
-        warmup_steps: Length of the warm-up, steps.
-        total_steps: Length of the training, steps.
-        first_drop_step: For "stepwise", step of the first drop.
-        second_drop_step: For "stepwise", step of the second drop.
-        power: For "polynomial", the exponent.
+        warmup_init: Learning rate at step 0, if there is a warm-up.
+        warmup_steps: Length of the warm-up in steps.
+        total_steps: Length of training in steps.
+        first_drop_step: Step of the first drop ("stepwise").
+        second_drop_step: Step of the second drop ("stepwise").
+        power: Exponent ("polynomial").
 
     Raises:
-        UserError: If `method` is unknown.
+        UserError: `method` is unknown.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         if method not in DECAY_METHODS:
             raise UserError(
-                f"The decay by steps is one of {', '.join(DECAY_METHODS)}; got {method!r}."
+                f"The decay method must be one of {', '.join(DECAY_METHODS)}; got {method!r}."
             )
         self.method = method
         self.base = self.peak = peak
@@ -138,21 +138,21 @@ def build_schedule(
     """Builds the schedule of a run from its hyper-parameters.
 
     As in the original's `main.py`, `warmup_init` is scaled with the batch like the learning rate.
-    It is then limited to the peak: a warm-up never starts above the rate that it leads to.
+    It is then limited to the peak, so that a warm-up never starts above the rate it leads to.
 
     Args:
         method: Decay method, see `WarmupSchedule` and `epoch_schedules.epoch_rates`.
         learning_rate: Rate at batch 64 (or the rate itself without `scale`).
-        scale: Whether rates are scaled with the batch.
+        scale: Whether to scale rates with the batch size.
         batch_size: Global batch size, images.
-        steps_per_epoch: Steps in an epoch, perhaps a fraction.
-        num_epochs: Epochs of the run.
-        warmup_epochs: Length of the warm-up, epochs.
-        warmup_init: Learning rate at step 0, in the terms of `learning_rate`.
-        first_drop_epoch: For "stepwise".
-        second_drop_epoch: For "stepwise".
-        power: For "polynomial".
-        clr_max, cycle_len, lr_steps, lr_decay, lr_power: Of the methods by epochs.
+        steps_per_epoch: Steps per epoch, may be a fraction.
+        num_epochs: Number of epochs of the run.
+        warmup_epochs: Length of the warm-up in epochs.
+        warmup_init: Learning rate at step 0, for the same batch size as `learning_rate`.
+        first_drop_epoch: Epoch of the first drop ("stepwise").
+        second_drop_epoch: Epoch of the second drop ("stepwise").
+        power: Exponent ("polynomial").
+        clr_max, cycle_len, lr_steps, lr_decay, lr_power: Arguments of `epoch_rates`.
 
     Returns:
         The schedule, a function of the step.
@@ -183,7 +183,7 @@ def build_schedule(
         peak=peak,
         warmup_init=min(start, peak),
         warmup_steps=warmup_steps,
-        # As `TrainingPlan.total_steps`, which divides whole numbers.
+        # As `TrainingPlan.total_steps`, which uses integer division.
         total_steps=int(num_epochs * steps_per_epoch + 1e-6),
         first_drop_step=int(first_drop_epoch * steps_per_epoch),
         second_drop_step=int(second_drop_epoch * steps_per_epoch),

@@ -1,4 +1,4 @@
-"""What a run carries from step to step: weights, averages, optimizer, seeds."""
+"""State of a training run: weights, averages, optimizer, seeds."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ log = logging.getLogger(__name__)
 class TrainingState:
     """Network, optimizer and averages of a run. Create it under the strategy's scope.
 
-    Between two calls of the compiled step the network's variables hold its weights; inside a call
-    the vectors of `FlatVariables` do (see there).
+    Between calls of the compiled step, the network's variables hold its weights; during a call, the
+    vectors of `FlatVariables` do (see there).
 
     Args:
         model: A built Keras model.
         optimizer: From `optimizers.build_optimizer`.
         strategy: The run's distribution strategy.
         learning_rate: Number, or function of the step.
-        moving_average_decay: Largest decay of the weight averages, 0 for none.
+        moving_average_decay: Largest decay of the weight averages, 0 to disable.
         freeze_pattern: Regular expression; variables whose path it matches (`re.match`) are not
             trained.
         seed: Seed of the layers' randomness (drop-connect).
-        scale_loss: Scale the loss, as float16 needs it.
-        reports_skipped: `counts` names the steps that were left out.
-        decay_all: Weight decay is of all weights, not of the kernels alone.
-        rate_factor: Path of a variable -> by what its learning rate is multiplied; None: 1.
+        scale_loss: Scale the loss dynamically, as float16 requires.
+        reports_skipped: Include the number of skipped steps in `counts`.
+        decay_all: Apply weight decay to all weights, not only to kernels.
+        rate_factor: Maps a variable's path to a factor on its learning rate; None means 1.
 
     Attributes:
-        skipped: Steps left out because they were not finite.
-        last_skipped: The last of these, counted from 1; 0: none.
+        skipped: Number of steps skipped because they were not finite.
+        last_skipped: The latest of these steps, counted from 1; 0 if there is none.
 
     Raises:
-        UserError: If the pattern is ill-formed, or leaves nothing to train.
+        UserError: The pattern is malformed, or leaves nothing to train.
     """
 
     def __init__(
@@ -86,20 +86,20 @@ class TrainingState:
 
     @property
     def step(self) -> int:
-        """Training steps done."""
+        """Number of completed training steps."""
         return int(self.optimizer.iterations.numpy())
 
     def counts(self) -> dict[str, float]:
-        """What is to be told of steps that were left out, by name; empty where none can be."""
-        told = {"skipped_steps": float(self.skipped.numpy())} if self._reports_skipped else {}
+        """Counts of skipped steps to report, by name; empty if steps cannot be skipped."""
+        counts = {"skipped_steps": float(self.skipped.numpy())} if self._reports_skipped else {}
         if self.loss_scale.dynamic:
-            left_out = self.optimizer.iterations - self.optimizer.updates
-            told["overflow_steps"] = float((left_out - self.skipped).numpy())
-            told["loss_scale"] = self.loss_scale.value
-        return told
+            not_applied = self.optimizer.iterations - self.optimizer.updates
+            counts["overflow_steps"] = float((not_applied - self.skipped).numpy())
+            counts["loss_scale"] = self.loss_scale.value
+        return counts
 
     def gather(self) -> None:
-        """Begins a call of the compiled step: fills the vectors from the network's variables."""
+        """Starts a call of the compiled step: fills the vectors from the network's variables."""
         for group in (*self.optimizer.groups, self.statistics, self._constants):
             group.gather()
 
@@ -109,10 +109,10 @@ class TrainingState:
             group.scatter()
 
     def bound(self, weights: Sequence[tf.Tensor], statistics: tf.Tensor) -> list[tuple]:
-        """What the variables are in a forward pass, for `keras.StatelessScope`.
+        """The variables' values in a forward pass, for `keras.StatelessScope`.
 
         Args:
-            weights: float32 [size] of each of the optimizer's groups.
+            weights: Vector of each of the optimizer's groups, float32 [size].
             statistics: float32 [size].
         """
         pairs = self.statistics.bound(statistics)
@@ -121,15 +121,15 @@ class TrainingState:
         return pairs
 
     def new_statistics(self, scope: keras.StatelessScope) -> tf.Tensor:
-        """The moving statistics, float32 [size], as a forward pass in `scope` left them."""
+        """The moving statistics after a forward pass in `scope`, float32 [size]."""
         for variable in self._constants.variables:
             if scope.get_current_value(variable) is not None:
-                raise ValueError(f"{variable.path} is not trained, and a layer assigns to it.")
+                raise ValueError(f"A layer assigns to {variable.path}, which is not trained.")
         values = [scope.get_current_value(v) for v in self.statistics.variables]
         return tf.stop_gradient(self.statistics.join(values))
 
     def leave_out(self, overflow: tf.Tensor) -> None:
-        """Notes a step that is not finite; `overflow` (bool scalar): for the loss scale's sake."""
+        """Counts a step that was not applied; `overflow`: due to the loss scale (bool scalar)."""
         self.loss_scale.after_overflow(overflow)
         self.skipped.assign_add(tf.cast(~overflow, tf.int64))
         step = self.optimizer.iterations + 1
@@ -138,16 +138,16 @@ class TrainingState:
     def seed_layers(self, part=0) -> None:
         """Sets the layers' random state as a function of seed, step, part, replica and layer.
 
-        Called in replica context at the beginning of each step: a run that goes on from a
-        checkpoint then draws what it would have drawn without the break.
+        Called in replica context at the start of each step, so that a resumed run draws the same
+        numbers as an uninterrupted one.
 
         Args:
-            part: Micro-batch of the step.
+            part: Index of the micro-batch.
         """
         if not self._seed_states:
             return
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        # Two numbers are all that a stateless operation takes as its seed.
+        # A stateless operation takes exactly two numbers as its seed.
         first = int(np.random.SeedSequence(self.seed).generate_state(1, np.uint32)[0])
         first += tf.cast(replica, tf.int64) + tf.cast(part, tf.int64) * 2**40
         key = tf.stack([first, tf.cast(self.optimizer.iterations, tf.int64)])
@@ -158,7 +158,7 @@ class TrainingState:
             state.assign(tf.cast(value, state.dtype))
 
     def synchronize(self) -> None:
-        """Makes the replicas' moving statistics and averages one (before saving, evaluating)."""
+        """Averages moving statistics and weight averages over the replicas, before saving."""
         average_statistics(self.strategy, self.statistics.variables)
         average_statistics(self.strategy, self.averages.variables)
 
@@ -179,10 +179,10 @@ class TrainingState:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Goes on from a checkpoint of the same run.
+        """Restores the state from a checkpoint of the same run.
 
         Raises:
-            UserError: If the checkpoint is of another network or another optimizer.
+            UserError: The checkpoint belongs to another network or optimizer.
         """
         source = f"The checkpoint of step {checkpoint.step} in this run's folder"
         assign_by_path(self.model.weights, checkpoint.weights, "weights", source)
@@ -200,7 +200,7 @@ def moving_statistics(model: keras.Model) -> list:
 
 
 def trainable_variables(model: keras.Model, freeze_pattern: str | None) -> list:
-    """The variables to train: all trainable ones but those whose path the pattern matches."""
+    """The variables to train: all trainable ones whose path the pattern does not match."""
     if not freeze_pattern:
         return list(model.trainable_variables)
     try:
@@ -220,25 +220,25 @@ def trainable_variables(model: keras.Model, freeze_pattern: str | None) -> list:
 
 
 def assign_by_path(variables, values: Mapping[str, np.ndarray], what: str, source) -> None:
-    """Assigns values to variables by path; every one must be there with its shape.
+    """Assigns values to variables by path; all must exist and have the right shape.
 
     Args:
         variables: Keras variables.
         values: Path -> value.
-        what: What these are, for the error.
-        source: Where they come from, for the error.
+        what: Kind of values, for the error message.
+        source: Their origin, for the error message.
 
     Raises:
-        UserError: If a value is missing or has another shape; nothing is assigned then.
+        UserError: A value is missing or has another shape; nothing is assigned then.
     """
     for variable in variables:
         value = values.get(variable.path)
         if value is None or tuple(value.shape) != tuple(variable.shape):
             got = "nothing" if value is None else f"shape {tuple(value.shape)}"
             raise UserError(
-                f"{source} holds {got} for {variable.path} ({what}), where this network has shape "
-                f"{tuple(variable.shape)}: it is of another model or configuration; choose "
-                "another `model_dir`, or give it as `ckpt`."
+                f"{source} has {got} for {variable.path} ({what}), but this network has shape "
+                f"{tuple(variable.shape)}: the checkpoint belongs to another model or "
+                "configuration. Choose another `model_dir`, or pass the checkpoint as `ckpt`."
             )
     for variable in variables:
         variable.assign(values[variable.path])

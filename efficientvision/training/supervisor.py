@@ -1,12 +1,12 @@
-"""A parent process that starts the training as its child, and ends or restarts it with its peers.
+"""A parent process that runs training as its child, and stops or restarts it with its peers.
 
 TensorFlow alone does not survive the death of a worker: the others wait in a collective operation
-for ever, or abort. So each worker of a job is two processes. The parent, which has no TensorFlow
-and does nothing else, starts the child; it knows how the child ended, and of its peers through
-`heartbeat`. When one worker dies, every parent kills its child, says who died, and ends; or, with
-restarts left, all of them start new children together, which go on from the newest checkpoint.
+forever, or abort. So each worker of a job is two processes. The parent, which does not import
+TensorFlow, starts the child, sees how it ends, and learns about its peers through `heartbeat`. When
+one worker dies, every parent kills its child, reports who died, and exits; or, with restarts left,
+all of them start new children together, which resume from the newest checkpoint.
 
-A child ends by itself when its parent is gone: two children of one worker would write into the same
+A child exits when its parent is gone, because two children of one worker would write to the same
 folder.
 """
 
@@ -40,15 +40,15 @@ from efficientvision.training.heartbeat import (
 from efficientvision.training.heartbeat_link import BEAT_SECONDS, Connection, join
 from efficientvision.training.job_key import make_key, read_key
 
-# Tells a child that it is one, and where it hears of its parent.
+# Tells a process that it is a child, and which socket connects it to its parent.
 PARENT_SOCKET = "EFFICIENTVISION_PARENT_SOCKET"
-# How a child ends after a defect; 1 and 2 mean that the user has something to correct.
+# Exit code of a child after a bug; 1 and 2 mean that the user has something to fix.
 CRASH_CODE = 70
 _MISTAKES = (1, 2)
 _YIELDS = (128 + signal.SIGINT, 128 + signal.SIGTERM)
-# A child whose threads stand still for so long is frozen. Generous: nothing else hints at it.
+# A child whose threads make no progress for this long is hung; generous, as it is the only sign.
 FROZEN_SECONDS = 300.0
-# A child that was asked to end finishes its steps and writes a checkpoint.
+# A child that was asked to stop finishes its steps and writes a checkpoint.
 _GRACE_SECONDS = 120.0
 _HUB_SECONDS = 10.0
 _TICK_SECONDS = 0.2
@@ -63,22 +63,22 @@ def supervise(
     say: Callable[[str], None],
     model_dir: AnyPath | None = None,
 ) -> int:
-    """Runs a training command as a child process until it is done or cannot go on.
+    """Runs a training command as a child process until it is done or cannot continue.
 
     Args:
         command: Program and arguments of the child.
-        cluster: The job's workers; None: this one alone.
-        restarts: How often to start again after a death.
+        cluster: The job's workers; None for a single process.
+        restarts: How often to restart after a death.
         join_seconds: How long to wait for the other workers.
-        say: Prints a sentence about the job.
+        say: Called with a sentence about the job.
         model_dir: The run's folder, where the workers find the key of their job; see `job_key`.
 
     Returns:
-        The exit code: 0, or that of a child that found a mistake of the user's, or 128 + the signal
-        that asked the parent to end.
+        The exit code: 0, that of a child that reported a user error, or 128 + the signal that asked
+        the parent to stop.
 
     Raises:
-        UserError: A worker died and no restarts are left; the sentence names it.
+        UserError: A worker died and no restarts are left; the message names it.
     """
     parent = _Parent(command, cluster, restarts, join_seconds, say, model_dir)
     previous = {s: signal.signal(s, parent.ask_to_end) for s in (signal.SIGTERM, signal.SIGINT)}
@@ -91,7 +91,7 @@ def supervise(
 
 
 def end_with_parent() -> None:
-    """In a child: starts the thread that shows life to the parent, and ends the child after it."""
+    """In a child: starts the thread that sends heartbeats to the parent and exits after it."""
     link = socket.socket(fileno=int(os.environ[PARENT_SOCKET]))
 
     def watch() -> None:
@@ -112,7 +112,7 @@ class Child:
     """A running child process.
 
     Attributes:
-        end: How it ended (`heartbeat.DONE` ... `YIELDED`) and words for it; None while it lives.
+        end: How it ended (`heartbeat.DONE` ... `YIELDED`) and a message; None while it runs.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]):
@@ -129,11 +129,11 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """The exit code; None while it lives."""
+        """The exit code; None while it runs."""
         return self._process.returncode
 
     def look(self) -> bool:
-        """Sees whether the child has ended, and ends a frozen one."""
+        """Checks whether the child has ended, and kills it if it hangs."""
         with contextlib.suppress(OSError):
             if self._socket.recv(1 << 12):
                 self._heard = time.monotonic()
@@ -142,33 +142,33 @@ class Child:
             self.end = describe_end(code)
         elif self._heard is not None and time.monotonic() - self._heard > FROZEN_SECONDS:
             self.kill()
-            self.end = KILLED, f"hung: its process stood still for {FROZEN_SECONDS:.0f} s"
+            self.end = KILLED, f"hung: its process made no progress for {FROZEN_SECONDS:.0f} s"
         return self.end is not None
 
     def ask_to_end(self, number: int) -> None:
-        """Passes a signal on."""
+        """Forwards a signal to the child."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Ends the child, whatever it does."""
+        """Kills the child."""
         self._process.kill()
         self._process.wait()
         self._socket.close()
 
 
 def describe_end(code: int) -> tuple[int, str]:
-    """How a process with this exit code (negative: a signal's number) ended, and words for it."""
+    """How a process with this exit code ended, and a message; negative codes are signals."""
     if code == 0:
         return DONE, "is done"
     if code < 0:
         name = signal.Signals(-code).name if -code in list(signal.Signals) else "unknown"
         how = ABORTED if -code == signal.SIGABRT else KILLED
-        return how, f"died: its training process was ended by signal {-code} ({name})"
+        return how, f"died: its training process was killed by signal {-code} ({name})"
     if code in _MISTAKES:
-        return MISTAKE, f"stopped with an error (exit code {code}), see its own output"
+        return MISTAKE, f"stopped with an error (exit code {code}); see its own output"
     if code in _YIELDS:
-        return YIELDED, "ended its training early, as a signal asked"
-    return CRASHED, f"failed: its training process ended with code {code}, see its own output"
+        return YIELDED, "stopped training early because of a signal"
+    return CRASHED, f"failed: its training process exited with code {code}; see its own output"
 
 
 class _Parent:
@@ -188,21 +188,21 @@ class _Parent:
         self._deadline = 0.0
 
     def ask_to_end(self, number: int, frame) -> None:
-        """Signal handler: the child gets the signal and some time; a second one ends it at once."""
+        """Signal handler: forwards the signal and grants some time; a second one kills at once."""
         del frame
         self._deadline = 0.0 if self._asked else time.monotonic() + _GRACE_SECONDS
         self._asked = self._asked or number
 
     def kill_child(self) -> None:
-        """Ends the child, if there is one."""
+        """Kills the child, if there is one."""
         if self._child is not None:
             if self._child.end is None:
-                print(file=sys.stderr)  # It may have left a progress bar without a line's end.
+                print(file=sys.stderr)  # Ends the line of an unfinished progress bar.
             self._child.kill()
             self._child = None
 
     def run_alone(self) -> int:
-        """Runs the child, again and again where it dies; the exit code."""
+        """Runs the child and restarts it when it dies; returns the exit code."""
         while True:
             self._start_child()
             while not self._leaves() and self._child.end is None:
@@ -216,7 +216,7 @@ class _Parent:
             self._count_restart(f"The training {text}", self._used < self._restarts)
 
     def run_with_peers(self) -> int:
-        """The same, together with the parents of the other workers."""
+        """Like `run_alone`, together with the parents of the other workers."""
         hub = None
         if self._cluster.index == 0:
             hub = Hub(
@@ -239,14 +239,14 @@ class _Parent:
             return make_key(self._cluster, self._model_dir)
         except OSError as error:
             raise UserError(
-                f"The workers cannot meet: the folder {self._model_dir} cannot be written "
-                f"({error.strerror or error}); choose a model_dir that all of them share."
+                f"The workers cannot connect: the folder {self._model_dir} is not writable "
+                f"({error.strerror or error}). Choose a `model_dir` that all of them share."
             ) from error
 
     def _attempt(self) -> int | None:
-        """Joins the others and runs a child; the exit code, or None to try again."""
+        """Joins the others and runs a child; returns the exit code, or None to try again."""
         here = self._cluster.name(self._cluster.index)
-        self._say(f"{here} waits for the {len(self._cluster.workers)} workers of the job.")
+        self._say(f"{here}: waiting for all {len(self._cluster.workers)} workers of the job.")
         deadline = time.monotonic() + self._join_seconds
         while True:
             seconds = deadline - time.monotonic()
@@ -260,8 +260,8 @@ class _Parent:
                 with contextlib.closing(link):
                     return self._take_part(link)
             except OSError:
-                # A hub that dies still takes connections for a moment. Nothing has begun: the next
-                # hub is waited for.
+                # A dying hub still accepts connections for a moment. Nothing has started yet: wait
+                # for the next hub.
                 if self._child is None and time.monotonic() < deadline:
                     time.sleep(_TICK_SECONDS)
                     continue
@@ -269,7 +269,7 @@ class _Parent:
                 return self._stop(text, self._used < self._restarts)
 
     def _take_part(self, link: Connection) -> int | None:
-        """Does as the hub says; as `_attempt`. Raises OSError where the hub is gone."""
+        """Follows the hub; returns as `_attempt`. Raises OSError if the hub is gone."""
         while True:
             for message in self._turn(link):
                 if "start" in message:
@@ -282,11 +282,11 @@ class _Parent:
             if self._leaves():
                 name = signal.Signals(self._asked).name
                 with contextlib.suppress(OSError):
-                    link.send(ended=LEFT, text=f"was asked to end ({name})")
+                    link.send(ended=LEFT, text=f"was asked to stop ({name})")
                 return 128 + self._asked
 
     def _turn(self, link: Connection) -> list[dict]:
-        """Waits a moment for messages; shows life to the hub, and reports how the child ended."""
+        """Waits briefly for messages, sends a heartbeat, and reports how the child ended."""
         wait = 0.0 if link.has_messages else _TICK_SECONDS
         readable, _, _ = select.select([link.socket], [], [], wait)
         messages = link.receive() if readable or link.has_messages else []
@@ -302,7 +302,7 @@ class _Parent:
     def _stop(self, text: str, again: bool) -> int | None:
         child = self._child
         if child is not None and child.end is not None and child.end[0] == MISTAKE:
-            return child.code  # It has said what is wrong.
+            return child.code  # It has already reported the error.
         self.kill_child()
         self._count_restart(text, again)
         return None
@@ -310,7 +310,7 @@ class _Parent:
     def _count_restart(self, text: str, again: bool) -> None:
         if not again:
             used_up = f"`restarts={self._restarts}` is used up"
-            remedy = used_up if self._restarts else "`restarts=N` lets it do so by itself"
+            remedy = used_up if self._restarts else "`restarts=N` restarts it automatically"
             raise UserError(
                 f"{text}. Training stops here; run the same command to resume from the newest "
                 f"checkpoint ({remedy})."
@@ -325,7 +325,7 @@ class _Parent:
         self._child = Child(self._command, environment)
 
     def _leaves(self) -> bool:
-        """Whether this parent was asked to end, and its child has ended or had its time."""
+        """Whether this parent was asked to stop, and its child has ended or used up its time."""
         if not self._asked:
             return False
         if self._child is None or self._child.end is not None:

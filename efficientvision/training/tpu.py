@@ -1,4 +1,4 @@
-"""Connecting to a TPU, or saying soon and in one sentence that there is none."""
+"""Connects to a TPU, or fails fast with one clear sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from efficientvision.errors import UserError
 
-# Looking up a name asks Google's metadata server, which takes minutes to fail on some networks.
+# Name lookup asks Google's metadata server, which takes minutes to fail on some networks.
 LOOKUP_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 
@@ -24,8 +24,8 @@ def tpu_strategy(
 
     Args:
         name: Name of a Cloud TPU, or its address (`grpc://10.0.0.2:8470`); "local" or None: the
-            TPU of this very machine (a TPU VM).
-        zone, project: Where a TPU of that name is; None: where this machine is.
+            TPU of this machine (a TPU VM).
+        zone, project: Where the TPU is; None means the same as this machine.
 
     Raises:
         UserError: There is no such TPU, or it does not answer.
@@ -44,12 +44,12 @@ def tpu_strategy(
 
 
 def check_cores(strategy: tf.distribute.Strategy, num_cores: int) -> None:
-    """Raises UserError where the TPU has another number of cores than was asked for."""
+    """Raises UserError if the TPU does not have `num_cores` cores."""
     found = strategy.num_replicas_in_sync
     if found != num_cores:
         raise UserError(
-            f"`num_cores={num_cores}`, but the cores of this TPU are {found}: leave the flag out "
-            "to train on all of them."
+            f"`num_cores={num_cores}`, but this TPU has {found} core{'s' if found > 1 else ''}: "
+            "leave `num_cores` out to train on all of them."
         )
 
 
@@ -60,7 +60,7 @@ def _resolve(name: str, zone: str | None, project: str | None):
 
 
 def _within(seconds: float, work: Callable[[], Any]) -> Any:
-    """What `work()` returns or raises; TimeoutError when it takes longer."""
+    """Returns or raises what `work()` does; TimeoutError if it takes longer."""
     outcomes: queue.Queue = queue.Queue()
 
     def run() -> None:

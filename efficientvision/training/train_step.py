@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from efficientvision.tasks.base import Batch, Task
+from efficientvision.tasks.training_task import Batch, TrainingTask
 from efficientvision.training.gradients import all_reduce_sum, clip_gradients
 from efficientvision.training.micro_batches import MicroBatchSums
 from efficientvision.training.state import TrainingState
 
 
 class NonFiniteStep(ArithmeticError):
-    """A step whose loss or gradients are not finite; it changed nothing.
+    """A step whose loss or gradients are not finite; nothing of it was applied.
 
     Attributes:
-        steps: Steps of the call that were done before it.
-        losses: The means over these.
-        values: Losses, gradient norm and learning rate of the step itself.
+        steps: Steps of the same call that were completed before it.
+        losses: Means over those steps.
+        values: Losses, gradient norm and learning rate of the step that is not finite.
     """
 
     def __init__(self, steps: int, losses: dict[str, float], values: dict[str, float]):
@@ -30,33 +30,34 @@ class NonFiniteStep(ArithmeticError):
 
 
 class TrainStep:
-    """Runs several steps a call: forward, backward, all-reduce, clip, apply, average.
+    """Runs several steps per call: forward, backward, all-reduce, clip, apply, average.
 
-    The losses of the replicas, and of the micro-batches one after the other, add up to the global
-    batch's, so that gradients are summed, and what follows the sum (clipping, optimizer, averages)
-    is the same on every replica. A step whose loss, gradients or batch statistics are not finite
-    changes neither weights nor averages, slots or statistics: the forward pass only computes the
-    new statistics, and all that is kept is written together at the end, or not at all. The loops
-    stand outside `strategy.run`: inside, the replicas could not sum.
+    The losses of the replicas, and of their micro-batches, add up to the loss of the global batch.
+    So gradients are summed, and everything after the sum (clipping, optimizer, averages) is the
+    same on every replica. A step whose loss, gradients or batch statistics are not finite changes
+    neither weights nor averages, optimizer slots or statistics: the forward pass only computes the
+    new statistics, and all results are written together at the end, or not at all. The loops are
+    outside `strategy.run` because the replicas could not sum inside it.
 
     Args:
-        task: Gives the losses.
+        task: Provides the losses.
         state: Network, optimizer, averages.
         weight_decay: Factor of the L2 penalty in the loss (0 for a decoupled optimizer).
-        clip_norm: Limit of the gradients' norms, 0 for none.
-        micro_batches: Parts into which each replica cuts its batch; memory is needed for one.
-        skip_non_finite: Go on after a step that is not finite, without it.
+        clip_norm: Gradient clipping norm, 0 to disable.
+        micro_batches: Gradient accumulation: number of micro-batches into which each replica
+            splits its batch; only one is in memory at a time.
+        skip_non_finite: Skip a step that is not finite instead of stopping.
         use_xla: Compile the step with XLA (fast on accelerators, slow on CPUs).
 
     Attributes:
-        names: Keys of what a call returns.
-        counted: Steps of the last call that its means are over; skipped ones are not.
-        traces: How often the step was compiled.
+        names: Keys of the dictionary that a call returns.
+        counted: How many steps the means of the last call cover; skipped ones are not counted.
+        traces: How often the step was traced.
     """
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingTask,
         state: TrainingState,
         *,
         weight_decay: float,
@@ -92,9 +93,9 @@ class TrainStep:
         """Trains `steps` steps on batches of `iterator`.
 
         Returns:
-            The means over these steps of the task's losses (the global batch's; "loss" includes
-            the L2 penalty), `reg_l2_loss`, `gradient_norm` (before clipping), `learning_rate`.
-            Skipped steps do not count; NaN if all were.
+            Means over these steps: the task's losses (of the global batch; "loss" includes the L2
+            penalty), `reg_l2_loss`, `gradient_norm` (before clipping) and `learning_rate`. Skipped
+            steps are not counted; the means are NaN if all steps were skipped.
 
         Raises:
             NonFiniteStep: A step is not finite, and such steps are not skipped.
@@ -122,7 +123,7 @@ class TrainStep:
         return totals, counted, last, stopped
 
     def _step(self, batch):
-        """A step on the global batch; see `_apply` for what it returns."""
+        """One step on the global batch; returns what `_apply` does."""
         run = self._strategy.run
         if self._micro_batches == 1:
             outcome = run(self._whole_step, args=(batch,))
@@ -161,7 +162,7 @@ class TrainStep:
         return batch, self._task.normalizer(batch, lambda x: all_reduce_sum([x])[0])
 
     def _backward(self, batch: Batch, normalizer, statistics: tf.Tensor, index):
-        """Losses [n], the gradients of the weight vectors, and the new statistics."""
+        """Returns losses [n], gradients of the weight vectors, and the new statistics."""
         state, task = self._state, self._task
         state.seed_layers(index)
         weights = [tf.convert_to_tensor(group.vector) for group in state.optimizer.groups]
@@ -175,10 +176,10 @@ class TrainStep:
         return values, gradients, state.new_statistics(scope)
 
     def _apply(self, normalizer, values: tf.Tensor, gradients: Sequence, statistics: tf.Tensor):
-        """Writes a step's results if they are finite.
+        """Applies the step if everything is finite.
 
         Returns:
-            float32 [len(names)], whether these count, whether training must stop.
+            The results, float32 [len(names)]; whether they count; whether training must stop.
         """
         state, optimizer = self._state, self._state.optimizer
         bad = tf.math.count_nonzero(~tf.math.is_finite(statistics), dtype=tf.float32)
@@ -211,7 +212,7 @@ class TrainStep:
         return results, finite, stopped
 
     def _regularized(self, gradients: list) -> tuple[list, tf.Tensor]:
-        """Adds the gradient of the L2 penalty of what is decayed; returns the penalty too."""
+        """Adds the L2 penalty's gradient for decayed weights; returns the penalty too."""
         optimizer, penalty = self._state.optimizer, tf.zeros([])
         if not self._weight_decay:
             return gradients, penalty

@@ -23,11 +23,7 @@ _BEHIND = 8
 
 
 class Found(Protocol):
-    """A model's result for one frame, such as `efficientvision.detector.Detections`.
-
-    Attributes:
-        names: the class of each object, or each class in the frame.
-    """
+    """What a model finds in a frame: a name for each object, or each class that is there."""
 
     names: list[str]
 

@@ -28,10 +28,10 @@ from efficientvision.weights.report import LoadReport
 
 log = logging.getLogger(__name__)
 
-# Parts whose last axis goes by classes, each once.
+# Parts whose last axis has one channel for each class.
 _CLASS_ONCE = {naming.CLASSIFIER_HEAD, edgenet_names.DECODER, edgenet_names.AUXILIARY}
 
-# Share of a backbone that must be there for the rest to be worth a try.
+# Smallest share of the backbone that must match.
 _MOST = 0.9
 
 
@@ -51,31 +51,32 @@ def load_weights(
 ) -> LoadReport:
     """Loads a checkpoint into a model.
 
-    A part that the checkpoint does not have at all (the heads of a backbone's checkpoint) keeps
-    its values. Everything is read before anything is assigned: a damaged file changes nothing.
+    A part that is absent from the checkpoint (such as the heads, in a checkpoint of a backbone)
+    keeps its values. Everything is read before anything is assigned, so a damaged file changes
+    nothing.
 
     Args:
         model: Keras model whose variable paths are the published names.
-        path: What `open_checkpoint` takes, or an open reader.
+        path: Any path that `open_checkpoint` accepts, or an open reader.
         use_ema: Prefer moving averages where the checkpoint has them.
         min_backbone_match: Share of the model's backbone variables that must be loaded; 0 accepts
             any.
-        skip_mismatch: Load what fits and leave the rest as it is.
-        allow_class_head_mismatch: Let the last layer of the classes differ (fine-tuning on
-            another number of classes): it keeps its values.
-        classes: Which classes are the same: they alone keep what the checkpoint's class head says
-            of them. None: the class head is loaded as it stands, if it has the same shape.
-        exclude: Variables to leave as they are: a regular expression searched in the published
+        skip_mismatch: Load the variables that fit and leave the others unchanged.
+        allow_class_head_mismatch: Accept a class head of another shape (fine-tuning on a
+            different number of classes); it keeps its values.
+        classes: Classes that the model and the checkpoint share: only these take their weights
+            from the checkpoint's class head. None loads the whole class head if its shape fits.
+        exclude: Variables to leave unchanged: a regular expression searched in the published
             names, or a list of parts (`"class_net"`, ...).
-        parts: The only parts to load, such as `["backbone"]`; None for all.
+        parts: Load only these parts, such as `["backbone"]`; None for all.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
-        verbose: Print the report.
+        verbose: Log the report.
 
     Returns:
-        What was loaded, skipped, missing and unused.
+        A report of loaded, skipped, missing and unused variables.
 
     Raises:
-        UserError: The checkpoint is missing or damaged, or of another network.
+        UserError: The checkpoint is missing, is damaged, or holds another network.
     """
     variables = naming.published_variables(model)
     reader = path
@@ -108,16 +109,16 @@ def load_weights(
 
 
 def _check_finite(report: LoadReport, values: dict[str, np.ndarray]) -> None:
-    """Notes weights that are no numbers.
+    """Adds a note about variables with NaN or infinite values.
 
     Raises:
-        UserError: All are.
+        UserError: Every variable has some.
     """
     spoilt = [name for name, value in values.items() if not np.isfinite(value).all()]
     if spoilt and len(spoilt) == len(values):
         raise UserError(
             f"The checkpoint {report.path} holds values that are not finite (NaN or infinity) in "
-            "every variable: the training had diverged before it was saved; take an earlier one."
+            "every variable: training diverged before it was saved. Use an earlier checkpoint."
         )
     if spoilt:
         report.notes += (
@@ -132,7 +133,7 @@ def _compare(
     exclude: str | Sequence[str] | None,
     parts: Sequence[str] | None,
 ) -> LoadReport:
-    """Sorts the names of both sides, without reading values."""
+    """Compares names and shapes of the model and the checkpoint; reads no values."""
     theirs = reader.names()
     report = LoadReport(
         path=reader.path,
@@ -161,7 +162,7 @@ def _shapes(variables: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _class_layout(variables: dict[str, Any], reader: CheckpointReader) -> HeadLayout | None:
-    """How the model's class head goes by classes; None where the checkpoint has other anchors."""
+    """Layout of the model's class head; None if the checkpoint's number of anchors differs."""
     last = tuple(name for name in variables if naming.is_class_head(name))
     parts = {naming.part_of(name) for name in last}
     if last and parts <= _CLASS_ONCE:
@@ -175,7 +176,7 @@ def _class_layout(variables: dict[str, Any], reader: CheckpointReader) -> HeadLa
 
 
 def _class_columns(report: LoadReport, head: Sequence[str], allow_mismatch: bool) -> list[str]:
-    """Those of the head's variables that are loaded; of another shape they count as that."""
+    """The head's variables to load; with `allow_mismatch`, also those of another shape."""
     for name in head:
         if name in report.skipped and allow_mismatch:
             del report.skipped[name]
@@ -201,7 +202,7 @@ def _raise_if_other_network(
     model_name: str,
     allow_class_head_mismatch: bool,
 ) -> None:
-    """Raises UserError if anything but the class head tells that the network is another one."""
+    """Raises UserError if anything but the class head shows that the networks differ."""
     reshaped = {
         name: shapes
         for name, shapes in report.skipped.items()
@@ -209,7 +210,7 @@ def _raise_if_other_network(
     }
     their_parts = {naming.part_of(name) for name in reader.names()}
     our_parts = {naming.part_of(name) for name in variables}
-    # The backbone has a rule of its own: `min_backbone_match`.
+    # The backbone has its own rule: `min_backbone_match`.
     incomplete = [
         name for name in report.missing if naming.part_of(name) in their_parts - {naming.BACKBONE}
     ]
@@ -223,7 +224,7 @@ def _raise_if_other_network(
             f"{list(theirs)} in the checkpoint, {list(ours)} in the model"
         )
     elif incomplete:
-        problem = f"{len(incomplete)} variables are not in it, for example {incomplete[0]}"
+        problem = f"it lacks {len(incomplete)} variables of the model, for example {incomplete[0]}"
     elif left_over:
         problem = f"the model lacks {len(left_over)} of its variables, for example {left_over[0]}"
     else:
@@ -245,12 +246,12 @@ def _raise_if_too_little(
     if report.backbone_match < min_backbone_match:
         raise UserError(
             f"The checkpoint {report.path} does not fit {model_name}: only "
-            f"{report.backbone_match:.0%} of the backbone's variables match, at least "
-            f"{min_backbone_match:.0%} must." + _resemblance(reader, variables, model_name, report)
+            f"{report.backbone_match:.0%} of the backbone's variables match, expected at least "
+            f"{min_backbone_match:.0%}." + _resemblance(reader, variables, model_name, report)
         )
     if not report.loaded:
         raise UserError(
-            f"Nothing in the checkpoint {report.path} belongs to {model_name}."
+            f"No variable of the checkpoint {report.path} belongs to {model_name}."
             + _resemblance(reader, variables, model_name, report)
         )
 
@@ -258,7 +259,7 @@ def _raise_if_too_little(
 def _resemblance(
     reader: CheckpointReader, variables: dict[str, Any], model_name: str, report: LoadReport
 ) -> str:
-    """What the checkpoint looks like and where that differs, as the end of an error sentence."""
+    """Hint for an error message: which network the checkpoint seems to hold, how it differs."""
     theirs = identify(reader)
     ours = identify(_shapes(variables))
     looks_like = theirs.named(model_name)
@@ -274,7 +275,7 @@ def _resemblance(
         return " In Python, load_weights(..., skip_mismatch=True) loads what fits."
     if report.unused and report.missing:
         return (
-            f" Its names are like {report.unused[0]!r}, the model's like {report.missing[0]!r}: "
-            "rename them, or save the state dict of the network alone."
+            f" The checkpoint has names like {report.unused[0]!r}, the model's like "
+            f"{report.missing[0]!r}: rename them, or save the network's state dict alone."
         )
     return ""

@@ -24,15 +24,15 @@ class CheckpointReader:
     """The variables of one checkpoint, under published names.
 
     Attributes:
-        path: File, prefix or folder it was opened from, for messages.
+        path: File, prefix or folder that was opened, for messages.
         kind: `"tf1"`, `"tf2"`, `"h5"` (Keras 2), `"keras"` (Keras 3), `"torch"` or `"run"` (a
             model_dir).
         shapes: Published name -> shape.
         keys: Published name -> key of the raw value in the file.
         ema_keys: Published name -> key of its moving average, where the file has one.
-        auxiliary: Keys that are neither: optimizer slots, step counters.
+        auxiliary: Keys of everything else: optimizer slots, step counters.
         fetch: Reads the values of keys, in order. Raises UserError if the file is damaged.
-        notes: What a user must know of what was left out, without a full stop.
+        notes: Warnings about values that were not used, without a full stop.
     """
 
     path: str
@@ -53,15 +53,15 @@ class CheckpointReader:
 
         Args:
             name: Published name.
-            ema: Prefer the moving average where there is one, else the raw value.
+            ema: Prefer the moving average, where there is one, to the raw value.
 
         Raises:
-            UserError: The checkpoint does not hold the variable.
+            UserError: The checkpoint does not have the variable.
         """
         first, second = (self.ema_keys, self.keys) if ema else (self.keys, self.ema_keys)
         key = first.get(name, second.get(name))
         if key is None:
-            raise UserError(f"The checkpoint {self.path} holds no variable {name!r}.")
+            raise UserError(f"The checkpoint {self.path} has no variable {name!r}.")
         return key
 
     def read(self, name: str, ema: bool = True) -> np.ndarray:
@@ -73,13 +73,13 @@ class CheckpointReader:
 
         Args:
             names: Published names.
-            ema: Prefer moving averages where there are any.
+            ema: Prefer moving averages, where there are any, to raw values.
 
         Returns:
             Published name -> array.
 
         Raises:
-            UserError: A variable is not there, or the file is damaged or cut short.
+            UserError: A variable is missing, or the file is damaged or cut short.
         """
         names = list(names)
         return dict(zip(names, self.fetch([self.key(n, ema) for n in names]), strict=True))
@@ -102,15 +102,15 @@ def open_checkpoint(
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
             (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, or a folder that holds
-            one of these (the newest counts).
-        scope: Outer scope the variables were saved under (`ckpt_var_scope`).
+            any of these (the newest is opened).
+        scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
     Returns:
-        A reader. Nothing but names and shapes has been read.
+        A reader that has read names and shapes, but no values.
 
     Raises:
-        UserError: There is no such checkpoint, or it is damaged or of an unknown kind.
+        UserError: The checkpoint does not exist, is damaged or is of an unknown kind.
     """
     from efficientvision.weights import edgenets, keras_files, run_folder, tensorflow_checkpoint
 
@@ -132,20 +132,20 @@ def open_checkpoint(
 
 
 def _is_torch(target: str) -> bool:
-    """Whether a checkpoint is a PyTorch file: by its content, or, of another, by its name."""
+    """Whether a checkpoint is a PyTorch file, by its name or its first bytes."""
     return files.is_file(target) and (
         target.lower().endswith(TORCH_ENDINGS) or is_torch_file(target)
     )
 
 
 def find_checkpoint(path: AnyPath) -> str:
-    """Finds what a user's path stands for.
+    """Finds the checkpoint that a path given by a user refers to.
 
     Returns:
-        A file (`.npz`, `.h5`, `.keras`, PyTorch's) or the prefix of a TensorFlow checkpoint.
+        A file (`.npz`, `.h5`, `.keras`, PyTorch) or the prefix of a TensorFlow checkpoint.
 
     Raises:
-        UserError: Nothing there is a checkpoint.
+        UserError: There is no checkpoint at the path.
     """
     from efficientvision.weights.run_folder import pointed_folder
 
@@ -182,13 +182,13 @@ def _require_index(prefix: str) -> str:
 
 
 def _find_in_folder(folder: str) -> str:
-    """The checkpoint of a folder: that of our own runs, else of `checkpoint`, else the newest."""
+    """The folder's checkpoint: from our own run, else named by `checkpoint`, else the newest."""
     from efficientvision.training.checkpoints import latest_checkpoint, list_checkpoints
 
     if list_checkpoints(folder):
         newest = latest_checkpoint(folder, say=True)
         if newest is None:
-            raise UserError(f"Every checkpoint (ckpt-<step>.npz) of {folder} is cut short.")
+            raise UserError(f"Every checkpoint (ckpt-<step>.npz) in {folder} is cut short.")
         return newest
     stated = _stated_latest(folder)
     if stated is not None:
@@ -197,13 +197,15 @@ def _find_in_folder(folder: str) -> str:
     for endings in ((".index",), _HDF5_ENDINGS, (".keras",), TORCH_ENDINGS):
         found = [path for path in listed if path.lower().endswith(endings)]
         if endings is TORCH_ENDINGS:
-            # Lightning's; TensorFlow 1 gave its files the same ending.
+            # PyTorch Lightning writes .ckpt; so did TensorFlow 1.
             found += [path for path in listed if path.endswith(".ckpt") and _is_torch(path)]
         if found:
             newest = max(found, key=lambda path: (files.modified(path), path))
             return newest.removesuffix(".index")
     if files.is_file(files.join(folder, "saved_model.pb")):
-        raise UserError(f"{folder} is a SavedModel, not a checkpoint: export or run it as one.")
+        raise UserError(
+            f"{folder} is a SavedModel, not a checkpoint: run it as one, or name a checkpoint."
+        )
     raise UserError(
         f"The folder {folder} holds no checkpoint (*.index, *.h5, *.keras, *.pth, *.pt or "
         "ckpt-<step>.npz)."
@@ -211,10 +213,10 @@ def _find_in_folder(folder: str) -> str:
 
 
 def _stated_latest(folder: str) -> str | None:
-    """The prefix that the folder's `checkpoint` text file names, if that exists.
+    """The prefix named in the folder's `checkpoint` text file, if its checkpoint exists.
 
-    Published folders were moved after they were written, so only the last component of an
-    absolute path is believed when the path itself is not there.
+    Published folders were moved after they were written: if the stated path does not exist, its
+    last component is looked up in this folder.
     """
     state = files.join(folder, "checkpoint")
     if not files.is_file(state):

@@ -1,4 +1,4 @@
-"""Carries a class head over to another label set: classes of the same name keep their weights."""
+"""Transfers a class head to another label set: classes of the same name keep their weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASS_COLUMNS = (BIAS, *KERNELS)
 
 @dataclasses.dataclass(frozen=True)
 class ClassMatch:
-    """Which classes of a network are classes of a checkpoint.
+    """Matches the classes of a network to those of a checkpoint.
 
     Attributes:
         ours: Class id -> name, of the network.
@@ -38,13 +38,13 @@ class ClassMatch:
 
 
 def match_classes(ours: Mapping[int, str], theirs: Mapping[int, str]) -> ClassMatch:
-    """Finds the classes of the same name; case, spaces, `_` and `-` do not count.
+    """Matches classes by name, ignoring case, spaces, `_` and `-`.
 
-    A name that one side has twice matches nothing.
+    A name that occurs twice on one side matches nothing.
 
     Args:
         ours: Class id (1..K) -> name, of the network.
-        theirs: The same of the checkpoint.
+        theirs: Class id -> name, of the checkpoint.
     """
     our_ids, their_ids = _ids_by_name(ours), _ids_by_name(theirs)
     pairs = {our_ids[name]: their_ids[name] for name in our_ids if name in their_ids}
@@ -64,12 +64,13 @@ def _plain(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class HeadLayout:
-    """How the last axis of a class head goes by classes.
+    """How the classes are laid out along the last axis of a class head.
 
     Attributes:
-        variables: Published names of the weights that have it.
-        num_anchors: How often each class stands there: A, anchors of a cell; once in a classifier.
-        has_background: Whether the background, class 0, stands before the others, as in an SSD.
+        variables: Published names of the head's weights.
+        num_anchors: A, the number of anchors per cell: each class has A channels; 1 in a
+            classifier.
+        has_background: Whether the background is class 0, before the others, as in an SSD.
     """
 
     variables: tuple[str, ...]
@@ -83,14 +84,14 @@ def carry_columns(
     """Our weight with the columns of matched classes replaced by the checkpoint's.
 
     Args:
-        own: [..., A * K], channels of anchor a and class c at a * K + c - 1; with a background
-            [..., A * (K + 1)], at a * (K + 1) + c.
-        theirs: The same of the checkpoint, of its number of classes.
-        match: The classes.
-        layout: The same in both.
+        own: [..., A * K], with anchor a and class c at channel a * K + c - 1; with a background
+            [..., A * (K + 1)], at channel a * (K + 1) + c.
+        theirs: The checkpoint's weight, laid out alike for its own number of classes.
+        match: The matched classes.
+        layout: Layout of both heads.
 
     Returns:
-        As `own`.
+        Array of the shape of `own`.
     """
     carried = own.reshape(*own.shape[:-1], layout.num_anchors, -1).copy()
     source = theirs.reshape(*theirs.shape[:-1], layout.num_anchors, -1)
@@ -105,12 +106,12 @@ def carry_columns(
 def shared_anchors(
     ours: Mapping[str, tuple], theirs: Mapping[str, tuple], bias: str = BOX_BIAS
 ) -> int | None:
-    """Anchors of a cell, if the box heads of two networks have the same number; else None.
+    """Number of anchors per cell, if the box heads of both networks agree; else None.
 
     Args:
-        ours: Published name -> shape.
-        theirs: The same of the checkpoint.
-        bias: Published name of the box head's.
+        ours: Published name -> shape, of the network.
+        theirs: Published name -> shape, of the checkpoint.
+        bias: Published name of the box head's bias.
     """
     shapes = [shapes.get(bias) for shapes in (ours, theirs)]
     return shapes[0][0] // 4 if shapes[0] and shapes[0] == shapes[1] else None

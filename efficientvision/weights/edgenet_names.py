@@ -1,8 +1,8 @@
-"""How the published PyTorch files of the EdgeNets name their tensors, and what the names say.
+"""Names of tensors in the published PyTorch files of the EdgeNets.
 
 A published name is the state dict's key, for example `level3.0.proj_1x1.bn.running_mean`. Our
-`variable.path`, less what stands before the network's parts, with dots for slashes and PyTorch's
-word for the last component, is the same name: `espnetv2_s_2.0/level3.0/proj_1x1/bn/moving_mean`.
+`variable.path` becomes the same name without the model's prefix, with dots for slashes and
+PyTorch's word for the last component: `espnetv2_s_2.0/level3.0/proj_1x1/bn/moving_mean`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ AUXILIARY = "auxiliary"
 CLASSIFIER_HEAD = "classifier_head"
 SSD_CLASS_HEADS = "class_heads"
 
-# Where the encoder stands: in a classifier, in a segmentation network, in an SSD detector.
+# Prefix of the encoder in a classifier, in a segmentation network, in an SSD detector.
 ENCODER_PREFIXES = ("", "base_net.", "base_net.basenet.")
 _ENCODER_NAME = re.compile(r"level\d")
 _ENCODER_WITHIN = re.compile(r"(?:^|\.)((?:base_net\.(?:basenet\.)?)?level\d)")
-# What a path beyond the encoder goes on with, after the names of models: a segmentation network's
-# decoder, an SSD detector's further levels, poolings and heads.
+# How a path beyond the encoder begins, after the names of models: the decoder of a segmentation
+# network; the extra levels, poolings and heads of an SSD detector.
 DECODER_LAYER = (
     r"(?:(?:bu_dec|merge_enc_dec|bu_br|eff_pool|proj_enc)_\w+|auxiliary"
     r"|base_net\.(?:extra_level|bu_)[\w.]+|(?:cls|loc)_layers\.\d+)/"
 )
-# A model's name and a composite layer's have dots of their own.
+# Names of models and of composite layers contain dots themselves.
 _ROOT = re.compile(
     r"^(?:.*/)?(?:(?:espnetv2|dicenet|shufflenetv2)_s_[\w.-]+/"
     rf"|efficientnet-[\w-]+/(?={DECODER_LAYER}))"
@@ -53,23 +53,23 @@ _CLASS_HEAD = re.compile(
     r"|auxiliary\.(?:weight|bias)$"
     r"|cls_layers\.\d+\.(?:weight|bias)$"
 )
-# A count of training steps in every batch norm, which no network needs.
+# Every batch norm counts training steps; no network needs the count.
 STEP_COUNTER = "num_batches_tracked"
 
 
 def name_from_path(path: str) -> str:
-    """Published name of a Keras variable path, with or without the names of models before it."""
+    """Published name of a Keras variable path, with or without a prefix of model names."""
     layers, _, leaf = _ROOT.sub("", path).rpartition("/")
     return f"{layers}/{_LEAVES.get(leaf, leaf)}".replace("/", ".")
 
 
 def is_name(name: str) -> bool:
-    """Whether a name is of this form; those of the EfficientNet family have slashes."""
+    """Whether a name has the EdgeNets' form; names of the EfficientNet family have slashes."""
     return "/" not in name and "." in name
 
 
 def is_weight_name(name: str) -> bool:
-    """Whether a name of this form ends like a weight or a moving statistic."""
+    """Whether a name has the EdgeNets' form and ends like a weight or a moving statistic."""
     return is_name(name) and name.rpartition(".")[2] in {"bias", *_LEAVES.values()}
 
 
@@ -81,7 +81,7 @@ def part_of(name: str) -> str:
 
 
 def stage_of(name: str) -> str:
-    """The part, and for the backbone the level: a segmentation network's ends at level 4."""
+    """The part; for the backbone, the level (a segmentation network's backbone ends at level 4)."""
     level = _ENCODER_NAME.search(name) if part_of(name) == BACKBONE else None
     return level.group() if level else part_of(name)
 
@@ -92,7 +92,7 @@ def is_class_head(name: str) -> bool:
 
 
 def encoder_prefix(names: Iterable[str]) -> str | None:
-    """What the encoder's names begin with; None if there is no encoder."""
+    """Prefix of the encoder's names; None if there is no encoder."""
     for name in names:
         for prefix in ENCODER_PREFIXES:
             if name.startswith(prefix) and _ENCODER_NAME.match(name, len(prefix)):
@@ -101,22 +101,22 @@ def encoder_prefix(names: Iterable[str]) -> str | None:
 
 
 def encoder_places(names: Iterable[str]) -> list[str]:
-    """What stands before networks that have an encoder, such as `model.`; `""` for nothing."""
+    """Prefixes of the networks that have an encoder, such as `model.`; `""` for no prefix."""
     found = filter(None, map(_ENCODER_WITHIN.search, names))
     return list(dict.fromkeys(match.string[: match.start(1)] for match in found))
 
 
 def fitting_names(theirs: Collection[str], ours: Collection[str]) -> Mapping[str, str]:
-    """Moves the encoder of a checkpoint to where the model has its own.
+    """Renames a checkpoint's encoder to the prefix that the model's encoder has.
 
-    A classifier's encoder so begins a segmentation network, and the other way round.
+    So a classifier's encoder can start a segmentation network, and the other way round.
 
     Args:
         theirs: Names in the checkpoint.
         ours: Names in the model.
 
     Returns:
-        Name in the checkpoint -> name to load it as.
+        Name in the checkpoint -> name in the model.
     """
     source, target = encoder_prefix(theirs), encoder_prefix(ours)
     if source is None or target is None:

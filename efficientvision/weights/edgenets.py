@@ -1,4 +1,4 @@
-"""Published EdgeNets files (`.pth`): PyTorch's layout of weights -> ours, and what they hold."""
+"""Opens published EdgeNets files (`.pth`) in our weight layout and identifies their network."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _LAYOUTS = {
     4: (2, 3, 1, 0),  # [out, in / groups, height, width] -> [height, width, in / groups, out]
     2: (1, 0),  # [out, in] -> [in, out]
 }
-# Family -> a vector of as many values as level 3 has channels. The order counts: some of
-# ShuffleNetv2's names are DiCENet's too.
+# Family -> a vector with one value per channel of level 3. Order matters: DiCENet has some of
+# ShuffleNetv2's names.
 _LEVEL_3_VECTORS = {
     "espnetv2": "level3_0.act.weight",
     "dicenet": "level4.0.left_layer.0.cbr.1.weight",
     "shufflenetv2": "level4.0.layer_right.0.cbr.1.weight",
 }
-# Last convolutions of a segmentation decoder's pyramid poolings: of its first map, of the logits.
+# Last convolutions of a segmentation decoder's pyramid poolings: of the first map, of the logits.
 _FIRST_DECODER_WEIGHT = re.compile(r"(?:bu_dec_l1|eff_pool_16x16)\.merge_layer\.3\.weight$")
 _LAST_DECODER_BIAS = re.compile(r"(?:bu_dec|eff_pool)_\w+\.merge_layer\.3\.bias$")
 
 
 def open_torch(path: AnyPath) -> CheckpointReader:
-    """Opens a PyTorch state dict under its own names, in our layout.
+    """Opens a PyTorch state dict: its own names, our weight layout.
 
     Raises:
         UserError: See `open_torch_file`.
@@ -60,12 +60,12 @@ def _our_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def identify_edge_network(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The network that names and shapes (in our layout) describe.
+    """Identifies an EdgeNets network from names and shapes (in our layout).
 
     Returns:
-        `backbone_name`, such as `"espnetv2_s_1.0"`, `task` and `num_classes`, with background
-        where the task has one; None for what is not told; what `identify_decoder` returns. Empty
-        for another family.
+        `backbone_name`, such as `"espnetv2_s_1.0"`, `task` and `num_classes` (with background
+        where the task has one), each None if unknown, and the result of `identify_decoder`.
+        Empty for another family.
     """
     prefix = naming.encoder_prefix(shapes)
     if prefix is None:
@@ -80,11 +80,11 @@ def identify_edge_network(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, An
 
 
 def identify_decoder(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """What stands on the encoder, whatever backbone that is, as names and shapes describe it.
+    """Identifies the decoder or the heads on an encoder of any backbone from names and shapes.
 
     Returns:
         `task` and `num_classes` of an SSD detector or a segmentation network; for the latter
-        `decoder` too: hyper-parameters of `build_segmenter`. Empty if there is neither.
+        also `decoder`, hyper-parameters of `build_segmenter`. Empty if there is neither.
     """
     classes, boxes = shapes.get("cls_layers.0.bias"), shapes.get("loc_layers.0.bias")
     if classes and boxes:
@@ -102,7 +102,7 @@ def identify_decoder(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
 
 
 def _of_width(family: str, level_3: tuple[int, ...]) -> str | None:
-    from efficientvision.models.classifier import EDGE_NETWORKS  # Keras takes seconds.
+    from efficientvision.backbones.encoder import EDGE_NETWORKS  # Keras takes seconds.
 
     for width, channels in EDGE_NETWORKS[family].CHANNELS.items():
         if channels[2:3] == level_3:

@@ -1,8 +1,8 @@
-"""Groups and datasets of an HDF5 file, without its ways out of the file.
+"""Safe access to the groups and datasets of an HDF5 file.
 
-HDF5 can point into other files (external links, external storage, virtual datasets), at things
-twice, and at values that unpack to any size. Weight files do nothing of the kind, so whatever does
-is refused before it is followed. Sizes are taken from headers, before a value is read.
+HDF5 can refer to other files (external links, external storage, virtual datasets), can hold an
+object in two places, and can decompress to any size. Weight files do none of this, so it is
+refused before it is followed. Sizes come from headers, before a value is read.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _CHECKSUM_BYTES = 4
 
 
 def child(group: Any, name: str) -> Any | None:
-    """What a group holds under a name; None if there is nothing.
+    """The member of a group with this name; None if there is none.
 
     Raises:
-        Refused: The name is a link to elsewhere.
+        Refused: The name is a link to another place.
     """
     if name in ("", ".") or "/" in name:
-        raise Refused(f"holds the impossible name {name[:80]!r}")
+        raise Refused(f"has the impossible name {name[:80]!r}")
     try:
         link = group.get(name, getlink=True)
     except TypeError as error:
-        raise Refused(f"holds a link of an unknown kind at {name[:80]!r}") from error
+        raise Refused(f"has a link of an unknown kind at {name[:80]!r}") from error
     if link is None:
         return None
     if not isinstance(link, h5py.HardLink):
@@ -46,15 +46,15 @@ def child(group: Any, name: str) -> Any | None:
         raise Refused(f"links to {kind} at {name[:80]!r}, which no weight file does")
     found = group.get(name)
     if not isinstance(found, h5py.Group | h5py.Dataset):
-        raise Refused(f"holds something that is neither a group nor values at {name[:80]!r}")
+        raise Refused(f"has something that is neither a group nor values at {name[:80]!r}")
     return found
 
 
 def at_path(group: Any, path: str) -> Any:
-    """What a group holds under names divided by slashes.
+    """The member of a group at a path of names separated by slashes.
 
     Raises:
-        Refused: It is not there, or lies behind a link.
+        Refused: It is missing, or lies behind a link.
     """
     found = group
     for name in path.strip("/").split("/"):
@@ -76,56 +76,58 @@ def names(group: Any) -> list[str]:
 
 
 def address(thing: Any) -> int:
-    """Where the header of a group or of a dataset lies."""
+    """Address of the header of a group or a dataset."""
     return h5py.h5o.get_info(thing.id).addr
 
 
 class Walk:
-    """Keeps a walk through groups finite: each once, and none too deep."""
+    """Keeps a walk through groups finite: each group once, to a limited depth."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
 
     def enter(self, group: Any, depth: int) -> None:
-        """Notes that the walk has come to a group.
+        """Records a visit to a group.
 
         Raises:
-            Refused: It was here before, or there is no end to it.
+            Refused: The group was visited before, or there are too many or too deep groups.
         """
         place = address(group)
         if place in self._seen:
-            raise Refused("holds a group in two places, which no weight file does")
+            raise Refused("has a group in two places, which no weight file does")
         self._seen.add(place)
         if depth > _MAX_DEPTH or len(self._seen) > _MAX_OBJECTS:
-            raise Refused("holds more groups, or deeper ones, than any network")
+            raise Refused("has more groups, or deeper ones, than any network")
 
 
 def checked_shape(dataset: Any) -> tuple[int, ...]:
-    """The shape of a dataset of numbers that lie in this file.
+    """The shape of a dataset, which must be of numbers stored in this file.
 
     Raises:
-        Refused: It holds anything else.
+        Refused: It is anything else.
     """
     name = str(dataset.name)[:80]
     if not isinstance(dataset, h5py.Dataset):
-        raise Refused(f"holds a group where values belong, at {name!r}")
+        raise Refused(f"has a group at {name!r}, expected values")
     layout = dataset.id.get_create_plist()
     if layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count():
-        raise Refused(f"keeps the values of {name!r} in another file, which no weight file does")
+        raise Refused(f"stores the values of {name!r} in another file, which no weight file does")
     kind = dataset.id.get_type()
     numbers = (h5py.h5t.FLOAT, h5py.h5t.INTEGER, h5py.h5t.OPAQUE, h5py.h5t.ENUM)
     if kind.get_class() not in numbers or kind.get_size() > _MAX_ITEM_BYTES:
-        raise Refused(f"holds values at {name!r} that are no numbers")
+        raise Refused(f"has values at {name!r} that are no numbers")
     if any(layout.get_filter(i)[0] not in _FILTERS for i in range(layout.get_nfilters())):
-        raise Refused(f"packs the values of {name!r} in a way that weight files do not: save again")
+        raise Refused(
+            f"packs the values of {name!r} in a way that weight files do not: save it again"
+        )
     shape = dataset.shape
     if shape is None or len(shape) > _MAX_DIMENSIONS:
-        raise Refused(f"holds no values at {name!r}")
+        raise Refused(f"has no values at {name!r}")
     return tuple(int(side) for side in shape)
 
 
 def content_bytes(dataset: Any) -> int:
-    """Bytes of a dataset's values in memory."""
+    """Size of a dataset's values in memory, in bytes."""
     return math.prod(dataset.shape) * dataset.id.get_type().get_size()
 
 
@@ -133,20 +135,20 @@ def values(dataset: Any) -> np.ndarray:
     """The values of a dataset; bfloat16 as float32.
 
     Raises:
-        Refused: See `checked_shape`; or they unpack to more than they should.
+        Refused: See `checked_shape`; or they decompress to more than the shape has room for.
     """
     checked_shape(dataset)
     _check_packed(dataset)
     array = np.asarray(dataset[()])
-    if array.dtype.kind == "V":  # Keras writes bfloat16 as two bytes without a meaning.
+    if array.dtype.kind == "V":  # Keras writes bfloat16 as two opaque bytes.
         if array.dtype.itemsize != 2:
-            raise Refused(f"holds values at {str(dataset.name)[:80]!r} that are no numbers")
+            raise Refused(f"has values at {str(dataset.name)[:80]!r} that are no numbers")
         return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return array
 
 
 def _check_packed(dataset: Any) -> None:
-    """Refuses chunks that unpack to more than a chunk: HDF5 itself sets no limit to it."""
+    """Refuses chunks that decompress to more than a chunk: HDF5 itself sets no limit."""
     if dataset.chunks is None:
         return
     largest = math.prod(dataset.chunks) * dataset.id.get_type().get_size()
@@ -163,7 +165,7 @@ def _check_packed(dataset: Any) -> None:
 
 
 def _unpacked_bytes(packed: bytes, largest: int) -> int:
-    """Bytes that a chunk unpacks to, counted no further than `largest`."""
+    """Decompressed size of a chunk in bytes; counting stops beyond `largest`."""
     unpacker, total, rest = zlib.decompressobj(), 0, packed
     while rest and not unpacker.eof and total <= largest:
         total += len(unpacker.decompress(rest, _PIECE))

@@ -1,8 +1,8 @@
-"""The texts that hang on the groups of an HDF5 file, read without the HDF5 library.
+"""Reads text attributes of the groups of an HDF5 file without the HDF5 library.
 
-The library takes as much memory as a text says it is long, and walks through the heap of texts by
-the sizes that stand in it, some of which keep it there for ever. A layer's name is short, so it is
-read here, within bounds.
+The library allocates as much memory as a text claims to need, and walks the heap of texts by the
+sizes stored in it, which can keep it there forever. The name of a layer is short, so it is read
+here, within bounds.
 
 Reference: HDF5 File Format Specification 3.0, sections III.E, IV.A and IV.A.2.m.
 """
@@ -20,7 +20,7 @@ _ATTRIBUTE, _CONTINUATION = 0x0C, 0x10
 _SHARED = 0x02
 _FIXED_TEXT, _VARIABLE = 3, 9
 _MAX_TEXT = 1000
-# A group's header has a few messages, a heap some hundred names.
+# The header of a group has a few messages; a heap has some hundred names.
 _MAX_MESSAGES = 1000
 _MAX_NAMES = 1_000_000
 _HEAP_OBJECT = struct.Struct("<HHIQ")
@@ -31,25 +31,25 @@ class TextReader:
     """Reads attributes of groups.
 
     Attributes:
-        content: The file's bytes, as they are or mapped; lengths and addresses of eight bytes.
+        content: The file's bytes, loaded or memory-mapped; lengths and addresses take 8 bytes.
     """
 
     content: Sequence[int]
-    # Heap -> number of an object -> where it lies, and its length.
+    # Heap -> number of an object -> (address, length).
     _heaps: dict[int, dict[int, tuple[int, int]]] = field(default_factory=dict)
 
     def text(self, address: int, name: str) -> str | None:
-        """An attribute that is one text.
+        """The text of an attribute.
 
         Args:
-            address: Of the group's header.
-            name: The attribute's.
+            address: Address of the group's header.
+            name: Name of the attribute.
 
         Returns:
             None if the group has no such attribute.
 
         Raises:
-            Refused: It is no text, is longer than a name, or the file is damaged.
+            Refused: It is not one text, is longer than a name, or the file is damaged.
         """
         try:
             for kind, flags, body in _messages(self.content, address):
@@ -64,7 +64,7 @@ class TextReader:
 
     def _value(self, attribute: _Attribute | None, name: str) -> str:
         if attribute is None or not attribute.is_single:
-            raise Refused(f"holds an attribute {name!r} that is no text")
+            raise Refused(f"has an attribute {name!r} that is no text")
         kind = attribute.datatype[0] & 15
         if kind == _FIXED_TEXT:
             raw = attribute.data[: struct.unpack_from("<I", attribute.datatype, 4)[0]]
@@ -72,23 +72,23 @@ class TextReader:
             length, heap, number = struct.unpack_from("<IQI", attribute.data)
             raw = self._heap_object(heap, number)[:length]
         else:
-            raise Refused(f"holds an attribute {name!r} that is no text")
+            raise Refused(f"has an attribute {name!r} that is no text")
         text = raw.rstrip(b"\0").decode("utf8")
         if len(raw) > _MAX_TEXT or not text.isprintable():
-            raise Refused("holds a name that is no name of a layer")
+            raise Refused("has a name that is no name of a layer")
         return text
 
     def _heap_object(self, heap: int, number: int) -> bytes:
-        """An object of a global heap, no more of it than a name may have."""
+        """An object of a global heap, cut off just beyond the longest name allowed."""
         if heap not in self._heaps:
             self._heaps[heap] = self._objects_of(heap)
             if sum(map(len, self._heaps.values())) > _MAX_NAMES:
-                raise Refused("holds more texts than any network has names")
+                raise Refused("has more texts than any network has names")
         start, length = self._heaps[heap][number]
         return _piece(self.content, start, min(length, _MAX_TEXT + 1))
 
     def _objects_of(self, heap: int) -> dict[int, tuple[int, int]]:
-        """Number -> place and length of what a heap holds."""
+        """Number of an object -> (address, length), for a heap."""
         if _piece(self.content, heap, 5) != b"GCOL\x01":
             raise IndexError(heap)
         objects: dict[int, tuple[int, int]] = {}
@@ -97,7 +97,7 @@ class TextReader:
         while at + _HEAP_OBJECT.size <= end:
             number, _, _, length = _HEAP_OBJECT.unpack_from(self.content, at)
             at += _HEAP_OBJECT.size
-            if number in objects or number == 0:  # Free space is the last of a heap.
+            if number in objects or number == 0:  # Free space ends a heap.
                 break
             objects[number] = at, length
             at += (length + 7) // 8 * 8
@@ -115,7 +115,7 @@ class _Attribute:
     def parsed(cls, body: bytes) -> _Attribute:
         version, flags, *sizes = struct.unpack_from("<BBHHH", body)
         if version not in (1, 2, 3) or version > 1 and flags:
-            raise Refused("holds an attribute of an unknown kind")
+            raise Refused("has an attribute of an unknown kind")
         at = 9 if version == 3 else 8
         parts = []
         for size in sizes:
@@ -126,13 +126,13 @@ class _Attribute:
 
     @property
     def is_single(self) -> bool:
-        """Whether it is one value, and not a list or nothing."""
+        """Whether it is a single value, not a list or empty."""
         version, dimensions = self.dataspace[:2]
         return dimensions == 0 and (version == 1 or self.dataspace[3] == 0)
 
 
 def _messages(content: Sequence[int], address: int) -> Iterator[tuple[int, int, bytes]]:
-    """Kind, flags and body of the messages in an object's header, of either version."""
+    """Kind, flags and body of each message in an object's header of either version."""
     if _piece(content, address, 4) == b"OHDR":
         flags = content[address + 5]
         at = address + 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
@@ -155,16 +155,16 @@ def _messages(content: Sequence[int], address: int) -> Iterator[tuple[int, int, 
                 raise IndexError(at)
             if kind == _CONTINUATION:
                 start, more = struct.unpack_from("<QQ", body)
-                # A later part of the newer kind has a mark of four bytes, and a checksum.
+                # In version 2 a continuation begins with a 4-byte mark and ends with a checksum.
                 parts.append((start + 4, more - 8) if is_new else (start, more))
             yield kind, flags, body
 
 
 def _piece(content: Sequence[int], start: int, length: int) -> Any:
-    """Some of the file's bytes.
+    """A slice of the file.
 
     Raises:
-        IndexError: The file ends before.
+        IndexError: The file ends before the slice does.
     """
     if start + length > len(content):
         raise IndexError(start)

@@ -1,4 +1,4 @@
-"""Which network a checkpoint holds, from the names and shapes of its variables alone."""
+"""Identifies the network in a checkpoint from the names and shapes of its variables."""
 
 from __future__ import annotations
 
@@ -20,37 +20,38 @@ _FLAT_NODE = re.compile(r"^fpn_cells/fnode(\d+)/")
 _FPN_GAMMA = re.compile(r"^fpn_cells/.*/op_after_combine\d+/bn/gamma$")
 _HEAD_LAYER = re.compile(r"^(?:class|box)_net/(?:class|box)-(\d+)/")
 _HEAD_LEVEL = re.compile(r"^(?:class|box)_net/(?:class|box)-0-bn-(\d+)/")
-# The first node only: QuFPN's last nodes weigh by fastattn whatever the method.
+# The first node only: QuFPN's last nodes use fastattn regardless of the method.
 _FUSION_WEIGHT = re.compile(r"^fpn_cells/(?:cell_0/)?fnode0/WSM$")
 _SEGMENTATION_BIAS = re.compile(r"^segmentation_head/conv2d_transpose_\d+/bias$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Identified:
-    """The network that names and shapes describe. What they do not tell is None or empty.
+    """A network identified from names and shapes. Unknown attributes are None or empty.
 
     Attributes:
-        model: The registry's first model of this shape; the backbone's name where there is
-            nothing else; None for a network of nobody's table.
-        candidates: Every registry model of this shape (d6 and d7 differ in image size only).
+        model: The registry's first model of this architecture; the backbone's name if there is
+            only a backbone; None for a network that is not in the registry.
+        candidates: Every registry model of this architecture (d6 and d7 differ only in image
+            size).
         backbone_name: For example `"efficientnet-b0"`.
         fpn_name: `"bifpn"`, `"qufpn"` or `"vfpn"`.
         fpn_cell_repeats: Number of fusion cells.
         fpn_num_filters: Channels of the fused maps.
-        fpn_weight_methods: The methods whose weights have these shapes; the usual one first.
-        box_class_repeats: Hidden convolutions of a head.
+        fpn_weight_methods: Methods whose weights have these shapes; the usual one first.
+        box_class_repeats: Number of hidden convolutions in a head.
         min_level: Finest level of the pyramid.
         max_level: Coarsest level of the pyramid.
-        anchors_per_location: A.
-        num_classes: K, without background; of a classifier, its classes; of an SSD detector and
-            of a network for segmentation by its decoder, with background.
-        heads: As the hyper-parameter `heads`.
-        seg_num_classes: Classes of the segmentation head.
+        anchors_per_location: A, the number of anchors per location.
+        num_classes: Number of classes: K, without background, for EfficientDet and classifiers;
+            with background for an SSD detector or a network with a segmentation decoder.
+        heads: See the hyper-parameter `heads`.
+        seg_num_classes: Number of classes of the segmentation head.
         separable_conv: Whether fusion and heads use separable convolutions.
-        task: Of an EdgeNets network: `"classification"`, `"segmentation"` or `"detection"`; of
-            others only the latter two, told by the same decoder and heads.
-        decoder: Hyper-parameters of a segmentation network's decoder, as `build_segmenter` has
-            them.
+        task: `"classification"`, `"segmentation"` or `"detection"` for an EdgeNets network; for
+            other backbones only the latter two, if they have the EdgeNets' decoder or heads.
+        decoder: Hyper-parameters of a segmentation network's decoder, under the names of
+            `build_segmenter`.
     """
 
     model: str | None = None
@@ -73,7 +74,7 @@ class Identified:
 
     @property
     def fpn_weight_method(self) -> str | None:
-        """The usual method among those that fit."""
+        """The most common of the methods that fit."""
         return self.fpn_weight_methods[0] if self.fpn_weight_methods else None
 
     def named(self, preferred: str) -> str | None:
@@ -81,12 +82,12 @@ class Identified:
         return preferred if preferred in self.candidates else self.model
 
     def told(self, hyper_parameter: str) -> Any:
-        """A field of this name, or a hyper-parameter of the decoder; None if it is not told."""
+        """The attribute or decoder hyper-parameter of this name; None if unknown."""
         own = getattr(self, hyper_parameter, None)
         return self.decoder.get(hyper_parameter) if own is None else own
 
     def described(self, name: str) -> str:
-        """A name of it with what it is for, as far as that is told."""
+        """The name, with task and number of classes if the task is known."""
         return f"{name} for {self.task} with {self.num_classes} classes" if self.task else name
 
 
@@ -94,10 +95,10 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
     """Identifies the network of a checkpoint.
 
     Args:
-        source: A path as `open_checkpoint` takes it, an open reader, or published name -> shape.
+        source: A path that `open_checkpoint` accepts, an open reader, or published name -> shape.
 
     Raises:
-        UserError: The path is no readable checkpoint.
+        UserError: The path is not a readable checkpoint.
     """
     if isinstance(source, str | os.PathLike):
         source = open_checkpoint(source)
@@ -126,10 +127,10 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
 
 
 def _topology(shapes: Shapes, num_levels: int) -> dict[str, Any]:
-    """Kind and number of fusion cells: a BiFPN cell has two nodes a level, less the two ends."""
+    """Kind and number of fusion cells: a BiFPN cell has 2 * (levels - 1) nodes."""
     bifpn_nodes = 2 * (num_levels - 1)
     flat = {int(m.group(1)) for name in shapes if (m := _FLAT_NODE.match(name))}
-    if flat:  # One output node a level follows the cells.
+    if flat:  # After the cells comes one output node per level.
         return {"fpn_name": "vfpn", "fpn_cell_repeats": (len(flat) - num_levels) // bifpn_nodes}
     nodes = {m.groups() for name in shapes if (m := _CELL_NODE.match(name))}
     cells = {cell for cell, _ in nodes}
@@ -172,7 +173,7 @@ def _heads(shapes: Shapes) -> dict[str, Any]:
 
 
 def _fits(model_name: str, found: Mapping[str, Any]) -> bool:
-    """Whether what was found is the registry's model."""
+    """Whether the hyper-parameters found are those of a registry model."""
     expected = {"min_level": 3, "max_level": 7, **registry.detection_defaults(model_name)}
     if found.get("fpn_name") == "vfpn":
         expected["fpn_cell_repeats"] = registry.vfpn_cell_repeats(model_name)
@@ -201,9 +202,9 @@ _FIELDS_TO_COMPARE = (
 
 
 def differences(checkpoint: Identified, model: Identified) -> list[str]:
-    """What tells two networks apart, as `"fpn_name: checkpoint vfpn, model bifpn"`.
+    """Differences of two networks, such as `"fpn_name: checkpoint vfpn, model bifpn"`.
 
-    What either side does not tell is left out, and so is `num_classes`.
+    Leaves out values that are unknown on either side, and `num_classes`.
     """
     lines = []
     for field in _FIELDS_TO_COMPARE:
@@ -223,7 +224,7 @@ def _shown(value: Any) -> str:
     return "+".join(value) if isinstance(value, tuple) else str(value)
 
 
-# Hyper-parameters that a checkpoint settles, beside the fusion.
+# Hyper-parameters set from a checkpoint, besides those of the fusion.
 _SETTLED = (
     "num_classes",
     "seg_num_classes",
@@ -243,20 +244,20 @@ def apply_checkpoint_architecture(
     *,
     keep: Collection[str] = (),
 ) -> list[str]:
-    """Sets the hyper-parameters that a checkpoint tells and the user did not give.
+    """Sets hyper-parameters from a checkpoint, unless the user set them.
 
-    A checkpoint of another registry model changes nothing but the fusion: loading it then says
-    what it looks like.
+    A checkpoint of another registry model changes only the fusion: the error at loading then names
+    that model.
 
     Args:
-        config: A `DetectionConfig`; changed in place through its `override`.
-        identified: What `identify` found.
-        explicit_keys: Hyper-parameters that the user gave, beside those that the configuration
-            remembers as set: left alone.
-        keep: More to leave alone, such as `num_classes` when fine-tuning.
+        config: A `EfficientDetConfig`; changed in place through its `override`.
+        identified: Result of `identify`.
+        explicit_keys: Hyper-parameters that the user set, besides those that the configuration
+            remembers as set; they are not changed.
+        keep: Further hyper-parameters not to change, such as `num_classes` when fine-tuning.
 
     Returns:
-        One line for each choice, to be printed. The fusion's is there whenever it was read from
+        One line to print for each choice. The fusion's line is there whenever it was read from
         the checkpoint.
     """
     fixed = {*explicit_keys, *keep}

@@ -1,4 +1,4 @@
-"""Keras weight files: `.h5` of Keras 2, `.weights.h5` and `.keras` of Keras 3."""
+"""Reads Keras weight files: `.h5` of Keras 2, `.weights.h5` and `.keras` of Keras 3."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from efficientvision.weights.strangers import (
 )
 
 _WEIGHTS_IN_ARCHIVE = "model.weights.h5"
-# What the root of a Keras 2 file lists its layers in; of over 64 kB, in several attributes.
+# Attributes in which the root of a Keras 2 file lists its layers; several for over 64 kB.
 _LAYER_NAMES = ("layer_names", "layer_names0")
-# Keras 3 numbers a layer's variables; these are their names by the kind of layer.
+# Keras 3 numbers the variables of a layer; their names depend on the kind of layer.
 _BATCH_NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
 _SEPARABLE_CONVOLUTION = ("depthwise_kernel", "pointwise_kernel", "bias")
 _CONVOLUTION = ("kernel", "bias")
@@ -39,7 +39,7 @@ _PIECE = 1 << 20
 _HEAD_BYTES = 512
 
 
-# What damage leads to in h5py, zipfile and zlib; a RecursionError is a RuntimeError.
+# Exceptions that h5py, zipfile and zlib raise on damage; a RecursionError is a RuntimeError.
 _DAMAGE = (
     *(OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError),
     *(OverflowError, NotImplementedError, EOFError, MemoryError, SystemError),
@@ -48,11 +48,11 @@ _DAMAGE = (
 
 
 def open_h5(path: str) -> CheckpointReader:
-    """Opens an HDF5 file of either Keras.
+    """Opens an HDF5 file of Keras 2 or 3.
 
     Raises:
-        UserError: The file is damaged, cut short, holds no Keras weights, or something that no
-            weight file holds.
+        UserError: The file is damaged, cut short, holds no Keras weights, or holds something that
+            does not belong in a weight file.
     """
 
     @contextmanager
@@ -68,11 +68,11 @@ def open_h5(path: str) -> CheckpointReader:
 
 
 def open_keras_archive(path: str) -> CheckpointReader:
-    """Opens a `.keras` file: its weights, not its network.
+    """Opens the weights in a `.keras` file; its architecture is not read.
 
     Raises:
-        UserError: The file is damaged, cut short, not a Keras archive, or holds something that no
-            weight file holds.
+        UserError: The file is damaged, cut short, not a Keras archive, or holds something that
+            does not belong in a weight file.
     """
 
     @contextmanager
@@ -91,19 +91,19 @@ def _checked(content: BinaryIO, path: str | None = None) -> Iterator[Any]:
 
     Args:
         content: The file, open.
-        path: Its path, where it has one: the library reads faster by itself.
+        path: Its path, if it has one: the HDF5 library opens files faster itself.
     """
     import h5py
 
     with h5py.File(path or content, "r") as file:
         layout = file.id.get_create_plist()
         if layout.get_sizes() != (8, 8) or layout.get_userblock():
-            raise Refused("begins unlike any weight file")
+            raise Refused("has a header unlike that of any weight file")
         yield file
 
 
 def _unpack(file: BinaryIO, target: BinaryIO, file_bytes: int) -> None:
-    """Copies the weights out of an archive."""
+    """Extracts the weights from an archive."""
     with zipfile.ZipFile(file) as archive:
         member = archive.getinfo(_WEIGHTS_IN_ARCHIVE)
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -119,7 +119,7 @@ def _unpack(file: BinaryIO, target: BinaryIO, file_bytes: int) -> None:
 
 @contextmanager
 def _damage_is_told(path: str) -> Iterator[None]:
-    """Turns whatever a strange file leads to into one sentence."""
+    """Turns any exception that a damaged file causes into a one-sentence `UserError`."""
     try:
         with refusals_name(path):
             yield
@@ -134,7 +134,7 @@ def _damage_is_told(path: str) -> Iterator[None]:
 
 
 def _what_else(path: str) -> str | None:
-    """What a file is that cannot be read, and what to do; None if nothing tells."""
+    """What an unreadable file is instead, and what to do; None if unknown."""
     try:
         with files.reading(path) as file:
             head = file.read(_HEAD_BYTES)
@@ -142,7 +142,7 @@ def _what_else(path: str) -> str | None:
         return None
     is_archive = path.lower().endswith(".keras")
     if head.startswith(HDF5_MAGIC) and is_archive:
-        return "is an HDF5 file, not a Keras archive: rename it to .h5 (of Keras 3: .weights.h5)"
+        return "is an HDF5 file, not a Keras archive: rename it to .h5 (from Keras 3: .weights.h5)"
     if head.startswith(b"PK\x03\x04") and not is_archive:
         return "is a zip archive, not an HDF5 file: rename it to .keras if Keras 3 wrote it"
     return no_weights(head)
@@ -171,7 +171,7 @@ def _open(path: str, opened: Callable) -> CheckpointReader:
 
 
 def _legacy_datasets(root: Any) -> dict[str, Any]:
-    """Variable name -> dataset of a Keras 2 file: a variable's name is its path in its layer."""
+    """Variable name -> dataset of a Keras 2 file, where the name is the path within the layer."""
     import h5py
 
     from efficientvision.weights import hdf5_objects as hdf5
@@ -197,8 +197,8 @@ def _legacy_datasets(root: Any) -> dict[str, Any]:
 def _keras3_datasets(root: Any, content: BinaryIO) -> dict[str, Any]:
     """Variable path -> dataset of a Keras 3 file.
 
-    Groups are nested by attribute; each layer's `vars` group carries the layer's name, and
-    numbers its variables in the order that the layer made them.
+    Groups are nested by attribute; each layer's `vars` group has the layer's name as an
+    attribute and numbers the variables in order of creation.
     """
     import h5py
 
@@ -229,7 +229,7 @@ def _keras3_datasets(root: Any, content: BinaryIO) -> dict[str, Any]:
 
 
 def _leaves(layer: str, datasets: list[Any]) -> Sequence[str]:
-    """Names of a layer's variables."""
+    """Names of the variables of a layer."""
     shapes = [dataset.shape for dataset in datasets]
     if not shapes:
         return ()

@@ -1,9 +1,9 @@
-"""How the published checkpoints name their variables, and what those names say.
+"""Names of variables in the published checkpoints.
 
 A published name is `<part>/<layers...>/<leaf>`, for example
 `efficientnet-b0/blocks_0/depthwise_conv2d/depthwise_kernel`. Our `variable.path` is the same name,
-but for Keras' `DepthwiseConv2D`, whose only weight is called `kernel`. The EdgeNets have names of
-another form, which `edgenet_names` knows; a detector on one of them has both.
+except in Keras' `DepthwiseConv2D`, whose only weight is called `kernel`. Names of the EdgeNets
+have another form, see `edgenet_names`; a detector on an EdgeNet has both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from efficientvision.weights.edgenet_names import BACKBONE, CLASSIFIER_HEAD
 EMA_SUFFIX = "/ExponentialMovingAverage"
 FPN = "fpn"
 
-# A segmentation network is called after its backbone; its decoder has names of the EdgeNets.
+# A segmentation network is named after its backbone; its decoder has names of the EdgeNets.
 _ROOT_PATTERN = (
     rf"efficientnet-[\w-]+(?!/{edgenet_names.DECODER_LAYER})"
     r"|resample_p\d+|fpn_cells|class_net|box_net|segmentation_head"
@@ -29,32 +29,32 @@ _LEAF = re.compile(
     r"(?:kernel|depthwise_kernel|pointwise_kernel|bias|gamma|beta|moving_mean|moving_variance"
     r"|WSM(?:_\d+)?)$"
 )
-# The layers whose shape depends on the number of classes.
+# Layers whose shape depends on the number of classes.
 _CLASS_HEAD = re.compile(
     r"^class_net/class-predict/|^efficientnet-[\w-]+/head/dense/"
-    # Of levels 3 to 7 the last.
+    # The last of levels 3 to 7.
     r"|^segmentation_head/conv2d_transpose_4/"
 )
 _DEPTHWISE_LAYER = re.compile(r"^depthwise_conv2d(?:_\d+)?$")
 
 
 def is_weight_name(name: str) -> bool:
-    """Whether a name ends like a weight or a moving statistic, not like an optimizer's slot."""
+    """Whether a name ends like a weight or a moving statistic, not like an optimizer slot."""
     leaf = name.rsplit("/", 1)[-1]
     return _LEAF.match(leaf) is not None or edgenet_names.is_weight_name(name)
 
 
 def canonical_name(name: str, scope: str | None = None, backbone: str | None = None) -> str:
-    """Removes what stands before the part: a model's name or the scope it was saved under.
+    """Removes the prefix before the part: a model's name or the scope it was saved under.
 
     Args:
         name: Name in the file, without `:0`.
-        scope: Outer scope under which a checkpoint was saved (`ckpt_var_scope`). If what follows
-            it does not begin with a part, it is the backbone's.
+        scope: Outer scope that the checkpoint was saved under (`ckpt_var_scope`). If the rest of
+            the name does not begin with a part, it belongs to the backbone.
         backbone: Backbone that `scope` then stands for, e.g. `"efficientnet-b0"`.
 
     Returns:
-        The published name, or `name` where no part is found in it.
+        The published name, or `name` if no part is found in it.
     """
     if scope:
         prefix = scope.rstrip("/") + "/"
@@ -66,8 +66,8 @@ def canonical_name(name: str, scope: str | None = None, backbone: str | None = N
     match = _ROOTED_NAME.search(name)
     if match is None:
         return name
-    # The classification code base wraps its network in a model of the name "model"; our files of a
-    # network that is called after its backbone have the name twice.
+    # The classification code base wraps its network in a model named "model"; our files of a
+    # network named after its backbone have the name twice.
     return re.sub(r"^(efficientnet-[\w-]+)/(?:model|\1)/", r"\1/", match.group(1))
 
 
@@ -88,8 +88,8 @@ def published_variables(model: Any) -> dict[str, Any]:
         model: A Keras model whose variable paths follow the published names.
 
     Returns:
-        Published name -> Keras variable, in the model's order; moving statistics included,
-        random-number states left out.
+        Published name -> Keras variable, in the model's order; with moving statistics, without
+        random-number states.
     """
     return {
         canonical_name(name_from_keras_path(variable.path)): variable for variable in model.weights
@@ -101,7 +101,7 @@ def part_of(name: str) -> str:
 
     Returns:
         `backbone`, `classifier_head`, `fpn`, `class_net`, `box_net`, `segmentation_head`, a part
-        of the EdgeNets, or the first component of a name of nobody's.
+        of the EdgeNets, or the first component of an unknown name.
     """
     if edgenet_names.is_name(name):
         return edgenet_names.part_of(name)
@@ -114,7 +114,7 @@ def part_of(name: str) -> str:
 
 
 def stage_of(name: str) -> str:
-    """The smallest piece that a checkpoint may lack without being damaged: mostly the part."""
+    """The smallest unit that an intact checkpoint may lack: usually the part."""
     return edgenet_names.stage_of(name) if edgenet_names.is_name(name) else part_of(name)
 
 
@@ -124,7 +124,7 @@ def is_class_head(name: str) -> bool:
 
 
 def backbone_in(names: Iterable[str]) -> str | None:
-    """The backbone's name as the variables' first component tells it."""
+    """The backbone's name, from the first component of the names; None if there is none."""
     for name in names:
         match = _BACKBONE_ROOT.match(name)
         if match:

@@ -1,9 +1,9 @@
-"""Attribute paths of the original Keras objects -> published variable names.
+"""Maps attribute paths of the original Keras objects to published variable names.
 
-The rule needs three facts that attribute paths do not hold. They are read from shapes: which
-EfficientNet it is (its number of blocks, its squeeze-and-excite, its last width), the lowest level
-(the smallest input of the fusion's 1x1 convolutions) and the number of levels (the heads' batch
-normalisations).
+The mapping needs three facts that attribute paths do not contain. They come from other variables:
+the EfficientNet (number of blocks, squeeze-and-excite, last width), the lowest level (smallest
+input of the fusion's 1x1 convolutions) and the number of levels (batch normalisations of the
+heads).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def level_channels(backbone: str) -> dict[int, int]:
 
 
 class AttributeNames:
-    """Names the variables of one checkpoint.
+    """Gives the variables of one checkpoint their published names.
 
     Args:
         shapes: Attribute path (without `/.ATTRIBUTES/VARIABLE_VALUE`) -> shape, of every variable.
@@ -53,7 +53,7 @@ class AttributeNames:
         self._min_level = self._find_min_level()
 
     def name(self, path: str) -> str | None:
-        """Published name of an attribute path, or None if it is not a network's variable."""
+        """Published name of an attribute path, or None if it is not a variable of the network."""
         path = self._rooted(path)
         if path is None:
             return None
@@ -101,7 +101,7 @@ class AttributeNames:
         return min(levels, default=_DEFAULT_MIN_LEVEL)
 
     def _backbone_layer(self, layer: str) -> str | None:
-        """Layer name below the backbone's, e.g. `blocks_3/conv2d_1`."""
+        """Layer name within the backbone, e.g. `blocks_3/conv2d_1`."""
         fixed = {
             "_stem/_conv_stem": "stem/conv2d",
             "_stem/_bn": "stem/tpu_batch_normalization",
@@ -115,7 +115,7 @@ class AttributeNames:
         if match is None:
             return None
         block, inner = match.groups()
-        # Layers of a block count in the order of their making; a block without expansion
+        # Layers of a block are numbered in order of creation; a block without expansion
         # (the first) lacks the first convolution and its normalisation.
         expand = f"_blocks/{block}/_expand_conv/kernel"
         expands = expand in self._shapes or f"backbone/{expand}" in self._shapes
@@ -132,13 +132,13 @@ class AttributeNames:
         return f"blocks_{block}/{names[inner]}" if inner in names else None
 
     def _fpn_layer(self, layer: str) -> str | None:
-        """Layer name of the fusion, e.g. `fpn_cells/cell_0/fnode5/resample_0_2_10/conv2d`."""
+        """Layer name within the fusion, e.g. `fpn_cells/cell_0/fnode5/resample_0_2_10/conv2d`."""
         match = re.match(r"fpn_cells/(?:cells/(\d+)/)?fnodes/(\d+)(?:/(.+))?$", layer)
         if match is None:
             return None
         cell, node, inner = match.groups()
         scope = "fpn_cells/" + (f"cell_{cell}/" if cell is not None else "") + f"fnode{node}"
-        if inner is None:  # The fusion weights are the node's own.
+        if inner is None:  # The fusion weights belong to the node itself.
             return scope
         index = self._num_levels + int(node)
         combine = re.match(r"op_after_combine/(conv_op|bn)$", inner)
@@ -156,7 +156,7 @@ class AttributeNames:
         return f"{scope}/resample_{slot}_{level - self._min_level}_{index}/{operation}"
 
     def _head_layer(self, layer: str) -> str | None:
-        """Layer name of the extra levels and of the three heads."""
+        """Layer name within the extra levels and the three heads."""
         match = re.match(r"resample_layers/(\d+)/(conv2d|bn)$", layer)
         if match:
             return f"resample_p{_LAST_BACKBONE_LEVEL + 1 + int(match.group(1))}/{match.group(2)}"

@@ -2,7 +2,7 @@
 
 Such a checkpoint keys a variable by attributes of Python objects:
 `backbone/_blocks/0/_bn1/beta/.ATTRIBUTES/VARIABLE_VALUE`. Its object graph usually stores each
-variable's own name too, which is the published one. Where it does not, the name follows from the
+variable's own name too, which is the published one. If it does not, the name is derived from the
 attributes, the shapes and the fusion graph.
 """
 
@@ -35,13 +35,13 @@ def variable_keys(
     """Finds the published names of an object checkpoint's variables.
 
     Args:
-        serialized_graph: The `TrackableObjectGraph` message that the checkpoint holds.
+        serialized_graph: The checkpoint's `TrackableObjectGraph` message.
         shapes: Checkpoint key -> shape of every entry.
         path: The checkpoint, for messages.
 
     Returns:
-        Published name -> key of the weights, and the same of their moving averages (the slot
-        `average` of tensorflow-addons' optimizer).
+        Published name -> key of the weight, and published name -> key of its moving average (the
+        slot `average` of tensorflow-addons' optimizer).
 
     Raises:
         UserError: The graph cannot be read.
@@ -81,14 +81,16 @@ def _parse(serialized_graph: bytes | np.ndarray, path: str):
     try:
         graph.ParseFromString(serialized_graph)
     except DecodeError as error:
-        raise UserError(f"The object graph of the checkpoint {path} is damaged.") from error
+        raise UserError(
+            f"The object graph of the checkpoint {path} is damaged: fetch the checkpoint again."
+        ) from error
     return graph
 
 
 def _names(
     variables: dict[int, tuple[str, str]], shapes: dict[str, tuple[int, ...]]
 ) -> dict[int, str]:
-    """Node id -> published name: by the variable's own name, else by its attributes."""
+    """Node id -> published name: from the variable's own name, else from its attributes."""
     names = {}
     for node_id, (_, full_name) in variables.items():
         name = canonical_name(full_name.removesuffix(":0"))

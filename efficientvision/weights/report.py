@@ -1,4 +1,4 @@
-"""What happened when a checkpoint was loaded: counts by part, and the names behind them."""
+"""Report of loading a checkpoint: counts by part, and names of variables."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ _SHOWN_NAMES = 8
 
 @dataclass
 class LoadReport:
-    """The outcome of `load_weights`.
+    """Result of `load_weights`.
 
     Attributes:
         path: The checkpoint.
-        kind: Its kind, as `CheckpointReader.kind`.
+        kind: See `CheckpointReader.kind`.
         loaded: Names of the variables that were assigned.
-        skipped: Name -> (shape in the model, shape in the checkpoint) of those that do not fit.
-        missing: Names of the model's variables that the checkpoint does not hold.
+        skipped: Name -> (shape in the model, shape in the checkpoint) where the shapes differ.
+        missing: Names of the model's variables that the checkpoint does not have.
         unused: Names of the checkpoint's weights that the model does not have.
-        excluded: Names left alone because the caller asked so.
-        auxiliary: Number of other entries of the checkpoint: optimizer slots, step counters.
+        excluded: Names of variables that the caller excluded.
+        auxiliary: Number of other entries in the checkpoint: optimizer slots, step counters.
         num_averaged: How many of `loaded` are moving averages.
-        class_match: Which classes of the class head were loaded; None: it was not taken apart.
-        notes: What else a user must know.
+        class_match: Classes whose weights were loaded; None if the class head was loaded or left
+            out as a whole.
+        notes: Further warnings for the user.
     """
 
     path: str
@@ -43,7 +44,7 @@ class LoadReport:
     notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Part -> how many variables were loaded, skipped, missing and unused."""
+        """Part -> number of loaded, skipped, missing and unused variables."""
         by_column = {c: Counter(part_of(name) for name in getattr(self, c)) for c in _COLUMNS}
         parts = dict.fromkeys(part for column in by_column.values() for part in column)
         return {part: {c: by_column[c][part] for c in _COLUMNS} for part in parts}
@@ -52,8 +53,8 @@ class LoadReport:
     def backbone_match(self) -> float:
         """Share of the model's backbone variables that were loaded (1 without a backbone).
 
-        Stages that the checkpoint does not have at all (a segmentation network ends earlier than
-        a classifier) do not count, unless it has none.
+        Stages that are absent from the checkpoint (a segmentation network ends earlier than a
+        classifier) do not count, unless all are absent.
         """
         theirs = {stage_of(name) for name in (*self.loaded, *self.skipped, *self.unused)}
         ours = [n for n in (*self.loaded, *self.skipped, *self.missing) if part_of(n) == BACKBONE]
@@ -82,7 +83,9 @@ class LoadReport:
         if hidden:
             lines.append(f"... and {hidden} more names")
         if self.excluded:
-            lines.append(f"{len(self.excluded)} variables were left as they are, as asked")
+            lines.append(
+                f"{len(self.excluded)} variables were excluded as requested, and left unchanged"
+            )
         if self.auxiliary:
             lines.append(
                 f"{self.auxiliary} other entries (optimizer state, step counters) were not needed"

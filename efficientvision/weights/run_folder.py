@@ -18,7 +18,7 @@ def open_run_checkpoint(path: str) -> CheckpointReader:
     """Opens a `ckpt-<step>.npz` of a run.
 
     Raises:
-        UserError: The file is cut short or not one of ours.
+        UserError: The file is cut short or was not written by this program.
     """
     groups: dict[str, dict[str, tuple[int, ...]]] = {"weights": {}, "ema": {}, "optimizer": {}}
     with open_arrays(path) as (archive, _):
@@ -46,13 +46,13 @@ def open_run_checkpoint(path: str) -> CheckpointReader:
 
 
 def pointed_folder(path: AnyPath) -> str | None:
-    """The folder whose newest checkpoint `RUN/last` or `RUN/best` stands for.
+    """The folder whose newest checkpoint is meant by `RUN/last` or `RUN/best`.
 
-    What the two stand for is looked up, not read from the small files of these names: a damaged
-    newest checkpoint or an archive that was just exchanged then leads nobody astray.
+    The folder is searched instead of reading the small files `last` and `best`, which are wrong if
+    the newest checkpoint is damaged or the archive has just been replaced.
 
     Returns:
-        None, if the path is neither of them, or not one of a run.
+        None if the path is neither of these, or not in a run.
     """
     run, name = files.parent(path) or ".", files.base_name(path)
     folder = {LAST_NAME: run, BEST_NAME: files.join(run, ARCHIVE_NAME)}.get(name)

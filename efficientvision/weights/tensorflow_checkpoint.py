@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints: name-based (TF1) and object-based (TF2), read; name-based, written."""
+"""Reads name-based (TF1) and object-based (TF2) TensorFlow checkpoints; writes name-based ones."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ def open_tensorflow(prefix: str) -> CheckpointReader:
     """
     import tensorflow as tf
 
-    # A data file cut short shows as IndexError, damage as DataLossError (an OpError).
+    # A data file that is cut short raises IndexError; damage raises DataLossError (an OpError).
     unreadable = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
     _check_shards(prefix)
     try:
         bundle = tf.compat.v1.train.NewCheckpointReader(prefix)
         shapes = {key: tuple(s) for key, s in bundle.get_variable_to_shape_map().items()}
     except unreadable as error:
-        raise UserError(f"The file {prefix}.index is damaged or cut short.") from error
+        raise UserError(
+            f"The file {prefix}.index is damaged or cut short: fetch it again."
+        ) from error
 
     def fetch(keys: Sequence[str]) -> list[np.ndarray]:
         try:
@@ -45,7 +47,7 @@ def open_tensorflow(prefix: str) -> CheckpointReader:
         except unreadable as error:
             raise UserError(
                 f"The checkpoint {prefix} is damaged or cut short: its .data file cannot be read "
-                "to the end; fetch it again."
+                "to the end. Fetch it again."
             ) from error
 
     if _OBJECT_GRAPH_KEY in shapes:
@@ -62,7 +64,7 @@ def _check_shards(prefix: str) -> None:
     if not found:
         raise UserError(
             f"The checkpoint {prefix} is incomplete: its data file "
-            f"{name}.data-00000-of-00001 is missing beside {name}.index."
+            f"{name}.data-00000-of-00001 is missing from the folder of {name}.index."
         )
     total = int(found[0].group(2))
     missing = set(range(total)) - {int(m.group(1)) for m in found}
@@ -113,11 +115,11 @@ def _object_based(prefix: str, shapes: dict[str, tuple[int, ...]], fetch) -> Che
 
 
 def write_tf1_checkpoint(path: AnyPath, arrays: Mapping[str, np.ndarray]) -> str:
-    """Writes a name-based TensorFlow checkpoint: all of it, or nothing.
+    """Writes a name-based TensorFlow checkpoint, completely or not at all.
 
     Args:
         path: Prefix of the two files, `<path>.index` and `<path>.data-00000-of-00001`. The text
-            file `checkpoint` beside them then names it as the folder's newest.
+            file `checkpoint` in the same folder then names it as the newest.
         arrays: Variable name -> value, for example
             `{name: variable.numpy() for name, variable in published_variables(model).items()}`.
 
@@ -135,7 +137,7 @@ def write_tf1_checkpoint(path: AnyPath, arrays: Mapping[str, np.ndarray]) -> str
             shape_and_slices=[""] * len(arrays),
             tensors=[tf.convert_to_tensor(np.asarray(value)) for value in arrays.values()],
         )
-        # The index goes last: without it there is no checkpoint.
+        # The index is written last: without it there is no checkpoint.
         for written in sorted(os.listdir(staged), key=lambda name: name.endswith(".index")):
             with (
                 files.reading(os.path.join(staged, written)) as source,

@@ -1,4 +1,4 @@
-"""Where the parts of a PyTorch file lie, whichever of its two containers holds them."""
+"""The parts of a PyTorch file, common to its two containers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from efficientvision.weights.strangers import Refused
 
 @dataclass(frozen=True)
 class ByteRange:
-    """A part of a file.
+    """A range of bytes in a file.
 
     Attributes:
-        start: Its first byte.
-        length: Its bytes.
-        crc: Its CRC-32, where the file states one.
+        start: Offset of the first byte.
+        length: Number of bytes.
+        crc: CRC-32 of the bytes, if the file states one.
     """
 
     start: int
@@ -27,11 +27,11 @@ class ByteRange:
 
 @dataclass(frozen=True)
 class Container:
-    """A PyTorch file of which the pickle has been read.
+    """A PyTorch file whose pickle has been read.
 
     Attributes:
-        value: What the pickle holds; see `torch_pickle.read_pickle`.
-        storages: Storage key -> where its values are.
+        value: The pickled value; see `torch_pickle.read_pickle`.
+        storages: Storage key -> location of its values.
         byte_order: `"<"` or `">"`.
         kind: `"legacy"` or `"zip"`.
     """
@@ -43,10 +43,10 @@ class Container:
 
 
 def read_at(file: BinaryIO, start: int, length: int) -> bytes:
-    """Bytes of a file.
+    """Reads bytes of a file.
 
     Raises:
-        Refused: The file ends before.
+        Refused: The file is too short.
     """
     file.seek(start)
     content = file.read(length)
@@ -56,12 +56,12 @@ def read_at(file: BinaryIO, start: int, length: int) -> bytes:
 
 
 def read_part(file: BinaryIO, part: ByteRange) -> bytes:
-    """The bytes of a part, with the checksum that the file states.
+    """Reads a range of bytes and verifies its checksum.
 
     Raises:
-        Refused: The file ends before, or the checksum is another.
+        Refused: The file is too short, or the checksum differs.
     """
     content = read_at(file, part.start, part.length)
     if part.crc is not None and zlib.crc32(content) != part.crc:
-        raise Refused("is damaged, a checksum in it is wrong: fetch it again")
+        raise Refused("is damaged, its data does not match a checksum: fetch it again")
     return content

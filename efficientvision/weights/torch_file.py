@@ -1,7 +1,7 @@
-"""PyTorch state dicts (`.pth`) without PyTorch, and without running anything that they contain.
+"""Reads PyTorch state dicts (`.pth`) without PyTorch and without executing their pickles.
 
-Both containers are read: that of 2019 and the zip archive of PyTorch 1.6 and later. Names, shapes
-and places come first; a tensor's values are read when they are asked for.
+Supports both containers: the legacy one and the zip archive of PyTorch 1.6 and later. Opening reads
+names, shapes and locations; values are read on request.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class TorchFile:
 
     Attributes:
         path: The file.
-        container: Where its values are.
-        content: What of it is weights.
+        container: Locations of its values.
+        content: Its weights.
     """
 
     path: str
@@ -41,19 +41,19 @@ class TorchFile:
 
     @property
     def tensors(self) -> dict[str, StoredTensor]:
-        """Name, without what trainers put around it -> what is known of the tensor."""
+        """Name, without the prefixes that trainers add -> description of the tensor."""
         return self.content.tensors
 
     @property
     def averages(self) -> dict[str, StoredTensor]:
-        """The same of moving averages, where the file keeps them beside the weights."""
+        """Name -> description of the moving average, if the file has moving averages."""
         return self.content.averages
 
     def read(self, names: Sequence[str]) -> list[np.ndarray]:
-        """Values of tensors by name, in PyTorch's layout; bfloat16 as float32.
+        """Reads tensors by name, in PyTorch's layout; bfloat16 becomes float32.
 
         Args:
-            names: Keys of `tensors`, or `AVERAGE` and a key of `averages`.
+            names: Keys of `tensors`; or, for moving averages, `AVERAGE` + a key of `averages`.
 
         Raises:
             UserError: The file is damaged or cut short.
@@ -83,7 +83,8 @@ def open_torch_file(path: AnyPath) -> TorchFile:
     """Opens a PyTorch file that holds a state dict, alone or in a training checkpoint.
 
     Raises:
-        UserError: It is no such file, is damaged or cut short, or holds anything but tensors.
+        UserError: It is not a PyTorch file, is damaged or cut short, holds no state dict, or holds
+            objects that are not supported.
     """
     text = files.as_text(path)
     size = files.size(text)
@@ -100,7 +101,7 @@ def open_torch_file(path: AnyPath) -> TorchFile:
 
 
 def is_torch_file(path: AnyPath) -> bool:
-    """Whether the first bytes are those of a PyTorch file, whatever its name."""
+    """Whether a file begins like a PyTorch file, regardless of its name."""
     with files.reading(path) as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(torch_zip.MAGIC_BYTES):
@@ -116,9 +117,9 @@ def _opened(path: str) -> Iterator:
 
 
 def _what_else(head: bytes) -> str | None:
-    """What a file is that is no PyTorch file, and what to do; None if it may be one."""
+    """What a file is instead of a PyTorch file, and what to do; None if it may be one."""
     if head.startswith(HDF5_MAGIC):
-        return "is an HDF5 file, as Keras writes it: rename it to .h5 (of Keras 3: .weights.h5)"
+        return "is an HDF5 file, as Keras writes it: rename it to .h5 (from Keras 3: .weights.h5)"
     if head.startswith((torch_zip.MAGIC_BYTES, b"\x80", b"c", b"(", b"i")):
-        return None  # The last three begin a pickle of a protocol that is older than PyTorch.
-    return no_weights(head) or "is no PyTorch file: it begins with none of the known marks"
+        return None  # The last three begin pickles of protocols older than PyTorch.
+    return no_weights(head) or "is no PyTorch file: it begins with no known signature"

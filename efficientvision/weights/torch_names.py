@@ -1,4 +1,4 @@
-"""The names that the pickle of a state dict may hold, and what is done where it would call them."""
+"""Names allowed in the pickle of a state dict, and what replaces a call of each."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from typing import Any
 
 from efficientvision.weights.torch_tensors import STORAGE_DTYPES, Refused, stored_tensor
 
-# Layers have shorter names; longer texts could take long to compare.
+# Names of layers are shorter; long strings could be slow to compare.
 _MAX_KEY = 1000
-# Python hashes a smaller whole number to itself, so no two of them collide. Ids of objects, which
-# old optimizers number their states by, are smaller.
+# Python hashes smaller integers to themselves, so they never collide. Ids of objects, which old
+# optimizers use as keys of their state, are smaller.
 _MAX_NUMBER = 1 << 60
-# Decimal numbers that collide are easily made: scores by threshold are few.
+# Colliding floats are easily made. Honest files have few float keys, such as thresholds.
 _MAX_DECIMALS = 1000
 
 
 class NotRead:
-    """A harmless value that no network needs, such as a score or the settings of a training."""
+    """Replaces a value that no network needs, such as a score or training settings."""
 
 
 @dataclass(frozen=True)
 class UnreadKey:
-    """Stands for keys that no names of layers are, such as pairs of numbers."""
+    """Replaces a key that is not the name of a layer, such as a pair of numbers."""
 
     kind: str
 
 
 @dataclass(frozen=True)
 class Name:
-    """A global that a pickle refers to; nothing was imported."""
+    """A global that a pickle refers to; it is never imported."""
 
     dotted: str
 
 
 def set_item(target: dict, key: Any, value: Any) -> None:
-    """Sets an item of a dictionary that a pickle describes.
+    """Sets an item of a dictionary described in a pickle.
 
-    Items of keys that could take forever to compare, and that no layer has, are passed over.
+    Items with keys that could take forever to compare are dropped: no layer has such a name.
 
     Raises:
-        Refused: The key is one that Python's dictionaries cannot have, or made to harm.
+        Refused: The key is unhashable or looks hostile.
     """
     if isinstance(key, tuple | bytes | NotRead | Name):
         target[UnreadKey(type(key).__name__)] = None
@@ -49,23 +49,25 @@ def set_item(target: dict, key: Any, value: Any) -> None:
     if not isinstance(key, str | int | float | None):
         raise Refused(f"holds a dictionary with a key that is a {type(key).__name__}")
     if isinstance(key, str) and len(key) > _MAX_KEY:
-        raise Refused(f"holds a dictionary with a key of {len(key):,} letters")
+        raise Refused(f"holds a dictionary with a key of {len(key):,} characters")
     if isinstance(key, int) and abs(key) >= _MAX_NUMBER:
         raise Refused("holds a dictionary with a key that is a number of more than 60 bits")
     if isinstance(key, float) and len(target) >= _MAX_DECIMALS:
-        raise Refused(f"holds a dictionary of more than {_MAX_DECIMALS:,} keys, decimal ones too")
+        raise Refused(
+            f"holds a dictionary of more than {_MAX_DECIMALS:,} keys, some of them floats"
+        )
     target[key] = value
 
 
 def _ordered_dict(pairs: Any = None) -> dict:
-    """An `OrderedDict`; Python 2 gave its items as an argument."""
+    """An `OrderedDict`; Python 2 passed its items as an argument."""
     result: dict = {}
     if pairs is not None:
         if type(pairs) is not list:
-            raise Refused("holds an OrderedDict that is made of something else than a list")
+            raise Refused("holds an OrderedDict that is not made from a list")
         for key, value in pairs:
             set_item(result, key, value)
-        pairs.clear()  # A list that is referred to often is copied once.
+        pairs.clear()  # A list with many references is copied only once.
     return result
 
 
@@ -78,7 +80,7 @@ def _first(value: Any, *_: Any) -> Any:
 
 
 def _rebuild_from_type(function: Any, kind: Any, arguments: Any, *_: Any) -> Any:
-    """A tensor of a class of its own, such as a parameter that was given attributes."""
+    """A tensor of a subclass, such as a parameter with extra attributes."""
     rebuild = _TENSORS.get(getattr(function, "dotted", ""))
     if rebuild is None or type(arguments) is not tuple:
         raise Refused("rebuilds something that is no tensor")
@@ -93,8 +95,8 @@ def _empty_dict(*_: Any) -> dict:
     return {}
 
 
-# Kinds of values that trainers keep beside the weights: settings, histories, dates. An object of
-# one of them becomes a `NotRead`; neither the class nor what it is made of is looked at.
+# Types of values that trainers store beside the weights: settings, histories, dates. Their objects
+# become `NotRead`; neither the class nor the arguments are used.
 BESIDE_WEIGHTS = (
     "argparse.Namespace",
     "types.SimpleNamespace",
@@ -158,9 +160,9 @@ BESIDE_WEIGHTS = (
     "torch.device",
     "_codecs.encode",
 )
-# A storage's type, as a value.
+# Types of storages, as values.
 STORAGES = {f"torch{part}.{kind}" for kind in STORAGE_DTYPES for part in ("", ".cuda")}
-# Classes of tensors, as values; nothing may make an object of one.
+# Classes of tensors, as values; they may not be instantiated.
 TENSOR_KINDS = {
     *("torch.Tensor", "torch._tensor.Tensor"),
     *("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"),
@@ -171,7 +173,7 @@ _TENSORS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
 }
-# What may be "called" -> what is done instead.
+# Name that a pickle may call -> function called instead.
 REBUILDS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered_dict,
     "collections.defaultdict": _empty_dict,

@@ -1,9 +1,9 @@
 """Reads the pickles of PyTorch files without executing anything.
 
-A pickle is a program for a stack machine that may import and call whatever it likes. This machine
-has no such power: the few names that state dicts contain stand for descriptions of tensors, which
-are built here; any other name stops the reading. Memory is bounded by the number of opcodes and
-the length of the input.
+A pickle is a program for a stack machine that can import and call anything. The machine here can
+not: the few names that state dicts need stand for descriptions of tensors, which are built here,
+and any other name is refused. Memory is bounded by the number of opcodes and the length of the
+input.
 
 Reference: Python's `pickletools`, which documents every opcode.
 """
@@ -27,13 +27,13 @@ from efficientvision.weights.torch_names import (
 from efficientvision.weights.torch_tensors import StorageWindow, storage_window
 
 MAX_PICKLE_BYTES = 1 << 24
-# A state dict takes about 40 for a tensor.
+# A state dict needs about 40 for each tensor.
 MAX_OPCODES = 1_000_000
 _MAX_ARGUMENTS = 8
 
 
 class _Mark:
-    """Where a group of values begins on the stack."""
+    """Marks the start of a group of values on the stack."""
 
 
 _MARK = _Mark()
@@ -45,22 +45,22 @@ def read_pickle(
     """Reads one pickle.
 
     Args:
-        data: What contains it.
-        start: Where it begins.
-        storages: Takes one window of every storage that the pickle refers to; None where it may
-            refer to none.
+        data: Bytes that contain the pickle.
+        start: Offset of its first byte.
+        storages: List to which one window of every storage in the pickle is added; None if the
+            pickle may not refer to storages.
 
     Returns:
-        (value, where it ends). Values are numbers, texts, bytes, lists, tuples, dicts,
+        (value, offset of the end). Values are numbers, strings, bytes, lists, tuples, dicts,
         `StoredTensor`s and `NotRead`.
 
     Raises:
-        Refused: It holds something that is no tensor, is too large, or is damaged.
+        Refused: It holds objects that are not supported, is too large, or is damaged.
     """
     machine = _Machine(data, start, storages)
     try:
         return machine.run(), machine.position
-    # What a damaged program leads to: an empty stack, a text that is none, a number cut short.
+    # Caused by damage: an empty stack, an invalid string, a number cut short.
     except (IndexError, KeyError, TypeError, AttributeError, ValueError, struct.error) as error:
         raise Refused("is damaged or cut short in its list of tensors: fetch it again") from error
 
@@ -109,7 +109,7 @@ class _Machine:
         self._stack.append(value)
 
     def _since_mark(self) -> list[Any]:
-        """Removes the newest mark and what stands above it."""
+        """Pops everything above the newest mark, and the mark."""
         at = len(self._stack) - 1
         while self._stack[at] is not _MARK:
             at -= 1
@@ -150,7 +150,7 @@ class _Machine:
             set_item(target, key, value)
 
     def _leave_set(self) -> None:
-        """Drops the items of a set, which no tensor is in."""
+        """Drops the items of a set: no tensor is in one."""
         self._since_mark()
         if not isinstance(self._stack[-1], NotRead):
             raise TypeError(self._stack[-1])
@@ -174,16 +174,16 @@ class _Machine:
         self._push(REBUILDS[function.dotted](*arguments))
 
     def _new_object(self) -> None:
-        """Stands in for an object of a class that only settings have: nothing is made."""
+        """Replaces an object of a class that only settings use; nothing is instantiated."""
         arguments, kind = self._stack.pop(), self._stack.pop()
         if not isinstance(kind, Name) or not isinstance(arguments, tuple):
-            raise Refused("makes something that is no tensor")
+            raise Refused("makes an object that is no tensor")
         if kind.dotted not in BESIDE_WEIGHTS:
             raise Refused(f"makes a {kind.dotted} by an instruction that no tensor needs")
         self._push(NotRead())
 
     def _build(self) -> None:
-        """Drops the attributes of a value, such as the `_metadata` of a state dict."""
+        """Drops the attributes set on a value, such as the `_metadata` of a state dict."""
         self._stack.pop()
         if not isinstance(self._stack[-1], dict | NotRead):
             raise Refused(f"changes a {type(self._stack[-1]).__name__} after it was made")
@@ -194,7 +194,7 @@ class _Machine:
             identity = tuple(i.dotted if isinstance(i, Name) else i for i in identity)
         window = storage_window(identity)
         if self._storages is None:
-            raise Refused("refers to a storage where none belongs")
+            raise Refused("refers to a storage where none is expected")
         if window.key not in self._sizes:
             self._sizes[window.key] = (window.kind, window.size)
             self._storages.append(window)
@@ -205,7 +205,7 @@ class _Machine:
 
 def _refuse_name(dotted: str) -> None:
     raise Refused(
-        f"holds {dotted[:200]}, which is not a tensor (nothing of it was run): where you trust the "
+        f"holds {dotted[:200]}, which is not a tensor (nothing of it was run): if you trust the "
         "file, load it with torch and save model.state_dict() alone"
     )
 
@@ -267,7 +267,7 @@ _ACTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"h": lambda m: m._push(m._memo[m._number("<B")]),
     b"j": lambda m: m._push(m._memo[m._number("<I")]),
     b"c": lambda m: m._global(m._line(), m._line()),
-    b"i": lambda m: _refuse_name(f"{m._line()}.{m._line()}"),  # Imports and calls in one.
+    b"i": lambda m: _refuse_name(f"{m._line()}.{m._line()}"),  # Imports and calls in one opcode.
     b"\x93": lambda m: m._global(*m._pair()),
     b"R": lambda m: m._reduce(),
     b"\x81": lambda m: m._new_object(),

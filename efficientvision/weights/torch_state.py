@@ -1,7 +1,7 @@
-"""Finds a network's weights in what a PyTorch file holds, whatever a trainer put around them.
+"""Finds the weights of a network in a PyTorch file, however a trainer stored them.
 
-Trainers keep the state dict under a key of a training checkpoint, write a prefix before every name,
-put the names of wrapped modules in the middle, and keep a moving average beside the weights.
+Trainers store the state dict under a key of a training checkpoint, add a prefix to every name,
+insert names of wrapper modules, and store a moving average beside the weights.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from efficientvision.weights.strangers import Refused
 from efficientvision.weights.torch_names import NotRead, UnreadKey
 from efficientvision.weights.torch_tensors import StoredTensor
 
-# Stands before the name of a moving average; no name of a layer begins so.
+# Prefix of the name of a moving average; no name of a layer begins like this.
 AVERAGE = "average of "
 _MAX_NAME = 300
 _MAX_DEPTH = 3
 _Tensors = dict[str, StoredTensor]
-# Where training checkpoints keep the state dict, beside the optimizer and the epoch.
+# Keys of the state dict in a training checkpoint, beside the optimizer and the epoch.
 _STATE_DICT_KEYS = (
     *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights"),
     *("net_state_dict", "network_state_dict", "params", "parameters", "module", "checkpoint"),
     *("model_weights", "model_dict", "model_params", "net_dict", "best_state_dict", "best_model"),
     *("state", "student"),
 )
-# Where they keep its moving average.
+# Keys of its moving average.
 _AVERAGE_KEYS = (
     *("state_dict_ema", "ema_state_dict", "model_ema_state_dict", "model_ema", "ema_model"),
     *("ema", "params_ema"),
 )
 _WITHIN_AVERAGE = (*_STATE_DICT_KEYS, "shadow", "ema_state_dict", "averages")
-# Components that wrapped modules add anywhere in a name: data-parallel training, torch.compile,
-# activation checkpoints, sharded training. No layer of ours has such a name.
+# Components that wrappers insert anywhere in a name: data-parallel training, torch.compile,
+# activation checkpointing, sharded training. No layer of ours has such a name.
 _WRAPPED = {
     *("module", "_orig_mod", "_forward_module"),
     *("_checkpoint_wrapped_module", "_fsdp_wrapped_module"),
 }
-# What networks are called within a training module; where there are several, the first of these.
+# Names of networks within a training module; if there are several, the first one counts.
 _NETWORKS = ("model", "net", "network", "_model", "student")
 _AVERAGED = re.compile(r"(?:^|[._])(?:ema|averaged?|avg)(?:[._]|$)")
-# Weights that are computed from other tensors whenever the network runs.
+# Parts of weights that PyTorch recomputes from other tensors in each forward pass.
 _COMPUTED = re.compile(r"\.(?:\w+_orig|weight_g|parametrizations\.\w+\.original\d*)$")
 _COUNTERS = {edgenet_names.STEP_COUNTER, "n_averaged"}
 
@@ -52,10 +52,11 @@ class StateDict:
     """Weights by their plain names.
 
     Attributes:
-        tensors: Name -> what is known of it.
-        averages: The same of moving averages; every name is one of `tensors`, with its shape.
-        masks: Name, or `AVERAGE` and a name -> by what the value is to be multiplied (pruning).
-        notes: What a user must know of the choice, as sentences without a full stop.
+        tensors: Name -> description of the tensor.
+        averages: Name -> description of its moving average; name and shape are those of one of
+            `tensors`.
+        masks: Name, or `AVERAGE` + name -> mask to multiply the value by (pruning).
+        notes: Warnings for the user, as sentences without a full stop.
     """
 
     tensors: _Tensors
@@ -65,10 +66,10 @@ class StateDict:
 
 
 def find_state_dict(value: object) -> StateDict:
-    """The weights in what was unpickled, and their moving averages if there are any.
+    """Finds the weights in an unpickled value, and their moving averages if there are any.
 
     Raises:
-        Refused: There are none, or they are not stored as such.
+        Refused: There are no weights, or they are not stored as plain tensors.
     """
     if not isinstance(value, dict):
         kind = "Python object" if isinstance(value, NotRead) else type(value).__name__
@@ -103,7 +104,7 @@ def _nothing_found(value: dict) -> str:
 
 
 def _under(value: dict, keys: Sequence[str], depth: int = _MAX_DEPTH) -> _Tensors:
-    """The tensors of the first of these keys that has some, a few dictionaries deep."""
+    """The tensors under the first of these keys that has any, a few dictionaries deep."""
     inner_keys = _WITHIN_AVERAGE if keys is _AVERAGE_KEYS else _STATE_DICT_KEYS
     for key in keys:
         inner = value.get(key)
@@ -115,7 +116,7 @@ def _under(value: dict, keys: Sequence[str], depth: int = _MAX_DEPTH) -> _Tensor
 
 
 def _under_any_key(value: dict) -> _Tensors:
-    """The tensors of the only key that has a network of ours."""
+    """The tensors under the only key that holds a network of ours."""
     found = {}
     for key, inner in value.items():
         if isinstance(key, str) and key not in _AVERAGE_KEYS and isinstance(inner, dict):
@@ -129,7 +130,7 @@ def _under_any_key(value: dict) -> _Tensors:
 
 
 def _tensors(value: dict) -> _Tensors:
-    """The tensors among a dictionary's values."""
+    """The tensors among the values of a dictionary."""
     tensors = {k: v for k, v in value.items() if isinstance(v, StoredTensor)}
     for name in tensors:
         if not isinstance(name, str) or not name.isprintable() or len(name) > _MAX_NAME:
@@ -138,7 +139,7 @@ def _tensors(value: dict) -> _Tensors:
 
 
 def _plain(tensors: _Tensors) -> tuple[_Tensors, _Tensors]:
-    """The network's tensors by their names without wrappers, and averages that stand among them."""
+    """The network's tensors by names without wrappers, and moving averages found among them."""
     tensors = _renamed(tensors, _without_wrapped) or tensors
     places = edgenet_names.encoder_places(tensors)
     if not places:
@@ -152,7 +153,7 @@ def _plain(tensors: _Tensors) -> tuple[_Tensors, _Tensors]:
         tensors = {n: t for n, t in tensors.items() if not n.startswith(place)}
     if not network:
         return tensors, averages
-    # A classifier may stand beside its backbone, in the same module.
+    # A classifier may be beside its backbone, in the same module.
     parts = network.split(".")[:-1]
     outer = [".".join(parts[:count]) + "." for count in range(len(parts), 0, -1)]
 
@@ -163,7 +164,7 @@ def _plain(tensors: _Tensors) -> tuple[_Tensors, _Tensors]:
 
 
 def _choose(places: Collection[str]) -> str | None:
-    """Which of several prefixes is the network's; None if nothing tells."""
+    """Which of several prefixes is the network's; None if it is ambiguous."""
     if "" in places:
         return ""
     if len(places) == 1:
@@ -176,7 +177,7 @@ def _choose(places: Collection[str]) -> str | None:
 
 
 def _renamed(tensors: _Tensors, rename: Callable[[str], str]) -> _Tensors:
-    """The same under other names; empty where two would meet."""
+    """The tensors under new names; empty if two names would collide."""
     renamed = {rename(name): tensor for name, tensor in tensors.items()}
     return renamed if len(renamed) == len(tensors) else {}
 
@@ -186,7 +187,7 @@ def _without_wrapped(name: str) -> str:
 
 
 def _without_common_prefix(tensors: _Tensors) -> _Tensors:
-    """Without what stands before most names of a network that is none of ours."""
+    """Removes the prefix that most names share, for a network that is not one of ours."""
     while True:
         for wrapper in _NETWORKS:
             prefix = f"{wrapper}."
@@ -201,10 +202,10 @@ def _without_common_prefix(tensors: _Tensors) -> _Tensors:
 
 
 def _unpruned(tensors: _Tensors, known: Mapping[str, StoredTensor]) -> tuple[_Tensors, _Tensors]:
-    """Pruned weights under their own names, and their masks.
+    """Renames pruned weights to their plain names and finds their masks.
 
     Raises:
-        Refused: A weight is the result of a computation that the file does not tell.
+        Refused: PyTorch computes a weight in a way that the file does not describe.
     """
     masks, plain = {}, {}
     for name, tensor in tensors.items():
@@ -224,7 +225,7 @@ def _unpruned(tensors: _Tensors, known: Mapping[str, StoredTensor]) -> tuple[_Te
 
 
 def _notes(value: dict, averages: _Tensors, fitting: _Tensors) -> Iterator[str]:
-    """Why moving averages that the file keeps are not taken."""
+    """Why moving averages in the file are not used."""
     others = [n for n in averages if n not in fitting and n.rpartition(".")[2] not in _COUNTERS]
     if averages and not fitting:
         yield (
@@ -240,6 +241,6 @@ def _notes(value: dict, averages: _Tensors, fitting: _Tensors) -> Iterator[str]:
         for key in _AVERAGE_KEYS:
             if isinstance(value.get(key), NotRead | dict | list | tuple) and value[key]:
                 yield (
-                    f"what it keeps under {key!r} was not loaded: expected moving averages by "
-                    "the names of the weights"
+                    f"its value of {key!r} was not loaded: expected moving averages under the "
+                    "names of the weights"
                 )

@@ -1,4 +1,4 @@
-"""What a PyTorch file says about its tensors, checked before a value is read."""
+"""Descriptions of tensors in a PyTorch file, validated before any value is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from efficientvision.weights.strangers import Refused
 
 MAX_DIMENSIONS = 16
-# Of anything that is counted in values: numpy multiplies such numbers without looking.
+# Bound on sizes, offsets and strides: numpy multiplies them without checking for overflow.
 _MAX_COUNT = 1 << 40
 
 
@@ -19,7 +19,7 @@ STORAGE_DTYPES = {
     "FloatStorage": np.dtype(np.float32),
     "DoubleStorage": np.dtype(np.float64),
     "HalfStorage": np.dtype(np.float16),
-    "BFloat16Storage": np.dtype(np.uint16),  # The upper halves of float32.
+    "BFloat16Storage": np.dtype(np.uint16),  # Upper halves of float32.
     "CharStorage": np.dtype(np.int8),
     "ShortStorage": np.dtype(np.int16),
     "IntStorage": np.dtype(np.int32),
@@ -31,14 +31,14 @@ STORAGE_DTYPES = {
 
 @dataclass(frozen=True)
 class StorageWindow:
-    """A run of values, or a part of one.
+    """A storage (a flat array of values), or a part of one.
 
     Attributes:
-        key: The storage's name in the file.
+        key: Name of the storage in the file.
         kind: Key of `STORAGE_DTYPES`.
-        size: Values of the whole storage.
-        start: Where the window begins, in values.
-        length: Values of the window.
+        size: Number of values in the whole storage.
+        start: Offset of the window, in values.
+        length: Number of values in the window.
     """
 
     key: str
@@ -49,17 +49,17 @@ class StorageWindow:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the whole storage in the file."""
+        """Size of the whole storage in the file, in bytes."""
         return self.size * STORAGE_DTYPES[self.kind].itemsize
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as the file describes it: a look at a storage. No value has been read.
+    """A tensor as the file describes it: a view of a storage. No value has been read.
 
     Attributes:
-        storage: Where its values are.
-        offset: Of its first value in the window.
+        storage: Window of the storage that has its values.
+        offset: Offset of its first value in the window.
         shape: Its shape.
         strides: Its strides, in values.
     """
@@ -73,11 +73,11 @@ class StoredTensor:
         """The values.
 
         Args:
-            content: The whole storage's bytes, `storage.num_bytes` of them.
+            content: Bytes of the whole storage, `storage.num_bytes` long.
             byte_order: `"<"` or `">"`.
 
         Returns:
-            Array of `shape`, bfloat16 widened to float32; it may look into `content`.
+            Array of `shape`, bfloat16 widened to float32; may be a view of `content`.
         """
         kind = self.storage.kind
         dtype = STORAGE_DTYPES[kind]
@@ -93,13 +93,13 @@ class StoredTensor:
 
 
 def storage_window(identity: object) -> StorageWindow:
-    """Checks what a pickle calls a storage: `("storage", kind, key, device, size[, window])`.
+    """Validates a persistent id: `("storage", kind, key, device, size[, window])`.
 
     Args:
-        identity: The persistent id; `kind` is a dotted name as text.
+        identity: The persistent id; `kind` is a dotted name as a string.
 
     Raises:
-        Refused: It is something else, or impossible.
+        Refused: It is not a storage, or an impossible one.
     """
     if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
         raise Refused("holds a reference to something that is no tensor storage")
@@ -110,30 +110,30 @@ def storage_window(identity: object) -> StorageWindow:
     start, length = 0, size
     if window and window[0] is not None:
         if not isinstance(window[0], tuple) or len(window[0]) != 3:
-            raise Refused(f"describes a part of storage {key[:40]!r} in a wrong way")
+            raise Refused(f"describes a part of storage {key[:40]!r} in an unknown format")
         _, start, length = window[0]
     _check_counts([size, start, length], f"storage {key[:40]!r}")
     if start + length > size:
-        raise Refused(f"describes a part of storage {key[:40]!r} that lies outside of it")
+        raise Refused(f"describes a part of storage {key[:40]!r} that is outside of it")
     return StorageWindow(key, kind, size, start, length)
 
 
 def stored_tensor(storage: object, offset: object, shape: object, strides: object) -> StoredTensor:
-    """Checks the arguments of `torch._utils._rebuild_tensor_v2`.
+    """Validates the arguments of `torch._utils._rebuild_tensor_v2`.
 
     Raises:
-        Refused: The tensor would reach outside its storage, or is otherwise impossible.
+        Refused: The tensor reaches beyond its storage, or is otherwise impossible.
     """
     if not isinstance(storage, StorageWindow):
         raise Refused("holds a tensor without a storage")
     if not isinstance(shape, tuple) or not isinstance(strides, tuple):
-        raise Refused("holds a tensor whose shape or strides are not lists of numbers")
+        raise Refused("holds a tensor whose shape or strides are not tuples of numbers")
     if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS:
         raise Refused(f"holds a tensor of {len(shape)} dimensions and {len(strides)} strides")
     _check_counts([offset, *shape, *strides], "a tensor's shape, strides or offset")
     count = math.prod(shape)
     if math.prod(max(side, 1) for side in shape) >= _MAX_COUNT:
-        raise Refused(f"holds a tensor of shape {list(shape)}")
+        raise Refused(f"holds a tensor of shape {list(shape)}, which is too large")
     reach = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) + 1
     if count and (reach > storage.length or count > storage.length):
         raise Refused(
@@ -146,7 +146,9 @@ def stored_tensor(storage: object, offset: object, shape: object, strides: objec
 def _check_counts(numbers: list, what: str) -> None:
     for number in numbers:
         if type(number) is not int or not 0 <= number < _MAX_COUNT:
-            raise Refused(f"states {_short(number)} in {what}, where a count belongs")
+            raise Refused(
+                f"states {_short(number)} in {what}, expected a whole number below {_MAX_COUNT:,}"
+            )
 
 
 def _short(value: object) -> str:

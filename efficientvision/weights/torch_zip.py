@@ -1,4 +1,4 @@
-"""The PyTorch container of 1.6 and later: a zip archive, nothing in it compressed."""
+"""The PyTorch container of 1.6 and later: an uncompressed zip archive."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from efficientvision.weights.torch_pickle import MAX_PICKLE_BYTES, read_pickle
 from efficientvision.weights.torch_tensors import StorageWindow
 
 MAGIC_BYTES = b"PK\x03\x04"
-# About 40,000 storages.
+# Room for about 40,000 storages.
 _MAX_DIRECTORY_BYTES = 1 << 22
 _PICKLE = "data.pkl"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class _Directory:
-    """The file as `zipfile` sees it: it reads the directory in one piece, and never a large one."""
+    """A file for `zipfile`, which reads the directory in one piece: limits its size."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek, self.tell, self.seekable = file.seek, file.tell, lambda: True
@@ -34,14 +34,14 @@ class _Directory:
 
 
 def read_zip(file: BinaryIO, size: int) -> Container:
-    """Reads all but the values.
+    """Reads everything except the values.
 
     Args:
-        file: The file, open.
-        size: Its bytes.
+        file: The open file.
+        size: Its size in bytes.
 
     Raises:
-        Refused: It is damaged, cut short, compressed, or holds something that is no tensor.
+        Refused: It is damaged, cut short, compressed, or holds objects that are not supported.
     """
     entries = _entries(file, size)
     pickles = [name for name in entries if name.rsplit("/", 1)[-1] == _PICKLE]
@@ -53,12 +53,15 @@ def read_zip(file: BinaryIO, size: int) -> Container:
         raise Refused(
             "is a zip archive without PyTorch's data.pkl"
             if not pickles
-            else "is a zip archive of several data.pkl"
+            else "is a zip archive with several files data.pkl, expected one"
         )
     folder = pickles[0].removesuffix(_PICKLE)
     content = entries[pickles[0]]
     if content.length > MAX_PICKLE_BYTES:
-        raise Refused(f"describes its tensors in {content.length:,} bytes, too many")
+        raise Refused(
+            f"describes its tensors in {content.length:,} bytes, expected at most "
+            f"{MAX_PICKLE_BYTES:,}"
+        )
     windows: list[StorageWindow] = []
     value, _ = read_pickle(read_part(file, content), 0, windows)
     ranges = {}
@@ -79,7 +82,7 @@ def _entries(file: BinaryIO, size: int) -> dict[str, ByteRange]:
     try:
         with zipfile.ZipFile(_Directory(file)) as archive:
             listed = archive.infolist()
-    # What a damaged directory leads to.
+    # Exceptions caused by a damaged directory.
     except (zipfile.BadZipFile, struct.error, ValueError, OverflowError, NotImplementedError) as e:
         raise Refused("is a zip archive that is damaged or cut short: fetch it again") from e
     entries: dict[str, ByteRange] = {}
@@ -87,7 +90,7 @@ def _entries(file: BinaryIO, size: int) -> dict[str, ByteRange]:
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
             raise Refused(f"is compressed ({info.filename[:80]}), which PyTorch's files never are")
         if info.filename in entries:
-            raise Refused(f"holds two entries of the name {info.filename[:80]}")
+            raise Refused(f"holds two entries named {info.filename[:80]}")
         entries[info.filename] = _content(file, info, size)
     total = sum(entry.length for entry in entries.values())
     if total > size:
@@ -96,9 +99,9 @@ def _entries(file: BinaryIO, size: int) -> dict[str, ByteRange]:
 
 
 def _content(file: BinaryIO, info: zipfile.ZipInfo, size: int) -> ByteRange:
-    """Where an entry's bytes lie: behind a header of its own."""
+    """Location of an entry's bytes: they follow a local header."""
     if not 0 <= info.header_offset <= size:
-        raise Refused(f"is damaged: its entry {info.filename[:80]} lies outside of the file")
+        raise Refused(f"is damaged: its entry {info.filename[:80]} is outside of the file")
     header = read_at(file, info.header_offset, _LOCAL_HEADER.size)
     signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
     start = info.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
@@ -109,9 +112,9 @@ def _content(file: BinaryIO, info: zipfile.ZipInfo, size: int) -> ByteRange:
 
 def _byte_order(file: BinaryIO, entries: dict[str, ByteRange], folder: str) -> str:
     part = entries.get(f"{folder}byteorder")
-    if part is None:  # Files of before PyTorch 2.1.
+    if part is None:  # Files written before PyTorch 2.1.
         return "<"
     stated = read_part(file, part) if part.length < 16 else b""
     if stated not in (b"little", b"big"):
-        raise Refused("states an unknown byte order")
+        raise Refused("states an unknown byte order, expected little or big")
     return "<" if stated == b"little" else ">"

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from efficientvision.api import build_model
 from efficientvision.backbones.dicenet import DiCENet
+from efficientvision.backbones.encoder import edge_network
 from efficientvision.exports.flops import count_convolution_multiply_adds
-from efficientvision.models.classifier import edge_network
 from efficientvision.weights.automl import load_weights
 from tests.filled_edge_network import GOLDENS, classifiers, filled, noise
 from tests.weights.made_torch_files import write_legacy

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from efficientvision.backbones import efficientnet
-from efficientvision.models.classifier import build_classifier
+from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint

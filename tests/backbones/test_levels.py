@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from efficientvision.backbones.efficientnet import EfficientNet
-from efficientvision.models.classifier import edge_network
+from efficientvision.backbones.encoder import edge_network
 
 BACKBONES = {
     "espnetv2": lambda **options: edge_network("espnetv2_s_0.5", **options),

@@ -15,20 +15,15 @@ import pytest
 from absl import flags
 from PIL import Image
 
-from efficientvision import api
-from efficientvision.cli import (
-    demonstration,
-    detection_demo,
-    edgenets_flags,
-    run_main,
-    segmentation_demo,
-    supervise,
-    train,
-)
 from efficientvision.cli import inspect as inspect_program
+from efficientvision.cli import run_main, supervise, train
+from efficientvision.cli.compat import demos, edgenets
 from efficientvision.cli.flags import define_inspect_flags, define_train_flags
 from efficientvision.errors import UserError
 from efficientvision.runs import evaluate
+from efficientvision.tasks.classification import task as classification
+from efficientvision.tasks.detection import task as detection
+from efficientvision.tasks.segmentation import task as segmentation
 from tests.example_records import example, write_examples
 from tests.programs import REPOSITORY, _captured, dataset_program
 
@@ -90,10 +85,11 @@ def workplace(tmp_path, monkeypatch):
         ("model/config.yaml", "num_classes: .inf\n"),
     ):
         (tmp_path / name).write_text(text)
-    for name in ("efficientdet", "efficientnet_backbone", "edge_network", "build_classifier"):
-        monkeypatch.setattr(api, name, _stop)
-    for name in ("build_segmenter", "build_ssd", "segmenting_detector"):
-        monkeypatch.setattr(api, name, _stop)
+    for tasks in (classification, detection, segmentation):
+        for name in ("build_classifier", "build_efficientdet", "build_ssd", "build_segmenter"):
+            monkeypatch.setattr(tasks, name, _stop, raising=False)
+    monkeypatch.setattr(detection, "build_configured_ssd", _stop)
+    monkeypatch.setattr(segmentation, "build_segmentation", _stop)
     monkeypatch.setattr(evaluate, "wait_for_checkpoint", _stop)
     monkeypatch.setattr(supervise, "supervise", _stop)
     yield tmp_path
@@ -124,7 +120,7 @@ def _dataset(script):
 
 PROGRAMS = {
     "main.py": (
-        _program(define_train_flags, train.main, "main.py", edgenets_flags.translate),
+        _program(define_train_flags, train.main, "main.py", edgenets.translate),
         [
             "--mode=train --train_file_pattern=set* --model_dir=run --model_name=efficientdet-d0",
             "--mode=eval --val_file_pattern=set* --model_dir=model --hparams=num_classes=3",
@@ -149,19 +145,19 @@ PROGRAMS = {
     ),
     "detection_demo.py": (
         _program(
-            detection_demo.define_demo_flags,
-            detection_demo.main,
+            demos.DETECTION.define_flags,
+            demos.DETECTION.main,
             "detection_demo.py",
-            demonstration.edgenets_spelling,
+            demos.edgenets_spelling,
         ),
         ["--im-dir photos --save-dir out --model espnetv2 --s 2.0 --im-size 512 512"],
     ),
     "segmentation_demo.py": (
         _program(
-            segmentation_demo.define_demo_flags,
-            segmentation_demo.main,
+            demos.SEGMENTATION.define_flags,
+            demos.SEGMENTATION.main,
             "segmentation_demo.py",
-            demonstration.edgenets_spelling,
+            demos.edgenets_spelling,
         ),
         ["--img-dir photos --savedir out --model espnetv2 --s 2.0 --num-classes 21"],
     ),
@@ -244,8 +240,8 @@ def flag_names(name):
     define = {
         "main.py": define_train_flags,
         "model_inspect.py": define_inspect_flags,
-        "detection_demo.py": detection_demo.define_demo_flags,
-        "segmentation_demo.py": segmentation_demo.define_demo_flags,
+        "detection_demo.py": demos.DETECTION.define_flags,
+        "segmentation_demo.py": demos.SEGMENTATION.define_flags,
     }.get(name)
     values = flags.FlagValues()
     if define is not None:

@@ -8,10 +8,9 @@ from absl import flags
 from PIL import Image
 
 from efficientvision.cli import inspect, run_main
-from efficientvision.cli.demonstration import edgenets_spelling
-from efficientvision.cli.detection_demo import SHIPPED_WEIGHTS, define_demo_flags, main
-from efficientvision.detection import boxes
-from efficientvision.detector import Detector
+from efficientvision.cli.compat.demos import DETECTION, edgenets_spelling
+from efficientvision.data import boxes
+from efficientvision.tasks.detection.predictor import Detector
 from tests.conftest import REPOSITORY
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import weights_of
@@ -22,8 +21,8 @@ from tests.weights.made_torch_files import write_zip
 def demo(*words):
     """Runs the program; returns its exit code."""
     values = flags.FlagValues()
-    define_demo_flags(values)
-    program = functools.partial(main, flag_values=values)
+    DETECTION.define_flags(values)
+    program = functools.partial(DETECTION.main, flag_values=values)
     argv = ["detection_demo.py", *map(str, words)]
     with pytest.raises(SystemExit) as ended:
         run_main(program, argv, flag_values=values, translate=edgenets_spelling)
@@ -71,7 +70,7 @@ def test_a_camera_is_watched(commands):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--s 3", "has no width --s 3.0: 0.5, 1.0"),
+        ("--s 3", "has no width --s 3.0; available: 0.5, 1.0"),
     ],
 )
 def test_what_is_missing_is_said(commands, capsys, words, says):
@@ -85,11 +84,11 @@ def test_without_weights_it_says_so_and_how_to_fetch_them(commands, capsys, tmp_
         (tmp_path / "sample_images").mkdir()
     assert demo("--dataset", "pascal", "--im-size", "300") == 0
     printed = capsys.readouterr().out
-    assert "a small network of ours that knows made shapes only" in printed
+    assert "a small demo network that only knows synthetic shapes" in printed
     assert "dataset/download_edgenets.sh espnetv2_s_2.0_pascal_300x300\n" in printed
     (told,) = commands
     # Our network says its own name and size.
-    assert (told.ckpt_path, told.model_name) == (str(SHIPPED_WEIGHTS), None)
+    assert (told.ckpt_path, told.model_name) == (str(DETECTION.shipped_weights), None)
     assert told.input_image_size is None
     own = str(REPOSITORY / "testdata" / "img1.jpg")
     assert told.input_image == ("./sample_images" if photos_there else own)
@@ -100,10 +99,10 @@ def test_without_weights_it_says_so_and_how_to_fetch_them(commands, capsys, tmp_
 def test_the_shipped_network_finds_the_shapes_of_its_photo():
     from demo.make_shapes import make_scene
 
-    total = sum(file.stat().st_size for file in SHIPPED_WEIGHTS.iterdir())
+    total = sum(file.stat().st_size for file in DETECTION.shipped_weights.iterdir())
     assert total < 3e6
     scene = make_scene(np.random.default_rng([2026, 66]), (480, 640))
-    detector = Detector.from_checkpoint(SHIPPED_WEIGHTS, min_score_thresh=0.3)
+    detector = Detector.from_checkpoint(DETECTION.shipped_weights, min_score_thresh=0.3)
     found = detector(str(REPOSITORY / "testdata" / "img1.jpg"))
     overlaps = boxes.iou(scene.boxes_yxyx[:, None], found.boxes_yxyx[None], xp=np)
     same = np.array(scene.classes)[:, None] == np.array(found.names)[None]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from efficientvision.cli.edgenets_flags import translate
+from efficientvision.cli.compat.edgenets import translate
 from efficientvision.errors import UserError
 from efficientvision.runs import run_setup
 from tests.cli.test_edgenets_flags import parsed
@@ -101,7 +101,7 @@ def test_whose_flags_they_are(command, task):
         ("--dataset coco --batch-size 8", "--task=classification or --task=detection"),
         (
             "--dataset city --lr-type clr",
-            "of EdgeNets' detection scripts, and this is segmentation",
+            "of EdgeNets' detection scripts, but the task is segmentation",
         ),
         ("--task=detection --scheduler clr", "--task=classification or --task=segmentation"),
         ("--wd 1e-4 --im-size 300 300", "--im-size takes one value"),

@@ -7,9 +7,11 @@ import pytest
 from absl import flags as absl_flags
 
 from efficientvision.cli import flags
-from efficientvision.cli.edgenets_flags import translate
+from efficientvision.cli.compat import rows
+from efficientvision.cli.compat.edgenets import translate
 from efficientvision.errors import UserError
 from efficientvision.runs import run_setup
+from efficientvision.tasks.choice import get_config
 from tests.conftest import REPOSITORY
 
 SCRIPTS = json.loads((REPOSITORY / "tests/goldens/edgenets/cli_flags.json").read_text())
@@ -130,6 +132,17 @@ def test_a_command_without_their_flags_stays_as_it_is():
 def test_what_cannot_be_honoured_is_said(command, says):
     with pytest.raises(UserError, match=says):
         translate(["main.py", *command.split()])
+
+
+def test_rows_name_flags_and_hyper_parameters_that_exist():
+    configs = {task: get_config("dicenet_s_1.0", task=task) for task in rows.TASKS}
+    for row in rows.ROWS:
+        for target in row.becomes.split():
+            name = target.lstrip("-").partition("=")[0]
+            if target.startswith("--"):
+                assert name == "weights" or name in flags.IMPLEMENTED[flags.TRAIN], row
+            else:
+                assert all(hasattr(configs[task], name) for task in row.tasks), row
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS))

@@ -12,10 +12,10 @@ from PIL import Image
 
 from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
-from efficientvision.detector import Detector
 from efficientvision.exports import artifacts
-from efficientvision.runs import inspect_settings
-from efficientvision.tasks.detector import TESTDEV_NAME
+from efficientvision.runs import inspection
+from efficientvision.tasks.detection.predictor import Detector
+from efficientvision.tasks.detection.training_task import TESTDEV_NAME
 from tests.filled_detector import filled_detector, textured_photo
 from tests.made_records import write_made_records
 from tests.programs import inspect, train_program
@@ -92,7 +92,7 @@ def test_an_efficientdet(given, tmp_path, capsys, monkeypatch, litert):
     """As published but for its depth."""
     loaded = filled_detector()
     copied = dataclasses.replace(loaded, config=copy.deepcopy(loaded.config))
-    monkeypatch.setattr(inspect_settings, "load_model", lambda *_, **__: copied)
+    monkeypatch.setattr(inspection, "load_model", lambda *_, **__: copied)
     wanted = [*given, f"--saved_model_dir={tmp_path}", "--format=litert"]
     assert inspect("--runmode=export", *wanted) == 0
     printed = capsys.readouterr().out
@@ -177,7 +177,7 @@ def test_soft_nms_is_for_saved_models(given, tmp_path, capsys, litert):
 @pytest.mark.parametrize(
     ("names", "answer"),
     [
-        ("tensorrt", "give NVIDIA's trtexec the file of --runmode=export --format=onnx"),
+        ("tensorrt", "export with --runmode=export --format=onnx --nms=none and convert"),
         ("onx", "--format=onx: unknown. Did you mean onnx"),
         (",", "--format names none of saved_model"),
     ],

@@ -101,13 +101,17 @@ def test_older_names_are_the_same_flag(program, alias, name, value):
 def test_every_implemented_flag_is_read():
     """A flag that nothing reads would be silently ignored."""
     folder = pathlib.Path(flags.__file__).parent
-    inspect = [path for path in folder.glob("inspect*.py") if "flag" not in path.name]
-    run = [*(folder.parent / "runs").glob("*.py"), folder / "supervise.py"]
-    for program, paths in ((flags.INSPECT, inspect), (flags.TRAIN, run)):
-        text = "".join(path.read_text() for path in paths if path.name != "options.py")
-        read = set(re.findall(r"(?:FLAGS|given|flag_values|options)(?:\.|\[\")(\w+)", text))
-        by_name = set(re.findall(r"\"(\w+)\"", text))
-        assert set(flags.IMPLEMENTED[program]) - read - by_name == set()
+    runs = [path for path in (folder.parent / "runs").glob("*.py") if "options" not in path.name]
+    tasks = [*(folder.parent / "tasks").rglob("*.py")]
+    text = "".join(p.read_text() for p in (*runs, *tasks, *folder.glob("*.py")))
+    holder = r"(?:(?<=settings\.)|(?<=self\.)|(?<=flag_values\.))"
+    read = set(re.findall(rf"{holder}(?:need\(\")?(\w+)", text))
+    by_name = set(re.findall(r"\"(\w+)\"", "".join(re.findall(r"draw_options = \(.*\)", text))))
+    assert set(flags.IMPLEMENTED[flags.INSPECT]) - read - by_name == set()
+    text = "".join(path.read_text() for path in (*runs, *tasks, folder / "supervise.py"))
+    read = set(re.findall(r"(?:given|options)(?:\.|\[\")(\w+)", text))
+    by_name = set(re.findall(r"\"(\w+)\"", text))
+    assert set(flags.IMPLEMENTED[flags.TRAIN]) - read - by_name == set()
 
 
 def test_every_flag_has_a_meaning():

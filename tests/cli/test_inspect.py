@@ -8,8 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision.cli.flags import RUNMODES
-from efficientvision.detector import Detector
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph
+from efficientvision.tasks.detection.predictor import Detector
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from tests.filled_detector import (
     filled_detector,
@@ -262,7 +262,10 @@ def test_benchmarks_print_the_published_lines(tmp_path, capsys):
             + ["--output_image_dir={png}/x"],
             "--output_image_dir={png}/x cannot be written to: Not a directory",
         ),
-        (["--runmode=saved_model_infer", "--saved_model_dir={tmp}/no"], "no SavedModel"),
+        (
+            ["--runmode=saved_model_infer", "--saved_model_dir={tmp}/no"],
+            "is neither a SavedModel folder nor",
+        ),
         (["--runmode=saved_model_infer", "--saved_model_dir={pb}"], "cut short"),
     ],
 )

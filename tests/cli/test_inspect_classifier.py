@@ -2,19 +2,21 @@
 
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from efficientvision.classifier import Classifier
 from efficientvision.cli.inspect_infer import write_pictures
-from efficientvision.cli.photo_look import PhotoLook
+from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.data.class_records import ClassExample, encode_class_example
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph
 from efficientvision.runs import evaluate
+from efficientvision.tasks.classification.predictor import Classifier
+from efficientvision.tasks.predictor import Predictor
 from tests.filled_classifier import classifier_run, filled_classifier
 from tests.filled_detector import textured_photo
 from tests.programs import inspect, run_options
@@ -216,20 +218,24 @@ def test_bad_input_gets_one_sentence(arguments, complaint, photos, tmp_path, cap
     assert not (tmp_path / "out.mp4").exists()
 
 
-class _SizeLook(PhotoLook):
+class _Sizes(Predictor):
     """Tells the sizes of photos; like a network, it takes no empty batch."""
 
-    batch_size = 1
+    def __init__(self, batch_size):
+        self.metadata = types.SimpleNamespace(batch_size=batch_size)
 
-    def find(self, photos):
-        assert photos
+    def __call__(self, photos, batch_size):
+        assert photos and batch_size == self.metadata.batch_size
         return [photo.shape for photo in photos]
 
-    def draw(self, photo, found):
-        return Image.fromarray(photo)
+    def predict_photos(self, photos, batch_size):
+        raise NotImplementedError
 
-    def tell(self, found):
-        return str(found)
+    def describe(self, result):
+        return str(result)
+
+    def draw(self, photo, result):
+        return Image.fromarray(photo)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
@@ -238,8 +244,7 @@ def test_photos_after_one_that_cannot_be_read_are_written(tmp_path, batch_size):
     for path in paths:
         Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(path)
     pathlib.Path(paths[1]).write_bytes(pathlib.Path(paths[1]).read_bytes()[:60])
-    look = _SizeLook()
-    look.batch_size = batch_size
+    settings = InspectSettings(output_image_dir=str(tmp_path / "out"))
     with pytest.raises(UserError, match=r"1 of 3 photos could not be read: .*b\.png"):
-        write_pictures(str(tmp_path / "out"), look, paths)
+        write_pictures(settings, _Sizes(batch_size), paths)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.jpg", "2.jpg"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.segmenter import Segmenter
+from efficientvision.tasks.segmentation.predictor import Segmenter
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import segmenter_run
 from tests.made_class_records import write_class_records
@@ -187,7 +187,7 @@ def test_a_video_with_classes(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--tile=96x64", "--input_image_size=64"], "leave --input_image_size out"),
+        (["--tile=96x64", "--input_image_size=64"], "remove --input_image_size"),
         (["--tile=96"], "tile_overlap=128 must be at least 0 and less than"),
         (["--tile_overlap=8"], "--tile_overlap needs --tile"),
         (["--tile=wide"], "wide"),
@@ -215,4 +215,4 @@ def test_exports_have_one_size(tmp_path, capsys):
         "--runmode=saved_model", "--ckpt_path=never_read", f"--saved_model_dir={tmp_path}/out",
         "--input_image_size=photo",
     )  # fmt: skip
-    assert code == 1 and "what is exported or timed has one size" in capsys.readouterr().err
+    assert code == 1 and "exports and benchmarks need one fixed size" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def run(task):
 @pytest.fixture
 def quick(run, monkeypatch):  # The run comes first, as it is for all tests.
     """Steps without tracing, and no report: the trained runs have theirs."""
-    monkeypatch.setattr(train_command, "watching", lambda *_: [])
+    monkeypatch.setattr(train_command, "run_callbacks", lambda *_: [])
     with eagerly():
         yield
 

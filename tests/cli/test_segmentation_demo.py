@@ -8,13 +8,8 @@ from absl import flags
 from PIL import Image
 
 from efficientvision.cli import inspect, run_main
-from efficientvision.cli.demonstration import edgenets_spelling
-from efficientvision.cli.segmentation_demo import (
-    SHIPPED_WEIGHTS,
-    define_demo_flags,
-    main,
-)
-from efficientvision.segmenter import Segmenter
+from efficientvision.cli.compat.demos import SEGMENTATION, edgenets_spelling
+from efficientvision.tasks.segmentation.predictor import Segmenter
 from tests.conftest import REPOSITORY
 from tests.filled_detector import textured_photo
 from tests.filled_segmenter import segmenter_run
@@ -25,8 +20,8 @@ from tests.small_networks import small_networks_instead as small_networks_instea
 def demo(*words):
     """Runs the program; returns its exit code."""
     values = flags.FlagValues()
-    define_demo_flags(values)
-    program = functools.partial(main, flag_values=values)
+    SEGMENTATION.define_flags(values)
+    program = functools.partial(SEGMENTATION.main, flag_values=values)
     argv = ["segmentation_demo.py", *map(str, words)]
     with pytest.raises(SystemExit) as ended:
         run_main(program, argv, flag_values=values, translate=edgenets_spelling)
@@ -85,10 +80,10 @@ def test_published_files_are_found(commands, tmp_path, present, words, chosen, z
 def test_without_weights_it_says_so_and_how_to_fetch_them(commands, capsys):
     assert demo("--model", "dicenet", "--s", "1.0", "--dataset", "city") == 0
     printed = capsys.readouterr().out
-    assert "a small network of ours that knows made shapes only" in printed
+    assert "a small demo network that only knows synthetic shapes" in printed
     assert "dataset/download_edgenets.sh dicenet_s_1.0_city_1024x512\n" in printed
     (told,) = commands
-    assert told.ckpt_path == str(SHIPPED_WEIGHTS) and told.model_name is None
+    assert told.ckpt_path == str(SEGMENTATION.shipped_weights) and told.model_name is None
     assert told.input_image == str(REPOSITORY / "testdata" / "img1.jpg")
 
 
@@ -142,10 +137,10 @@ def test_the_shipped_network_tells_shapes_apart(part, options):
     """The shapes of the shipped picture, a scene of `demo/make_shapes.py`."""
     from demo.make_shapes import make_scene
 
-    total = sum(file.stat().st_size for file in SHIPPED_WEIGHTS.iterdir())
+    total = sum(file.stat().st_size for file in SEGMENTATION.shipped_weights.iterdir())
     assert total < 1e6
     scene = make_scene(np.random.default_rng([2026, 66]), (480, 640))
-    segmenter = Segmenter.from_checkpoint(SHIPPED_WEIGHTS, **options)
+    segmenter = Segmenter.from_checkpoint(SEGMENTATION.shipped_weights, **options)
     number = {name: index for index, name in segmenter.class_names.items()}
     truth = np.array([0, *(number[name] for name in scene.classes)])[scene.owner + 1][part]
     photo = np.asarray(Image.open(REPOSITORY / "testdata" / "img1.jpg"))
@@ -162,10 +157,10 @@ def test_the_shipped_network_tells_shapes_apart(part, options):
     ("words", "code", "complaint"),
     [
         ("--model shufflenetv2", 2, "espnetv2|dicenet"),
-        ("--s 0.7", 1, "--model espnetv2 has no width --s 0.7: 0.5, 1.0"),
+        ("--s 0.7", 1, "--model espnetv2 has no width --s 0.7; available: 0.5, 1.0"),
         ("--channels 1", 1, "photos have 3 channels"),
         ("--weights 3", 2, "Unknown flag --weights"),
-        ("--weights-test {run} --dataset city", 1, "--dataset city has 20 classes, and"),
+        ("--weights-test {run} --dataset city", 1, "--dataset city has 20 classes, but"),
         ("--weights-test {run} --data-path nowhere", 1, "nowhere"),
         ("--weights-test nowhere.pth --data-path {png}", 1, "nowhere.pth"),
     ],

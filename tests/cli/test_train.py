@@ -147,6 +147,6 @@ def test_early_stopping_ends_the_run_and_its_continuation(records, tmp_path, mon
     for _ in range(2):
         done = _run("train_and_eval", records, run, *options)
         printed = _printed(done)
-        assert "Training ends at step 12: AP has not risen" in printed + done.stderr
+        assert "Training ends at step 12: AP has not improved" in printed + done.stderr
         assert "best checkpoint" in printed
         assert [row["step"] for row in read_results(run)] == ["4", "8", "12"]

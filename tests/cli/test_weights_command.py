@@ -116,7 +116,7 @@ def test_an_output_is_replaced_only_if_asked(pth, tmp_path, capsys):
         (["show", "nowhere.pth"], "There is no checkpoint nowhere.pth"),
         (["convert", "{pth}", "net.h5"], r"must end in .weights.h5 or .keras"),
         (["convert", "{pth}", "x.keras", "--task=segmentation"], "not for segmentation"),
-        (["convert", "{pth}", "x.keras", "--num_classes=9"], "does not have all of"),
+        (["convert", "{pth}", "x.keras", "--num_classes=9"], "does not have all weights of"),
         (["convert", "{pth}", "x.keras", "--model_name=shufflenetv2_s_1.0"], "looks like"),
         (["convert", "{pth}", "x.keras", "--model_name=shufflenet"], "Did you mean shufflenetv2"),
     ],
@@ -181,9 +181,9 @@ def test_a_segmentation_file_tells_its_widths_and_second_output(tmp_path, built)
 def test_an_unknown_network(tmp_path, capsys):
     write_zip(tmp_path / "net.pth", {"conv_stem.weight": np.zeros((4, 3, 3, 3), np.float32)})
     assert run("show", tmp_path / "net.pth") == 0
-    assert "no network of list_models()" in capsys.readouterr().out
+    assert "does not match any network of list_models()" in capsys.readouterr().out
     assert run("convert", tmp_path / "net.pth", tmp_path / "x.keras") == 1
-    assert "give --model_name" in capsys.readouterr().err
+    assert "add --model_name" in capsys.readouterr().err
 
 
 def test_a_hostile_file_as_a_program(tmp_path, repository):

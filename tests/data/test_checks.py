@@ -3,14 +3,14 @@
 import pytest
 
 from efficientvision.data import checks
-from efficientvision.data.augmentation import Augmentation
 from efficientvision.data.ground_truth import coco_ground_truth
 from efficientvision.data.inspection.boxes import BoxReport
 from efficientvision.data.inspection.report import inspect_records
-from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.record_files import iter_records, match_files, write_shards
 from efficientvision.data.records import decode_example, encode_example
 from efficientvision.errors import UserError
+from efficientvision.tasks.detection.augmentation import Augmentation
+from efficientvision.tasks.detection.pipeline import detection_dataset
 
 
 def edit(pattern, change, name="edited"):

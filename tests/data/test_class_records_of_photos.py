@@ -13,7 +13,7 @@ from efficientvision.data.photos import open_photo
 from efficientvision.data.record_files import iter_records
 from efficientvision.data.transforms.decode import ACCURATE_DCT_METHOD, decode_image
 from efficientvision.errors import UserError
-from efficientvision.photo_batches import as_array
+from efficientvision.tasks.photo_batches import as_array
 
 FORMATS = {
     "jpg": {"quality": 95, "subsampling": 0},

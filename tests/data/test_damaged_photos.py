@@ -138,7 +138,7 @@ def jpeg_with_tags(*others):
     ],
 )
 def test_odd_tags_beside_the_orientation(other):
-    from efficientvision.photo_batches import as_array
+    from efficientvision.tasks.photo_batches import as_array
 
     encoded = jpeg_with_tags(other)
     upright = np.rot90(np.asarray(Image.open(io.BytesIO(encoded))), -1)
@@ -169,7 +169,7 @@ def test_what_a_plugin_raises_is_a_sentence(monkeypatch):
 
 def test_an_opened_picture_that_cannot_be_decoded_is_named():
     from efficientvision.errors import UserError
-    from efficientvision.photo_batches import as_array
+    from efficientvision.tasks.photo_batches import as_array
 
     with pytest.raises(UserError, match="PIL image.*cannot be decoded"):
         as_array(Image.open(io.BytesIO(jpeg("plain")[:3000])))

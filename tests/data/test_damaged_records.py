@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from efficientvision.data import verified_records as verification
 from efficientvision.data.checks import bad_records, find_bad_record
-from efficientvision.data.preflight.record_scan import scan_records
 from efficientvision.data.record_files import iter_records
 from efficientvision.data.records import decode_example
 from efficientvision.data.verified_records import DamagedRecord, verified_records
 from efficientvision.errors import UserError
+from efficientvision.preflight.record_scan import scan_records
 from tests.made_records import write_made_records
 
 COUNT = 4

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from efficientvision.data import coco_format, pascal
-from efficientvision.data.preflight.ground_truth_checks import id_findings
-from efficientvision.data.preflight.record_scan import scan_records
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco import CocoEvaluator
+from efficientvision.preflight.record_scan import scan_records
+from efficientvision.tasks.detection.coco import CocoEvaluator
+from efficientvision.tasks.detection.ground_truth_checks import id_findings
 
 ODD = [
     None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e308, float("nan"), float("inf"), 2**63, 10**30, "",

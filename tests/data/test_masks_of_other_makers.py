@@ -17,9 +17,9 @@ from efficientvision.data.mask_records import (
     encode_mask_example,
     parse_mask_example,
 )
-from efficientvision.data.preflight.mask_checks import scan_masks
-from efficientvision.data.segmentation_pipeline import segmentation_dataset
 from efficientvision.errors import UserError
+from efficientvision.tasks.segmentation.checks import scan_masks
+from efficientvision.tasks.segmentation.pipeline import segmentation_dataset
 
 CLASSES = np.repeat(np.arange(4, dtype=np.uint8), 6).reshape(4, 6)
 

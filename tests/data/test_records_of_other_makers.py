@@ -10,18 +10,18 @@ import tensorflow as tf
 
 from efficientvision.data import checks
 from efficientvision.data.class_records import parse_class_example
-from efficientvision.data.classification_pipeline import classification_dataset
 from efficientvision.data.ground_truth import coco_ground_truth, image_ids
 from efficientvision.data.inspection.boxes import BoxReport
 from efficientvision.data.inspection.report import inspect_records, record_kind
-from efficientvision.data.pipeline import detection_dataset
-from efficientvision.data.preflight.ground_truth_checks import id_findings
-from efficientvision.data.preflight.record_scan import scan_records
 from efficientvision.data.record_files import count_records, iter_records, match_files
 from efficientvision.data.records import decode_example, parse_example
 from efficientvision.data.usable_records import usable_records
 from efficientvision.errors import UserError
-from efficientvision.runs.evaluate_export import evaluate_export
+from efficientvision.preflight.record_scan import scan_records
+from efficientvision.tasks.classification.pipeline import classification_dataset
+from efficientvision.tasks.detection.evaluate_export import evaluate_export
+from efficientvision.tasks.detection.ground_truth_checks import id_findings
+from efficientvision.tasks.detection.pipeline import detection_dataset
 from tests.example_records import HEIGHT, WIDTH, example, write_examples
 
 BOX = (10, 20, 30, 60)

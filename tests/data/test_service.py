@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.data.augmentation import Augmentation
-from efficientvision.data.pipeline import detection_dataset
 from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
+from efficientvision.tasks.detection.augmentation import Augmentation
+from efficientvision.tasks.detection.pipeline import detection_dataset
 
 service = tf.data.experimental.service
 

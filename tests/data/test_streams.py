@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from efficientvision.data import streams
-from efficientvision.data.pipeline import detection_dataset
+from efficientvision.tasks.detection.pipeline import detection_dataset
 
 
 @pytest.fixture

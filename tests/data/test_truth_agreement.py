@@ -9,11 +9,11 @@ from PIL import Image
 from efficientvision.data import coco_format
 from efficientvision.data.data_folder import find_data
 from efficientvision.data.ground_truth import coco_ground_truth
-from efficientvision.data.preflight.findings import ERROR, OK, WARNING
-from efficientvision.data.preflight.ground_truth_checks import id_findings
-from efficientvision.data.preflight.record_scan import scan_records
 from efficientvision.errors import UserError
-from efficientvision.evaluation.coco_source import measuring
+from efficientvision.preflight.findings import ERROR, OK, WARNING
+from efficientvision.preflight.record_scan import scan_records
+from efficientvision.tasks.detection.coco_source import measuring
+from efficientvision.tasks.detection.ground_truth_checks import id_findings
 
 NAMES = {1: "cell"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from demo import run_demo
-from efficientvision.evaluation.coco import format_metrics
+from efficientvision.tasks.detection.coco import format_metrics
 
 
 def test_reads_ap50_from_the_evaluation_table():

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.classifier import Classifier
-from efficientvision.detector import Detector
-from efficientvision.exports import agreement
-from efficientvision.segmenter import Segmenter
+from efficientvision.tasks.classification.predictor import Classifier
+from efficientvision.tasks.detection import agreement
+from efficientvision.tasks.detection.predictor import Detector
+from efficientvision.tasks.segmentation.predictor import Segmenter
 from tests.filled_detector import textured_photo
 from tests.small_networks import SEGMENTER_HW, portable_file, small_segmenter
 

@@ -9,9 +9,9 @@ from docs.diagrams.__main__ import FOLDER, diagrams, fusions
 from docs.diagrams.layout import cells, lay_out
 from docs.diagrams.network import describe
 from docs.pictures import digest, digest_of
-from efficientvision.configs import get_config
 from efficientvision.layers import fusion_graphs
 from efficientvision.layers.fusion_graphs import output_offsets
+from efficientvision.tasks.choice import get_config
 
 INPUTS = 5
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from efficientvision.evaluation.coco import CocoEvaluator
-from efficientvision.evaluation.coco_backends import available_backends
-from efficientvision.evaluation.details import BACKGROUND, detection_details, unique_names
+from efficientvision.evaluation.details import BACKGROUND, unique_names
+from efficientvision.tasks.detection.coco import CocoEvaluator
+from efficientvision.tasks.detection.coco_backends import available_backends
+from efficientvision.tasks.detection.details import detection_details
 from tests.evaluation.made_detections import NAMES, made_collection
 
 

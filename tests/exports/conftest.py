@@ -2,7 +2,7 @@
 
 import pytest
 
-from efficientvision.exports.serving import build_serving
+from efficientvision.tasks.choice import build_serving
 from tests import small_networks
 
 

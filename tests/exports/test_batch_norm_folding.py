@@ -10,8 +10,8 @@ import tensorflow as tf
 from efficientvision.exports.batch_norm_folding import fold_batch_norms
 from efficientvision.exports.frozen_graph import freeze, graph_function
 from efficientvision.exports.saved_model import network_function
-from efficientvision.exports.serving import build_serving
 from efficientvision.layers.normalization import BatchNorm
+from efficientvision.tasks.choice import build_serving
 from tests.filled_detector import filled_detector
 
 RANDOM = np.random.default_rng(0)

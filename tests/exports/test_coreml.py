@@ -10,10 +10,10 @@ from efficientvision.errors import UserError
 from efficientvision.exports import coreml_format
 from efficientvision.exports.artifacts import FORMATS
 from efficientvision.exports.load_export import load_export
-from efficientvision.exports.metadata import metadata_from_json
-from efficientvision.exports.portable_classifier import portable_classifier
 from efficientvision.exports.write_portable import write_portable
 from efficientvision.loading import serving_metadata
+from efficientvision.tasks.classification.portable import portable_classifier
+from efficientvision.tasks.metadata import metadata_from_json
 from tests.small_networks import SIDE, small_classifier, small_ssd
 
 

@@ -38,7 +38,7 @@ def test_convolutions_alone_counted_by_hand():
 )
 def test_multiply_adds_of_published_detectors(name, published):
     from efficientvision.api import build_from_config
-    from efficientvision.configs import get_config
+    from efficientvision.tasks.choice import get_config
 
     config = get_config(name)
     model = build_from_config(config)

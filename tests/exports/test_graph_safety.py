@@ -8,14 +8,14 @@ import tensorflow as tf
 from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from efficientvision.classifier import Classifier
-from efficientvision.detector import Detector
 from efficientvision.errors import UserError
 from efficientvision.exports import graph_safety
 from efficientvision.exports.frozen_graph import read_frozen_graph, write_frozen_graph
 from efficientvision.exports.harmless_operations import CALLERS, HARMLESS
 from efficientvision.exports.load_export import load_export
-from efficientvision.segmenter import Segmenter
+from efficientvision.tasks.classification.predictor import Classifier
+from efficientvision.tasks.detection.predictor import Detector
+from efficientvision.tasks.segmentation.predictor import Segmenter
 from tests.example_records import example, write_examples
 from tests.programs import inspect, train_program
 

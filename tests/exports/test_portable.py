@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.detector import Detector
 from efficientvision.errors import UserError
-from efficientvision.exports import agreement
 from efficientvision.exports.artifacts import FORMATS, is_artifact
-from efficientvision.exports.metadata import DetectorMetadata, metadata_from_json
-from efficientvision.exports.portable import portable_function
+from efficientvision.tasks.detection import agreement
+from efficientvision.tasks.detection.metadata import DetectionMetadata
+from efficientvision.tasks.detection.portable import portable_function
+from efficientvision.tasks.detection.predictor import Detector
+from efficientvision.tasks.metadata import metadata_from_json
 from tests.filled_detector import textured_photo
 from tests.small_networks import DETECTOR_HW, OBJECT_NAMES, portable_file, small_detector
 
@@ -164,7 +165,7 @@ def test_artifacts_are_known_by_their_names(name, is_one):
 
 
 def test_older_metadata_is_read():
-    text = json.loads(DetectorMetadata("m", (1, 2), 3).to_json())
+    text = json.loads(DetectionMetadata("m", (1, 2), 3).to_json())
     for name in ("precision", "preprocessing", "anchors", "min_score_thresh"):
         del text[name]
     assert metadata_from_json(json.dumps(text), "x").precision == "float32"

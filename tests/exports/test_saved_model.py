@@ -7,11 +7,8 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision import files
-from efficientvision.detection.anchors import generate_anchors
-from efficientvision.detection.postprocess import postprocess
 from efficientvision.errors import UserError
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph, read_metadata
-from efficientvision.exports.metadata import metadata_from_json
 from efficientvision.exports.saved_model import (
     export_network,
     export_saved_model,
@@ -19,6 +16,9 @@ from efficientvision.exports.saved_model import (
     replaced_directory,
 )
 from efficientvision.loading import serving_metadata
+from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.postprocess import postprocess
+from efficientvision.tasks.metadata import metadata_from_json
 from tests.filled_detector import textured_photo
 from tests.small_networks import DETECTOR_HW, OBJECT_NAMES, small_detector
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.detector import Detector
+from efficientvision.tasks.detection.predictor import Detector
 from tests.filled_detector import textured_photo
 from tests.small_networks import exported
 

@@ -8,17 +8,17 @@ import tensorflow as tf
 from PIL import Image
 
 from efficientvision.data.transforms.preprocess import stretch
-from efficientvision.detection.priors import generate_priors
-from efficientvision.detection.ssd_postprocess import postprocess_ssd
-from efficientvision.detector import Detector
 from efficientvision.errors import UserError
-from efficientvision.exports import agreement
 from efficientvision.exports.artifacts import FORMATS
 from efficientvision.exports.saved_model import export_saved_model
-from efficientvision.exports.serving import build_serving
-from efficientvision.exports.ssd_serving import ssd_serving
 from efficientvision.exports.write_portable import write_portable
 from efficientvision.loading import serving_metadata
+from efficientvision.tasks.choice import build_serving
+from efficientvision.tasks.detection import agreement
+from efficientvision.tasks.detection.predictor import Detector
+from efficientvision.tasks.detection.priors import generate_priors
+from efficientvision.tasks.detection.ssd_postprocess import postprocess_ssd
+from efficientvision.tasks.detection.ssd_serving import ssd_serving
 from tests.filled_detector import textured_photo
 from tests.filled_ssd import loaded_ssd
 from tests.small_networks import (

@@ -9,7 +9,7 @@ import pytest
 
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import load_export
-from efficientvision.exports.metadata import check_portable, metadata_from_json
+from efficientvision.tasks.metadata import check_portable, metadata_from_json
 from tests.filled_detector import textured_photo
 from tests.small_networks import DETECTOR_HW, SSD_HW, exported, portable_file
 

@@ -5,13 +5,10 @@ import pathlib
 
 import numpy as np
 
-from efficientvision.configs import get_config
-from efficientvision.evaluation.coco import CocoEvaluator
 from efficientvision.report.evaluation_files import write_evaluation
-from efficientvision.tasks.detection_evaluation import (
-    DetectionEvaluation,
-    draw_training_examples,
-)
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.coco import CocoEvaluator
+from efficientvision.tasks.detection.evaluation import DetectionEvaluation, draw_training_examples
 from efficientvision.training.tables import write_table
 from efficientvision.visualize.sheet import write_sheet
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tensorflow.core.util import event_pb2
 
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
-from efficientvision.tasks.base import Evaluation
+from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.tables import read_table
 from efficientvision.visualize.sheet import read_sheet
 from tests.report.made_run import IMAGES, made_evaluation

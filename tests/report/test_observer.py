@@ -9,7 +9,7 @@ import tensorflow as tf
 from efficientvision import files
 from efficientvision.report import observer as observer_module
 from efficientvision.report.observer import RunReport
-from efficientvision.tasks.detection_evaluation import draw_training_examples
+from efficientvision.tasks.detection.evaluation import draw_training_examples
 from efficientvision.training.tables import read_table
 from tests.report.made_run import made_batch, made_evaluation, names
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import efficientvision as ev
-from efficientvision.classifier import Classifier
 from efficientvision.errors import UserError
 from efficientvision.runs import calls
+from efficientvision.tasks.classification.predictor import Classifier
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import read_checkpoint
-from efficientvision.training.observer import Observer
 from efficientvision.training.run_log import read_results
 from tests.small_networks import exported
 from tests.trained_runs import CASES, data_folder, eagerly, trained_run
@@ -76,7 +76,7 @@ def test_the_same_call_resumes_and_callbacks_look_on(called, data, tmp_path):
     shutil.copytree(called, folder)
     seen = []
 
-    class Steps(Observer):
+    class Steps(Callback):
         def trained(self, step, steps, seconds, losses):
             seen.append(step)
 
@@ -132,9 +132,9 @@ def test_benchmark_gives_milliseconds(run_dir):
     ("options", "complaint"),
     [
         ({"num_epohcs": 3}, "num_epohcs.*num_epochs"),
-        ({"train_batch_size": "3"}, "train_batch_size='3': a value of type int"),
+        ({"train_batch_size": "3"}, "train_batch_size='3': must be of type int"),
         ({"train_batch_size": True}, "type int"),
-        ({"on_nan": "go"}, "on_nan='go': it is one of stop, skip"),
+        ({"on_nan": "go"}, "on_nan='go': must be one of stop, skip"),
         ({"num_classes": -1}, "num_classes"),
         ({"mode": "dance"}, "mode"),
         ({"model_name": "efficientdet-d0"}, "set twice"),

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from efficientvision.configs import get_config
 from efficientvision.configs.overrides import Recipe
 from efficientvision.data.labels import BUILTIN
 from efficientvision.errors import UserError
@@ -13,7 +12,7 @@ from efficientvision.runs.class_names import (
     settle_label_map,
     tell_changed_names,
 )
-from efficientvision.runs.setups import setup_of
+from efficientvision.tasks.choice import get_config, task_of_config
 from tests.made_mask_records import write_records
 from tests.made_records import write_made_records
 from tests.programs import train_program
@@ -45,12 +44,12 @@ def recipe(tmp_path):
 )
 def test_names_beside_the_records_come_before_a_recipes(records, recipe, capsys, task, model):
     config = get_config(model, recipe, task=task)
-    assert setup_of(config).class_names(config, records) == OWN
+    assert task_of_config(config).class_names(config, records) == OWN
     settle_label_map(config, records)
     said = capsys.readouterr().out
     assert "1 dark, 2 light" in said and "1 Platelets, 2 RBC, 3 WBC" in said
     assert config.label_map is None
-    assert setup_of(config).class_names(config, records) == OWN
+    assert task_of_config(config).class_names(config, records) == OWN
 
 
 def test_masks_too(tmp_path, recipe, capsys):
@@ -58,7 +57,7 @@ def test_masks_too(tmp_path, recipe, capsys):
     (tmp_path / "labels.json").write_text(json.dumps(own))
     records = str(write_records(tmp_path / "a.tfrecord", 1))
     config = get_config("espnetv2_s_0.5", recipe, task="segmentation")
-    assert setup_of(config).class_names(config, records) == own
+    assert task_of_config(config).class_names(config, records) == own
     settle_label_map(config, records)
     assert "0 sky, 1 road, 2 car" in capsys.readouterr().out
 
@@ -70,7 +69,7 @@ def test_what_the_user_wrote_comes_first(records, recipe, capsys, written):
     config = get_config("efficientdet-d0", *changes)
     settle_label_map(config, records)
     names = {1: "one", 2: "two"} if text else BUILTIN["voc"]
-    assert setup_of(config).class_names(config, records) == names
+    assert task_of_config(config).class_names(config, records) == names
     assert not capsys.readouterr().out
 
 
@@ -84,7 +83,7 @@ def test_without_names_beside_the_records_the_recipes_count(tmp_path, recipe, ca
     records = str(write_made_records(tmp_path / "bare.tfrecord", 1))
     config = get_config("efficientdet-d0", recipe)
     settle_label_map(config, records)
-    assert setup_of(config).class_names(config, records) == OF_RECIPE
+    assert task_of_config(config).class_names(config, records) == OF_RECIPE
     assert not capsys.readouterr().out
 
 

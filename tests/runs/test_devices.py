@@ -7,9 +7,9 @@ import sys
 import pytest
 import tensorflow as tf
 
-from efficientvision.configs import get_config
 from efficientvision.errors import UserError
 from efficientvision.runs import devices
+from efficientvision.tasks.choice import get_config
 from tests.programs import run_options
 
 

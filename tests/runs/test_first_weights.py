@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
 from efficientvision.loading import checkpoint_class_names
 from efficientvision.runs import first_weights
-from efficientvision.runs.options import RunOptions
+from efficientvision.tasks.choice import get_config
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill

@@ -10,8 +10,8 @@ from absl import flags
 
 from efficientvision.cli import run_main
 from efficientvision.cli.flags import define_train_flags, options_of
-from efficientvision.configs import get_config
 from efficientvision.runs import evaluate, out_of_memory, train
+from efficientvision.tasks.choice import get_config
 from efficientvision.training.memory_errors import memory_errors
 from tests.made_records import write_made_records
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
-from efficientvision.runs.options import RunOptions
-from efficientvision.runs.segmentation_results import listed_photos, of_photos
+from efficientvision.tasks.segmentation.results import listed_photos, of_photos
 from tests.made_mask_files import save
 
 

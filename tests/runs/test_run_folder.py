@@ -4,10 +4,10 @@ import json
 import os
 import shutil
 
-from efficientvision.configs import get_config
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.runs import run_setup
-from efficientvision.runs.options import RunOptions
 from efficientvision.runs.run_folder import FolderKeeper
+from efficientvision.tasks.choice import get_config
 from efficientvision.training.run_lock import RunLock
 from tests.made_records import write_made_records
 from tests.programs import train_program

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.configs import get_config
-from efficientvision.detection.matching import assign_targets
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.tasks.detection.matching import assign_targets
 from tests.made_records import SIZE, write_made_records
 
 BASE = f"num_classes=2,image_size={SIZE},min_level=3,max_level=3,jitter_min=1.0,jitter_max=1.0"
@@ -21,7 +21,7 @@ def batch(tmp_path_factory):
     """Four training images with a box each."""
     path = tmp_path_factory.mktemp("made") / "made-00000-of-00001.tfrecord"
     write_made_records(path, 4)
-    task = DetectionTask(get_config("efficientdet-d0", BASE), training_files=str(path))
+    task = EfficientDetTrainingTask(get_config("efficientdet-d0", BASE), training_files=str(path))
     return next(iter(task.training_dataset(4, start_step=0)))
 
 
@@ -35,7 +35,9 @@ class ConstantHeads(keras.Model):
 
 def losses(batch, override=""):
     """The losses, the anchors' targets and the normaliser."""
-    task = DetectionTask(get_config("efficientdet-d0", ",".join(filter(None, [BASE, override]))))
+    task = EfficientDetTrainingTask(
+        get_config("efficientdet-d0", ",".join(filter(None, [BASE, override])))
+    )
     prepared = task.prepare(batch)
     found = task.losses(
         ConstantHeads(), prepared, training=True, normalizer=task.normalizer(prepared, tf.identity)

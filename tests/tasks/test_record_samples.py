@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
-from efficientvision.configs import get_config
-from efficientvision.segmentation.palettes import palette_of
-from efficientvision.tasks.record_samples import sample_pictures
+from efficientvision.tasks.choice import get_config, task_of_config
+from efficientvision.tasks.segmentation.palettes import palette_of
 from efficientvision.visualize.draw_class_map import draw_class_map
 from tests.example_records import example, write_examples
 from tests.made_class_records import NAMES, made_class_record, write_class_records
 from tests.made_mask_records import picture, write_records
 
 MASK_NAMES = {0: "sky", 1: "road", 2: "tree", 3: "car"}
+
+
+def sample_pictures(pattern, config, names, *, training):
+    return task_of_config(config).sample_pictures(pattern, config, names, training=training)
 
 
 @pytest.mark.parametrize("training", [False, True])

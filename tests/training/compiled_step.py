@@ -11,8 +11,8 @@ import sys
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
@@ -24,7 +24,7 @@ BATCH = 2
 def main(records, hparams, steps):
     set_depth(published=False)
     config = get_config("efficientdet-d0", hparams)
-    task = DetectionTask(config, training_files=records)
+    task = EfficientDetTrainingTask(config, training_files=records)
     task.create_variables()
     state = TrainingState(
         build_from_config(config),

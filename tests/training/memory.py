@@ -10,13 +10,12 @@ import json
 import os
 import sys
 
-import tensorflow as tf
-
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
-from efficientvision.tasks.detection import DetectionTask
-from efficientvision.training.observer import Observer
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.training.callbacks import Callback
 from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
 from tests.depth import set_depth
 
@@ -40,24 +39,22 @@ def main(records, model_dir, hparams, batch):
     set_depth(published=False)
     sizes = []
 
-    class Watch(Observer):
+    class Watch(Callback):
         def epoch_ended(self, step, epoch, values):
             sizes.append(resident_size())
 
     config = get_config("efficientdet-d0", hparams)
     trainer = Trainer(
-        DetectionTask(config, training_files=records, evaluation_files=records),
+        EfficientDetTrainingTask(config, training_files=records, evaluation_files=records),
         lambda: build_from_config(config),
-        plan=TrainingPlan(int(batch), STEPS * int(batch), ROUNDS),
-        schedule=1e-3,
-        model_dir=model_dir,
-        strategy=tf.distribute.get_strategy(),
-        optimizer={"name": "adam"},
-        weight_decay=4e-5,
-        clip_norm=10.0,
-        moving_average_decay=0.99,
-        eval_batch_size=int(batch),
-        observers=[Watch()],
+        TrainingPlan(
+            int(batch), STEPS * int(batch), ROUNDS, model_dir=model_dir, eval_batch_size=int(batch)
+        ),
+        1e-3,
+        TrainingRecipe(
+            optimizer="adam", weight_decay=4e-5, clip_norm=10.0, moving_average_decay=0.99
+        ),
+        [Watch()],
     )
     trainer.run(evaluate_epochs=True)
     traces = [trainer.train_step.traces, trainer.evaluator.traces]

@@ -24,16 +24,16 @@ import pytest
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
-from efficientvision.detection.priors import prior_levels
 from efficientvision.layers.grouped_conv import GroupedConv2D
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
-from efficientvision.tasks.base import Task
-from efficientvision.tasks.classification import ClassificationTask
-from efficientvision.tasks.detection import DetectionTask
-from efficientvision.tasks.segmentation import SegmentationTask
-from efficientvision.tasks.ssd import SsdTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.classification.training_task import ClassificationTrainingTask
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.tasks.detection.priors import prior_levels
+from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
+from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
+from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.distribution import build_strategy, share_out
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
@@ -187,14 +187,14 @@ class Case(typing.NamedTuple):
         data: `STEPS` batches of `BATCH` examples, as the task's data set gives them.
     """
 
-    task: Task
+    task: TrainingTask
     build: Callable[..., keras.Model]
     data: dict[str, np.ndarray]
 
 
 def _detection(options, build, levels):
     config = get_config("efficientdet-d0", {**options, "anchor_scale": 2, **levels})
-    return Case(DetectionTask(config), build, pictures())
+    return Case(EfficientDetTrainingTask(config), build, pictures())
 
 
 def small(options):
@@ -212,13 +212,15 @@ def d0(options):
 def ssd(options):
     """The replicas have different numbers of positive priors, and mine their own negatives."""
     config = get_config("espnetv2_s_0.5", {**options, "num_classes": 4}, task="detection")
-    return Case(SsdTask(config), small_ssd, pictures())
+    return Case(SsdTrainingTask(config), small_ssd, pictures())
 
 
 def classifier(options, multi_label=False):
     """With the weight decay of all weights."""
     config = get_config("espnetv2_s_0.5", {**options, "multi_label": multi_label})
-    return Case(ClassificationTask(config), small_classifier, labelled_pictures(multi_label))
+    return Case(
+        ClassificationTrainingTask(config), small_classifier, labelled_pictures(multi_label)
+    )
 
 
 def labels(options):
@@ -229,7 +231,7 @@ def labels(options):
 def masks(options):
     """The replicas have different numbers of pixels that count, of different weights."""
     config = get_config("espnetv2_s_0.5", {**options, "auxiliary": True}, task="segmentation")
-    task = SegmentationTask(config, class_weights=(1.0, 4.0, 0.5))
+    task = SegmentationTrainingTask(config, class_weights=(1.0, 4.0, 0.5))
     return Case(task, small_segmenter, masked_pictures())
 
 

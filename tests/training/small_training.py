@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from efficientvision.configs import get_config
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
@@ -25,7 +25,7 @@ OPTIONS = {
 _START = []
 
 
-class PoisonedTask(DetectionTask):
+class PoisonedTask(EfficientDetTrainingTask):
     """The detection task; a positive `poison` of an image makes the step not finite.
 
     Args:

@@ -122,7 +122,7 @@ def test_full_disk_is_told_and_leaves_the_checkpoint_before(tmp_path, monkeypatc
     assert f"{room:,} are free" in message
     (said,) = re.findall(r"needs ([\d,]+) bytes", message)
     assert int(said.replace(",", "")) == pytest.approx(needed, rel=0.01)
-    assert f"{kept} is whole" in message
+    assert f"{kept} is intact" in message
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -178,12 +178,12 @@ def test_only_evaluations_of_as_many_images_are_compared(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "0.9000 on 5 images" in said
     assert "0.2000 on 87 images" in said
-    assert "stays" in said
+    assert "which is kept" in said
     assert archive(3, 0.3, 87)
     assert not archive(4, 0.25, 87)
     assert not capsys.readouterr().out
     assert archive(5, 0.1, 100)
-    assert "gives way" in capsys.readouterr().out
+    assert "replaced by this fuller evaluation" in capsys.readouterr().out
     best = json.loads((tmp_path / "archive" / "best_eval.txt").read_text())
     assert best == {"step": 5, "images": 100, "AP": 0.1}
     assert best_objective(tmp_path) == 0.1

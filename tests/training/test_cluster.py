@@ -88,7 +88,7 @@ def test_a_process_on_its_own(environment):
         (tf_config(index=2), "worker 2"),
         (tf_config(ps=["a:1"], worker=TWO), "parameter servers"),
         (tf_config("evaluator", 0), "`mode=eval`"),
-        (tf_config(worker=["a", "b"]), "'a' is not written host:port"),
+        (tf_config(worker=["a", "b"]), "'a' is not of the form host:port"),
         (tf_config(worker=["a:1", "a:1"]), "twice"),
         (slurm(4), "SLURM_PROCID is 4"),
         (slurm(0, "n[1-"), "n\\[1-"),

@@ -15,7 +15,7 @@ def stops_after(stopping, values, first=1):
     """Evaluates these values at steps 10, 20, ...; the step of the end, or None."""
     for number, value in enumerate(values, start=first):
         stopping.evaluated(number * 10, {"AP": value}, None, report="", best=False)
-        if stopping.why_stop():
+        if stopping.should_stop():
             return number * 10
     return None
 
@@ -24,8 +24,8 @@ def test_ends_when_the_patience_is_over(tmp_path):
     stopping = EarlyStopping("AP", patience=2)
     stopping.begin(trainer(tmp_path))
     assert stops_after(stopping, [0.1, 0.3, 0.2, 0.31, 0.31, 0.2, 0.9]) == 60
-    sentence = stopping.why_stop()
-    assert "AP has not risen" in sentence and "step 40: 0.3100" in sentence
+    sentence = stopping.should_stop()
+    assert "AP has not improved" in sentence and "step 40: 0.3100" in sentence
 
 
 def test_small_steps_upwards_do_not_count(tmp_path):
@@ -42,7 +42,7 @@ def test_a_resumed_run_goes_on_counting(tmp_path):
     write_table(tmp_path, RESULTS_NAME, [{"step": 5, "loss": 2.0}, *rows])
     resumed = EarlyStopping("AP", patience=3)
     resumed.begin(trainer(tmp_path, step=40))
-    assert resumed.why_stop() is None
+    assert resumed.should_stop() is None
     assert stops_after(resumed, [0.39], first=5) == 50
     # Rows after the checkpoint that the run goes on from do not count.
     earlier = EarlyStopping("AP", patience=3)
@@ -52,7 +52,7 @@ def test_a_resumed_run_goes_on_counting(tmp_path):
     write_table(tmp_path, RESULTS_NAME, [*rows, {"step": 50, "AP": 0.39}])
     finished = EarlyStopping("AP", patience=3)
     finished.begin(trainer(tmp_path, step=50))
-    assert "step 20" in finished.why_stop()
+    assert "step 20" in finished.should_stop()
 
 
 def test_evaluations_without_the_metric_do_not_count(tmp_path):
@@ -60,4 +60,4 @@ def test_evaluations_without_the_metric_do_not_count(tmp_path):
     stopping.begin(trainer(tmp_path))
     for step in range(5):
         stopping.evaluated(step, {}, None, report="", best=False)
-    assert stopping.why_stop() is None
+    assert stopping.should_stop() is None

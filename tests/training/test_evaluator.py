@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.tasks.base import Evaluation, Task
+from efficientvision.tasks.training_task import Evaluation, TrainingTask
 from efficientvision.training.evaluator import Evaluator
 
 IMAGES = 7
@@ -24,7 +24,7 @@ class Kept(Evaluation):
         return {"images": float(len(self.seen))}
 
 
-class DoublingTask(Task):
+class DoublingTask(TrainingTask):
     """The network adds one to each image's number; decoding takes it off and doubles."""
 
     prediction_inputs = ("number",)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
 from efficientvision.errors import UserError
+from efficientvision.tasks.choice import get_config
 from efficientvision.training.freezing import freeze_batch_norms, freeze_parts
 from efficientvision.training.state import trainable_variables
 from efficientvision.weights.names import part_of, published_variables

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from efficientvision.api import build_from_config
 from efficientvision.backbones import efficientnet
-from efficientvision.configs import get_config
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
@@ -37,7 +37,7 @@ def train(grad_checkpoint, start):
         variable.assign(value)
     strategy = tf.distribute.get_strategy()
     state = TrainingState(model, build_optimizer("sgd"), strategy, learning_rate=0.05)
-    step = TrainStep(DetectionTask(config), state, weight_decay=1e-4, clip_norm=0.5)
+    step = TrainStep(EfficientDetTrainingTask(config), state, weight_decay=1e-4, clip_norm=0.5)
     batches = iter(reader(pictures())(4, start_step=0, input_shard=(0, 1)))
     losses = [step(batches, 1) for _ in range(2)]
     return losses, {v.path: v.numpy() for v in model.weights}, start

@@ -74,7 +74,7 @@ def test_a_silent_worker_is_dead(cluster, hub, monkeypatch):
     monkeypatch.setattr(heartbeat_link, "SILENCE_SECONDS", 1.0)
     stop = messages_until(one, "stop", beating=[one])
     assert stop["again"] is False
-    assert stop["stop"].startswith("Worker 1 (127.0.0.1:12) died: nothing was heard of it")
+    assert stop["stop"].startswith("Worker 1 (127.0.0.1:12) died: no heartbeat for")
 
 
 def test_strangers_do_no_harm(cluster, hub):

@@ -214,11 +214,11 @@ def test_a_worker_without_the_secret_is_told_at_the_end(tmp_path, cluster, hub):
     with pytest.raises(UserError, match="the same model_dir on a disk that all share"):
         heartbeat_link.join(second, key=key, restarts=0, seconds=0)
     pathlib.Path(tmp_path, job_key.SECRET_NAME).write_text("short")
-    with pytest.raises(UserError, match="holds no secret"):
+    with pytest.raises(UserError, match="contains no secret"):
         heartbeat_link.join(second, key=key, restarts=0, seconds=0)
     os.remove(tmp_path / job_key.SECRET_NAME)
     job_key.make_key(cluster, tmp_path)
-    with pytest.raises(UserError, match="it takes this for a worker of another job"):
+    with pytest.raises(UserError, match="it says that this is a worker of another job"):
         heartbeat_link.join(second, key=key, restarts=0, seconds=0)
     members = [joined(cluster, worker) for worker in range(2)]
     for member in members:

@@ -46,7 +46,7 @@ def test_first_signal_is_noted_and_handlers_come_back(number):
         assert interruption.signal == number
     assert signal.getsignal(number) is before
     assert {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}[number] in said[0]
-    assert "once more" in said[0].lower()
+    assert "again" in said[0].lower()
 
 
 def test_the_same_signal_twice_at_once_is_one_request():

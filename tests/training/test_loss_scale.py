@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.training.loss_scale import LossScale
 from tests.training.small_training import SmallTraining, begun
 
@@ -82,7 +82,7 @@ def test_losses_variables_and_statistics_are_float32(precision):
     config = get_config(
         "efficientdet-lite0", {"image_size": 64, "num_classes": 2, "precision": precision}
     )
-    task, model = DetectionTask(config), build_from_config(config)
+    task, model = EfficientDetTrainingTask(config), build_from_config(config)
     batch = {
         "images": tf.cast(tf.random.stateless_uniform([2, 64, 64, 3], (0, 0)) * 255, tf.uint8),
         "valid_hw": tf.fill([2, 2], 64),

@@ -133,8 +133,8 @@ def test_early_stopping_counts_what_is_made_up(tmp_path):
         return (EarlyStopping("AP", patience=2),)
 
     with pytest.raises(Killed):
-        _train(tmp_path, _kill_at(6), epochs=8, observers=stopping())
-    trainer = _train(tmp_path, epochs=8, observers=stopping())
+        _train(tmp_path, _kill_at(6), epochs=8, callbacks=stopping())
+    trainer = _train(tmp_path, epochs=8, callbacks=stopping())
     assert trainer.state.step == 8
     assert [row["AP"] for row in _rows(tmp_path)] == ["0.2", "0.5", "0.3", "0.4"]
 
@@ -200,7 +200,7 @@ def test_a_damaged_table_of_results_is_said(tmp_path, content, capsys):
     _train(tmp_path, options={}, epochs=1)
     said = capsys.readouterr().out
     if b"," in content:
-        assert "2 of 3 rows are damaged and left out" in said
+        assert "2 of 3 rows were damaged and dropped" in said
     else:
         assert (tmp_path / "results.csv.damaged").read_bytes() == content
         assert "results.csv.damaged" in said

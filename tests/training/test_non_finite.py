@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.configs import get_config
 from efficientvision.runs import run_setup
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.training.checkpoints import list_checkpoints, read_checkpoint, step_of
 from efficientvision.training.non_finite import batch_text
 from efficientvision.training.run_log import read_results
@@ -85,7 +85,7 @@ def test_counts_are_kept_in_the_checkpoint():
 
 def test_images_of_a_batch_in_words():
     assert batch_text(["7", "12"]) == "the images 7, 12"
-    assert "not known" in batch_text([])
+    assert "unknown images" in batch_text([])
     assert batch_text([str(i) for i in range(70)]).endswith(" and 6 more")
 
 
@@ -107,14 +107,14 @@ def poisoned(monkeypatch):
 
     The reader drops boxes that are not finite, so the poison is put behind it.
     """
-    prepare = DetectionTask.prepare
+    prepare = EfficientDetTrainingTask.prepare
 
     def poison(self, batch):
         batch = prepare(self, batch)
         bad = tf.equal(batch["class_targets"], POISONED_CLASS - 1)[..., tf.newaxis]
         return batch | {"box_targets": tf.where(bad, float("nan"), batch["box_targets"])}
 
-    monkeypatch.setattr(DetectionTask, "prepare", poison)
+    monkeypatch.setattr(EfficientDetTrainingTask, "prepare", poison)
     monkeypatch.setattr(run_setup, "build_from_config", small_detector)
 
 
@@ -140,7 +140,7 @@ def test_poisoned_record(tmp_path):
     records = _records(tmp_path / "made-00000-of-00001.tfrecord", poisoned=4)
     # The order is a function of the seed: where number 5 (index 4) comes, and with what.
     config = get_config("efficientdet-d0", HPARAMS)
-    task = DetectionTask(config, training_files=str(records))
+    task = EfficientDetTrainingTask(config, training_files=str(records))
     batches = [task.source_ids(2, step=step) for step in range(6)]
     assert sorted(name for batch in batches for name in batch) == sorted(map(str, range(1, 13)))
     (step,) = [number for number, batch in enumerate(batches, start=1) if "5" in batch]
@@ -163,7 +163,7 @@ def test_poisoned_record(tmp_path):
     skipped = _run(records, tmp_path / "skipped", "--on_nan=skip")
     assert skipped.code == 0, skipped.stderr[-3000:]
     said = skipped.stdout + skipped.stderr
-    assert f"Step {step} was not finite and is left out (the first): {images}" in said
+    assert f"Step {step} was not finite and was skipped (the first): {images}" in said
     assert "1 steps that were not finite" in skipped.stdout
     (row,) = read_results(tmp_path / "skipped")
     assert (row["step"], row["skipped_steps"]) == ("6", "1")

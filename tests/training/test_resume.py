@@ -118,7 +118,7 @@ def test_full_disk_ends_the_run_and_keeps_what_was_written(tmp_path, small_disk,
     flags = _flags(records, run, 256)
     line = error_line(train_program(*flags))
     assert f"No space left in {run}: the checkpoint {run / 'ckpt-15.npz'} needs" in line
-    assert f"{run / 'ckpt-10.npz'} is whole" in line
+    assert f"{run / 'ckpt-10.npz'} is intact" in line
     assert not list(run.glob(".*"))
     assert read_checkpoint(run).step == 10
 

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from efficientvision.configs import get_config
-from efficientvision.data.preflight.findings import WARNING
+from efficientvision.preflight.findings import WARNING
+from efficientvision.preflight.recipe_checks import recipe_findings
+from efficientvision.tasks.choice import get_config
 from efficientvision.training.epoch_schedules import epoch_rates
 from efficientvision.training.plan import TrainingPlan
-from efficientvision.training.recipe_checks import recipe_findings
 from efficientvision.training.schedules import build_schedule
 
 OPTIONS = {

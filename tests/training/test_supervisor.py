@@ -124,7 +124,7 @@ def test_a_killed_child_is_named(job):
     for worker in (0, 1):
         code, output = two.end(worker)
         assert code == 1
-        assert f"{SECOND} died: its training process was ended by signal 9 (SIGKILL)" in output
+        assert f"{SECOND} died: its training process was killed by signal 9 (SIGKILL)" in output
 
 
 def test_of_two_deaths_the_cause_is_named_not_its_effect(job):
@@ -271,7 +271,7 @@ def test_a_request_to_end_gives_the_children_time_and_names_who_was_asked(job):
     assert two.end(1)[0] == 128 + signal.SIGTERM
     code, output = two.end(0)
     assert code == 1
-    assert f"error: {SECOND} was asked to end (SIGTERM)" in output
+    assert f"error: {SECOND} was asked to stop (SIGTERM)" in output
     for process_id in children:
         assert_gone(process_id)
 

@@ -35,7 +35,7 @@ def test_a_table_that_a_spreadsheet_has_saved(tmp_path, separator):
     assert read_table(tmp_path, "t.csv") == ROWS
     said = []
     assert table_to_go_on(tmp_path, "t.csv", 20, said.append) == ROWS
-    assert "saved by a spreadsheet; all is read" in said[0]
+    assert "saved by a spreadsheet program; all rows kept" in said[0]
     assert (tmp_path / "t.csv.damaged").read_bytes() == saved
 
 
@@ -46,7 +46,7 @@ def test_a_table_of_which_rows_are_left_out_is_kept(tmp_path):
         write_table(tmp_path, "t.csv", [*ROWS, {"step": "30.5", "loss": "1"}])
         damaged = path.read_bytes()
         assert table_to_go_on(tmp_path, "t.csv", 20, said.append) == ROWS
-        assert "1 of 3 rows are damaged and left out" in said[-1]
+        assert "1 of 3 rows were damaged and dropped" in said[-1]
         assert (tmp_path / f"t.csv.damaged{number}").read_bytes() == damaged
     write_table(tmp_path, "t.csv", ROWS)
     assert table_to_go_on(tmp_path, "t.csv", 10, said.append) == ROWS[:1] and len(said) == 2

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.configs import get_config
-from efficientvision.tasks.detection import DetectionTask
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.schedules import WarmupSchedule
 from efficientvision.training.state import TrainingState
@@ -52,7 +52,7 @@ def run():
     variables = published_variables(model)
     for name, variable in variables.items():
         variable.assign(fill(name, variable.shape))
-    task = DetectionTask(config)
+    task = EfficientDetTrainingTask(config)
     batch = _batch()
     prepared = task.prepare(batch)
     normalizer = task.normalizer(prepared, tf.identity)

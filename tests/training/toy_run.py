@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from efficientvision.tasks.base import Evaluation, Task
+from efficientvision.tasks.training_task import Evaluation, TrainingTask
 from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.schedules import WarmupSchedule
 from efficientvision.training.trainer import Trainer
 
@@ -26,7 +27,7 @@ class ToyEvaluation(Evaluation):
         return {"AP": self._task.metrics[self._task.trainer.state.step]}
 
 
-class ToyTask(Task):
+class ToyTask(TrainingTask):
     """Fits a line.
 
     Args:
@@ -68,29 +69,27 @@ class ToyTask(Task):
         return ToyEvaluation(self)
 
 
-def toy_trainer(model_dir, task, *, epochs=4, steps=2, save_every=100, observers=()):
+def toy_trainer(model_dir, task, *, epochs=4, steps=2, save_every=100, callbacks=()):
     """A trainer of `epochs` epochs of `steps` steps, resumed from what is in the folder."""
     keras.utils.set_random_seed(0)
     images = keras.Input([1])
     trainer = Trainer(
         task,
         lambda: keras.Model(images, keras.layers.Dense(1, name="line")(images)),
-        plan=TrainingPlan(
+        TrainingPlan(
             batch_size=BATCH,
             examples_per_epoch=BATCH * steps,
             num_epochs=epochs,
+            model_dir=model_dir,
             save_every=save_every,
             steps_per_call=1,
+            eval_batch_size=2,
         ),
-        schedule=WarmupSchedule(
+        WarmupSchedule(
             "cosine", peak=1e-3, warmup_init=0.0, warmup_steps=1, total_steps=epochs * steps
         ),
-        model_dir=str(model_dir),
-        strategy=tf.distribute.get_strategy(),
-        optimizer={"name": "sgd", "momentum": 0.9},
-        moving_average_decay=0.5,
-        eval_batch_size=2,
-        observers=observers,
+        TrainingRecipe(moving_average_decay=0.5),
+        callbacks,
     )
     task.trainer = trainer
     trainer.resume()

@@ -6,7 +6,7 @@ from PIL import Image
 
 from efficientvision.data.photos import open_photo
 from efficientvision.errors import UserError
-from efficientvision.photo_batches import as_array
+from efficientvision.tasks.photo_batches import as_array
 from efficientvision.visualize.draw import to_pil
 
 HW = (4, 6)

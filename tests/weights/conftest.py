@@ -9,8 +9,9 @@ import json
 import numpy as np
 import pytest
 
-from efficientvision.models import classifier
-from efficientvision.models.efficientdet import efficientdet, efficientnet_backbone
+from efficientvision.backbones.encoder import efficientnet_backbone
+from efficientvision.tasks.classification import network as classifier
+from efficientvision.tasks.detection.efficientdet import efficientdet
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.depth import set_depth

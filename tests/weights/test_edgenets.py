@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import pytest
 
+from efficientvision.backbones.encoder import edge_network
 from efficientvision.backbones.espnetv2 import ESPNetv2
 from efficientvision.errors import UserError
-from efficientvision.models.classifier import build_classifier, edge_network
-from efficientvision.models.efficientdet import efficientdet
+from efficientvision.tasks.classification.network import build_classifier
+from efficientvision.tasks.detection.efficientdet import efficientdet
 from efficientvision.training.checkpoints import Checkpoint, CheckpointFolder
 from efficientvision.weights import names as naming
 from efficientvision.weights.automl import load_weights

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from efficientvision.errors import UserError
-from efficientvision.models.classifier import build_classifier
+from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.weights import edgenet_names
 from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
@@ -52,7 +52,7 @@ def test_the_report_says_what_was_averaged_and_what_is_no_number(model, path, ca
     write_zip(path, {"model": weights, "ema": {"shadow_params": [np.ones(3)]}})
     load_weights(model, path)
     printed = capsys.readouterr().out
-    assert "note: what it keeps under 'ema' was not loaded" in printed
+    assert "note: its value of 'ema' was not loaded" in printed
     assert "note: 1 variables hold values that are not finite" in printed
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in model.weights]
     write_zip(path, named(model, np.nan))

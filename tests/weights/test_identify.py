@@ -1,6 +1,6 @@
 import pytest
 
-from efficientvision.configs import get_config
+from efficientvision.tasks.choice import get_config
 from efficientvision.weights.identify import apply_checkpoint_architecture, differences, identify
 from tests.weights.conftest import classifier_shapes, member_shapes
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from efficientvision.data import boxes as box_ops
 from efficientvision.data.transforms.preprocess import Size
-from efficientvision.detection import boxes as box_ops
 
 # Least overlaps with an object, of which each frame draws one; 0: any; None: no cut at all.
 LEAST_IOUS = (None, 0.1, 0.3, 0.7, 0.9, 0.0)

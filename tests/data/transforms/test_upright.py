@@ -11,7 +11,7 @@ from PIL import Image
 from efficientvision.data.photos import decode_photo
 from efficientvision.data.picture_files import orientation_of
 from efficientvision.data.transforms.upright import exif_orientation, turn_upright
-from efficientvision.exports.serving_base import decode_upright
+from efficientvision.tasks.serving import decode_upright
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 10, 3), dtype=np.uint8)
 

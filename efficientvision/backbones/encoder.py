@@ -1,0 +1,54 @@
+"""Backbones by name, as the networks of every task stand on them."""
+
+from efficientvision.backbones.dicenet import DiCENet
+from efficientvision.backbones.efficientnet import EfficientNet
+from efficientvision.backbones.espnetv2 import ESPNetv2
+from efficientvision.backbones.shufflenetv2 import ShuffleNetv2
+from efficientvision.registry import is_edge_network
+
+EDGE_NETWORKS = {"espnetv2": ESPNetv2, "dicenet": DiCENet, "shufflenetv2": ShuffleNetv2}
+
+
+def edge_network(name, /, **options):
+    """The ESPNetv2, DiCENet or ShuffleNetv2 backbone of a name such as `"espnetv2_s_2.0"`.
+
+    Args:
+        name: family, `_s_` and the width.
+        **options: of the network.
+    """
+    family, _, width = name.partition("_s_")
+    return EDGE_NETWORKS[family](float(width), **options)
+
+
+def efficientnet_backbone(
+    architecture, *, act_type=None, grad_checkpoint=False, batch_norm=None, dtype=None, max_level=5
+):
+    """The EfficientNet backbone as the published detectors train it.
+
+    Stochastic depth is off for b0 and 0.8 for every other member, lite0 included. `max_level` is
+    the last level that is built.
+    """
+    survival_prob = 1.0 if architecture == "efficientnet-b0" else 0.8
+    return EfficientNet(
+        architecture,
+        act_type=act_type,
+        survival_prob=survival_prob,
+        grad_checkpoint=grad_checkpoint,
+        batch_norm=batch_norm,
+        dtype=dtype,
+        max_level=max_level,
+    )
+
+
+def encoder(name, edge_name, **options):
+    """The layer image -> {level: features}, under the name that published weights have for it.
+
+    Args:
+        name: of the backbone.
+        edge_name: of the layer where the backbone is one of the EdgeNets; an EfficientNet is
+            called after itself.
+        **options: of the backbone.
+    """
+    if is_edge_network(name):
+        return edge_network(name, name=edge_name, **options)
+    return efficientnet_backbone(name, **options)

@@ -1,0 +1,235 @@
+"""The options of exports, benchmarks and predictions: `model_inspect.py`, `ev.export`.
+
+Imports no TensorFlow, so that flags are checked before it starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from efficientvision.configs.kinds import parse_image_size
+from efficientvision.configs.run_options import EXPORT_FORMATS, HPARAMS_HELP, USE_XLA_HELP, option
+from efficientvision.errors import UserError
+
+RUNMODES = (
+    "dry",
+    "ckpt",
+    "bm",
+    "infer",
+    "export",
+    "saved_model",
+    "saved_model_infer",
+    "saved_model_benchmark",
+    "saved_model_video",
+    "freeze",
+)
+_BUILD = ("dry", "ckpt", "bm", "infer", "export", "saved_model", "freeze")
+_TIMED = ("bm", "saved_model_benchmark")
+_EXPORT = ("export", "saved_model")
+_PHOTOS = ("infer", "saved_model_infer")
+_VIDEO = ("saved_model_video",)
+_DRAW = _PHOTOS + _VIDEO
+_EXPORTED = ("saved_model_infer", "saved_model_video", "saved_model_benchmark")
+_DETECTION, _SEGMENTATION = ("detection",), ("segmentation",)
+
+# The value of `input_image_size` for each photo's own size.
+PHOTO = "photo"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InspectSettings:
+    """What is done with a model. Every field is a flag of `model_inspect.py`.
+
+    `ckpt_path` None stands for random weights, `batch_size` None for any number of images.
+
+    The metadata of a field say which runmodes and which tasks use it; without them, all do.
+    """
+
+    model_name: str | None = option(
+        None, "model; by default the checkpoint's own, or efficientdet-d0 without a checkpoint"
+    )
+    task: str | None = option(
+        None,
+        "what the model does; by default what the checkpoint, or the model's name, says",
+        choices=("detection", "classification", "segmentation"),
+        runmodes=_BUILD,
+    )
+    hparams: str | None = option("", HPARAMS_HELP)
+    input_image_size: str | None = option(
+        None,
+        "input size: 512 or WIDTHxHEIGHT; for a segmenter also photo: each photo's own size, "
+        "rounded down to multiples of 32; overrides image_size in `hparams`",
+        runmodes=_BUILD + _VIDEO,
+    )
+    ckpt_path: str | None = option(
+        None,
+        "checkpoint of any kind (prefix, file or folder); empty or _ for random weights",
+        runmodes=_BUILD + _VIDEO,
+    )
+    export_ckpt: str | None = option(
+        None, "`runmode=ckpt`: write the weights to this checkpoint", runmodes=("ckpt",)
+    )
+    logdir: str = option(
+        "/tmp/deff/", "folder for the files of dry and freeze", runmodes=("dry", "freeze")
+    )
+    delete_logdir: bool = option(
+        True,
+        "first delete the files of earlier runs (only our own) from `logdir`",
+        runmodes=("dry", "freeze"),
+    )
+    batch_size: int | None = option(
+        1,
+        "images per batch; 0 = any number, in exports",
+        runmodes=_DRAW + _EXPORT + _TIMED + ("freeze",),
+    )
+    bm_runs: int = option(10, "timed runs of a benchmark", runmodes=_TIMED + ("export",))
+    bm_runs_warmup: int = option(5, "untimed runs before those of a benchmark", runmodes=_TIMED)
+    threads: int = option(0, "threads of a benchmark (0 = runtime default)")
+    trust: bool = option(
+        False,
+        "run the SavedModel or frozen graph of `saved_model_dir` even if its operations can read "
+        "and write files",
+        runmodes=_EXPORTED,
+    )
+    trace_filename: str | None = option(
+        None, "write a trace of one benchmark run to this file", runmodes=_TIMED
+    )
+    use_xla: bool = option(False, USE_XLA_HELP, runmodes=_TIMED)
+    input_image: str | None = option(
+        None,
+        "photo, folder or glob of photos",
+        runmodes=_PHOTOS + ("export", "saved_model_benchmark"),
+    )
+    input_video: str | None = option(
+        None, "video file, camera number (0), or URL (rtsp://..., http://...)", runmodes=_VIDEO
+    )
+    output_video: str | None = option(
+        None,
+        "write a .mov, .mp4 or .mkv; without it the video is shown on a live page",
+        runmodes=_VIDEO,
+    )
+    live_port: int | None = option(
+        None, "port of the live page on 127.0.0.1 (default 8765; 0 = any free one)", runmodes=_VIDEO
+    )
+    output_image_dir: str | None = option(
+        None, "folder for the pictures 0.jpg, 1.jpg, ...", runmodes=_PHOTOS
+    )
+    raw_maps: bool = option(
+        False,
+        "segmentation: also write the class indices as <i>_classes.png",
+        runmodes=_PHOTOS,
+        tasks=_SEGMENTATION,
+    )
+    tile: str | None = option(
+        None,
+        "segmentation: process photos at full resolution in overlapping tiles of WIDTHxHEIGHT",
+        runmodes=_DRAW,
+    )
+    tile_overlap: int | None = option(
+        None,
+        "pixels by which neighbouring tiles overlap (default 128)",
+        runmodes=_DRAW,
+        tasks=_SEGMENTATION,
+    )
+    segmentation_output: str | None = option(
+        None,
+        "exports of a segmenter return the class of each pixel of the photo (class_map), or logits "
+        "at the network's size, which tiles need",
+        choices=("class_map", "logits"),
+        runmodes=_EXPORT,
+        tasks=_SEGMENTATION,
+    )
+    line_thickness: int | None = option(
+        None,
+        "line width of the boxes, in pixels; by default it grows with the picture",
+        runmodes=_DRAW,
+        tasks=_DETECTION,
+    )
+    max_boxes_to_draw: int | None = option(
+        None,
+        "maximum number of boxes per picture (default 100)",
+        runmodes=_DRAW + _EXPORT,
+        tasks=_DETECTION,
+    )
+    min_score_thresh: float | None = option(
+        None,
+        "minimum score of a box (default 0.4), or probability of a class (default 0.5 for a "
+        "multi-label classifier, else 0)",
+        runmodes=_DRAW + _EXPORT,
+        tasks=("detection", "classification"),
+    )
+    nms_method: str | None = option(
+        None,
+        "non-maximum suppression; by default nms_configs.method in `hparams`, else hard",
+        choices=("hard", "gaussian"),
+        runmodes=_DRAW + _EXPORT,
+        tasks=_DETECTION,
+    )
+    saved_model_dir: str = option(
+        "/tmp/saved_model",
+        "SavedModel folder, or when reading also <model>_frozen.pb, .onnx, .xml (OpenVINO) or "
+        ".tflite; with `runmode=export` the folder for all formats",
+        runmodes=_EXPORTED + _EXPORT,
+    )
+    tflite_path: str | None = option(
+        None, "`runmode=saved_model`: also write a LiteRT file here", runmodes=("saved_model",)
+    )
+    format: str = option(
+        "saved_model,onnx,litert",
+        f"`runmode=export`: comma-separated list of {', '.join(EXPORT_FORMATS)}",
+        runmodes=("export",),
+    )
+    nms: str | None = option(
+        None,
+        "`runmode=export`: non-maximum suppression inside the exported model (offset) or left to "
+        "the caller (none); by default inside, except for int8; SavedModel and frozen graph always "
+        "use their own",
+        choices=("offset", "none"),
+        runmodes=("export",),
+        tasks=_DETECTION,
+    )
+    calibration_file_pattern: str | None = option(
+        None,
+        "TFRecords whose photos calibrate the value ranges of int8; by default `input_image`",
+        runmodes=("export",),
+    )
+    val_file_pattern: str | None = option(
+        None, "`runmode=export`: TFRecords to evaluate each format on", runmodes=("export",)
+    )
+    val_json_file: str | None = option(
+        None,
+        "ground truth for `val_file_pattern`; by default that of the records",
+        runmodes=("export",),
+        tasks=_DETECTION,
+    )
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The names in `format`."""
+        return tuple(name.strip() for name in self.format.split(",") if name.strip())
+
+    @property
+    def at_photo_size(self) -> bool:
+        """Whether a segmenter runs at each photo's own size."""
+        return self.input_image_size == PHOTO
+
+    @property
+    def tile_hw(self) -> tuple[int, int] | None:
+        """Height and width of the tiles; None without tiles.
+
+        Raises:
+            UserError: `tile` is not a size.
+        """
+        return parse_image_size(self.tile) if self.tile else None
+
+    def need(self, flag: str, runmode: str) -> Any:
+        """The value of a setting that a runmode requires.
+
+        Raises:
+            UserError: It is not set.
+        """
+        value = getattr(self, flag)
+        if not value:
+            raise UserError(f"`runmode={runmode}` needs `{flag}`")
+        return value

@@ -1,1 +1,0 @@
-"""Checks of data before the first training step, as rows of one table."""

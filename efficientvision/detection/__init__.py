@@ -1,1 +1,0 @@
-"""Anchors, target assignment, losses, non-maximum suppression and decoding of detections."""

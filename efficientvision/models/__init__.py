@@ -1,4 +1,0 @@
-"""Whole networks, built by name."""
-
-# Before any of the modules here begins: with Keras come all of them (see `efficientvision`).
-import keras  # noqa: F401

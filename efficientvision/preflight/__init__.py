@@ -1,0 +1,1 @@
+"""Checks of the data before a long training begins; each task brings its own."""

@@ -1,1 +1,0 @@
-"""Semantic segmentation: its losses, names, colours and tiles."""

@@ -1,0 +1,172 @@
+"""Evaluation of a classifier: accuracies, what stands behind them, photos with predictions."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from efficientvision.evaluation.details import Details
+from efficientvision.tasks.classification.details import multi_label_details, single_label_details
+from efficientvision.tasks.classification.metrics import (
+    MEANINGS,
+    average_precision,
+    label_curve,
+    label_scores,
+    ranks,
+    topk_accuracy,
+)
+from efficientvision.tasks.training_task import Evaluation
+from efficientvision.visualize.sheet import Picture, fit, titled
+
+_SHOWN_PHOTOS = 12
+_SIDE = 320
+
+
+class _ClassificationEvaluation(Evaluation):
+    """What both kinds share: what is kept of each batch, and of a fixed few photos.
+
+    Args:
+        names: Class number (1..K) -> name.
+        num_images: Images that will come, where that is known: some of them, the same ones in
+            every evaluation, are kept to be shown.
+    """
+
+    def __init__(self, names: Mapping[int, str], num_images: int | None = None):
+        self._names = dict(names)
+        last = num_images or _SHOWN_PHOTOS
+        self._shown = set(np.linspace(0, last - 1, min(_SHOWN_PHOTOS, last)).round().astype(int))
+        self._photos: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._count = 0
+
+    def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
+        logits, labels = predictions["logits"], batch["labels"]
+        for i in range(len(logits)):
+            if self._count + i in self._shown:
+                name: Any = batch["source_id"][i]
+                name = name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
+                self._photos.append((name, batch["images"][i], logits[i], labels[i]))
+        self._count += len(logits)
+        self._keep(logits, labels)
+
+    def report(self, metrics: dict[str, float]) -> str:
+        return "\n".join(
+            f"{name:>9} {value:.4f}  {MEANINGS[name]}" for name, value in metrics.items()
+        )
+
+    def pictures(self) -> list[Picture]:
+        """The photos as the network saw them, under their truth and what was predicted."""
+        shown = []
+        for name, image, logits, labels in self._photos:
+            truth, said, right = self._words(logits, labels)
+            picture = titled(fit(image, _SIDE), [f"truth: {truth}", said], good=right)
+            shown.append(Picture(picture, f"Image {name}: {truth}; {said}."))
+        return shown
+
+    @abc.abstractmethod
+    def _keep(self, logits: np.ndarray, labels: np.ndarray) -> None:
+        """Takes a batch's logits [B, K] and labels."""
+
+    @abc.abstractmethod
+    def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
+        """(truth, prediction, whether it is right) of an image."""
+
+
+class SingleLabelEvaluation(_ClassificationEvaluation):
+    """One class an image: top-1, and top-5 where there are more than five classes."""
+
+    def __init__(self, names: Mapping[int, str], num_images: int | None = None):
+        super().__init__(names, num_images)
+        self._ranks: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+        self._predicted: list[np.ndarray] = []
+        self._losses: list[np.ndarray] = []
+
+    def _keep(self, logits: np.ndarray, labels: np.ndarray) -> None:
+        self._ranks.append(ranks(logits, labels))
+        self._labels.append(labels)
+        self._predicted.append(logits.argmax(axis=-1))
+        true = np.take_along_axis(logits, np.maximum(labels, 0)[:, None], axis=-1)[:, 0]
+        self._losses.append(_log_sum_exp(logits) - true)
+
+    def compute(self) -> dict[str, float]:
+        image_ranks = np.concatenate(self._ranks)
+        metrics = {"top1": topk_accuracy(image_ranks, 1)}
+        if len(self._names) > 5:
+            metrics["top5"] = topk_accuracy(image_ranks, 5)
+        return metrics | {"val_loss": float(np.concatenate(self._losses).mean())}
+
+    def details(self) -> Details | None:
+        """See `evaluation.class_details.single_label_details`."""
+        if not self._labels:
+            return None
+        labels, predicted = np.concatenate(self._labels), np.concatenate(self._predicted)
+        return single_label_details(labels, predicted, self._names)
+
+    def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
+        best = int(logits.argmax())
+        score = float(np.exp(logits[best] - _log_sum_exp(logits)))
+        truth = self._names.get(int(labels) + 1, "unknown")
+        return truth, f"{self._names[best + 1]} {score:.0%}", best == int(labels)
+
+
+class MultiLabelEvaluation(_ClassificationEvaluation):
+    """Any number of classes an image: mAP, and EdgeNets' precision, recall and F1."""
+
+    def __init__(self, names: Mapping[int, str], num_images: int | None = None):
+        super().__init__(names, num_images)
+        self._logits: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+
+    def _keep(self, logits: np.ndarray, labels: np.ndarray) -> None:
+        self._logits.append(logits)
+        self._labels.append(labels.astype(bool))
+
+    def compute(self) -> dict[str, float]:
+        logits, labels = np.concatenate(self._logits), np.concatenate(self._labels)
+        curves = (label_curve(logits[:, k], labels[:, k]) for k in range(labels.shape[1]))
+        precisions = [ap for curve in curves if (ap := average_precision(curve)) is not None]
+        scores = label_scores(logits > 0, labels)
+        return {
+            "mAP": float(np.mean(precisions)) if precisions else 0.0,
+            "P_C": float(scores.precision.mean()),
+            "R_C": float(scores.recall.mean()),
+            "F_C": float(scores.f1.mean()),
+            "P_O": scores.overall_precision,
+            "R_O": scores.overall_recall,
+            "F_O": scores.overall_f1,
+            "val_loss": float(np.mean(np.logaddexp(0.0, logits) - logits * labels)),
+        }
+
+    def details(self) -> Details | None:
+        """See `evaluation.class_details.multi_label_details`."""
+        if not self._labels:
+            return None
+        scores = 1.0 / (1.0 + np.exp(-np.concatenate(self._logits).astype(np.float64)))
+        return multi_label_details(scores, np.concatenate(self._labels), self._names)
+
+    def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
+        said, true = logits > 0, labels.astype(bool)
+        return self._listed(true), self._listed(said), bool((said == true).all())
+
+    def _listed(self, chosen: np.ndarray) -> str:
+        return ", ".join(self._names[k + 1] for k in np.flatnonzero(chosen)) or "nothing"
+
+
+def draw_training_images(
+    batch: Mapping[str, np.ndarray], names: Mapping[int, str], limit: int
+) -> list[Picture]:
+    """The first `limit` images of a training batch as the network gets them, with their classes."""
+    pictures = []
+    for image, labels in zip(batch["images"][:limit], batch["labels"], strict=False):
+        numbers = np.flatnonzero(labels) if np.ndim(labels) else [int(labels)]
+        text = ", ".join(names.get(int(k) + 1, "unknown") for k in numbers) or "nothing"
+        pictures.append(Picture(titled(fit(image, _SIDE), [text]), text))
+    return pictures
+
+
+def _log_sum_exp(logits: np.ndarray) -> np.ndarray:
+    highest = logits.max(axis=-1, keepdims=True)
+    return np.log(np.exp(logits - highest).sum(axis=-1)) + highest[..., 0]

@@ -1,0 +1,39 @@
+"""What the report of a classifier calls things."""
+
+from efficientvision.tasks.classification.metrics import MEANINGS
+from efficientvision.tasks.report_labels import Column, ReportLabels
+
+LABELS = ReportLabels(
+    headline={"top1": "top-1", "F_O": "overall F1", "top5": "top-5", "mAP": "mAP"},
+    curves=("top1", "top5", "mAP", "F_O"),
+    curves_title="Accuracy (validation), percent",
+    metrics=tuple((name, f"{name}: {meaning}") for name, meaning in MEANINGS.items()),
+    metrics_caption="Metrics in percent",
+    columns=(
+        Column("images", "images", "count"),
+        Column("AP", "AP", "bar"),
+        Column("F1", "F1", "bar"),
+        Column("threshold", "at score", "score"),
+        Column("precision", "precision", "percent"),
+        Column("recall", "recall", "percent"),
+        Column("F1 at .5", "F1 at score .5", "percent"),
+    ),
+    classes_note=(
+        "In percent. If a score is shown, it is the threshold with the best F1, and precision and "
+        "recall are measured at that threshold."
+    ),
+    pr_title="Precision and recall",
+    things=("labels", "labels"),
+    detected="predicted",
+    matrix_title="Confusion matrix",
+    matrix_note=(
+        "Images by true class (rows) and predicted class (columns). The colour is the share of "
+        "the row."
+    ),
+    pairs=False,
+    predictions_note=(
+        "The network's input, with true and predicted classes above. The same photos at every "
+        "evaluation."
+    ),
+    predicted_alt=("Evaluated image.",),
+)

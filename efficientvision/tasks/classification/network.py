@@ -1,0 +1,41 @@
+"""Image classifiers of every family."""
+
+import keras
+
+from efficientvision.backbones.efficientnet import EfficientNet
+from efficientvision.backbones.encoder import edge_network
+from efficientvision.registry import is_edge_network
+
+
+def build_classifier(
+    name, *, image_hw, num_classes=1000, dropout_rate=None, include_top=True, **options
+):
+    """Builds a classifier.
+
+    Args:
+        name: e.g. `"efficientnet-b0"`, `"espnetv2_s_1.0"`.
+        image_hw: (height, width) of the input; None for either leaves it open (not for DiCENet).
+        num_classes: classes.
+        dropout_rate: before the last layer, None for the published one.
+        include_top: False: the features instead of the logits.
+        **options: of the network: `batch_norm` (arguments of every `BatchNorm`), `dtype` (Keras
+            dtype policy), `act_type` (EfficientNet), `build_hw` (DiCENet).
+
+    Returns:
+        A functional `keras.Model`: images `[N, H, W, 3]`, normalised -> logits
+        `[N, num_classes]`, float32; without its top `{level: features}`, level l with stride
+        2**l.
+
+    Reference: the networks' own.
+    """
+    images = keras.Input((*image_hw, 3), name="images")
+    num_classes = num_classes if include_top else 0
+    options = {"num_classes": num_classes, "dropout_rate": dropout_rate, **options}
+    if is_edge_network(name):
+        network = edge_network(name, **options)
+    else:
+        network = EfficientNet(name, **options)
+    if not include_top:
+        return keras.Model(images, network(images), name=name)
+    # The head lives in the network's scope, as its variables do in the published files.
+    return keras.Model(images, network(images)["logits"], name=name)

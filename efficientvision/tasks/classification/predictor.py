@@ -1,0 +1,273 @@
+"""Classifies photos with any checkpoint or exported model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from efficientvision.data.class_order import network_names
+from efficientvision.data.labels import resolve_label_map
+from efficientvision.errors import UserError
+from efficientvision.exports.load_export import check_not_baked, is_export, load_export
+from efficientvision.files import AnyPath
+from efficientvision.loading import LoadedModel, load_model, serving_metadata
+from efficientvision.registry import nearest_names
+from efficientvision.tasks.classification.metadata import ClassificationMetadata
+from efficientvision.tasks.classification.serving import classification_serving
+from efficientvision.tasks.metadata import check_kind
+from efficientvision.tasks.photo_batches import Photo, as_array
+from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
+from efficientvision.visualize.draw_classes import draw_classes
+
+# Minimum probability of a class that a multi-label model predicts.
+MULTILABEL_THRESHOLD = 0.5
+
+
+class Prediction(NamedTuple):
+    """A predicted class.
+
+    Attributes:
+        name: class name.
+        probability: 0..1.
+    """
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, repr=False)
+class Classification(PhotoResult, Sequence):
+    """The most likely classes of one photo, best first: a sequence of `Prediction`s.
+
+    Attributes:
+        predictions: the same as a list.
+    """
+
+    predictions: list[Prediction]
+    origin: Origin | None = None
+
+    def __repr__(self) -> str:
+        shown = [f"{name} {probability:.1%}" for name, probability in self.predictions]
+        return f"<Classification: {', '.join(shown) or 'no class above the threshold'}>"
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.predictions[index]
+
+    def found(self) -> dict[str, Any]:
+        return {"classes": [one._asdict() for one in self.predictions]}
+
+
+class Classifier(Predictor[Classification]):
+    """Classifies photos.
+
+    Args:
+        run: uint8 photos [N, H, W, 3] -> float32 probabilities [N, K].
+        metadata: model name, input size, class names.
+        min_probability: drop classes with lower probabilities; None: 0.5 for a multi-label model,
+            else 0.
+
+    Example:
+        >>> classifier = Classifier.from_checkpoint("runs/digits")
+        >>> classifier.classify("photo.jpg", top_k=2)
+        [Prediction(name='seven', probability=0.93), Prediction(name='one', probability=0.05)]
+    """
+
+    frame_options = None
+
+    def __init__(
+        self,
+        run: Callable[[np.ndarray], np.ndarray],
+        metadata: ClassificationMetadata,
+        *,
+        min_probability: float | None = None,
+    ):
+        self._run = run
+        self.metadata = metadata
+        usual = MULTILABEL_THRESHOLD if metadata.multilabel else 0.0
+        self.min_probability = usual if min_probability is None else min_probability
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: AnyPath,
+        model_name: str | None = None,
+        hparams: str | Mapping[str, Any] | None = None,
+        *,
+        min_probability: float | None = None,
+        use_ema: bool = True,
+        threads: int = 0,
+        trust: bool = False,
+        **overrides: Any,
+    ) -> "Classifier":
+        """Loads a classifier from a checkpoint or an exported model.
+
+        Args:
+            path: any checkpoint that `load_weights` reads, a training run's folder, or an export
+                of `--runmode=saved_model` or `--runmode=export`.
+            model_name: None: inferred from the checkpoint's configuration or variables.
+            hparams: overrides, as on the command line (`"image_size=256"`, `"my.yaml"`), or a dict.
+            min_probability: see the class.
+            use_ema: load averaged weights if the checkpoint has them.
+            threads: threads of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
+            trust: load a SavedModel or frozen graph even if its operations can do more than
+                compute (read and write files, for example); only if you trust its author.
+            **overrides: further hyper-parameters by name.
+
+        Raises:
+            UserError: the file is missing, truncated or not a classifier; or a setting cannot be
+                changed because it is built into an exported model.
+        """
+        if is_export(path):
+            label_map = overrides.pop("label_map", None)
+            check_not_baked(path, {"hparams": hparams, **overrides})
+            run, metadata = load_export(path, threads, trust=trust)
+            return cls.from_run(
+                run, metadata, path, min_probability=min_probability, label_map=label_map
+            )
+        loaded = load_model(
+            path, model_name, hparams, task="classification", use_ema=use_ema, **overrides
+        )
+        return cls.from_loaded(loaded, min_probability=min_probability)
+
+    @classmethod
+    def from_run(
+        cls,
+        run: Callable[[np.ndarray], np.ndarray],
+        metadata: Any,
+        origin: AnyPath,
+        *,
+        min_probability: float | None = None,
+        label_map: Any = None,
+    ) -> "Classifier":
+        """Creates a classifier from an export opened by `load_export`.
+
+        Args:
+            run, metadata: see `load_export`.
+            origin: path of the export, for errors.
+            min_probability: see the class.
+            label_map: class names for a model that has none, as in the hyper-parameter.
+
+        Raises:
+            UserError: the export is not a classifier of this library.
+        """
+        check_kind(metadata, ClassificationMetadata, origin)
+        names = resolve_label_map(label_map)
+        if names and not metadata.class_names:
+            metadata = replace(metadata, class_names=network_names(names))
+        return cls(run, metadata, min_probability=min_probability)
+
+    @classmethod
+    def from_loaded(
+        cls, loaded: LoadedModel, *, min_probability: float | None = None
+    ) -> "Classifier":
+        """Creates a classifier from a network in memory."""
+        serving = classification_serving(loaded.model, loaded.config)
+        function = tf.function(
+            serving.results_from_arrays,
+            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
+            autograph=False,
+        )
+        return cls(
+            lambda image_arrays: function(image_arrays).numpy(),
+            serving_metadata(loaded, batch_size=None),
+            min_probability=min_probability,
+        )
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Class names by class number (1..K)."""
+        return self.metadata.class_names
+
+    def classify(
+        self, photos: Photo | Sequence[Photo], top_k: int | None = 5, batch_size: int = 1
+    ) -> Any:
+        """Returns the most likely classes of photos.
+
+        Args:
+            photos: a photo or a list of photos, see `__call__`.
+            top_k: maximum number of classes per photo; None, or a multi-label model: no limit.
+            batch_size: number of photos of equal size per call of the network. Ignored by exported
+                models with a fixed batch size.
+
+        Returns:
+            A list of `Prediction`s of at least `min_probability`, best first; for a list of
+            photos, a list of such lists.
+
+        Raises:
+            UserError: a file is missing or not a picture, an array is not a photo, or the
+                network's outputs are not finite.
+        """
+        found = self(photos, batch_size, top_k=top_k)
+        if isinstance(photos, (list, tuple)):
+            return [one.predictions for one in found]
+        return found.predictions
+
+    def predict_photos(
+        self,
+        photos: Sequence[Photo],
+        batch_size: int,
+        *,
+        min_score_thresh: float | None = None,
+        classes: Sequence[str] | None = None,
+        top_k: int | None = 5,
+    ) -> list[Classification]:
+        """Classifies photos of any size.
+
+        Args:
+            photos: see `as_array`.
+            batch_size: see `__call__`.
+            min_score_thresh: drop lower probabilities; None: the classifier's `min_probability`.
+            classes: class names to keep; None: all.
+            top_k: maximum number of classes per photo; None, or a multi-label model: no limit.
+
+        Returns:
+            The classes of each photo.
+
+        Raises:
+            UserError: a class is unknown, or the network's outputs are not finite.
+        """
+        known = set(self.class_names.values())
+        for name in classes or ():
+            if name not in known:
+                raise UserError(f"no class {name!r}. {nearest_names(name, sorted(known))}")
+        least = self.min_probability if min_score_thresh is None else min_score_thresh
+        limit = None if self.metadata.multilabel else top_k
+        rows = self._run_by_size(self.classify_batch, photos, batch_size)
+        named = (self._named(row, least) for row in rows)
+        kept = ([p for p in ps if classes is None or p.name in classes] for ps in named)
+        return [Classification(predictions[:limit]) for predictions in kept]
+
+    def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
+        """Returns the probabilities of all K classes for N photos, float32 [N, K]."""
+        rows = self._run_by_size(self.classify_batch, photos, batch_size)
+        return np.stack(rows) if rows else np.zeros((0, len(self.class_names)), np.float32)
+
+    def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:
+        """Maps photos of equal size, uint8 [N, H, W, 3], to probabilities, float32 [N, K]."""
+        return np.asarray(self._run(image_arrays))
+
+    def describe(self, result: Sequence[Prediction]) -> str:
+        named = [f"{name} {probability:.1%}" for name, probability in result]
+        return ", ".join(named) or "no class is likely enough"
+
+    def draw(self, photo: Photo, result: Sequence[Prediction]) -> Image.Image:
+        """Returns a picture of the photo with its classes, see `draw_classes`."""
+        return draw_classes(as_array(photo), result)
+
+    def _named(self, row: np.ndarray, least: float) -> list[Prediction]:
+        if not np.isfinite(row).all():
+            raise UserError(
+                f"the outputs of {self.metadata.model_name} are not finite: its weights are "
+                "damaged, or belong to another network"
+            )
+        likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= least]
+        return [
+            Prediction(self.class_names.get(int(i) + 1, f"class {i + 1}"), float(row[i]))
+            for i in likely
+        ]

@@ -1,0 +1,1 @@
+"""Object detection: EfficientDet, and SSD on any backbone."""

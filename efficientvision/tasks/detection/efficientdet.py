@@ -1,0 +1,158 @@
+"""EfficientDet: backbone, fusion and heads joined to a detector."""
+
+import keras
+
+from efficientvision.layers import fusion_graphs
+from efficientvision.layers.fusion import FusionCell, FusionStack
+from efficientvision.layers.prediction_heads import PredictionHead, SegmentationHead
+from efficientvision.layers.resample import Resample
+
+FUSIONS = ("bifpn", "qufpn", "vfpn")
+
+
+def efficientdet(
+    *,
+    name,
+    backbone,
+    image_hw,
+    num_classes,
+    anchors_per_location=9,
+    min_level=3,
+    max_level=7,
+    fusion="bifpn",
+    fpn_num_filters=64,
+    fpn_cell_repeats=3,
+    fpn_weight_method="fastattn",
+    box_class_repeats=3,
+    act_type="swish",
+    separable_conv=True,
+    apply_bn_for_resampling=True,
+    conv_after_downsample=False,
+    conv_bn_act_pattern=False,
+    survival_prob=None,
+    heads=("object_detection",),
+    seg_num_classes=3,
+    grad_checkpoint=False,
+    batch_norm=None,
+    dtype=None,
+):
+    """Builds an EfficientDet.
+
+    Args:
+        name: of the model.
+        backbone: a layer that maps images to `{level: features}`; levels above its last are
+            made by pooling.
+        image_hw: (height, width) of the input in pixels, static.
+        num_classes: K, without background.
+        anchors_per_location: A.
+        min_level, max_level: of the pyramid; level l has stride 2**l.
+        fusion: one of `FUSIONS`.
+        fpn_num_filters: channels of the fused maps and of the heads.
+        fpn_cell_repeats: cells, one after the other (BiFPN, QuFPN) or side by side (VFPN).
+        fpn_weight_method: see `layers.fusion.FusionNodeLayer`.
+        box_class_repeats: hidden convolutions of each head.
+        act_type, separable_conv, apply_bn_for_resampling, conv_after_downsample,
+            conv_bn_act_pattern: see the layers.
+        survival_prob: of the heads' residuals; None builds none.
+        heads: any of `"object_detection"`, `"segmentation"`.
+        seg_num_classes: classes of the segmentation head.
+        grad_checkpoint: fusion nodes and detection heads compute their intermediate results again
+            for the gradient (less memory, more time, same numbers); the backbone has its own.
+        batch_norm: arguments of every `BatchNorm`.
+        dtype: Keras dtype policy, e.g. `"mixed_bfloat16"`; predictions stay float32.
+
+    Returns:
+        A functional `keras.Model`: images `[N, *image_hw, 3]` -> (class_outputs, box_outputs),
+        lists from the finest level, logits `[N, h, w, A * K]` and box codes `[N, h, w, A * 4]`;
+        with both heads a third output: segmentation logits; with the segmentation head alone
+        only those.
+
+    Raises:
+        ValueError: an unknown fusion or head, or a level that the backbone cannot give.
+
+    Reference: Tan, Pang, Le 2020, https://arxiv.org/abs/1911.09070, section 4.
+    """
+    unknown = set(heads) - {"object_detection", "segmentation"}
+    if unknown or not heads:
+        raise ValueError(
+            f"heads must name 'object_detection', 'segmentation' or both, got {list(heads)}."
+        )
+    shared = {"batch_norm": batch_norm, "dtype": dtype}
+    images = keras.Input((*image_hw, 3), name="images")
+    pyramid = _pyramid(
+        backbone(images),
+        min_level,
+        max_level,
+        fpn_num_filters,
+        apply_bn=apply_bn_for_resampling,
+        conv_after_downsample=conv_after_downsample,
+        **shared,
+    )
+    node_options = {
+        "weight_method": fpn_weight_method,
+        "act_type": act_type,
+        "separable_conv": separable_conv,
+        "conv_bn_act_pattern": conv_bn_act_pattern,
+        "apply_bn_for_resampling": apply_bn_for_resampling,
+        "conv_after_downsample": conv_after_downsample,
+    }
+    levels = {"min_level": min_level, "max_level": max_level, "filters": fpn_num_filters}
+    shared_by_cells = {"node_options": node_options, "grad_checkpoint": grad_checkpoint}
+    common = {**levels, **shared_by_cells, "name": "fpn_cells", **shared}
+    if fusion == "vfpn":
+        nodes = fusion_graphs.vfpn(min_level, max_level, fpn_cell_repeats)
+        pyramid = FusionCell(nodes, **common)(pyramid)
+    else:
+        nodes = _cell_graph(fusion, min_level, max_level)
+        pyramid = FusionStack(fpn_cell_repeats, nodes, **common)(pyramid)
+
+    outputs = []
+    if "object_detection" in heads:
+        for kind, channels in (("class", num_classes), ("box", 4)):
+            head = PredictionHead(
+                kind,
+                anchors_per_location * channels,
+                fpn_num_filters,
+                box_class_repeats,
+                min_level,
+                act_type,
+                separable_conv,
+                survival_prob,
+                grad_checkpoint,
+                name=f"{kind}_net",
+                **shared,
+            )
+            outputs.append(head(pyramid))
+    if "segmentation" in heads:
+        head = SegmentationHead(
+            seg_num_classes,
+            fpn_num_filters,
+            len(pyramid),
+            act_type,
+            name="segmentation_head",
+            **shared,
+        )
+        outputs.append(head(pyramid))
+    return keras.Model(images, outputs[0] if len(outputs) == 1 else tuple(outputs), name=name)
+
+
+def _cell_graph(fusion, min_level, max_level):
+    if fusion not in FUSIONS:
+        raise ValueError(f"Unknown fusion {fusion!r}; expected one of {FUSIONS}.")
+    return {"bifpn": fusion_graphs.bifpn, "qufpn": fusion_graphs.qufpn}[fusion](
+        min_level, max_level
+    )
+
+
+def _pyramid(features, min_level, max_level, filters, **options):
+    """Takes the backbone's levels and pools further ones from the last."""
+    levels = {level: x for level, x in features.items() if isinstance(level, int)}
+    if min_level not in levels:
+        raise ValueError(f"The backbone gives levels {sorted(levels)}, not {min_level}.")
+    pyramid = [levels[level] for level in range(min_level, max_level + 1) if level in levels]
+    for level in range(min_level + len(pyramid), max_level + 1):
+        height, width = pyramid[-1].shape[1:3]
+        target_hw = ((height - 1) // 2 + 1, (width - 1) // 2 + 1)
+        resample = Resample(filters, target_hw, name=f"resample_p{level}", **options)
+        pyramid.append(resample(pyramid[-1]))
+    return pyramid

@@ -1,0 +1,207 @@
+"""Typed configuration of EfficientDet: each hyper-parameter with default, meaning and unit."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from efficientvision.configs.apply import field_table
+from efficientvision.configs.kinds import (
+    ASPECT_RATIOS,
+    BOOLEAN,
+    HEADS,
+    TEXT,
+    hyperparameter,
+    integer,
+    number,
+    one_of,
+    optional,
+)
+from efficientvision.configs.training import ACTIVATIONS
+from efficientvision.errors import UserError
+from efficientvision.registry import backbone_names, detection_defaults, vfpn_cell_repeats
+from efficientvision.tasks.detection.base_config import DetectionConfig
+
+_POSITIVE = number(minimum=1e-12)
+_NON_NEGATIVE = number(minimum=0)
+_COUNT = integer(minimum=1)
+
+# The VFPN fork's names for fusion networks include the weighting method.
+_FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}
+
+# What follows from fpn_name as long as nobody sets it: see _settle_fusion.
+_FUSION_DEPENDENT = ("fpn_cell_repeats", "fpn_weight_method", "aspect_ratios")
+
+
+# Each field below: default, accepted values, meaning and unit.
+@dataclasses.dataclass(slots=True)
+class EfficientDetConfig(DetectionConfig):
+    """Architecture and training hyper-parameters of an EfficientDet.
+
+    Names and defaults are the published ones (`hparams_config.py` of google/automl), with a few
+    additions. Create one with `get_config` and change it with `override`; both check types.
+    """
+
+    name: str = hyperparameter("efficientdet-d0", TEXT, "model name")
+
+    act_type: str = hyperparameter("swish", one_of(*ACTIVATIONS), "activation function")
+    autoaugment_policy: str | None = hyperparameter(
+        None,
+        optional(one_of("v0", "v1", "v2", "v3", "test", "randaug", "")),
+        "augmentation: AutoAugment policy for colours and geometry (randaug: RandAugment)",
+    )
+    randaug_num_layers: int = hyperparameter(1, _COUNT, "randaug: operations per image")
+    randaug_magnitude: float = hyperparameter(
+        15.0, _NON_NEGATIVE, "randaug: magnitude of the operations; policies use 0 to 10"
+    )
+    grid_mask: bool = hyperparameter(
+        False, BOOLEAN, "augmentation: GridMask, a grid of black squares over most images"
+    )
+    mosaic_prob: float = hyperparameter(
+        0.0, number(0, 1), "augmentation: probability of mosaic, one example from four images"
+    )
+    mixup_prob: float = hyperparameter(
+        0.0, number(0, 1), "augmentation: probability of mixup, a blend with another image"
+    )
+    jitter_min: float = hyperparameter(
+        0.1, _POSITIVE, "scale jitter: smallest factor, relative to the image resized to fit"
+    )
+    jitter_max: float = hyperparameter(2.0, _POSITIVE, "scale jitter: largest factor")
+    seg_num_classes: int = hyperparameter(3, _COUNT, "number of classes of the segmentation head")
+    heads: tuple[str, ...] = hyperparameter(
+        ("object_detection",), HEADS, "output heads: object_detection, segmentation"
+    )
+    min_level: int = hyperparameter(3, _COUNT, "finest feature level (stride 2^level pixels)")
+    max_level: int = hyperparameter(7, _COUNT, "coarsest feature level")
+    num_scales: int = hyperparameter(3, _COUNT, "anchor scales per octave")
+    aspect_ratios: tuple[Any, ...] = hyperparameter(
+        (1.0, 2.0, 0.5),
+        ASPECT_RATIOS,
+        "anchor aspect ratios: width/height, or (width, height) factors",
+    )
+    anchor_scale: float = hyperparameter(
+        4.0, _POSITIVE, "side of a level's smallest anchor, in strides of the level"
+    )
+    survival_prob: float | None = hyperparameter(
+        None, optional(number(0, 1)), "heads: drop-connect survival probability; None: off"
+    )
+    alpha: float = hyperparameter(0.25, number(0, 1), "focal loss: weight of positives")
+    gamma: float = hyperparameter(1.5, _NON_NEGATIVE, "focal loss: focusing exponent")
+    delta: float = hyperparameter(
+        0.1, _POSITIVE, "Huber box loss: threshold from quadratic to linear"
+    )
+    box_loss_weight: float = hyperparameter(50.0, _NON_NEGATIVE, "weight of the box loss")
+    iou_loss_type: str | None = hyperparameter(
+        None, optional(one_of("iou", "giou", "diou", "ciou")), "additional IoU loss; None: none"
+    )
+    iou_loss_weight: float = hyperparameter(1.0, _NON_NEGATIVE, "weight of the IoU loss")
+    positives_momentum: float | None = hyperparameter(
+        None,
+        optional(number(0, below=1)),
+        "momentum of the number of positives that normalises the loss; None: per batch",
+    )
+    backbone_name: str = hyperparameter(
+        "efficientnet-b0", one_of(*backbone_names()), "backbone network"
+    )
+    box_class_repeats: int = hyperparameter(3, integer(0), "convolutions per head")
+    fpn_name: str | None = hyperparameter(
+        None, optional(one_of("bifpn", "qufpn", "vfpn")), "feature fusion network; None: bifpn"
+    )
+    fpn_weight_method: str | None = hyperparameter(
+        None,
+        optional(one_of("fastattn", "attn", "sum", "channel_attn", "channel_fastattn")),
+        "weighting of a fusion node's inputs; None: fastattn",
+    )
+    fpn_cell_repeats: int = hyperparameter(3, _COUNT, "number of fusion cells")
+    fpn_num_filters: int = hyperparameter(64, _COUNT, "channels of the fusion network and heads")
+    separable_conv: bool = hyperparameter(
+        True, BOOLEAN, "use separable convolutions in the fusion network and the heads"
+    )
+    apply_bn_for_resampling: bool = hyperparameter(
+        True, BOOLEAN, "batch norm after the 1x1 convolutions that adapt channels"
+    )
+    conv_after_downsample: bool = hyperparameter(
+        False, BOOLEAN, "adapt channels after pooling instead of before"
+    )
+    conv_bn_act_pattern: bool = hyperparameter(
+        False, BOOLEAN, "fusion node: activation after the convolution instead of before"
+    )
+
+    @property
+    def num_object_classes(self) -> int:
+        return self.num_classes
+
+    @property
+    def coarsest_stride(self) -> int:
+        return 2**self.max_level
+
+    @property
+    def anchors_per_location(self) -> int:
+        """Number of anchors per cell of a feature map."""
+        return self.num_scales * len(self.aspect_ratios)
+
+    @property
+    def anchor_options(self) -> dict[str, Any]:
+        """Arguments of `detection.anchors.generate_anchors`."""
+        return {
+            "image_hw": self.image_hw,
+            "min_level": self.min_level,
+            "max_level": self.max_level,
+            "num_scales": self.num_scales,
+            "aspect_ratios": self.aspect_ratios,
+            "anchor_scale": self.anchor_scale,
+        }
+
+    def apply_special(self, name: str, value: Any, notes: list[str]) -> bool:
+        # slots=True replaces the class, which breaks super() without arguments.
+        return DetectionConfig.apply_special(self, name, value, notes) or _apply_fusion_name(
+            self, name, value
+        )
+
+    def settle(self) -> None:
+        _settle_fusion(self)
+        _check_bounds(self)
+
+
+def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> bool:
+    """Sets `fpn_name` from a name that includes the weighting; returns whether it was one."""
+    if name != "fpn_name" or not isinstance(value, str) or value not in _FPN_NAMES:
+        return False
+    config.fpn_name = "bifpn"
+    if _FPN_NAMES[value]:
+        config.fpn_weight_method = _FPN_NAMES[value]
+        config._explicit.add("fpn_weight_method")
+    config._explicit.add("fpn_name")
+    return True
+
+
+def _settle_fusion(config: EfficientDetConfig) -> None:
+    """Sets the defaults that depend on fpn_name, except those set by an override.
+
+    VFPN has its own number of cells and always weights by fastattn. Its published checkpoints
+    were trained with anchors whose sides are 1.4 and 0.7 times the square's.
+    """
+    defaults = {name: field_table(config)[name].default for name in _FUSION_DEPENDENT}
+    defaults |= {k: v for k, v in detection_defaults(config.name).items() if k in defaults}
+    if config.fpn_name == "vfpn":
+        defaults = {
+            "fpn_cell_repeats": vfpn_cell_repeats(config.name),
+            "fpn_weight_method": "fastattn",
+            "aspect_ratios": ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4)),
+        }
+    for name, value in defaults.items():
+        if name not in config._explicit:
+            setattr(config, name, value)
+
+
+def _check_bounds(config: EfficientDetConfig) -> None:
+    """Checks pairs of lower and upper bounds.
+
+    Raises:
+        UserError: A lower bound is above its upper bound.
+    """
+    for low, high in (("min_level", "max_level"), ("jitter_min", "jitter_max")):
+        if getattr(config, low) > getattr(config, high):
+            raise UserError(
+                f"{low}={getattr(config, low)} must not be above {high}={getattr(config, high)}."
+            )

@@ -1,0 +1,133 @@
+"""EfficientDet: anchors, targets, the two heads' losses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from efficientvision.errors import UserError
+from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.augmentation import Augmentation
+from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
+from efficientvision.tasks.detection.losses import detection_losses
+from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
+from efficientvision.tasks.detection.training_task import DetectionTrainingTask
+from efficientvision.tasks.detection.tta import DetectionViews
+from efficientvision.tasks.training_task import Batch
+
+
+def training_augmentation(config: EfficientDetConfig) -> Augmentation:
+    """The augmentation that the hyper-parameters of the same names ask for."""
+    names = [field.name for field in dataclasses.fields(Augmentation)]
+    return Augmentation(**{name: getattr(config, name) for name in names})
+
+
+class EfficientDetTrainingTask(DetectionTrainingTask):
+    """Training and evaluation of an EfficientDet.
+
+    Args:
+        config: Hyper-parameters.
+        **options: As of `DetectionTrainingTask`.
+    """
+
+    views_kind = DetectionViews
+    config: EfficientDetConfig
+
+    def __init__(self, config: EfficientDetConfig, **options: Any):
+        if "object_detection" not in config.heads:
+            raise UserError(
+                "main.py trains and evaluates detectors: heads must contain object_detection, "
+                f"got {', '.join(config.heads)}."
+            )
+        super().__init__(config, **options)
+        self.anchors = generate_anchors(**config.anchor_options)
+        self._positives: tf.Variable | None = None
+        iou = ("box_iou_loss",) if config.iou_loss_type else ()
+        self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Adds to a batch what each anchor is to predict: the fields of `AnchorTargets`.
+
+        Args:
+            batch: `gt_boxes_yxyx` float32 [B,M,4] in pixels of the network input (-1 padded),
+                `gt_classes` int32 [B,M], and what `losses` needs besides.
+        """
+        targets = assign_targets(self.anchors, batch["gt_boxes_yxyx"], batch["gt_classes"])
+        return {**batch, **targets._asdict()}
+
+    def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """Positive anchors of the global batch, plus one, or their moving average.
+
+        The average begins with the first batch.
+        """
+        positives = reduce_sum(tf.reduce_sum(batch["num_positives"])) + 1.0
+        if self._positives is None:
+            return positives
+        momentum = tf.where(self._positives > 0.0, self.config.positives_momentum, 0.0)
+        return momentum * self._positives + (1.0 - momentum) * positives
+
+    def losses(
+        self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Losses of the class and box heads; see `detection.losses.detection_losses`.
+
+        Args:
+            model: EfficientDet.
+            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and what `prepare` added.
+            training: Whether layers run in training mode.
+            normalizer: From `normalizer`.
+
+        Returns:
+            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, perhaps `box_iou_loss`.
+        """
+        outputs = self._forward(model, batch, training)
+        return self.losses_of(outputs, batch, normalizer=normalizer)
+
+    def losses_of(
+        self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`losses` of the network's outputs."""
+        config = self.config
+        class_outputs, box_outputs = outputs[:2]
+        losses = detection_losses(
+            class_outputs,
+            box_outputs,
+            AnchorTargets(**{name: batch[name] for name in AnchorTargets._fields}),
+            num_classes=config.num_classes,
+            anchors=self.anchors,
+            alpha=config.alpha,
+            gamma=config.gamma,
+            label_smoothing=config.label_smoothing,
+            delta=config.delta,
+            box_loss_weight=config.box_loss_weight,
+            iou_loss_type=config.iou_loss_type,
+            iou_loss_weight=config.iou_loss_weight,
+            normalizer=normalizer,
+        )
+        return {"loss": losses["det_loss"], **losses}
+
+    def step_done(self, normalizer: tf.Tensor) -> None:
+        if self._positives is not None:
+            self._positives.assign(normalizer)
+
+    def snapshot(self) -> dict[str, float]:
+        return {} if self._positives is None else {"positives": float(self._positives.numpy())}
+
+    def restore(self, values: dict[str, float]) -> None:
+        if self.config.positives_momentum and "positives" in values:
+            self.create_variables()
+            self._positives.assign(values["positives"])
+
+    def create_variables(self) -> None:
+        """Makes what `positives_momentum` needs; call under the strategy's scope."""
+        if self.config.positives_momentum and self._positives is None:
+            self._positives = tf.Variable(
+                0.0, trainable=False, aggregation=tf.VariableAggregation.NONE
+            )
+
+    def _pipeline_options(self) -> dict[str, Any]:
+        return {"augmentation": training_augmentation(self.config)}

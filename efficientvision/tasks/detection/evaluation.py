@@ -1,0 +1,171 @@
+"""Evaluation of a detector: COCO metrics, what stands behind them, photos with boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.object_matching import Collected, corners_yxyx
+from efficientvision.tasks.detection.coco import CocoEvaluator, format_metrics
+from efficientvision.tasks.detection.details import detection_details
+from efficientvision.tasks.detection.voc import format_voc_metrics, voc_metrics
+from efficientvision.tasks.training_task import Evaluation
+from efficientvision.visualize.draw import draw_detections
+from efficientvision.visualize.sheet import Picture, beside, fit, resized
+
+SHOWN_PHOTOS = 8
+_SIDE = 480
+
+
+class DetectionEvaluation(Evaluation):
+    """COCO metrics of the detections on a data set, or, for test-dev, a file of them.
+
+    Args:
+        coco: Collects the detections; forgets earlier ones.
+        results_path: Write the detections there, and compute nothing.
+        num_images: Images that will come, where that is known: some of them, the same ones in
+            every evaluation, are kept to be shown.
+        merge: Makes one set of detections an image of what the network gave; None: it is one.
+        voc: Add PASCAL VOC's metrics: see `evaluation.voc.voc_metrics`.
+    """
+
+    def __init__(
+        self,
+        coco: CocoEvaluator,
+        results_path: str | None = None,
+        num_images: int | None = None,
+        merge: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None,
+        voc: bool = False,
+    ):
+        coco.reset()
+        self._coco = coco
+        self._results_path = results_path
+        self._merge = merge or dict
+        self._voc = voc
+        last = num_images or SHOWN_PHOTOS
+        self._shown = set(np.linspace(1, last, min(SHOWN_PHOTOS, last)).round().astype(int))
+        self._photos: dict[int, tuple[str, np.ndarray, float]] = {}
+        self._collected: Collected | None = None
+        self._details: Details | None = None
+
+    def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
+        predictions = self._merge(predictions)
+        numbers = self._coco.update(
+            batch["source_id"],
+            predictions["boxes_yxyx"],
+            predictions["scores"],
+            predictions["classes"],
+            predictions["valid_len"],
+            batch,
+        )
+        for i, number in enumerate(numbers):
+            if number in self._shown and self._results_path is None:
+                self._photos[number] = _photo(batch, i)
+
+    def compute(self) -> dict[str, float]:
+        if self._results_path is not None:
+            self._coco.write_results(self._results_path)
+            return {}
+        metrics = self._coco.compute()
+        return metrics | voc_metrics(self._coco.collected()) if self._voc else metrics
+
+    def report(self, metrics: dict[str, float]) -> str:
+        if self._results_path is not None:
+            return f"The detections are in {self._results_path}."
+        tables = [format_metrics(metrics)]
+        if self._voc:
+            tables.append(format_voc_metrics(metrics))
+        return "\n\n".join(tables)
+
+    def details(self) -> Details | None:
+        """See `evaluation.details.detection_details`; None for test-dev."""
+        if self._details is None and self._coco.scores is not None:
+            self._collected = self._coco.collected()
+            self._details = detection_details(self._collected, self._coco.scores)
+        return self._details
+
+    def pictures(self) -> list[Picture]:
+        """The truth beside what was detected with at least the `score_threshold` of `details`."""
+        details = self.details()
+        if details is None:
+            return []
+        threshold = details.facts["score_threshold"]
+        return [
+            _truth_beside_detections(self._collected, number, photo, threshold)
+            for number, photo in sorted(self._photos.items())
+        ]
+
+
+def draw_training_examples(
+    batch: Mapping[str, np.ndarray], names: Mapping[int, str], limit: int
+) -> list[Picture]:
+    """The first `limit` images of a training batch as the network gets them, with their boxes."""
+    pictures = []
+    for image, boxes, classes in zip(
+        batch["images"][:limit], batch["gt_boxes_yxyx"], batch["gt_classes"], strict=False
+    ):
+        shown = fit(image, _SIDE)
+        real = classes > 0
+        scale = _SIDE / max(image.shape[:2])
+        count = int(real.sum())
+        pictures.append(
+            Picture(
+                draw_detections(
+                    shown, boxes[real] * scale, classes[real], names=names, max_boxes_to_draw=None
+                ),
+                _objects(count),
+            )
+        )
+    return pictures
+
+
+def _photo(batch: dict[str, np.ndarray], i: int) -> tuple[str, np.ndarray, float]:
+    """(name, uint8 pixels of the photo's shape, their scale to pixels of the photo) of an image."""
+    height, width = batch["valid_hw"][i]
+    pixels = np.clip(np.rint(batch["images"][i, :height, :width]), 0, 255).astype(np.uint8)
+    name: Any = batch["source_id"][i]
+    name = name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
+    original_hw = batch["original_hw"][i]
+    scale = float(original_hw.max()) / _SIDE
+    shown_hw = np.maximum(np.rint(original_hw / scale), 1).astype(int)
+    return name, np.asarray(resized(pixels, shown_hw)), scale
+
+
+def _truth_beside_detections(
+    collected: Collected, number: int, photo: tuple[str, np.ndarray, float], threshold: float
+) -> Picture:
+    name, pixels, scale = photo
+    truths = collected.truths[collected.truths[:, 0] == number]
+    found = collected.detections[collected.detections[:, 0] == number]
+    found = found[found[:, 5] >= threshold]
+    left = draw_detections(
+        pixels,
+        corners_yxyx(truths) / scale,
+        truths[:, 6],
+        names=collected.categories,
+        max_boxes_to_draw=None,
+        line_thickness=2,
+    )
+    right = draw_detections(
+        pixels,
+        corners_yxyx(found) / scale,
+        found[:, 6],
+        found[:, 5],
+        collected.categories,
+        min_score_thresh=threshold,
+        max_boxes_to_draw=None,
+        line_thickness=2,
+    )
+    titles = (
+        f"truth: {_objects(len(truths))}",
+        f"detected with score {threshold:g} or more: {len(found)}",
+    )
+    caption = f"Image {name}: {_objects(len(truths))}, {len(found)} detected."
+    return Picture(beside(left, right, titles=titles), caption)
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"

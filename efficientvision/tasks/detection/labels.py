@@ -1,0 +1,49 @@
+"""What the report of a detector calls things."""
+
+from efficientvision.tasks.detection.coco import DESCRIPTIONS, METRIC_NAMES
+from efficientvision.tasks.detection.voc import MEANINGS as VOC_MEANINGS
+from efficientvision.tasks.report_labels import Column, ReportLabels
+
+LABELS = ReportLabels(
+    headline={"AP": "AP", "AP50": "AP at IoU .50"},
+    curves=("AP", "AP50", "AP75"),
+    curves_title="Average precision (validation), percent",
+    metrics=(
+        *(
+            (name, " ".join(meaning.split()))
+            for name, meaning in zip(METRIC_NAMES, DESCRIPTIONS, strict=True)
+        ),
+        *VOC_MEANINGS.items(),
+    ),
+    metrics_caption="COCO metrics in percent",
+    columns=(
+        Column("images", "images", "count"),
+        Column("instances", "objects", "count"),
+        Column("AP", "AP", "bar"),
+        Column("AP50", "AP50", "bar"),
+        Column("AP75", "AP75", "bar"),
+        Column("AR", "AR", "bar"),
+        Column("F1", "best F1", "percent"),
+        Column("threshold", "at score", "score"),
+        Column("precision", "precision", "percent"),
+        Column("recall", "recall", "percent"),
+    ),
+    classes_note=(
+        "In percent. The score is the threshold with the class's best F1 at IoU .50; precision "
+        "and recall are measured at that threshold."
+    ),
+    pr_title="Precision and recall, IoU .50",
+    things=("objects", "objects"),
+    detected="detected as",
+    matrix_title="Confusion matrix, IoU .50",
+    matrix_note=(
+        "Rows are ground-truth classes, columns predicted classes, at IoU .50. The colour is the "
+        "share of the row. The last column counts missed objects, the last row false positives "
+        "on background."
+    ),
+    pairs=True,
+    predictions_note=(
+        "Left: ground truth. Right: detections. The same photos at every evaluation."
+    ),
+    predicted_alt=("Ground truth.", "Detections."),
+)

@@ -1,0 +1,262 @@
+"""Losses of the detection heads: focal loss of classes, huber and IoU losses of boxes.
+
+All of it is float32, whatever the network computes in.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from efficientvision.data import boxes as box_ops
+from efficientvision.errors import UserError
+from efficientvision.tasks.detection.matching import AnchorTargets
+
+IOU_LOSS_TYPES = ("iou", "giou", "diou", "ciou")
+
+
+@functools.cache
+def _focal_terms(gamma: float, label_smoothing: float):
+    """(positive, negative): elementwise focal loss of logits where the label is 1, where it is 0.
+
+    With s = softplus(x): log(1 - p) = -s and log(p) = x - s, so that no power and no sigmoid
+    is taken. The gradients are written out because they recompute s from the logits: only the
+    logits are kept from the forward pass.
+    """
+    smooth = 0.5 * label_smoothing
+
+    @tf.custom_gradient
+    def negative(logits):
+        softplus = tf.math.softplus(logits)
+        modulator = tf.exp(gamma * (logits - softplus))
+
+        def gradient(upstream):
+            softplus = tf.math.softplus(logits)
+            log_prob = logits - softplus
+            prob = tf.exp(log_prob)
+            entropy = softplus - smooth * logits if smooth else softplus
+            slope = gamma * (1.0 - prob) * entropy + prob - smooth
+            return upstream * tf.exp(gamma * log_prob) * slope
+
+        return modulator * (softplus - smooth * logits if smooth else softplus), gradient
+
+    def positive(logits):
+        # The same function of the opposite class: p -> 1 - p is x -> -x.
+        return negative(-logits)
+
+    return positive, negative
+
+
+def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_smoothing):
+    """Sum of the focal loss over one level, without a one-hot tensor.
+
+    Every logit is counted as a negative; the one logit that is its anchor's class is then
+    exchanged for the positive term.
+
+    Args:
+        logits: [B, h, w, A*K].
+        class_targets: int32 [B, h*w*A].
+    """
+    positive, negative = _focal_terms(gamma, label_smoothing)
+    logits = tf.reshape(tf.cast(logits, tf.float32), [-1, num_classes])
+    targets = tf.reshape(class_targets, [-1])
+    negatives = tf.reduce_sum(negative(logits), axis=-1)
+    target_logits = tf.gather(logits, tf.maximum(targets, 0), batch_dims=1)
+    exchange = alpha * positive(target_logits) - (1.0 - alpha) * negative(target_logits)
+    exchange = tf.where(targets >= 0, exchange, 0.0)
+    return (1.0 - alpha) * tf.reduce_sum(negatives) + tf.reduce_sum(exchange)
+
+
+def huber(errors, delta: float):
+    """Elementwise huber loss: e^2 / 2 up to `delta`, linear beyond."""
+    size = tf.abs(errors)
+    quadratic = tf.minimum(size, delta)
+    return quadratic * (size - 0.5 * quadratic)
+
+
+def box_loss(box_outputs, box_targets, *, num_positives, delta: float = 0.1):
+    """Huber loss of box codes, over the non-zero targets, divided by 4 * `num_positives`.
+
+    Args:
+        box_outputs: [...] predicted codes.
+        box_targets: [...] target codes; exact zeros mark what is not matched.
+        num_positives: Normaliser; scalar.
+        delta: Where the loss becomes linear, in units of the codes.
+
+    Returns:
+        float32 scalar.
+    """
+    box_targets = tf.cast(box_targets, tf.float32)
+    errors = tf.cast(box_outputs, tf.float32) - box_targets
+    loss = tf.where(tf.not_equal(box_targets, 0.0), huber(errors, delta), 0.0)
+    return tf.reduce_sum(loss) / (4.0 * tf.cast(num_positives, tf.float32))
+
+
+def iou_loss(pred_boxes_yxyx, target_boxes_yxyx, iou_loss_type: str = "iou"):
+    """1 - IoU, GIoU, DIoU or CIoU of each pair of boxes; 0 where the target has no area.
+
+    Args:
+        pred_boxes_yxyx: [..., 4].
+        target_boxes_yxyx: [..., 4], same unit.
+        iou_loss_type: "iou", "giou" (arXiv:1902.09630), "diou" or "ciou" (arXiv:1911.08287).
+
+    Returns:
+        float32 [...].
+
+    Raises:
+        UserError: Unknown `iou_loss_type`.
+    """
+    if iou_loss_type not in IOU_LOSS_TYPES:
+        raise UserError(
+            f"Unknown iou_loss_type {iou_loss_type!r}; use one of {', '.join(IOU_LOSS_TYPES)}."
+        )
+    pred = tf.cast(pred_boxes_yxyx, tf.float32)
+    target = tf.cast(target_boxes_yxyx, tf.float32)
+    intersection, union = box_ops.intersection_and_union(pred, target)
+    overlap = tf.math.divide_no_nan(intersection, union)
+    similarity = overlap
+    enclosing = tf.concat(
+        [tf.minimum(pred[..., :2], target[..., :2]), tf.maximum(pred[..., 2:], target[..., 2:])],
+        axis=-1,
+    )
+    if iou_loss_type == "giou":
+        enclosing_area = box_ops.area(enclosing)
+        similarity -= tf.math.divide_no_nan(enclosing_area - union, enclosing_area)
+    elif iou_loss_type in ("diou", "ciou"):
+        similarity -= _center_penalty(pred, target, enclosing)
+    if iou_loss_type == "ciou":
+        penalty = _shape_penalty(pred, target)
+        similarity -= penalty * tf.math.divide_no_nan(penalty, 1.0 - overlap + penalty)
+    return tf.where(box_ops.area(target) > 0.0, 1.0 - similarity, 0.0)
+
+
+def _center_penalty(pred, target, enclosing):
+    """Squared distance of the centres over the squared diagonal of the enclosing box."""
+    pred_y, pred_x, _, _ = box_ops.centers_and_sizes(pred)
+    target_y, target_x, _, _ = box_ops.centers_and_sizes(target)
+    _, _, height, width = box_ops.centers_and_sizes(enclosing)
+    distance = (pred_y - target_y) ** 2 + (pred_x - target_x) ** 2
+    return tf.math.divide_no_nan(distance, height**2 + width**2)
+
+
+def _shape_penalty(pred, target):
+    """v of CIoU: (2 / pi * difference of the aspect angles)^2."""
+    _, _, height, width = box_ops.centers_and_sizes(pred)
+    _, _, target_height, target_width = box_ops.centers_and_sizes(target)
+    difference = tf.atan(tf.math.divide_no_nan(target_width, target_height)) - tf.atan(
+        tf.math.divide_no_nan(tf.maximum(width, 0.0), tf.maximum(height, 0.0))
+    )
+    return (2.0 / math.pi * difference) ** 2
+
+
+def box_iou_loss(box_outputs, box_targets, anchors_yxyx, *, num_positives, iou_loss_type: str):
+    """IoU loss of the decoded boxes, divided by 4 * `num_positives`.
+
+    Both sides are decoded, then each coordinate whose target code is zero is set to zero.
+
+    Args:
+        box_outputs: [..., A_total, 4] predicted codes.
+        box_targets: [..., A_total, 4] target codes; exact zeros mark what is not matched.
+        anchors_yxyx: [A_total, 4], pixels.
+        num_positives: Normaliser; scalar.
+        iou_loss_type: See `iou_loss`.
+
+    Returns:
+        float32 scalar.
+    """
+    box_targets = tf.cast(box_targets, tf.float32)
+    mask = tf.cast(tf.not_equal(box_targets, 0.0), tf.float32)
+    # Unmatched anchors are decoded from zeros: exp() of their outputs may overflow, and
+    # inf * 0 would make the gradient NaN.
+    matched = tf.reduce_any(mask > 0.0, axis=-1, keepdims=True)
+    codes = tf.where(matched, tf.cast(box_outputs, tf.float32), 0.0)
+    pred = box_ops.decode(codes, anchors_yxyx) * mask
+    target = box_ops.decode(box_targets, anchors_yxyx) * mask
+    loss = tf.reduce_sum(iou_loss(pred, target, iou_loss_type))
+    return loss / (4.0 * tf.cast(num_positives, tf.float32))
+
+
+def detection_losses(
+    class_outputs: Sequence,
+    box_outputs: Sequence,
+    labels: AnchorTargets,
+    *,
+    num_classes: int,
+    anchors,
+    alpha: float = 0.25,
+    gamma: float = 1.5,
+    label_smoothing: float = 0.0,
+    delta: float = 0.1,
+    box_loss_weight: float = 50.0,
+    iou_loss_type: str | None = None,
+    iou_loss_weight: float = 1.0,
+    normalizer,
+) -> dict[str, tf.Tensor]:
+    """The losses of EfficientDet's two heads (arXiv:1911.09070, section 5.1).
+
+    Args:
+        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
+        box_outputs: Codes [B, h, w, A*4] of each level.
+        labels: Result of `matching.assign_targets`.
+        num_classes: K, without background.
+        anchors: float32 [A_total, 4], pixels; used by the IoU loss alone.
+        alpha: Weight of the positives in the focal loss; the negatives weigh 1 - alpha.
+        gamma: Exponent of its modulator (1 - p_t).
+        label_smoothing: Targets of its cross entropy become y (1 - s) + s / 2; the modulator
+            and alpha keep the hard ones.
+        delta: See `box_loss`.
+        box_loss_weight: Weight of the huber loss in `det_loss`; 0 switches it off.
+        iou_loss_type: None for no IoU loss; otherwise see `iou_loss`.
+        iou_loss_weight: Weight of the IoU loss in `det_loss`.
+        normalizer: (Sum of the positives over the *global* batch) + 1; scalar.
+
+    Returns:
+        float32 scalars: `cls_loss`, `box_loss`, `det_loss`, and `box_iou_loss` where an IoU
+        loss is on. They are sums over this batch divided by the normaliser: over replicas
+        they add up.
+    """
+    normalizer = tf.cast(normalizer, tf.float32)
+    anchors_per_cell = class_outputs[0].shape[-1] // num_classes
+    if anchors_per_cell * num_classes != class_outputs[0].shape[-1]:
+        raise UserError(
+            f"The class head has {class_outputs[0].shape[-1]} channels, not a multiple of "
+            f"num_classes={num_classes}; build the model and the loss with the same num_classes."
+        )
+    sizes = [tf.shape(level)[1] * tf.shape(level)[2] * anchors_per_cell for level in class_outputs]
+    class_sum = tf.add_n(
+        [
+            _class_loss_sum(
+                logits,
+                targets,
+                num_classes=num_classes,
+                alpha=alpha,
+                gamma=gamma,
+                label_smoothing=label_smoothing,
+            )
+            for logits, targets in zip(
+                class_outputs, tf.split(labels.class_targets, sizes, axis=1), strict=True
+            )
+        ]
+    )
+    batch = tf.shape(labels.class_targets)[0]
+    codes = tf.concat(
+        [tf.cast(tf.reshape(level, [batch, -1, 4]), tf.float32) for level in box_outputs], axis=1
+    )
+    cls_loss = class_sum / normalizer
+    huber_loss = box_loss(codes, labels.box_targets, num_positives=normalizer, delta=delta)
+    det_loss = cls_loss + box_loss_weight * huber_loss
+    losses = {"cls_loss": cls_loss, "box_loss": huber_loss}
+    if iou_loss_type:
+        losses["box_iou_loss"] = box_iou_loss(
+            codes,
+            labels.box_targets,
+            anchors,
+            num_positives=normalizer,
+            iou_loss_type=iou_loss_type,
+        )
+        det_loss += iou_loss_weight * losses["box_iou_loss"]
+    losses["det_loss"] = det_loss
+    return losses

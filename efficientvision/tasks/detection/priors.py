@@ -1,0 +1,148 @@
+"""SSD's prior boxes, and the code of boxes relative to them."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.configs import parse_image_size
+from efficientvision.data import boxes as box_ops
+from efficientvision.tasks.detection.anchors import AnchorLevel
+
+# Divide the codes of centre and size (Liu et al. call them variances).
+CENTER_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+_LEVELS = range(3, 9)
+_STRIDED_LEVELS = range(3, 7)
+_LAST_LEVEL = _LEVELS[-1]
+# Of the smallest priors, and of what would follow the largest, in sides of the image.
+MIN_SCALE, MAX_SCALE = 0.1, 1.05
+_ASPECT_RATIOS = (2, 3)
+
+
+def prior_levels(
+    image_hw: int | str | Sequence[int],
+    min_scale: float = MIN_SCALE,
+    max_scale: float = MAX_SCALE,
+) -> list[AnchorLevel]:
+    """Cells and prior sizes of every level, finest first.
+
+    Levels 3 to 6 have strides 8 to 64; of the two coarsest, whose maps hardly depend on the
+    image's size, the cells divide the image evenly. The sizes rise evenly, as published from a
+    tenth of a side to the whole of it; both axes go by their own side, as the photos are stretched
+    to the input.
+
+    Args:
+        image_hw: Network input: (height, width) in pixels, a side length, or "WxH".
+        min_scale: Size of the finest level's square, in sides of the image.
+        max_scale: The same of a level that would follow the coarsest.
+
+    Source: Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2.
+    """
+    image = np.array(parse_image_size(image_hw), np.float64)
+    # [levels + 1, 2], whole pixels; a level's last size is the next one's first.
+    sizes = np.stack([_sizes(side, min_scale, max_scale) for side in image], axis=-1)
+    levels = []
+    for index, level in enumerate(_LEVELS):
+        cells = np.ones(2) if level == _LAST_LEVEL else np.ceil(image / 2**level)
+        strides = np.full(2, 2.0**level) if level in _STRIDED_LEVELS else image / cells
+        least, next_least = sizes[index], sizes[index + 1]
+        shapes = [least, np.sqrt(least * next_least)]
+        for ratio in _ASPECT_RATIOS:
+            wide = np.array([1 / math.sqrt(ratio), math.sqrt(ratio)])
+            shapes += [least * wide, least * wide[::-1]]
+        levels.append(AnchorLevel(cells.astype(int), strides, np.stack(shapes)))
+    return levels
+
+
+def _sizes(side: float, *scales: float) -> np.ndarray:
+    bounds = (math.ceil(share * side) for share in scales)
+    return np.floor(np.linspace(*bounds, len(_LEVELS) + 1))
+
+
+def prior_centers_and_sizes(
+    image_hw: int | str | Sequence[int],
+    min_scale: float = MIN_SCALE,
+    max_scale: float = MAX_SCALE,
+) -> np.ndarray:
+    """The priors in centre form, as shares of the image's sides.
+
+    Order: level (finest first), then row-major over the cells, then by shape: a square, the square
+    between this size and the next, then 2:1, 1:2, 3:1 and 1:3 (width to height).
+
+    Args:
+        image_hw, min_scale, max_scale: As in `prior_levels`.
+
+    Returns:
+        float32 [P, 4]: x centre, y centre, width, height, each clipped to [0, 1].
+    """
+    return _cached_priors(parse_image_size(image_hw), min_scale, max_scale).copy()
+
+
+@functools.lru_cache(maxsize=8)
+def _cached_priors(image_hw: tuple[int, int], min_scale: float, max_scale: float) -> np.ndarray:
+    image = np.array(image_hw, np.float64)
+    levels = []
+    for cells_hw, strides, sizes_hw in prior_levels(image_hw, min_scale, max_scale):
+        y, x = ((np.arange(n) + 0.5) * step for n, step in zip(cells_hw, strides, strict=True))
+        centers = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None] / image
+        sizes = np.broadcast_to(sizes_hw / image, (*cells_hw, *sizes_hw.shape))
+        centers = np.broadcast_to(centers, sizes.shape)
+        levels.append(np.concatenate([centers[..., ::-1], sizes[..., ::-1]], -1).reshape(-1, 4))
+    return np.clip(np.concatenate(levels), 0.0, 1.0).astype(np.float32)
+
+
+def generate_priors(
+    image_hw: int | str | Sequence[int],
+    min_scale: float = MIN_SCALE,
+    max_scale: float = MAX_SCALE,
+) -> np.ndarray:
+    """The prior boxes, in the order of the network's predictions.
+
+    Args:
+        image_hw, min_scale, max_scale: As in `prior_levels`.
+
+    Returns:
+        float32 [P, 4]: ymin, xmin, ymax, xmax as shares of the network input's sides; they reach
+        beyond it at its border. A small object may lie within several priors of one area: which of
+        them overlaps it most hangs on the last bit, and is as in the original in this unit only.
+    """
+    priors = prior_centers_and_sizes(image_hw, min_scale, max_scale)
+    centers, half_sizes = priors[:, 1::-1], priors[:, :1:-1] / np.float32(2.0)
+    return np.concatenate([centers - half_sizes, centers + half_sizes], axis=-1)
+
+
+def codes_to_locations(codes: tf.Tensor) -> tf.Tensor:
+    """Codes ty, tx, th, tw [..., 4] of `boxes.encode` -> what the network is to say of them.
+
+    Returns:
+        [..., 4]: x, y, width, height, centre over `CENTER_VARIANCE`, size over `SIZE_VARIANCE`.
+    """
+    ty, tx, th, tw = tf.unstack(codes, axis=-1)
+    return tf.stack(
+        [tx / CENTER_VARIANCE, ty / CENTER_VARIANCE, tw / SIZE_VARIANCE, th / SIZE_VARIANCE],
+        axis=-1,
+    )
+
+
+def decode_locations(locations: tf.Tensor, priors_yxyx: tf.Tensor) -> tf.Tensor:
+    """The boxes that a network's locations say.
+
+    Args:
+        locations: float32 [..., 4]: x, y, width, height, as `codes_to_locations`.
+        priors_yxyx: float32, broadcastable to them.
+
+    Returns:
+        float32 [..., 4] boxes_yxyx in the priors' unit, not clipped.
+    """
+    x, y, width, height = tf.unstack(locations, axis=-1)
+    codes = [
+        y * CENTER_VARIANCE,
+        x * CENTER_VARIANCE,
+        height * SIZE_VARIANCE,
+        width * SIZE_VARIANCE,
+    ]
+    return box_ops.decode(tf.stack(codes, axis=-1), priors_yxyx)

@@ -1,0 +1,119 @@
+"""One record -> one augmented training example of an SSD.
+
+Every number drawn depends on (seed, position in the endless sequence) alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from efficientvision.data.record_parsing import source_id
+from efficientvision.data.records import parse_example
+from efficientvision.data.transforms import boxes, decode, orientation, preprocess, sample_frame
+from efficientvision.data.transforms.photometric import distort_colors
+from efficientvision.data.transforms.preprocess import Size
+from efficientvision.tasks.detection.augmentation import SsdAugmentation
+from efficientvision.tasks.detection.training_examples import Scene
+
+# One RNG stream per purpose, so draws are independent.
+_ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)
+
+
+@dataclasses.dataclass(frozen=True)
+class SsdExamples:
+    """Makes training examples; call it with a position and its record.
+
+    The colours are distorted where the photo has the input's size, not its own, which is much
+    less work; and pixels are rounded to whole values of 0..255.
+
+    Attributes:
+        image_hw: (height, width) of the network input.
+        max_instances: M, boxes of an example.
+        skip_crowd: leave out crowd boxes.
+        regenerate_source_id: name photos by a hash of their bytes.
+        augmentation: what is done to them.
+        seed: of all that is drawn.
+    """
+
+    image_hw: Size
+    max_instances: int
+    skip_crowd: bool
+    regenerate_source_id: bool
+    augmentation: SsdAugmentation
+    seed: int
+
+    def __call__(self, position: tf.Tensor, records: tf.Tensor) -> Scene:
+        """Makes one example.
+
+        Args:
+            position: int64 [], its place in the endless sequence.
+            records: string [1].
+
+        Returns:
+            See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
+        """
+        seed = tf.stack([tf.constant(self.seed, tf.int64), position])
+        example = parse_example(records[0])
+        found, classes = example["boxes_normalized_yxyx"], example["classes"]
+        if self.skip_crowd:
+            found, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in (found, classes))
+        drawn = self.augmentation
+        turned = orientation.draw_orientation(
+            _fold(seed, _ORIENTATION),
+            horizontal_flip=drawn.input_rand_hflip,
+            vertical_flip=drawn.input_rand_vflip,
+            quarter_turns=drawn.input_rand_rot90,
+        )
+        stored_hw = decode.image_size(example["encoded"])
+        source_hw = orientation.oriented_size(turned, stored_hw)
+        found = orientation.orient_boxes(turned, found)
+        found *= tf.cast(tf.tile(source_hw, [2]), tf.float32)
+        frame = sample_frame.draw_expansion(
+            _fold(seed, _EXPANSION), source_hw, drawn.expand_prob, drawn.expand_max
+        )
+        if drawn.sample_crop:
+            frame = sample_frame.draw_sample(_fold(seed, _SAMPLE), frame, found)
+        placement = sample_frame.place_frame(frame, source_hw, self.image_hw)
+        shown = sample_frame.boxes_in_frame(found, frame)
+        found = sample_frame.place_boxes(found, placement, self.image_hw)
+        shown &= boxes.has_area(found)
+        stored = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
+        part = decode.decode_crop(
+            example["encoded"], *stored, dct_method=decode.ACCURATE_DCT_METHOD
+        )
+        return {
+            "images": self._rendered(part, turned, placement, _fold(seed, _COLORS)),
+            "valid_hw": tf.constant(self.image_hw, tf.int32),
+            "source_id": source_id(example, self.regenerate_source_id),
+            "gt_boxes_yxyx": boxes.pad_rows(
+                tf.boolean_mask(found, shown), self.max_instances, -1.0
+            ),
+            "gt_classes": boxes.pad_rows(tf.boolean_mask(classes, shown), self.max_instances, -1),
+        }
+
+    def _rendered(
+        self,
+        part: tf.Tensor,
+        turned: orientation.Orientation,
+        placement: sample_frame.Placement,
+        seed: tf.Tensor,
+    ) -> tf.Tensor:
+        """The decoded part, as stored -> the network's input, uint8 [*image_hw, 3]."""
+        stored_hw = orientation.oriented_size(turned, placement.part_hw)
+        image = orientation.orient_image(turned, preprocess.resize_bilinear(part, stored_hw))
+        if self.augmentation.photometric_distortion:
+            image = distort_colors(image, seed)
+        fill = tf.constant(self.augmentation.mean_rgb)
+        before = placement.part_yx
+        after = tf.constant(self.image_hw) - before - placement.part_hw
+        # What is padded with zeros becomes the fill colour.
+        padding = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], axis=0)
+        image = tf.pad(image - fill, padding) + fill
+        image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+        return tf.ensure_shape(image, [*self.image_hw, 3])
+
+
+def _fold(seed: tf.Tensor, purpose: int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, purpose)

@@ -1,0 +1,262 @@
+"""Object detection: EfficientDet, and SSD on any backbone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from efficientvision.configs.run_options import RunOptions
+from efficientvision.data.class_order import network_names
+from efficientvision.data.labels import BUILTIN
+from efficientvision.errors import UserError
+from efficientvision.loading import (
+    LoadedModel,
+)
+from efficientvision.preflight.findings import Finding
+from efficientvision.preflight.record_scan import RecordScan
+from efficientvision.registry import SSD_IMAGE_SIZE, is_ssd
+from efficientvision.tasks import tta_options
+from efficientvision.tasks.build import build_by_name
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
+from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
+from efficientvision.tasks.detection.detection_task import DetectionTask
+from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
+from efficientvision.tasks.detection.efficientdet_training import (
+    EfficientDetTrainingTask,
+    training_augmentation,
+)
+from efficientvision.tasks.detection.ssd import build_ssd
+from efficientvision.tasks.detection.ssd_config import SsdConfig
+from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
+from efficientvision.tasks.detection.ssd_tta import SsdViews
+from efficientvision.tasks.detection.training_task import DetectionTrainingTask
+from efficientvision.tasks.detection.tta import DetectionViews
+from efficientvision.tasks.setup import (
+    apply_published_size,
+    check_freeze,
+    count_images,
+    factor_beside_backbone,
+    take_num_classes,
+)
+from efficientvision.weights.identify import Identified, apply_checkpoint_architecture, identify
+
+log = logging.getLogger(__name__)
+
+# An SSD's `--dataset` -> hyper-parameters. COCO's records have its own numbers, 1 to 90.
+DATASETS = {
+    "pascal": {"num_classes": 21, "label_map": "voc"},
+    "coco": {"num_classes": 91, "label_map": "coco", "voc_metrics": False},
+}
+# Classes of networks for them: those of EdgeNets number COCO's without gaps.
+_NUM_CLASSES = {"pascal": (21,), "coco": (91, 81)}
+# Classes of the published detectors, told by their number.
+COCO_CLASSES = 90
+_PUBLISHED_NAMES = {20: BUILTIN["voc"], 80: network_names(BUILTIN["coco"])}
+
+
+class EfficientDetTask(DetectionTask):
+    """EfficientDet."""
+
+    family = "efficientdet"
+    num_classes_from_data = False  # The published 90, as its commands expect.
+    stretches = False
+    views_class = DetectionViews
+    parts = {
+        "efficientnet": "backbone",
+        "resample_p": "extra levels",
+        "fpn_cells": "feature fusion",
+        "class_net": "class head",
+        "box_net": "box head",
+        "segmentation_head": "segmentation head",
+    }
+    rest_is_backbone = False
+    counted_in_summary = "backbone+fpn+box params/flops"
+    architecture = (
+        "fpn_name",
+        "fpn_weight_method",
+        "fpn_cell_repeats",
+        "fpn_num_filters",
+        "box_class_repeats",
+        "num_classes",
+        "num_scales",
+        "aspect_ratios",
+    )
+
+    def build(self, config: EfficientDetConfig) -> keras.Model:
+        return build_efficientdet(config)
+
+    def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
+        return self.build(get_config(name, hyper_parameters, task="detection"))
+
+    def follow_checkpoint(
+        self, config: EfficientDetConfig, found: Identified, path: str
+    ) -> list[str]:
+        given = [name for name in config.as_dict() if config.is_set(name)]
+        return apply_checkpoint_architecture(config, found, given)
+
+    def published_names(
+        self, config: EfficientDetConfig, named: dict[int, str] | None, *, in_run: bool
+    ) -> dict[int, str]:
+        if named is not None:
+            return named
+        return dict(BUILTIN["coco"]) if config.num_classes == COCO_CLASSES else {}
+
+    def head_names(self, found: Identified) -> dict[int, str]:
+        return dict(BUILTIN["coco"]) if found.num_classes == COCO_CLASSES else {}
+
+    def summary(self, config: EfficientDetConfig) -> str:
+        return f"fusion {config.fpn_name or 'bifpn'}"
+
+    def augmentation(self, config: EfficientDetConfig) -> Any:
+        return training_augmentation(config)
+
+    def check_options(self, options: RunOptions) -> None:
+        super().check_options(options)
+        if options.dataset:
+            raise UserError(
+                f"`dataset={options.dataset}` does not apply to EfficientDet. Remove it, or add "
+                "`task=classification` and a classifier's `model_name`, or for an SSD "
+                "`task=detection` and a backbone's."
+            )
+
+    def check_config(self, options: RunOptions, config: EfficientDetConfig) -> None:
+        if "segmentation" in config.heads:
+            raise UserError(
+                "heads names segmentation, which main.py cannot train in this version (it builds, "
+                "loads and runs): train with heads=object_detection."
+            )
+
+    def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
+        return apply_checkpoint_architecture(config, identify(ckpt))
+
+    def new_task(self, config: EfficientDetConfig, **options: Any) -> DetectionTrainingTask:
+        return EfficientDetTrainingTask(config, **options)
+
+    def anchor_findings(
+        self, scan: RecordScan, config: EfficientDetConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        return anchor_findings(scan, config.anchor_options, names)
+
+
+class SsdTask(DetectionTask):
+    """SSD."""
+
+    family = "ssd"
+    stretches = True
+    views_class = SsdViews
+    counts_background = True
+    usual_rate = (0.01, 192)  # Before warm restarts.
+    parts = {
+        "efficientnet": "backbone",
+        "base_net.basenet": "backbone",
+        "base_net.extra_level": "extra levels",
+        "base_net.bu_": "pyramid poolings",
+        "bu_": "pyramid poolings",
+        "extra_level": "extra levels",
+        "cls_layers": "class heads",
+        "loc_layers": "box heads",
+    }
+    architecture = ("num_classes", "act_type", "build_size")
+
+    def build(self, config: SsdConfig) -> keras.Model:
+        return build_configured_ssd(config)
+
+    def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
+        return build_by_name(
+            build_ssd,
+            name,
+            hyper_parameters,
+            task="detection",
+            known=("num_classes", "image_size", "dtype"),
+            image_size=SSD_IMAGE_SIZE,
+            least_classes=2,  # The background beside one class or more.
+            **top,
+        )
+
+    def follow_checkpoint(self, config: SsdConfig, found: Identified, path: str) -> list[str]:
+        return [*apply_published_size(config, path), *take_num_classes(config, found)]
+
+    def published_names(
+        self, config: SsdConfig, named: dict[int, str] | None, *, in_run: bool
+    ) -> dict[int, str]:
+        if named is not None:
+            return named
+        # A run of ours may have as many classes as PASCAL VOC by chance.
+        return {} if in_run else _PUBLISHED_NAMES.get(config.num_object_classes, {})
+
+    def head_names(self, found: Identified) -> dict[int, str]:
+        return _PUBLISHED_NAMES.get((found.num_classes or 0) - 1, {})
+
+    def summary(self, config: SsdConfig) -> str:
+        return f"SSD, {config.num_object_classes} classes and the background"
+
+    def augmentation(self, config: SsdConfig) -> Any:
+        return ssd_augmentation(config)
+
+    def check_options(self, options: RunOptions) -> None:
+        super().check_options(options)
+        if options.dataset not in ("", *DATASETS):
+            raise UserError(
+                f"`dataset={options.dataset}` is of another task; an SSD has "
+                f"{' and '.join(DATASETS)}."
+            )
+        if tta_options.asks_for_scales(options):
+            raise UserError(
+                f"`test_scales={options.test_scales}` is for EfficientDet; an SSD's photos always "
+                "fill its input: leave it out, `test_flip` works."
+            )
+
+    def check_config(self, options: RunOptions, config: SsdConfig) -> None:
+        check_freeze(config, "an SSD")
+
+    def dataset_changes(self, options: RunOptions) -> dict | None:
+        return DATASETS.get(options.dataset)
+
+    def fit_to_data(self, options: RunOptions, config: SsdConfig | None) -> RunOptions:
+        """Takes numbers of images and classes from the records."""
+        options = count_images(options, options.val_file_pattern)
+        if config is None or config.is_set("num_classes"):
+            return options
+        names = self.class_names(config, options.train_file_pattern, options.val_file_pattern)
+        if names:
+            config.override({"num_classes": max(names) + 1})
+            log.info(
+                f"num_classes={config.num_classes}, from the names beside the records: "
+                f"{max(names)} and the background."
+            )
+        return options
+
+    def rate_factor(self, config: SsdConfig) -> Callable[[str], float] | None:
+        """The learning rate of all but the backbone is `lr_mult` times the backbone's."""
+        return factor_beside_backbone(config.lr_mult)
+
+    def load(self, options: RunOptions) -> LoadedModel:
+        loaded = super().load(options)
+        count = loaded.config.num_classes
+        known = _NUM_CLASSES.get(options.dataset, (count,))
+        if count not in known:
+            raise UserError(
+                f"`dataset={options.dataset}` has {known[0]} classes with the background, and the "
+                f"network in {options.model_dir} {count}: leave `dataset` out."
+            )
+        return loaded
+
+    def new_task(self, config: SsdConfig, **options: Any) -> DetectionTrainingTask:
+        return SsdTrainingTask(config, **options)
+
+    def anchor_findings(
+        self, scan: RecordScan, config: SsdConfig, names: Mapping[int, str]
+    ) -> list[Finding]:
+        return prior_findings(scan, config.anchor_options, names)
+
+
+_EFFICIENTDET, _SSD = EfficientDetTask(), SsdTask()
+
+
+def task_for(model_name: str) -> DetectionTask:
+    """The task of a detector: SSD where it is called after a backbone."""
+    return _SSD if is_ssd(model_name, "detection") else _EFFICIENTDET

@@ -1,0 +1,231 @@
+"""One record, or one and its partners -> one augmented training example.
+
+Every number drawn depends on (seed, position in the endless sequence) alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from efficientvision.data.record_parsing import source_id
+from efficientvision.data.records import parse_example
+from efficientvision.data.transforms import (
+    autoaugment,
+    boxes,
+    decode,
+    grid_mask,
+    jitter,
+    mixup,
+    mosaic,
+    orientation,
+)
+from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
+from efficientvision.tasks.detection.augmentation import Augmentation
+
+# One RNG stream per purpose, so draws are independent.
+_ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT = range(8)
+
+Scene = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingExamples:
+    """Makes training examples; call it with a position and its records.
+
+    Attributes:
+        image_hw: (height, width) of the network input.
+        max_instances: M, boxes of an example.
+        skip_crowd: leave out crowd boxes.
+        regenerate_source_id: name photos by a hash of their bytes.
+        augmentation: what is done to them.
+        seed: of all that is drawn.
+    """
+
+    image_hw: Size
+    max_instances: int
+    skip_crowd: bool
+    regenerate_source_id: bool
+    augmentation: Augmentation
+    seed: int
+
+    def __call__(self, position: tf.Tensor, records: tf.Tensor) -> Scene:
+        """Makes one example.
+
+        Args:
+            position: int64 [], its place in the endless sequence.
+            records: string [1 + num_partners], its own record and then its partners'.
+
+        Returns:
+            See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
+        """
+        seed = tf.stack([tf.constant(self.seed, tf.int64), position])
+        scene = self._mosaic_or_photo(records, seed)
+        if self.augmentation.mixup_prob > 0:
+            scene = tf.cond(
+                self._happens(self.augmentation.mixup_prob, _fold(seed, _MIXUP)),
+                lambda: self._mixed(scene, records[-1], _fold(seed, _RATIO)),
+                lambda: scene,
+            )
+        found, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
+        found = boxes.clip_boxes(found, self.image_hw)
+        seen = boxes.has_area(found)
+        found, classes = (tf.boolean_mask(values, seen) for values in (found, classes))
+        return scene | {
+            "gt_boxes_yxyx": boxes.pad_rows(found, self.max_instances, -1.0),
+            "gt_classes": boxes.pad_rows(classes, self.max_instances, -1),
+        }
+
+    def _mosaic_or_photo(self, records: tf.Tensor, seed: tf.Tensor) -> Scene:
+        canvas_hw = tf.constant(self.image_hw, tf.int32)
+        if self.augmentation.mosaic_prob <= 0:
+            photo = self._photo(records[0], seed, canvas_hw, tf.constant(False))
+            photo["images"] = pad_to_canvas(photo["images"], self.image_hw)
+            return photo
+        is_mosaic = self._happens(self.augmentation.mosaic_prob, _fold(seed, _MOSAIC))
+        origins, sizes = mosaic.draw_frames(_fold(seed, _FRAMES), self.image_hw)
+        # A photo of its own is a collage of one, in a frame that it need not fill.
+        count = tf.where(is_mosaic, mosaic.NUM_FRAMES, 1)
+        sizes = tf.where(is_mosaic, sizes, canvas_hw)
+
+        def add(k: tf.Tensor, scene: Scene) -> tuple[tf.Tensor, Scene]:
+            photo = self._photo(records[k], _fold(seed, k), sizes[k], is_mosaic)
+            return k + 1, self._placed(scene, photo, origins[k], k)
+
+        scene = self._empty_scene()
+        shapes = {name: value.shape for name, value in scene.items()}
+        shapes |= {"boxes_yxyx": tf.TensorShape([None, 4]), "classes": tf.TensorShape([None])}
+        scene = tf.while_loop(
+            lambda k, _: k < count, add, [0, scene], shape_invariants=[tf.TensorShape([]), shapes]
+        )[1]
+        scene["valid_hw"] = tf.where(is_mosaic, canvas_hw, scene["valid_hw"])
+        return scene
+
+    def _empty_scene(self) -> Scene:
+        return {
+            "images": tf.zeros([*self.image_hw, 3], tf.uint8),
+            "valid_hw": tf.zeros([2], tf.int32),
+            "image_scale": tf.constant(0.0),
+            "source_id": tf.constant(""),
+            "boxes_yxyx": tf.zeros([0, 4]),
+            "classes": tf.zeros([0], tf.int32),
+        }
+
+    def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
+        """The scene with one photo more; its size and scale are those of the first."""
+        before = tf.concat([origin_yx, [0]], axis=0)
+        size = tf.concat([photo["valid_hw"], [3]], axis=0)
+        after = tf.constant([*self.image_hw, 3]) - before - size
+        placed = tf.pad(photo["images"], tf.stack([before, after], axis=1))
+        first = tf.equal(k, 0)
+        offset = tf.cast(tf.tile(origin_yx, [2]), tf.float32)
+        return {
+            "images": scene["images"] + tf.ensure_shape(placed, [*self.image_hw, 3]),
+            "valid_hw": tf.where(first, photo["valid_hw"], scene["valid_hw"]),
+            "image_scale": tf.where(first, photo["image_scale"], scene["image_scale"]),
+            "source_id": tf.where(
+                first, photo["source_id"], _joined(scene["source_id"], photo["source_id"])
+            ),
+            "boxes_yxyx": tf.concat([scene["boxes_yxyx"], photo["boxes_yxyx"] + offset], axis=0),
+            "classes": tf.concat([scene["classes"], photo["classes"]], axis=0),
+        }
+
+    def _mixed(self, scene: Scene, record: tf.Tensor, seed: tf.Tensor) -> Scene:
+        """The scene, and another photo shown through the part of the canvas that it fills."""
+        other = self._photo(record, seed, scene["valid_hw"], tf.constant(True))
+        other_canvas = pad_to_canvas(other["images"], self.image_hw)
+        ratio = mixup.draw_ratio(_fold(seed, _RATIO))
+        return scene | {
+            "images": mixup.blend(scene["images"], other_canvas, ratio),
+            "source_id": _joined(scene["source_id"], other["source_id"]),
+            "boxes_yxyx": tf.concat([scene["boxes_yxyx"], other["boxes_yxyx"]], axis=0),
+            "classes": tf.concat([scene["classes"], other["classes"]], axis=0),
+        }
+
+    def _photo(
+        self, record: tf.Tensor, seed: tf.Tensor, frame_hw: tf.Tensor, fill_frame: tf.Tensor
+    ) -> Scene:
+        """The part of a photo that is shown, at its size, not padded.
+
+        Args:
+            record: string [].
+            seed: int [2].
+            frame_hw: int32 [2], the part of the canvas that is free for it.
+            fill_frame: bool []: no padding within the frame, and no boxes of slivers.
+        """
+        example = parse_example(record)
+        found, classes = example["boxes_normalized_yxyx"], example["classes"]
+        if self.skip_crowd:
+            found, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in (found, classes))
+        decode_part, stored_hw, found, classes = self._pixels(
+            example["encoded"], found, classes, seed
+        )
+        drawn = self.augmentation
+        turned = orientation.draw_orientation(
+            _fold(seed, _ORIENTATION),
+            horizontal_flip=drawn.input_rand_hflip,
+            vertical_flip=drawn.input_rand_vflip,
+            quarter_turns=drawn.input_rand_rot90,
+        )
+        source_hw = orientation.oriented_size(turned, stored_hw)
+        factor, offset = jitter.draw_jitter(
+            _fold(seed, _JITTER), drawn.jitter_min, drawn.jitter_max
+        )
+        plan = jitter.plan_jitter(
+            source_hw, self.image_hw, factor, offset, frame_hw=frame_hw, fill_frame=fill_frame
+        )
+        crop = orientation.stored_crop(turned, plan.crop_yx, plan.crop_hw, stored_hw)
+        found = jitter.place_boxes(orientation.orient_boxes(turned, found), source_hw, plan)
+        cut, kept = boxes.crop_boxes(found, frame_hw)
+        kept = kept | ~fill_frame
+        return {
+            "images": jitter.render(decode_part(*crop), turned, plan),
+            "valid_hw": plan.valid_hw,
+            "image_scale": plan.image_scale,
+            "source_id": source_id(example, self.regenerate_source_id),
+            "boxes_yxyx": tf.boolean_mask(tf.where(fill_frame, cut, found), kept),
+            "classes": tf.boolean_mask(classes, kept),
+        }
+
+    def _pixels(self, encoded: tf.Tensor, found: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor):
+        """How to get at a part of the photo: (yx, hw) -> pixels; its size; its boxes and classes.
+
+        Where nothing is done to the whole photo, only the part is decoded.
+        """
+        drawn = self.augmentation
+        if not drawn.needs_whole_photo:
+            size_hw = decode.image_size(encoded)
+            return lambda yx, hw: decode.decode_crop(encoded, yx, hw), size_hw, found, classes
+        photo = decode.decode_image(encoded)
+        if drawn.grid_mask:
+            photo = grid_mask.random_grid_mask(photo, _fold(seed, _GRID_MASK))
+        if drawn.autoaugment_policy:
+            photo, found, classes = autoaugment.augment(
+                photo,
+                found,
+                classes,
+                _fold(seed, _AUTOAUGMENT),
+                policy=drawn.autoaugment_policy,
+                randaug_num_layers=drawn.randaug_num_layers,
+                randaug_magnitude=drawn.randaug_magnitude,
+            )
+        return (
+            lambda yx, hw: photo[yx[0] : yx[0] + hw[0], yx[1] : yx[1] + hw[1]],
+            tf.shape(photo)[:2],
+            found,
+            classes,
+        )
+
+    @staticmethod
+    def _happens(probability: float, seed: tf.Tensor) -> tf.Tensor:
+        return tf.random.stateless_uniform([], seed) < probability
+
+
+def _joined(*names: tf.Tensor) -> tf.Tensor:
+    """The name of a picture made of several photos."""
+    return tf.strings.join(names, "+")
+
+
+def _fold(seed: tf.Tensor, purpose: tf.Tensor | int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, purpose)

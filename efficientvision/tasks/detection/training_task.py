@@ -1,0 +1,130 @@
+"""What training and evaluation of every detector have in common: records, predictions, metrics."""
+
+from __future__ import annotations
+
+import abc
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.data.transforms.preprocess import normalize
+from efficientvision.tasks.detection.base_config import DetectionConfig
+from efficientvision.tasks.detection.coco import CocoEvaluator
+from efficientvision.tasks.detection.coco_source import for_test_server, measuring
+from efficientvision.tasks.detection.evaluation import DetectionEvaluation, draw_training_examples
+from efficientvision.tasks.detection.pipeline import detection_dataset
+from efficientvision.tasks.detection.tta import DetectionViews
+from efficientvision.tasks.records import RecordTrainingTask
+from efficientvision.tasks.training_task import Batch, Evaluation
+from efficientvision.visualize.sheet import Picture
+
+TESTDEV_NAME = "detections_test-dev2017_test_results.json"
+
+
+class DetectionTrainingTask(RecordTrainingTask):
+    """Records, predictions and metrics of a detector; a family adds targets and losses.
+
+    Args:
+        config: Hyper-parameters.
+        ground_truth_json: COCO file to evaluate against; None: the boxes in the records.
+        class_names: Class number (1..K) -> name, for the report.
+        testdev_dir: Write the detections for the COCO test server there instead of measuring.
+        testdev_info_file: COCO's image info file: its categories are those of the results.
+        views: How an evaluation looks at each photo; None: once, at the network's own size.
+        **options: As of `RecordTrainingTask`.
+    """
+
+    config: DetectionConfig
+    training_inputs = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
+    best_metric = "AP"
+    views_kind: type[DetectionViews]
+
+    def __init__(
+        self,
+        config: DetectionConfig,
+        *,
+        ground_truth_json: str | None = None,
+        class_names: Mapping[int, str] | None = None,
+        testdev_dir: str | None = None,
+        testdev_info_file: str | None = None,
+        views: DetectionViews | None = None,
+        **options: Any,
+    ):
+        super().__init__(config, **options)
+        self.ground_truth_json = ground_truth_json
+        self.class_names = dict(class_names or {})
+        self._views = views or self.views_kind(config)
+        self.prediction_inputs = self._views.inputs
+        self._coco: CocoEvaluator | None = None
+        self._results_path = testdev_dir and os.path.join(testdev_dir, TESTDEV_NAME)
+        self._testdev_info_file = testdev_info_file
+
+    def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
+        """For each view the levels of the class head, then those of the box head, finest first."""
+        return self._views.outputs(model, batch)
+
+    def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
+        """Detections in pixels of the photos: see `tasks.detection_views.DetectionViews`."""
+        return self._views.decode(outputs, batch)
+
+    def new_evaluation(self) -> Evaluation:
+        if self._coco is None:
+            self._coco = self._new_coco_evaluator()
+        return DetectionEvaluation(
+            self._coco,
+            self._results_path,
+            self.num_evaluation_images,
+            merge=self._views.merge,
+            voc=self.config.voc_metrics,
+        )
+
+    def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
+        return draw_training_examples(batch, self.class_names, limit)
+
+    @abc.abstractmethod
+    def _pipeline_options(self) -> dict[str, Any]:
+        """Arguments of `detection_dataset` that the families have each their own of."""
+
+    def _forward(self, model: keras.Model, batch: Batch, training: bool):
+        images = normalize(
+            batch["images"], batch["valid_hw"], self.config.mean_rgb, self.config.stddev_rgb
+        )
+        return model(images, training=training)
+
+    def _new_coco_evaluator(self) -> CocoEvaluator:
+        limit = self._evaluation_images
+        if self._results_path is not None:
+            return for_test_server(
+                self.evaluation_files,
+                self.class_names,
+                self._testdev_info_file,
+                max_examples=limit,
+            )
+        return measuring(
+            self.evaluation_files,
+            self.class_names,
+            self.ground_truth_json,
+            max_examples=limit,
+            ids_are_regenerated=self.config.regenerate_source_id,
+        )
+
+    def _dataset(
+        self, files: str | None, batch_size: int, *, training: bool, **options: Any
+    ) -> tf.data.Dataset:
+        config = self.config
+        return detection_dataset(
+            files,
+            image_hw=config.image_hw,
+            batch_size=batch_size,
+            training=training,
+            more_sizes=() if training else self._views.sizes[1:],
+            max_instances_per_image=config.max_instances_per_image,
+            skip_crowd_during_training=config.skip_crowd_during_training,
+            regenerate_source_id=config.regenerate_source_id,
+            **self._pipeline_options(),
+            **options,
+        )

@@ -1,0 +1,211 @@
+"""Test-time augmentation of a detector: looks at every photo several times, one set of boxes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.data.transforms.preprocess import normalize
+from efficientvision.errors import UserError
+from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.base_config import DetectionConfig
+from efficientvision.tasks.detection.box_fusion import fuse_views
+from efficientvision.tasks.detection.postprocess import (
+    Candidates,
+    Detections,
+    postprocess,
+    select_candidates,
+    suppress_candidates,
+)
+from efficientvision.tasks.detection.views import View, boxes_on_photo, make_views, mirror
+from efficientvision.tasks.training_task import Batch
+
+MERGES = ("wbf", "nms")
+# Candidates of an image that enter suppression in an evaluation, as in the original's.
+MAX_NMS_INPUTS = 5000
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewOptions:
+    """How often, and how, an evaluation looks at each photo.
+
+    Attributes:
+        flip: Also at its mirror image.
+        scales: Sizes of the photo on the network's input, as factors of the usual one.
+        merge: "wbf": the detections of the views, each after hard suppression, are averaged where
+            they agree (weighted box fusion, arXiv:1910.13302): what soft-NMS leaves of a box's
+            neighbours would be averaged with it, and lower its score; "nms": the candidates of all
+            views enter one suppression, by the configured method.
+        iou_thresh: wbf: least overlap (0..1) of boxes that are averaged.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    merge: str = "wbf"
+    iou_thresh: float = 0.55
+
+    def __post_init__(self):
+        if self.merge not in MERGES:
+            raise UserError(f"Unknown way {self.merge!r} to merge views: {' or '.join(MERGES)}.")
+        if not 0 < self.iou_thresh <= 1:
+            raise UserError(f"An overlap lies above 0 and at most at 1, got {self.iou_thresh:g}.")
+
+
+class DetectionViews:
+    """Runs a detector on the views of a batch, and merges what it finds.
+
+    The network has one input size; for each other size that views need another one is built, which
+    computes with the first one's weights (it has no use for its own).
+
+    Attributes:
+        views: See `detection.views.make_views`.
+        sizes: (image_hw, fit_hw) of the inputs that a batch holds: the usual one, then others.
+        inputs: What `outputs` and `decode` need of a batch, by key.
+
+    Args:
+        config: Of the detector.
+        options: Test-time augmentation; None: none.
+        build_network: Configuration -> network; needed where `options` has other scales.
+    """
+
+    def __init__(
+        self,
+        config: DetectionConfig,
+        options: ViewOptions | None = None,
+        build_network: Callable[[DetectionConfig], keras.Model] | None = None,
+    ):
+        self._config = config
+        self._num_classes = config.num_object_classes
+        self._options = options or ViewOptions()
+        nms = config.nms_configs
+        self.views = make_views(
+            config.image_hw,
+            self._options.scales,
+            mirrored=self._options.flip,
+            step=config.coarsest_stride,
+        )
+        is_fused = self._options.merge == "wbf" and len(self.views) > 1
+        self._nms = dataclasses.replace(
+            nms,
+            method="hard" if is_fused else nms.method,
+            max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS,
+        )
+        usual = (config.image_hw, config.image_hw)
+        self.sizes = list(dict.fromkeys([usual, *(view[:2] for view in self.views)]))
+        self._networks = {
+            size: build_network(dataclasses.replace(config, image_size=size))
+            for size in dict.fromkeys(image_hw for image_hw, _ in self.sizes)
+            if size != config.image_hw
+        }
+        numbers = sorted({self._number(view) for view in self.views})
+        self.inputs = (
+            *(f"{name}{n}" for n in numbers for name in ("images", "valid_hw")),
+            "original_hw",
+        )
+
+    def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
+        """For view after view the levels of the class head, then those of the box head.
+
+        Args:
+            model: EfficientDet of the network's own input size.
+            batch: `images`, `valid_hw`, and those of the further sizes (see `inputs`).
+        """
+        return [output for view in self.views for output in self._outputs(model, batch, view)]
+
+    def decode(self, outputs: Sequence[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
+        """Detections in pixels of the photos: fields of `detection.postprocess.Detections`.
+
+        Where several views are to be fused (`merge`), each field has a second axis: the view.
+        """
+        count = len(outputs) // len(self.views)
+        by_view = [
+            (view, outputs[i * count : (i + 1) * count]) for i, view in enumerate(self.views)
+        ]
+        if self._options.merge == "nms" and len(by_view) > 1:
+            pools = [self._candidates(view, part, batch) for view, part in by_view]
+            pool = Candidates(*(tf.concat(column, axis=1) for column in zip(*pools, strict=True)))
+            return suppress_candidates(pool, num_classes=self._num_classes, nms=self._nms)._asdict()
+        found = [self._detections(view, part, batch) for view, part in by_view]
+        if len(found) == 1:
+            return found[0]._asdict()
+        fields = (tf.stack(column, axis=1) for column in zip(*found, strict=True))
+        return Detections(*fields)._asdict()
+
+    def merge(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One set of detections an image, of what `decode` gave, on the host."""
+        if predictions["scores"].ndim == 2:
+            return dict(predictions)
+        images = zip(*(predictions[name] for name in Detections._fields), strict=True)
+        size, iou_thresh = self._nms.max_output_size, self._options.iou_thresh
+        fused = [fuse_views(*i, max_output_size=size, iou_thresh=iou_thresh) for i in images]
+        columns = zip(*fused, strict=True)
+        return dict(zip(Detections._fields, map(np.stack, columns), strict=True))
+
+    def _number(self, view: View) -> str:
+        """What the batch's keys for a view's input end in."""
+        index = self.sizes.index(view[:2])
+        return f"_{index}" if index else ""
+
+    def _outputs(self, model: keras.Model, batch: Batch, view: View) -> list[tf.Tensor]:
+        number = self._number(view)
+        images, valid_hw = batch[f"images{number}"], batch[f"valid_hw{number}"]
+        if view.mirrored:
+            images = mirror(images, valid_hw)
+        images = normalize(images, valid_hw, self._config.mean_rgb, self._config.stddev_rgb)
+        if view.image_hw == self._config.image_hw:
+            return tf.nest.flatten(model(images, training=False)[:2])
+        network = self._networks[view.image_hw]
+        return tf.nest.flatten(with_weights_of(model, network, images)[:2])
+
+    def _anchors(self, view: View) -> np.ndarray:
+        return generate_anchors(**{**self._config.anchor_options, "image_hw": view.image_hw})
+
+    def _on_photo(self, boxes_yxyx: tf.Tensor, view: View, batch: Batch) -> tf.Tensor:
+        valid_hw = batch[f"valid_hw{self._number(view)}"]
+        return boxes_on_photo(boxes_yxyx, valid_hw, batch["original_hw"], mirrored=view.mirrored)
+
+    def _detections(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Detections:
+        levels = len(outputs) // 2
+        found = postprocess(
+            outputs[:levels],
+            outputs[levels:],
+            anchors=self._anchors(view),
+            image_hw=view.image_hw,
+            num_classes=self._num_classes,
+            nms=self._nms,
+        )
+        return found._replace(boxes_yxyx=self._on_photo(found.boxes_yxyx, view, batch))
+
+    def _candidates(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Candidates:
+        levels = len(outputs) // 2
+        pool = select_candidates(
+            outputs[:levels],
+            outputs[levels:],
+            anchors=self._anchors(view),
+            num_classes=self._num_classes,
+            max_nms_inputs=self._nms.max_nms_inputs,
+        )
+        return pool._replace(boxes_yxyx=self._on_photo(pool.boxes_yxyx, view, batch))
+
+
+def with_weights_of(model: keras.Model, network: keras.Model, images: tf.Tensor):
+    """What `network` makes of images with the weights that `model` has at that moment.
+
+    Args:
+        model: Has the weights.
+        network: The same network for another size of image.
+        images: For `network`.
+    """
+    values = {variable.path: variable for variable in model.variables}
+    outputs, _ = network.stateless_call(
+        [values[variable.path] for variable in network.trainable_variables],
+        # A seed generator's state has no name that lasts, and inference draws nothing.
+        [values.get(variable.path, variable) for variable in network.non_trainable_variables],
+        images,
+        training=False,
+    )
+    return outputs

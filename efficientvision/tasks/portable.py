@@ -1,0 +1,38 @@
+"""Photos into a portable file and its outputs back: what the runners of all tasks share."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.errors import UserError
+from efficientvision.tasks.metadata import ModelMetadata
+
+# images float32 [N, h, w, 3] -> the exported function's outputs by name; its attribute
+# `input_shape` is the graph's input shape, if the runtime knows it.
+PortableNetwork = Callable[[np.ndarray], dict[str, np.ndarray]]
+# uint8 photos of one size [N, H, W, 3] -> results, one for each.
+RunPhotos = Callable[[np.ndarray], np.ndarray]
+
+
+def of_photos(fit: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], tf.Tensor]:
+    """A function of photos of one size, uint8 [N, H, W, 3], as one graph for all sizes."""
+    photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
+    return tf.function(fit, [photos], autograph=False)
+
+
+def check_number(photos: np.ndarray, metadata: ModelMetadata) -> None:
+    """Raises UserError where a file takes another number of photos at a time."""
+    batch = metadata.batch_size or 1
+    if len(photos) != batch:
+        raise UserError(f"this file takes {batch} photos at a time, not {len(photos)}")
+
+
+def output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """An output of a file by its name; raises UserError where there is none of that name."""
+    if name not in outputs:
+        raise UserError(
+            f"this file gives {', '.join(outputs)}, but its metadata is of one that gives {name}: "
+            "export the model again"
+        )
+    return outputs[name]

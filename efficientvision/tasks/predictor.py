@@ -1,0 +1,248 @@
+"""Base classes of the three predictors: accepted inputs, and methods of their results."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import glob
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from efficientvision import files
+from efficientvision.data.photos import list_photos
+from efficientvision.errors import UserError
+from efficientvision.files import AnyPath
+from efficientvision.tasks.photo_batches import Photo, as_array, run_by_size
+
+VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """The photo that a result belongs to.
+
+    Attributes:
+        photo: its path or pixels.
+        name: stem of the file names that `save` writes.
+        hw: height and width of the upright photo in pixels.
+        predictor: the predictor that draws the result.
+    """
+
+    photo: Photo
+    name: str
+    hw: tuple[int, int]
+    predictor: Predictor
+
+
+class PhotoResult(abc.ABC):
+    """A predictor's result for one photo.
+
+    Attributes:
+        origin: the photo; None if the result was created by hand.
+    """
+
+    origin: Origin | None
+
+    @abc.abstractmethod
+    def found(self) -> dict[str, Any]:
+        """Returns the result itself as plain numbers and strings."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns `photo` (its path or None), `height`, `width` and the result as plain values."""
+        where: dict[str, Any] = {}
+        if self.origin is not None:
+            photo = self.origin.photo
+            is_path = isinstance(photo, (str, os.PathLike))
+            height, width = self.origin.hw
+            where = {
+                "photo": files.as_text(photo) if is_path else None,
+                "height": int(height),
+                "width": int(width),
+            }
+        return where | self.found()
+
+    def to_json(self, **options: Any) -> str:
+        """Returns `to_dict()` as JSON text; `options` are passed to `json.dumps`."""
+        return json.dumps(self.to_dict(), **options)
+
+    def draw(self, **options: Any) -> Image.Image:
+        """Draws the result on the photo; `options` are passed to the predictor's `draw`.
+
+        Raises:
+            UserError: the result was created without a photo.
+        """
+        origin = self._needed_origin()
+        return origin.predictor.draw(origin.photo, self, **options)
+
+    def save(self, folder: AnyPath) -> tuple[str, str]:
+        """Writes the drawn picture and the result, named after the photo.
+
+        Args:
+            folder: created if it is missing.
+
+        Returns:
+            The paths of `<name>.jpg` and `<name>.json`.
+
+        Raises:
+            UserError: the result was created without a photo.
+            OSError: the folder cannot be written to.
+        """
+        origin = self._needed_origin()
+        folder = files.as_text(folder)
+        files.make_folder(folder)
+        picture, text = (files.join(folder, origin.name + end) for end in (".jpg", ".json"))
+        content = io.BytesIO()
+        self.draw().save(content, "JPEG", quality=92)
+        files.write_bytes(picture, content.getvalue())
+        files.write_text(text, self.to_json(indent=1) + "\n")
+        return picture, text
+
+    def _needed_origin(self) -> Origin:
+        if self.origin is None:
+            raise UserError(
+                "this result was created without a photo: use the predictor's `draw` instead"
+            )
+        return self.origin
+
+
+Result = TypeVar("Result", bound=PhotoResult)
+
+
+class Predictor(abc.ABC, Generic[Result]):
+    """A network, or an exported model, that looks at photos.
+
+    Attributes:
+        metadata: model, input size, names.
+        draw_options: keyword arguments of `draw` that go by the names of command-line options.
+        frame_options: arguments of `draw` for frames of a video, whose size stays; None: results
+            cannot be drawn into frames.
+        counted: what is counted over the frames of a video.
+    """
+
+    metadata: Any
+    draw_options: ClassVar[tuple[str, ...]] = ()
+    frame_options: ClassVar[dict[str, Any] | None] = {}
+    counted: ClassVar[str] = "Frames with each class"
+
+    def __call__(self, source: Any, batch_size: int = 1, **options: Any) -> Any:
+        """Predicts photos.
+
+        Args:
+            source: a photo: a path, `pathlib.Path`, PIL image or array; a list of photos; a batch
+                [N, H, W, 3]; or a folder, glob pattern or video. Arrays are RGB, RGBA or grey:
+                uint8, uint16, or floats in 0..1 or 0..255 (0..1 if no value is above 1). Files and
+                PIL images are turned upright by their EXIF orientation; results refer to the
+                upright photo.
+            batch_size: number of photos of equal size per call of the network. Ignored by exported
+                models with a fixed batch size.
+            **options: options of this predictor, see `predict_photos`.
+
+        Returns:
+            One result for a photo; a list of results for a list or a batch; an iterator of
+            results, in order, for a folder, glob pattern or video.
+
+        Raises:
+            UserError: a file is missing or not a picture, or an array is not a photo.
+        """
+        if isinstance(source, (list, tuple)):
+            named = [(photo, _name(photo, str(i))) for i, photo in enumerate(source)]
+            return self._results(named, batch_size, options)
+        if isinstance(source, np.ndarray) and source.ndim == 4:
+            named = [(photo, str(i)) for i, photo in enumerate(source)]
+            return self._results(named, batch_size, options)
+        if isinstance(source, (str, os.PathLike)):
+            path = files.as_text(source)
+            if path.lower().endswith(VIDEO_SUFFIXES):
+                return self._stream(_frames(path), batch_size, options)
+            if files.is_folder(path) or (glob.has_magic(path) and not files.is_file(path)):
+                named_files = ((file, _name(file, "")) for file in list_photos(path))
+                return self._stream(named_files, batch_size, options)
+        return self._results([(source, _name(source, "photo"))], batch_size, options)[0]
+
+    @abc.abstractmethod
+    def predict_photos(
+        self, photos: Sequence[Photo], batch_size: int, **options: Any
+    ) -> list[Result]:
+        """Returns the results for photos of any size, without their origin."""
+
+    @abc.abstractmethod
+    def describe(self, result: Result) -> str:
+        """A result in a line."""
+
+    def index_map(self, result: Result) -> Image.Image | None:
+        """A picture whose pixels are class indices, of tasks that have any."""
+        return None
+
+    @abc.abstractmethod
+    def draw(self, photo: Photo, result: Result, **options: Any) -> Image.Image:
+        """Returns a copy of the photo with the result drawn on it."""
+
+    def _run_by_size(self, run: Any, photos: Sequence[Photo], batch_size: int) -> list[np.ndarray]:
+        """Calls `run` in batches of the size that the model takes."""
+        fixed = self.metadata.batch_size
+        return run_by_size(run, photos, fixed or batch_size, fixed=fixed is not None)
+
+    def _results(
+        self, named: Sequence[tuple[Photo, str]], batch_size: int, options: dict[str, Any]
+    ) -> list[Result]:
+        opened = _Opened([photo for photo, _ in named])
+        results = self.predict_photos(opened, batch_size, **options)
+        return [
+            dataclasses.replace(result, origin=Origin(photo, name, hw, self))
+            for result, (photo, name), hw in zip(results, named, opened.sizes, strict=True)
+        ]
+
+    def _stream(
+        self, named: Iterable[tuple[Photo, str]], batch_size: int, options: dict[str, Any]
+    ) -> Iterator[Result]:
+        waiting = iter(named)
+        size = self.metadata.batch_size or batch_size
+        while chunk := list(itertools.islice(waiting, size)):
+            yield from self._results(chunk, batch_size, options)
+
+
+class _Opened(Sequence):
+    """A sequence that opens photos one by one when they are read, and records their sizes."""
+
+    def __init__(self, photos: Sequence[Photo]):
+        self._photos = photos
+        self.sizes: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def __getitem__(self, index: Any) -> Any:
+        return as_array(self._photos[index])
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        self.sizes = []
+        for photo in self._photos:
+            array = as_array(photo)
+            self.sizes.append(array.shape[:2])
+            yield array
+
+
+def _name(photo: Photo, otherwise: str) -> str:
+    """Returns the stem of a photo's file name."""
+    if not isinstance(photo, (str, os.PathLike)):
+        return otherwise
+    return os.path.splitext(files.base_name(files.as_text(photo)))[0]
+
+
+def _frames(path: str) -> Iterator[tuple[np.ndarray, str]]:
+    from efficientvision.video.source import VideoSource  # PyAV is an extra.
+
+    source = VideoSource(path)
+    name = _name(path, "")
+    try:
+        for number, frame in enumerate(source, start=1):
+            yield frame.rgb, f"{name}-{number:06d}"
+    finally:
+        source.close()

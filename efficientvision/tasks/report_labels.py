@@ -1,0 +1,57 @@
+"""The words of a task in the report: metrics, columns of a class, predictions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """A column of the class table.
+
+    Attributes:
+        key: Column name in `per_class.csv`.
+        heading: Heading on the page.
+        kind: "count", "percent", "bar" (a percentage with a bar) or "score".
+    """
+
+    key: str
+    heading: str
+    kind: str
+
+
+class ReportLabels(NamedTuple):
+    """The report's labels for one task.
+
+    Attributes:
+        headline: Metric -> its name in the headline tiles; available ones are shown in order.
+        curves: Metrics plotted over the training steps.
+        curves_title: Title of that plot.
+        metrics: (metric, description) rows of the metrics table.
+        metrics_caption: Caption of that table.
+        columns: Columns of the class table.
+        classes_note: Note above the class table.
+        pr_title: Title of the precision-recall plot.
+        things: The second count beside images: its key in the facts and its noun; None: none.
+        detected: Label of the predictions in the confusion matrix.
+        matrix_title: Title of the confusion matrix.
+        matrix_note: Note above the confusion matrix.
+        pairs: Whether a predicted photo consists of two pictures side by side.
+        predictions_note: Note above the photos.
+        predicted_alt: Alternative texts of the photos.
+    """
+
+    headline: dict[str, str]
+    curves: tuple[str, ...]
+    curves_title: str
+    metrics: tuple[tuple[str, str], ...]
+    metrics_caption: str
+    columns: tuple[Column, ...]
+    classes_note: str
+    pr_title: str
+    things: tuple[str, str] | None
+    detected: str
+    matrix_title: str
+    matrix_note: str
+    pairs: bool
+    predictions_note: str
+    predicted_alt: tuple[str, ...]

@@ -1,0 +1,36 @@
+"""What the report of a segmenter calls things."""
+
+from efficientvision.tasks.report_labels import Column, ReportLabels
+from efficientvision.tasks.segmentation.metrics import MEANINGS
+
+LABELS = ReportLabels(
+    headline={"miou": "mIoU", "pixel_accuracy": "pixel accuracy"},
+    curves=("miou", "pixel_accuracy"),
+    curves_title="mIoU and pixel accuracy (validation), percent",
+    metrics=tuple(MEANINGS.items()),
+    metrics_caption="Metrics in percent",
+    columns=(
+        Column("pixels", "pixels", "count"),
+        Column("IoU", "IoU", "bar"),
+        Column("precision", "precision", "percent"),
+        Column("recall", "recall", "percent"),
+    ),
+    classes_note=(
+        "In percent, over the pixels of all images at the masks' original sizes. Classes without "
+        "pixels have no IoU and do not count in the mean."
+    ),
+    pr_title="",
+    things=("pixels", "pixels"),
+    detected="predicted",
+    matrix_title="Confusion matrix (pixels)",
+    matrix_note=(
+        "Pixels by true class (rows) and predicted class (columns). The colour is the share of "
+        "the row."
+    ),
+    pairs=False,
+    predictions_note=(
+        "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at "
+        "every evaluation."
+    ),
+    predicted_alt=("Photo, ground truth and prediction.",),
+)

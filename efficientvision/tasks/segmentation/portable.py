@@ -1,0 +1,57 @@
+"""A segmenter in every runtime: resized photo in, class map or logits out, what surrounds it."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.configs import TrainingConfig
+from efficientvision.tasks.portable import PortableNetwork, check_number, of_photos, output
+from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
+from efficientvision.tasks.segmentation.serving import fit_photos, network_logits, to_photo_size
+
+
+def portable_segmenter(
+    model: Any, config: TrainingConfig, *, result: str, batch_size: int = 1
+) -> Any:
+    """Traces the network with normalisation and an optional argmax, with static shapes.
+
+    Args:
+        model: a Keras segmenter, images [N, h, w, 3] -> logits [N, h, w, C].
+        config: its hyper-parameters.
+        result: `"class_map"` or `"logits"`.
+        batch_size: number of images per batch.
+
+    Returns:
+        A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, prepared by
+        `fit_photos`. It returns a dict with `class_map`, int32 [N, h, w], or `logits`, float32
+        [N, h, w, C].
+    """
+    mean = tf.constant(config.mean_rgb, tf.float32)
+    stddev = tf.constant(config.stddev_rgb, tf.float32)
+
+    def run(images):
+        found = tf.cast(network_logits(model, (images - mean) / stddev), tf.float32)
+        if result == "class_map":
+            found = tf.argmax(found, axis=-1, output_type=tf.int32)
+        return {result: tf.identity(found, name=result)}
+
+    spec = tf.TensorSpec((batch_size, *config.image_hw, 3), tf.float32, name="images")
+    return tf.function(run, [spec], autograph=False).get_concrete_function()
+
+
+class SegmentationRunner:
+    """Resizes photos, runs the network, and resizes the class map to the photo's size."""
+
+    def __init__(self, network: PortableNetwork, metadata: SegmentationMetadata):
+        self._network = network
+        self._metadata = metadata
+        self._prepare = of_photos(lambda photos: fit_photos(photos, metadata.image_hw))
+
+    def __call__(self, photos: np.ndarray) -> np.ndarray:
+        check_number(photos, self._metadata)
+        images = self._prepare(photos).numpy().astype(np.float32)
+        found = output(self._network(images), self._metadata.result_name)
+        if self._metadata.result == "logits":
+            return found
+        return to_photo_size(found.astype(np.uint8), photos.shape[1:3])

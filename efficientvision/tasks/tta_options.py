@@ -1,0 +1,52 @@
+"""`--test_*`: how an evaluation looks at each photo, from flags."""
+
+from __future__ import annotations
+
+from efficientvision.configs.run_options import RunOptions
+from efficientvision.errors import UserError
+
+_NAMES = ("test_flip", "test_scales", "test_merge", "test_iou_thresh")
+
+
+def check_options(options: RunOptions) -> None:
+    """Raises UserError where the flags cannot be honoured; opens no file."""
+    named = [f"`{name}`" for name in _NAMES if name in options.written]
+    if not named:
+        return
+    if options.mode != "eval":
+        raise UserError(f"{named[0]} is for `mode=eval`; a training evaluates without it.")
+    if options.test_iou_thresh is not None and options.test_merge != "wbf":
+        raise UserError(
+            "`test_iou_thresh` is for `test_merge=wbf`; the overlap of nms is "
+            "`hparams=nms_configs.iou_thresh=0.5`."
+        )
+    scales = scales_of(options)
+    merging = [name for name in named if name in ("`test_merge`", "`test_iou_thresh`")]
+    if merging and not options.test_flip and len(scales) == 1:
+        raise UserError(
+            f"{merging[0]} has nothing to merge: add `test_flip` or `test_scales=0.75,1,1.25`."
+        )
+
+
+def asks_for_views(options: RunOptions) -> bool:
+    """Whether the flags ask for more than one look at the network's own size."""
+    return options.test_flip or asks_for_scales(options)
+
+
+def asks_for_scales(options: RunOptions) -> bool:
+    """Whether the flags ask for other sizes of the photos."""
+    return scales_of(options) != (1.0,)
+
+
+def scales_of(options: RunOptions) -> tuple[float, ...]:
+    """Factors of the network's own size; raises UserError where the option is no list of them."""
+    parts = [part for part in options.test_scales.replace("*", ",").split(",") if part.strip()]
+    try:
+        scales = tuple(float(part) for part in parts)
+    except ValueError:
+        scales = ()
+    if not scales or any(not 0 < scale < 100 for scale in scales):
+        raise UserError(
+            f"`test_scales={options.test_scales}` is no list of factors such as 0.75,1,1.25."
+        )
+    return scales
