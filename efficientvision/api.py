@@ -22,16 +22,16 @@ def build_model(
         name: one of `list_models()`.
         task: `"detection"`, `"classification"` or `"segmentation"`; None: `"detection"` for an
             EfficientDet, `"classification"` for a backbone.
-        include_top: False: a backbone without its classifier, which gives its features.
-        **hyper_parameters: any hyper-parameter of `configs.EfficientDetConfig` by name, e.g.
-            `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT);
-            for a classifier `num_classes`, `image_size`, `dropout_rate`, `dtype`, and `act_type`
-            (EfficientNet) or `build_size` (DiCENet: the image size of its kernels); for a segmenter
-            `num_classes` (with background), `image_size`, `decoder_width`, `pyramid_width`,
-            `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`, and the same two; for
-            an EfficientDet as a segmenter any of `configs.SegmentationConfig`; for an SSD detector,
-            which is called after its backbone, `num_classes` (with background), `image_size`,
-            `dtype`, and the same two.
+        include_top: whether to include the classifier; False returns a backbone's features.
+        **hyper_parameters: hyper-parameters by name, e.g.
+            `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT).
+            EfficientDet: any of `configs.EfficientDetConfig`, or of `configs.SegmentationConfig`
+            with `task="segmentation"`. Classifier: `num_classes`, `image_size`, `dropout_rate`,
+            `dtype`. Segmenter: `num_classes` (with background), `image_size`, `decoder_width`,
+            `pyramid_width`, `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`. SSD,
+            which is named after its backbone: `num_classes` (with background), `image_size`,
+            `dtype`. The last three also take `act_type` (EfficientNet) or `build_size` (DiCENet:
+            the image size its kernels are built for).
 
     Returns:
         A `keras.Model` of normalised float32 images `[N, H, W, 3]`. Its outputs are:
@@ -77,7 +77,7 @@ def build_from_config(config: TrainingConfig) -> keras.Model:
     """Builds the network of a configuration, with random weights.
 
     Args:
-        config: from `get_config`.
+        config: a configuration from `get_config`.
 
     Returns:
         A `keras.Model`, see `build_model`.

@@ -137,7 +137,7 @@ TASKS: dict[str, TaskEntry] = {
     "classification": TaskEntry("efficientvision.tasks.classification", _BACKBONES),
     "segmentation": TaskEntry("efficientvision.tasks.segmentation", (*_BACKBONES, *_DETECTORS)),
 }
-# Of models that do not say their task: exports of other makers, runs of the first version.
+# For models without a task: exports not written by this library, runs of the first version.
 DEFAULT_TASK = "detection"
 # The size of the published PASCAL VOC networks; those of Cityscapes use 512x256 and 1024x512.
 SEGMENTER_IMAGE_SIZE = 384

@@ -40,10 +40,10 @@ def load_export(
         trust: accept a TensorFlow graph that may do more than compute, see `graph_safety`.
 
     Returns:
-        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns the
-        results, one for each: of a detector float32 [N, max, 7], of a classifier float32 [N, K],
-        of a segmenter uint8 [N, H, W] or float32 [N, h, w, C], see the task's `serving`; metadata
-        is None for a model of other makers.
+        (run, metadata): `run` takes photos of equal size, uint8 [N, H, W, 3], and returns one
+        result per photo: for a detector float32 [N, max, 7], for a classifier float32 [N, K], for
+        a segmenter uint8 [N, H, W] or float32 [N, h, w, C], see the task's `serving`; metadata is
+        None for models not written by this library.
 
     Raises:
         UserError: the model is missing, damaged or may be harmful, or its runtime is not installed.
@@ -73,7 +73,7 @@ def _load_portable(path: str, threads: int) -> tuple[RunPhotos, ModelMetadata]:
 
 
 def result_name(metadata: ModelMetadata | None) -> str:
-    """What the results are called in a TensorFlow graph; None: of a model of other makers."""
+    """Name of the results in a TensorFlow graph; `metadata` is None for foreign models."""
     return (metadata or find_task(DEFAULT_TASK, "").metadata_class).result_name
 
 

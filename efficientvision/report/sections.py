@@ -108,7 +108,7 @@ def confusion_table(run: RunFiles) -> Markup | None:
         counts = [int(row[label]) for label in labels]
         total = max(sum(counts), 1)
         body.append([row[TRUTH_COLUMN], *(_heat(count, count / total) for count in counts)])
-    caption = f"Truth (rows) against {run.words.detected} (columns)"
+    caption = f"Ground truth (rows), {run.words.detected} (columns)"
     return table(caption, ["truth", *labels], body, "matrix")
 
 
@@ -128,7 +128,7 @@ def confusions(run: RunFiles) -> Markup | None:
     if not pairs:
         return None
     body = [[truth, taken, f"{count:,}"] for count, truth, taken in pairs[:_MOST_CONFUSED]]
-    return table("The most frequent confusions", ["truth", run.words.detected, "count"], body)
+    return table("Most frequent confusions", ["truth", run.words.detected, "count"], body)
 
 
 def settings(run: RunFiles) -> Markup:

@@ -76,10 +76,11 @@ def train(
     Args:
         model: one of `list_models()`.
         model_dir: folder of the run.
-        data: folder of records `train*.tfrecord` and `val*.tfrecord`, or their two patterns
-            (the second may be None); else `train_file_pattern` and `val_file_pattern` name them.
+        data: folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of file patterns
+            (the second may be None); alternatively use the options `train_file_pattern` and
+            `val_file_pattern`.
         callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
-        **options: those of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
+        **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
             By default the length of an epoch, the number of classes and the batch size (at most
             16) are derived from the data.

@@ -62,24 +62,24 @@ class ModelMetadata:
         return json.dumps({"format": self.format, **dataclasses.asdict(self)}, indent=2)
 
     def check(self) -> None:  # noqa: B027
-        """Raises ValueError where facts do not fit each other."""
+        """Raises ValueError if facts contradict each other."""
 
     def check_portable(self) -> None:  # noqa: B027
-        """Raises ValueError where what must be done around a portable file is not said."""
+        """Raises ValueError if facts for pre- or postprocessing of a portable file are missing."""
 
     def resize_facts(self) -> dict[str, Any]:
-        """How a photo is brought to the input's size, for programs without this library.
+        """Describes how to resize a photo to the input, for programs without this library.
 
-        `stretch`: to height and width, whatever its shape. `cover`: until it covers the input's
-        sides divided by `crop_fraction`, then the middle. `fit`: until it fits, in the top left
-        corner, the rest is `fill_rgb`.
+        `stretch`: to height and width, ignoring the aspect ratio. `cover`: scale until it covers
+        the input's sides divided by `crop_fraction`, then crop the centre. `fit`: scale until it
+        fits, place it in the top left corner and fill the rest with `fill_rgb`.
         """
         height, width = self.image_hw
         facts = {"method": "stretch", "height": height, "width": width, "filter": "bilinear"}
         return facts | {"antialias": True, "rounded": True}
 
     def output_facts(self) -> dict[str, Any]:
-        """What is left to do with the outputs, for programs without this library."""
+        """Describes the postprocessing of the outputs, for programs without this library."""
         return {}
 
 

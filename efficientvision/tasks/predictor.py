@@ -116,7 +116,7 @@ Result = TypeVar("Result", bound=PhotoResult)
 
 
 class Predictor(abc.ABC, Generic[Result]):
-    """A network, or an exported model, that looks at photos.
+    """Runs a network or an exported model on photos.
 
     Attributes:
         metadata: model, input size, names.

@@ -1,4 +1,4 @@
-"""The words of a task in the report: metrics, columns of a class, predictions."""
+"""Labels of the report for a task: metrics, columns of the class table, predictions."""
 
 from __future__ import annotations
 

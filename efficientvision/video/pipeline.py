@@ -23,7 +23,7 @@ _BEHIND = 8
 
 
 class Found(Protocol):
-    """What a model finds in a frame: a name for each object, or each class that is there."""
+    """A model's result for a frame: the class of each object, or each class in the frame."""
 
     names: list[str]
 

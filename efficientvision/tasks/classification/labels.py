@@ -1,4 +1,4 @@
-"""What the report of a classifier calls things."""
+"""Labels of a classifier's report."""
 
 from efficientvision.tasks.classification.metrics import MEANINGS
 from efficientvision.tasks.report_labels import Column, ReportLabels

@@ -1,4 +1,4 @@
-"""What an exported classifier says about itself."""
+"""The metadata of an exported classifier."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

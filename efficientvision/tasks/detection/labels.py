@@ -1,4 +1,4 @@
-"""What the report of a detector calls things."""
+"""Labels of a detector's report."""
 
 from efficientvision.tasks.detection.coco import DESCRIPTIONS, METRIC_NAMES
 from efficientvision.tasks.detection.voc import MEANINGS as VOC_MEANINGS

@@ -119,7 +119,7 @@ class DetectionMetadata(ModelMetadata):
             _check_anchors(self.anchors, self.image_hw, self.family == "ssd")
 
     def check_portable(self) -> None:
-        """Raises ValueError where what must be done around a portable file is not said."""
+        """Raises ValueError if facts for pre- or postprocessing are missing."""
         if self.family != "ssd" and "mean_rgb" not in self.preprocessing:
             raise ValueError("preprocessing lacks mean_rgb")
         if self.nms.get("kind") == "none" or self.anchors:
@@ -157,8 +157,8 @@ class DetectionMetadata(ModelMetadata):
     def _decoding(self) -> dict[str, Any]:
         """Describes how to decode scores and boxes from the raw outputs.
 
-        A value of a box times its entry of `scale` is what `order` says of it: the move of the
-        centre in anchor sizes, and the logarithm of the size in anchor sizes.
+        Each encoded value, multiplied by its entry of `scale`, is the quantity named in `order`:
+        the offset of the centre in anchor sizes, or the logarithm of the size in anchor sizes.
         """
         if self.family == "ssd":
             scores = {"output": "confidences", "function": "softmax", "background_first": True}

@@ -1,4 +1,4 @@
-"""What the report of a segmenter calls things."""
+"""Labels of a segmenter's report."""
 
 from efficientvision.tasks.report_labels import Column, ReportLabels
 from efficientvision.tasks.segmentation.metrics import MEANINGS

@@ -1,4 +1,4 @@
-"""What an exported segmenter says about itself."""
+"""The metadata of an exported segmenter."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar

@@ -55,7 +55,7 @@ class Segmentation(PhotoResult):
 
     @property
     def names(self) -> list[str]:
-        """Of the classes that are there."""
+        """Names of the classes in the map."""
         return [name for name, _, _ in self.present]
 
     def found(self) -> dict[str, Any]:
