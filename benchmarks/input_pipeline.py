@@ -75,7 +75,8 @@ def pipelines(file_pattern: str) -> dict:
     from efficientvision.data.record_files import match_files
     from efficientvision.data.records import parse_example
     from efficientvision.data.transforms import decode, jitter, orientation, preprocess
-    from efficientvision.data.transforms.boxes import clip_boxes, pad_rows
+    from efficientvision.data.transforms.boxes import clip_to_last_pixel, pad_rows
+    from efficientvision.data.transforms.placement import place_boxes
     from efficientvision.tasks.detection.augmentation import Augmentation
     from efficientvision.tasks.detection.pipeline import detection_dataset
 
@@ -95,14 +96,16 @@ def pipelines(file_pattern: str) -> dict:
         turned = orientation.draw_orientation(
             seed, horizontal_flip=True, vertical_flip=False, quarter_turns=False
         )
-        plan = jitter.plan_jitter(source_hw, image_hw, *jitter.draw_jitter(seed, **limits))
+        drawn = jitter.draw_jitter(seed, **limits)
+        placement, image_scale = jitter.plan_jitter(source_hw, image_hw, *drawn)
         image = orientation.orient_image(turned, image)
         # Resize everything, then cut: what the crop plan spares.
-        fitted = tf.cast(tf.cast(source_hw, tf.float32) / plan.image_scale, tf.int32)
-        image = preprocess.resize_bilinear(image, tf.maximum(fitted, plan.valid_hw))
-        image = preprocess.pad_to_canvas(image[: plan.valid_hw[0], : plan.valid_hw[1]], image_hw)
+        fitted = tf.cast(tf.cast(source_hw, tf.float32) / image_scale, tf.int32)
+        image = preprocess.resize_bilinear(image, tf.maximum(fitted, placement.part_hw))
+        seen = image[: placement.part_hw[0], : placement.part_hw[1]]
+        image = preprocess.pad_to_canvas(seen, image_hw)
         boxes = orientation.orient_boxes(turned, example["boxes_normalized_yxyx"])
-        boxes = clip_boxes(jitter.place_boxes(boxes, source_hw, plan), image_hw)
+        boxes = clip_to_last_pixel(place_boxes(boxes, placement, source_hw), image_hw)
         return image, pad_rows(boxes, 100, -1.0)
 
     records = tf.data.TFRecordDataset(match_files(file_pattern)).repeat()

@@ -106,10 +106,13 @@ def decode(outputs: dict[str, np.ndarray], contract: dict) -> np.ndarray:
     order = np.argsort(-best, kind="stable")[: limits["max_candidates"]]
     order = order[best[order] > limits["score_threshold"]]
     columns = [about["boxes"]["order"].index(name) for name in ("y", "x", "height", "width")]
-    codes = outputs[about["boxes"]["output"]][0] * np.array(about["boxes"]["scale"])
-    codes, anchors = codes[order][:, columns], make_anchors(about["anchors"], sides)[order]
-    center = anchors[:, :2] + codes[:, :2] * anchors[:, 2:]
-    half = np.exp(codes[:, 2:]) * anchors[:, 2:] / 2
+    box_deltas = outputs[about["boxes"]["output"]][0] * np.array(about["boxes"]["scale"])
+    box_deltas, anchors = (
+        box_deltas[order][:, columns],
+        make_anchors(about["anchors"], sides)[order],
+    )
+    center = anchors[:, :2] + box_deltas[:, :2] * anchors[:, 2:]
+    half = np.exp(box_deltas[:, 2:]) * anchors[:, 2:] / 2
     boxes, classes = np.hstack([center - half, center + half]), scores[order].argmax(axis=1)
     kept = suppress(boxes, classes, limits["iou_threshold"])[: limits["max_detections"]]
     return np.column_stack([boxes[kept], best[order][kept], classes[kept] + 1])

@@ -8,7 +8,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.registry import efficientdet_names, list_models, task_of
 from efficientvision.tasks.choice import find_task, get_config, task_of_config
-from efficientvision.weights.automl import load_weights
+from efficientvision.weights.load import load_weights
 
 __all__ = ["build_from_config", "build_model", "list_models", "load_weights"]
 
@@ -37,9 +37,9 @@ def build_model(
         A `keras.Model` of normalised float32 images `[N, H, W, 3]`. Its outputs are:
 
         - EfficientDet: `(class_outputs, box_outputs)`, lists, finest level first, of logits
-          `[N, h, w, A * K]` and encoded boxes `[N, h, w, A * 4]`, for A anchors per cell and K
+          `[N, h, w, A * K]` and box deltas `[N, h, w, A * 4]`, for A anchors per cell and K
           classes; with `heads=["object_detection", "segmentation"]`, then segmentation logits.
-        - SSD: `(confidences, locations)`, logits `[N, P, num_classes]` and encoded boxes
+        - SSD: `(confidences, locations)`, logits `[N, P, num_classes]` and box deltas
           `[N, P, 4]`, for P priors of `detection.priors.generate_priors`.
         - Classifier: logits `[N, num_classes]`.
         - Segmenter: logits `[N, H, W, num_classes]`.

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from efficientvision.configs.kinds import shown
+from efficientvision.configs.field_types import shown
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import config_from_yaml, get_config
 

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any, TypeVar
 
+from efficientvision.configs.field_types import checked
 from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
-from efficientvision.configs.kinds import checked
 from efficientvision.configs.overrides import RawText, parse_value
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
@@ -34,12 +34,14 @@ def converted(config: Any, name: str, value: Any, prefix: str = "") -> Any:
     Raises:
         UserError: The value has the wrong type or is out of range.
     """
-    kind = field_table(config)[name].metadata["kind"]
+    field_type = field_table(config)[name].metadata["field_type"]
     if isinstance(value, RawText):
         quoted = value[:1] in ("'", '"')
         parsed = parse_value(value)
-        value = str(value) if kind.keeps_text and parsed is not None and not quoted else parsed
-    return checked(prefix + name, value, kind)
+        value = (
+            str(value) if field_type.keeps_text and parsed is not None and not quoted else parsed
+        )
+    return checked(prefix + name, value, field_type)
 
 
 def apply_change(
@@ -68,7 +70,7 @@ def apply_change(
                 f"{config.name!r}; use the same name in both."
             )
     else:
-        takes_mapping = field_table(config)[name].metadata["kind"].takes_mapping
+        takes_mapping = field_table(config)[name].metadata["field_type"].takes_mapping
         if isinstance(value, dict) and not takes_mapping:
             raise UserError(
                 f"Hyper-parameter {name} has no sub-parameter {next(iter(value), '')!r}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from efficientvision.configs.kinds import parse_image_size
+from efficientvision.configs.field_types import parse_image_size
 from efficientvision.configs.run_options import EXPORT_FORMATS, HPARAMS_HELP, USE_XLA_HELP, option
 from efficientvision.errors import UserError
 

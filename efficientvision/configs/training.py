@@ -8,12 +8,11 @@ import logging
 from typing import Any, ClassVar, Self
 
 from efficientvision.configs.apply import apply_change
-from efficientvision.configs.kinds import (
+from efficientvision.configs.field_types import (
     BOOLEAN,
     IMAGE_SIZE,
     LABEL_MAP,
     MIXED_PRECISION,
-    PARTS,
     RGB,
     TEXT,
     hyperparameter,
@@ -23,7 +22,7 @@ from efficientvision.configs.kinds import (
     optional,
     parse_image_size,
 )
-from efficientvision.configs.list_kinds import EPOCHS
+from efficientvision.configs.list_field_types import EPOCHS, PARTS
 from efficientvision.configs.overrides import Recipe, read_overrides
 from efficientvision.configs.yaml_text import dump_yaml
 
@@ -54,7 +53,7 @@ class TrainingConfig:
     """The hyper-parameters that do not depend on the task.
 
     A task's configuration adds its own fields, may change the defaults of these, and resolves
-    dependent values in `settle`. `override` checks names and types.
+    dependent values in `validate`. `override` checks names and types.
     """
 
     name: str = hyperparameter("", TEXT, "model name")
@@ -251,7 +250,7 @@ class TrainingConfig:
                 apply_change(
                     changed, str(name), value, notes, written=not isinstance(entries, Recipe)
                 )
-        changed.settle()
+        changed.validate()
         for field in dataclasses.fields(self):
             setattr(self, field.name, getattr(changed, field.name))
         for note in dict.fromkeys(notes):
@@ -281,7 +280,7 @@ class TrainingConfig:
         """
         return False
 
-    def settle(self) -> None:
+    def validate(self) -> None:
         """Resolves dependent values and checks consistency; called after every change.
 
         Raises:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 _SHOWN = 3
 
 
-def settle_label_map(config: TrainingConfig, *patterns: str | None) -> None:
+def drop_recipe_label_map(config: TrainingConfig, *patterns: str | None) -> None:
     """Drops a recipe's `label_map` where the records have names of their own, and says so.
 
     Those count then (`tasks.setup.record_names`), and the run's `config.yaml` says nothing else.

@@ -73,7 +73,7 @@ def test_other_encodings_are_one_sentence(file, read, encoding, says):
         ),
         ("1: 1:30\n", "a.yaml", "1:30 as the number 90"),
         ("1: a\n1: b\n", "a.yaml", "line 2: duplicate key 1"),
-        ('{"1": "a", "1": "b"}', "a.json", "'1' is there twice"),
+        ('{"1": "a", "1": "b"}', "a.json", "'1' occurs twice"),
         (".inf: a\n", "a.yaml", "got inf: 'a'"),
         ("1.5: a\n", "a.yaml", "got 1.5: 'a'"),
         ("yes: a\n", "a.yaml", "got True: 'a'"),

@@ -52,7 +52,7 @@ def test_lines_that_repeat_another_are_said(read, capsys):
         ("0.png", ("cat", "pet")),
         ("1.png", ("dog",)),
     ]
-    assert "1 lines repeat another and are left out (first: line 3 repeats line 1)" in (
+    assert "1 repeated lines are left out (the first: line 3 repeats line 1)" in (
         capsys.readouterr().out
     )
 
@@ -60,7 +60,7 @@ def test_lines_that_repeat_another_are_said(read, capsys):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("0.png,cat\n1.png,dog\n./0.png,dog\n", "line 1 gives ./0.png the label 'cat', and line 3"),
+        ("0.png,cat\n1.png,dog\n./0.png,dog\n", "line 1 gives ./0.png the label 'cat', but line 3"),
         ("filename, cat\n0.png, 1\n1.png, 0\n", "has a column 'cat' of 0 and 1"),
         ("filename, cat, dog\n0.png, 1, 0\n", "expected path,label, got 3 fields"),
         ("0.png,cat\n".encode("utf-16-le"), "is UTF-16 text: save it as UTF-8"),

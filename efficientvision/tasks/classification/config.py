@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from efficientvision.configs.apply import with_values
-from efficientvision.configs.kinds import (
+from efficientvision.configs.field_types import (
     BOOLEAN,
     IMAGE_SIZE,
     TEXT,
@@ -16,7 +16,7 @@ from efficientvision.configs.kinds import (
     one_of,
     optional,
 )
-from efficientvision.configs.list_kinds import number_range
+from efficientvision.configs.list_field_types import number_range
 from efficientvision.configs.training import ACTIVATIONS, LR_DECAY_METHODS, TrainingConfig
 from efficientvision.registry import classifier_image_size, is_edge_network
 

@@ -6,7 +6,14 @@ import dataclasses
 from typing import Any
 
 from efficientvision.configs.apply import converted, field_table, known_name
-from efficientvision.configs.kinds import BOOLEAN, hyperparameter, integer, number, one_of, optional
+from efficientvision.configs.field_types import (
+    BOOLEAN,
+    hyperparameter,
+    integer,
+    number,
+    one_of,
+    optional,
+)
 from efficientvision.configs.training import TrainingConfig
 from efficientvision.errors import UserError
 

@@ -47,7 +47,7 @@ from efficientvision.tasks.detection.portable_runner import DetectionRunner
 from efficientvision.tasks.detection.predictor import DEFAULT_MIN_SCORE, Detector
 from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
-from efficientvision.tasks.detection.tta import DetectionViews, ViewOptions
+from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
@@ -71,7 +71,7 @@ class DetectionTask(Task):
     takes_ground_truth_file = True
     family: ClassVar[str]
     stretches: ClassVar[bool]
-    views_class: ClassVar[type[DetectionViews]]
+    tta_class: ClassVar[type[DetectionTTA]]
 
     def check_options(self, options: RunOptions) -> None:
         testdev.check_options(options)
@@ -105,7 +105,7 @@ class DetectionTask(Task):
             fake_data=options.use_fake_data,
             testdev_dir=options.testdev_dir,
             testdev_info_file=options.testdev_info_file,
-            views=self.tta(options, config),
+            tta=self.tta(options, config),
             data_service=options.tf_data_service or None,
         )
 
@@ -269,26 +269,26 @@ class DetectionTask(Task):
             "min_score_thresh": (settings.min_score_thresh, fixed.get("score_thresh")),
         }
 
-    def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionViews | None:
+    def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionTTA | None:
         """Test-time augmentation as the options ask for it; None: each photo is seen once."""
-        if not tta_options.asks_for_views(options):
+        if not tta_options.asks_for_tta(options):
             return None
         iou = options.test_iou_thresh
         overlap = {} if iou is None else {"iou_thresh": iou}
         scales = tta_options.scales_of(options)
-        how = ViewOptions(options.test_flip, scales, options.test_merge, **overlap)
-        views = self.views_class(config, how, self.build)
+        how = TTAOptions(options.test_flip, scales, options.test_merge, **overlap)
+        tta = self.tta_class(config, how, self.build)
         looks = ", ".join(
             f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
-            for view in views.views
+            for view in tta.views
         )
         merge = {
             "wbf": "weighted box fusion, each after hard NMS",
             "nms": "one NMS of all candidates",
         }[how.merge]
-        merged = f"; merged by {merge}" if len(views.views) > 1 else ""
+        merged = f"; merged by {merge}" if len(tta.views) > 1 else ""
         log.info(f"Each photo is seen as {looks}{merged}.")
-        return views
+        return tta
 
 
 def _sets_nms_method(hparams: str | None) -> bool:

@@ -6,10 +6,8 @@ import dataclasses
 from typing import Any
 
 from efficientvision.configs.apply import field_table
-from efficientvision.configs.kinds import (
-    ASPECT_RATIOS,
+from efficientvision.configs.field_types import (
     BOOLEAN,
-    HEADS,
     TEXT,
     hyperparameter,
     integer,
@@ -17,6 +15,7 @@ from efficientvision.configs.kinds import (
     one_of,
     optional,
 )
+from efficientvision.configs.list_field_types import ASPECT_RATIOS, HEADS
 from efficientvision.configs.training import ACTIVATIONS
 from efficientvision.errors import UserError
 from efficientvision.registry import backbone_names, detection_defaults, vfpn_cell_repeats
@@ -29,7 +28,7 @@ _COUNT = integer(minimum=1)
 # The VFPN fork's names for fusion networks include the weighting method.
 _FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}
 
-# What follows from fpn_name as long as nobody sets it: see _settle_fusion.
+# What follows from fpn_name as long as nobody sets it: see _derive_fusion.
 _FUSION_DEPENDENT = ("fpn_cell_repeats", "fpn_weight_method", "aspect_ratios")
 
 
@@ -158,8 +157,8 @@ class EfficientDetConfig(DetectionConfig):
             self, name, value
         )
 
-    def settle(self) -> None:
-        _settle_fusion(self)
+    def validate(self) -> None:
+        _derive_fusion(self)
         _check_bounds(self)
 
 
@@ -175,7 +174,7 @@ def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> boo
     return True
 
 
-def _settle_fusion(config: EfficientDetConfig) -> None:
+def _derive_fusion(config: EfficientDetConfig) -> None:
     """Sets the defaults that depend on fpn_name, except those set by an override.
 
     VFPN has its own number of cells and always weights by fastattn. Its published checkpoints

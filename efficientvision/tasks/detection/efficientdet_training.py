@@ -16,7 +16,7 @@ from efficientvision.tasks.detection.efficientdet_config import EfficientDetConf
 from efficientvision.tasks.detection.losses import detection_losses
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
-from efficientvision.tasks.detection.tta import DetectionViews
+from efficientvision.tasks.detection.tta import DetectionTTA
 from efficientvision.tasks.training_task import Batch
 
 
@@ -34,7 +34,7 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         **options: As of `DetectionTrainingTask`.
     """
 
-    views_kind = DetectionViews
+    tta_class = DetectionTTA
     config: EfficientDetConfig
 
     def __init__(self, config: EfficientDetConfig, **options: Any):

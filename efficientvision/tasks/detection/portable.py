@@ -28,7 +28,7 @@ def portable_function(model: Any, config: DetectionConfig, *, nms: str, batch_si
     """Traces the network with normalisation and optional NMS, with static shapes.
 
     Args:
-        model: a Keras detector, images [N, h, w, 3] -> (class logits, encoded boxes), or an SSD's
+        model: a Keras detector, images [N, h, w, 3] -> (class logits, box deltas), or an SSD's
             (confidences, locations).
         config: its hyper-parameters.
         nms: "offset": hard NMS per class inside the function; "none": no NMS.
@@ -112,7 +112,7 @@ def _ssd_outputs(outputs: Any, config: SsdConfig) -> dict[str, tf.Tensor]:
 
 
 def _efficientdet_candidates(
-    logits: tf.Tensor, codes: tf.Tensor, config: EfficientDetConfig
+    logits: tf.Tensor, box_deltas: tf.Tensor, config: EfficientDetConfig
 ) -> Candidates:
     """The candidates of the single image of a batch, without the batch axis.
 
@@ -122,7 +122,7 @@ def _efficientdet_candidates(
     count = min(max_candidates(config), int(anchors.shape[0]))
     top, rows = tf.math.top_k(tf.reduce_max(logits[0], axis=-1), count)
     classes = tf.argmax(tf.gather(logits[0], rows), axis=-1, output_type=tf.int32)
-    boxes = box_ops.decode(tf.gather(codes[0], rows), tf.gather(anchors, rows))
+    boxes = box_ops.decode(tf.gather(box_deltas[0], rows), tf.gather(anchors, rows))
     return Candidates(boxes, tf.sigmoid(top), classes)
 
 

@@ -35,11 +35,11 @@ class DetectionServing(Serving):
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> class logits of each level, finest
-            first, then encoded boxes of each level.
+            first, then box deltas of each level.
         image_hw: input size of the network in pixels.
         mean_rgb: subtracted from the pixels (0..255), one number or three.
         stddev_rgb: divisor after the subtraction, one number or three.
-        detect: (class logits, encoded boxes, image scales [N]) -> `Detections` in pixels of the
+        detect: (class logits, box deltas, image scales [N]) -> `Detections` in pixels of the
             photo.
     """
 
@@ -114,7 +114,7 @@ def detection_serving(
     """Combines a Keras detector with the preprocessing and postprocessing of its configuration.
 
     Args:
-        model: images [N, h, w, 3] -> (class logits, encoded boxes), from `build_model`; further
+        model: images [N, h, w, 3] -> (class logits, box deltas), from `build_model`; further
             outputs are ignored.
         config: its hyper-parameters; `nms_configs` sets NMS and thresholds.
         nms_mode: see `detection.postprocess.postprocess`; the default is that of evaluation.

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from efficientvision.configs.apply import with_values
-from efficientvision.configs.kinds import (
+from efficientvision.configs.field_types import (
     BOOLEAN,
     IMAGE_SIZE,
     TEXT,
@@ -16,7 +16,7 @@ from efficientvision.configs.kinds import (
     one_of,
     optional,
 )
-from efficientvision.configs.list_kinds import EPOCHS
+from efficientvision.configs.list_field_types import EPOCHS
 from efficientvision.configs.training import ACTIVATIONS, LR_DECAY_METHODS
 from efficientvision.errors import UserError
 from efficientvision.registry import SSD_IMAGE_SIZE, classifier_image_size, is_edge_network
@@ -140,7 +140,7 @@ class SsdConfig(DetectionConfig):
             "max_scale": self.prior_max_scale,
         }
 
-    def settle(self) -> None:
+    def validate(self) -> None:
         if self.prior_min_scale >= self.prior_max_scale:
             raise UserError(
                 f"prior_min_scale={self.prior_min_scale:g} must be below "

@@ -14,7 +14,7 @@ from efficientvision.tasks.detection.matching import AnchorTargets
 from efficientvision.tasks.detection.multibox import assign_priors, multibox_losses
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_config import SsdConfig
-from efficientvision.tasks.detection.ssd_tta import SsdViews
+from efficientvision.tasks.detection.ssd_tta import SsdTTA
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.training_task import Batch
 
@@ -33,7 +33,7 @@ class SsdTrainingTask(DetectionTrainingTask):
         **options: As of `DetectionTrainingTask`.
     """
 
-    views_kind = SsdViews
+    tta_class = SsdTTA
     loss_names = ("loss", "cls_loss", "box_loss", "det_loss")
     config: SsdConfig
 

@@ -13,7 +13,7 @@ from efficientvision.tasks.detection.postprocess import Candidates, Detections, 
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_postprocess import select_ssd_candidates
-from efficientvision.tasks.detection.tta import DetectionViews
+from efficientvision.tasks.detection.tta import DetectionTTA
 from efficientvision.tasks.detection.views import View
 from efficientvision.tasks.training_task import Batch
 
@@ -21,8 +21,8 @@ from efficientvision.tasks.training_task import Batch
 LEAST_SCORE = 0.01
 
 
-class SsdViews(DetectionViews):
-    """Runs an SSD on the views of a batch, and merges what it finds.
+class SsdTTA(DetectionTTA):
+    """Test-time augmentation of an SSD: runs it on the views of a batch, and merges.
 
     Args:
         config: Of the detector.

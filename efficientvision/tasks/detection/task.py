@@ -32,9 +32,9 @@ from efficientvision.tasks.detection.efficientdet_training import (
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
-from efficientvision.tasks.detection.ssd_tta import SsdViews
+from efficientvision.tasks.detection.ssd_tta import SsdTTA
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
-from efficientvision.tasks.detection.tta import DetectionViews
+from efficientvision.tasks.detection.tta import DetectionTTA
 from efficientvision.tasks.setup import (
     apply_published_size,
     check_freeze,
@@ -64,7 +64,7 @@ class EfficientDetTask(DetectionTask):
     family = "efficientdet"
     num_classes_from_data = False  # The published 90, as its commands expect.
     stretches = False
-    views_class = DetectionViews
+    tta_class = DetectionTTA
     parts = {
         "efficientnet": "backbone",
         "resample_p": "extra levels",
@@ -147,7 +147,7 @@ class SsdTask(DetectionTask):
 
     family = "ssd"
     stretches = True
-    views_class = SsdViews
+    tta_class = SsdTTA
     counts_background = True
     usual_rate = (0.01, 192)  # Before warm restarts.
     parts = {

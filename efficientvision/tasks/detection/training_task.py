@@ -17,7 +17,7 @@ from efficientvision.tasks.detection.coco import CocoEvaluator
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation, draw_training_examples
 from efficientvision.tasks.detection.pipeline import detection_dataset
-from efficientvision.tasks.detection.tta import DetectionViews
+from efficientvision.tasks.detection.tta import DetectionTTA
 from efficientvision.tasks.records import RecordTrainingTask
 from efficientvision.tasks.training_task import Batch, Evaluation
 from efficientvision.visualize.sheet import Picture
@@ -34,14 +34,14 @@ class DetectionTrainingTask(RecordTrainingTask):
         class_names: Class number (1..K) -> name, for the report.
         testdev_dir: Write the detections for the COCO test server there instead of measuring.
         testdev_info_file: COCO's image info file: its categories are those of the results.
-        views: How an evaluation looks at each photo; None: once, at the network's own size.
+        tta: Test-time augmentation; None: one view, at the network's own size.
         **options: As of `RecordTrainingTask`.
     """
 
     config: DetectionConfig
     training_inputs = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
     best_metric = "AP"
-    views_kind: type[DetectionViews]
+    tta_class: type[DetectionTTA]
 
     def __init__(
         self,
@@ -51,25 +51,25 @@ class DetectionTrainingTask(RecordTrainingTask):
         class_names: Mapping[int, str] | None = None,
         testdev_dir: str | None = None,
         testdev_info_file: str | None = None,
-        views: DetectionViews | None = None,
+        tta: DetectionTTA | None = None,
         **options: Any,
     ):
         super().__init__(config, **options)
         self.ground_truth_json = ground_truth_json
         self.class_names = dict(class_names or {})
-        self._views = views or self.views_kind(config)
-        self.prediction_inputs = self._views.inputs
+        self._tta = tta or self.tta_class(config)
+        self.prediction_inputs = self._tta.inputs
         self._coco: CocoEvaluator | None = None
         self._results_path = testdev_dir and os.path.join(testdev_dir, TESTDEV_NAME)
         self._testdev_info_file = testdev_info_file
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
         """For each view the levels of the class head, then those of the box head, finest first."""
-        return self._views.outputs(model, batch)
+        return self._tta.outputs(model, batch)
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
-        """Detections in pixels of the photos: see `tasks.detection_views.DetectionViews`."""
-        return self._views.decode(outputs, batch)
+        """Detections in pixels of the photos: see `tasks.detection.tta.DetectionTTA`."""
+        return self._tta.decode(outputs, batch)
 
     def new_evaluation(self) -> Evaluation:
         if self._coco is None:
@@ -78,7 +78,7 @@ class DetectionTrainingTask(RecordTrainingTask):
             self._coco,
             self._results_path,
             self.num_evaluation_images,
-            merge=self._views.merge,
+            merge=self._tta.merge,
             voc=self.config.voc_metrics,
         )
 
@@ -121,7 +121,7 @@ class DetectionTrainingTask(RecordTrainingTask):
             image_hw=config.image_hw,
             batch_size=batch_size,
             training=training,
-            more_sizes=() if training else self._views.sizes[1:],
+            more_sizes=() if training else self._tta.sizes[1:],
             max_instances_per_image=config.max_instances_per_image,
             skip_crowd_during_training=config.skip_crowd_during_training,
             regenerate_source_id=config.regenerate_source_id,

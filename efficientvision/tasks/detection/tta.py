@@ -30,8 +30,8 @@ MAX_NMS_INPUTS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
-class ViewOptions:
-    """How often, and how, an evaluation looks at each photo.
+class TTAOptions:
+    """Test-time augmentation: the views of each photo, and how their detections are merged.
 
     Attributes:
         flip: Also at its mirror image.
@@ -55,8 +55,8 @@ class ViewOptions:
             raise UserError(f"An overlap lies above 0 and at most at 1, got {self.iou_thresh:g}.")
 
 
-class DetectionViews:
-    """Runs a detector on the views of a batch, and merges what it finds.
+class DetectionTTA:
+    """Test-time augmentation: runs a detector on the views of a batch, and merges the detections.
 
     The network has one input size; for each other size that views need another one is built, which
     computes with the first one's weights (it has no use for its own).
@@ -75,12 +75,12 @@ class DetectionViews:
     def __init__(
         self,
         config: DetectionConfig,
-        options: ViewOptions | None = None,
+        options: TTAOptions | None = None,
         build_network: Callable[[DetectionConfig], keras.Model] | None = None,
     ):
         self._config = config
         self._num_classes = config.num_object_classes
-        self._options = options or ViewOptions()
+        self._options = options or TTAOptions()
         nms = config.nms_configs
         self.views = make_views(
             config.image_hw,

@@ -6,9 +6,8 @@ import dataclasses
 from typing import Any, ClassVar
 
 from efficientvision.configs.apply import with_values
-from efficientvision.configs.kinds import (
+from efficientvision.configs.field_types import (
     BOOLEAN,
-    HEADS,
     IMAGE_SIZE,
     TEXT,
     hyperparameter,
@@ -17,7 +16,7 @@ from efficientvision.configs.kinds import (
     one_of,
     optional,
 )
-from efficientvision.configs.list_kinds import EPOCHS, number_range
+from efficientvision.configs.list_field_types import EPOCHS, HEADS, number_range
 from efficientvision.configs.training import ACTIVATIONS, LR_DECAY_METHODS, TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.registry import family_of, task_of
@@ -182,7 +181,7 @@ class SegmentationConfig(TrainingConfig):
         """Whether the network is an EfficientDet with a segmentation head."""
         return family_of(self.name) == "efficientdet"
 
-    def settle(self) -> None:
+    def validate(self) -> None:
         if "segmentation" not in self.heads:
             raise UserError(
                 f"heads={'+'.join(self.heads)}: a segmentation network needs the head "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from efficientvision.configs.kinds import LABEL_MAP, Kind, integer, number, one_of
+from efficientvision.configs.field_types import LABEL_MAP, FieldType, integer, number, one_of
 
 _LAST_CLASS = 254  # 255 marks ignored pixels.
 
@@ -17,7 +17,7 @@ def _class_weights(value: Any) -> str | tuple[float, ...]:
     return tuple(number(minimum=0).convert(item) for item in value)
 
 
-CLASS_WEIGHTS = Kind("a list of numbers, city or data", _class_weights)
+CLASS_WEIGHTS = FieldType("a list of numbers, city or data", _class_weights)
 
 
 def _class_map(value: Any) -> dict[int, int]:
@@ -30,7 +30,7 @@ def _class_map(value: Any) -> dict[int, int]:
     return pairs
 
 
-CLASS_MAP = Kind(
+CLASS_MAP = FieldType(
     "a mapping {network's class: records' class} of numbers from 0 to 254",
     _class_map,
     takes_mapping=True,
@@ -43,7 +43,7 @@ def _label_map_of_masks(value: Any) -> str | dict[int, str]:
     return LABEL_MAP.convert(value)
 
 
-LABEL_MAP_OF_MASKS = Kind(
+LABEL_MAP_OF_MASKS = FieldType(
     "a mapping {0: name, ...}, a list of names, voc, cityscapes, or the path of a label file",
     _label_map_of_masks,
     takes_mapping=True,

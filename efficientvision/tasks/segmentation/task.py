@@ -54,7 +54,7 @@ from efficientvision.tasks.segmentation.training_task import (
     all_names,
     mask_augmentation,
 )
-from efficientvision.tasks.segmentation.tta import tta
+from efficientvision.tasks.segmentation.tta import build_tta
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     apply_published_size,
@@ -218,9 +218,9 @@ class SegmentationTask(Task):
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
     ) -> SegmentationTrainingTask:
         train, val = options.train_file_pattern, options.val_file_pattern
-        views = tta(options, config, self.build)
+        tta = build_tta(options, config, self.build)
         if options.testdev_dir:
-            return SegmentationTrainingTask(config, class_names=names, views=views)
+            return SegmentationTrainingTask(config, class_names=names, tta=tta)
         return SegmentationTrainingTask(
             config,
             training_files=train,
@@ -231,7 +231,7 @@ class SegmentationTask(Task):
             evaluation_images=options.eval_samples,
             fake_data=options.use_fake_data,
             data_service=options.tf_data_service or None,
-            views=views,
+            tta=tta,
         )
 
     def check_classes(

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 _STEP, _DETECTOR_STEP = 32, 128
 
 
-class SegmentationViews:
-    """Runs a network on the looks at the photos of a batch, and takes the mean of what they say.
+class SegmentationTTA:
+    """Test-time augmentation: runs a network on several views of each photo, and averages.
 
     Attributes:
         sizes: (height, width) of the inputs that a batch holds: the network's, then others.
@@ -114,17 +114,17 @@ def _scaled(side: int, scale: float, step: int) -> int:
     return side + step * max(round((scale - 1.0) * side / step), -((side - 1) // step))
 
 
-def tta(
+def build_tta(
     options: RunOptions,
     config: SegmentationConfig,
     build_network: Callable[[SegmentationConfig], keras.Model],
-) -> SegmentationViews | None:
+) -> SegmentationTTA | None:
     """Test-time augmentation as the options ask for it; None: each photo is seen once."""
-    if not tta_options.asks_for_views(options):
+    if not tta_options.asks_for_tta(options):
         return None
     scales = tta_options.scales_of(options)
-    views = SegmentationViews(
+    tta = SegmentationTTA(
         config, flip=options.test_flip, scales=scales, build_network=build_network
     )
-    log.info(f"Each photo is seen as {views.described}; the probabilities are averaged.")
-    return views
+    log.info(f"Each photo is seen as {tta.described}; the probabilities are averaged.")
+    return tta
