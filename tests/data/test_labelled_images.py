@@ -209,7 +209,7 @@ def test_names_in_a_list_are_composed(tmp_path):
     ("content", "says"),
     [
         ("0.png,cat\n".encode("utf-16"), "list.csv is UTF-16 text: save it as UTF-8"),
-        ("0.png,K\xe4se\n".encode("latin-1"), r"list.csv is no UTF-8 text \(byte 7\)"),
+        ("0.png,K\xe4se\n".encode("latin-1"), r"list.csv is not UTF-8 text \(byte 7\)"),
         (b"0.png;cat\n", "line 1: expected path,label, got 1 fields; .* comma"),
         (b"0.png,cat,1\n", "line 1: expected path,label, got 3 fields"),
         (b'0.png,"cat\n' + b"x" * 200_000, "list.csv is not a list of path,label: field larger"),

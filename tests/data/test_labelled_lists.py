@@ -67,8 +67,8 @@ def test_lines_that_repeat_another_are_said(read, capsys):
         ("0.png,cat\n".encode("utf-16-be"), "is UTF-16 text: save it as UTF-8"),
         ("0.png,cat\n".encode("utf-32"), "is UTF-32 text: save it as UTF-8"),
         ("0.png,cat\n".encode("utf-32-be"), "is UTF-32 text: save it as UTF-8"),
-        (b"0.png,c\0t\n" + b"1.png,dog\n" * 9, r"no UTF-8 text \(it has bytes of zero\)"),
-        (b"PK\x03\x04\x14\0\6\0\x08\0\0\0!\0\xff\xfe", "no text, but .*xlsx: save a table as CSV"),
+        (b"0.png,c\0t\n" + b"1.png,dog\n" * 9, r"not UTF-8 text \(it contains zero bytes\)"),
+        (b"PK\x03\x04\x14\0\6\0\x08\0\0\0!\0\xff\xfe", "not text, but .*xlsx: save a table as CSV"),
     ],
 )
 def test_lists_that_cannot_be_used(read, content, says):

@@ -239,7 +239,7 @@ def test_the_heading_of_a_list_is_said(tmp_path, put, capsys):
         (b"a.jpg\n", "line 1: expected an image and its mask, got 'a.jpg'"),
         (b"x y z.png w.png\n", "cannot be split into two files"),
         ("a.jpg,m.png\n".encode("utf-16"), "is UTF-16 text: save it as UTF-8"),
-        ("\xe4.jpg,m.png\n".encode("latin-1"), r"is no UTF-8 text \(byte 0\)"),
+        ("\xe4.jpg,m.png\n".encode("latin-1"), r"is not UTF-8 text \(byte 0\)"),
     ],
 )
 def test_lists_that_cannot_be_read(tmp_path, content, says):
