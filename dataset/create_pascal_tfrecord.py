@@ -36,7 +36,7 @@ flags.DEFINE_string(
 )
 flags.DEFINE_bool("ignore_difficult_instances", False, "leave out objects marked difficult")
 flags.DEFINE_integer("num_shards", 100, "files to write (never more than there are images)")
-flags.DEFINE_integer("num_images", None, "convert only this many images, from the first on")
+flags.DEFINE_integer("num_images", None, "convert only the first images, this many")
 flags.DEFINE_bool("skip_bad", False, "skip images that cannot be used; they are counted and listed")
 flags.DEFINE_float("val_fraction", None, "share (0..1) of the images to hold out as a val part")
 flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")

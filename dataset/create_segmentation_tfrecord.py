@@ -92,7 +92,7 @@ SOURCES = {
 
 
 def chosen_source() -> str:
-    """Returns the flag that names the source; none, two, or a foreign flag is an error."""
+    """Returns the flag that names the source; none, two, or flags of another source are errors."""
     from efficientvision.errors import UserError
 
     given = [name for name in SOURCES if FLAGS[name].value]

@@ -32,7 +32,7 @@ class RecordReader:
         deterministic: Keep the order despite parallel reading; None: only if a seed is given.
         start_step: Training: start at this batch of the endless sequence (resume).
         num_epochs: Training: stop after this many epochs; None: never.
-        max_examples: Use only the first records, this many (in shard order).
+        max_examples: Use only this many records, the first in shard order.
         shuffle_buffer: Number of encoded records to shuffle among; None: see
             :func:`efficientvision.data.streams.default_shuffle_buffer`.
         input_shard: (index, count): this reader gets every count-th example; ``batch_size`` and

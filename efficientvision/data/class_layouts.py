@@ -78,7 +78,7 @@ def look_at_depth(folder: str, source_ids: Collection[str], known: Collection[st
     first, folders = next(iter(inner.items()))
     if len(inner) == 1 and first not in known:
         raise UserError(
-            f"{folder} contains one folder, {first}, and that the folders {_listed(folders)}: if "
+            f"{folder} contains a single folder, {first}, which contains {_listed(folders)}: if "
             f"those are the classes, use {os.path.join(folder, first)}, or move them up."
         )
     if len(inner) > 1:

@@ -37,7 +37,7 @@ def mask_pixels(
         [B, 2]; ``pixels`` int32 [B, 256], the number of pixels of each value.
 
     Raises:
-        UserError: Nothing matches, or a record, which is named, is damaged or has no mask.
+        UserError: Nothing matches, or a record is damaged or has no mask; the error names it.
     """
     paths = match_files(file_pattern)
     counts = [count if each is None else min(count, each) for count in count_records(paths)]

@@ -38,7 +38,7 @@ from efficientvision.data.record_files import write_shards
 from efficientvision.data.truth_file import TrueImage, TrueObject, truth_path, write_truth
 from efficientvision.errors import UserError
 
-# Published boxes exceed the edge by rounding of their outlines; that makes no other ground truth.
+# Rounding lets published boxes exceed the edge; the ground truth does not change by that.
 _OTHER_BOX_PIXELS = 1.0
 
 
@@ -233,7 +233,7 @@ def convert(
 def _write_other_truth(
     prefix: str, images: list[TrueImage], instances: CocoFile, report: ConversionReport
 ) -> None:
-    """Writes a ground truth file, and says so, if the instances file is not that of the records."""
+    """Writes a ground truth file, and reports it, if the instances file no longer fits."""
     differs = any(image.differs for image in images)
     if not (instances.is_renumbered or differs):
         # Left over from an earlier conversion.
@@ -244,5 +244,5 @@ def _write_other_truth(
     if differs:
         report.details.append(
             f"evaluate these records with `val_json_file={path}` or without a JSON file, not with "
-            f"{instances.path}: boxes of it were turned, scaled, clipped or left out"
+            f"{instances.path}: some of its boxes were turned, scaled, clipped or left out"
         )

@@ -70,7 +70,7 @@ def find_images(
         if other != name and (by_tail or other_by_tail):
             raise UserError(
                 f"{listed.path} lists {other!r} and {name!r}: both paths lead out of the image "
-                f"folder and both end in {path}, so it is unclear which of them that file is."
+                f"folder and both end in {path}, so it is unclear which of them the file is."
             )
         report.skipped += Counter({BY_TAIL: int(by_tail)})
         annotations = instances.by_image.get(info["id"], []) if instances else []
@@ -109,8 +109,8 @@ def image_path(
         name: File name as listed.
         list_file: The file that lists it.
         outside: Accept names that lead out of the folder, as they are.
-        by_tail: Otherwise, take the file in the folder that the end of such a name matches:
-            labelling tools write the paths on their server.
+        by_tail: Otherwise, take the file in the folder whose path is the end of such a name:
+            labelling tools write paths on their server.
 
     Raises:
         UserError: The name leads out, its end is not in the folder, and `outside` is not set.

@@ -22,7 +22,7 @@ class BuiltRecord:
         serialized: The record.
         notes: Things done to the image or its annotations, in the words that the report counts.
         facts: Data that the converter needs later, for the files beside the records.
-        remarks: Messages about this very item.
+        remarks: Messages about this particular item.
     """
 
     serialized: bytes

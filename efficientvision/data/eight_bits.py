@@ -13,7 +13,7 @@ _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 # Sample values of black and white, for unsigned samples or for the sample's own type.
 _RANGE_TAGS = ((280, 281), (340, 341))
-# Formats whose greys Pillow returns as 32 bits, always scaled to a range of 16.
+# Formats whose greys Pillow returns as 32 bits, always scaled to the 16-bit range.
 _SIXTEEN_BIT_FORMATS = ("PPM", "PNG")
 
 

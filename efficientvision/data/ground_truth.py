@@ -39,8 +39,7 @@ def coco_ground_truth(
     Args:
         file_pattern: Pattern of the records.
         class_names: {id: name}; None: the ``labels.json`` beside them, or else the ids as names.
-        max_examples: Only the first records, this many (in shard order, as the pipeline reads
-            them).
+        max_examples: Use only this many records, the first in shard order, like the pipeline.
 
     Returns:
         A dict in COCO's format. Image ids are numbers if they can be, as in the JSON files that the
@@ -98,7 +97,7 @@ def image_ids(file_pattern: FilePattern, *, max_examples: int | None = None) -> 
 
     Args:
         file_pattern: Pattern of the records.
-        max_examples: Only the first records, this many.
+        max_examples: Use only this many records, the first in shard order.
 
     Raises:
         UserError: As :func:`coco_ground_truth`.

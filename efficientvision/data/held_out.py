@@ -43,9 +43,9 @@ def part_prefixes(
 ) -> dict[str, list[Item]]:
     """Maps the path prefix of each part's shards to the items of that part.
 
-    Without `val_fraction` all items belong to `output_prefix`. Otherwise a share is held out: for
-    the prefix `tfrecord/train` in `tfrecord/val`; any other prefix, such as `tfrecord/cells`,
-    becomes `tfrecord/cells_train` and `tfrecord/cells_val`.
+    Without `val_fraction` all items belong to `output_prefix`. Otherwise a share is held out: the
+    prefix `tfrecord/train` gets `tfrecord/val` beside it; any other prefix, such as
+    `tfrecord/cells`, becomes `tfrecord/cells_train` and `tfrecord/cells_val`.
 
     Raises:
         UserError: As `hold_out`.

@@ -81,7 +81,7 @@ def build_record(
         max_pixels: Reject photos with more pixels; None: no limit.
 
     Raises:
-        UserError: The image, which the sentence names, cannot be decoded.
+        UserError: The image cannot be decoded; the error names it.
     """
     from efficientvision.data.class_records import ClassExample, encode_class_example
 
@@ -126,7 +126,7 @@ def convert(
         num_workers: Number of processes; None: one per core.
 
     Raises:
-        UserError: Images, which are named, cannot be decoded; nothing of their part is written.
+        UserError: Images cannot be decoded; they are named, and nothing of their part is written.
     """
     labels = class_map(parts, label_map_file)
     build = functools.partial(

@@ -104,7 +104,8 @@ def _class_parts(data_dir: str) -> dict[str, str]:
         parts = {}
     if not parts and len(folders) == 1 and _class_parts(folders[0]):
         raise UserError(
-            f"data_dir {data_dir} contains one folder, and that the parts: use {folders[0]}."
+            f"data_dir {data_dir} contains a single folder, which contains the parts: use "
+            f"{folders[0]}."
         )
     return parts
 

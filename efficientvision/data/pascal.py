@@ -231,7 +231,7 @@ def convert(
     Args:
         data_dir: Folder that contains the years' folders (VOCdevkit), or is one itself.
         year: Folder in it; "merged" for VOC2007 and VOC2012 together.
-        set_name: Train, val, trainval, test, or any other list that exists.
+        set_name: Name of the image list: train, val, trainval, test, or any other list that exists.
         output_prefix: Path prefix of the shards.
         annotations_dir: Folder of the annotations inside the year's folder.
         label_map_json_path: ``{name: id}`` or ``{id: name}``; None: see :func:`discover_labels`.
@@ -242,7 +242,7 @@ def convert(
             `held_out.part_prefixes`.
         split_seed: Seed of the split.
         num_shards: Number of shards per part; never more than images.
-        num_images: Convert only this many images, from the first on.
+        num_images: Convert only the first images, this many; None: all.
         num_workers: Number of processes; None: one per core.
 
     Returns:

@@ -81,7 +81,7 @@ class StoredPhoto:
         height, width: Size in pixels, upright.
         orientation: EXIF tag, 1..8, of the original file.
         notes: Changes made to it, in the wording of the report's counts.
-        remarks: Messages about this very photo.
+        remarks: Messages about this particular photo.
     """
 
     encoded: bytes

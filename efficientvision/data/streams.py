@@ -74,7 +74,7 @@ def training_stream(
         first: Position to start at.
         num_epochs: Stop after this many epochs; None: never.
         shuffle_buffer: Number of records to shuffle among.
-        max_examples: Use only this many records, from the first on; None: all.
+        max_examples: Use only this many records, the first in shard order; None: all.
         num_partners: Number of partners, less than ``PARTNER_WINDOW``.
 
     Returns:

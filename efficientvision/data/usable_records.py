@@ -71,6 +71,6 @@ def said(left_out: Sequence[BadRecord], limit: int = 10) -> list[str]:
     if not left_out:
         return []
     known = all(bad.is_one for bad in left_out)
-    lines = [f"Damaged records skipped: {'' if known else 'at least '}{len(left_out)}"]
+    lines = [f"Damaged records left out: {'' if known else 'at least '}{len(left_out)}"]
     lines += [f"  {bad.sentence}" for bad in left_out[:limit]]
     return lines + ["  ..."] * (len(left_out) > limit)

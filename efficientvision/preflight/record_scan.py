@@ -110,7 +110,7 @@ def scan_records(
         description: Label of the progress bar, which appears after two seconds.
 
     Raises:
-        UserError: Nothing matches, or a record, which is named, is damaged.
+        UserError: Nothing matches, or a record is damaged; the error names it.
     """
     paths = match_files(file_pattern)
     with ThreadPoolExecutor(_STORE_REQUESTS) as pool:

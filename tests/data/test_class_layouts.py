@@ -77,7 +77,7 @@ def test_a_plain_name_comes_first(put):
         (["cat/train/0.png", "cat/val/1.png", "dog/train/0.png"], "expected train/CLASS/IMAGE"),
         (
             ["Plants/apple/0.png", "Plants/corn/0.png"],
-            "contains one folder, Plants, and that the folders apple, corn.* use .*set/Plants",
+            "contains a single folder, Plants, which contains apple, corn.* use .*set/Plants",
         ),
         (["train/images/cat/0.png", "train/images/dog/0.png", "val/cat/0.png"], "use .*n/images"),
     ],

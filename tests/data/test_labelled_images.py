@@ -68,7 +68,9 @@ def test_two_folders_of_one_part(tmp_path):
 
 def test_a_folder_around_the_parts(tmp_path):
     save(tmp_path / "animals" / "train" / "cat" / "0.png")
-    with pytest.raises(UserError, match=r"contains one folder, and that the parts: use .*animals"):
+    with pytest.raises(
+        UserError, match=r"contains a single folder, which contains the parts: use .*animals"
+    ):
         find_images(str(tmp_path))
 
 

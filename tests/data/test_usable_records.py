@@ -25,8 +25,8 @@ def test_damaged_ones_are_left_out_and_listed(tmp_path):
     assert kept == [whole[0], whole[1], whole[3], whole[0], *whole[2:]]
     assert [(bad.path, bad.position) for bad in left_out] == [(paths[1], 2), (paths[2], 1)]
     # What stood where a length is damaged is not known to have been one record.
-    assert said(left_out)[0] == "Damaged records skipped: at least 2" and said([]) == []
-    assert said(left_out[:1])[0] == "Damaged records skipped: 1"
+    assert said(left_out)[0] == "Damaged records left out: at least 2" and said([]) == []
+    assert said(left_out[:1])[0] == "Damaged records left out: 1"
     begin, following = offsets(paths[0])[1:3]
     assert f"the {following - begin:,} bytes up to the next are lost" in said(left_out)[2]
     # Whole sets are read where they are.

@@ -83,7 +83,7 @@ class BlackAndWhite:
         """Stops a conversion of both kinds, if 255 and classes never occur in the same mask.
 
         Raises:
-            UserError: They never do.
+            UserError: The masks are of both kinds.
         """
         if self._is_said or self._white is None or self._numbered is None:
             return

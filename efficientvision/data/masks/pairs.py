@@ -39,7 +39,7 @@ UNPAIRED = "images without a mask"
 UNPAIRED_MASK = "masks without an image"
 
 # Changes to a pair, in the wording of the report's counts.
-MASK_TURNED = "masks turned upright together with their photos"
+MASK_TURNED = "masks drawn before the EXIF tag turned their photos (masks turned too)"
 
 
 class SpoiltPair(UserError):
@@ -78,7 +78,7 @@ class LoadedPair:
         image_format: "jpeg" or "png".
         mask: uint8 [h, w], classes from 0, 255 ignored; of the image's size.
         notes: Changes made to them, in the wording of the report's counts -> how often.
-        remarks: Messages about this very pair.
+        remarks: Messages about this particular pair.
     """
 
     encoded: bytes

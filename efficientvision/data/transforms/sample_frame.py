@@ -67,8 +67,7 @@ def draw_sample(seed: tf.Tensor, frame: Frame, boxes_yxyx: tf.Tensor) -> Frame:
         boxes_yxyx: float32 [n, 4], pixels of the photo.
 
     Source: Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2. (EdgeNets' published
-        code
-    also compares with an infinite upper bound, and so never asks for an overlap.)
+    code also compares with an infinite upper bound, and so never asks for an overlap.)
     """
     kinds = tf.random.stateless_uniform([_ROUNDS], seed)
     numbers = tf.random.stateless_uniform(

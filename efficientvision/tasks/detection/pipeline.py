@@ -1,8 +1,7 @@
 """TFRecords -> padded batches for detection, with tf.data.
 
 Training: the order (:mod:`streams`) and every augmentation (:mod:`training_examples`) depend only
-    on
-(seed, epoch), so a run that resumes at step n continues exactly. The host sends uint8 (a quarter
+on (seed, epoch), so a run that resumes at step n continues exactly. The host sends uint8 (a quarter
 of the bytes); ``transforms.preprocess.normalize`` with ``valid_hw`` runs on the device. Evaluation:
 shards in order, no randomness, and float32 pixels straight from the bilinear resize, unrounded: the
 original's numbers are computed from these.
@@ -73,8 +72,9 @@ def detection_dataset(
         ``valid_hw`` int32 [B, 2], the part of the canvas that shows the photo;
         ``image_scale`` float32 [B], converts pixels of the input to pixels of the photo (only
         sizes, if training has cropped) by multiplication; not with ``stretch``, which scales each
-        axis differently; ``gt_boxes_yxyx`` float32 [B, M, 4], pixels of the network input, -1
-        padded; ``gt_classes`` int32 [B, M], 1..K, -1 padded;
+        axis differently;
+        ``gt_boxes_yxyx`` float32 [B, M, 4], pixels of the network input, -1 padded;
+        ``gt_classes`` int32 [B, M], 1..K, -1 padded;
         ``source_id`` string [B].
         Evaluation adds the ground truth as stored in the records, including crowds:
         ``original_hw`` int32 [B, 2]; ``gt_boxes_original_yxyx`` float32 [B, M, 4], pixels of the

@@ -72,7 +72,7 @@ def scan_masks(
         description: Label of the progress bar, which appears after two seconds.
 
     Raises:
-        UserError: Nothing matches, or a record, which is named, is damaged or has no mask.
+        UserError: Nothing matches, or a record is damaged or has no mask; the error names it.
     """
     records = scan_records(
         file_pattern, regenerate_source_id=regenerate_source_id, labels_only=True

@@ -120,7 +120,7 @@ def test_files_that_are_something_else(info, tmp_path):
     for content, fault in (
         ({"categories": []}, "no list 'images'"),
         ({"images": []}, "lists no images"),
-        ({"images": [{"file_name": "a.jpg"}]}, "without an id"),
+        ({"images": [{"file_name": "a.jpg"}]}, "needs an id"),
     ):
         info.write_text(json.dumps(content))
         with pytest.raises(UserError, match=fault):
