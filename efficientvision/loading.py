@@ -2,10 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-import keras
 
 from efficientvision import files
 from efficientvision.api import build_from_config, load_weights
@@ -20,6 +17,7 @@ from efficientvision.tasks.choice import (
     get_config,
     task_of_config,
 )
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata
 from efficientvision.weights.identify import Identified, identify
 from efficientvision.weights.report import LoadReport
@@ -28,23 +26,6 @@ log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 LABELS_FILE = "labels.json"
-
-
-@dataclass
-class LoadedModel:
-    """A network with everything that `load_model` found about it.
-
-    Attributes:
-        model: the network with its weights.
-        config: its hyper-parameters; the class depends on the task.
-        class_names: class number (1..K, for segmenters from 0) -> name; may be empty.
-        report: the `LoadReport`; None for random weights.
-    """
-
-    model: keras.Model
-    config: TrainingConfig
-    class_names: dict[int, str]
-    report: LoadReport | None = None
 
 
 def load_model(
@@ -234,14 +215,3 @@ def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
 def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> ModelMetadata:
     """Returns the metadata of an export of this model."""
     return task_of_config(loaded.config).metadata(loaded, batch_size)
-
-
-def export_facts(loaded: LoadedModel, batch_size: int | None) -> dict[str, Any]:
-    """The facts that exports of every task state."""
-    config = loaded.config
-    return {
-        "model_name": config.name,
-        "image_hw": config.image_hw,
-        "class_names": dict(loaded.class_names),
-        "batch_size": batch_size,
-    }

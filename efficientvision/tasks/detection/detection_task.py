@@ -19,13 +19,7 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
-from efficientvision.loading import (
-    CONFIG_FILE,
-    LoadedModel,
-    export_facts,
-    load_detector,
-    run_folder_of,
-)
+from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.preflight.class_checks import check_classes
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan
@@ -49,6 +43,7 @@ from efficientvision.tasks.detection.predictor import DEFAULT_MIN_SCORE, Detecto
 from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (

@@ -15,10 +15,11 @@ from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedModel, load_detector, serving_metadata
+from efficientvision.loading import load_detector, serving_metadata
 from efficientvision.registry import nearest_names
 from efficientvision.tasks.detection.metadata import DetectionMetadata
 from efficientvision.tasks.detection.ssd_serving import detector_serving
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor

@@ -12,9 +12,6 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import BUILTIN
 from efficientvision.errors import UserError
-from efficientvision.loading import (
-    LoadedModel,
-)
 from efficientvision.preflight.findings import Finding
 from efficientvision.preflight.record_scan import RecordScan
 from efficientvision.registry import SSD_IMAGE_SIZE, is_ssd
@@ -34,6 +31,7 @@ from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.setup import (
     apply_published_size,
     check_freeze,

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.loading import LoadedModel
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.segmentation.serving import segmentation_serving
 
 # The decoder starts at stride 16; EdgeNets' demonstration uses multiples of twice that.

@@ -14,7 +14,8 @@ from efficientvision.configs import parse_image_size
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedModel, load_segmenter, serving_metadata
+from efficientvision.loading import load_segmenter, serving_metadata
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
