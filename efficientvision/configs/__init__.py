@@ -1,6 +1,6 @@
 """Configuration: typed hyper-parameters and the grammar that overrides them."""
 
-from efficientvision.configs.kinds import parse_image_size
+from efficientvision.configs.field_types import parse_image_size
 from efficientvision.configs.overrides import parse_overrides, read_yaml
 from efficientvision.configs.training import TrainingConfig
 

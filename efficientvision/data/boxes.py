@@ -77,7 +77,7 @@ def centers_and_sizes(boxes_yxyx):
 
 
 def encode(boxes_yxyx, anchors_yxyx):
-    """Codes of boxes relative to anchors (Faster R-CNN, arXiv:1506.01497, equation 2).
+    """Deltas of boxes relative to anchors (Faster R-CNN, arXiv:1506.01497, equation 2).
 
     No variances: ty = (y - ya) / ha, tx = (x - xa) / wa, th = log(h / ha), tw = log(w / wa).
 
@@ -103,18 +103,18 @@ def encode(boxes_yxyx, anchors_yxyx):
     )
 
 
-def decode(codes, anchors_yxyx):
-    """Boxes of codes (ty, tx, th, tw): the inverse of `encode`.
+def decode(box_deltas, anchors_yxyx):
+    """Boxes of deltas (ty, tx, th, tw): the inverse of `encode`.
 
     Args:
-        codes: float32 [..., 4].
-        anchors_yxyx: float32, broadcastable to the codes.
+        box_deltas: float32 [..., 4].
+        anchors_yxyx: float32, broadcastable to the deltas.
 
     Returns:
         float32 [..., 4] boxes_yxyx in the anchors' unit, not clipped.
     """
     anchor_y, anchor_x, anchor_height, anchor_width = centers_and_sizes(anchors_yxyx)
-    ty, tx, th, tw = tf.unstack(codes, axis=-1)
+    ty, tx, th, tw = tf.unstack(box_deltas, axis=-1)
     y = ty * anchor_height + anchor_y
     x = tx * anchor_width + anchor_x
     half_height = tf.exp(th) * anchor_height / 2.0
@@ -122,8 +122,8 @@ def decode(codes, anchors_yxyx):
     return tf.stack([y - half_height, x - half_width, y + half_height, x + half_width], axis=-1)
 
 
-def clip(boxes_yxyx, image_hw):
-    """Boxes [..., 4] clipped to [0, height] x [0, width] of an image (pixels)."""
-    height, width = image_hw
+def clip_boxes(boxes_yxyx, size_hw):
+    """Clips boxes [..., 4] to [0, height] x [0, width]."""
+    height, width = size_hw[0], size_hw[1]
     upper = tf.cast(tf.stack([height, width, height, width]), boxes_yxyx.dtype)
     return tf.clip_by_value(boxes_yxyx, tf.zeros_like(upper), upper)

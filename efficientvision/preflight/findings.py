@@ -1,4 +1,4 @@
-"""Results of the checks before training, shown as a table with one row per subject."""
+"""Findings of the checks before training: one row per subject, shown as a table."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Finding:
     """One row of the table.
 
     Attributes:
-        level: `OK`, `WARNING` (training works, perhaps badly) or `ERROR` (training cannot work).
-        subject: The thing checked, in a word or two.
-        found: The result, with its numbers.
-        advice: What to do; may be empty where all is well.
+        level: `OK`, `WARNING` (training works, perhaps badly) or `ERROR` (it cannot work).
+        subject: The subject of the check, in a word or two.
+        found: The figures.
+        advice: What to do; may be empty if all is well.
     """
 
     level: str
@@ -47,11 +47,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def format_findings(findings: Sequence[Finding], width: int = 100) -> str:
-    """Formats a four-column table, wrapping the last two; a result without advice spans both.
+    """Formats a table of four columns, the last two wrapped; a figure without advice takes both.
 
     Args:
-        findings: Table rows.
-        width: Maximum line length in characters.
+        findings: The rows.
+        width: Characters per line.
     """
     subject_width = max([len("check"), *(len(finding.subject) for finding in findings)])
     rest = max(width, _LEAST_WIDTH) - len(WARNING) - subject_width - 2 * len(_GAP)
@@ -71,7 +71,7 @@ def format_findings(findings: Sequence[Finding], width: int = 100) -> str:
 
 
 def _wrapped(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Returns a row as lines of padded cells."""
+    """Formats a row as lines of padded cells."""
     cells = [textwrap.wrap(text, width) for text, width in zip(row, widths, strict=True)]
     return [
         _GAP.join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
@@ -87,7 +87,7 @@ def raise_on_first(findings: Sequence[Finding]) -> None:
 
 
 def raise_on_errors(findings: Sequence[Finding]) -> None:
-    """Raises UserError if there is any error, quoting the first one's result and advice."""
+    """Raises UserError for the first error, with its figures and advice."""
     errors = [finding for finding in findings if finding.level == ERROR]
     if not errors:
         return
@@ -95,6 +95,6 @@ def raise_on_errors(findings: Sequence[Finding]) -> None:
     more = f" (and {counted(len(errors) - 1, 'error')} more, above)" if errors[1:] else ""
     advice = f": {first.advice}" if first.advice else ""
     raise UserError(
-        f"Preflight, {first.subject}{more}: {first.found}{advice}. (`preflight=false` checks class "
-        "ids only.)"
+        f"Preflight, {first.subject}{more}: {first.found}{advice}. (`preflight=false` checks only "
+        "the class ids.)"
     )

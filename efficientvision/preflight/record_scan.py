@@ -1,4 +1,4 @@
-"""Reads objects and sizes of many records into arrays without decoding a photo."""
+"""Reads the objects and sizes of many records into arrays, without decoding photos."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from efficientvision.progress import tqdm
 DEFAULT_LIMIT = 5000
 MAX_PHOTOS = 64
 _BATCH = 128
-_FRAMING_BYTES = 16  # TFRecord adds a length and two checksums to each record.
+_FRAMING_BYTES = 16  # Length and two checksums that TFRecord puts around a record.
 _SECONDS_WITHOUT_BAR = 2.0
 _STORE_REQUESTS = 32
 _NO_TEXT = np.zeros(0, object)
@@ -31,27 +31,27 @@ _NO_TEXT = np.zeros(0, object)
 
 @dataclasses.dataclass(frozen=True)
 class RecordScan:
-    """Contents of the records that match a pattern, or of the first ones in each file.
+    """Content of the records of a pattern, or of the first ones of each of its files.
 
     N records were read, with M boxes in total. Arrays of boxes are in record order.
 
     Attributes:
-        paths: Paths of the F files.
-        file_counts: int64 [F], records read from each file.
-        num_records: Records in all files, estimated from the file sizes unless `complete`.
+        paths: The F files.
+        file_counts: int64 [F], number of records read from each.
+        num_records: Records in all files; an estimate from their sizes unless `complete`.
         complete: Whether every record was read.
-        source_ids: N image ids, as in the input pipeline.
-        named: bool [N], whether the record stores an id (otherwise the id is a hash of the photo).
-        content_hashes: int64 [N], hash of each encoded photo.
-        image_hw: int32 [N, 2], height and width from the photo's header.
-        stated_hw: int64 [N, 2], height and width stated in the record; -1 if missing.
-        file_of: int64 [N], file index of each record.
-        boxes_normalized_yxyx: float32 [M, 4], as stored: in [0, 1] if correct.
+        source_ids: N ids, as the input pipeline names the photos.
+        named: bool [N], whether the record itself has an id (else it is a hash of the photo).
+        content_hashes: int64 [N], hash of the encoded photo.
+        image_hw: int32 [N, 2], height and width of the photo, from its own header.
+        stated_hw: int64 [N, 2], the size that the record states; -1 if it states none.
+        file_of: int64 [N], index of the record's file.
+        boxes_normalized_yxyx: float32 [M, 4], as stored: [0, 1] if they are right.
         classes: int32 [M], class ids.
         is_crowd: bool [M].
-        class_texts: M class names stored in the records, or None if they store none.
-        image_of: int64 [M], record index of each box.
-        photos: Record index -> encoded photo, for a few records (in detection: with boxes).
+        class_texts: M class names from the records themselves, or None if they have none.
+        image_of: int64 [M], index of the box's record.
+        photos: Index of the record -> encoded photo, for a few records (detection: with boxes).
     """
 
     paths: list[str]
@@ -83,11 +83,11 @@ class RecordScan:
 
     @property
     def objects_per_image(self) -> np.ndarray:
-        """int64 [N], number of boxes in each record, including crowds."""
+        """int64 [N], number of boxes of each record, including crowds."""
         return np.bincount(self.image_of, minlength=self.num_read)
 
     def place(self, record: int) -> str:
-        """Locates a record for messages: `image '12' in train-00000-of-00004.tfrecord`."""
+        """Describes a record in messages: `image '12' in train-00000-of-00004.tfrecord`."""
         name = files.base_name(self.paths[self.file_of[record]])
         return f"image {self.source_ids[record]!r} in {name}"
 
@@ -98,19 +98,19 @@ def scan_records(
     limit: int = DEFAULT_LIMIT,
     regenerate_source_id: bool = False,
     labels_only: bool = False,
-    description: str = "scanning the records",
+    description: str = "checking records",
 ) -> RecordScan:
     """Reads the objects, ids and sizes of records.
 
     Args:
-        file_pattern: Record files.
-        limit: Approximate number of records to read, the same number from the start of each file.
-        regenerate_source_id: Use a hash of the photo's bytes as its id, like the pipeline.
-        labels_only: Read image classes, each of which counts as a box around the whole photo.
+        file_pattern: Pattern of the records.
+        limit: Read about this many, equally many from the start of each file.
+        regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
+        labels_only: Read the classes of images; each then counts as a box of the whole photo.
         description: Label of the progress bar, which appears after two seconds.
 
     Raises:
-        UserError: Nothing matches, or a record is damaged; the message names it.
+        UserError: Nothing matches, or a record is damaged; the error names it.
     """
     paths = match_files(file_pattern)
     with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
@@ -135,7 +135,7 @@ def scan_records(
 def _dataset(
     paths: Sequence[str], each: int, photos_each: int, regenerate: bool, labels_only: bool
 ) -> tf.data.Dataset:
-    """Ragged batches of `_summary` for the first `each` records of every file."""
+    """Ragged batches of `_summary`, for the first `each` records of every file."""
 
     @without_autograph
     def one_file(index: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
@@ -195,7 +195,7 @@ def _labels_as_boxes(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 class _Columns:
-    """Concatenates batches; for ragged values also the row lengths."""
+    """Concatenates batches; for values that vary in number, also the lengths of the rows."""
 
     def __init__(self, batches: Sequence[Mapping[str, tf.Tensor | tf.RaggedTensor]]):
         self._batches = batches

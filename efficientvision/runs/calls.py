@@ -1,4 +1,4 @@
-"""The Python API of the commands: train, evaluate, load, export, benchmark."""
+"""The Python equivalents of the commands: train, evaluate, load, export, benchmark."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.identify import identify
 
-# The published command lines use 64, which is meant for TPUs.
+# The published command lines default to 64, for TPUs.
 _BATCH_SIZE = 16
 _NOT_METRICS = {"step", "epoch", "seconds", "learning_rate"}
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRun:
-    """A finished run.
+    """A finished training run.
 
     Attributes:
-        model_dir: Folder with checkpoints, configuration, class names, tables and report.
-        step: Last step in `results.csv`.
-        metrics: Metrics of the last evaluation and last losses, by name.
-        best: Folder of the best checkpoint; None without an evaluation.
-        report: Path of the report; None if there is none.
+        model_dir: folder of the run: checkpoints, configuration, class names, tables, report.
+        step: last training step in `results.csv`.
+        metrics: metrics of the last evaluation and the last losses, by name.
+        best: folder of the best checkpoint; None: no evaluation.
+        report: path of `report.html`; None: not written.
     """
 
     model_dir: str
@@ -68,27 +68,30 @@ def train(
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> TrainingRun:
-    """Trains a network and, if there are evaluation records, evaluates it after every epoch.
+    """Trains a network, and evaluates it after every epoch if there is validation data.
 
-    Repeating the call resumes an interrupted run. The folder has the same format as that of
-    `main.py`, so either can resume the other's runs. Ctrl-C saves a checkpoint and stops.
+    Writes the same folder as `main.py`. Repeat the call to resume an interrupted run; `main.py`
+    can resume it too, and vice versa. Ctrl-C saves a checkpoint and stops.
 
     Args:
-        model: One of `list_models()`.
-        model_dir: Folder of the run.
-        data: Folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of patterns (the
-            second may be None). If omitted, set `train_file_pattern` and `val_file_pattern`.
-        callbacks: Called at steps, evaluations and the end; see `training.callbacks.Callback`.
-        **options: Fields of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
+        model: one of `list_models()`.
+        model_dir: folder of the run.
+        data: folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of file patterns
+            (the second may be None); alternatively use the options `train_file_pattern` and
+            `val_file_pattern`.
+        callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
+        **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
-            Epoch length, number of classes and batch size are taken from the data unless set.
+            By default the length of an epoch, the number of classes and the batch size (at most
+            16) are derived from the data.
 
     Returns:
-        The finished run with its metrics and paths.
+        The finished run: folder, last step, metrics, best checkpoint, report.
 
     Raises:
-        UserError: An unknown option, missing or unusable data, or a folder of a different run.
-        KeyboardInterrupt: Training was interrupted, after saving a checkpoint.
+        UserError: an option is unknown, data is missing or unusable, or the folder belongs to
+            another run.
+        KeyboardInterrupt: training was interrupted, after saving a checkpoint.
 
     Example:
         >>> run = train("efficientdet-lite0", data="tfrecords", model_dir="runs/a", num_epochs=30)
@@ -98,7 +101,7 @@ def train(
     asked = {"model_name": model, "model_dir": files.as_text(model_dir), **_patterns(data)}
     decided = _with_defaults(_options(asked, options))
     if decided.mode not in ("train", "train_and_eval"):
-        raise UserError(f"mode={decided.mode!r}: train takes 'train' or 'train_and_eval'.")
+        raise UserError(f"mode must be 'train' or 'train_and_eval' in train; got {decided.mode!r}.")
     grow_gpu_memory()
     code = training.train(run_setup.check_options(decided), command, callbacks)
     if code:
@@ -110,15 +113,15 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     """Evaluates a run, a published checkpoint or an exported model.
 
     Args:
-        model_dir: A run's folder, a checkpoint of any format, or an export.
-        data: Folder with records `val*.tfrecord`, or their pattern.
-        **options: Fields of `RunOptions` and hyper-parameters, as in `train`.
+        model_dir: a run's folder, a checkpoint of any kind, or an exported model.
+        data: folder with records `val*.tfrecord`, or a file pattern.
+        **options: options of `RunOptions` and hyper-parameters, as in `train`.
 
     Returns:
-        Metrics by name, as in `results.csv`.
+        Metrics by name, as in `results.csv` (fractions in 0..1).
 
     Raises:
-        UserError: There is nothing to evaluate, or the classes of the data do not match.
+        UserError: there is nothing to evaluate, or the data has other classes than the model.
     """
     asked: dict[str, Any] = {"mode": "eval", "model_dir": files.as_text(model_dir)}
     if data is not None:
@@ -130,15 +133,22 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
 
 
 def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Predictor:
-    """Loads a predictor from a run's folder, a checkpoint of any format, or an exported model.
+    """Loads a predictor from a run's folder, a checkpoint of any kind, or an exported model.
 
     Args:
-        path: See `Detector.from_checkpoint`.
-        model: Model name, for checkpoints that do not contain it.
-        **hyper_parameters: Hyper-parameters of a checkpoint; for an export `threads` and `trust`.
+        path: see `Detector.from_checkpoint`.
+        model: model name, for a checkpoint from which it cannot be inferred.
+        **hyper_parameters: hyper-parameters for a checkpoint; `threads` and `trust` for an export.
+
+    Returns:
+        A `Detector`, `Classifier` or `Segmenter`, depending on the model's task.
 
     Raises:
-        UserError: The model is missing or damaged.
+        UserError: the model is missing, damaged or of an unknown kind.
+
+    Example:
+        >>> detector = load("runs/cells")
+        >>> detections = detector("photo.jpg")
     """
     path = files.as_text(path)
     if is_export(path):
@@ -159,22 +169,24 @@ def export(
     calibration: AnyPath | None = None,
     **settings: Any,
 ) -> list[Exported]:
-    """Exports a model to several formats, runs each one and compares it with the network.
+    """Exports a model to one or more formats, and verifies each file in its own runtime.
 
     Args:
-        path: A run's folder or a checkpoint of any format.
-        formats: Names from `EXPORT_FORMATS`: `"onnx"`, `"litert_int8"`, ...
-        folder: Output folder.
-        photos: A photo, folder or glob to compare on; None uses the first photos of `verify`.
-        verify: Records to compute metrics on, or photos to compare on.
-        calibration: Records or photos to calibrate `litert_int8`, preferably 100 or more.
-        **settings: Fields of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
+        path: a run's folder or a checkpoint of any kind.
+        formats: one or more of `EXPORT_FORMATS`: `"onnx"`, `"litert_int8"`, ...
+        folder: output folder.
+        photos: a photo, folder or glob on which to compare outputs with the network; None: the
+            first photos of `verify`.
+        verify: records on which to measure the task's metric, or photos on which to compare.
+        calibration: records or photos that calibrate `litert_int8`; 100 or more are recommended.
+        **settings: settings of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
 
     Returns:
-        The exports, in the order of the formats.
+        The exported files, in the order of the formats.
 
     Raises:
-        UserError: An unknown format, no photos to compare on, or an export out of tolerance.
+        UserError: a format is unknown, there are no photos to compare on, or a file's outputs
+            differ from the network's by more than its tolerance.
     """
     if verify is not None and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
@@ -193,15 +205,18 @@ def export(
 
 
 def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -> float:
-    """Times a network on noise, without pre- and postprocessing.
+    """Measures the latency of a network on random input, without pre- and postprocessing.
 
     Args:
-        path: A run's folder or a checkpoint of any format; None uses random weights.
-        model: Model name, for random weights and for checkpoints that do not contain it.
-        **settings: Fields of `InspectSettings`: `bm_runs`, `batch_size`, `input_image_size`, ...
+        path: a run's folder or a checkpoint of any kind; None: random weights.
+        model: model name, for random weights or if it cannot be inferred from the checkpoint.
+        **settings: settings of `InspectSettings`: `bm_runs`, `batch_size`, `input_image_size`, ...
 
     Returns:
-        The median milliseconds per batch.
+        The median time per batch in milliseconds.
+
+    Raises:
+        UserError: the checkpoint or the model is missing, or a setting is unknown.
     """
     own = None if path is None else files.as_text(path)
     return 1000 * statistics.median(
@@ -241,12 +256,12 @@ def _patterns(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[str
 
 
 def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
-    """Splits the arguments into options and hyper-parameters."""
+    """Splits keyword arguments into run options and hyper-parameters."""
     known = {field.name for field in option_fields()}
     own = {name: value for name, value in more.items() if name in known}
     hyper_parameters = {name: value for name, value in more.items() if name not in known}
     if twice := sorted(asked.keys() & own.keys()):
-        raise UserError(f"{twice[0]} is given twice: remove one.")
+        raise UserError(f"{twice[0]} is set twice: pass it only once.")
     return options_from({**asked, **own}).replace(hyper_parameters=hyper_parameters)
 
 
@@ -259,7 +274,7 @@ def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:
 
 
 def _with_defaults(options: RunOptions) -> RunOptions:
-    """Fills in from the data what the published programs require to be set."""
+    """Derives options that were not set from the data; the command lines have fixed defaults."""
     changes: dict[str, Any] = {}
     if options.data_dir:
         of_classes = run_setup.task_of_run(options).takes_class_folders
@@ -298,7 +313,7 @@ def _task_of(path: str, model: str | None) -> str:
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:
-    """Formats a call as Python code, for a run's `command.txt`."""
+    """Returns a call as Python source, for a run's `command.txt`."""
     shown = [repr(value) for value in values]
     shown += [f"{key}={value!r}" for key, value in options.items() if value is not None]
     return f"efficientvision.{name}({', '.join(shown)})"

@@ -62,7 +62,7 @@ def run(options: RunOptions) -> dict[str, float]:
     tell_images(options)
     if is_export(folder):
         return _evaluate_export(options)
-    if options.testdev_dir or tta_options.asks_for_views(options):
+    if options.testdev_dir or tta_options.asks_for_tta(options):
         return _evaluate_once(options)
     if is_awaited(folder, timeout):
         wait_for_checkpoint(folder, None, timeout)
@@ -72,8 +72,8 @@ def run(options: RunOptions) -> dict[str, float]:
 
 
 def _evaluate_export(options: RunOptions) -> dict[str, float]:
-    """Evaluates an exported model, or writes its results for the test server."""
-    if tta_options.asks_for_views(options):
+    """Prints the metrics of an exported model, or writes its results for the test server."""
+    if tta_options.asks_for_tta(options):
         raise UserError(
             f"`model_dir={options.model_dir}` is an exported model, but `test_flip` and "
             "`test_scales` need a checkpoint: set `model_dir` to its path"

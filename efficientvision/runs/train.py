@@ -112,7 +112,7 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
     options = bad_records.leave_out(run_setup.find_data(options))
-    class_names.settle_label_map(config, options.train_file_pattern, options.val_file_pattern)
+    class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
     options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
     if latest_checkpoint(options.model_dir) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from efficientvision.configs import TrainingConfig, parse_image_size
-from efficientvision.configs.kinds import checked, integer
+from efficientvision.configs.field_types import checked, integer
 from efficientvision.errors import UserError
 from efficientvision.registry import family_of, nearest_names
 

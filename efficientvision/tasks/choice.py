@@ -17,30 +17,31 @@ if TYPE_CHECKING:
 
 
 def find_task(task: str, model_name: str) -> Task:
-    """Returns the task of a name, for a given model.
+    """Returns the task for a model.
 
     Args:
         task: One of `registry.TASKS`.
-        model_name: Decides between EfficientDet and, for a backbone's name, SSD.
+        model_name: Name of the model; decides between EfficientDet and SSD, which is named after
+            its backbone.
     """
     return importlib.import_module(f"{TASKS[task].package}.task").task_for(model_name)
 
 
 def task_of_config(config: TrainingConfig) -> Task:
-    """Returns the task that a configuration is for."""
+    """Returns the task of a configuration."""
     return find_task(config.task, config.name)
 
 
 def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving:
-    """Joins a network with its task's preprocessing and postprocessing, for exports.
+    """Combines a network with its task's preprocessing and postprocessing, for exports.
 
     Args:
-        model: Keras model, as returned by `build_model`.
-        config: Hyper-parameters of the model.
-        **options: Task-specific options, such as a segmenter's `result`.
+        model: A Keras model from `build_model`.
+        config: Its hyper-parameters.
+        **options: Options of the task, such as a segmenter's `result`.
 
     Raises:
-        UserError: The model has nothing to serve.
+        UserError: The model lacks the head that the task needs.
     """
     return task_of_config(config).serving(model, config, **options)
 
@@ -52,12 +53,13 @@ def get_config(
 
     Args:
         model_name: One of `registry.list_models(task)`.
-        *overrides: Changes, applied in order, each as for `TrainingConfig.override`.
+        *overrides: Changes, applied in order; each in a form that `TrainingConfig.override`
+            accepts.
         task: One of `registry.TASKS`, e.g. "detection" (an EfficientDet, or an SSD on the backbone
-            of that name); None infers it from the model name.
+            of that name); None: inferred from the model's name.
 
     Returns:
-        The published defaults of the model with the changes applied, as the task's config type.
+        The model's published defaults with the overrides applied, of the task's own class.
 
     Raises:
         UserError: The model or a hyper-parameter is unknown, or a value is invalid.
@@ -73,22 +75,21 @@ def get_config(
 
 
 def config_from_yaml(path: str, *overrides: str | dict | None) -> TrainingConfig:
-    """Reads the configuration from a run's `config.yaml` and applies overrides.
+    """Reads the `config.yaml` of a run folder and applies further overrides.
 
     Raises:
-        UserError: The file is missing, malformed or names no model.
+        UserError: The file is missing, is malformed or does not name a model.
     """
     content = read_yaml(path)
     name = content.get("name")
     if name is None:
-        raise UserError(f"The configuration file {path} names no model: add `name`.")
-    # Runs of the first version, all of them detectors, store no task.
+        raise UserError(f"The configuration file {path} does not name a model: it has no `name`.")
+    # Runs of the first version have no `task`: all of them were detectors.
     return get_config(name, path, *overrides, task=content.get("task"))
 
 
 def model_and_task(options: RunOptions, config_file: str | None = None) -> tuple[str, str]:
-    """Returns the model of a run and its task: the option `task`, else the task in the run's
-    configuration, else the one of the model name.
+    """Returns model and task of a run: from the options, its configuration, or the model's name.
 
     Raises:
         UserError: The model or the file is unknown.

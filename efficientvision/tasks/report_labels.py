@@ -1,4 +1,4 @@
-"""Labels of a task in the report: metrics, per-class columns, predictions."""
+"""Labels of the report for a task: metrics, columns of the class table, predictions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """A column of the per-class table.
+    """A column of the class table.
 
     Attributes:
         key: Column name in `per_class.csv`.
-        heading: Column heading on the page.
+        heading: Heading on the page.
         kind: "count", "percent", "bar" (a percentage with a bar) or "score".
     """
 
@@ -20,24 +20,24 @@ class Column(NamedTuple):
 
 
 class ReportLabels(NamedTuple):
-    """Report labels of a task.
+    """The report's labels for one task.
 
     Attributes:
-        headline: Metric -> label in large print; available metrics are shown in this order.
-        curves: Metrics plotted over the steps.
+        headline: Metric -> its name in the headline tiles; available ones are shown in order.
+        curves: Metrics plotted over the training steps.
         curves_title: Title of that plot.
-        metrics: (metric, meaning) rows of the metrics table.
+        metrics: (metric, description) rows of the metrics table.
         metrics_caption: Caption of that table.
-        columns: Columns of the per-class table.
-        classes_note: Note above that table.
+        columns: Columns of the class table.
+        classes_note: Note above the class table.
         pr_title: Title of the precision-recall plot.
-        things: (fact, noun) of what is counted besides images; None for nothing.
-        detected: Label of the prediction axis of the confusion matrix.
+        things: The second count beside images: its key in the facts and its noun; None: none.
+        detected: Label of the predictions in the confusion matrix.
         matrix_title: Title of the confusion matrix.
         matrix_note: Note above the confusion matrix.
-        pairs: Whether a predicted photo is shown as two pictures side by side.
-        predictions_note: Note above the predicted photos.
-        predicted_alt: Alt texts of the predicted photos.
+        pairs: Whether a predicted photo consists of two pictures side by side.
+        predictions_note: Note above the photos.
+        predicted_alt: Alternative texts of the photos.
     """
 
     headline: dict[str, str]

@@ -28,8 +28,8 @@ def check_options(options: RunOptions) -> None:
         )
 
 
-def asks_for_views(options: RunOptions) -> bool:
-    """Whether the options ask for any test-time augmentation."""
+def asks_for_tta(options: RunOptions) -> bool:
+    """Whether the flags ask for more than one look at the network's own size."""
     return options.test_flip or asks_for_scales(options)
 
 

@@ -225,7 +225,7 @@ def _shown(value: Any) -> str:
 
 
 # Hyper-parameters set from a checkpoint, besides those of the fusion.
-_SETTLED = (
+_FROM_CHECKPOINT = (
     "num_classes",
     "seg_num_classes",
     "min_level",
@@ -279,7 +279,7 @@ def apply_checkpoint_architecture(
     if is_open("fpn_weight_method") and method not in identified.fpn_weight_methods:
         choose("fpn_weight_method", identified.fpn_weight_method)
     if config.name in identified.candidates or not identified.candidates:
-        for key in _SETTLED:
+        for key in _FROM_CHECKPOINT:
             value = getattr(identified, key)
             if value in (None, ()) or not is_open(key) or value == getattr(config, key):
                 continue

@@ -11,7 +11,7 @@ from efficientvision.api import build_model
 from efficientvision.backbones.dicenet import DiCENet
 from efficientvision.backbones.encoder import edge_network
 from efficientvision.exports.flops import count_convolution_multiply_adds
-from efficientvision.weights.automl import load_weights
+from efficientvision.weights.load import load_weights
 from tests.filled_edge_network import GOLDENS, classifiers, filled, noise
 from tests.weights.made_torch_files import write_legacy
 

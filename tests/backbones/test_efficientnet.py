@@ -11,7 +11,7 @@ import pytest
 
 from efficientvision.backbones import efficientnet
 from efficientvision.tasks.classification.network import build_classifier
-from efficientvision.weights.automl import load_weights
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill, make_input

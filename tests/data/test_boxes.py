@@ -24,8 +24,8 @@ def test_decode_inverts_encode():
     rng = np.random.default_rng(0)
     corner = rng.uniform(-20, 100, (2, 50, 2))
     made = np.concatenate([corner, corner + rng.uniform(1, 80, (2, 50, 2))], -1).astype(np.float32)
-    codes = boxes.encode(made[0], made[1])
-    np.testing.assert_allclose(boxes.decode(codes, made[1]), made[0], atol=1e-3)
+    box_deltas = boxes.encode(made[0], made[1])
+    np.testing.assert_allclose(boxes.decode(box_deltas, made[1]), made[0], atol=1e-3)
 
 
 def test_encode_has_no_variances():
@@ -34,5 +34,5 @@ def test_encode_has_no_variances():
 
 
 def test_clip_knows_height_from_width():
-    clipped = boxes.clip(tf.constant([[-1.0, -2.0, 50.0, 50.0]]), (10, 30))
+    clipped = boxes.clip_boxes(tf.constant([[-1.0, -2.0, 50.0, 50.0]]), (10, 30))
     np.testing.assert_array_equal(clipped, [[0, 0, 10, 30]])

@@ -9,7 +9,7 @@ from efficientvision.data.labels import BUILTIN
 from efficientvision.errors import UserError
 from efficientvision.runs.class_names import (
     check_no_new_classes,
-    settle_label_map,
+    drop_recipe_label_map,
     tell_changed_names,
 )
 from efficientvision.tasks.choice import get_config, task_of_config
@@ -45,7 +45,7 @@ def recipe(tmp_path):
 def test_names_beside_the_records_come_before_a_recipes(records, recipe, capsys, task, model):
     config = get_config(model, recipe, task=task)
     assert task_of_config(config).class_names(config, records) == OWN
-    settle_label_map(config, records)
+    drop_recipe_label_map(config, records)
     said = capsys.readouterr().out
     assert "1 dark, 2 light" in said and "1 Platelets, 2 RBC, 3 WBC" in said
     assert config.label_map is None
@@ -58,7 +58,7 @@ def test_masks_too(tmp_path, recipe, capsys):
     records = str(write_records(tmp_path / "a.tfrecord", 1))
     config = get_config("espnetv2_s_0.5", recipe, task="segmentation")
     assert task_of_config(config).class_names(config, records) == own
-    settle_label_map(config, records)
+    drop_recipe_label_map(config, records)
     assert "0 sky, 1 road, 2 car" in capsys.readouterr().out
 
 
@@ -67,7 +67,7 @@ def test_what_the_user_wrote_comes_first(records, recipe, capsys, written):
     text = isinstance(written, str)
     changes = [written.format(recipe)] if text else [recipe, written]
     config = get_config("efficientdet-d0", *changes)
-    settle_label_map(config, records)
+    drop_recipe_label_map(config, records)
     names = {1: "one", 2: "two"} if text else BUILTIN["voc"]
     assert task_of_config(config).class_names(config, records) == names
     assert not capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_a_recipe_after_it_is_a_recipe_again(recipe):
 def test_without_names_beside_the_records_the_recipes_count(tmp_path, recipe, capsys):
     records = str(write_made_records(tmp_path / "bare.tfrecord", 1))
     config = get_config("efficientdet-d0", recipe)
-    settle_label_map(config, records)
+    drop_recipe_label_map(config, records)
     assert task_of_config(config).class_names(config, records) == OF_RECIPE
     assert not capsys.readouterr().out
 

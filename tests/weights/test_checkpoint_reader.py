@@ -6,8 +6,8 @@ import pytest
 
 from efficientvision.errors import UserError
 from efficientvision.training.checkpoints import Checkpoint, checkpoint_path, write_checkpoint
-from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import find_checkpoint, open_checkpoint
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.names import EMA_SUFFIX, published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.weights.conftest import assert_filled

@@ -6,13 +6,13 @@ import pytest
 from efficientvision.api import build_model
 from efficientvision.errors import UserError
 from efficientvision.training.checkpoints import Checkpoint, checkpoint_path, write_checkpoint
-from efficientvision.weights.automl import load_weights
 from efficientvision.weights.class_head import (
     HeadLayout,
     carry_columns,
     match_classes,
     shared_anchors,
 )
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill
 from tests.weights.conftest import member_shapes, shallow, small_detector, values_of

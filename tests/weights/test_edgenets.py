@@ -16,9 +16,9 @@ from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.tasks.detection.efficientdet import efficientdet
 from efficientvision.training.checkpoints import Checkpoint, CheckpointFolder
 from efficientvision.weights import names as naming
-from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.identify import identify
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.weights.conftest import SMALL, shallow, small_detector
 from tests.weights.made_torch_files import write_legacy, write_zip

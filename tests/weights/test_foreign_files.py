@@ -9,8 +9,8 @@ import pytest
 from efficientvision.errors import UserError
 from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.weights import edgenet_names
-from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
+from efficientvision.weights.load import load_weights
 from tests.weights.made_keras_files import write_archive, write_keras3
 from tests.weights.made_torch_files import write_zip
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from efficientvision.errors import UserError
-from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.names import published_variables
 from tests.goldens.fill import fill
 from tests.weights.conftest import assert_filled, build_detector, small_detector, values_of

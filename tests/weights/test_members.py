@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from efficientvision.weights.automl import load_weights
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.identify import identify
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.object_attributes import AttributeNames
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint

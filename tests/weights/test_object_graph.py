@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-from efficientvision.weights.automl import load_weights
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.object_attributes import AttributeNames, level_channels
 from efficientvision.weights.object_graph import variable_keys
 from tests.weights.attribute_paths import attribute_path

@@ -1,4 +1,4 @@
-"""Checks the classes and pictures of classification records."""
+"""Checks classes and pictures of classification records."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def label_findings(
     *,
     multi_label: bool,
 ) -> list[Finding]:
-    """Checks which classes the images have, and how many each.
+    """Reports how many classes images have, and which.
 
     Args:
         scan: Scanned records, read with `labels_only`.
         part: "train" or "val", for the table.
-        ids: Class ids in the order of the network's outputs.
+        ids: Class ids of the records in the order of the network's outputs.
         names: Class number (1..K) of the network -> name; may be empty.
         multi_label: Whether an image may have any number of classes.
     """
@@ -67,8 +67,8 @@ def label_findings(
         found = f"{per_image.mean():.1f} classes per image on average, {none:,} images without any"
         advice, level = "", OK
         if not several and not none:
-            found = "multi_label=true, but every image has exactly one class"
-            advice, level = "remove multi_label: classes are then exclusive (top-1)", WARNING
+            found = "multi_label, but every image has exactly one class"
+            advice, level = "remove multi_label: classes then exclude each other (top-1)", WARNING
         findings.append(Finding(level, subject, found, advice))
     return findings + class_findings(numbered(scan, ids), part, len(ids), names, noun="images")
 
@@ -83,7 +83,7 @@ def numbered(scan: RecordScan, ids: Sequence[int]) -> RecordScan:
 
 
 def picture_findings(scan: RecordScan, part: str) -> list[Finding]:
-    """Checks a few records for pictures that cannot be decoded or are not plain colour.
+    """Finds pictures that cannot be decoded or are not plain colour, among a few records.
 
     Args:
         scan: Scanned records, with a few photos.
@@ -99,7 +99,7 @@ def picture_findings(scan: RecordScan, part: str) -> list[Finding]:
         kinds[_kind(encoded)] += 1
     heights, widths = scan.image_hw.T
     found = (
-        f"median size {np.median(widths):.0f}x{np.median(heights):.0f} pixels; "
+        f"{np.median(widths):.0f}x{np.median(heights):.0f} pixels in the median; of "
         f"{counted(sum(kinds.values()), 'photo')} checked: {_counts(kinds)}"
     )
     odd = [kind for kind in kinds if kind != "colour"]
@@ -125,11 +125,11 @@ def _counts(kinds: Mapping[str, int]) -> str:
 
 
 def split_findings(train: RecordScan, val: RecordScan, names: Mapping[int, str]) -> list[Finding]:
-    """Finds classes that only one of the two sets has, provided that all records were read.
+    """Finds classes that only one of the two sets has; empty if not all records were read.
 
     Args:
-        train: Scanned training records, classes `numbered` as in the network.
-        val: Scanned evaluation records, numbered likewise.
+        train: The training records, with classes `numbered` as in the network.
+        val: The evaluation records, likewise.
         names: Class number (1..K) of the network -> name; may be empty.
     """
     if not (train.complete and val.complete):
@@ -145,10 +145,10 @@ def split_findings(train: RecordScan, val: RecordScan, names: Mapping[int, str])
 
     findings = []
     if measured - known:
-        found = f"val has classes without training images: {named(measured - known)}"
-        advice = "they can never be predicted correctly: re-split the images"
+        found = f"val has classes without images in train: {named(measured - known)}"
+        advice = "these cannot be learned: split the images again"
         findings.append(Finding(WARNING, "train and val", found, advice))
     if known - measured:
-        found = f"val has no images of {named(known - measured)}: they are not evaluated"
-        findings.append(Finding(WARNING, "train and val", found, "re-split the images"))
+        found = f"val has no image of {named(known - measured)}: these are not measured"
+        findings.append(Finding(WARNING, "train and val", found, "split the images again"))
     return findings

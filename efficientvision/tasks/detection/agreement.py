@@ -1,4 +1,4 @@
-"""Compares the detections of an export with those of its network."""
+"""Compares the detections of an export with those of the original network."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _SAME_OBJECT_IOU = 0.9
 
 
 class Agreement(NamedTuple):
-    """Differences over a number of photos.
+    """Differences between network and export over some photos.
 
     Attributes:
-        box: Largest coordinate difference among matched detections, in pixels.
-        score: Largest score difference among matched detections.
-        detections: Number of detections by the network.
-        unmatched: Detections that only one side has.
-        displaced: Matched detections whose coordinates differ by more than allowed: if two anchors
-            with nearly the same score find an object, rounding decides which one NMS keeps.
+        box: largest difference of a coordinate among matched detections, in pixels.
+        score: largest difference of a score among matched detections.
+        detections: number of detections of the network.
+        unmatched: number of detections that only one side has.
+        displaced: number of matched detections beyond the box tolerance. If two anchors with
+            nearly equal scores detect an object, rounding decides which one NMS keeps.
     """
 
     box: float
@@ -35,14 +35,14 @@ def compare(
 ) -> Agreement:
     """Compares the detections in one photo.
 
-    Two detections match if they have the same class and an IoU of at least 0.9, closest pairs
-    first. A detection that passes `min_score` on one side need not pass it on the other.
+    Detections match if their classes agree and their IoU is at least 0.9, closest pairs first. The
+    match of a detection above `min_score` may itself be below it.
 
     Args:
-        expected: float32 [n, 7], the network's rows, see `serving.to_rows`.
+        expected: float32 [n, 7], the network's rows in the format of `to_rows`.
         found: float32 [m, 7], the export's rows.
-        min_score: Detections with at least this score must be found on the other side.
-        box_tolerance: Tolerance in pixels; see `Agreement.displaced`.
+        min_score: detections with at least this score need a match on the other side.
+        box_tolerance: in pixels; see `Agreement.displaced`.
     """
     expected, found = (rows[rows[:, 5] > 0] for rows in (expected, found))
     wanted, told = (int((rows[:, 5] >= min_score).sum()) for rows in (expected, found))
@@ -64,7 +64,7 @@ def compare(
 
 
 def together(parts: list[Agreement]) -> Agreement:
-    """Combines the agreement of several photos."""
+    """Combines the agreements of several photos."""
     return Agreement(
         box=max(part.box for part in parts),
         score=max(part.score for part in parts),

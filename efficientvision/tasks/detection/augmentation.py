@@ -1,4 +1,4 @@
-"""Settings of the training augmentation."""
+"""Options of the training augmentation."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from efficientvision.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Training augmentation; fields are named after the hyper-parameters.
+    """Augmentation of EfficientDet's training; fields have the names of the hyper-parameters.
 
-    Applied in the order of the published code: GridMask and AutoAugment on the whole photo, then
-    flips and quarter turns, then scale jitter; mosaic and MixUp combine the results.
+    The order is the published code's: GridMask and AutoAugment on the whole photo, then flips and
+    quarter turns, then scale jitter. Mosaic and MixUp combine the results.
 
     Attributes:
         input_rand_hflip: Mirror half of the photos left to right.
@@ -22,13 +22,13 @@ class Augmentation:
         input_rand_rot90: Rotate by a random multiple of 90 degrees.
         jitter_min, jitter_max: Range of the scale factor; 1 fits the photo to the input.
         autoaugment_policy: A key of `POLICIES`, `RANDAUG`, or None.
-        randaug_num_layers, randaug_magnitude: RandAugment: operations per photo, and magnitude.
-        grid_mask: Draw a grid of black squares on two of three photos.
+        randaug_num_layers, randaug_magnitude: RandAugment's operations per photo and their level.
+        grid_mask: Put a grid of black squares on two photos out of three.
         mosaic_prob: Share of examples composed of four photos.
         mixup_prob: Share of examples blended with another photo.
 
     Raises:
-        UserError: A value is invalid.
+        UserError: A value is out of range.
     """
 
     input_rand_hflip: bool = True
@@ -58,7 +58,7 @@ class Augmentation:
 
     @property
     def needs_whole_photo(self) -> bool:
-        """Whether an operation needs the whole decoded photo."""
+        """Whether photos must be decoded whole, because some operation needs all of the photo."""
         return bool(self.autoaugment_policy or self.grid_mask)
 
     @property
@@ -69,21 +69,21 @@ class Augmentation:
 
 @dataclasses.dataclass(frozen=True)
 class SsdAugmentation:
-    """Training augmentation of an SSD; fields are named after the hyper-parameters.
+    """Augmentation of SSD's training; fields have the names of the hyper-parameters.
 
-    Order: flips and quarter turns, colour distortion, expansion to a larger canvas, random crop,
-    stretch to the network's input.
+    The order: flips and quarter turns, colour distortion, expansion to a larger canvas, a crop of
+    it, stretched to the network's input.
 
     Attributes:
         input_rand_hflip, input_rand_vflip, input_rand_rot90: As in `Augmentation`.
-        photometric_distortion: Distort the colours, see `transforms.photometric`.
+        photometric_distortion: Distort the colours; see `transforms.photometric`.
         expand_prob: Share of photos placed on a larger canvas.
         expand_max: Largest side of that canvas, relative to the photo's.
-        sample_crop: Crop around objects, see `transforms.sample_frame`.
-        mean_rgb: Canvas colour, 0..255.
+        sample_crop: Cut out crops that show objects well; see `transforms.sample_frame`.
+        mean_rgb: Colour of the canvas, 0..255.
 
     Raises:
-        UserError: A value is invalid.
+        UserError: A value is out of range.
     """
 
     input_rand_hflip: bool = True
@@ -98,7 +98,7 @@ class SsdAugmentation:
     def __post_init__(self) -> None:
         if not (0 <= self.expand_prob <= 1 and self.expand_max >= 1):
             raise UserError(
-                "the larger canvas needs expand_prob in 0..1 and expand_max of 1 or more, got "
+                "canvas expansion needs expand_prob in 0..1 and expand_max of at least 1, got "
                 f"{self.expand_prob} and {self.expand_max}."
             )
 

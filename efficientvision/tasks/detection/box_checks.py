@@ -1,4 +1,4 @@
-"""Checks boxes and photos of records: coordinates, x/y order, sizes, objects per image."""
+"""Checks boxes and photos of records: coordinates, order of x and y, sizes, objects per image."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from efficientvision.preflight.edge_alignment import edge_alignment, swapped_in_
 from efficientvision.preflight.findings import AGAIN, ERROR, OK, WARNING, Finding, counted, listed
 from efficientvision.preflight.record_scan import RecordScan
 
-# Half a pixel of tolerance, because float32 normalisation is not exactly reversible.
+# Half a pixel of tolerance: normalised float32 coordinates do not come back exactly.
 _TOLERANCE_PIXELS = 0.5
-_MANY = 0.05  # From this share of bad boxes on, blame the conversion and not the annotator.
+_MANY = 0.05  # From this share of bad boxes on, the conversion is to blame, not an annotator.
 _TINY_PIXELS = 4.0  # Half a cell of the finest feature level.
 _EMPTY_INPUT = 0.35
 
@@ -23,7 +23,7 @@ def box_findings(scan: RecordScan, part: str, *, needed: bool = True) -> list[Fi
     Args:
         scan: Scanned records.
         part: "train" or "val", for the table.
-        needed: Whether boxes are required; False if the ground truth is a separate file.
+        needed: Whether there must be any; not if the ground truth is a file.
     """
     subject = f"{part} boxes"
     boxes = scan.boxes_normalized_yxyx.astype(np.float64)
@@ -50,8 +50,8 @@ def box_findings(scan: RecordScan, part: str, *, needed: bool = True) -> list[Fi
         findings.append(Finding(WARNING, subject, described, advice))
     outside = _leaves_photo(boxes, scan.image_hw[scan.image_of]) & ~flat
     if outside.any():
-        found = f"{_share(outside)} extend beyond their photo, e.g. in {_first(scan, outside)}"
-        advice = "training clips them at the border; dataset/inspect_tfrecords.py lists them"
+        found = f"{_share(outside)} reach beyond their photo, e.g. in {_first(scan, outside)}"
+        advice = "training clips them; dataset/inspect_tfrecords.py lists them"
         findings.append(Finding(WARNING, subject, found, advice))
     return findings
 
@@ -60,7 +60,7 @@ _CONVERSION = f"fix the conversion and {AGAIN}"
 
 
 def _has_area(boxes: np.ndarray) -> np.ndarray:
-    """bool [M]; False for NaN."""
+    """bool [M]; boxes with NaN have none."""
     return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
 
 
@@ -70,7 +70,7 @@ def _leaves_photo(boxes: np.ndarray, image_hw: np.ndarray) -> np.ndarray:
 
 
 def _flat_description(scan: RecordScan, boxes: np.ndarray, flat: np.ndarray) -> str:
-    """Describes the boxes without area."""
+    """Describes the boxes that have no area."""
     if not flat.any():
         return ""
     described = f"{_share(flat)} have no area, e.g. in {_first(scan, flat)}"
@@ -78,16 +78,16 @@ def _flat_description(scan: RecordScan, boxes: np.ndarray, flat: np.ndarray) -> 
     unreal = ~np.isfinite(boxes).all(axis=-1)
     if turned.mean() > _MANY:
         described += (
-            f"; in {turned.mean():.0%} a maximum is below its minimum: are width and height stored "
-            "as maxima, or the corners in a different order?"
+            f"; in {turned.mean():.0%} a maximum is below its minimum: are these width and height, "
+            "or corners in another order?"
         )
     elif unreal.any():
-        described += f"; {unreal.sum()} are not finite (NaN)"
+        described += f"; {unreal.sum()} contain NaN"
     return described
 
 
 def _swapped_finding(scan: RecordScan, subject: str, boxes: np.ndarray) -> Finding | None:
-    """Reports an error if the boxes fit their photos better with x and y swapped."""
+    """Reports whether the boxes fit their photos better with x and y swapped."""
     sizes = scan.image_hw[scan.image_of]
     real = np.isfinite(boxes).all(axis=-1)
     outside = _leaves_photo(boxes, sizes) & real
@@ -103,8 +103,8 @@ def _swapped_finding(scan: RecordScan, subject: str, boxes: np.ndarray) -> Findi
     edges = edge_alignment(scan.photos, boxes, scan.image_of)
     if edges.is_swapped:
         found = (
-            f"x and y are swapped: photo edges along {edges.boxes:,} boxes have "
-            f"{edges.as_given:.1f} times the average strength, no better than chance "
+            f"x and y are swapped: along {edges.boxes:,} boxes, edges in the photos are "
+            f"{edges.as_given:.1f} times as strong as on average, no more than by chance "
             f"({edges.elsewhere:.1f}), but {edges.swapped:.1f} times with x and y swapped"
         )
         return Finding(ERROR, subject, found, advice)
@@ -125,9 +125,9 @@ def objects_per_image_findings(
     """Finds images with more objects than training uses.
 
     Args:
-        scan: Scanned training records.
-        max_instances_per_image: Maximum number of boxes per image used in training.
-        skip_crowd: Whether crowd boxes are dropped first.
+        scan: The training records.
+        max_instances_per_image: Boxes per image that training uses.
+        skip_crowd: Whether boxes around crowds are removed first.
     """
     owners = scan.image_of[~scan.is_crowd] if skip_crowd else scan.image_of
     counts = np.bincount(owners, minlength=scan.num_read)
@@ -141,12 +141,12 @@ def objects_per_image_findings(
         f"; {counted(int(over.sum()), 'image')} with more than "
         f"max_instances_per_image={max_instances_per_image}"
     )
-    advice = f"training ignores the excess: set max_instances_per_image={most}"
+    advice = f"objects beyond that are not learned: set max_instances_per_image={most}"
     return [Finding(WARNING, "objects per image", found, advice)]
 
 
 def photo_findings(scan: RecordScan, image_hw: tuple[int, int]) -> list[Finding]:
-    """Checks the sizes of photos and boxes against the network's input.
+    """Compares the sizes of photos and boxes with the network's input.
 
     Args:
         scan: Scanned training records.
@@ -178,7 +178,7 @@ def photo_findings(scan: RecordScan, image_hw: tuple[int, int]) -> list[Finding]
 
 
 def _fitting_size(scan: RecordScan, image_hw: tuple[int, int]) -> str:
-    """Returns WIDTHxHEIGHT in the photos' shape with about as many pixels as the input."""
+    """WIDTHxHEIGHT with about as many pixels as the input and the photos' shape."""
     height, width = np.median(scan.image_hw, axis=0)
     factor = np.sqrt(np.prod(image_hw) / (height * width))
     sides = [max(128, int(round(side * factor / 128) * 128)) for side in (width, height)]

@@ -19,13 +19,7 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
-from efficientvision.loading import (
-    CONFIG_FILE,
-    LoadedModel,
-    export_facts,
-    load_detector,
-    run_folder_of,
-)
+from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.preflight.class_checks import check_classes
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan
@@ -35,6 +29,7 @@ from efficientvision.tasks.detection import testdev
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
 from efficientvision.tasks.detection.data_checks import DataChecks
+from efficientvision.tasks.detection.decoder import Decoder
 from efficientvision.tasks.detection.evaluate_export import evaluate_export
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation
 from efficientvision.tasks.detection.export_checks import DetectionChecks
@@ -47,7 +42,8 @@ from efficientvision.tasks.detection.portable_runner import DetectionRunner
 from efficientvision.tasks.detection.predictor import DEFAULT_MIN_SCORE, Detector
 from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
-from efficientvision.tasks.detection.tta import DetectionViews, ViewOptions
+from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
@@ -71,7 +67,7 @@ class DetectionTask(Task):
     takes_ground_truth_file = True
     family: ClassVar[str]
     stretches: ClassVar[bool]
-    views_class: ClassVar[type[DetectionViews]]
+    decoder_class: ClassVar[type[Decoder]]
 
     def check_options(self, options: RunOptions) -> None:
         testdev.check_options(options)
@@ -105,7 +101,7 @@ class DetectionTask(Task):
             fake_data=options.use_fake_data,
             testdev_dir=options.testdev_dir,
             testdev_info_file=options.testdev_info_file,
-            views=self.tta(options, config),
+            tta=self.tta(options, config),
             data_service=options.tf_data_service or None,
         )
 
@@ -269,26 +265,26 @@ class DetectionTask(Task):
             "min_score_thresh": (settings.min_score_thresh, fixed.get("score_thresh")),
         }
 
-    def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionViews | None:
-        """Returns the test-time augmentation of the options, or None."""
-        if not tta_options.asks_for_views(options):
+    def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionTTA | None:
+        """Test-time augmentation as the options ask for it; None: each photo is seen once."""
+        if not tta_options.asks_for_tta(options):
             return None
         iou = options.test_iou_thresh
         overlap = {} if iou is None else {"iou_thresh": iou}
         scales = tta_options.scales_of(options)
-        how = ViewOptions(options.test_flip, scales, options.test_merge, **overlap)
-        views = self.views_class(config, how, self.build)
+        how = TTAOptions(options.test_flip, scales, options.test_merge, **overlap)
+        tta = DetectionTTA(config, self.decoder_class(config), how, self.build)
         looks = ", ".join(
             f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
-            for view in views.views
+            for view in tta.views
         )
         merge = {
             "wbf": "weighted box fusion, each after hard NMS",
             "nms": "one NMS of all candidates",
         }[how.merge]
-        merged = f"; merged by {merge}" if len(views.views) > 1 else ""
-        log.info(f"Test-time augmentation: each photo is evaluated at {looks}{merged}.")
-        return views
+        merged = f"; merged by {merge}" if len(tta.views) > 1 else ""
+        log.info(f"Each photo is seen as {looks}{merged}.")
+        return tta
 
 
 def _sets_nms_method(hparams: str | None) -> bool:

@@ -63,9 +63,9 @@ def efficientdet(
 
     Returns:
         A functional `keras.Model`: images `[N, *image_hw, 3]` -> (class_outputs, box_outputs),
-        lists from the finest level, logits `[N, h, w, A * K]` and box codes `[N, h, w, A * 4]`.
-        With both heads the third output is the segmentation logits; with the segmentation head
-        alone it is the only output.
+        lists from the finest level, logits `[N, h, w, A * K]` and box deltas `[N, h, w, A * 4]`;
+        with both heads a third output: segmentation logits; with the segmentation head alone
+        only those.
 
     Raises:
         ValueError: An unknown fusion or head, or a level that the backbone does not have.

@@ -15,17 +15,23 @@ from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 
 
 class FitDetector(keras.Model):
-    """A detector to train with `fit` on one device, with built-in losses.
+    """A detector with built-in targets and losses, to be trained by `fit` on one device.
 
-    `fit` takes (images, (boxes, classes)): uint8 [B, H, W, 3] at the network's size; float32
-    [B, M, 4], ymin, xmin, ymax, xmax in pixels of these images, padded with -1; int32 [B, M], 1..K,
-    padded with -1. The losses are those of `main.py`, without L2 and weight averages. `network` is
-    the plain detector: use `network.save`, or `Detector.from_loaded` for predictions.
+    `fit` takes a data set of `(images, (boxes, classes))`: images uint8 [B, H, W, 3] at the
+    network's input size; boxes float32 [B, M, 4], ymin, xmin, ymax, xmax in pixels of these
+    images, padded with -1; classes int32 [B, M], 1..K, padded with -1. The losses are those of
+    `main.py`, without weight decay and without averaged weights.
 
     Args:
-        name: Name of a detector, or of an SSD's backbone with `task="detection"`.
-        task: Task name; None infers it from `name`.
-        **hyper_parameters: As for `build_model`.
+        name: name of an EfficientDet, or of an SSD's backbone with `task="detection"`.
+        task: None: inferred from the name.
+        **hyper_parameters: hyper-parameters as in `build_model`.
+
+    Attributes:
+        network: the detector itself, for `network.save`, or `Detector.from_loaded` to predict.
+
+    Raises:
+        UserError: the name or a hyper-parameter is unknown, or a value is invalid.
 
     Example:
         >>> model = FitDetector("efficientdet-d0", num_classes=3, image_size=256)
@@ -41,7 +47,7 @@ class FitDetector(keras.Model):
         self.network = build_from_config(self.config)
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
-        """uint8 or float images in 0..255 [B, H, W, 3] -> the network's outputs."""
+        """Maps uint8 or float images in 0..255, [B, H, W, 3], to the network's outputs."""
         mean, stddev = (
             tf.constant(values, tf.float32)
             for values in (self.config.mean_rgb, self.config.stddev_rgb)
@@ -56,7 +62,7 @@ class FitDetector(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """Computes the detector's loss; see `detection.losses` and `detection.multibox`."""
+        """Returns the detector's total loss, see `detection.losses` and `detection.multibox`."""
         del x, sample_weight, training
         boxes, classes = y
         batch = self._task.prepare(

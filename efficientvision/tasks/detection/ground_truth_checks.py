@@ -1,4 +1,4 @@
-"""Checks evaluation records against the COCO file that they are evaluated with."""
+"""Compares evaluation records with their COCO file, and with the training records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAME = "records and ground truth must come from the same conversion"
 def id_findings(
     scan: RecordScan, json_file: str | None, *, regenerated: bool = False
 ) -> list[Finding]:
-    """Checks that every evaluated photo is in the ground truth, exactly once.
+    """Checks that every evaluated photo is in the ground truth exactly once.
 
     Args:
         scan: Scanned evaluation records.
@@ -37,9 +37,9 @@ def id_findings(
     repeated = [name for name, count in counts.items() if count > 1]
     findings = []
     if repeated:
-        found = f"{counted(len(repeated), 'image id')} used more than once: {listed(repeated)}"
-        advice = "the pattern probably matches two data sets, or the same one twice"
-        # Without a file the records are the ground truth, so ids must be unique.
+        found = f"{counted(len(repeated), 'image id')} twice or more: {listed(repeated)}"
+        advice = "the pattern probably matches two data sets, or one data set twice"
+        # Without a file the records are the ground truth, where an id must belong to one photo.
         level = WARNING if json_file or regenerated else ERROR
         findings.append(Finding(level, _SUBJECT, found, advice))
     if json_file is None:
@@ -72,7 +72,7 @@ def _json_findings(
             f"{len(missing):,} of {counted(scan.num_read, 'image id')} are not in {name}: "
             f"{listed(missing)} (it has {listed(known)})"
         )
-        advice = f"{_SAME}; without `val_json_file` the boxes in the records are used"
+        advice = f"{_SAME}; without `val_json_file` the records' own boxes are used"
         return [Finding(ERROR, _SUBJECT, found, advice)]
     left_out = [
         Finding(WARNING, _SUBJECT, f"{name}: {count:,} {reason}", "fix the file, or ignore this")
@@ -81,7 +81,7 @@ def _json_findings(
     annotations = content["annotations"]
     if not annotations:
         found = f"{name} has no annotations for its images, so every metric will be '-'"
-        advice = "use the file with the annotations of these images, or remove `val_json_file`"
+        advice = "use the file of annotated images, or remove `val_json_file`"
         return [Finding(ERROR, _SUBJECT, found, advice), *left_out]
     found = f"{counted(scan.num_read, 'image id')}, all of them in {name}"
     findings = [Finding(OK, _SUBJECT, found), *left_out]
@@ -91,7 +91,7 @@ def _json_findings(
 def _agreement_findings(
     scan: RecordScan, name: str, file: CocoFile, annotations: list[dict[str, Any]]
 ) -> list[Finding]:
-    """Checks that the file has the records' boxes, with the same class ids."""
+    """Checks that the file has the records' boxes, under the same class ids."""
     of_image: dict[str, list[list[float]]] = defaultdict(list)
     for annotation in annotations:
         if len(annotation.get("bbox") or ()) == 4:
@@ -139,7 +139,7 @@ def _agreement_findings(
 
 
 def _other_sizes(scan: RecordScan, file: CocoFile) -> np.ndarray:
-    """bool [N]: photos whose size differs in the file."""
+    """bool [N]: photos for which the file states another size."""
     stated = {str(image["id"]): (image["height"], image["width"]) for image in file.images}
     sizes = map(tuple, scan.image_hw.tolist())
     pairs = ((stated[i], size) for i, size in zip(scan.source_ids, sizes, strict=True))

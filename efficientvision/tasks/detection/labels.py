@@ -1,4 +1,4 @@
-"""Report labels for detectors."""
+"""Labels of a detector's report."""
 
 from efficientvision.tasks.detection.coco import DESCRIPTIONS, METRIC_NAMES
 from efficientvision.tasks.detection.voc import MEANINGS as VOC_MEANINGS
@@ -29,18 +29,21 @@ LABELS = ReportLabels(
         Column("recall", "recall", "percent"),
     ),
     classes_note=(
-        "In percent. The score is the threshold with the best F1 of the class at IoU .50; "
-        "precision and recall are at that threshold."
+        "In percent. The score is the threshold with the class's best F1 at IoU .50; precision "
+        "and recall are measured at that threshold."
     ),
     pr_title="Precision and recall, IoU .50",
     things=("objects", "objects"),
     detected="detected as",
     matrix_title="Confusion matrix, IoU .50",
     matrix_note=(
-        "Detected class of each object, at IoU .50. Colour: share of the row. Last column: missed "
-        "objects; last row: detections without an object."
+        "Rows are ground-truth classes, columns predicted classes, at IoU .50. The colour is the "
+        "share of the row. The last column counts missed objects, the last row false positives "
+        "on background."
     ),
     pairs=True,
-    predictions_note="Left: ground truth; right: detections. The same photos at each evaluation.",
-    predicted_alt=("Truth.", "Detections."),
+    predictions_note=(
+        "Left: ground truth. Right: detections. The same photos at every evaluation."
+    ),
+    predicted_alt=("Ground truth.", "Detections."),
 )

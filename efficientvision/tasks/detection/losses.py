@@ -78,13 +78,13 @@ def huber(errors, delta: float):
 
 
 def box_loss(box_outputs, box_targets, *, num_positives, delta: float = 0.1):
-    """Huber loss of box codes, over the non-zero targets, divided by 4 * `num_positives`.
+    """Huber loss of box deltas, over the non-zero targets, divided by 4 * `num_positives`.
 
     Args:
-        box_outputs: Predicted codes, [...].
-        box_targets: Target codes, [...]; exact zeros mark unmatched anchors.
+        box_outputs: [...] predicted deltas.
+        box_targets: [...] target deltas; exact zeros mark what is not matched.
         num_positives: Normaliser; scalar.
-        delta: Error at which the loss becomes linear, in units of the codes.
+        delta: Where the loss becomes linear, in units of the deltas.
 
     Returns:
         float32 scalar.
@@ -158,8 +158,8 @@ def box_iou_loss(box_outputs, box_targets, anchors_yxyx, *, num_positives, iou_l
     Both sides are decoded; then coordinates whose target code is zero are set to zero.
 
     Args:
-        box_outputs: [..., A_total, 4] predicted codes.
-        box_targets: [..., A_total, 4] target codes; exact zeros mark unmatched anchors.
+        box_outputs: [..., A_total, 4] predicted deltas.
+        box_targets: [..., A_total, 4] target deltas; exact zeros mark what is not matched.
         anchors_yxyx: [A_total, 4], pixels.
         num_positives: Normaliser; scalar.
         iou_loss_type: See `iou_loss`.
@@ -172,8 +172,8 @@ def box_iou_loss(box_outputs, box_targets, anchors_yxyx, *, num_positives, iou_l
     # Unmatched anchors are decoded from zeros: exp() of their outputs may overflow, and
     # inf * 0 would make the gradient NaN.
     matched = tf.reduce_any(mask > 0.0, axis=-1, keepdims=True)
-    codes = tf.where(matched, tf.cast(box_outputs, tf.float32), 0.0)
-    pred = box_ops.decode(codes, anchors_yxyx) * mask
+    box_deltas = tf.where(matched, tf.cast(box_outputs, tf.float32), 0.0)
+    pred = box_ops.decode(box_deltas, anchors_yxyx) * mask
     target = box_ops.decode(box_targets, anchors_yxyx) * mask
     loss = tf.reduce_sum(iou_loss(pred, target, iou_loss_type))
     return loss / (4.0 * tf.cast(num_positives, tf.float32))
@@ -198,8 +198,8 @@ def detection_losses(
     """Computes the losses of EfficientDet's two heads (arXiv:1911.09070, section 5.1).
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] per level, finest first.
-        box_outputs: Codes [B, h, w, A*4] per level.
+        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
+        box_outputs: Box deltas [B, h, w, A*4] of each level.
         labels: Result of `matching.assign_targets`.
         num_classes: K, without background.
         anchors: float32 [A_total, 4], pixels; only used by the IoU loss.
@@ -242,16 +242,16 @@ def detection_losses(
         ]
     )
     batch = tf.shape(labels.class_targets)[0]
-    codes = tf.concat(
+    box_deltas = tf.concat(
         [tf.cast(tf.reshape(level, [batch, -1, 4]), tf.float32) for level in box_outputs], axis=1
     )
     cls_loss = class_sum / normalizer
-    huber_loss = box_loss(codes, labels.box_targets, num_positives=normalizer, delta=delta)
+    huber_loss = box_loss(box_deltas, labels.box_targets, num_positives=normalizer, delta=delta)
     det_loss = cls_loss + box_loss_weight * huber_loss
     losses = {"cls_loss": cls_loss, "box_loss": huber_loss}
     if iou_loss_type:
         losses["box_iou_loss"] = box_iou_loss(
-            codes,
+            box_deltas,
             labels.box_targets,
             anchors,
             num_positives=normalizer,

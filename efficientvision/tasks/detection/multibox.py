@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
-from efficientvision.tasks.detection.priors import codes_to_locations
+from efficientvision.tasks.detection.priors import box_deltas_to_locations
 
 MATCH_THRESHOLD = 0.45
 NEGATIVES_PER_POSITIVE = 3
@@ -26,8 +26,8 @@ def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
         gt_classes: int [B, M], 1..C-1; anything below 1 is padding.
 
     Returns:
-        `AnchorTargets`: `class_targets` 0..C-1, 0 for background; `box_targets` in the format of
-        `priors.codes_to_locations`, zeros where unmatched.
+        `AnchorTargets`: `class_targets` 0..C-1, 0 for background; `box_targets` as
+        `priors.box_deltas_to_locations` gives them, zeros where unmatched.
 
     Source: Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2.
     """
@@ -36,7 +36,7 @@ def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
     )
     return targets._replace(
         class_targets=targets.class_targets + 1,
-        box_targets=codes_to_locations(targets.box_targets),
+        box_targets=box_deltas_to_locations(targets.box_targets),
     )
 
 

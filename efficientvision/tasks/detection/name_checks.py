@@ -1,6 +1,6 @@
-"""Checks by name that the ground truth numbers the classes as the network does.
+"""Compares class numbers of an evaluation set with the network's, by name.
 
-Evaluation compares class numbers, so ground truth that numbers the same classes differently would
+Detectors are evaluated by number: a data set that numbers the same classes in another order would
 silently give wrong metrics.
 """
 
@@ -16,7 +16,7 @@ from efficientvision.data.record_files import FilePattern
 from efficientvision.preflight.findings import ERROR, Finding
 
 _SHOWN = 3
-_NAMELESS = re.compile(r"class \d+")  # The reader's placeholder for a category without a name.
+_NAMELESS = re.compile(r"class \d+")  # Name that the reader gives to a nameless category.
 
 
 def truth_name_findings(
@@ -26,17 +26,17 @@ def truth_name_findings(
     *,
     renamed: bool = False,
 ) -> list[Finding]:
-    """Returns an error if the ground truth and the network name the same class differently.
+    """Returns an error if the ground truth has other names for the network's class numbers.
 
-    Case, spaces and punctuation are ignored. One side may have more classes, or no names at all.
+    Capitals, spaces and punctuation do not count. One side may have more classes, or no names.
 
     Args:
         names: Class number of the network -> name; may be empty.
         records: The evaluation records.
         json_file: Ground truth in COCO format; None uses the records, named by the `labels.json`
             beside them.
-        renamed: Whether the network's classes may have been renamed; then only names that the
-            ground truth assigns to a different number are errors.
+        renamed: The network's names may differ from its records': only names that the ground truth
+            gives to another number are wrong.
 
     Raises:
         UserError: The file is missing or not in COCO format.
@@ -60,7 +60,7 @@ def truth_name_findings(
         return []
     found = (
         f"{json_file or records} has {_listed(theirs, other)}, but the network has "
-        f"{_listed(names, other)}: detections are matched by class number"
+        f"{_listed(names, other)}: detections are compared by number"
     )
     advice = (
         "convert both sets with the same classes in the same order (`label_map_json_path`), or "

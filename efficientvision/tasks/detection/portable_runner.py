@@ -14,7 +14,7 @@ from efficientvision.tasks.portable import PortableNetwork, check_number, of_pho
 
 
 class DetectionRunner:
-    """Resizes photos, runs the network, and scales its boxes to photo pixels."""
+    """Resizes photos, runs the network, and scales its boxes to pixels of the photo."""
 
     def __init__(self, network: PortableNetwork, metadata: DetectionMetadata):
         self._network = network
@@ -51,7 +51,7 @@ class DetectionRunner:
         return resize_bilinear(photos, fitted), tf.fill([2], 1.0 / scale)
 
     def _prepare(self, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns images for the network, and photo pixels per input pixel [4]."""
+        """Returns the network's input, and the scale from its pixels to the photo's, [4]."""
         check_number(photos, self._metadata)
         resized, scale = self._resize(photos)
         height, width = resized.shape[1:3]
@@ -62,12 +62,12 @@ class DetectionRunner:
             self._canvas[:, :height, width:] = padding
         return self._canvas, np.tile(np.float32(scale), 2)
 
-    def _decode(self, classes: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    def _decode(self, classes: np.ndarray, box_deltas: np.ndarray) -> np.ndarray:
         settings = self._metadata.nms
-        if self._anchors is None or len(self._anchors) != len(codes):
+        if self._anchors is None or len(self._anchors) != len(box_deltas):
             known = 0 if self._anchors is None else len(self._anchors)
             raise UserError(
-                f"this file returns boxes for {len(codes)} anchors, but its metadata describes "
+                f"this file gives boxes of {len(box_deltas)} anchors, and its metadata describes "
                 f"{known}: export the model again"
             )
         limits = {
@@ -79,6 +79,6 @@ class DetectionRunner:
         if self._is_ssd:
             image_hw = self._metadata.image_hw
             return raw_outputs.detect_ssd(
-                classes, codes, self._anchors, image_hw=image_hw, **limits
+                classes, box_deltas, self._anchors, image_hw=image_hw, **limits
             )
-        return raw_outputs.detect(classes, codes, self._anchors, **limits)
+        return raw_outputs.detect(classes, box_deltas, self._anchors, **limits)

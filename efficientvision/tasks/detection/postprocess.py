@@ -59,25 +59,25 @@ def select_candidates(
     """Selects and decodes the candidates for NMS.
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] per level, finest first.
-        box_outputs: Codes [B, h, w, A*4] per level.
+        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
+        box_outputs: Box deltas [B, h, w, A*4] of each level.
         anchors: float32 [A_total, 4], pixels of the network input.
         num_classes: K, without background.
         max_nms_inputs: Number of (anchor, class) pairs to keep, best first; 0 keeps every anchor
             with its best class, in anchor order.
     """
     logits = merge_levels(class_outputs, num_classes)
-    codes = merge_levels(box_outputs, 4)
+    box_deltas = merge_levels(box_outputs, 4)
     anchors = tf.convert_to_tensor(anchors, tf.float32)
     if max_nms_inputs <= 0:
         return Candidates(
-            box_ops.decode(codes, anchors),
+            box_ops.decode(box_deltas, anchors),
             tf.sigmoid(tf.reduce_max(logits, axis=-1)),
             tf.argmax(logits, axis=-1, output_type=tf.int32),
         )
     top_logits, anchor_ids, classes = top_pairs(logits, max_nms_inputs)
     boxes = box_ops.decode(
-        tf.gather(codes, anchor_ids, batch_dims=1), tf.gather(anchors, anchor_ids)
+        tf.gather(box_deltas, anchor_ids, batch_dims=1), tf.gather(anchors, anchor_ids)
     )
     return Candidates(boxes, tf.sigmoid(top_logits), classes)
 
@@ -119,9 +119,9 @@ def postprocess(
     """Decodes the heads' outputs and applies NMS.
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] per level, finest first.
-        box_outputs: Codes [B, h, w, A*4] per level.
-        image_scales: float [B], photo pixels per input pixel; None means 1.
+        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
+        box_outputs: Box deltas [B, h, w, A*4] of each level.
+        image_scales: float [B]: pixels of the photo per pixel of the network input; None: 1.
         anchors: float32 [A_total, 4], pixels of the network input.
         image_hw: Size of the network input in pixels.
         num_classes: K, without background.
@@ -173,7 +173,7 @@ def postprocess(
             detections = _gather(candidates, *kept, zero_padding=True)
     boxes = detections.boxes_yxyx
     if mode in ("global", "combined"):
-        boxes = box_ops.clip(boxes, image_hw)
+        boxes = box_ops.clip_boxes(boxes, image_hw)
     if image_scales is not None:
         boxes *= tf.cast(image_scales, tf.float32)[:, tf.newaxis, tf.newaxis]
     return detections._replace(boxes_yxyx=boxes)

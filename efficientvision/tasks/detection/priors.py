@@ -13,7 +13,7 @@ from efficientvision.configs import parse_image_size
 from efficientvision.data import boxes as box_ops
 from efficientvision.tasks.detection.anchors import AnchorLevel
 
-# Divisors of the centre and size codes (Liu et al. call them variances).
+# Divide the deltas of centre and size (Liu et al. call them variances).
 CENTER_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 _LEVELS = range(3, 9)
 _STRIDED_LEVELS = range(3, 7)
@@ -115,13 +115,13 @@ def generate_priors(
     return np.concatenate([centers - half_sizes, centers + half_sizes], axis=-1)
 
 
-def codes_to_locations(codes: tf.Tensor) -> tf.Tensor:
-    """Converts codes ty, tx, th, tw [..., 4] of `boxes.encode` to the network's locations.
+def box_deltas_to_locations(box_deltas: tf.Tensor) -> tf.Tensor:
+    """Box deltas ty, tx, th, tw [..., 4] of `boxes.encode` -> what the network is to say of them.
 
     Returns:
         [..., 4]: x and y divided by `CENTER_VARIANCE`, width and height by `SIZE_VARIANCE`.
     """
-    ty, tx, th, tw = tf.unstack(codes, axis=-1)
+    ty, tx, th, tw = tf.unstack(box_deltas, axis=-1)
     return tf.stack(
         [tx / CENTER_VARIANCE, ty / CENTER_VARIANCE, tw / SIZE_VARIANCE, th / SIZE_VARIANCE],
         axis=-1,
@@ -132,17 +132,17 @@ def decode_locations(locations: tf.Tensor, priors_yxyx: tf.Tensor) -> tf.Tensor:
     """Decodes the network's locations to boxes.
 
     Args:
-        locations: float32 [..., 4]: x, y, width, height, see `codes_to_locations`.
+        locations: float32 [..., 4]: x, y, width, height, as `box_deltas_to_locations`.
         priors_yxyx: float32, broadcastable to them.
 
     Returns:
         float32 [..., 4] boxes_yxyx in the priors' unit, not clipped.
     """
     x, y, width, height = tf.unstack(locations, axis=-1)
-    codes = [
+    box_deltas = [
         y * CENTER_VARIANCE,
         x * CENTER_VARIANCE,
         height * SIZE_VARIANCE,
         width * SIZE_VARIANCE,
     ]
-    return box_ops.decode(tf.stack(codes, axis=-1), priors_yxyx)
+    return box_ops.decode(tf.stack(box_deltas, axis=-1), priors_yxyx)

@@ -27,14 +27,14 @@ def detect_ssd(
     """
     exponents = np.exp(confidences - confidences.max(axis=1, keepdims=True))
     scores = exponents[:, 1:] / exponents.sum(axis=1, keepdims=True)
-    codes = locations[:, [1, 0, 3, 2]] * np.float32([0.1, 0.1, 0.2, 0.2])
+    box_deltas = locations[:, [1, 0, 3, 2]] * np.float32([0.1, 0.1, 0.2, 0.2])
     sides = np.float32([*image_hw, *image_hw])
-    return _detect(scores.max(axis=1), scores, codes, priors * sides, **limits)
+    return _detect(scores.max(axis=1), scores, box_deltas, priors * sides, **limits)
 
 
 def detect(
     logits: np.ndarray,
-    codes: np.ndarray,
+    box_deltas: np.ndarray,
     anchors: np.ndarray,
     *,
     iou_thresh: float,
@@ -48,7 +48,7 @@ def detect(
 
     Args:
         logits: float32 [A, K].
-        codes: float32 [A, 4].
+        box_deltas: float32 [A, 4].
         anchors: float32 [A, 4], pixels of the network input.
         iou_thresh: IoU above which the box with the lower score is dropped.
         score_thresh: Minimum score, exclusive.
@@ -62,7 +62,7 @@ def detect(
     return _detect(
         _sigmoid(logits.max(axis=1)),
         logits,
-        codes,
+        box_deltas,
         anchors,
         iou_thresh=iou_thresh,
         score_thresh=score_thresh,
@@ -72,14 +72,22 @@ def detect(
 
 
 def _detect(
-    scores, values, codes, anchors, *, iou_thresh, score_thresh, max_output_size, max_candidates
+    scores,
+    values,
+    box_deltas,
+    anchors,
+    *,
+    iou_thresh,
+    score_thresh,
+    max_output_size,
+    max_candidates,
 ) -> np.ndarray:
     """Detects from scores [A], and values [A, K] whose maximum gives the class."""
     rows = np.flatnonzero(scores > score_thresh)
     if len(rows) > max_candidates:
         rows = rows[np.argpartition(-scores[rows], max_candidates)[:max_candidates]]
     rows = rows[np.argsort(-scores[rows], kind="stable")]
-    boxes = decode(codes[rows], anchors[rows])
+    boxes = decode(box_deltas[rows], anchors[rows])
     classes = values[rows].argmax(axis=1)
     kept = suppress(boxes, classes, iou_thresh, max_output_size)
     result = np.zeros((max_output_size, 6), np.float32)
@@ -89,12 +97,12 @@ def _detect(
     return result
 
 
-def decode(codes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Decodes [n, 4] = ty, tx, th, tw to boxes [n, 4]; see `boxes.decode`."""
+def decode(box_deltas: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """Boxes [n, 4] of deltas [n, 4] = ty, tx, th, tw; see `boxes.decode`."""
     half = (anchors[:, 2:] - anchors[:, :2]) / 2.0
-    center = (anchors[:, 2:] + anchors[:, :2]) / 2.0 + codes[:, :2] * 2.0 * half
+    center = (anchors[:, 2:] + anchors[:, :2]) / 2.0 + box_deltas[:, :2] * 2.0 * half
     with np.errstate(over="ignore"):
-        half = half * np.exp(codes[:, 2:])
+        half = half * np.exp(box_deltas[:, 2:])
     return np.concatenate([center - half, center + half], axis=1)
 
 

@@ -42,8 +42,8 @@ def build_ssd(name, *, image_hw, num_classes=21, batch_norm=None, dtype=None, **
 
     Returns:
         A functional `keras.Model`: images `[N, *image_hw, 3]`, normalised -> (confidences
-        `[N, P, C]`, logits; locations `[N, P, 4]`, codes x, y, width, height), float32. The P
-        priors are `detection.priors.generate_priors(image_hw)`, in the same order.
+        `[N, P, C]`, logits; locations `[N, P, 4]`, deltas x, y, width, height), float32. The P
+        priors are those of `detection.priors.generate_priors(image_hw)`, in that order.
 
     Raises:
         ValueError: Fewer than two classes.

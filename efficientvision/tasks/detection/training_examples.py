@@ -1,6 +1,6 @@
 """Turns a record, and its partners if it is mixed, into one augmented training example.
 
-Every random number depends only on (seed, position in the endless sequence).
+Random numbers depend only on (seed, position in the endless sequence).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from efficientvision.data.transforms import (
     mosaic,
     orientation,
 )
+from efficientvision.data.transforms.placement import place_boxes, render
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
 from efficientvision.tasks.detection.augmentation import Augmentation
 
@@ -35,12 +36,12 @@ class TrainingExamples:
     """Makes training examples; call it with a position and its records.
 
     Attributes:
-        image_hw: Network input (height, width).
-        max_instances: M, the maximum number of boxes per example.
-        skip_crowd: Whether to drop crowd boxes.
-        regenerate_source_id: Use a hash of the photo's bytes as its id.
-        augmentation: Augmentation settings.
-        seed: Random seed.
+        image_hw: (height, width) of the network input.
+        max_instances: M, number of boxes in an example.
+        skip_crowd: Leave out crowd boxes.
+        regenerate_source_id: Name photos by a hash of their bytes.
+        augmentation: Augmentation of the photos.
+        seed: Seed of everything random.
     """
 
     image_hw: Size
@@ -55,7 +56,7 @@ class TrainingExamples:
 
         Args:
             position: int64 [], position in the endless sequence.
-            records: string [1 + num_partners], the example's own record, then its partners.
+            records: string [1 + num_partners], its own record followed by its partners'.
 
         Returns:
             See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
@@ -69,7 +70,7 @@ class TrainingExamples:
                 lambda: scene,
             )
         found, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
-        found = boxes.clip_boxes(found, self.image_hw)
+        found = boxes.clip_to_last_pixel(found, self.image_hw)
         seen = boxes.has_area(found)
         found, classes = (tf.boolean_mask(values, seen) for values in (found, classes))
         return scene | {
@@ -113,15 +114,12 @@ class TrainingExamples:
         }
 
     def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
-        """Adds a photo to the scene, which keeps the size and scale of its first photo."""
-        before = tf.concat([origin_yx, [0]], axis=0)
-        size = tf.concat([photo["valid_hw"], [3]], axis=0)
-        after = tf.constant([*self.image_hw, 3]) - before - size
-        placed = tf.pad(photo["images"], tf.stack([before, after], axis=1))
+        """Adds a photo to the scene, whose size and scale are those of the first photo."""
+        placed = pad_to_canvas(photo["images"], self.image_hw, origin_yx)
         first = tf.equal(k, 0)
         offset = tf.cast(tf.tile(origin_yx, [2]), tf.float32)
         return {
-            "images": scene["images"] + tf.ensure_shape(placed, [*self.image_hw, 3]),
+            "images": scene["images"] + placed,
             "valid_hw": tf.where(first, photo["valid_hw"], scene["valid_hw"]),
             "image_scale": tf.where(first, photo["image_scale"], scene["image_scale"]),
             "source_id": tf.where(
@@ -146,13 +144,13 @@ class TrainingExamples:
     def _photo(
         self, record: tf.Tensor, seed: tf.Tensor, frame_hw: tf.Tensor, fill_frame: tf.Tensor
     ) -> Scene:
-        """Returns the visible part of a photo, scaled but not padded.
+        """Loads the visible part of a photo, at its size, not padded.
 
         Args:
             record: string [].
             seed: int [2].
-            frame_hw: int32 [2], size of the part of the canvas reserved for it.
-            fill_frame: bool [], leave no padding within the frame, and drop boxes of slivers.
+            frame_hw: int32 [2], the part of the canvas available for it.
+            fill_frame: bool []: leave no padding within the frame, and drop boxes of slivers.
         """
         example = parse_example(record)
         found, classes = example["boxes_normalized_yxyx"], example["classes"]
@@ -172,26 +170,26 @@ class TrainingExamples:
         factor, offset = jitter.draw_jitter(
             _fold(seed, _JITTER), drawn.jitter_min, drawn.jitter_max
         )
-        plan = jitter.plan_jitter(
+        placement, image_scale = jitter.plan_jitter(
             source_hw, self.image_hw, factor, offset, frame_hw=frame_hw, fill_frame=fill_frame
         )
-        crop = orientation.stored_crop(turned, plan.crop_yx, plan.crop_hw, stored_hw)
-        found = jitter.place_boxes(orientation.orient_boxes(turned, found), source_hw, plan)
+        crop = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
+        found = place_boxes(orientation.orient_boxes(turned, found), placement, source_hw)
         cut, kept = boxes.crop_boxes(found, frame_hw)
         kept = kept | ~fill_frame
         return {
-            "images": jitter.render(decode_part(*crop), turned, plan),
-            "valid_hw": plan.valid_hw,
-            "image_scale": plan.image_scale,
+            "images": render(decode_part(*crop), turned, placement),
+            "valid_hw": placement.part_hw,
+            "image_scale": image_scale,
             "source_id": source_id(example, self.regenerate_source_id),
             "boxes_yxyx": tf.boolean_mask(tf.where(fill_frame, cut, found), kept),
             "classes": tf.boolean_mask(classes, kept),
         }
 
     def _pixels(self, encoded: tf.Tensor, found: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor):
-        """Returns a function (yx, hw) -> pixels of a part, and the photo's size, boxes and classes.
+        """Gives access to a photo: ((yx, hw) -> pixels; its size; its boxes; its classes).
 
-        If no operation needs the whole photo, only the part is decoded.
+        If no operation needs the whole photo, only the requested part is decoded.
         """
         drawn = self.augmentation
         if not drawn.needs_whole_photo:
@@ -223,7 +221,7 @@ class TrainingExamples:
 
 
 def _joined(*names: tf.Tensor) -> tf.Tensor:
-    """Joins the ids of the photos in a composed picture."""
+    """Name of a picture made of several photos."""
     return tf.strings.join(names, "+")
 
 

@@ -11,27 +11,19 @@ import tensorflow as tf
 
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.errors import UserError
-from efficientvision.tasks.detection.anchors import generate_anchors
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.box_fusion import fuse_views
-from efficientvision.tasks.detection.postprocess import (
-    Candidates,
-    Detections,
-    postprocess,
-    select_candidates,
-    suppress_candidates,
-)
+from efficientvision.tasks.detection.decoder import Decoder
+from efficientvision.tasks.detection.postprocess import Candidates, Detections
 from efficientvision.tasks.detection.views import View, boxes_on_photo, make_views, mirror
 from efficientvision.tasks.training_task import Batch
 
 MERGES = ("wbf", "nms")
-# Maximum number of NMS candidates per image in an evaluation, as in the original.
-MAX_NMS_INPUTS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
-class ViewOptions:
-    """Settings of test-time augmentation.
+class TTAOptions:
+    """Test-time augmentation: the views of each photo, and how their detections are merged.
 
     Attributes:
         flip: Also evaluate the mirror image.
@@ -55,8 +47,8 @@ class ViewOptions:
             raise UserError(f"The IoU threshold of TTA must be in (0, 1], got {self.iou_thresh:g}.")
 
 
-class DetectionViews:
-    """Runs a detector on the views of a batch and merges the detections.
+class DetectionTTA:
+    """Test-time augmentation: runs a detector on the views of a batch, and merges the detections.
 
     A network has one input size. For every other size another network is built, which shares the
     weights of the first one.
@@ -67,21 +59,21 @@ class DetectionViews:
         inputs: Batch keys that `outputs` and `decode` need.
 
     Args:
-        config: Hyper-parameters of the detector.
-        options: Test-time augmentation; None for none.
-        build_network: Function config -> network; required for scales other than 1.
+        config: Of the detector.
+        decoder: Of the detector.
+        options: The views, and how to merge them.
+        build_network: Configuration -> network; needed where `options` has other scales.
     """
 
     def __init__(
         self,
         config: DetectionConfig,
-        options: ViewOptions | None = None,
+        decoder: Decoder,
+        options: TTAOptions,
         build_network: Callable[[DetectionConfig], keras.Model] | None = None,
     ):
         self._config = config
-        self._num_classes = config.num_object_classes
-        self._options = options or ViewOptions()
-        nms = config.nms_configs
+        self._options = options
         self.views = make_views(
             config.image_hw,
             self._options.scales,
@@ -89,11 +81,7 @@ class DetectionViews:
             step=config.coarsest_stride,
         )
         is_fused = self._options.merge == "wbf" and len(self.views) > 1
-        self._nms = dataclasses.replace(
-            nms,
-            method="hard" if is_fused else nms.method,
-            max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS,
-        )
+        self._decoder = decoder.with_hard_suppression() if is_fused else decoder
         usual = (config.image_hw, config.image_hw)
         self.sizes = list(dict.fromkeys([usual, *(view[:2] for view in self.views)]))
         self._networks = {
@@ -128,7 +116,7 @@ class DetectionViews:
         if self._options.merge == "nms" and len(by_view) > 1:
             pools = [self._candidates(view, part, batch) for view, part in by_view]
             pool = Candidates(*(tf.concat(column, axis=1) for column in zip(*pools, strict=True)))
-            return suppress_candidates(pool, num_classes=self._num_classes, nms=self._nms)._asdict()
+            return self._decoder.suppressed(pool)._asdict()
         found = [self._detections(view, part, batch) for view, part in by_view]
         if len(found) == 1:
             return found[0]._asdict()
@@ -140,7 +128,7 @@ class DetectionViews:
         if predictions["scores"].ndim == 2:
             return dict(predictions)
         images = zip(*(predictions[name] for name in Detections._fields), strict=True)
-        size, iou_thresh = self._nms.max_output_size, self._options.iou_thresh
+        size, iou_thresh = self._decoder.nms.max_output_size, self._options.iou_thresh
         fused = [fuse_views(*i, max_output_size=size, iou_thresh=iou_thresh) for i in images]
         columns = zip(*fused, strict=True)
         return dict(zip(Detections._fields, map(np.stack, columns), strict=True))
@@ -161,34 +149,16 @@ class DetectionViews:
         network = self._networks[view.image_hw]
         return tf.nest.flatten(with_weights_of(model, network, images)[:2])
 
-    def _anchors(self, view: View) -> np.ndarray:
-        return generate_anchors(**{**self._config.anchor_options, "image_hw": view.image_hw})
-
     def _on_photo(self, boxes_yxyx: tf.Tensor, view: View, batch: Batch) -> tf.Tensor:
         valid_hw = batch[f"valid_hw{self._number(view)}"]
         return boxes_on_photo(boxes_yxyx, valid_hw, batch["original_hw"], mirrored=view.mirrored)
 
     def _detections(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Detections:
-        levels = len(outputs) // 2
-        found = postprocess(
-            outputs[:levels],
-            outputs[levels:],
-            anchors=self._anchors(view),
-            image_hw=view.image_hw,
-            num_classes=self._num_classes,
-            nms=self._nms,
-        )
+        found = self._decoder.detections(outputs, view.image_hw)
         return found._replace(boxes_yxyx=self._on_photo(found.boxes_yxyx, view, batch))
 
     def _candidates(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Candidates:
-        levels = len(outputs) // 2
-        pool = select_candidates(
-            outputs[:levels],
-            outputs[levels:],
-            anchors=self._anchors(view),
-            num_classes=self._num_classes,
-            max_nms_inputs=self._nms.max_nms_inputs,
-        )
+        pool = self._decoder.candidates(outputs, view.image_hw)
         return pool._replace(boxes_yxyx=self._on_photo(pool.boxes_yxyx, view, batch))
 
 

@@ -1,8 +1,9 @@
 """TFRecords -> batches for semantic segmentation, with tf.data.
 
-Training: the order (:mod:`streams`) and every scale, crop and flip are functions of (seed,
-position), so a run resumed at step n continues exactly. Evaluation: shards in order, no randomness,
-and masks at their own size, as is standard. The host always sends uint8; the device normalises.
+Training: the order (:mod:`streams`) and every scale, window and flip depend only on (seed,
+position), so a run that resumes at step n continues exactly. Evaluation: shards in order, no
+randomness, and masks at their own size, at which the field computes metrics. The host sends uint8
+either way; normalising happens on the device.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from efficientvision.data.transforms.scale_crop import (
 )
 from efficientvision.errors import UserError
 
-# The JPEG decoding method of Pillow, and so of the published code.
+# Pillow's, and so the published code's.
 _DCT_METHOD = "INTEGER_ACCURATE"
 # One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _WINDOW = range(2)
@@ -40,10 +41,10 @@ _ORIENTATION, _WINDOW = range(2)
 
 @dataclasses.dataclass(frozen=True)
 class MaskAugmentation:
-    """Training augmentation of photos and their masks.
+    """Augmentation of photos and their masks.
 
     Attributes:
-        scale: Range of the factor applied to the photo's own size.
+        scale: Range of the factor by which the photo's own size is multiplied.
         horizontal_flip, vertical_flip: Mirror half of the photos.
         quarter_turns: Rotate by a random multiple of 90 degrees.
     """
@@ -62,11 +63,12 @@ class MaskAugmentation:
 
 
 def published_scale(dataset: str, width: int) -> tuple[float, float]:
-    """Returns the random scale that EdgeNets uses for a data set.
+    """Range of the random scale with which EdgeNets trains on a data set.
 
     Args:
-        dataset: "city" for Cityscapes, with photos of 2048 x 1024 pixels; otherwise PASCAL VOC.
-        width: Width of the network input in pixels; published are 512, 1024 and 2048.
+        dataset: "city" for Cityscapes, whose photos have 2048 x 1024 pixels; others are treated
+            like PASCAL VOC.
+        width: Width of the network input in pixels; the published ones are 512, 1024 and 2048.
     """
     if dataset != "city":
         return (0.5, 2.0)
@@ -87,32 +89,33 @@ def segmentation_dataset(
     regenerate_source_id: bool = False,
     **reading: Any,
 ) -> tf.data.Dataset:
-    """Batches of images and masks. Photos of a set may differ in size.
+    """Builds a data set of batches of images and masks. Photos may differ in size.
 
     Args:
         file_pattern: See :func:`efficientvision.data.record_files.match_files`.
-        image_hw: Network input (height, width).
+        image_hw: (height, width) of the network input.
         batch_size: Examples per batch.
-        training: If True, shuffle, scale and crop randomly, repeat; otherwise read once, in order.
-        augmentation: Training augmentation; None uses the defaults.
+        training: Shuffle, scale and crop at random, and repeat; otherwise read once, in order,
+            unaugmented.
+        augmentation: Training: augmentation of the photos; None: the defaults.
         more_sizes: Evaluation: (height, width) of further inputs for each photo.
-        class_map: 256 values, the new value of each mask value; None keeps the masks.
-        regenerate_source_id: Use a hash of the bytes as image id, as for images without an id.
+        class_map: 256 values, the new value for each value of the masks; None: no change.
+        regenerate_source_id: Name images by a hash of their bytes, which unnamed images always get.
         **reading: Order, share and limits; see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
         ``images`` uint8 [B, H, W, 3];
-        ``masks`` uint8, classes from 0, 255 ignored: [B, H, W] in training; [B, h, w] in
-        evaluation, at the masks' own sizes, padded with 255 to the largest of the batch;
+        ``masks`` uint8, classes from 0, 255 ignored: training: [B, H, W]; evaluation: [B, h, w], at
+        the masks' own sizes, padded with 255 to the largest of the batch;
         ``source_id`` string [B].
         Evaluation adds ``mask_sizes`` int32 [B, 2], height and width of each mask, and
         ``images_1``, ... for the ``more_sizes``. Its images are the whole photos,
         resized to (H, W) like Pillow (bilinear, antialiased, rounded).
 
     Raises:
-        UserError: No files, no records, or invalid arguments.
-        tf.errors.InvalidArgumentError: While reading, if a mask and its image differ in size;
+        UserError: There are no files or records, or an argument makes no sense.
+        tf.errors.InvalidArgumentError: When read: a mask and its image differ in size;
             :func:`efficientvision.data.checks.data_errors` names the record.
     """
     reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
@@ -142,7 +145,7 @@ def _table(class_map: Sequence[int] | None) -> tf.Tensor | None:
 
 
 def _decoded(example: dict[str, tf.Tensor], table: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (photo uint8 [h, w, 3], mask uint8 [h, w])."""
+    """Decodes photo, uint8 [h, w, 3], and mask, uint8 [h, w]."""
     photo = decode.decode_image(example["encoded"], dct_method=_DCT_METHOD)
     mask = tf.io.decode_png(example["mask_encoded"], channels=1)[..., 0]
     photo_hw, mask_hw = tf.shape(photo)[:2], tf.shape(mask)

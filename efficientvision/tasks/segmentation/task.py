@@ -15,13 +15,14 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import LoadedModel, export_facts, load_segmenter
+from efficientvision.loading import load_segmenter
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.segmentation import results
 from efficientvision.tasks.segmentation.build import build_segmentation
@@ -54,7 +55,7 @@ from efficientvision.tasks.segmentation.training_task import (
     all_names,
     mask_augmentation,
 )
-from efficientvision.tasks.segmentation.tta import tta
+from efficientvision.tasks.segmentation.tta import build_tta
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     apply_published_size,
@@ -218,9 +219,9 @@ class SegmentationTask(Task):
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
     ) -> SegmentationTrainingTask:
         train, val = options.train_file_pattern, options.val_file_pattern
-        views = tta(options, config, self.build)
+        tta = build_tta(options, config, self.build)
         if options.testdev_dir:
-            return SegmentationTrainingTask(config, class_names=names, views=views)
+            return SegmentationTrainingTask(config, class_names=names, tta=tta)
         return SegmentationTrainingTask(
             config,
             training_files=train,
@@ -231,7 +232,7 @@ class SegmentationTask(Task):
             evaluation_images=options.eval_samples,
             fake_data=options.use_fake_data,
             data_service=options.tf_data_service or None,
-            views=views,
+            tta=tta,
         )
 
     def check_classes(

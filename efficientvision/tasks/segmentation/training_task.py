@@ -21,7 +21,7 @@ from efficientvision.tasks.segmentation.losses import (
     cross_entropy_weight,
 )
 from efficientvision.tasks.segmentation.pipeline import MaskAugmentation, segmentation_dataset
-from efficientvision.tasks.segmentation.tta import SegmentationViews
+from efficientvision.tasks.segmentation.tta import SegmentationTTA, logits_of, normalized
 from efficientvision.tasks.training_task import Batch, Evaluation
 from efficientvision.visualize.sheet import Picture
 
@@ -32,10 +32,10 @@ class SegmentationTrainingTask(RecordTrainingTask):
     Args:
         config: Hyper-parameters.
         class_names: Class (from 0) of the network -> name.
-        evaluation_names: Class (from 0) of the evaluation records -> name; None if the same.
-        class_weights: Weight of each class in the loss; None means all 1.
-        views: Test-time augmentation; None evaluates each photo once, at the network's size.
-        **options: See `RecordTrainingTask`.
+        evaluation_names: Class (from 0) of the evaluation records -> name; None: the network's.
+        class_weights: Weight of each class in the loss; None: all 1.
+        tta: Test-time augmentation; None: one view, at the network's size.
+        **options: As of `RecordTrainingTask`.
     """
 
     config: SegmentationConfig
@@ -50,22 +50,22 @@ class SegmentationTrainingTask(RecordTrainingTask):
         class_names: Mapping[int, str] | None = None,
         evaluation_names: Mapping[int, str] | None = None,
         class_weights: Sequence[float] | None = None,
-        views: SegmentationViews | None = None,
+        tta: SegmentationTTA | None = None,
         **options: Any,
     ):
         super().__init__(config, **options)
         self.class_names = all_names(class_names or {}, config.num_classes)
         self.evaluation_names = dict(evaluation_names or self.class_names)
         self.class_weights = class_weights
-        self._views = views or SegmentationViews(config)
-        self.prediction_inputs = self._views.inputs
+        self._tta = tta
+        self.prediction_inputs = tta.inputs if tta else ("images",)
         if config.auxiliary:
             self.loss_names = ("loss", "seg_loss", "aux_loss")
 
     @property
     def view_sizes(self) -> list[tuple[int, int]]:
         """(height, width) of each of `prediction_inputs`."""
-        return self._views.sizes
+        return self._tta.sizes if self._tta else [self.config.image_hw]
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """Sum of the pixel weights in the global batch, or (bce) its pixels times classes."""
@@ -88,7 +88,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
         Returns:
             `loss`, the sum of `seg_loss` and, with an auxiliary output, `aux_loss`.
         """
-        outputs = model(self._views.normalized(batch["images"]), training=training)
+        outputs = model(normalized(batch["images"], self.config), training=training)
         outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
         loss_of = cross_entropy if self.config.loss_type == "ce" else binary_cross_entropy
         named = {"seg_loss": "logits", "aux_loss": "auxiliary"}
@@ -104,8 +104,10 @@ class SegmentationTrainingTask(RecordTrainingTask):
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """Class scores, float32 [B, H, W, C]: logits, or mean probabilities of several views."""
-        return [self._views.scores(model, batch)]
+        """Scores of the classes, float32 [B, H, W, C]: logits, or the views' mean probabilities."""
+        if self._tta is not None:
+            return [self._tta.scores(model, batch)]
+        return [logits_of(model(normalized(batch["images"], self.config), training=False))]
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
         """`classes` uint8 [B, H, W] at the network's size."""
@@ -129,7 +131,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
             batch_size=batch_size,
             training=training,
             augmentation=mask_augmentation(config),
-            more_sizes=() if training else self._views.sizes[1:],
+            more_sizes=() if training else self.view_sizes[1:],
             regenerate_source_id=config.regenerate_source_id,
             **options,
         )

@@ -34,7 +34,7 @@ def cases():
 
 @pytest.fixture(scope="session")
 def heads(arrays):
-    """(class logits, box codes) of two images at 256 px and 5 classes, levels 3..7."""
+    """(class logits, box deltas) of two images at 256 px and 5 classes, levels 3..7."""
     levels = range(3, 8)
     return (
         [arrays[f"post/class_{level}"] for level in levels],

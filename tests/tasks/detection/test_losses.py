@@ -100,28 +100,28 @@ def test_unknown_iou_loss():
 
 @pytest.mark.parametrize("kind", ["iou", "giou", "diou", "ciou"])
 def test_each_iou_loss_brings_boxes_to_their_targets(kind):
-    """Codes moved against the gradient alone: the loss falls and stays finite, boxes meet."""
+    """Box deltas moved against the gradient alone: the loss falls and stays finite, boxes meet."""
     random = np.random.default_rng(0)
     anchors = np.tile([[40.0, 40.0, 72.0, 72.0]], (30, 1)).astype(np.float32)
     targets = tf.constant(random.normal(0, [0.2, 0.2, 0.3, 0.3], (30, 4)).astype(np.float32))
-    codes = tf.Variable(tf.zeros([30, 4]))
+    box_deltas = tf.Variable(tf.zeros([30, 4]))
     values = []
 
     @tf.function
     def loss_and_gradient():
         with tf.GradientTape() as tape:
             loss = losses.box_iou_loss(
-                codes, targets, anchors, num_positives=30.0, iou_loss_type=kind
+                box_deltas, targets, anchors, num_positives=30.0, iou_loss_type=kind
             )
-        return loss, tape.gradient(loss, codes)
+        return loss, tape.gradient(loss, box_deltas)
 
     for _ in range(80):
         loss, gradient = loss_and_gradient()
         assert np.isfinite(gradient).all()
-        codes.assign_sub(2.0 * gradient)
+        box_deltas.assign_sub(2.0 * gradient)
         values.append(float(loss))
     assert np.isfinite(values).all() and values[-1] < 0.15 * values[0]
-    overlap = box_ops.iou(box_ops.decode(codes, anchors), box_ops.decode(targets, anchors))
+    overlap = box_ops.iou(box_ops.decode(box_deltas, anchors), box_ops.decode(targets, anchors))
     assert float(tf.reduce_mean(overlap)) > 0.95
 
 
@@ -206,11 +206,11 @@ def test_class_loss_agrees_with_the_one_hot_form(training_case):
 def test_overflowing_outputs_of_unmatched_anchors_leave_the_gradient_finite(training_case):
     _, class_outputs, _, labels, arguments = training_case
     unmatched = tf.cast(labels.class_targets[..., None] < 0, tf.float32)
-    codes = unmatched * 1000.0 * tf.ones([1, 1, 4])
+    box_deltas = unmatched * 1000.0 * tf.ones([1, 1, 4])
     sizes = [level.shape[1] * level.shape[2] * 9 for level in class_outputs]
     outputs = [
         tf.reshape(part, [2, side, side, 36])
-        for part, side in zip(tf.split(codes, sizes, axis=1), (16, 8, 4, 2, 1), strict=True)
+        for part, side in zip(tf.split(box_deltas, sizes, axis=1), (16, 8, 4, 2, 1), strict=True)
     ]
     with tf.GradientTape() as tape:
         tape.watch(outputs)

@@ -130,15 +130,17 @@ def test_candidates_of_every_anchor(heads, arrays):
 
 
 def test_inputs_of_the_mobile_postprocessing(heads, arrays):
-    """What TensorFlow Lite's own operation takes: scores, raw codes, normalised anchors."""
+    """What TensorFlow Lite's own operation takes: scores, raw box deltas, normalised anchors."""
     golden = {
         n: arrays[f"post/tflite/{n}_every101"] for n in ("scores", "box_encodings", "anchors")
     }
     scores = tf.sigmoid(merge_levels([level[:1] for level in heads[0]], 5))[:, ::101]
-    codes = merge_levels([level[:1] for level in heads[1]], 4)[:, ::101]
+    box_deltas = merge_levels([level[:1] for level in heads[1]], 4)[:, ::101]
     anchors = np.stack(centers_and_sizes(ANCHORS), axis=-1)[::101] / 256
     np.testing.assert_allclose(scores, golden["scores"].reshape(scores.shape), rtol=1e-5)
-    np.testing.assert_allclose(codes, golden["box_encodings"].reshape(codes.shape), rtol=1e-6)
+    np.testing.assert_allclose(
+        box_deltas, golden["box_encodings"].reshape(box_deltas.shape), rtol=1e-6
+    )
     np.testing.assert_allclose(anchors, golden["anchors"], rtol=1e-5, atol=1e-6)
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from efficientvision.api import build_model
 from efficientvision.data import boxes as box_ops
 from efficientvision.tasks.detection.priors import (
-    codes_to_locations,
+    box_deltas_to_locations,
     decode_locations,
     generate_priors,
     prior_centers_and_sizes,
@@ -85,7 +85,7 @@ def test_the_code_comes_back():
     boxes = np.concatenate([corner, corner + rng.uniform(0.01, 0.3, (100, 2))], 1)
     boxes = boxes.astype("float32")
     priors = generate_priors(300)[5000:5100]
-    locations = codes_to_locations(box_ops.encode(boxes, priors))
+    locations = box_deltas_to_locations(box_ops.encode(boxes, priors))
     np.testing.assert_allclose(decode_locations(locations, priors), boxes, atol=1e-5)
     # By the paper's equation 2, over the variances.
     x, width = (boxes[:, 1] + boxes[:, 3]) / 2, boxes[:, 3] - boxes[:, 1]

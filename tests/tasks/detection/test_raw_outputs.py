@@ -26,14 +26,14 @@ def test_it_is_what_the_graph_gives(max_output_size, iou_thresh):
     rng = np.random.default_rng(0)
     sides = [8, 4]
     logits = [rng.normal(-1, 2, (1, s, s, 9 * CLASSES)).astype("float32") for s in sides]
-    codes = [rng.normal(0, 0.3, (1, s, s, 36)).astype("float32") for s in sides]
+    box_deltas = [rng.normal(0, 0.3, (1, s, s, 36)).astype("float32") for s in sides]
     anchors = np.asarray(generate_anchors(**OPTIONS), np.float32)
     settings = NmsConfig(
         method="hard", iou_thresh=iou_thresh, score_thresh=0.4, max_output_size=max_output_size
     )
     expected = postprocess(
         logits,
-        codes,
+        box_deltas,
         anchors=anchors,
         image_hw=HW,
         num_classes=CLASSES,
@@ -42,7 +42,7 @@ def test_it_is_what_the_graph_gives(max_output_size, iou_thresh):
     )
     found = raw_outputs.detect(
         np.concatenate([level.reshape(-1, CLASSES) for level in logits]),
-        np.concatenate([level.reshape(-1, 4) for level in codes]),
+        np.concatenate([level.reshape(-1, 4) for level in box_deltas]),
         anchors,
         iou_thresh=iou_thresh,
         score_thresh=0.4,

@@ -53,8 +53,8 @@ def test_views_are_said(capsys):
         "efficientdet-d0",
         "image_size=128x64,fpn_cell_repeats=1,box_class_repeats=0,num_classes=1",
     )
-    views = task_of_config(config).tta(given, config)
-    assert views.sizes == [((64, 128), (64, 128)), ((64, 128), (32, 64))]
+    tta = task_of_config(config).tta(given, config)
+    assert tta.sizes == [((64, 128), (64, 128)), ((64, 128), (32, 64))]
     printed = capsys.readouterr().out
     assert "64x32, 64x32 mirrored, 128x64, 128x64 mirrored; merged by weighted box" in printed
     assert task_of_config(config).tta(_given(), config) is None

@@ -15,9 +15,10 @@ from efficientvision.data.records import DetectionExample, encode_example
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.decoder import EfficientDetDecoder
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.tasks.detection.training_task import TESTDEV_NAME
-from efficientvision.tasks.detection.tta import DetectionViews, ViewOptions
+from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
 from efficientvision.training.evaluator import Evaluator
 from tests.filled_detector import filled_detector, textured_photo
 from tests.made_records import made_record
@@ -96,11 +97,13 @@ class SpotFinder(keras.layers.Layer):
         (ymin, ymax), (xmin, xmax) = sides
         box = tf.stack([ymin, xmin, ymax, xmax], axis=-1)
         rest = tf.zeros([tf.shape(box)[0], len(self.anchors) - 1, 4])
-        codes = tf.concat([encode(box, self.anchors[0])[:, None], rest], axis=1)
-        logits = tf.concat([tf.fill(tf.shape(codes[:, :1, :2]), 3.0), rest[..., :2] - 9], axis=1)
+        box_deltas = tf.concat([encode(box, self.anchors[0])[:, None], rest], axis=1)
+        logits = tf.concat(
+            [tf.fill(tf.shape(box_deltas[:, :1, :2]), 3.0), rest[..., :2] - 9], axis=1
+        )
         logits -= [4.0, 0.0]
         shape = [-1, *self.cells, 9 * 4]
-        return tf.reshape(logits, [*shape[:3], 9 * 2]), tf.reshape(codes, shape)
+        return tf.reshape(logits, [*shape[:3], 9 * 2]), tf.reshape(box_deltas, shape)
 
 
 def _spot_network(config):
@@ -121,9 +124,11 @@ def _spot_network(config):
 )
 def test_a_box_survives_from_record_to_json(records, tmp_path, flip, scales, merge):
     config = get_config("efficientdet-d0", OPTIONS)
-    views = DetectionViews(config, ViewOptions(flip, scales, merge), _spot_network)
+    tta = DetectionTTA(
+        config, EfficientDetDecoder(config), TTAOptions(flip, scales, merge), _spot_network
+    )
     task = EfficientDetTrainingTask(
-        config, evaluation_files=records, testdev_dir=str(tmp_path / "out"), views=views
+        config, evaluation_files=records, testdev_dir=str(tmp_path / "out"), tta=tta
     )
     model = _spot_network(config)
     # What the networks of other sizes begin with is 1: they must take this one's weights.
@@ -148,17 +153,17 @@ def test_another_size_computes_what_a_network_of_that_size_does():
         built.append(build_from_config(config))
         return built[-1]
 
-    views = DetectionViews(config, ViewOptions(scales=(1.5,)), build)
-    (view,) = views.views
+    tta = DetectionTTA(config, EfficientDetDecoder(config), TTAOptions(scales=(1.5,)), build)
+    (view,) = tta.views
     assert view.image_hw == (256, 256) and view.fit_hw == (192, 192)
-    assert views.inputs == ("images_1", "valid_hw_1", "original_hw")
+    assert tta.inputs == ("images_1", "valid_hw_1", "original_hw")
     photo = textured_photo(256, 256)[None].astype(np.float32)
     batch = {
         "images_1": photo,
         "valid_hw_1": np.array([[256, 256]], np.int32),
         "original_hw": np.array([[512, 256]], np.int32),
     }
-    outputs = views.outputs(small.model, batch)
+    outputs = tta.outputs(small.model, batch)
     # The views' own network; had they not given it the small one's weights, this would show it.
     (large,) = built
     for variable in large.weights:
@@ -167,7 +172,7 @@ def test_another_size_computes_what_a_network_of_that_size_does():
     expected = [level for head in large((photo - mean) / stddev) for level in head]
     for ours, theirs in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-    found = views.decode(outputs, batch)
+    found = tta.decode(outputs, batch)
     assert int(found["valid_len"][0]) > 0 and found["boxes_yxyx"].shape == (1, 100, 4)
 
 
@@ -180,11 +185,11 @@ def test_max_nms_inputs_and_method_are_those_of_the_evaluation():
         "valid_hw": np.array([[128, 128]], np.int32),
         "original_hw": np.array([[128, 128]], np.int32),
     }
-    outputs = DetectionViews(config).outputs(detector.model, batch)
+    outputs = EfficientDetTrainingTask(config).outputs(detector.model, batch)
 
     def detections(**nms):
         changed = get_config(config.name, config.as_dict(), {"nms_configs": nms})
-        return DetectionViews(changed).decode(outputs, batch)
+        return EfficientDetTrainingTask(changed).decode(outputs, batch)
 
     assert int(detections(max_nms_inputs=3)["valid_len"][0]) <= 3
     default = detections(score_thresh=0.0)
@@ -217,4 +222,4 @@ def test_names_are_no_ids_for_the_test_server(tmp_path):
 )
 def test_bad_options(options, fault):
     with pytest.raises(UserError, match=fault):
-        ViewOptions(**options)
+        TTAOptions(**options)

@@ -8,14 +8,14 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
-from efficientvision.tasks.segmentation.tta import SegmentationViews
+from efficientvision.tasks.segmentation.tta import SegmentationTTA
 from tests.made_mask_records import CLASSES, LEVELS, write_records
 
 NAMES = {0: "sky", 1: "sea", 2: "sand", 3: "wood"}
 HW = (40, 56)
 
 
-def task_of(records=None, views=None, names=None, **options):
+def task_of(records=None, tta=None, names=None, **options):
     config = get_config(
         "espnetv2_s_0.5", {"num_classes": CLASSES, "image_size": HW, **options}, task="segmentation"
     )
@@ -25,7 +25,7 @@ def task_of(records=None, views=None, names=None, **options):
         evaluation_files=records,
         class_names=NAMES,
         evaluation_names=names,
-        views=views(config) if views else None,
+        tta=tta(config) if tta else None,
     )
 
 
@@ -120,7 +120,7 @@ def test_pictures_say_how_much_is_right(records):
 
 def test_a_mirrored_look_is_mirrored_back(records):
     """A network that moves what it sees to the right: the mean of both looks is symmetric."""
-    task = task_of(records, views=lambda config: SegmentationViews(config, flip=True))
+    task = task_of(records, tta=lambda config: SegmentationTTA(config, flip=True))
     plain = grey_network(task.config)
     inputs = keras.Input((*HW, 3))
     moved = keras.Model(inputs, keras.ops.roll(plain(inputs), 1, axis=2))
@@ -132,16 +132,16 @@ def test_a_mirrored_look_is_mirrored_back(records):
 
 
 def test_several_sizes(records):
-    def views(config):
-        return SegmentationViews(
+    def tta(config):
+        return SegmentationTTA(
             config, scales=(1.0, 2.0), build_network=lambda c: grey_network(c, c.image_hw)
         )
 
-    task = task_of(records, views)
+    task = task_of(records, tta)
     # By whole strides of 32: the remainder of 40 and of 56 stays.
     assert task.view_sizes == [HW, (72, 120)]
     assert task.prediction_inputs == ("images", "images_1")
     _, metrics = evaluate(task, grey_network(task.config))
     assert metrics["miou"] > 0.95
     with pytest.raises(UserError, match="the same size"):
-        task_of(records, lambda config: SegmentationViews(config, scales=(1.0, 1.1)))
+        task_of(records, lambda config: SegmentationTTA(config, scales=(1.0, 1.1)))

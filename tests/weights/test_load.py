@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from efficientvision.errors import UserError
-from efficientvision.weights.automl import load_weights
+from efficientvision.weights.load import load_weights
 from efficientvision.weights.names import EMA_SUFFIX, part_of, published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.goldens.fill import fill

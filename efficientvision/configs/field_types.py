@@ -1,4 +1,4 @@
-"""What values a hyper-parameter may take, and how a written value becomes the stored one."""
+"""Types of hyper-parameters: which values are valid, and how they are converted."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import Any
 
 from efficientvision.configs.yaml_text import text_of_name
 from efficientvision.errors import UserError
-from efficientvision.registry import nearest_names
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class FieldType:
     """The type of one hyper-parameter.
 
     Attributes:
-        expects: What a good value is, worded to follow "must be".
-        convert: Value -> stored value; raises ValueError or TypeError on a bad one.
-        keeps_text: Whether text of a command line is taken as it stands (a regular expression
-            holds `*`, which elsewhere separates the items of a list).
+        expects: Description of a valid value, worded to follow "must be".
+        convert: Value -> stored value; raises ValueError or TypeError if it is invalid.
+        keeps_text: Whether text from a command line is kept verbatim (a regular expression may
+            contain `*`, which elsewhere separates the items of a list).
         takes_mapping: Whether a value may be a mapping.
     """
 
@@ -32,30 +31,30 @@ class Kind:
     takes_mapping: bool = False
 
 
-def hyperparameter(default: Any, kind: Kind, doc: str) -> Any:
+def hyperparameter(default: Any, field_type: FieldType, doc: str) -> Any:
     """A dataclass field with its type, its meaning and its unit."""
-    return dataclasses.field(default=default, metadata={"kind": kind, "doc": doc})
+    return dataclasses.field(default=default, metadata={"field_type": field_type, "doc": doc})
 
 
-def checked(name: str, value: Any, kind: Kind) -> Any:
+def checked(name: str, value: Any, field_type: FieldType) -> Any:
     """Converts a value.
 
     Raises:
-        UserError: The value is not of the kind; the sentence says what was expected.
+        UserError: The value is invalid; the message says what was expected.
     """
     try:
-        return kind.convert(value)
+        return field_type.convert(value)
     except UserError:
         raise
-    # Infinite numbers, and lists where something else belongs, lead to the last three.
+    # The last three come from infinite numbers, and from lists in place of other types.
     except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError):
         raise UserError(
-            f"Hyper-parameter {name} must be {kind.expects}; got {shown(value)}."
+            f"Hyper-parameter {name} must be {field_type.expects}; got {shown(value)}."
         ) from None
 
 
 class _Short(reprlib.Repr):
-    """Values for messages, however large or deep they are."""
+    """Short text for values of any size or depth, for messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,12 +63,12 @@ class _Short(reprlib.Repr):
     def repr_int(self, value: int, level: int) -> str:
         try:
             return super().repr_int(value, level)
-        except ValueError:  # Python writes no number of over 4,300 digits.
+        except ValueError:  # Python does not print numbers of over 4,300 digits.
             return f"a number of {value.bit_length()} bits"
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in a message: what is long is cut."""
+    """A value as text for a message, shortened if it is long."""
     return _Short().repr(value)
 
 
@@ -83,14 +82,14 @@ def _boolean(value: Any) -> bool:
     raise ValueError
 
 
-BOOLEAN = Kind("true or false", _boolean)
+BOOLEAN = FieldType("true or false", _boolean)
 
 
 # TensorFlow counts in 64 bits.
 _LARGEST = (1 << 63) - 1
 
 
-def integer(minimum: int | None = None) -> Kind:
+def integer(minimum: int | None = None) -> FieldType:
     """A whole number, `minimum` or more."""
 
     def convert(value: Any) -> int:
@@ -101,12 +100,12 @@ def integer(minimum: int | None = None) -> Kind:
         return int(value)
 
     bound = "" if minimum is None else f" of at least {minimum}"
-    return Kind(f"a whole number{bound}", convert)
+    return FieldType(f"a whole number{bound}", convert)
 
 
 def number(
     minimum: float | None = None, maximum: float | None = None, *, below: float | None = None
-) -> Kind:
+) -> FieldType:
     """A finite number with inclusive bounds (`below`: an exclusive upper one)."""
 
     def convert(value: Any) -> float:
@@ -121,10 +120,10 @@ def number(
     bounds = [f"at least {minimum:g}"] if minimum is not None else []
     bounds += [f"at most {maximum:g}"] if maximum is not None else []
     bounds += [f"below {below:g}"] if below is not None else []
-    return Kind("a number" + (", " + " and ".join(bounds) if bounds else ""), convert)
+    return FieldType("a number" + (", " + " and ".join(bounds) if bounds else ""), convert)
 
 
-def one_of(*choices: str) -> Kind:
+def one_of(*choices: str) -> FieldType:
     """One of a few words."""
 
     def convert(value: Any) -> str:
@@ -132,7 +131,7 @@ def one_of(*choices: str) -> Kind:
             raise ValueError
         return value
 
-    return Kind("one of " + ", ".join(choices), convert)
+    return FieldType("one of " + ", ".join(choices), convert)
 
 
 def _text(value: Any) -> str:
@@ -141,20 +140,22 @@ def _text(value: Any) -> str:
     return value
 
 
-TEXT = Kind("text", _text, keeps_text=True)
+TEXT = FieldType("text", _text, keeps_text=True)
 
 
-def optional(kind: Kind) -> Kind:
-    """The kind, or None."""
+def optional(field_type: FieldType) -> FieldType:
+    """A value of the type, or None."""
 
     def convert(value: Any) -> Any:
-        return None if value is None else kind.convert(value)
+        return None if value is None else field_type.convert(value)
 
-    return Kind(f"{kind.expects}, or None", convert, kind.keeps_text, kind.takes_mapping)
+    return FieldType(
+        f"{field_type.expects}, or None", convert, field_type.keeps_text, field_type.takes_mapping
+    )
 
 
 def parse_image_size(image_size: int | str | tuple[int, int] | list[int]) -> tuple[int, int]:
-    """Height and width of an image size in any of its spellings.
+    """Returns the height and width of an image size given in any form.
 
     Args:
         image_size: A side of a square in pixels (`512` or `"512"`), a string
@@ -165,7 +166,7 @@ def parse_image_size(image_size: int | str | tuple[int, int] | list[int]) -> tup
         `(height, width)` in pixels.
 
     Raises:
-        UserError: It is none of these, or a side is below 1.
+        UserError: It has none of these forms, or a side is below 1.
     """
     return checked("image_size", image_size, _IMAGE_HW)
 
@@ -187,7 +188,7 @@ def _image_hw(value: Any) -> tuple[int, int]:
 
 
 _SIZE_WORDS = 'a side in pixels, "WIDTHxHEIGHT" (1920x1280) or a (height, width) pair'
-_IMAGE_HW = Kind(_SIZE_WORDS, _image_hw)
+_IMAGE_HW = FieldType(_SIZE_WORDS, _image_hw)
 
 
 def _image_size(value: Any) -> Any:
@@ -195,7 +196,7 @@ def _image_size(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-IMAGE_SIZE = Kind(_SIZE_WORDS, _image_size)
+IMAGE_SIZE = FieldType(_SIZE_WORDS, _image_size)
 
 
 def _rgb(value: Any) -> tuple[float, ...]:
@@ -207,60 +208,7 @@ def _rgb(value: Any) -> tuple[float, ...]:
     return (as_number(value),) * 3
 
 
-RGB = Kind("one number or three (red, green, blue), on the scale 0..255", _rgb)
-
-
-def _aspect_ratio(value: Any) -> float | tuple[float, float]:
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError
-        return tuple(number(minimum=1e-6).convert(side) for side in value)
-    return number(minimum=1e-6).convert(value)
-
-
-def _aspect_ratios(value: Any) -> tuple[float | tuple[float, float], ...]:
-    items = value if isinstance(value, (tuple, list)) else [value]
-    if not items:
-        raise ValueError
-    return tuple(_aspect_ratio(item) for item in items)
-
-
-ASPECT_RATIOS = Kind("a list of width/height ratios or of (width, height) factors", _aspect_ratios)
-
-HEAD_NAMES = ("object_detection", "segmentation")
-
-
-def _heads(value: Any) -> tuple[str, ...]:
-    names = value.split(",") if isinstance(value, str) else value
-    heads = tuple(one_of(*HEAD_NAMES).convert(name.strip()) for name in names)
-    if not heads or len(set(heads)) != len(heads):
-        raise ValueError
-    return heads
-
-
-HEADS = Kind("a list of heads out of " + ", ".join(HEAD_NAMES), _heads)
-
-
-# What `freeze` names. The heads may be named together.
-PART_NAMES = ("backbone", "fpn", "class_net", "box_net")
-_HEADS_TOGETHER = {"heads": ("class_net", "box_net")}
-
-
-def _parts(value: Any) -> tuple[str, ...]:
-    names = (value or "").split("+") if value is None or isinstance(value, str) else value
-    parts: list[str] = []
-    for name in filter(None, (_text(name).strip() for name in names)):
-        known = {**{part: (part,) for part in PART_NAMES}, **_HEADS_TOGETHER}
-        if name not in known:
-            raise UserError(
-                f"Hyper-parameter freeze: the network has no part {name!r}. "
-                f"{nearest_names(name, list(known))}"
-            )
-        parts += known[name]
-    return tuple(part for part in PART_NAMES if part in parts)
-
-
-PARTS = Kind("parts of the network joined by +: backbone, fpn, heads, class_net, box_net", _parts)
+RGB = FieldType("one number or three (red, green, blue), on the scale 0..255", _rgb)
 
 
 def _label_map(value: Any) -> str | dict[int, str]:
@@ -272,19 +220,19 @@ def _label_map(value: Any) -> str | dict[int, str]:
         raise TypeError
     labels = {int(key): text_of_name(key, name, "label_map") for key, name in value.items()}
     if len(labels) < len(value):
-        raise UserError("label_map: a class id is used by two names.")
+        raise UserError("label_map: two names have the same class id.")
     if not labels or min(labels) < 0 or any(isinstance(key, (bool, float)) for key in value):
         raise ValueError
     return labels
 
 
-LABEL_MAP = Kind(
-    "a mapping {1: name, ...}, a list of names, coco, voc, waymo or the path of a label file",
+LABEL_MAP = FieldType(
+    "a mapping {1: name, ...}, a list of names, coco, voc, waymo, or the path of a label file",
     _label_map,
     takes_mapping=True,
 )
 
-# Half-precision arithmetic of the published code, by the names that its versions used for it.
+# Half precision, by the names that versions of the published code used.
 _PRECISIONS = {
     None: False,
     "": False,
@@ -307,7 +255,7 @@ def _mixed_precision(value: Any) -> bool | str:
     return _boolean(value)
 
 
-MIXED_PRECISION = Kind(
+MIXED_PRECISION = FieldType(
     "true (bfloat16) or false, or float32, mixed_bfloat16, mixed_float16",
     _mixed_precision,
 )
