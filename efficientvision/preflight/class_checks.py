@@ -37,7 +37,7 @@ def class_findings(
         num_classes: K, without the background; ids run from 1 to K.
         names: Class id -> name; may be empty.
         noun: Things that have a class: objects, or whole images.
-        counts_background: Whether the hyper-parameter `num_classes` is K + 1.
+        counts_background: Whether `num_classes` as a hyper-parameter is K + 1.
     """
     subject = f"{part} classes".strip()
     ids, counts = np.unique(scan.classes, return_counts=True)
@@ -158,8 +158,8 @@ def numbering_findings(
     """Checks that both sets give a class the same id, if their records name their classes.
 
     Args:
-        train: The training records.
-        val: The evaluation records.
+        train: Scanned training records.
+        val: Scanned evaluation records.
         names: Class id -> name in use; where val contradicts these, `class_findings` says so.
     """
     if any(finding.level == ERROR for finding in _name_findings(val, "val", _ids(val), names, "")):
@@ -220,7 +220,7 @@ def check_classes(
         num_classes: K, without the background.
         names: Class id -> name; may be empty.
         part: "train" if these are training records: wrong names do not spoil training.
-        counts_background: Whether the hyper-parameter `num_classes` is K + 1.
+        counts_background: Whether `num_classes` as a hyper-parameter is K + 1.
 
     Raises:
         UserError: An id is outside 1..K (the sentence has both numbers), or differs from the id of

@@ -11,8 +11,8 @@ import numpy as np
 from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 
 _SIDE = 256  # Pixels: size at which photos are examined.
-_POINTS = 16  # On each side of a box.
-_REACH = 2  # Pixels by which an edge may miss the side of its box.
+_POINTS = 16  # Samples per side of a box.
+_REACH = 2  # Tolerance in pixels between an edge and the side of its box.
 _LEAST_BOXES = 30
 _LEAST_Z = 5.0
 
@@ -24,7 +24,7 @@ class Alignment:
     Attributes:
         boxes: Number of boxes examined.
         as_given: Along the boxes as given.
-        swapped: Along the boxes with x and y swapped, the better of the two ways to do it.
+        swapped: Along the boxes with x and y swapped, the better of the two ways to swap.
         elsewhere: Along the boxes of another photo: the level of chance.
         z: Mean over standard error of `swapped - as_given`, per photo.
     """
@@ -68,8 +68,8 @@ def edge_alignment(
 
     Args:
         photos: Index of the photo -> encoded file. Unreadable ones are skipped.
-        boxes_normalized_yxyx: [M, 4], in [0, 1] of the photo.
-        image_of: int [M], index of each box's photo.
+        boxes_normalized_yxyx: [M, 4], in [0, 1] relative to the photo.
+        image_of: int [M], photo index of each box.
     """
     rows: list[np.ndarray] = []  # [n, 4]: as given, swapped before and after normalising, other.
     earlier = np.zeros((0, 4))

@@ -67,7 +67,7 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
         missing = sorted(set(range(int(total))) - present)
         if missing:
             names = (f"{files.base_name(prefix)}-{n:05d}-of-{total}{suffix}" for n in missing)
-            found = f"{len(missing)} of {int(total)} numbered files missing: {listed(names)}"
+            found = f"{len(missing)} of {int(total)} numbered files are missing: {listed(names)}"
             advice = "copy the missing files too, unless they are left out on purpose"
             findings.append(Finding(WARNING, subject, found, advice))
     totals = Counter((prefix, suffix) for prefix, _, suffix in sets)

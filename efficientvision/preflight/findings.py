@@ -23,7 +23,7 @@ class Finding:
     """One row of the table.
 
     Attributes:
-        level: `OK`, `WARNING` (training works, perhaps badly) or `ERROR` (it cannot work).
+        level: `OK`, `WARNING` (training works, perhaps badly) or `ERROR` (training cannot work).
         subject: The subject of the check, in a word or two.
         found: The figures.
         advice: What to do; may be empty if all is well.
@@ -50,7 +50,7 @@ def format_findings(findings: Sequence[Finding], width: int = 100) -> str:
     """Formats a table of four columns, the last two wrapped; a figure without advice takes both.
 
     Args:
-        findings: The rows.
+        findings: Table rows.
         width: Characters per line.
     """
     subject_width = max([len("check"), *(len(finding.subject) for finding in findings)])

@@ -36,21 +36,21 @@ class RecordScan:
     N records were read, with M boxes in total. Arrays of boxes are in record order.
 
     Attributes:
-        paths: The F files.
+        paths: Paths of the F files.
         file_counts: int64 [F], number of records read from each.
         num_records: Records in all files; an estimate from their sizes unless `complete`.
         complete: Whether every record was read.
-        source_ids: N ids, as the input pipeline names the photos.
-        named: bool [N], whether the record itself has an id (else it is a hash of the photo).
-        content_hashes: int64 [N], hash of the encoded photo.
-        image_hw: int32 [N, 2], height and width of the photo, from its own header.
+        source_ids: N image ids, as in the input pipeline.
+        named: bool [N], whether the record stores an id (otherwise the id is a hash of the photo).
+        content_hashes: int64 [N], hash of each encoded photo.
+        image_hw: int32 [N, 2], height and width from the photo's header.
         stated_hw: int64 [N, 2], the size that the record states; -1 if it states none.
-        file_of: int64 [N], index of the record's file.
-        boxes_normalized_yxyx: float32 [M, 4], as stored: [0, 1] if they are right.
+        file_of: int64 [N], file index of each record.
+        boxes_normalized_yxyx: float32 [M, 4], as stored: in [0, 1] if correct.
         classes: int32 [M], class ids.
         is_crowd: bool [M].
         class_texts: M class names from the records themselves, or None if they have none.
-        image_of: int64 [M], index of the box's record.
+        image_of: int64 [M], record index of each box.
         photos: Index of the record -> encoded photo, for a few records (detection: with boxes).
     """
 
@@ -105,8 +105,8 @@ def scan_records(
     Args:
         file_pattern: Pattern of the records.
         limit: Read about this many, equally many from the start of each file.
-        regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
-        labels_only: Read the classes of images; each then counts as a box of the whole photo.
+        regenerate_source_id: Use a hash of the photo's bytes as its id, like the pipeline.
+        labels_only: Read image classes, each of which counts as a box around the whole photo.
         description: Label of the progress bar, which appears after two seconds.
 
     Raises:

@@ -18,7 +18,7 @@ _SHOWN = 3
 
 
 def drop_recipe_label_map(config: TrainingConfig, *patterns: str | None) -> None:
-    """Drops a recipe's `label_map` where the records have names of their own, and says so.
+    """Drops a recipe's `label_map` if the records have their own names, and logs it.
 
     The records' names take precedence (`tasks.setup.record_names`), also in `config.yaml`.
 

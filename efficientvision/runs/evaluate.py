@@ -72,7 +72,7 @@ def run(options: RunOptions) -> dict[str, float]:
 
 
 def _evaluate_export(options: RunOptions) -> dict[str, float]:
-    """Prints the metrics of an exported model, or writes its results for the test server."""
+    """Evaluates an exported model, or writes its results for the test server."""
     if tta_options.asks_for_tta(options):
         raise UserError(
             f"`model_dir={options.model_dir}` is an exported model, but `test_flip` and "

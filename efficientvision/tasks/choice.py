@@ -37,7 +37,7 @@ def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving
 
     Args:
         model: A Keras model from `build_model`.
-        config: Its hyper-parameters.
+        config: Hyper-parameters of the model.
         **options: Options of the task, such as a segmenter's `result`.
 
     Raises:

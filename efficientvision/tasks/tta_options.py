@@ -29,7 +29,7 @@ def check_options(options: RunOptions) -> None:
 
 
 def asks_for_tta(options: RunOptions) -> bool:
-    """Whether the flags ask for more than one look at the network's own size."""
+    """Whether the options ask for any test-time augmentation."""
     return options.test_flip or asks_for_scales(options)
 
 

@@ -67,7 +67,7 @@ def label_findings(
         found = f"{per_image.mean():.1f} classes per image on average, {none:,} images without any"
         advice, level = "", OK
         if not several and not none:
-            found = "multi_label, but every image has exactly one class"
+            found = "multi_label=true, but every image has exactly one class"
             advice, level = "remove multi_label: classes then exclude each other (top-1)", WARNING
         findings.append(Finding(level, subject, found, advice))
     return findings + class_findings(numbered(scan, ids), part, len(ids), names, noun="images")
@@ -149,6 +149,6 @@ def split_findings(train: RecordScan, val: RecordScan, names: Mapping[int, str])
         advice = "these cannot be learned: split the images again"
         findings.append(Finding(WARNING, "train and val", found, advice))
     if known - measured:
-        found = f"val has no image of {named(known - measured)}: these are not measured"
+        found = f"val has no images of {named(known - measured)}: they are not evaluated"
         findings.append(Finding(WARNING, "train and val", found, "split the images again"))
     return findings

@@ -50,7 +50,7 @@ def box_findings(scan: RecordScan, part: str, *, needed: bool = True) -> list[Fi
         findings.append(Finding(WARNING, subject, described, advice))
     outside = _leaves_photo(boxes, scan.image_hw[scan.image_of]) & ~flat
     if outside.any():
-        found = f"{_share(outside)} reach beyond their photo, e.g. in {_first(scan, outside)}"
+        found = f"{_share(outside)} extend beyond their photo, e.g. in {_first(scan, outside)}"
         advice = "training clips them; dataset/inspect_tfrecords.py lists them"
         findings.append(Finding(WARNING, subject, found, advice))
     return findings
@@ -125,7 +125,7 @@ def objects_per_image_findings(
     """Finds images with more objects than training uses.
 
     Args:
-        scan: The training records.
+        scan: Scanned training records.
         max_instances_per_image: Boxes per image that training uses.
         skip_crowd: Whether boxes around crowds are removed first.
     """

@@ -266,7 +266,7 @@ class DetectionTask(Task):
         }
 
     def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionTTA | None:
-        """Test-time augmentation as the options ask for it; None: each photo is seen once."""
+        """Returns the test-time augmentation of the options, or None."""
         if not tta_options.asks_for_tta(options):
             return None
         iou = options.test_iou_thresh
@@ -283,7 +283,7 @@ class DetectionTask(Task):
             "nms": "one NMS of all candidates",
         }[how.merge]
         merged = f"; merged by {merge}" if len(tta.views) > 1 else ""
-        log.info(f"Each photo is seen as {looks}{merged}.")
+        log.info(f"Test-time augmentation: each photo is evaluated at {looks}{merged}.")
         return tta
 
 

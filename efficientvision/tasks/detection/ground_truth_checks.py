@@ -37,7 +37,7 @@ def id_findings(
     repeated = [name for name, count in counts.items() if count > 1]
     findings = []
     if repeated:
-        found = f"{counted(len(repeated), 'image id')} twice or more: {listed(repeated)}"
+        found = f"{counted(len(repeated), 'image id')} used more than once: {listed(repeated)}"
         advice = "the pattern probably matches two data sets, or one data set twice"
         # Without a file the records are the ground truth, where an id must belong to one photo.
         level = WARNING if json_file or regenerated else ERROR

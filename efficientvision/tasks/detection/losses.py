@@ -198,7 +198,7 @@ def detection_losses(
     """Computes the losses of EfficientDet's two heads (arXiv:1911.09070, section 5.1).
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
+        class_outputs: Logits [B, h, w, A*K] per level, finest first.
         box_outputs: Box deltas [B, h, w, A*4] of each level.
         labels: Result of `matching.assign_targets`.
         num_classes: K, without background.

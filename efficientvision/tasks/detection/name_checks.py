@@ -60,7 +60,7 @@ def truth_name_findings(
         return []
     found = (
         f"{json_file or records} has {_listed(theirs, other)}, but the network has "
-        f"{_listed(names, other)}: detections are compared by number"
+        f"{_listed(names, other)}: detections are matched by class number"
     )
     advice = (
         "convert both sets with the same classes in the same order (`label_map_json_path`), or "

@@ -59,7 +59,7 @@ def select_candidates(
     """Selects and decodes the candidates for NMS.
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
+        class_outputs: Logits [B, h, w, A*K] per level, finest first.
         box_outputs: Box deltas [B, h, w, A*4] of each level.
         anchors: float32 [A_total, 4], pixels of the network input.
         num_classes: K, without background.
@@ -119,9 +119,9 @@ def postprocess(
     """Decodes the heads' outputs and applies NMS.
 
     Args:
-        class_outputs: Logits [B, h, w, A*K] of each level, finest first.
+        class_outputs: Logits [B, h, w, A*K] per level, finest first.
         box_outputs: Box deltas [B, h, w, A*4] of each level.
-        image_scales: float [B]: pixels of the photo per pixel of the network input; None: 1.
+        image_scales: float [B], photo pixels per input pixel; None means 1.
         anchors: float32 [A_total, 4], pixels of the network input.
         image_hw: Size of the network input in pixels.
         num_classes: K, without background.

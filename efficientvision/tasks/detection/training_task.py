@@ -34,10 +34,10 @@ class DetectionTrainingTask(RecordTrainingTask):
         config: Hyper-parameters.
         ground_truth_json: COCO file to evaluate against; None uses the boxes in the records.
         class_names: Class number (1..K) -> name, for the report.
-        testdev_dir: Write the detections for the COCO test server there instead of measuring.
-        testdev_info_file: COCO's image info file: its categories are those of the results.
+        testdev_dir: Write detections for the COCO test server to this folder; no metrics.
+        testdev_info_file: COCO image info file that defines the categories of the results.
         tta: Test-time augmentation; None: one view, at the network's own size.
-        **options: As of `RecordTrainingTask`.
+        **options: See `RecordTrainingTask`.
     """
 
     config: DetectionConfig

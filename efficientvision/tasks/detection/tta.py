@@ -59,10 +59,10 @@ class DetectionTTA:
         inputs: Batch keys that `outputs` and `decode` need.
 
     Args:
-        config: Of the detector.
+        config: Hyper-parameters of the detector.
         decoder: Of the detector.
         options: The views, and how to merge them.
-        build_network: Configuration -> network; needed where `options` has other scales.
+        build_network: Function config -> network; required for scales other than 1.
     """
 
     def __init__(

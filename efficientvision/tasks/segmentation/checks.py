@@ -105,7 +105,7 @@ def mask_findings(
     Args:
         scan: The records.
         part: "train" or "val", for the table.
-        num_classes: C; classes run from 0 to C - 1.
+        num_classes: C; class ids run from 0 to C - 1.
         names: Class (from 0) -> name; may be empty.
     """
     subject = f"{part} masks".strip()
@@ -239,7 +239,7 @@ def mask_split_findings(train: MaskScan, val: MaskScan, names: Mapping[int, str]
         advice = "these cannot be learned: split the images again"
         findings.append(Finding(WARNING, "train and val", found, advice))
     if unmeasured := train.present - val.present:
-        found = f"val has no pixel of {named(unmeasured)}: the mIoU leaves these out"
+        found = f"val has no pixels of {named(unmeasured)}: mIoU excludes them"
         findings.append(Finding(WARNING, "train and val", found, "split the images again"))
     return findings
 

@@ -32,10 +32,10 @@ class SegmentationTrainingTask(RecordTrainingTask):
     Args:
         config: Hyper-parameters.
         class_names: Class (from 0) of the network -> name.
-        evaluation_names: Class (from 0) of the evaluation records -> name; None: the network's.
-        class_weights: Weight of each class in the loss; None: all 1.
+        evaluation_names: Class (from 0) of the evaluation records -> name; None if the same.
+        class_weights: Weight of each class in the loss; None means all 1.
         tta: Test-time augmentation; None: one view, at the network's size.
-        **options: As of `RecordTrainingTask`.
+        **options: See `RecordTrainingTask`.
     """
 
     config: SegmentationConfig
@@ -104,7 +104,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
         return {"loss": tf.add_n(list(losses.values())), **losses}
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """Scores of the classes, float32 [B, H, W, C]: logits, or the views' mean probabilities."""
+        """Class scores, float32 [B, H, W, C]: logits, or mean probabilities of several views."""
         if self._tta is not None:
             return [self._tta.scores(model, batch)]
         return [logits_of(model(normalized(batch["images"], self.config), training=False))]

@@ -121,7 +121,7 @@ def build_tta(
     config: SegmentationConfig,
     build_network: Callable[[SegmentationConfig], keras.Model],
 ) -> SegmentationTTA | None:
-    """Test-time augmentation as the options ask for it; None: each photo is seen once."""
+    """Returns the test-time augmentation of the options, or None."""
     if not tta_options.asks_for_tta(options):
         return None
     scales = tta_options.scales_of(options)
