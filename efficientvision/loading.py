@@ -20,7 +20,6 @@ from efficientvision.tasks.choice import (
     get_config,
     task_of_config,
 )
-from efficientvision.tasks.metadata import ModelMetadata
 from efficientvision.weights.identify import Identified, identify
 from efficientvision.weights.report import LoadReport
 
@@ -36,13 +35,13 @@ class LoadedModel:
 
     Attributes:
         model: the network with its weights.
-        config: its hyper-parameters, of its task's kind.
+        config: its hyper-parameters, of its task's own class.
         class_names: class number (1..K; of a segmenter, from 0) -> name; may be empty.
         report: the `LoadReport`, None for random weights.
     """
 
     model: keras.Model
-    config: TrainingConfig
+    config: Any
     class_names: dict[int, str]
     report: LoadReport | None = None
 
@@ -93,11 +92,11 @@ def load_model(
         if task not in (None, config.task):
             raise UserError(f"{path} is a run of {config.task}, not of {task}")
     else:
-        task = task or (found.task if found.task in TASKS else None)
-        config = get_config(_model_name(path, model_name, found, task), *changes, task=task)
+        told = task or (found.task if found.task in TASKS else None)
+        config = get_config(_model_name(path, model_name, found, told), *changes, task=told)
     if found.task not in (None, config.task):
-        name = found.model or found.backbone_name
-        raise UserError(f"{path} is {found.described(name)}, not for {config.task}")
+        own_name = found.model or found.backbone_name
+        raise UserError(f"{path} is {found.described(own_name)}, not for {config.task}")
     _follow_checkpoint(config, found, path)
     model = build_from_config(config)
     report = load_weights(model, path, use_ema=use_ema)
@@ -224,8 +223,8 @@ def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
     return task.head_names(found)
 
 
-def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> ModelMetadata:
-    """What an export of this model says about itself."""
+def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> Any:
+    """What an export of this model says about itself: the `ModelMetadata` of its task."""
     return task_of_config(loaded.config).metadata(loaded, batch_size)
 
 

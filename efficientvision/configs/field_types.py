@@ -233,7 +233,7 @@ LABEL_MAP = FieldType(
 )
 
 # Half-precision arithmetic of the published code, by the names that its versions used for it.
-_PRECISIONS = {
+_PRECISIONS: dict[str | None, bool | str] = {
     None: False,
     "": False,
     "float32": False,

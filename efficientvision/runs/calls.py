@@ -104,7 +104,7 @@ def train(
     code = training.train(run_setup.check_options(decided), command, callbacks)
     if code:
         raise KeyboardInterrupt
-    return finished_run(decided.model_dir)
+    return finished_run(model_dir)
 
 
 def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from efficientvision.configs.overrides import read_yaml
@@ -46,7 +47,7 @@ def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving
 
 
 def get_config(
-    model_name: str, *overrides: str | dict | None, task: str | None = None
+    model_name: str, *overrides: str | Mapping[str, Any] | None, task: str | None = None
 ) -> TrainingConfig:
     """The configuration of a model.
 
@@ -72,7 +73,7 @@ def get_config(
     return config
 
 
-def config_from_yaml(path: str, *overrides: str | dict | None) -> TrainingConfig:
+def config_from_yaml(path: str, *overrides: str | Mapping[str, Any] | None) -> TrainingConfig:
     """The configuration that a run folder's `config.yaml` holds, with further overrides.
 
     Raises:

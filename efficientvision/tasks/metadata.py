@@ -5,7 +5,7 @@ import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS
@@ -83,7 +83,10 @@ class ModelMetadata:
         return {}
 
 
-def check_kind(metadata: ModelMetadata | None, wanted: type[ModelMetadata], origin: Any) -> None:
+Metadata = TypeVar("Metadata", bound=ModelMetadata)
+
+
+def check_kind(metadata: ModelMetadata | None, wanted: type[Metadata], origin: Any) -> Metadata:
     """Makes sure that an exported model is of the wanted kind.
 
     Args:
@@ -91,11 +94,14 @@ def check_kind(metadata: ModelMetadata | None, wanted: type[ModelMetadata], orig
         wanted: the kind.
         origin: of the model, for the error.
 
+    Returns:
+        The metadata.
+
     Raises:
         UserError: it is of another kind.
     """
     if isinstance(metadata, wanted):
-        return
+        return metadata
     other = wanted.kind.replace("a ", "no ")
     if metadata is None:
         raise UserError(f"{origin} is no model of ours, which is {other}")

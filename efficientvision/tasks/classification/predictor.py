@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
@@ -99,7 +99,7 @@ class Classifier(Predictor[Classification]):
         threads: int = 0,
         trust: bool = False,
         **overrides: Any,
-    ) -> "Classifier":
+    ) -> Self:
         """Makes a classifier of a checkpoint or of an exported model.
 
         Args:
@@ -139,7 +139,7 @@ class Classifier(Predictor[Classification]):
         *,
         min_probability: float | None = None,
         label_map: Any = None,
-    ) -> "Classifier":
+    ) -> Self:
         """Makes a classifier of what `load_export` found at `origin`.
 
         Args:
@@ -158,9 +158,7 @@ class Classifier(Predictor[Classification]):
         return cls(run, metadata, min_probability=min_probability)
 
     @classmethod
-    def from_loaded(
-        cls, loaded: LoadedModel, *, min_probability: float | None = None
-    ) -> "Classifier":
+    def from_loaded(cls, loaded: LoadedModel, *, min_probability: float | None = None) -> Self:
         """Makes a classifier of a network in memory."""
         serving = classification_serving(loaded.model, loaded.config)
         function = tf.function(
@@ -204,7 +202,7 @@ class Classifier(Predictor[Classification]):
             return [one.predictions for one in found]
         return found.predictions
 
-    def predict_photos(
+    def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
         photos: Sequence[Photo],
         batch_size: int,
@@ -249,7 +247,9 @@ class Classifier(Predictor[Classification]):
         named = [f"{name} {probability:.1%}" for name, probability in result]
         return ", ".join(named) or "no class is likely enough"
 
-    def draw(self, photo: Photo, result: Sequence[Prediction]) -> Image.Image:
+    def draw(  # type: ignore[override]
+        self, photo: Photo, result: Sequence[Prediction]
+    ) -> Image.Image:
         """Returns a picture of the photo and its classes, see `draw_classes`."""
         return draw_classes(as_array(photo), result)
 

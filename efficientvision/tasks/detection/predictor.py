@@ -4,7 +4,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
@@ -144,7 +144,7 @@ class Detector(Predictor[Detections]):
         threads: int = 0,
         trust: bool = False,
         **overrides: Any,
-    ) -> "Detector":
+    ) -> Self:
         """Makes a detector of a checkpoint or of an exported model.
 
         Args:
@@ -193,7 +193,7 @@ class Detector(Predictor[Detections]):
         return cls.from_loaded(loaded)
 
     @classmethod
-    def from_loaded(cls, loaded: LoadedModel, *, nms_mode: str = "per_class") -> "Detector":
+    def from_loaded(cls, loaded: LoadedModel, *, nms_mode: str = "per_class") -> Self:
         """Makes a detector of a network in memory; its NMS settings decide what is returned.
 
         Args:
@@ -222,7 +222,7 @@ class Detector(Predictor[Detections]):
         model_name: str | None = None,
         min_score_thresh: float | None = None,
         label_map: Any = None,
-    ) -> "Detector":
+    ) -> Self:
         """Makes a detector of what `load_export` found at `origin`.
 
         Args:
@@ -242,19 +242,19 @@ class Detector(Predictor[Detections]):
             metadata = DetectionMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )
-        check_kind(metadata, DetectionMetadata, origin)
+        facts = check_kind(metadata, DetectionMetadata, origin)
         names = resolve_label_map(label_map)
-        if names and not metadata.class_names:
-            metadata = replace(metadata, class_names=names)
-        least = metadata.min_score_thresh if min_score_thresh is None else min_score_thresh
-        return cls(run, metadata, min_score_thresh=least)
+        if names and not facts.class_names:
+            facts = replace(facts, class_names=names)
+        least = facts.min_score_thresh if min_score_thresh is None else min_score_thresh
+        return cls(run, facts, min_score_thresh=least)
 
     @property
     def class_names(self) -> dict[int, str]:
         """Class number (1..K) -> name."""
         return self.metadata.class_names
 
-    def predict_photos(
+    def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
         photos: Sequence[Photo],
         batch_size: int,
@@ -283,7 +283,7 @@ class Detector(Predictor[Detections]):
     def describe(self, result: Detections) -> str:
         return f"{len(result)} objects"
 
-    def draw(
+    def draw(  # type: ignore[override]
         self,
         photo: Photo,
         result: Detections,

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -65,7 +65,9 @@ class Segmentation(PhotoResult):
         """As `PhotoResult.save`, and `<name>.png`, whose pixel values are the class indices."""
         origin = self._needed_origin()
         content = io.BytesIO()
-        origin.predictor.index_map(self).save(content, "PNG")
+        picture = origin.predictor.index_map(self)
+        assert picture is not None
+        picture.save(content, "PNG")
         written = super().save(folder)
         path = files.join(files.as_text(folder), f"{origin.name}.png")
         files.write_bytes(path, content.getvalue())
@@ -120,7 +122,7 @@ class Segmenter(Predictor[Segmentation]):
         threads: int = 0,
         trust: bool = False,
         **overrides: Any,
-    ) -> "Segmenter":
+    ) -> Self:
         """Makes a segmenter of a checkpoint or of an exported model.
 
         Args:
@@ -167,7 +169,7 @@ class Segmenter(Predictor[Segmentation]):
         *,
         tile_hw: tuple[int, int] | None = None,
         overlap: int = DEFAULT_OVERLAP,
-    ) -> "Segmenter":
+    ) -> Self:
         """Makes a segmenter of what `load_export` found at `origin`.
 
         Args:
@@ -190,7 +192,7 @@ class Segmenter(Predictor[Segmentation]):
     @classmethod
     def from_loaded(
         cls, loaded: LoadedModel, *, overlap: int | None = None, at_photo_size: bool = False
-    ) -> "Segmenter":
+    ) -> Self:
         """Makes a segmenter of a network in memory.
 
         Args:
@@ -240,7 +242,7 @@ class Segmenter(Predictor[Segmentation]):
             return [one.class_map for one in found]
         return found.class_map
 
-    def predict_photos(
+    def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
         photos: Sequence[Photo],
         batch_size: int,
@@ -277,7 +279,7 @@ class Segmenter(Predictor[Segmentation]):
     def index_map(self, result: Segmentation) -> Image.Image:
         return indexed_picture(result.class_map, self.metadata.palette)
 
-    def draw(
+    def draw(  # type: ignore[override]
         self,
         photo: Photo,
         result: Segmentation | np.ndarray,
@@ -302,14 +304,15 @@ class Segmenter(Predictor[Segmentation]):
         return Segmentation(class_map, present, probabilities)
 
     def _with_probabilities(self, photos: Sequence[Photo], batch_size: int) -> list[Segmentation]:
-        if self._run_logits is None or self._overlap is not None:
+        run_logits = self._run_logits
+        if run_logits is None or self._overlap is not None:
             raise UserError(
                 "probabilities need a network's logits of whole photos: load the checkpoint "
                 "without tiles, or export it with `segmentation_output=logits`"
             )
 
         def run(image_arrays: np.ndarray) -> np.ndarray:
-            logits = np.asarray(self._run_logits(image_arrays))
+            logits = np.asarray(run_logits(image_arrays))
             return probabilities_at(logits, image_arrays.shape[1:3])
 
         found = self._run_by_size(run, photos, batch_size)
