@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from efficientvision.data.names import one_line
@@ -25,14 +26,14 @@ class Picture(NamedTuple):
     caption: str
 
 
-def fit(image, longest: int) -> Image.Image:
+def fit(image: Image.Image | np.ndarray, longest: int) -> Image.Image:
     """A copy of a picture, enlarged or shrunk so that its longer side has `longest` pixels."""
     width, height = to_pil(image).size
     scale = longest / max(width, height)
     return resized(image, [max(1, round(side * scale)) for side in (height, width)])
 
 
-def resized(image, size_hw: Sequence[int]) -> Image.Image:
+def resized(image: Image.Image | np.ndarray, size_hw: Sequence[int]) -> Image.Image:
     """A copy of a picture with so many rows and columns."""
     height, width = map(int, size_hw)
     return to_pil(image).resize((width, height), Image.Resampling.LANCZOS)

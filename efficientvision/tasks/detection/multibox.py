@@ -5,6 +5,7 @@ Losses are float32, whatever the network computes in.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
@@ -14,7 +15,9 @@ MATCH_THRESHOLD = 0.45
 NEGATIVES_PER_POSITIVE = 3
 
 
-def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
+def assign_priors(
+    priors_yxyx: np.ndarray, gt_boxes_yxyx: tf.Tensor, gt_classes: tf.Tensor
+) -> AnchorTargets:
     """Gives each prior a class and a box to predict: `assign_targets` as SSD has it.
 
     A prior takes the box of highest IoU from 0.45 on; every box takes its best prior besides, of
@@ -40,7 +43,9 @@ def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
     )
 
 
-def mined_negatives(background_losses, positive, ratio: int = NEGATIVES_PER_POSITIVE):
+def mined_negatives(
+    background_losses: tf.Tensor, positive: tf.Tensor, ratio: int = NEGATIVES_PER_POSITIVE
+) -> tf.Tensor:
     """The background priors of each image that are wrong most.
 
     Args:
@@ -61,11 +66,11 @@ def mined_negatives(background_losses, positive, ratio: int = NEGATIVES_PER_POSI
 
 
 def multibox_losses(
-    confidences,
-    locations,
+    confidences: tf.Tensor,
+    locations: tf.Tensor,
     targets: AnchorTargets,
     *,
-    normalizer=None,
+    normalizer: tf.Tensor | None = None,
     ratio: int = NEGATIVES_PER_POSITIVE,
 ) -> dict[str, tf.Tensor]:
     """Cross entropy of positive and mined priors, and how far positive ones are from their box.

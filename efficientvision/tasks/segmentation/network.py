@@ -1,5 +1,8 @@
 """Semantic segmentation: a backbone, and a decoder from its level 4 back to the image's size."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from efficientvision.backbones.edge_network import BATCH_NORM
@@ -16,17 +19,17 @@ _EDGE_ENCODER = "base_net"
 
 
 def build_segmenter(
-    name,
+    name: str,
     *,
-    image_hw,
-    num_classes=21,
-    decoder_width=16,
-    pyramid_width=None,
-    auxiliary=False,
-    batch_norm=None,
-    dtype=None,
-    **options,
-):
+    image_hw: tuple[int, int],
+    num_classes: int = 21,
+    decoder_width: int = 16,
+    pyramid_width: int | None = None,
+    auxiliary: bool = False,
+    batch_norm: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+    **options: Any,
+) -> keras.Model:
     """Builds a network that gives every pixel its class.
 
     Args:
@@ -93,7 +96,7 @@ def build_segmenter(
     return keras.Model(images, {"logits": logits, "auxiliary": x}, name=name)
 
 
-def segmenting_detector(detector):
+def segmenting_detector(detector: keras.Model) -> keras.Model:
     """EfficientDet with a segmentation head as a network that gives every pixel its class.
 
     Args:
