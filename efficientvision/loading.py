@@ -95,7 +95,7 @@ def load_model(
         told = task or (found.task if found.task in TASKS else None)
         config = get_config(_model_name(path, model_name, found, told), *changes, task=told)
     if found.task not in (None, config.task):
-        own_name = found.model or found.backbone_name
+        own_name = found.model or str(found.backbone_name)
         raise UserError(f"{path} is {found.described(own_name)}, not for {config.task}")
     _follow_checkpoint(config, found, path)
     model = build_from_config(config)

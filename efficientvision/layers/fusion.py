@@ -78,7 +78,7 @@ class FusionNodeLayer(CompositeLayer):
     def __init__(
         self,
         filters: int,
-        target_hw: tuple[int, int],
+        target_hw: Sequence[int],
         input_offsets: Sequence[int],
         node_offset: int,
         weight_method: str = "fastattn",
@@ -124,7 +124,7 @@ class FusionNodeLayer(CompositeLayer):
             name=f"op_after_combine{node_offset}",
             **shared,
         )
-        self.fusion_weights = []
+        self.fusion_weights: list[keras.Variable] = []
 
     def build(self, input_shape):
         if self.weight_method != "sum":
@@ -199,7 +199,7 @@ class FusionCell(CompositeLayer):
         self.filters = filters
         self.node_options = dict(node_options or {})
         self.grad_checkpoint = grad_checkpoint
-        self.node_layers = []
+        self.node_layers: list[FusionNodeLayer] = []
 
     def build(self, input_shape):
         num_levels = self.max_level - self.min_level + 1

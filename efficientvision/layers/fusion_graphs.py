@@ -89,7 +89,7 @@ def vfpn(min_level: int, max_level: int, cells: int) -> list[FusionNode]:
     the published weights do not have.
     """
     graph = _Builder(min_level, max_level)
-    outputs = {level: [] for level in graph.levels}
+    outputs: dict[int, list[int]] = {level: [] for level in graph.levels}
     for _ in range(cells):
         cell = {level: [graph.first(level)] for level in graph.levels}
 

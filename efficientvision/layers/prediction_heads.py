@@ -71,7 +71,7 @@ class PredictionHead(CompositeLayer):
         self.predict = self._conv(
             out_filters, f"{kind}-predict", keras.initializers.Constant(bias), "float32"
         )
-        self.norms = []
+        self.norms: list[list[keras.Layer]] = []
         self.drop = None
         if survival_prob:
             self.drop = keras.layers.Dropout(

@@ -1,5 +1,6 @@
 """Bringing a feature map to another pyramid level's size and channels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -28,7 +29,7 @@ class Resample(CompositeLayer):
     def __init__(
         self,
         filters: int,
-        target_hw: tuple[int, int],
+        target_hw: Sequence[int],
         apply_bn: bool = True,
         conv_after_downsample: bool = False,
         **kwargs: Any,
@@ -85,7 +86,7 @@ class Resample(CompositeLayer):
 
 
 def resize_nearest(
-    inputs: keras.KerasTensor, target_hw: tuple[int, int], training: bool | None = False
+    inputs: keras.KerasTensor, target_hw: Sequence[int], training: bool | None = False
 ) -> keras.KerasTensor:
     """Nearest neighbour upsampling where output row i takes input row floor(i * H / target).
 

@@ -92,7 +92,7 @@ def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) ->
     Their captions, and where they are, stand in the file's comment, for `read_sheet`.
     """
     columns = min(columns, len(pictures))
-    tile = tuple(max(p.image.size[axis] for p in pictures) for axis in (0, 1))
+    tile = (max(p.image.width for p in pictures), max(p.image.height for p in pictures))
     sheet = contact_sheet([p.image for p in pictures], columns=columns, tile=tile, gap=_GAP)
     note = {
         "columns": columns,
