@@ -34,13 +34,15 @@ def build_model(
             `dtype`, and the same two.
 
     Returns:
-        A `keras.Model`. An EfficientDet maps float32 images `[N, H, W, 3]`, normalised, to
-        `(class_outputs, box_outputs)`: lists, finest level first, of logits `[N, h, w, A * K]`
-        and box deltas `[N, h, w, A * 4]`; with `heads=["object_detection", "segmentation"]`
-        segmentation logits follow. An SSD gives `(confidences, locations)`: logits
-        `[N, P, num_classes]` and deltas `[N, P, 4]` of `detection.priors.generate_priors`. A
-        classifier gives logits `[N, num_classes]`, a segmenter `[N, H, W, num_classes]`. A backbone
-        without its top gives `{level: features}`, float32 [N, H / 2**level, W / 2**level, C].
+        A `keras.Model` of float32 images `[N, H, W, 3]`, normalised: `(pixel - mean_rgb) /
+        stddev_rgb` of pixels 0..255. An EfficientDet gives `(class_outputs, box_outputs)`: lists,
+        finest level first, of logits `[N, h, w, A * K]` and box deltas `[N, h, w, A * 4]` (ty, tx,
+        th, tw, see `data.boxes.encode`), float32; with
+        `heads=["object_detection", "segmentation"]` segmentation logits follow. An SSD gives
+        `(confidences, locations)`: logits `[N, P, num_classes]` and deltas `[N, P, 4]` of
+        `detection.priors.generate_priors`, float32. A classifier gives logits `[N, num_classes]`, a
+        segmenter `[N, H, W, num_classes]`. A backbone without its top gives `{level: features}`,
+        float32 `[N, H / 2**level, W / 2**level, C]`.
 
     Raises:
         UserError: the model, the task or a hyper-parameter is unknown, or a value is bad.
@@ -73,5 +75,8 @@ def build_from_config(config: TrainingConfig) -> keras.Model:
 
     Returns:
         As `build_model`.
+
+    Raises:
+        ValueError: the backbone does not give a level that the configuration names.
     """
     return task_of_config(config).build(config)

@@ -43,8 +43,9 @@ class TrainingRun:
 
     Attributes:
         model_dir: its folder: checkpoints, configuration, names, tables, report.
-        step: of its last row.
-        metrics: of its last evaluation, and its last losses, by name.
+        step: of the last row of its `results.csv`: optimizer steps done.
+        metrics: numbers of that row by name: the metrics of the last evaluation (0..1), and the
+            last losses.
         best: folder of the best checkpoint; None: there was no evaluation.
         report: its page; None: there is none.
     """
@@ -116,10 +117,11 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
         **options: of `RunOptions` and hyper-parameters, as in `train`.
 
     Returns:
-        Metrics by name, as in `results.csv`.
+        Metrics by name, as in `results.csv`: 0..1.
 
     Raises:
-        UserError: there is nothing to evaluate, or the data are of other classes.
+        UserError: an unknown option, nothing to evaluate, or data that are damaged or of other
+            classes.
     """
     asked: dict[str, Any] = {"mode": "eval", "model_dir": files.as_text(model_dir)}
     if data is not None:
@@ -138,8 +140,13 @@ def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Pr
         model: for a checkpoint that does not tell.
         **hyper_parameters: for a checkpoint, by name; for an export `threads` and `trust`.
 
+    Returns:
+        A `Detector`, `Classifier` or `Segmenter`, by the task of the model. All are called with
+        photos: see `Predictor.__call__`.
+
     Raises:
-        UserError: there is no model, or it is damaged.
+        UserError: there is no model, or it is damaged; a hyper-parameter is unknown, or is baked
+            into the export.
     """
     path = files.as_text(path)
     if is_export(path):
@@ -165,14 +172,15 @@ def export(
     Args:
         path: a run's folder or a checkpoint of any kind.
         formats: of `EXPORT_FORMATS`: `"onnx"`, `"litert_int8"`, ...
-        folder: to write them into.
+        folder: to write them into; made if it is missing.
         photos: a photo, folder or glob to compare on; None: the first of `verify`.
         verify: records to measure the metric on, or photos to compare on.
         calibration: records or photos that give `litert_int8` its ranges; better 100 or more.
         **settings: of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
 
     Returns:
-        The files, in the order of the formats.
+        The files, in the order of the formats, each with its size in megabytes, the milliseconds
+        of a batch, and how far its results are from the network's.
 
     Raises:
         UserError: an unknown format, no photos to compare on, or a file beyond its tolerance.
@@ -203,6 +211,9 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
 
     Returns:
         The median of the milliseconds of a batch.
+
+    Raises:
+        UserError: there is no such checkpoint, or a setting is unknown.
     """
     own = None if path is None else files.as_text(path)
     return 1000 * statistics.median(
@@ -211,7 +222,11 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
 
 
 def finished_run(model_dir: AnyPath) -> TrainingRun:
-    """What a run's folder says of it."""
+    """Reads the results of a run from its folder.
+
+    Args:
+        model_dir: the run's folder; without `results.csv` the step is 0 and there are no metrics.
+    """
     folder = files.as_text(model_dir)
     row = (read_results(folder) or [{}])[-1]
     numbers = {name: _number(text) for name, text in row.items() if name not in _NOT_METRICS}

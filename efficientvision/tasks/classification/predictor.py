@@ -40,7 +40,11 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Classification(PhotoResult, Sequence):
-    """The likeliest classes of one photo, best first: a sequence of `Prediction`s."""
+    """The likeliest classes of one photo, best first: a sequence of `Prediction`s.
+
+    Attributes:
+        predictions: the classes with their probabilities, 0..1.
+    """
 
     predictions: list[Prediction]
     origin: Origin | None = None
@@ -159,7 +163,12 @@ class Classifier(Predictor[Classification]):
 
     @classmethod
     def from_loaded(cls, loaded: LoadedModel, *, min_probability: float | None = None) -> Self:
-        """Makes a classifier of a network in memory."""
+        """Makes a classifier of a network in memory.
+
+        Args:
+            loaded: network and configuration.
+            min_probability: see the class.
+        """
         serving = classification_serving(loaded.model, loaded.config)
         function = tf.function(
             serving.results_from_arrays,
@@ -220,6 +229,9 @@ class Classifier(Predictor[Classification]):
             classes: names of the classes to tell of; None: all.
             top_k: most classes of a photo; None, and with a multi-label model: all of them.
 
+        Returns:
+            `Classification` of each photo, best class first.
+
         Raises:
             UserError: a class is unknown, or the network gives no numbers.
         """
@@ -235,12 +247,23 @@ class Classifier(Predictor[Classification]):
         return [Classification(predictions[:limit]) for predictions in kept]
 
     def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
-        """float32 [N, K], the probability of each class for each of N photos; see `classify`."""
+        """The probability of every class.
+
+        Args:
+            photos: a list as `classify` takes it.
+            batch_size: see `classify`.
+
+        Returns:
+            float32 [N, K] of N photos, 0..1, class k (1..K) in column k - 1.
+
+        Raises:
+            UserError: a file is missing or no picture, an array is none of [H, W, 3].
+        """
         rows = self._run_by_size(self.classify_batch, photos, batch_size)
         return np.stack(rows) if rows else np.zeros((0, len(self.class_names)), np.float32)
 
     def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:
-        """Runs on photos of one size, uint8 [N, H, W, 3] -> float32 [N, K]."""
+        """Runs on photos of one size, uint8 RGB [N, H, W, 3] -> probabilities, float32 [N, K]."""
         return np.asarray(self._run(image_arrays))
 
     def describe(self, result: Sequence[Prediction]) -> str:

@@ -27,6 +27,9 @@ class FitDetector(keras.Model):
         task: None: as the name says.
         **hyper_parameters: as of `build_model`.
 
+    Raises:
+        UserError: the model or a hyper-parameter is unknown, or the network has no detection head.
+
     Example:
         >>> model = FitDetector("efficientdet-d0", num_classes=3, image_size=256)
         >>> model.compile(optimizer=keras.optimizers.Adam(1e-3))
@@ -36,12 +39,21 @@ class FitDetector(keras.Model):
     def __init__(self, name: str, task: str | None = None, **hyper_parameters: Any):
         super().__init__(name=f"fit_{name}")
         self.config = get_config(name, hyper_parameters, task=task)
-        kind = SsdTrainingTask if isinstance(self.config, SsdConfig) else EfficientDetTrainingTask
-        self._task = kind(self.config)
+        config: Any = self.config
+        is_ssd = isinstance(config, SsdConfig)
+        self._task = SsdTrainingTask(config) if is_ssd else EfficientDetTrainingTask(config)
         self.network = build_from_config(self.config)
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
-        """uint8 or float images in 0..255 [B, H, W, 3] -> the network's outputs."""
+        """Runs the network.
+
+        Args:
+            images: uint8, or float in 0..255, [B, H, W, 3], RGB.
+            training: as of any Keras layer.
+
+        Returns:
+            Float32 outputs as `build_model` describes them.
+        """
         mean, stddev = (
             tf.constant(values, tf.float32)
             for values in (self.config.mean_rgb, self.config.stddev_rgb)
@@ -56,7 +68,16 @@ class FitDetector(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The detector's loss; see `detection.losses` and `detection.multibox`."""
+        """The detector's loss; see `detection.losses` and `detection.multibox`.
+
+        Args:
+            x: ignored, as are `sample_weight` and `training`.
+            y: (boxes, classes), as the class describes them.
+            y_pred: outputs of `call`.
+
+        Returns:
+            float32 scalar, the mean over the batch's positive anchors.
+        """
         del x, sample_weight, training
         boxes, classes = y
         batch = self._task.prepare(

@@ -272,6 +272,9 @@ class Detector(Predictor[Detections]):
             classes: numbers or names of classes to keep; None: all.
             top_k: keep so many of the best; None: all.
 
+        Returns:
+            `Detections` of each photo, in pixels of that photo.
+
         Raises:
             UserError: a class is unknown.
         """
@@ -305,7 +308,10 @@ class Detector(Predictor[Detections]):
         )
 
     def detect_batch(self, image_arrays: np.ndarray) -> np.ndarray:
-        """Runs on photos of one size, uint8 [N, H, W, 3], without the names and the threshold.
+        """Runs on photos of one size, without the names and the threshold.
+
+        Args:
+            image_arrays: uint8 [N, H, W, 3], RGB.
 
         Returns:
             float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in pixels of the photo, score,

@@ -199,6 +199,9 @@ class Segmenter(Predictor[Segmentation]):
             loaded: network and configuration; its `image_size` is that of the tiles.
             overlap: of the tiles; None: no tiles.
             at_photo_size: see `from_checkpoint`.
+
+        Raises:
+            UserError: tiles and the photo's own size at once, or tiles that cannot overlap so.
         """
         metadata = serving_metadata(loaded, batch_size=None)
         if at_photo_size:
@@ -255,6 +258,9 @@ class Segmenter(Predictor[Segmentation]):
             photos: see `as_array`.
             batch_size: photos, or tiles of a photo, that the network takes at a time.
             probabilities: those of every class too, float32 [H, W, C]: 4 * C bytes a pixel.
+
+        Returns:
+            `Segmentation` of each photo, at the photo's size.
 
         Raises:
             UserError: probabilities of a network that was exported to give classes alone.
