@@ -17,22 +17,22 @@ help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
 	  awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-venv: $(STAMP)  ## make .venv and install the package with its development tools
+venv: $(STAMP)  ## create .venv and install the package with its development tools
 
 $(STAMP): setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: efficientvision needs Python >= 3.11; $(PYTHON) is" \
-	    "`$(PYTHON) --version 2>&1`. Name another: make PYTHON=python3.12"; exit 1; }
+	    "`$(PYTHON) --version 2>&1`. Choose another: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { echo "error: $(PYTHON) could not make $(VENV)" \
-	    "(on Debian and Ubuntu its package is python3-venv)"; exit 1; }
+	  { echo "error: $(PYTHON) could not create $(VENV)" \
+	    "(on Debian and Ubuntu install python3-venv)"; exit 1; }
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP)  ## train a small detector on made pictures and show it (under 8 minutes, 2 cores)
+demo: $(STAMP)  ## train a small detector on generated pictures (under 8 minutes on 2 cores)
 	$(BIN)/python demo/run_demo.py
 
-zoo: $(STAMP)  ## write docs/model_zoo.md and its charts; counts networks that are new
+zoo: $(STAMP)  ## write docs/model_zoo.md and its charts; counts new networks only
 	$(BIN)/python -m docs.zoo
 
 diagrams: $(STAMP)  ## draw the feature fusions and a detector (docs/diagrams)
@@ -41,25 +41,25 @@ diagrams: $(STAMP)  ## draw the feature fusions and a detector (docs/diagrams)
 test: $(STAMP)  ## run the fast tests
 	$(PYTEST) -m "not slow"
 
-test-changed: $(STAMP)  ## run the fast tests that changes since SINCE (by default the last commit) touch
+test-changed: $(STAMP)  ## run the fast tests affected by changes since SINCE (default: last commit)
 	$(PYTEST) -m "not slow" $$($(BIN)/python -m tests.changed $(SINCE))
 
-test-random: $(STAMP)  ## run the fast tests in a random order, whose seed is printed
+test-random: $(STAMP)  ## run the fast tests in random order and print the seed
 	$(subst -p no:randomly,--randomly-dont-reset-seed,$(PYTEST)) -m "not slow"
 
-test-slow: $(STAMP)  ## run the slow tests, which `make test` leaves out
+test-slow: $(STAMP)  ## run the slow tests, which `make test` skips
 	$(PYTEST) -m slow
 
 lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP)  ## check the types of the files that pyproject.toml names for mypy
+types: $(STAMP)  ## check types with mypy (pyproject.toml lists the files)
 	$(BIN)/mypy
 
-format: $(STAMP)  ## put the code in its usual form
+format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## remove what demo and tests made (not .venv)
+clean:  ## remove the output of demo and tests (not .venv)
 	rm -rf demo_output tutorial_output .pytest_cache .ruff_cache .mypy_cache build *.egg-info

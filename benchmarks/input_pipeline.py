@@ -1,17 +1,17 @@
-"""Images a second of the training input pipeline, beside simpler ways of doing the same.
+"""Measures images per second of the training input pipeline, compared with simpler pipelines.
 
   PYTHONPATH=".:$PYTHONPATH" python benchmarks/input_pipeline.py
   PYTHONPATH=".:$PYTHONPATH" python benchmarks/input_pipeline.py --file_pattern='tfrecord/train-*'
 
-All ways flip, jitter the scale, resize and batch; they take turns, several rounds, in one run:
-  decode only    every JPEG decoded whole, in parallel: the ceiling of whoever decodes whole images
-  naive          one image after the other, whole, normalised and resized in float32
+All pipelines flip, jitter the scale, resize and batch; they alternate for several rounds:
+  decode only    decodes every JPEG completely, in parallel: the limit for decoding whole images
+  naive          one image after the other, decoded completely, normalised and resized in float32
   parallel       the same, in parallel
   ours           tasks.detection.pipeline: the part seen decoded, one resize, uint8 out
 The others are ours with one augmentation more: AutoAugment v1 (on the whole photo), mosaic of all
 images (four photos each) and MixUp of half of them.
-Without --file_pattern, 640x480 JPEGs with texture are made for it. The last column is the CPU time
-of an image; unlike the others it stays about the same on a busy machine.
+Without --file_pattern, textured 640x480 JPEGs are generated. The last column is the CPU time per
+image; unlike the others it hardly changes on a busy machine.
 """
 
 import os
@@ -36,7 +36,7 @@ SYNTHETIC_IMAGES = 64
 
 
 def write_synthetic(folder: str) -> str:
-    """Records of textured 640x480 JPEGs of about the size of real photos; returns the pattern."""
+    """Writes records of textured 640x480 JPEGs, of about real file sizes; returns the pattern."""
     import io
 
     import numpy as np
@@ -69,13 +69,14 @@ def write_synthetic(folder: str) -> str:
 
 
 def pipelines(file_pattern: str) -> dict:
-    """The ways to compare: name -> endless data set of batches."""
+    """The pipelines to compare: name -> infinite data set of batches."""
     import tensorflow as tf
 
     from efficientvision.data.record_files import match_files
     from efficientvision.data.records import parse_example
     from efficientvision.data.transforms import decode, jitter, orientation, preprocess
-    from efficientvision.data.transforms.boxes import clip_boxes, pad_rows
+    from efficientvision.data.transforms.boxes import clip_to_last_pixel, pad_rows
+    from efficientvision.data.transforms.placement import place_boxes
     from efficientvision.tasks.detection.augmentation import Augmentation
     from efficientvision.tasks.detection.pipeline import detection_dataset
 
@@ -95,14 +96,16 @@ def pipelines(file_pattern: str) -> dict:
         turned = orientation.draw_orientation(
             seed, horizontal_flip=True, vertical_flip=False, quarter_turns=False
         )
-        plan = jitter.plan_jitter(source_hw, image_hw, *jitter.draw_jitter(seed, **limits))
+        drawn = jitter.draw_jitter(seed, **limits)
+        placement, image_scale = jitter.plan_jitter(source_hw, image_hw, *drawn)
         image = orientation.orient_image(turned, image)
         # Resize everything, then cut: what the crop plan spares.
-        fitted = tf.cast(tf.cast(source_hw, tf.float32) / plan.image_scale, tf.int32)
-        image = preprocess.resize_bilinear(image, tf.maximum(fitted, plan.valid_hw))
-        image = preprocess.pad_to_canvas(image[: plan.valid_hw[0], : plan.valid_hw[1]], image_hw)
+        fitted = tf.cast(tf.cast(source_hw, tf.float32) / image_scale, tf.int32)
+        image = preprocess.resize_bilinear(image, tf.maximum(fitted, placement.part_hw))
+        seen = image[: placement.part_hw[0], : placement.part_hw[1]]
+        image = preprocess.pad_to_canvas(seen, image_hw)
         boxes = orientation.orient_boxes(turned, example["boxes_normalized_yxyx"])
-        boxes = clip_boxes(jitter.place_boxes(boxes, source_hw, plan), image_hw)
+        boxes = clip_to_last_pixel(place_boxes(boxes, placement, source_hw), image_hw)
         return image, pad_rows(boxes, 100, -1.0)
 
     records = tf.data.TFRecordDataset(match_files(file_pattern)).repeat()
@@ -136,13 +139,13 @@ def main(_: list[str]) -> None:
         speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
         for _round in range(FLAGS.rounds):
             for name, dataset in ways.items():
-                # An iterator of its own for each turn: none reads ahead while others are timed.
+                # A new iterator per turn, so that none prefetches while others are timed.
                 speeds[name].append(measure(iter(dataset), FLAGS.seconds))
     print_table(speeds)
 
 
 def measure(iterator, seconds: float) -> tuple[float, float]:
-    """Images a second over about so many seconds, after a warm-up, and CPU seconds an image."""
+    """Measures images per second for about `seconds`, after a warm-up, and CPU time per image."""
     for _warm_up in range(4):
         next(iterator)
     images, start, cpu_start = 0, time.perf_counter(), time.process_time()
@@ -153,7 +156,7 @@ def measure(iterator, seconds: float) -> tuple[float, float]:
 
 
 def print_table(measured: dict[str, list[tuple[float, float]]]) -> None:
-    """Medians, spreads, ratios to the naive way and to decoding, and CPU time."""
+    """Prints medians, ranges, ratios to the naive pipeline and to decoding, and CPU time."""
     speeds = {name: [speed for speed, _ in turns] for name, turns in measured.items()}
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     print(f"{os.cpu_count()} cores, input {FLAGS.image_size}x{FLAGS.image_size}, "

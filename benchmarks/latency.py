@@ -1,4 +1,4 @@
-"""How long a model takes for one photo, beside a yardstick in the same run.
+"""Measures the latency of models, compared with a yardstick in the same run.
 
     python benchmarks/latency.py --models=efficientdet-d0,efficientdet-d0:vfpn --image_size=512
     python benchmarks/latency.py --models=espnetv2_s_2.0,dicenet_s_1.0 --image_size=224
@@ -6,11 +6,11 @@
         --image_size=1024x512 --batch=1
 
 The yardstick is keras.applications.EfficientNetB0(include_top=False) at 512 pixels: the column
-`ratio` compares medians and means the same on every machine. Rounds are interleaved: each measures
-every row once, so that a disturbance falls on all rows alike. Without --ckpt_path weights are
-random; a detector's score threshold is set so that about 200 anchors reach non-maximum suppression.
-`photo to boxes`, `photo to classes` or `photo to class map` is the whole way from a decoded photo
-to the results; of the runtimes those that are installed are measured. The last table has the peak
+`ratio` compares medians and is comparable between machines. Rounds are interleaved: each measures
+every row once, so that disturbances affect all rows alike. Without --ckpt_path weights are random;
+a detector's score threshold is set so that about 200 anchors reach non-maximum suppression.
+`photo to boxes`, `photo to classes` or `photo to class map` includes preprocessing and
+postprocessing of a decoded photo; all installed runtimes are measured. The last table has the peak
 memory of a process that loads one file and runs it.
 """
 
@@ -53,7 +53,7 @@ RUNTIMES = {
 RESULTS = {"detection": "boxes", "classification": "classes", "segmentation": "class map"}
 CANDIDATES = 200
 WARM_UP_ROUNDS = 3
-# The threads of a runtime wait busily for a moment for more work, and would slow the next row.
+# Threads of a runtime busy-wait for a moment, which would slow down the next row.
 REST_SECONDS = 0.2
 
 
@@ -79,9 +79,9 @@ def main(argv):
 
 
 def model_rows(model, image_hw, folder, files):
-    """What there is to measure of one model: name of the row -> function without arguments.
+    """The rows of one model: name of the row -> function without arguments to measure.
 
-    Adds name of the row -> path to `files`, for every file of batch 1.
+    Adds name of the row -> path to `files`, for every file with batch size 1.
     """
     name, _, fusion = model.partition(":")
     overrides = {"fpn_name": fusion} if fusion else {}
@@ -119,7 +119,7 @@ def model_rows(model, image_hw, folder, files):
 
 
 def write_files(loaded, batch, folder):
-    """Exports a model for every runtime that is installed: its name -> path."""
+    """Exports a model for all installed runtimes: name of the format -> path."""
     metadata = serving_metadata(loaded, batch_size=batch)
     folder_of_tensorflow = f"{folder}/saved_model"
     export_saved_model(build_serving(loaded.model, loaded.config), folder_of_tensorflow, metadata)
@@ -137,7 +137,7 @@ def write_files(loaded, batch, folder):
             metadata,
             FORMATS[form],
             paths[form],
-            # Suppression inside takes one image.
+            # NMS inside requires batch size 1.
             nms="none" if batch > 1 and isinstance(loaded.config, DetectionConfig) else None,
             calibration=noise_images(loaded.config.image_hw, batch),
         )
@@ -145,19 +145,19 @@ def write_files(loaded, batch, folder):
 
 
 def noise_photo():
-    """uint8 [1, H, W, 3]."""
+    """A photo of noise, uint8 [1, H, W, 3]."""
     shape = (1, FLAGS.photo_height, FLAGS.photo_width, 3)
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def noise_images(image_hw, batch=1):
-    """What int8 takes its ranges from: enough to measure speed."""
+    """Calibration images of noise for int8, good enough to measure speed."""
     rng = np.random.default_rng(1)
     return [rng.uniform(0, 255, (batch, *image_hw, 3)).astype(np.float32) for _ in range(4)]
 
 
 def set_threshold(loaded, images):
-    """Lets about `CANDIDATES` anchors of random weights pass, as trained weights might."""
+    """Sets the score threshold so that about `CANDIDATES` anchors pass, as with trained weights."""
     class_outputs, _ = loaded.model(images, training=False)
     if isinstance(loaded.config, SsdConfig):
         scores = tf.nn.softmax(class_outputs)[0, :, 1:]
@@ -169,12 +169,12 @@ def set_threshold(loaded, images):
 
 
 def measure(rows, rounds):
-    """Seconds of every row in each of the rounds."""
+    """Measures the seconds of every row in each round."""
     times = {name: [] for name in rows}
     for index in tqdm(range(WARM_UP_ROUNDS + rounds), unit="round"):
         for name, run in rows.items():
             time.sleep(REST_SECONDS)
-            run()  # The row before has filled the caches with its own.
+            run()  # Refills the caches after the previous row.
             start = time.perf_counter()
             run()
             if index >= WARM_UP_ROUNDS:
@@ -183,7 +183,7 @@ def measure(rows, rounds):
 
 
 def print_table(times, image_hw):
-    """Prints milliseconds, images a second, and the median beside the yardstick's."""
+    """Prints milliseconds, images per second, and the ratio of medians to the yardstick."""
     rounds = len(times[YARDSTICK])
     print(
         f"input {image_hw[1]}x{image_hw[0]}, photo {FLAGS.photo_width}x{FLAGS.photo_height}, "
@@ -202,7 +202,7 @@ def print_table(times, image_hw):
 
 
 def run_once(path):
-    """What a process does whose memory is measured."""
+    """Loads and runs one file, in a process whose memory is measured."""
     if path == YARDSTICK:
         yardstick(FLAGS.yardstick_size)()
     else:
@@ -211,7 +211,7 @@ def run_once(path):
 
 
 def print_memory(paths):
-    """Prints the peak memory of a process for every file, and beside the yardstick's."""
+    """Prints the peak memory of a process per file, and its ratio to the yardstick's."""
     peaks = {}
     for name, path in paths.items():
         done = subprocess.run(
@@ -233,12 +233,12 @@ def _wait(outputs):
 
 if __name__ == "__main__":
     flags.DEFINE_list("models", ["efficientdet-d0"], "models, as name or name:fusion")
-    flags.DEFINE_string("ckpt_path", None, "weights of the (one) model; random without")
+    flags.DEFINE_string("ckpt_path", None, "weights, for a single model; default: random")
     flags.DEFINE_string("memory_of", None, "load and run this export, and print the peak in bytes")
-    flags.DEFINE_enum("task", None, list(RESULTS), "what the models do; else as their names say")
+    flags.DEFINE_enum("task", None, list(RESULTS), "task; default: inferred from the model name")
     flags.DEFINE_string("image_size", "512", "the networks' input, pixels: a side or WIDTHxHEIGHT")
     flags.DEFINE_integer("num_classes", None, "outputs of the class head; default: the model's own")
-    flags.DEFINE_integer("batch", 8, "photos of the rows with several at a time; 1: no such rows")
+    flags.DEFINE_integer("batch", 8, "batch size of the additional batched rows; 1: none")
     flags.DEFINE_integer("yardstick_size", 512, "side of the yardstick's input, pixels")
     flags.DEFINE_integer("photo_width", 640, "width of the photo, pixels")
     flags.DEFINE_integer("photo_height", 480, "height of the photo, pixels")

@@ -1,10 +1,10 @@
-"""How much memory this process has had at most."""
+"""Reads the peak memory of this process."""
 
 
 def peak_bytes():
-    """Largest resident size so far, bytes (Linux).
+    """Returns the peak resident size so far in bytes (Linux).
 
-    Not `getrusage`: a child's maximum begins there with what its parent had when it was started.
+    `getrusage` is not used, because a child's maximum there starts with its parent's size.
     """
     with open("/proc/self/status", encoding="ascii") as status:
         (line,) = [line for line in status if line.startswith("VmHWM:")]

@@ -1,16 +1,16 @@
-"""How long a training step takes and how much memory, in several ways, beside a yardstick.
+"""Measures time and memory of a training step in several variants, compared with a yardstick.
 
   python benchmarks/training_step.py
   python benchmarks/training_step.py --model_name=efficientdet-d1 --batch_size=2 \\
       --variants=float32,mixed_precision=true+grad_checkpoint=true
 
-The step is the one of main.py (forward, backward, clipping, optimizer, weight averages) on a batch
-of noise that is ready in memory; the input pipeline has its own benchmark. Each variant trains in
-a process of its own, so that its peak memory is its own; the processes take turns: every round
-times all of them, one at a time, so that a disturbance falls on all alike. The yardstick is
+The step is that of main.py (forward, backward, clipping, optimizer, weight averages) on a batch of
+noise in memory; the input pipeline has its own benchmark. Each variant trains in its own process,
+so that its peak memory can be measured. The processes alternate: every round times all of them, one
+at a time, so that disturbances affect all alike. The yardstick is
 keras.applications.EfficientNetB0(include_top=False) on one image of the same size: the column
-`/ yardstick` means the same on every machine. Peak memory is that of the whole process (VmHWM),
-TensorFlow itself included, or that of the GPU where there is one.
+`/ yardstick` is comparable between machines. Peak memory is that of the whole process (VmHWM),
+including TensorFlow itself, or that of the GPU if there is one.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ def main(argv):
 
 
 def start(rows, stack):
-    """Starts a process a row, one after the other; those that cannot train are left out."""
+    """Starts one process per row, in sequence; variants that cannot train are skipped."""
     workers = {}
     for name, hparams in tqdm(rows.items(), desc="compiling", unit="variant"):
         options = {"hparams": hparams, "model_name": FLAGS.model_name}
@@ -64,14 +64,14 @@ def start(rows, stack):
         stack.callback(worker.terminate)
         answer = listen(name, worker)
         if "skipped" in answer:
-            tqdm.write(f"Left out {name}: {answer['skipped']}")
+            tqdm.write(f"Skipped {name}: {answer['skipped']}")
         else:
             workers[name] = worker
     return workers
 
 
 def measure(workers):
-    """Seconds a step in every round, and the peak memory in bytes, by row."""
+    """Measures seconds per step in every round, and peak memory in bytes, by row."""
     seconds = {name: [] for name in workers}
     peaks = {}
     turns = [name for _ in range(FLAGS.rounds) for name in workers]
@@ -86,17 +86,17 @@ def measure(workers):
 
 
 def listen(name, worker):
-    """The next answer of a process."""
+    """Reads the next answer of a process."""
     line = worker.stdout.readline()
     if not line:
         code = worker.wait()
-        why = "was killed, perhaps for want of memory" if code == -9 else f"ended with code {code}"
+        why = "was killed, maybe out of memory" if code == -9 else f"ended with code {code}"
         raise UserError(f"The process of {name} {why}; try a smaller --batch_size.")
     return json.loads(line)
 
 
 def print_table(seconds, peaks):
-    """Median, range, images a second, both ratios and memory of every row."""
+    """Prints median, range, images per second, both ratios and memory of every row."""
     print(
         f"{FLAGS.model_name}, {FLAGS.image_size}x{FLAGS.image_size}, batch {FLAGS.batch_size}, "
         f"{FLAGS.threads} threads, {FLAGS.rounds} rounds of {FLAGS.steps} steps in turn"
@@ -124,14 +124,14 @@ def print_table(seconds, peaks):
 if __name__ == "__main__":
     flags.DEFINE_string("model_name", "efficientdet-d0", "detector")
     flags.DEFINE_integer("image_size", 512, "side of the network's input, pixels")
-    flags.DEFINE_integer("batch_size", 4, "images a step")
-    flags.DEFINE_integer("steps", 2, "steps of a turn")
-    flags.DEFINE_integer("rounds", 5, "turns of each variant; the median is printed")
+    flags.DEFINE_integer("batch_size", 4, "images per step")
+    flags.DEFINE_integer("steps", 2, "steps per round")
+    flags.DEFINE_integer("rounds", 5, "rounds; the median is printed")
     flags.DEFINE_integer("threads", 2, "threads of TensorFlow")
     flags.DEFINE_list(
         "variants",
         [PLAIN, "grad_checkpoint=true", "gradient_accumulation=2", "mixed_precision=true"],
-        "what to compare, separated by commas: float32, or hyper-parameters joined by +, such as "
-        "grad_checkpoint=true+mixed_precision=true",
+        "variants to compare, separated by commas: float32, or hyper-parameters joined by +, such "
+        "as grad_checkpoint=true+mixed_precision=true",
     )
     run_main(main)

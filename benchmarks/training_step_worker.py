@@ -1,7 +1,7 @@
-"""A process of `training_step.py` that trains with one set of hyper-parameters, when told to.
+"""A process of `training_step.py` that trains with one set of hyper-parameters on request.
 
-Reads a number of steps a line, and answers each line, and its own readiness, with one line of
-JSON: `seconds` a step, `peak` bytes of memory so far; or `skipped`, why there is nothing to time.
+Reads a number of steps per line, and answers each line, after a first answer when it is ready, by
+one line of JSON: `seconds` per step, `peak` bytes of memory so far; or `skipped` with the reason.
 """
 
 import json
@@ -20,16 +20,16 @@ YARDSTICK_CALLS = 5  # For each step of the others, which take much longer.
 
 
 def main(hparams, model_name, image_size, batch_size, threads):
-    """Answers lines of stdin until there are no more.
+    """Answers lines of stdin until the end of input.
 
     Args:
-        hparams: hyper-parameters of the training; None: the yardstick instead.
-        model_name: detector.
-        image_size: side of the input, pixels.
-        batch_size: images a step.
+        hparams: hyper-parameters of the training; None: run the yardstick instead.
+        model_name: name of the detector.
+        image_size: side of the input in pixels.
+        batch_size: images per step.
         threads: threads of TensorFlow.
     """
-    # Stdout is for the answers, not for what the library tells of the run.
+    # Stdout is for the answers only, not for output of the library.
     answers, sys.stdout = sys.stdout, open(os.devnull, "w", encoding="utf-8")
     load_tensorflow_quietly()
     import tensorflow as tf
@@ -57,7 +57,7 @@ def main(hparams, model_name, image_size, batch_size, threads):
 
 
 def yardstick_run(image_size):
-    """Steps -> seconds a call of the yardstick."""
+    """Returns a function of the number of steps that measures seconds per yardstick call."""
     from yardstick import yardstick
 
     call = yardstick(image_size)
@@ -72,7 +72,7 @@ def yardstick_run(image_size):
 
 
 def training_run(folder, hparams, model_name, image_size, batch_size):
-    """Steps -> seconds a step of the trainer that main.py would make, on a batch of noise."""
+    """Returns a function of the number of steps that measures seconds per step of the trainer."""
     import tensorflow as tf
 
     from efficientvision.configs.run_options import RunOptions
@@ -103,7 +103,7 @@ def training_run(folder, hparams, model_name, image_size, batch_size):
 
 
 def noise_batch(config, batch_size):
-    """A batch as the input pipeline makes it: pictures of noise with a few boxes each."""
+    """A batch in the format of the input pipeline: images of noise with a few boxes each."""
     import numpy as np
 
     random = np.random.default_rng(0)
@@ -123,7 +123,7 @@ def noise_batch(config, batch_size):
 
 
 def peak_memory():
-    """Most bytes that the GPU gave, or where there is none, that this process had in memory."""
+    """Peak memory in bytes of the GPU, or of this process if there is none."""
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
@@ -132,6 +132,6 @@ def peak_memory():
 
 
 if __name__ == "__main__":
-    # TensorFlow's own words are hidden unless the environment asks for them.
+    # TensorFlow's own output is hidden unless the environment asks for it.
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     main(**json.loads(sys.argv[1]))

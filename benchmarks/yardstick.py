@@ -1,4 +1,4 @@
-"""What every benchmark is measured beside, so that its ratios mean the same on every machine."""
+"""The yardstick of all benchmarks, which makes their ratios comparable between machines."""
 
 import keras
 import tensorflow as tf
@@ -7,10 +7,10 @@ YARDSTICK = "EfficientNetB0 features (yardstick)"
 
 
 def yardstick(size):
-    """The features of keras.applications' EfficientNetB0, as a function without arguments.
+    """Returns a function that computes features of keras.applications' EfficientNetB0.
 
     Args:
-        size: side of the input, pixels; the batch is one image.
+        size: side of the input in pixels; the batch size is 1.
     """
     model = keras.applications.EfficientNetB0(
         include_top=False, weights=None, input_shape=(size, size, 3)

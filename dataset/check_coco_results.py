@@ -26,7 +26,7 @@ def main(_: list[str]) -> None:
         if not FLAGS[name].value:
             raise UserError(f"--{name} is missing; see --help for an example.")
     rows, images = check_results_file(FLAGS.results_file, FLAGS.image_info_file)
-    print(f"{FLAGS.results_file}: {rows} detections of {images} images, as the server takes them.")
+    print(f"{FLAGS.results_file}: {rows} detections in {images} images, in the server's format.")
 
 
 if __name__ == "__main__":

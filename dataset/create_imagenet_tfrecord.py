@@ -1,18 +1,17 @@
-"""Converts folders of images, one folder a class, or a list of images to TFRecords.
+"""Converts class folders, or a list of labelled images, to TFRecords.
 
   PYTHONPATH=".:$PYTHONPATH" python dataset/create_imagenet_tfrecord.py \\
       --data_dir=imagenet --output_dir=imagenet/tfrecord
 
 Reads   <data_dir>/train/<class>/* and <data_dir>/val/<class>/* (also Training, valid, test ...); or
         <data_dir>/<class>/* with --val_fraction=0.2, the share to hold out; or --csv_file, lines of
-        path,label (several labels separated by ; for multi-label), and --val_csv_file or
-        --val_fraction.
+        path,label (multi-label: labels separated by ;), and --val_csv_file or --val_fraction.
 Writes  <output_dir>/train-00000-of-00032.tfrecord ..., val-..., test-...
         labels.json beside them: the class names
-Every photo is decoded and stored the right way up with 8 bits a channel. Whatever is changed or
-left out is counted.
-Classes are the names of the folders, sorted and numbered from 1, as torchvision's ImageFolder
-sorts them; or what --label_map_json_path says.
+Every photo is decoded and stored upright with 8 bits a channel. Everything changed or left out is
+counted.
+Classes are the folder names, sorted and numbered from 1, in the order of torchvision's ImageFolder;
+or those of --label_map_json_path.
 """
 
 from absl import flags
@@ -23,23 +22,23 @@ from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data.photos import MAX_PIXELS
 
 flags.DEFINE_string("data_dir", "", "folder of the images")
-flags.DEFINE_string("csv_file", "", "list of images: path,label; paths are relative to --data_dir")
-flags.DEFINE_string("val_csv_file", "", "such a list of the images to evaluate on")
+flags.DEFINE_string("csv_file", "", "list of path,label lines; paths are relative to --data_dir")
+flags.DEFINE_string("val_csv_file", "", "the same for the evaluation images")
 flags.DEFINE_float("val_fraction", None, "share (0..1) of each class's images to hold out as val")
-flags.DEFINE_integer("split_seed", 0, "seed of what is held out")
-flags.DEFINE_string("output_dir", "", "folder of the records to write")
+flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")
+flags.DEFINE_string("output_dir", "", "folder to write the records to")
 flags.DEFINE_string(
     "label_map_json_path", None, 'JSON file with the class ids, {"name": 1, ...} or {"1": "name"}'
 )
-flags.DEFINE_integer("num_shards", 32, "files of each part (never more than there are images)")
-flags.DEFINE_bool("skip_bad", False, "leave out images that cannot be used, count and list them")
-flags.DEFINE_integer("max_pixels", MAX_PIXELS, "refuse larger photos; 0: no limit")
+flags.DEFINE_integer("num_shards", 32, "files per part (never more than there are images)")
+flags.DEFINE_bool("skip_bad", False, "skip images that cannot be used; they are counted and listed")
+flags.DEFINE_integer("max_pixels", MAX_PIXELS, "reject photos with more pixels (0 = no limit)")
 flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
 FLAGS = flags.FLAGS
 
 
 def read_images():
-    """The images of the flags, by part, and what was left out."""
+    """Returns the images that the flags select, by part, and what was left out."""
     from efficientvision.data import image_folders
     from efficientvision.data.picture_folders import LeftOut
     from efficientvision.errors import UserError
@@ -59,9 +58,9 @@ def read_images():
         raise UserError("--data_dir or --csv_file is missing; see --help for an example.")
     if FLAGS.val_fraction is not None:
         if parts.get("val"):
-            raise UserError("--val_fraction holds images out, and there is a val part already.")
+            raise UserError("--val_fraction creates a val part, but the data already has one.")
         if not parts.get("train"):
-            raise UserError("--val_fraction holds images out of train, which has none.")
+            raise UserError("--val_fraction needs a train part to split, but there is none.")
         parts |= image_folders.split(parts["train"], FLAGS.val_fraction, FLAGS.split_seed)
     return parts, left_out
 
@@ -87,7 +86,7 @@ def main(_: list[str]) -> None:
     for report in reports:
         say(report)
     if not parts.get("val"):
-        print("There is no val part to evaluate on: --val_fraction=0.1 holds a tenth out.")
+        print("There is no val part to evaluate on; --val_fraction=0.1 would hold out a tenth.")
 
 
 if __name__ == "__main__":

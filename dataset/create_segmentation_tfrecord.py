@@ -6,19 +6,19 @@
 
 Reads one of
   --voc_dir=VOCdevkit/VOC2012       PASCAL VOC: SegmentationClass by ImageSets/Segmentation, or by
-                                    list/train_aug.txt where that is (the masks of SBD)
+                                    list/train_aug.txt if that exists (the masks of SBD)
   --cityscapes_dir=cityscapes       leftImg8bit and gtFine (labelIds or labelTrainIds); --coarse
                                     for gtCoarse too
   --coco_images=train2017 --coco_annotations=instances_train2017.json
                                     COCO's objects as VOC's 21 classes
-  --images_dir=a --masks_dir=b      pictures of the same names, or in train/, val/ and test/ there
-                                    (also training, valid ...); a and b may be one folder
+  --images_dir=a --masks_dir=b      images and masks of the same names, directly or in train/, val/
+                                    and test/ (also training, valid ...); both may be one folder
   --list_file=train.txt             lines of: image, mask
 Writes  <output_dir>/train-00000-of-00032.tfrecord ..., val-...; coarse-..., coco_train2017-...
         labels.json beside them: the class names, from 0
-Masks are PNGs of one channel or with a palette, whose values are the classes from 0; or in colours
-or greys, with --palette. 255 is ignored. Photos are stored the right way up with 8 bits a channel.
-Everything is checked before anything is written, and whatever is changed or left out is counted.
+Masks are PNGs with one channel or a palette whose values are the classes from 0; or, with
+--palette, in colours or greys. 255 is ignored. Photos are stored upright with 8 bits a channel.
+Everything is checked before anything is written, and everything changed or left out is counted.
 """
 
 from absl import flags
@@ -29,44 +29,44 @@ from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data.masks.nearest_colors import TOLERANCE
 from efficientvision.data.photos import MAX_PIXELS
 
-flags.DEFINE_string("voc_dir", "", "folder of PASCAL VOC, such as VOCdevkit/VOC2012")
+flags.DEFINE_string("voc_dir", "", "PASCAL VOC folder, such as VOCdevkit/VOC2012")
 flags.DEFINE_bool(
-    "augmented", None, "VOC: train with list/train_aug.txt; by default if there is such a list"
+    "augmented", None, "VOC: train with list/train_aug.txt; by default if that list exists"
 )
-flags.DEFINE_string("cityscapes_dir", "", "folder that holds leftImg8bit and gtFine")
-flags.DEFINE_bool("coarse", False, "Cityscapes: also write train_extra with the masks of gtCoarse")
-flags.DEFINE_string("coco_images", "", "folder of COCO's images, such as train2017")
+flags.DEFINE_string("cityscapes_dir", "", "folder that contains leftImg8bit and gtFine")
+flags.DEFINE_bool("coarse", False, "Cityscapes: also write train_extra with the gtCoarse masks")
+flags.DEFINE_string("coco_images", "", "folder of COCO images, such as train2017")
 flags.DEFINE_string("coco_annotations", "", "instances JSON file of these images")
-flags.DEFINE_bool("allow_outside", False, "COCO: take images whose paths lead out of --coco_images")
-flags.DEFINE_string("images_dir", "", "folder of the images (of a list: what they are relative to)")
-flags.DEFINE_string("masks_dir", "", "folder of the masks (of a list: what they are relative to)")
+flags.DEFINE_bool("allow_outside", False, "COCO: accept image paths that lead out of --coco_images")
+flags.DEFINE_string("images_dir", "", "folder of the images (lists: what paths are relative to)")
+flags.DEFINE_string("masks_dir", "", "folder of the masks (lists: what paths are relative to)")
 flags.DEFINE_string(
-    "mask_suffix", "", "what a mask's name has more than its image's: _L; by default _mask and such"
+    "mask_suffix", "", "suffix that a mask's name adds to its image's, as _L; default: _mask etc."
 )
 flags.DEFINE_string("list_file", "", "list of the training pairs, lines of: image, mask")
-flags.DEFINE_string("val_list_file", "", "such a list of the pairs to evaluate on")
+flags.DEFINE_string("val_list_file", "", "the same for the evaluation pairs")
 flags.DEFINE_float("val_fraction", None, "share (0..1) of the pairs to hold out as val")
-flags.DEFINE_integer("split_seed", 0, "seed of what is held out")
+flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")
 flags.DEFINE_list("ignore_label", ["255"], "labels of pixels without a class, besides 255")
 flags.DEFINE_integer("first_label", 0, "label of the first class")
-flags.DEFINE_string("class_names", "", "file with the names of the classes in order, one a line")
+flags.DEFINE_string("class_names", "", "file of the class names in order, one per line")
 flags.DEFINE_string(
     "palette",
     "",
-    "file with the colours of masks in colours or greys: lines of R G B name, as the classes",
+    "file of the masks' colours or greys: lines of R G B name, in the order of the classes",
 )
 flags.DEFINE_integer(
     "palette_tolerance",
     TOLERANCE,
-    "how far a colour may be from the palette's nearest, in any of R, G, B; 0: not at all",
+    "largest difference in R, G or B between a colour and its palette entry (0 = exact match)",
 )
 flags.DEFINE_bool(
-    "ignore_palettes", False, "indices are the classes, even if palettes differ between masks"
+    "ignore_palettes", False, "take indices as classes even if palettes differ between masks"
 )
-flags.DEFINE_bool("skip_bad", False, "leave out pairs that cannot be used, count and list them")
-flags.DEFINE_integer("max_pixels", MAX_PIXELS, "refuse larger images; 0: no limit")
-flags.DEFINE_string("output_dir", "", "folder of the records to write")
-flags.DEFINE_integer("num_shards", 32, "files of each part (never more than there are images)")
+flags.DEFINE_bool("skip_bad", False, "skip pairs that cannot be used; they are counted and listed")
+flags.DEFINE_integer("max_pixels", MAX_PIXELS, "reject images with more pixels (0 = no limit)")
+flags.DEFINE_string("output_dir", "", "folder to write the records to")
+flags.DEFINE_integer("num_shards", 32, "files per part (never more than there are images)")
 flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
 FLAGS = flags.FLAGS
 
@@ -81,7 +81,7 @@ _OF_OWN_PICTURES = (
     "palette_tolerance",
     "ignore_palettes",
 )
-# What names a source -> the other flags that it knows.
+# Flag that names a source -> the other flags that apply to it.
 SOURCES = {
     "voc_dir": ("augmented",),
     "cityscapes_dir": ("coarse",),
@@ -92,29 +92,29 @@ SOURCES = {
 
 
 def chosen_source() -> str:
-    """The flag that names the source; errors for none, two, or flags of another."""
+    """Returns the flag that names the source; none, two, or flags of another source are errors."""
     from efficientvision.errors import UserError
 
     given = [name for name in SOURCES if FLAGS[name].value]
     if not given:
         names = ", ".join(f"--{name}" for name in SOURCES)
-        raise UserError(f"Nothing to convert: give one of {names}; see --help for an example.")
+        raise UserError(f"Nothing to convert: set one of {names}; see --help for an example.")
     source, *others = given
     own = SOURCES[source]
     if other := next((name for name in others if name not in own), None):
-        raise UserError(f"--{source} and --{other} are two sources: convert one after the other.")
+        raise UserError(f"--{source} and --{other} are two sources: convert them one at a time.")
     for name in dict.fromkeys(flag for flags_of in SOURCES.values() for flag in flags_of):
         if FLAGS[name].present and name not in own and name != source:
-            raise UserError(f"--{name} has no meaning with --{source}.")
+            raise UserError(f"--{name} does not apply to --{source}.")
     return source
 
 
 def find_own(source: str):
-    """(pairs, reader of masks, class names) of pictures of one's own."""
+    """Returns (pairs, mask reader, class names) of the user's own images."""
     from efficientvision.data.masks import folders, mask_files
     from efficientvision.errors import UserError
 
-    # Colours are looked up in the palette, whatever their indices.
+    # Colours are looked up in the palette; their indices do not matter.
     compare = not (FLAGS.palette or FLAGS.ignore_palettes)
     if source == "list_file":
         places = (FLAGS.images_dir or None, FLAGS.masks_dir or None)
@@ -134,7 +134,7 @@ def find_own(source: str):
         raise UserError("--images_dir needs --masks_dir, the folder of the masks.")
     if FLAGS.val_fraction is not None:
         if found.parts.get("val"):
-            raise UserError("--val_fraction holds pairs out, and there is a val part already.")
+            raise UserError("--val_fraction creates a val part, but the data already has one.")
         train = found.parts.get("train", ())
         found.parts |= folders.split(train, FLAGS.val_fraction, FLAGS.split_seed)
     names = mask_files.read_class_names(FLAGS.class_names) if FLAGS.class_names else None
@@ -142,12 +142,12 @@ def find_own(source: str):
     if FLAGS.palette:
         for name in ("ignore_label", "first_label", "ignore_palettes"):
             if FLAGS[name].present:
-                raise UserError(f"--{name} is for masks of labels, --palette for those in colours.")
+                raise UserError(f"--{name} is for masks of labels, --palette for masks in colours.")
         colors, names = mask_files.read_palette(FLAGS.palette, names)
         reader = mask_files.MaskFiles(len(names), {}, colors, FLAGS.palette_tolerance, max_pixels)
         return found, reader, names
     if FLAGS["palette_tolerance"].present:
-        raise UserError("--palette_tolerance has no meaning without --palette.")
+        raise UserError("--palette_tolerance needs --palette.")
     try:
         ignored = [int(label) for label in FLAGS.ignore_label]
     except ValueError as error:
@@ -158,7 +158,7 @@ def find_own(source: str):
 
 
 def white_is_ignored(source: str) -> bool:
-    """Whether 255 is known to be no class: by the source, a palette, or a flag of the user's."""
+    """Whether 255 is known to mean "no class": from the source, a palette or a flag."""
     is_said = FLAGS["ignore_label"].present and "255" in FLAGS.ignore_label
     return source not in ("images_dir", "list_file") or bool(FLAGS.palette) or is_said
 
@@ -203,7 +203,7 @@ def main(_: list[str]) -> None:
     if source == "cityscapes_dir" and cityscapes.has_test(FLAGS.cityscapes_dir):
         print("The test part has no labels and is left out; main.py --testdev_dir predicts it.")
     if source in ("images_dir", "list_file") and not found.parts.get("val"):
-        print("There is no val part to evaluate on: --val_fraction=0.1 holds a tenth out.")
+        print("There is no val part to evaluate on; --val_fraction=0.1 would hold out a tenth.")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Looks into TFRecords before training: a report, and pictures of what the network will see.
+"""Checks TFRecords before training: prints a report and draws what the network will see.
 
   PYTHONPATH=".:$PYTHONPATH" python dataset/inspect_tfrecords.py \\
       --file_pattern='tfrecord/train-*.tfrecord' --model_name=efficientdet-d0 \\
       --hparams="num_classes=3" --save_samples_dir=/tmp/samples
 
-Knows records of objects, of images with classes and of masks by what is in them.
+Recognises records of objects, of images with classes and of masks by their features.
 Prints  counts, image sizes, classes, and problems: damaged images, repeated image ids, unknown
         classes; degenerate or outside boxes; masks of another size than their image.
 Writes  <save_samples_dir>/sample0.jpg ..., images with their boxes, class or mask after the
@@ -20,7 +20,7 @@ from efficientvision import files
 from efficientvision.cli import run_main
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
-# Record kind, which is the network's task -> the model whose defaults serve where none is named.
+# Kind of record, which is the network's task -> default model.
 MODELS = {
     "detection": "efficientdet-d0",
     "classification": "efficientnet-b0",
@@ -31,11 +31,10 @@ flags.DEFINE_string("save_samples_dir", "tfrecord_samples", "folder for the pict
 flags.DEFINE_string(
     "model_name",
     None,
-    "model, for the size of its input; by default one of the records' task: "
-    + ", ".join(MODELS.values()),
+    "model, for its input size; by default one of the records' task: " + ", ".join(MODELS.values()),
 )
 flags.DEFINE_string("hparams", "", 'hyper-parameters, "num_classes=20,image_size=640", or a .yaml')
-flags.DEFINE_integer("samples", 10, "pictures to write; of objects, images that have boxes")
+flags.DEFINE_integer("samples", 10, "images to draw; with objects: images that have boxes")
 flags.DEFINE_string("file_pattern", None, "glob of the TFRecords")
 flags.DEFINE_bool("eval", False, "show images as in evaluation, without augmentation")
 FLAGS = flags.FLAGS
@@ -78,7 +77,7 @@ def main(_: list[str]) -> None:
     found = task.sample_pictures(FLAGS.file_pattern, config, names, training=not FLAGS.eval)
     pictures = list(itertools.islice(found, FLAGS.samples))
     if not pictures:
-        print("No image has boxes: no pictures written.")
+        print("No image has boxes, so no pictures were written.")
         return
     folder = files.as_text(FLAGS.save_samples_dir)
     os.makedirs(folder, exist_ok=True)

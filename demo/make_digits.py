@@ -1,11 +1,11 @@
-"""Writes scikit-learn's handwritten digits as folders of PNG files, one folder a class.
+"""Writes scikit-learn's handwritten digits as PNG files, one folder per class.
 
   PYTHONPATH=".:$PYTHONPATH" python demo/make_digits.py --output_dir=digits
   PYTHONPATH=".:$PYTHONPATH" python dataset/create_imagenet_tfrecord.py \\
       --data_dir=digits --val_fraction=0.2 --output_dir=digits/tfrecord
 
 1,797 digits of 8x8 pixels and 17 grey levels (UCI's "Optical Recognition of Handwritten Digits"),
-scaled up. They come with scikit-learn: nothing is downloaded.
+enlarged. They are part of scikit-learn: nothing is downloaded.
 """
 
 import os
@@ -23,7 +23,7 @@ FLAGS = flags.FLAGS
 
 
 def write_digits(folder: str, size: int) -> int:
-    """Writes the images; returns how many.
+    """Writes the images; returns their number.
 
     Raises:
         UserError: scikit-learn is not installed.
@@ -32,7 +32,7 @@ def write_digits(folder: str, size: int) -> int:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise UserError(
-            "The digits come with scikit-learn, which is missing: pip install scikit-learn."
+            "The digits are part of scikit-learn, which is not installed: pip install scikit-learn."
         ) from error
     data = load_digits()
     for number, (pixels, digit) in enumerate(zip(data.images, data.target, strict=True)):

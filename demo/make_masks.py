@@ -1,4 +1,4 @@
-"""Makes a small segmentation data set: the shapes of `make_shapes.py` with the class of each pixel.
+"""Generates a small segmentation data set: the shapes of `make_shapes.py` with masks.
 
     python demo/make_masks.py --output_dir=masks --split=train --num_images=1000 --seed=1
     python demo/make_masks.py --output_dir=masks --split=val --num_images=60 --seed=2
@@ -23,7 +23,7 @@ NAMES = ("background", *CLASSES)
 
 
 def class_map_of(scene: Scene) -> np.ndarray:
-    """uint8 [H, W], indices of `NAMES`."""
+    """Returns the class map of a scene, uint8 [H, W], indices of `NAMES`."""
     numbers = [0, *(NAMES.index(name) for name in scene.classes)]
     return np.array(numbers, np.uint8)[scene.owner + 1]
 
@@ -34,10 +34,10 @@ def write_split(
     """Writes `num_images` pictures and their masks.
 
     Args:
-        output_dir: folder that gets `images/<split>/`, `labels/<split>/` and `classes.txt`.
-        split: name, such as `train`.
-        num_images: how many.
-        seed: same seed, same pictures.
+        output_dir: receives `images/<split>/`, `labels/<split>/` and `classes.txt`.
+        split: name of the split, such as `train`.
+        num_images: number of pictures.
+        seed: random seed; the same seed gives the same pictures.
         image_hw: (height, width) in pixels.
     """
     root = pathlib.Path(output_dir)
@@ -62,10 +62,10 @@ def main() -> None:
     parser.add_argument("--split", default="train", help="name of the set (default: train)")
     parser.add_argument("--num_images", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--side", type=int, default=128, help="of the square images, pixels")
+    parser.add_argument("--side", type=int, default=128, help="side of the square images in pixels")
     arguments = parser.parse_args()
     if arguments.side < 2 * MIN_SIZE or arguments.num_images < 1:
-        parser.error(f"--side is {2 * MIN_SIZE} or more, --num_images 1 or more")
+        parser.error(f"--side must be at least {2 * MIN_SIZE}, --num_images at least 1")
     side = (arguments.side, arguments.side)
     write_split(arguments.output_dir, arguments.split, arguments.num_images, arguments.seed, side)
     print(f"Wrote {arguments.num_images} images and masks below {arguments.output_dir}")

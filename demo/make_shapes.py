@@ -1,9 +1,9 @@
-"""Makes a small detection data set: coloured shapes on textured backgrounds, as COCO JSON.
+"""Generates a small detection data set: coloured shapes on textured backgrounds, as COCO JSON.
 
     python demo/make_shapes.py --output_dir=shapes --split=train --num_images=600 --seed=1
 
 writes shapes/train/000001.jpg ... and shapes/annotations/instances_train.json. The same seed gives
-the same files; each image depends on the seed and its own number only.
+the same files; each image depends only on the seed and its number.
 """
 
 import argparse
@@ -20,28 +20,28 @@ from tqdm import tqdm
 
 CLASSES = ("circle", "square", "triangle", "star", "cross")
 MORE_CLASSES = (*CLASSES, "bar", "arrow")
-# Longer side of a shape's box in pixels of the image, drawn log-uniformly: a range of nine.
+# Longer side of a shape's box in pixels, drawn log-uniformly: a ratio of nine.
 MIN_SIZE, MAX_SIZE = 14, 126
 MAX_SHAPES = 7
 EMPTY_SHARE = 0.08
-# Each class has a favourite hue, as classes of real things have: with shape alone to go by, a
-# network from scratch needs more minutes than a demo has. Neighbours overlap (a circle is 0.2).
+# Each class has a preferred hue, like real objects: with shape alone, training from scratch would
+# take too long for a demo. Neighbouring hues overlap (a circle is 0.2).
 HUE_SPREAD = 0.045
-# A shape may be covered by later ones until this share of it is left to see.
+# Minimum visible share of a shape that is covered by later ones.
 MIN_VISIBLE = 0.6
 _SUPERSAMPLING = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """One shape: what it is, where, and how it looks.
+    """One shape with class, position and appearance.
 
     Attributes:
         name: one of `MORE_CLASSES`.
         center_yx: center of its box in pixels.
         size: longer side of its box in pixels.
         angle: rotation in radians.
-        stretch: ratio by which it is wider than high before rotation.
+        stretch: width / height before rotation.
         colors: two RGB colours, 0..255; the shape shades from one to the other.
     """
 
@@ -55,13 +55,13 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """An image and what is in it.
+    """An image with its annotations.
 
     Attributes:
         image: uint8 [H, W, 3].
         boxes_yxyx: float32 [N, 4], pixels of the image, tight around the visible part.
-        classes: N names.
-        owner: int32 [H, W], the number of the shape seen at a pixel, -1 for background.
+        classes: N class names.
+        owner: int32 [H, W], index of the visible shape at each pixel, -1 for background.
     """
 
     image: np.ndarray
@@ -71,7 +71,7 @@ class Scene:
 
 
 def outline(name: str) -> np.ndarray:
-    """Corners of a shape, float64 [P, 2] as (y, x), about the origin, of size one or so."""
+    """Corners of a shape, float64 [P, 2] as (y, x), centred at the origin, of about unit size."""
     if name == "circle":
         turns, radius = np.linspace(0, 1, 48, endpoint=False), 0.5
     elif name == "square":
@@ -98,7 +98,7 @@ def outline(name: str) -> np.ndarray:
 
 
 def coverage(shape: Shape, image_hw: tuple[int, int]) -> np.ndarray:
-    """How much of each pixel a shape covers, float32 [H, W], 0..1."""
+    """The share of each pixel that a shape covers, float32 [H, W], 0..1."""
     points = outline(shape.name) * (1.0, shape.stretch)
     cos, sin = math.cos(shape.angle), math.sin(shape.angle)
     points = points @ np.array([[cos, sin], [-sin, cos]])
@@ -123,7 +123,7 @@ def paint(image: np.ndarray, alpha: np.ndarray, shape: Shape) -> None:
 
 
 def make_background(rng: np.random.Generator, image_hw: tuple[int, int]) -> np.ndarray:
-    """A dull, textured background, float32 [H, W, 3], 0..255: noise, and stripes at times."""
+    """A dull, textured background, float32 [H, W, 3], 0..255: noise, sometimes with stripes."""
     height, width = image_hw
     texture = np.zeros(image_hw, np.float32)
     for cells in (2, 5, 12, 40):
@@ -171,13 +171,13 @@ def make_scene(
     names: tuple[str, ...] = CLASSES,
     max_shapes: int = MAX_SHAPES,
 ) -> Scene:
-    """A background and some shapes that may cover each other in part.
+    """Draws a background and some shapes that may partly cover each other.
 
     Args:
-        rng: source of all choices.
+        rng: random number generator.
         image_hw: (height, width) in pixels, both larger than twice `MIN_SIZE`.
-        names: the kinds of shapes.
-        max_shapes: at most so many of them.
+        names: classes of the shapes.
+        max_shapes: maximum number of shapes.
     """
     image = make_background(rng, image_hw)
     owner = np.full(image_hw, -1, np.int32)
@@ -241,10 +241,10 @@ def write_split(
     """Writes `num_images` pictures and their COCO JSON, replacing an earlier split of that name.
 
     Args:
-        output_dir: folder that gets `<split>/` and `annotations/instances_<split>.json`.
-        split: name, such as `train`.
-        num_images: how many.
-        seed: same seed, same pictures.
+        output_dir: receives `<split>/` and `annotations/instances_<split>.json`.
+        split: name of the split, such as `train`.
+        num_images: number of pictures.
+        seed: random seed; the same seed gives the same pictures.
         image_hw: (height, width) in pixels.
         names, max_shapes: see `make_scene`.
 
@@ -285,12 +285,12 @@ def main() -> None:
     parser.add_argument("--num_images", type=int, default=600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--image_size", default="320x240", help="width x height in pixels")
-    parser.add_argument("--num_classes", type=int, default=len(CLASSES), help="5 to 7 kinds")
-    parser.add_argument("--max_shapes", type=int, default=MAX_SHAPES, help="most in an image")
+    parser.add_argument("--num_classes", type=int, default=len(CLASSES), help="classes, 5 to 7")
+    parser.add_argument("--max_shapes", type=int, default=MAX_SHAPES, help="maximum per image")
     arguments = parser.parse_args()
     if not len(CLASSES) <= arguments.num_classes <= len(MORE_CLASSES) or arguments.max_shapes < 1:
         parser.error(
-            f"--num_classes is {len(CLASSES)} to {len(MORE_CLASSES)}, --max_shapes at least 1"
+            f"--num_classes must be {len(CLASSES)} to {len(MORE_CLASSES)}, --max_shapes at least 1"
         )
     try:
         width, height = (int(side) for side in arguments.image_size.lower().split("x"))

@@ -1,9 +1,9 @@
-"""The whole way from pictures to a detector, with the project's own command lines.
+"""Trains a detector from pictures to export, with the project's own command lines.
 
     python demo/run_demo.py --output_dir=demo_output
 
-makes a data set of shapes, converts it, measures an untrained network, trains it, exports it and
-lets it find the shapes of pictures that it never saw. Every run starts over.
+generates a data set of shapes, converts it, evaluates an untrained network, trains it, exports it
+and detects shapes in new pictures. Every run starts from scratch.
 """
 
 import argparse
@@ -22,19 +22,19 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 MODEL = "efficientdet-d0"
 HPARAMS = "hparams/demo.yaml"
 BATCH_SIZE = 4
-# Images and seed of each split. Validation and test pictures come from other seeds than training.
+# Number of images and seed of each split. Validation, test and training have different seeds.
 SPLITS = {"train": (800, 1), "val": (100, 2), "test": (12, 3)}
-# What is drawn into the pictures: boxes of at least this score.
+# Minimum score of the boxes that are drawn.
 SCORE = 0.3
-# Marks a folder that this script made and may therefore remove.
+# Marks a folder that was created by this script and may be removed.
 _MARKER = ".made_by_run_demo"
-# What TensorFlow's C++ says of the machine at every start, before its log level counts.
+# Messages of TensorFlow's C++ code at every start, before its log level applies.
 _NOISE = re.compile(r"WARNING: All log messages before absl|[IW]0000 |E0000 .*cuInit")
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One command of the story, and what it is for."""
+    """One command of the demo, with its title."""
 
     title: str
     command: list[str]
@@ -45,7 +45,7 @@ class StepFailed(RuntimeError):
 
 
 def _show(line: bytes) -> str:
-    """Shows a line or a state of a progress bar, unless it is noise; returns it."""
+    """Prints a line or a state of a progress bar, unless it is noise; returns it."""
     text = line.decode(errors="replace")
     if not _NOISE.match(text):
         sys.stdout.write(text)
@@ -54,13 +54,13 @@ def _show(line: bytes) -> str:
 
 
 def run_step(step: Step, number: int, total: int, log_path: pathlib.Path) -> str:
-    """Runs a command in the repository, showing what it prints as it comes.
+    """Runs a command in the repository and shows its output immediately.
 
     Returns:
-        What it printed.
+        The output.
 
     Raises:
-        StepFailed: It ended with an exit status other than 0.
+        StepFailed: The exit status is not 0.
     """
     shown = shlex.join(["python", *step.command[1:]])
     print(f"\n[{number}/{total}] {step.title}\n  {shown}", flush=True)
@@ -84,7 +84,7 @@ def run_step(step: Step, number: int, total: int, log_path: pathlib.Path) -> str
 
 
 def story(folder: pathlib.Path) -> list[Step]:
-    """The commands, in order. `folder` is where everything goes."""
+    """The commands in order; all output goes to `folder`."""
     python = sys.executable
     data, records, run = folder / "data", folder / "tfrecord", folder / "run"
     truth = data / "annotations" / "instances_val.json"
@@ -104,7 +104,7 @@ def story(folder: pathlib.Path) -> list[Step]:
     validation += ["--eval_batch_size=10", f"--eval_samples={SPLITS['val'][0]}"]
     steps.append(
         Step(
-            "Saving the network as it is before training",
+            "Saving the untrained network",
             [python, "model_inspect.py", "--runmode=dry", *model] + [f"--logdir={untrained}"],
         )
     )
@@ -137,7 +137,7 @@ def story(folder: pathlib.Path) -> list[Step]:
     )
     steps.append(
         Step(
-            f"Finding shapes in {SPLITS['test'][0]} new pictures",
+            f"Detecting shapes in {SPLITS['test'][0]} new pictures",
             [python, "model_inspect.py", "--runmode=saved_model_infer", f"--model_name={MODEL}"]
             + [f"--saved_model_dir={exported}", f"--input_image={data}/test/*.jpg"]
             + [f"--output_image_dir={folder / 'pictures'}", f"--min_score_thresh={SCORE}"],
@@ -147,14 +147,14 @@ def story(folder: pathlib.Path) -> list[Step]:
 
 
 def prepare(folder: pathlib.Path) -> None:
-    """Makes an empty folder; removes an earlier demo, and nothing else.
+    """Creates an empty folder; removes an earlier demo, but nothing else.
 
     Raises:
-        StepFailed: There is something in it that no demo made.
+        StepFailed: The folder contains other files.
     """
     if folder.exists() and any(folder.iterdir()):
         if not (folder / _MARKER).exists():
-            raise StepFailed(f"{folder} holds other files; choose another --output_dir.")
+            raise StepFailed(f"{folder} contains other files; choose another --output_dir.")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARKER).touch()
@@ -169,13 +169,13 @@ def printed_ap50(evaluation: str) -> float:
 
 
 def read_results(run: pathlib.Path) -> list[dict[str, float]]:
-    """The rows of a run's results.csv: one an epoch."""
+    """Reads a run's results.csv, which has one row per epoch."""
     with (run / "results.csv").open(newline="") as file:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
 def draw_curves(rows: list[dict[str, float]], path: pathlib.Path) -> None:
-    """Losses and AP by step, as a picture."""
+    """Draws losses and AP by step."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -198,7 +198,7 @@ def draw_curves(rows: list[dict[str, float]], path: pathlib.Path) -> None:
 
 
 def contact_sheet(pictures: list[pathlib.Path], path: pathlib.Path, columns: int = 4) -> None:
-    """All pictures side by side in one."""
+    """Combines all pictures into one."""
     from PIL import Image
 
     images = [Image.open(picture).convert("RGB") for picture in pictures]
@@ -210,7 +210,7 @@ def contact_sheet(pictures: list[pathlib.Path], path: pathlib.Path, columns: int
 
 
 def tell(folder: pathlib.Path) -> None:
-    """Runs the story and shows its end."""
+    """Runs the demo and prints a summary."""
     started = time.monotonic()
     prepare(folder)
     steps = story(folder)
@@ -231,11 +231,11 @@ def tell(folder: pathlib.Path) -> None:
         f"  AP50       {before:6.3f}   {rows[-1]['AP50']:6.3f}\n"
         f"  AP                  {rows[-1]['AP']:6.3f}\n\n"
         f"In {folder}:\n"
-        f"  contact_sheet.jpg  {len(pictures)} new pictures with what was found in them\n"
-        f"  pictures/          the same, one by one\n"
+        f"  contact_sheet.jpg  {len(pictures)} new pictures with their detections\n"
+        f"  pictures/          the same as single files\n"
         f"  curves.png         losses and AP by step\n"
         f"  metrics.json       the COCO metrics\n"
-        f"  run/               checkpoints; saved_model/ the network for use\n"
+        f"  run/               checkpoints; saved_model/ the exported network\n"
         f"\nDone in {minutes} min {seconds} s."
     )
 

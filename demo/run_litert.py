@@ -1,10 +1,10 @@
-"""Runs an exported LiteRT file on a photo with nothing but numpy, Pillow and the interpreter.
+"""Runs an exported LiteRT file on a photo with only numpy, Pillow and the interpreter.
 
     python demo/run_litert.py exports/espnetv2_s_0.5_int8.tflite photo.jpg
     python demo/run_litert.py exports/segmenter.tflite street.jpg --output_image=classes.png
 
-It does what an app does, step by step, from the file's own description, `<file>.json`: a model for
-programs in other languages. Nothing here imports efficientvision.
+It shows what an app must do, step by step, using the file's description, `<file>.json`: a template
+for programs in other languages. It does not import efficientvision.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def load_interpreter(path: str):
-    """The interpreter of whichever package is installed, ready to run."""
+    """Loads the file with the interpreter of whichever package is installed."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -26,16 +26,16 @@ def load_interpreter(path: str):
 
 
 def run_network(interpreter, image: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs by name, for one image float32 [h, w, 3] of 0..255; normalisation is inside."""
+    """Returns the outputs by name for an image, float32 [h, w, 3] in 0..255, not normalised."""
     return interpreter.get_signature_runner("serving_default")(images=image[np.newaxis])
 
 
 def prepare(photo: Image.Image, rule: dict) -> tuple[np.ndarray, np.ndarray]:
-    """A photo as the network takes it, after the description's `resize`.
+    """Prepares a photo for the network, following the description's `resize`.
 
     Returns:
-        (image, scale): float32 [height, width, 3]; float64 [2], pixels of the photo for one pixel
-        of the image, (y, x).
+        (image, scale): float32 [height, width, 3]; float64 [2], the size (y, x) of a pixel of the
+        image in pixels of the photo.
     """
     source = np.array([photo.height, photo.width])
     target = np.array([rule["height"], rule["width"]])
@@ -52,7 +52,7 @@ def prepare(photo: Image.Image, rule: dict) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cover(photo: Image.Image, target: np.ndarray, rule: dict) -> np.ndarray:
-    """The middle of a photo that was made to cover the input's sides / `crop_fraction`."""
+    """Resizes a photo to cover the input's sides / `crop_fraction`, and crops the centre."""
     source = np.array([photo.height, photo.width])
     sides = (target / rule["crop_fraction"]).astype(int)
     larger = 0 if sides[0] * source[1] >= sides[1] * source[0] else 1
@@ -63,7 +63,7 @@ def cover(photo: Image.Image, target: np.ndarray, rule: dict) -> np.ndarray:
 
 
 def resize(photo: Image.Image, size: np.ndarray, rule: dict) -> np.ndarray:
-    """float32 [h, w, 3]. Pillow's bilinear is antialiased, that of most other libraries is not."""
+    """Resizes to float32 [h, w, 3]. Pillow's bilinear is antialiased, unlike most libraries'."""
     if rule["antialias"]:
         return np.asarray(photo.resize((size[1], size[0]), Image.BILINEAR), np.float32)
     values = np.asarray(photo, np.float32)
@@ -79,7 +79,7 @@ def resize(photo: Image.Image, size: np.ndarray, rule: dict) -> np.ndarray:
 
 
 def make_anchors(about: dict, sides: np.ndarray) -> np.ndarray:
-    """[A, 4]: y and x of the centre, height and width, in pixels of the input."""
+    """Generates anchors [A, 4]: y and x of the centre, height, width in pixels of the input."""
     parts = []
     for level in about["levels"]:
         (rows, columns), stride = level["cells_hw"], np.array(level["stride_yx"])
@@ -92,7 +92,7 @@ def make_anchors(about: dict, sides: np.ndarray) -> np.ndarray:
 
 
 def decode(outputs: dict[str, np.ndarray], contract: dict) -> np.ndarray:
-    """Rows [n, 6] of raw outputs: ymin, xmin, ymax, xmax in pixels of the input, score, class."""
+    """Decodes raw outputs to rows [n, 6]: ymin, xmin, ymax, xmax in input pixels, score, class."""
     about, limits = contract["decoding"], contract["suppression"]
     sides = np.array([contract["resize"]["height"], contract["resize"]["width"]])
     values = outputs[about["scores"]["output"]][0].astype(np.float64)
@@ -119,7 +119,7 @@ def decode(outputs: dict[str, np.ndarray], contract: dict) -> np.ndarray:
 
 
 def suppress(boxes: np.ndarray, classes: np.ndarray, threshold: float) -> list[int]:
-    """Boxes, best first, that overlap no better one of their class by more than the threshold."""
+    """Returns the boxes that overlap no better box of their class by more than the threshold."""
     kept: list[int] = []
     for index, box in enumerate(boxes):
         rivals = boxes[[k for k in kept if classes[k] == classes[index]]]
@@ -146,7 +146,7 @@ def show_classes(probabilities: np.ndarray, labels: list[str], count: int = 5) -
 
 
 def show_class_map(found: np.ndarray, facts: dict, photo: Image.Image, path: str | None) -> None:
-    """Prints the share of each class, and writes the map at the photo's size if asked to."""
+    """Prints the share of each class, and writes the map at the photo's size if a path is given."""
     rows, columns = (
         (2 * np.arange(side) + 1) * small // (2 * side)
         for side, small in zip((photo.height, photo.width), found.shape, strict=True)
@@ -165,8 +165,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="the .tflite file, its .json beside it")
     parser.add_argument("photo")
-    parser.add_argument("--min_score", type=float, help="of a detection; default: the file's own")
-    parser.add_argument("--output_image", help="of a segmenter: PNG of the class of every pixel")
+    parser.add_argument("--min_score", type=float, help="minimum score; default: the file's own")
+    parser.add_argument("--output_image", help="segmenters: PNG file for the class map")
     options = parser.parse_args()
 
     with open(f"{options.model}.json", encoding="utf-8") as file:

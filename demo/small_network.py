@@ -1,4 +1,4 @@
-"""Writes a trained network as the few files that the demonstrations ship with."""
+"""Writes a trained network as the small files that are shipped with the demonstrations."""
 
 import json
 import os
@@ -20,12 +20,12 @@ from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint  
 def write_small_network(
     folder: str, model: keras.Model, facts: Mapping[str, Any], names: Mapping[int, str]
 ) -> None:
-    """Writes weights, `config.yaml` and `labels.json`: the folder loads as any run does.
+    """Writes weights, `config.yaml` and `labels.json`, so that the folder loads like a run.
 
     Args:
-        folder: gets the files; made if it is not there.
+        folder: output folder; created if it is missing.
         model: the network.
-        facts: hyper-parameters that say what the network is, `name` and `task` among them.
+        facts: hyper-parameters of the architecture, including `name` and `task`.
         names: class number -> name.
     """
     files.make_folder(folder)

@@ -1,10 +1,10 @@
-"""Trains the small network that `detection_demo.py` shows where there are no published weights.
+"""Trains the small network that `detection_demo.py` uses without published weights.
 
     python demo/train_detection_demo.py --output_dir=testdata/shapes_detector
 
-From scratch, in 19 minutes of CPU time, an SSD learns to find made shapes (`demo/make_shapes.py`),
-and is measured on pictures of another seed: AP 65.0, AP50 91.8. The folder gets weights,
-`config.yaml` and `labels.json`, and loads as any run does.
+An SSD is trained from scratch to detect generated shapes (`demo/make_shapes.py`), in 19 minutes of
+CPU time, and evaluated on pictures with another seed: AP 65.0, AP50 91.8. The folder contains
+weights, `config.yaml` and `labels.json`, and loads like any run.
 """
 
 import argparse
@@ -22,14 +22,14 @@ MODEL = "shufflenetv2_s_0.5"
 HPARAMS = "hparams/shapes_ssd.yaml"
 IMAGE_SIZE = "640x480"
 BATCH = 16
-# Images and seed of each split.
+# Number of images and seed of each split.
 SPLITS = {"train": (1000, 21), "val": (100, 22)}
-# What of the recipe says what the network is.
+# Hyper-parameters of the recipe that define the architecture.
 NETWORK = ("num_classes", "label_map", "image_size", "prior_min_scale", "prior_max_scale")
 
 
 def preparation(folder: pathlib.Path) -> list[Step]:
-    """The commands that make pictures and records."""
+    """The commands that generate pictures and records."""
     steps = []
     for split, (count, seed) in SPLITS.items():
         draw = [sys.executable, "demo/make_shapes.py", f"--output_dir={folder}"]
@@ -52,11 +52,11 @@ def training(folder: pathlib.Path) -> Step:
 
 
 def evaluation(folder: pathlib.Path, network: str) -> Step:
-    """The command that measures what is in the folder `network`."""
+    """The command that evaluates the network in a folder."""
     command = [sys.executable, "main.py", "--mode=eval", f"--model_dir={network}"]
     command += [f"--val_file_pattern={folder}/tfrecord/val*", "--eval_batch_size=20"]
     truth = folder / "annotations" / "instances_val.json"
-    return Step("Measuring", [*command, f"--val_json_file={truth}"])
+    return Step("Evaluating", [*command, f"--val_json_file={truth}"])
 
 
 def pack(run: pathlib.Path, output_dir: str) -> None:

@@ -1,10 +1,10 @@
-"""Trains the small network that `segmentation_demo.py` shows where there are no published weights.
+"""Trains the small network that `segmentation_demo.py` uses without published weights.
 
     python demo/train_segmentation_demo.py --output_dir=testdata/shapes_segmenter
 
-From scratch it learns to tell made shapes (`demo/make_shapes.py`) from each other and from their
-background, in six minutes on two cores, and is measured on larger pictures of another seed: mIoU
-0.84. The folder gets weights, `config.yaml` and `labels.json`, and loads as any run does.
+It is trained from scratch to segment generated shapes (`demo/make_shapes.py`), in six minutes on
+two cores, and evaluated on larger pictures with another seed: mIoU 0.84. The folder contains
+weights, `config.yaml` and `labels.json`, and loads like any run.
 """
 
 import os
@@ -43,7 +43,7 @@ FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
-    """Trains, measures and writes."""
+    """Trains, evaluates and writes the network."""
     del argv
     if not FLAGS.output_dir:
         raise UserError("--output_dir is missing; see --help for an example.")
@@ -53,13 +53,13 @@ def main(argv: list[str]) -> None:
     model = build_from_config(config)
     train(model, config, FLAGS.pictures, FLAGS.epochs)
     measure(model, config)
-    # What the network is. How it was trained stands in this file.
+    # Architecture only; this file documents the training.
     facts = {"name": MODEL, "task": "segmentation", **NETWORK}
     write_small_network(FLAGS.output_dir, model, facts, dict(enumerate(NAMES)))
 
 
 def train(model: keras.Model, config: SegmentationConfig, pictures: int, epochs: int) -> None:
-    """Trains a network on that many pictures, turned and mirrored in each epoch."""
+    """Trains a network on generated pictures, rotated and flipped at random in each epoch."""
     rngs = [np.random.default_rng([TRAIN_SEED, i]) for i in range(pictures)]
     scenes = [make_scene(rng, (SIDE, SIDE)) for rng in tqdm(rngs, "drawing", unit="image")]
     images = np.stack([scene.image for scene in scenes])
@@ -86,7 +86,7 @@ def train(model: keras.Model, config: SegmentationConfig, pictures: int, epochs:
 
 
 def measure(model: keras.Model, config: SegmentationConfig) -> None:
-    """Prints the IoU of each class on pictures that the network has not seen, at their size."""
+    """Prints the IoU of each class on unseen pictures, at their original size."""
     names = dict(enumerate(NAMES))
     segmenter = Segmenter.from_loaded(LoadedModel(model, config, names), at_photo_size=True)
     counts = PixelCounts(len(NAMES))
@@ -101,5 +101,5 @@ def measure(model: keras.Model, config: SegmentationConfig) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("output_dir", None, "folder of the trained network")
     flags.DEFINE_integer("pictures", 1200, "pictures to train on")
-    flags.DEFINE_integer("epochs", 5, "rounds over them")
+    flags.DEFINE_integer("epochs", 5, "number of epochs")
     run_main(main)

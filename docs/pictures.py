@@ -1,4 +1,4 @@
-"""Pictures that carry the digest of their data, so that a test can tell when one is old."""
+"""Pictures with a digest of their data, so that a test can detect outdated ones."""
 
 import hashlib
 import io
@@ -16,25 +16,25 @@ _BORDER = 12  # Pixels of white around a picture.
 
 
 def write_picture(path: pathlib.Path, png: bytes, made_from: Any) -> None:
-    """Writes a PNG file that carries the digest of its data.
+    """Writes a PNG file with a digest of its data.
 
     Args:
         path: the file.
         png: content of a PNG file.
-        made_from: the data that it shows, of what JSON knows.
+        made_from: the data that it shows, in types that JSON supports.
     """
     facts = PngInfo()
     facts.add_text(_FIELD, digest(made_from))
     content = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         image = _without_borders(image.convert("RGB"))
-        # 256 colours are plenty for lines and letters, and make a third of the size.
+        # 256 colours are enough for lines and letters, and reduce the size to a third.
         image.quantize(256).save(content, "PNG", pnginfo=facts, optimize=True)
     files.write_bytes(path, content.getvalue())
 
 
 def _without_borders(image: Image.Image) -> Image.Image:
-    """What is not white, and a little more."""
+    """Crops white borders, except a small margin."""
     left, top, right, bottom = ImageChops.invert(image).getbbox()
     return image.crop(
         (
@@ -47,12 +47,12 @@ def _without_borders(image: Image.Image) -> Image.Image:
 
 
 def digest_of(path: pathlib.Path) -> str:
-    """The digest that a picture carries; empty if it has none."""
+    """The digest stored in a picture; empty if there is none."""
     with Image.open(path) as image:
         return image.info.get(_FIELD, "")
 
 
 def digest(made_from: Any) -> str:
-    """A short text that differs where the data differ."""
+    """A short hash of the data."""
     text = json.dumps(made_from, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
 """Efficient vision networks in Keras 3: EfficientDet with BiFPN, QuFPN and VFPN.
 
-The public names load on first use, so that importing the package imports no deep learning library.
-With Keras, whichever of the two is imported first, come the layers: `keras.saving.load_model` finds
-those of a saved network.
+Public names are loaded on first use, so importing the package imports no deep learning library. The
+layers are registered when Keras is imported, before or after this package, so that
+`keras.saving.load_model` finds them.
 """
 
 import importlib
@@ -43,13 +43,13 @@ def __dir__():
 
 
 def _register_layers():
-    """Imports every module with a layer; each registers its own with Keras."""
+    """Imports all modules with layers; each registers its own with Keras."""
     for name in ("segmentation.network", "detection.ssd"):
         importlib.import_module(f"efficientvision.tasks.{name}")
 
 
 class _LayersAfterKeras:
-    """Has the layers registered at the end of the first import of Keras (see `sys.meta_path`)."""
+    """Registers the layers at the end of the first import of Keras (see `sys.meta_path`)."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":

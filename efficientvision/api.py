@@ -1,4 +1,4 @@
-"""The library in three verbs: list the models, build one, load its weights."""
+"""Lists models, builds networks, loads weights."""
 
 from typing import Any
 
@@ -22,30 +22,33 @@ def build_model(
         name: one of `list_models()`.
         task: `"detection"`, `"classification"` or `"segmentation"`; None: `"detection"` for an
             EfficientDet, `"classification"` for a backbone.
-        include_top: False: a backbone without its classifier, which gives its features.
-        **hyper_parameters: any hyper-parameter of `configs.EfficientDetConfig` by name, e.g.
-            `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT);
-            for a classifier `num_classes`, `image_size`, `dropout_rate`, `dtype`, and `act_type`
-            (EfficientNet) or `build_size` (DiCENet: the image size of its kernels); for a segmenter
-            `num_classes` (with background), `image_size`, `decoder_width`, `pyramid_width`,
-            `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`, and the same two; for
-            an EfficientDet as a segmenter any of `configs.SegmentationConfig`; for an SSD detector,
-            which is called after its backbone, `num_classes` (with background), `image_size`,
-            `dtype`, and the same two.
+        include_top: whether to include the classifier; False returns a backbone's features.
+        **hyper_parameters: hyper-parameters by name, e.g.
+            `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT).
+            EfficientDet: any of `configs.EfficientDetConfig`, or of `configs.SegmentationConfig`
+            with `task="segmentation"`. Classifier: `num_classes`, `image_size`, `dropout_rate`,
+            `dtype`. Segmenter: `num_classes` (with background), `image_size`, `decoder_width`,
+            `pyramid_width`, `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`. SSD,
+            which is named after its backbone: `num_classes` (with background), `image_size`,
+            `dtype`. The last three also take `act_type` (EfficientNet) or `build_size` (DiCENet:
+            the image size its kernels are built for).
 
     Returns:
-        A `keras.Model` of float32 images `[N, H, W, 3]`, normalised: `(pixel - mean_rgb) /
-        stddev_rgb` of pixels 0..255. An EfficientDet gives `(class_outputs, box_outputs)`: lists,
-        finest level first, of logits `[N, h, w, A * K]` and box deltas `[N, h, w, A * 4]` (ty, tx,
-        th, tw, see `data.boxes.encode`), float32; with
-        `heads=["object_detection", "segmentation"]` segmentation logits follow. An SSD gives
-        `(confidences, locations)`: logits `[N, P, num_classes]` and deltas `[N, P, 4]` of
-        `detection.priors.generate_priors`, float32. A classifier gives logits `[N, num_classes]`, a
-        segmenter `[N, H, W, num_classes]`. A backbone without its top gives `{level: features}`,
-        float32 `[N, H / 2**level, W / 2**level, C]`.
+        A `keras.Model` of float32 images `[N, H, W, 3]`, normalised to
+        `(pixel - mean_rgb) / stddev_rgb` for pixels in 0..255. Its outputs are:
+
+        - EfficientDet: `(class_outputs, box_outputs)`, lists, finest level first, of logits
+          `[N, h, w, A * K]` and box deltas `[N, h, w, A * 4]`, for A anchors per cell and K
+          classes; with `heads=["object_detection", "segmentation"]`, then segmentation logits.
+        - SSD: `(confidences, locations)`, logits `[N, P, num_classes]` and box deltas
+          `[N, P, 4]`, for P priors of `detection.priors.generate_priors`.
+        - Classifier: logits `[N, num_classes]`.
+        - Segmenter: logits `[N, H, W, num_classes]`.
+        - Backbone with `include_top=False`: `{level: features}`, float32
+          `[N, H / 2**level, W / 2**level, C]`.
 
     Raises:
-        UserError: the model, the task or a hyper-parameter is unknown, or a value is bad.
+        UserError: the model, the task or a hyper-parameter is unknown, or a value is invalid.
 
     Example:
         >>> model = build_model("efficientdet-d0", num_classes=3, image_size=128)
@@ -58,9 +61,13 @@ def build_model(
     task = task_of(name, task)
     if not include_top:
         if task != "classification":
-            raise UserError(f"include_top=False is for backbones; {name} is for {task}.")
+            raise UserError(
+                f"include_top=False applies to backbones only; {name} is built for {task}."
+            )
         if "num_classes" in hyper_parameters:
-            raise UserError("include_top=False leaves out the classes: num_classes has no use.")
+            raise UserError(
+                "num_classes has no effect with include_top=False: remove one of the two."
+            )
     if name in efficientdet_names():
         return build_from_config(get_config(name, hyper_parameters, task=task))
     top = {} if include_top else {"include_top": False}
@@ -68,15 +75,12 @@ def build_model(
 
 
 def build_from_config(config: TrainingConfig) -> keras.Model:
-    """Builds the network that a resolved configuration describes.
+    """Builds the network of a configuration, with random weights.
 
     Args:
-        config: from `get_config`.
+        config: a configuration from `get_config`.
 
     Returns:
-        As `build_model`.
-
-    Raises:
-        ValueError: the backbone does not give a level that the configuration names.
+        A `keras.Model`, see `build_model`.
     """
     return task_of_config(config).build(config)

@@ -1,12 +1,11 @@
-"""Files and folders by path, on this machine or remote (`gs://...`, `ram://...`).
+"""Local and remote (`gs://...`, `ram://...`) files and folders.
 
-The one place that asks where a path leads. A path with a scheme goes through `tf.io.gfile`, any
-other through Python itself: work on local files needs no TensorFlow. Paths are text, since
-`pathlib` folds the two slashes of a scheme. Whatever fails raises `OSError` (`FileNotFoundError`
-and its like), for remote paths too.
+All file access goes through this module. Paths with a scheme use `tf.io.gfile`, others plain
+Python, so that local files do not need TensorFlow. Paths are text, because `pathlib` collapses the
+two slashes of a scheme. Failures raise `OSError` or its subclasses, for remote paths too.
 
-Files are written under a temporary name and renamed when they are whole. Where a store has no
-rename, copying and deleting stand for it; the copy appears whole or not at all there.
+Files are written under a temporary name and renamed when complete. Stores without rename copy and
+delete instead; there the copy appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -41,22 +40,22 @@ _UNIMPLEMENTED = 12
 _ARCHIVE = b"PK\x03\x04"
 _WIDE_BYTES = 1 << 12
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-# What TensorFlow has no code for, and says in the system's words.
+# Errors without a TensorFlow code, recognised by the system's message.
 _SAID_CODES = (errno.EFBIG, *_NO_SPACE)
 
 
 def as_text(path: AnyPath) -> str:
-    """A path as text; `~` is the user's folder, for shells leave it as it is in `--flag=~/a`.
+    """Returns a path as text, with `~` expanded, because shells do not in `--flag=~/a`.
 
     Raises:
-        UserError: `pathlib` has made `gs:/bucket` of `gs://bucket`.
+        UserError: `pathlib` has turned `gs://bucket` into `gs:/bucket`.
     """
     text = os.fspath(path)
     if _FOLDED_SCHEME.match(text):
         raise UserError(
-            f"{text} has lost a slash, as pathlib.Path does it: give remote paths as text."
+            f"{text} has lost a slash, probably to pathlib.Path: pass remote paths as strings."
         )
-    # A bare `~a.jpg` is the name of a file.
+    # A bare `~a.jpg` is a file name.
     return os.path.expanduser(text) if text == "~" or text[:1] == "~" and "/" in text else text
 
 
@@ -66,7 +65,7 @@ def is_remote(path: AnyPath) -> bool:
 
 
 def join(folder: AnyPath, *names: str) -> str:
-    """A path inside a folder."""
+    """Joins a folder and names to a path."""
     return os.path.join(as_text(folder), *names)
 
 
@@ -76,17 +75,17 @@ def base_name(path: AnyPath) -> str:
 
 
 def parent(path: AnyPath) -> str:
-    """The folder that a path stands in; `""` where the path is a bare name."""
+    """The parent folder of a path; `""` for a bare name."""
     return os.path.dirname(as_text(path).rstrip("/"))
 
 
 def absolute(path: AnyPath) -> str:
-    """The path from the root; a remote one is that already."""
+    """The absolute path; remote paths are unchanged."""
     return as_text(path) if is_remote(path) else os.path.abspath(as_text(path))
 
 
 def exists(path: AnyPath) -> bool:
-    """Whether there is a file or folder."""
+    """Whether a file or folder exists."""
     with _remote_errors(path) as gfile:
         return gfile.exists(as_text(path)) if gfile else os.path.exists(as_text(path))
 
@@ -106,7 +105,7 @@ def is_file(path: AnyPath) -> bool:
 
 
 def list_names(folder: AnyPath) -> list[str]:
-    """Names of what is in a folder, sorted; none if there is no such folder."""
+    """Names in a folder, sorted; empty if the folder does not exist."""
     try:
         with _remote_errors(folder) as gfile:
             names = gfile.listdir(as_text(folder)) if gfile else os.listdir(as_text(folder))
@@ -116,9 +115,9 @@ def list_names(folder: AnyPath) -> list[str]:
 
 
 def matches(pattern: AnyPath) -> list[str]:
-    """The files and folders that a glob pattern (or a plain path) stands for, sorted.
+    """The files and folders that match a glob pattern (or a plain path), sorted.
 
-    Local folders and files that are called as the pattern is written (`set [v2]`) are meant.
+    Names of existing local files and folders that look like patterns (`set [v2]`) are literal.
     """
     with _remote_errors(pattern) as gfile:
         if gfile is None:
@@ -127,7 +126,7 @@ def matches(pattern: AnyPath) -> list[str]:
 
 
 def _escaped(pattern: str) -> str:
-    """The pattern, with those of its leading folders that exist as they are written escaped."""
+    """Escapes the leading folders of a pattern that exist literally."""
     if not local_glob.has_magic(pattern):
         return pattern
     literal = ""
@@ -140,13 +139,13 @@ def _escaped(pattern: str) -> str:
 
 
 def size(path: AnyPath) -> int:
-    """Bytes of a file."""
+    """Size of a file in bytes."""
     with _remote_errors(path) as gfile:
         return int(gfile.stat(as_text(path)).length) if gfile else os.path.getsize(as_text(path))
 
 
 def modified(path: AnyPath) -> float:
-    """When a file was last written, seconds since the epoch; 0 where the store does not say."""
+    """Time of last modification, seconds since the epoch; 0 if the store does not record it."""
     with _remote_errors(path) as gfile:
         return (
             gfile.stat(as_text(path)).mtime_nsec / 1e9 if gfile else os.path.getmtime(as_text(path))
@@ -154,60 +153,60 @@ def modified(path: AnyPath) -> float:
 
 
 def is_no_space(error: OSError) -> bool:
-    """Whether an error says that a disk or a quota is full."""
+    """Whether an error means that a disk or a quota is full."""
     return error.errno in _NO_SPACE
 
 
 def free_bytes(folder: AnyPath) -> int | None:
-    """Free space of the disk that a folder is on; None for a remote folder."""
+    """Free bytes on a folder's disk; None for a remote folder."""
     return None if is_remote(folder) else shutil.disk_usage(as_text(folder) or ".").free
 
 
 def make_folder(path: AnyPath) -> None:
-    """Makes a folder and those above it, where they are missing."""
+    """Creates a folder and its missing parents."""
     with _remote_errors(path) as gfile:
         gfile.makedirs(as_text(path)) if gfile else os.makedirs(as_text(path), exist_ok=True)
 
 
 @contextlib.contextmanager
 def reading(path: AnyPath) -> Iterator[BinaryIO]:
-    """Opens a file to read its bytes; it can be read in any order."""
+    """Opens a seekable file for reading bytes."""
     with _remote_errors(path) as gfile:
         with gfile.GFile(as_text(path), "rb") if gfile else open(as_text(path), "rb") as file:
             yield file
 
 
 def read_bytes(path: AnyPath) -> bytes:
-    """The content of a file."""
+    """Reads a file."""
     with reading(path) as file:
         return file.read()
 
 
 def read_text(path: AnyPath) -> str:
-    """The content of a text file: UTF-8, with or without the mark that Windows puts before it.
+    """Reads a text file in UTF-8, with or without a byte order mark.
 
     Raises:
-        UserError: it is in another encoding.
+        UserError: the file has another encoding.
     """
     content = read_bytes(path)
     if content.startswith(_ARCHIVE):
         raise UserError(
-            f"{as_text(path)} is no text, but an archive or a document of an office program, such "
-            "as .xlsx: save a table as CSV (UTF-8)."
+            f"{as_text(path)} is not text, but an archive or an office document such as .xlsx: "
+            "save a table as CSV (UTF-8)."
         )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        kind = _wide_kind(content) or f"no UTF-8 text (byte {error.start})"
+        kind = _wide_kind(content) or f"not UTF-8 text (byte {error.start})"
         raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.") from error
-    if "\0" in text:  # As every other byte of UTF-16 without a mark.
-        kind = _wide_kind(content) or "no UTF-8 text (it has bytes of zero)"
+    if "\0" in text:  # Like every other byte of UTF-16 without a mark.
+        kind = _wide_kind(content) or "not UTF-8 text (it contains zero bytes)"
         raise UserError(f"{as_text(path)} is {kind}: save it as UTF-8.")
     return text
 
 
 def _wide_kind(content: bytes) -> str | None:
-    """What a text of 16 or 32 bits a character is, by its mark or its zeros; None: it is none."""
+    """Recognises UTF-16 and UTF-32 by their byte order mark or zeros; None: neither."""
     start = content[:_WIDE_BYTES]
     zeros = [start[place::4].count(0) for place in range(4)]
     if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
@@ -222,9 +221,9 @@ def _wide_kind(content: bytes) -> str | None:
 
 @contextlib.contextmanager
 def local_copy(path: AnyPath) -> Iterator[str]:
-    """A path that programs which know only local files can read.
+    """Yields a local path for libraries that cannot read remote files.
 
-    A local file itself; of a remote one a temporary copy, which is gone after the block.
+    A local file is used directly; a remote one is copied to a temporary file for the block.
     """
     if not is_remote(path):
         yield as_text(path)
@@ -237,10 +236,9 @@ def local_copy(path: AnyPath) -> Iterator[str]:
 
 @contextlib.contextmanager
 def writing(path: AnyPath) -> Iterator[BinaryIO]:
-    """Opens a file to write its bytes: in the end all of it is there, or the file as it was.
+    """Opens a file for atomic writing: afterwards it is complete, or unchanged after an error.
 
-    An error inside the block leaves nothing behind; one of the disk names the file. The folder is
-    made where it is missing.
+    Missing folders are created. Disk errors name the file.
     """
     folder, name = parent(path), base_name(path)
     if folder:
@@ -248,7 +246,7 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
     temporary = join(folder, f".{name}.{os.getpid()}.{time.time_ns()}.tmp")
     try:
         if is_remote(path):
-            # Stores take a file in one go, front to back; zip files want to seek.
+            # Stores are written sequentially, but zip files need to seek.
             with tempfile.TemporaryFile() as file:
                 yield file
                 file.seek(0)
@@ -260,7 +258,7 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         move(temporary, path)
     except OSError as error:
-        # The user knows nothing of the temporary name.
+        # The user does not know the temporary name.
         if error.errno and error.filename in (None, temporary):
             raise OSError(error.errno, error.strerror, as_text(path)) from error
         raise
@@ -269,30 +267,30 @@ def writing(path: AnyPath) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: AnyPath, content: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file atomically."""
     with writing(path) as file:
         file.write(content)
 
 
 def write_text(path: AnyPath, text: str) -> None:
-    """Writes a text file (UTF-8) whole or not at all."""
+    """Writes a text file (UTF-8) atomically."""
     write_bytes(path, text.encode("utf8"))
 
 
 def remove(path: AnyPath) -> None:
-    """Removes a file, if it is there."""
+    """Removes a file if it exists."""
     with contextlib.suppress(FileNotFoundError), _remote_errors(path) as gfile:
         gfile.remove(as_text(path)) if gfile else os.remove(as_text(path))
 
 
 def remove_folder(path: AnyPath) -> None:
-    """Removes a folder and all that is in it, if it is there."""
+    """Removes a folder and its content if it exists."""
     with contextlib.suppress(FileNotFoundError), _remote_errors(path) as gfile:
         gfile.rmtree(as_text(path)) if gfile else shutil.rmtree(as_text(path))
 
 
 def move(source: AnyPath, target: AnyPath) -> None:
-    """Renames a file; one of that name is replaced. Both are local, or of one store."""
+    """Renames a file, replacing an existing one. Both are local, or in one store."""
     with _remote_errors(target) as gfile:
         if gfile is None:
             os.replace(as_text(source), as_text(target))
@@ -311,7 +309,7 @@ def copy(source: AnyPath, target: AnyPath) -> None:
 
 
 def copy_folder(source: AnyPath, target: AnyPath) -> None:
-    """Copies a folder and all that is in it; either may be remote."""
+    """Copies a folder and its content; either may be remote."""
     make_folder(target)
     for name in list_names(source):
         path = join(source, name)
@@ -320,13 +318,13 @@ def copy_folder(source: AnyPath, target: AnyPath) -> None:
 
 
 def move_folder(source: AnyPath, target: AnyPath, *, last: str) -> None:
-    """Moves a folder of files to a name that nothing has.
+    """Moves a folder of files to a new path that does not exist.
 
     Args:
-        source: The folder; it holds no folders.
-        target: Its new path.
-        last: The file that says that the folder is whole. Stores have no folders to rename: there
-            the files are copied one by one, this one last, and it is the first to be removed.
+        source: The folder; it must not contain folders.
+        target: The new path.
+        last: The file that marks the folder as complete. Stores cannot rename folders: there the
+            files are copied one by one, this one last, and it is removed first.
     """
     if not is_remote(target):
         os.replace(as_text(source), as_text(target))
@@ -340,14 +338,14 @@ def move_folder(source: AnyPath, target: AnyPath, *, last: str) -> None:
 
 def _send(file: BinaryIO, target: AnyPath) -> None:
     with _remote_errors(target) as gfile, gfile.GFile(as_text(target), "wb") as written:
-        written.write(b"")  # Without a first write there is no file.
+        written.write(b"")  # An empty file needs a first write to exist.
         while chunk := file.read(_CHUNK_BYTES):
             written.write(chunk)
 
 
 @contextlib.contextmanager
 def _remote_errors(path: AnyPath) -> Iterator[Any]:
-    """Gives `tf.io.gfile` for a remote path, None for a local one; translates its errors."""
+    """Yields `tf.io.gfile` for a remote path, None for a local one; translates its errors."""
     if not is_remote(path):
         yield None
         return
@@ -359,7 +357,7 @@ def _remote_errors(path: AnyPath) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def tensorflow_errors(path: AnyPath) -> Iterator[None]:
-    """Makes of TensorFlow's errors about a file the `OSError` that Python would raise."""
+    """Turns TensorFlow's errors about a file into the `OSError` that Python would raise."""
     import tensorflow as tf
 
     try:
@@ -368,8 +366,8 @@ def tensorflow_errors(path: AnyPath) -> Iterator[None]:
         scheme = as_text(path).partition("://")[0]
         if error.error_code == _UNIMPLEMENTED:
             raise UserError(
-                f"TensorFlow cannot open {as_text(path)}: it knows no {scheme}:// here. Install "
-                "the tensorflow-io plugin for it, or copy the files to a local folder."
+                f"TensorFlow cannot open {as_text(path)}: it has no support for {scheme}:// here. "
+                "Install the tensorflow-io plugin for it, or copy the files to a local folder."
             ) from error
         reason = " ".join(error.message.split()) or type(error).__name__
         code = _ERRNO_BY_CODE.get(error.error_code, errno.EIO)

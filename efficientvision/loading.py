@@ -1,11 +1,8 @@
-"""A network with its configuration and class names, from a checkpoint of any kind."""
+"""Loads a network with its configuration and class names from a checkpoint of any kind."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-import keras
 
 from efficientvision import files
 from efficientvision.api import build_from_config, load_weights
@@ -20,6 +17,7 @@ from efficientvision.tasks.choice import (
     get_config,
     task_of_config,
 )
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.identify import Identified, identify
 from efficientvision.weights.report import LoadReport
 
@@ -27,23 +25,6 @@ log = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.yaml"
 LABELS_FILE = "labels.json"
-
-
-@dataclass
-class LoadedModel:
-    """What `load_model` found.
-
-    Attributes:
-        model: the network with its weights.
-        config: its hyper-parameters, of its task's own class.
-        class_names: class number (1..K; of a segmenter, from 0) -> name; may be empty.
-        report: the `LoadReport`, None for random weights.
-    """
-
-    model: keras.Model
-    config: Any
-    class_names: dict[int, str]
-    report: LoadReport | None = None
 
 
 def load_model(
@@ -55,30 +36,33 @@ def load_model(
     use_ema: bool = True,
     **overrides: Any,
 ) -> LoadedModel:
-    """Builds the network that a checkpoint was made for, and loads it.
+    """Builds the network of a checkpoint and loads its weights.
 
-    What `hparams` and `overrides` do not say comes from the run's own `config.yaml`, then from the
-    checkpoint's names and shapes (model, fusion, number of classes), then from the defaults.
-    Prints what was chosen, and the report of the loading.
+    Values not set by `hparams` and `overrides` come from the run's `config.yaml`, then from the
+    checkpoint's variable names and shapes (model, fusion, number of classes), then from the
+    defaults. The choices and the load report are logged.
 
     Args:
         path: a checkpoint of any kind; None: random weights.
-        model_name: None: the checkpoint's.
+        model_name: None: inferred from the checkpoint.
         hparams: overrides as text, a YAML file, or a dict.
-        task: "detection", "classification" or "segmentation"; None: as the checkpoint says, or
-            the model's name.
-        use_ema: prefer moving averages of the weights.
+        task: "detection", "classification" or "segmentation"; None: inferred from the checkpoint
+            or the model's name.
+        use_ema: load averaged weights if the checkpoint has them.
         **overrides: further hyper-parameters by name.
 
+    Returns:
+        The network with its configuration, class names and load report.
+
     Raises:
-        UserError: the checkpoint is missing, cut short, or one of another model or task; or a
+        UserError: the checkpoint is missing, truncated, or of another model or task; or a
             hyper-parameter is unknown.
     """
     changes = [hparams, overrides or None]
     if path is None:
         name = model_name or find_task(task or DEFAULT_TASK, "").default_model
         config = get_config(name, *changes, task=task)
-        log.info(f"No checkpoint: {config.name} has random weights")
+        log.info(f"No checkpoint: {config.name} is initialized with random weights")
         return LoadedModel(build_from_config(config), config, class_names(config))
     run_config = files.join(run_folder_of(path), CONFIG_FILE)
     found = identify(path)
@@ -86,8 +70,8 @@ def load_model(
         config = config_from_yaml(run_config, *changes)
         if model_name not in (None, config.name):
             raise UserError(
-                f"{path} is a run of {config.name}, not of {model_name}: name {config.name}, or "
-                "leave the model's name out"
+                f"{path} is a run of {config.name}, not of {model_name}: use {config.name}, or "
+                "do not name a model"
             )
         if task not in (None, config.task):
             raise UserError(f"{path} is a run of {config.task}, not of {task}")
@@ -110,7 +94,7 @@ def load_detector(
     hparams: str | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> LoadedModel:
-    """`load_model` of a detector."""
+    """Loads a detector; see `load_model`."""
     return load_model(path, model_name, hparams, task="detection", **options)
 
 
@@ -120,7 +104,7 @@ def load_classifier(
     hparams: str | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> LoadedModel:
-    """`load_model` of a classifier."""
+    """Loads a classifier; see `load_model`."""
     return load_model(path, model_name, hparams, task="classification", **options)
 
 
@@ -130,9 +114,9 @@ def load_segmenter(
     hparams: str | Mapping[str, Any] | None = None,
     **options: Any,
 ) -> LoadedModel:
-    """`load_model` of a segmenter: images -> logits of every pixel, no second output.
+    """Loads a segmenter without its auxiliary output; see `load_model`.
 
-    A published file that says its size in its name (`..._1024x512.pth`) gets that.
+    A published file with an input size in its name (`..._1024x512.pth`) gets that size.
     """
     return load_model(path, model_name, hparams, task="segmentation", **options)
 
@@ -144,18 +128,18 @@ def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath)
 
 
 def _check_complete(path: AnyPath, report: LoadReport) -> None:
-    """A network for inference must have all its weights; a class head of another size is told."""
+    """Checks that a network for inference has all weights; warns of a class head that differs."""
     if report.missing:
         raise UserError(
             f"the checkpoint {path} lacks {len(report.missing)} variables of the model, the first "
-            f"is {report.missing[0]}: name the model (and fpn_name) that it was made for"
+            f"is {report.missing[0]}: specify the model (and fpn_name) of the checkpoint"
         )
     if report.skipped:
         name, (ours, theirs) = next(iter(report.skipped.items()))
         log.info(
-            f"WARNING: {len(report.skipped)} variables keep random values, their shapes differ "
-            f"({name}: {list(ours)} here, {list(theirs)} in {path}): what the class head says "
-            "means nothing before it is trained; set num_classes to the checkpoint's"
+            f"WARNING: {len(report.skipped)} variables keep random values because their shapes "
+            f"differ ({name}: {list(ours)} here, {list(theirs)} in {path}): predictions are "
+            "meaningless until the class head is trained; set num_classes to the checkpoint's"
         )
 
 
@@ -166,17 +150,17 @@ def _model_name(path: AnyPath, given: str | None, found: Identified, task: str |
         looks_like = f"; it looks like {found.model}" if found.model else ""
         kind = f" of {find_task(task, '').noun}" if task else ""
         raise UserError(
-            f"{path} is not the checkpoint{kind} that can be told by its variables"
-            f"{looks_like}: give the model's name, one of {', '.join(list_models(task))}"
+            f"the variables of {path} do not identify the model{kind}"
+            f"{looks_like}: specify it, one of {', '.join(list_models(task))}"
         )
     log.info(f"{path}: this looks like {found.model}")
     return found.model
 
 
 def run_folder_of(path: AnyPath) -> str:
-    """The folder in which a run's `config.yaml` and `labels.json` would stand.
+    """Returns the folder where a run's `config.yaml` and `labels.json` would be.
 
-    For a checkpoint in `<model_dir>/archive` that is `<model_dir>`, if the archive has no own.
+    For a checkpoint in `<model_dir>/archive` it is `<model_dir>`, unless the archive has its own.
     """
     folder = files.as_text(path) if files.is_folder(path) else files.parent(path)
     is_archive = files.base_name(folder) == "archive"
@@ -186,9 +170,11 @@ def run_folder_of(path: AnyPath) -> str:
 
 
 def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int, str]:
-    """Class number (1..K; of a segmenter, from 0) -> name: from the run's `labels.json`, then from
-    the hyper-parameter `label_map`, then, for a detector of a published number of classes, COCO's
-    or PASCAL VOC's, for a segmenter of 21 or 20 PASCAL VOC's or Cityscapes'. Else empty.
+    """Returns the class names of a model: class number (1..K, for segmenters from 0) -> name.
+
+    They come from the run's `labels.json`, then from the hyper-parameter `label_map`, then from
+    the published data sets by the number of classes: COCO or PASCAL VOC for detectors, PASCAL VOC
+    (21) or Cityscapes (20) for segmenters. Else empty.
     """
     task = task_of_config(config)
     folder = None if path is None else run_folder_of(path)
@@ -200,11 +186,13 @@ def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int
 
 
 def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
-    """Class number (1..K; of a segmenter, from 0) -> name of the classes that a checkpoint's head
-    was trained on.
+    """Returns the names of the classes that a checkpoint's head was trained on.
 
-    Those of its run's `labels.json` or `label_map`; for a published checkpoint, those of its data
-    set, if the number of classes tells it. Else empty.
+    They come from its run's `labels.json` or `label_map`; for a published checkpoint, from its
+    data set, if the number of classes identifies it. Else empty.
+
+    Returns:
+        Class number (1..K, for segmenters from 0) -> name.
 
     Raises:
         UserError: the checkpoint is missing or damaged.
@@ -224,16 +212,5 @@ def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
 
 
 def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> Any:
-    """What an export of this model says about itself: the `ModelMetadata` of its task."""
+    """Returns the metadata of an export of this model, of its task's own class."""
     return task_of_config(loaded.config).metadata(loaded, batch_size)
-
-
-def export_facts(loaded: LoadedModel, batch_size: int | None) -> dict[str, Any]:
-    """The facts that exports of every task state."""
-    config = loaded.config
-    return {
-        "model_name": config.name,
-        "image_hw": config.image_hw,
-        "class_names": dict(loaded.class_names),
-        "batch_size": batch_size,
-    }

@@ -1,4 +1,4 @@
-"""The library's progress bars: the terminal's or the notebook's, and a switch for all of them."""
+"""Progress bars for terminals and notebooks, and a switch for all of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class tqdm(_tqdm):  # noqa: N801
 
 
 def show_progress(shown: bool) -> None:
-    """Switches the progress bars of the library on or off, from the next one on."""
+    """Switches the library's progress bars on or off; bars already shown do not change."""
     global _shown
     _shown = shown

@@ -1,4 +1,4 @@
-"""Every model name that the library knows, and the few numbers that tell its members apart.
+"""All model names, and the parameters in which the members of each family differ.
 
 The detector table is Table 1 of the EfficientDet paper (arXiv:1911.09070) with the later members
 (d7x, lite0..lite4, lite3x) of the published code; the classifiers' sizes are those of the
@@ -34,7 +34,7 @@ def _detector(
     }
 
 
-# name: backbone, image size, fusion channels, fusion cells, head depth, what else differs.
+# name: backbone, image size, fusion channels, fusion cells, head depth, further differences.
 _DETECTORS: dict[str, dict[str, Any]] = {
     "efficientdet-d0": _detector("efficientnet-b0", 512, 64, 3, 3),
     "efficientdet-d1": _detector("efficientnet-b1", 640, 88, 4, 3),
@@ -65,10 +65,10 @@ _DETECTORS: dict[str, dict[str, Any]] = {
     "efficientdet-lite4": _detector("efficientnet-lite4", 640, 224, 7, 4, **_LITE_COMMON),
 }
 
-# VFPN's cells run side by side, so it takes more of them than BiFPN. Published: d0, d1, d2
+# VFPN's cells run in parallel, so it needs more of them than BiFPN. Published: d0, d1, d2
 # (8, 10, 14). The VFPN author's serial quad-path fork has 5, 7, 9, 10, 10, 10 cells for d1..d6,
 # and the published VFPN counts of d1 and d2 are twice that; the larger members follow the same
-# rule here, with d7 and d7x as d6, whose fusion they share. A lite member takes the count of the
+# rule here, with d7 and d7x like d6, whose fusion they share. A lite member has the count of the
 # detector with the same number of BiFPN cells.
 _VFPN_CELLS = {
     "efficientdet-d0": 8,
@@ -130,31 +130,31 @@ class TaskEntry(NamedTuple):
 
 
 _BACKBONES = tuple(_CLASSIFIER_IMAGE_SIZES)
-# The published segmentation networks stand on espnetv2 and dicenet, the SSD detectors on espnetv2;
-# both take any backbone, whose name is theirs. EfficientDet has a head of its own for segmentation.
+# The published segmentation networks use espnetv2 and dicenet, the SSD detectors espnetv2; both
+# work with any backbone and are named after it. EfficientDet has its own segmentation head.
 TASKS: dict[str, TaskEntry] = {
     "detection": TaskEntry("efficientvision.tasks.detection", (*_DETECTORS, *_BACKBONES)),
     "classification": TaskEntry("efficientvision.tasks.classification", _BACKBONES),
     "segmentation": TaskEntry("efficientvision.tasks.segmentation", (*_BACKBONES, *_DETECTORS)),
 }
-# Of models that do not say their task: exports of other makers, runs of the first version.
+# For models without a task: exports not written by this library, runs of the first version.
 DEFAULT_TASK = "detection"
-# That of the published PASCAL VOC networks; those of Cityscapes are for 512x256 and 1024x512.
+# The size of the published PASCAL VOC networks; those of Cityscapes use 512x256 and 1024x512.
 SEGMENTER_IMAGE_SIZE = 384
 # The other published size is 512.
 SSD_IMAGE_SIZE = 300
 
 
 def nearest_names(name: str, valid: list[str] | tuple[str, ...]) -> str:
-    """Says which valid names a mistyped one resembles, as the end of an error sentence.
+    """Suggests valid names for a mistyped one, as the end of an error message.
 
     Args:
-        name: What the user wrote.
-        valid: The names that exist.
+        name: The name as the user wrote it.
+        valid: The valid names.
 
     Returns:
-        `"Did you mean a, b?"`; where none comes near, all names of a short list or the least
-        distant ones of a long list.
+        `"Did you mean a, b?"`; if none is similar, all names of a short list, or the nearest
+        names of a long list.
     """
     close = difflib.get_close_matches(name.lower(), valid, n=3, cutoff=0.6)
     if close:
@@ -165,14 +165,14 @@ def nearest_names(name: str, valid: list[str] | tuple[str, ...]) -> str:
 
 
 def list_models(task: str | None = None) -> list[str]:
-    """Names of every model that can be built.
+    """Lists the names of all models that can be built.
 
     Args:
-        task: `"detection"`, `"classification"`, `"segmentation"` or None for all.
+        task: `"detection"`, `"classification"`, `"segmentation"`, or None for all.
 
     Returns:
-        Model names, smallest first within each family. A name may stand for a network of several
-        tasks; it comes once.
+        Model names, smallest first within each family. A name that is valid for several tasks is
+        listed once.
 
     Raises:
         UserError: The task is unknown.
@@ -185,9 +185,9 @@ def list_models(task: str | None = None) -> list[str]:
 
 
 def efficientdet_names() -> list[str]:
-    """The detectors that are EfficientDets; every other one is an SSD, called after its backbone.
+    """Lists the EfficientDets; every other detector is an SSD, named after its backbone.
 
-    (An EfficientDet may stand on any backbone too, by its hyper-parameter `backbone_name`.)
+    (EfficientDet works with any backbone too, set by its hyper-parameter `backbone_name`.)
     """
     return list(_DETECTORS)
 
@@ -198,12 +198,12 @@ def is_ssd(model_name: str, task: str) -> bool:
 
 
 def backbone_names() -> list[str]:
-    """Names of the backbones that a detector can stand on."""
+    """Lists the names of all backbones."""
     return list(_CLASSIFIER_IMAGE_SIZES)
 
 
 def family_of(name: str) -> str:
-    """The family of a backbone or classifier: `"efficientnet"`, `"espnetv2"`..."""
+    """Returns the family of a backbone or classifier: `"efficientnet"`, `"espnetv2"`..."""
     return name.replace("-", "_").partition("_")[0]
 
 
@@ -213,19 +213,16 @@ def is_edge_network(name: str) -> bool:
 
 
 def task_of(model_name: str, task: str | None = None) -> str:
-    """What a model is for.
+    """Returns the task of a model, after checking that the model supports it.
 
     Args:
-        model_name: Its name.
-        task: Which of its tasks; None: `"detection"` for an EfficientDet, `"classification"` for a
-            backbone.
-
-    Returns:
-        The task.
+        model_name: Name of the model.
+        task: The requested task; None: `"detection"` for an EfficientDet, `"classification"` for
+            a backbone.
 
     Raises:
-        UserError: The task is unknown, no model has that name, or none has it for that task; the
-            sentence names the nearest ones.
+        UserError: The task or the model is unknown, or the model does not support the task; the
+            message names the nearest models.
     """
     names = list_models(task)
     tasks = [known for known in TASKS if model_name in TASKS[known].models]
@@ -233,28 +230,28 @@ def task_of(model_name: str, task: str | None = None) -> str:
         return task or ("detection" if model_name in _DETECTORS else "classification")
     hint = nearest_names(str(model_name), tuple(names))
     if tasks:
-        raise UserError(f"{model_name} is for {' and '.join(tasks)}, not for {task}. {hint}")
+        raise UserError(f"{model_name} supports {' and '.join(tasks)}, not {task}. {hint}")
     kind = f"{task} model" if task else "model"
     raise UserError(f"Unknown {kind} name {model_name!r}. {hint}")
 
 
 def detection_defaults(model_name: str) -> dict[str, Any]:
-    """Hyper-parameters in which an EfficientDet differs from the common defaults.
+    """Returns the hyper-parameters whose defaults differ for this EfficientDet.
 
     Args:
         model_name: One of `efficientdet_names()`.
 
     Returns:
-        A fresh dictionary, hyper-parameter name to value, with `name` in it.
+        A new dictionary of hyper-parameters by name, including `name`.
 
     Raises:
-        UserError: The name is unknown or is not an EfficientDet's.
+        UserError: The name is unknown or does not belong to an EfficientDet.
     """
     if model_name not in _DETECTORS:
         if model_name in _CLASSIFIER_IMAGE_SIZES:
             hint = nearest_names(model_name, efficientdet_names())
             raise UserError(f"{model_name!r} is a backbone, not an EfficientDet. {hint}")
-        # A name of an SSD's family wants another width of it.
+        # A name in an SSD's family probably has a mistyped width.
         family = family_of(str(model_name))
         ssds = [name for name in backbone_names() if family_of(name) == family]
         hint = nearest_names(str(model_name), ssds or efficientdet_names())
@@ -263,22 +260,22 @@ def detection_defaults(model_name: str) -> dict[str, Any]:
 
 
 def vfpn_cell_repeats(model_name: str) -> int:
-    """Number of parallel cells of a detector's VFPN (used only with `fpn_name=vfpn`).
+    """Returns the number of parallel cells of a detector's VFPN (used with `fpn_name=vfpn`).
 
-    d0, d1 and d2 are the published numbers; the rule for the others is written at the table.
+    The numbers of d0, d1 and d2 are published; a comment at the table explains the others.
 
     Raises:
-        UserError: The name is not a detector's.
+        UserError: The name does not belong to an EfficientDet.
     """
     detection_defaults(model_name)
     return _VFPN_CELLS[model_name]
 
 
 def classifier_image_size(model_name: str) -> int:
-    """Height and width in pixels that a classifier was published for.
+    """Returns the input size of a published classifier: height and width in pixels.
 
     Raises:
-        UserError: The name is not a classifier's.
+        UserError: The name does not belong to a classifier.
     """
     if model_name not in _CLASSIFIER_IMAGE_SIZES:
         hint = nearest_names(str(model_name), _BACKBONES)

@@ -6,7 +6,8 @@ import pathlib
 import keras
 import numpy as np
 
-from efficientvision.loading import LoadedModel, load_model
+from efficientvision.loading import load_model
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.depth import cached_by_depth
 from tests.filled_detector import textured_photo

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from efficientvision.exports.saved_model import export_saved_model
-from efficientvision.loading import LoadedModel, load_detector, serving_metadata
+from efficientvision.loading import load_detector, serving_metadata
 from efficientvision.tasks.choice import build_serving
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 from tests.depth import cached_by_depth

@@ -1,8 +1,8 @@
 """SSD detectors with weights that let every layer count."""
 
 from efficientvision.api import build_model
-from efficientvision.loading import LoadedModel
 from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.loaded_model import LoadedModel
 from tests.filled_segmenter import filled_model
 
 

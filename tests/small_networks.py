@@ -23,12 +23,13 @@ from efficientvision.exports.write_portable import write_portable
 from efficientvision.layers.bilinear import BilinearResize
 from efficientvision.layers.normalization import BatchNorm
 from efficientvision.layers.prelu import PReLU
-from efficientvision.loading import LoadedModel, class_names, serving_metadata
+from efficientvision.loading import class_names, serving_metadata
 from efficientvision.runs import inspection
 from efficientvision.tasks.choice import build_serving, get_config
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_config import SsdConfig
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.segmentation import photo_sized
 from tests.depth import cached_by_depth
 from tests.filled_detector import textured_photo

@@ -44,7 +44,12 @@ def test_an_ssd_is_built_as_published():
     [
         ("espnetv2_s_2.0", "segmentatoin", {}, "Did you mean segmentation"),
         ("espnetv2_s_2", "segmentation", {}, r"Did you mean espnetv2_s_2\.0"),
-        ("efficientdet-d0", "classification", {}, "is for detection and segmentation, not for"),
+        (
+            "efficientdet-d0",
+            "classification",
+            {},
+            "supports detection and segmentation, not classification",
+        ),
         ("espnetv2_s_0.5", "segmentation", {"num_clases": 3}, "Did you mean num_classes"),
         ("espnetv2_s_0.5", "segmentation", {"dropout_rate": 0.1}, "Valid names: num_classes"),
         ("espnetv2_s_0.5", "segmentation", {"build_size": 224}, "has no hyper-parameter"),

@@ -98,15 +98,15 @@ def _imported_modules(path: pathlib.Path, top_level_only: bool = False) -> set[s
     return names
 
 
-def _imported_files(path: pathlib.Path) -> set[pathlib.Path]:
+def _imported_files(path: pathlib.Path, top_level_only: bool = False) -> set[pathlib.Path]:
     """Files of our own package that a file imports."""
     found = set()
-    for module in _imported_modules(path):
+    for module in _imported_modules(path, top_level_only):
         pieces = module.split(".")
         if pieces[0] == "efficientvision":
             file = PACKAGE.joinpath(*pieces[1:])
             found |= {p for p in (file.with_suffix(".py"), file / "__init__.py") if p.exists()}
-    return found - {PACKAGE / "__init__.py", PACKAGE / "tasks" / "__init__.py"}
+    return found - {path, PACKAGE / "__init__.py", PACKAGE / "tasks" / "__init__.py"}
 
 
 def _imported_parts(path: pathlib.Path) -> set[str]:
@@ -129,6 +129,15 @@ def test_imports_only_what_stands_to_its_left(part):
         if _part(path) == part and _imported_parts(path) - allowed
     }
     assert not wrong
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """At import: a reader that is opened on demand, and names for annotations, are no circle."""
+    below = {path: _imported_files(path, top_level_only=True) for path in _sources(PACKAGE)}
+    while ready := [path for path, files in below.items() if not files & below.keys()]:
+        for path in ready:
+            del below[path]
+    assert not sorted(str(path.relative_to(PACKAGE)) for path in below)
 
 
 def test_generic_rooms_know_tasks_by_their_interface():

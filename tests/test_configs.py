@@ -343,8 +343,8 @@ def test_edgenets_recipe_is_the_default_of_edgenets():
     [
         ("anchor_scale=2", "anchor_scale"),
         ("crop_scale=0.9*0.2", "lower first"),
-        ("crop_scale=0.5", "two of these"),
-        ("lr_steps=10*5", "each after the one before"),
+        ("crop_scale=0.5", "two values"),
+        ("lr_steps=10*5", "in increasing order"),
         ("lr_decay_method=warm", "hybrid, clr"),
         ("task=detection", "classification"),
     ],

@@ -100,7 +100,11 @@ def test_published_segmentation_networks_are_listed():
 @pytest.mark.parametrize(
     ("name", "task", "says"),
     [
-        ("efficientdet-d0", "classification", "is for detection and segmentation, not for"),
+        (
+            "efficientdet-d0",
+            "classification",
+            "supports detection and segmentation, not classification",
+        ),
         ("dicenet_s_3.0", "detection", r"Unknown detection model.*dicenet_s_2\.0"),
         ("dicenet_s_3.0", "segmentation", r"Unknown segmentation model.*dicenet_s_2\.0"),
         ("espnet_s_1.0", None, r"Did you mean espnetv2_s_1\.0"),

@@ -1,1 +1,1 @@
-"""Diagrams of the feature fusions and of a detector, drawn from what networks are built from."""
+"""Diagrams of the feature fusions and of a detector, drawn from the networks' own graphs."""

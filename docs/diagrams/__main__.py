@@ -17,10 +17,9 @@ MODEL = "efficientdet-d0"
 
 
 def fusions() -> dict[str, Sequence[FusionNode]]:
-    """The graphs that are drawn: name -> nodes, of the levels that `MODEL` has.
+    """The graphs to draw: name -> nodes, for the levels of `MODEL`.
 
-    BiFPN and QuFPN are one cell, of which a network has several one after the other; VFPN is the
-    whole of it, whose cells stand side by side.
+    BiFPN and QuFPN are one cell of several in series; VFPN is complete, with parallel cells.
     """
     config = get_config(MODEL, {"fpn_name": "vfpn"})
     levels = config.min_level, config.max_level
@@ -32,7 +31,7 @@ def fusions() -> dict[str, Sequence[FusionNode]]:
 
 
 def diagrams() -> dict[str, Diagram | Network]:
-    """What is drawn: name of the file without .png -> its content."""
+    """The diagrams: file name without .png -> content."""
     config = get_config(MODEL)
     drawn = {
         name: lay_out(nodes, config.min_level, config.max_level)
@@ -42,7 +41,7 @@ def diagrams() -> dict[str, Diagram | Network]:
 
 
 def main() -> None:
-    """Draws all of them."""
+    """Draws all diagrams."""
     for name, content in diagrams().items():
         draw = draw_network if isinstance(content, Network) else draw_fusion
         path = FOLDER / f"{name}.png"

@@ -11,10 +11,10 @@ _INCHES_A_COLUMN, _INCHES_A_ROW = 0.82, 0.74
 
 
 def draw_fusion(diagram: Diagram) -> bytes:
-    """The PNG of a diagram: coarse levels on top, data from left to right.
+    """Draws a diagram as PNG: coarse levels on top, data flow from left to right.
 
     Args:
-        diagram: of `lay_out`.
+        diagram: result of `lay_out`.
     """
     from efficientvision.report.plots import plot_png
 
@@ -65,7 +65,7 @@ def _draw_dot(axes, dot, color):
 
 
 def _draw_edge(axes, source: Dot, reader: Dot, color, bus_color):
-    """An arrow; to a sum beyond other nodes, a line of its level's colour above the row."""
+    """Draws an arrow, or a line above the row if it leads to a sum beyond other nodes."""
     from matplotlib.patches import FancyArrowPatch
 
     style = {"color": color, "linewidth": 0.9, "zorder": 2}
@@ -78,7 +78,7 @@ def _draw_edge(axes, source: Dot, reader: Dot, color, bus_color):
         ends = (right, y), (reader.column, reader.level)
         axes.add_patch(FancyArrowPatch(*ends, shrinkB=16, shrinkA=0, **head, **style))
         return
-    # A line along the row bends around the node between its ends.
+    # A line along the row bends around the nodes in between.
     bent = source.level == reader.level and apart > 1
     curve = f"arc3,rad={0.42 if bent else 0}"
     ends = (source.column, source.level), (reader.column, reader.level)

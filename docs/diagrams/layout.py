@@ -1,4 +1,4 @@
-"""Where the nodes of a fusion graph stand in its diagram: levels as rows, passes as columns."""
+"""Layout of a fusion graph as a diagram: levels as rows, passes as columns."""
 
 import dataclasses
 import itertools
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from efficientvision.layers.fusion_graphs import FusionNode, output_offsets
 
-# Of cells that look alike, this many are drawn at each end.
+# Number of identical cells to draw at the beginning and at the end.
 _FIRST, _LAST = 2, 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Dot:
-    """A map in the diagram.
+    """A feature map in the diagram.
 
     Attributes:
-        offset: of the map in the graph; an input stands in front of every cell.
-        column, level: its place.
+        offset: offset of the map in the graph; inputs are repeated before every cell.
+        column, level: position.
         kind: `"input"`, `"node"` or `"output"`.
     """
 
@@ -31,9 +31,9 @@ class Diagram:
     """A fusion graph laid out.
 
     Attributes:
-        dots: the maps.
-        edges: index of the map that is read, and of the one that reads it, in `dots`.
-        captions: first and last column of a cell or of what stands between them, and its text.
+        dots: the feature maps.
+        edges: indices in `dots` of the source and of the consumer.
+        captions: first and last column of a cell, or of the gap between cells, and its text.
     """
 
     dots: tuple[Dot, ...]
@@ -42,11 +42,11 @@ class Diagram:
 
 
 def lay_out(nodes: Sequence[FusionNode], min_level: int, max_level: int) -> Diagram:
-    """Gives every node its place.
+    """Computes the position of every node.
 
-    Nodes that only add maps of their own level stand last, in one column. The others fall into
-    cells, which share nothing but the inputs: each has a column for the inputs and one for every
-    pass over the levels. Of more than three cells of one shape the middle ones are left out.
+    Nodes that only add maps of their own level come last, in one column. The others form cells,
+    which share only the inputs: each cell has a column for the inputs and one per pass over the
+    levels. If there are more than three cells of the same shape, those in the middle are omitted.
     """
     inputs = max_level - min_level + 1
     outputs = set(output_offsets(nodes, min_level, max_level).values())
@@ -88,11 +88,11 @@ def lay_out(nodes: Sequence[FusionNode], min_level: int, max_level: int) -> Diag
 
 
 def cells(nodes: Sequence[FusionNode], inputs: int) -> list[list[int]]:
-    """The parts of a graph that share nothing but its inputs: offsets of their nodes.
+    """The parts of a graph that share only its inputs, as offsets of their nodes.
 
     Args:
         nodes: the graph.
-        inputs: how many maps it begins from.
+        inputs: number of input maps.
     """
     found: list[set[int]] = []
     for index, node in enumerate(nodes):
@@ -105,7 +105,7 @@ def cells(nodes: Sequence[FusionNode], inputs: int) -> list[list[int]]:
 
 
 def _shown(nodes, found, inputs):
-    """Number and offsets of each cell to draw; None and the cells left out in their place."""
+    """Number and offsets of each cell to draw; None and the omitted cells in their place."""
     numbered = list(enumerate(found, start=1))
     shapes = {_shape(nodes, cell, inputs) for cell in found}
     if len(found) <= _FIRST + _LAST or len(shapes) > 1:
@@ -114,7 +114,7 @@ def _shown(nodes, found, inputs):
 
 
 def _shape(nodes, cell, inputs):
-    """What a cell is, wherever it stands in the graph."""
+    """The structure of a cell, independent of its position in the graph."""
     move = {offset: f"node {index}" for index, offset in enumerate(cell)}
     return tuple(
         (nodes[offset - inputs].level, *(move.get(i, i) for i in nodes[offset - inputs].inputs))
@@ -123,7 +123,7 @@ def _shape(nodes, cell, inputs):
 
 
 def _adds_one_level(nodes, node, inputs):
-    """Whether a node reads nothing but nodes of its own level."""
+    """Whether a node only has inputs of its own level."""
     return all(
         offset >= inputs and nodes[offset - inputs].level == node.level for offset in node.inputs
     )

@@ -14,17 +14,17 @@ _BOX_HEIGHT = 0.62
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What the picture says of a detector.
+    """The facts about a detector in the diagram.
 
     Attributes:
         name, backbone: names.
         image_hw: size of the input in pixels.
-        maps: level -> height, width and channels of the backbone's map.
-        min_level, max_level: levels that the heads see.
+        maps: level -> height, width and channels of the backbone's feature map.
+        min_level, max_level: levels used by the heads.
         filters: channels of the fused maps and of the heads.
-        cells: fusion cells, one after the other.
-        head_repeats: convolutions of a head before its last one.
-        class_outputs, box_outputs: channels of the heads' outputs, in words.
+        cells: number of fusion cells in series.
+        head_repeats: number of convolutions in a head before the last one.
+        class_outputs, box_outputs: channels of the heads' outputs, as text.
     """
 
     name: str
@@ -119,7 +119,7 @@ def _draw_backbone(axes, network):
 
 
 def _draw_cell(axes, graph: Diagram, left, network):
-    """A fusion cell's own graph, small."""
+    """Draws a small graph of a fusion cell."""
     from matplotlib.patches import FancyBboxPatch
 
     from efficientvision.report.plots import FAINT, INK, SERIES

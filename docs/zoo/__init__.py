@@ -1,1 +1,1 @@
-"""The model zoo: what docs/model_zoo.md and its charts are made of, and the program for it."""
+"""The model zoo: data and generator of docs/model_zoo.md and its charts."""

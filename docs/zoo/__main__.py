@@ -1,9 +1,9 @@
-"""Makes docs/model_zoo.md and its charts.
+"""Generates docs/model_zoo.md and its charts.
 
-    python -m docs.zoo            # what `make zoo` runs
-    python -m docs.zoo --recount  # count every network anew, not only those that are new
+    python -m docs.zoo            # as run by `make zoo`
+    python -m docs.zoo --recount  # count all networks again, not only new ones
 
-Counting takes about ten seconds a network; the page itself takes none.
+Counting takes about ten seconds per network; writing the page takes no time.
 """
 
 import argparse
@@ -20,9 +20,9 @@ PAGE = pathlib.Path(__file__).parent.parent / "model_zoo.md"
 
 
 def main() -> None:
-    """Counts what is new, writes the page and draws the charts."""
+    """Counts new networks, writes the page and draws the charts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--recount", action="store_true", help="count every network anew")
+    parser.add_argument("--recount", action="store_true", help="count all networks again")
     if parser.parse_args().recount:
         COUNTS.unlink(missing_ok=True)
     zoo = rows()

@@ -26,7 +26,7 @@ _LABELLED_BELOW = (
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A picture: its file, what it shows, and the title of each row of plots by data set."""
+    """A picture: its file, its caption, and the title of each row of plots by data set."""
 
     file: str
     caption: str
@@ -60,13 +60,13 @@ Series = dict[str, list[Point]]
 
 
 def series(rows: Sequence[Row], counts: Mapping[str, Counts], task: str, data: str, size: str):
-    """What one plot shows.
+    """Collects the points of one plot.
 
     Args:
         rows: the zoo.
-        counts: `Row.key` -> what was counted.
-        task: of the rows.
-        data: what they were trained on.
+        counts: `Row.key` -> counts.
+        task: task of the rows.
+        data: data set that they were trained on.
         size: `"convolutions"` or `"parameters"`.
 
     Returns:
@@ -83,7 +83,7 @@ def series(rows: Sequence[Row], counts: Mapping[str, Counts], task: str, data: s
 
 
 def chart_data(rows: Sequence[Row], counts: Mapping[str, Counts], task: str) -> list[Any]:
-    """All that a chart shows: for each of its plots the data set, the size and the series."""
+    """The data of a chart: for each of its plots the data set, the size and the series."""
     return [
         [data, size, series(rows, counts, task, data, size)]
         for data in CHARTS[task].axes
@@ -92,10 +92,10 @@ def chart_data(rows: Sequence[Row], counts: Mapping[str, Counts], task: str) -> 
 
 
 def draw_chart(data: Sequence[Any], task: str) -> bytes:
-    """The PNG of a task's chart.
+    """Draws a task's chart as PNG.
 
     Args:
-        data: of `chart_data`.
+        data: result of `chart_data`.
         task: the task.
     """
     from efficientvision.report.plots import plot_png
@@ -133,7 +133,7 @@ def _draw(axes: Any, title: str, size: str, lines: Series) -> None:
 
 
 def _short(value: float) -> str:
-    """A round number of an axis: `30M`, `1B`."""
+    """Formats a round number of an axis: `30M`, `1B`."""
     for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:.3g}{letter}"

@@ -1,4 +1,4 @@
-"""How large every network of the zoo is: counted from the networks, kept in counts.json."""
+"""Counts parameters and multiply-adds of the zoo's networks, and caches them in counts.json."""
 
 import json
 import pathlib
@@ -17,8 +17,9 @@ def count(row: Row) -> Counts:
     """Builds a network and counts.
 
     Returns:
-        `parameters` that are trained; `multiply_adds` of one image, all that TensorFlow's profiler
-        counts; `convolutions`, those in convolutions alone, as the EdgeNets' authors count.
+        `parameters`: trainable parameters; `multiply_adds`: per image, everything that
+        TensorFlow's profiler counts; `convolutions`: only those in convolutions, as the EdgeNets'
+        authors count.
     """
     import keras
     import numpy as np
@@ -38,20 +39,20 @@ def count(row: Row) -> Counts:
 
 
 def read_counts(path: pathlib.Path = COUNTS) -> dict[str, Counts]:
-    """What was counted before: `Row.key` -> counts; empty where there is no file."""
+    """Reads earlier counts: `Row.key` -> counts; empty if there is no file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def count_missing(
     rows: Iterable[Row], report: Callable[[str], None], path: pathlib.Path = COUNTS
 ) -> dict[str, Counts]:
-    """Counts what the file does not have, forgets what is in it beside, and writes it.
+    """Counts networks that the file lacks, removes obsolete ones, and writes the file.
 
-    The file is written after each network, so that an interrupted run goes on where it was.
+    The file is written after each network, so that an interrupted run continues where it stopped.
 
     Args:
         rows: the zoo.
-        report: is given a line for each network that is counted.
+        report: called with a line for each network that is counted.
         path: the file.
     """
     rows = list(rows)

@@ -10,32 +10,32 @@ from efficientvision.registry import efficientdet_names
 _NONE = "–"
 _INTRODUCTION = """# Model zoo
 
-Every network that `ev.list_models()` names, for every task that it has. `make zoo` writes this page
-from the code: do not edit it.
+All networks of `ev.list_models()`, for all of their tasks. `make zoo` generates this page from the
+code: do not edit it.
 
-- **Parameters** are those that are trained, **multiply-adds** those of one image, both counted from
-  the networks here. The first number of multiply-adds is all that TensorFlow's profiler counts, the
-  second the convolutions alone (pooling, resizing, activations and sums left out).
-- **Published** figures are quoted from the sources under each table. EfficientDet's authors counted
-  as the first number does, EdgeNets' as the second. Accuracies are their authors' too, in per cent:
-  none was measured here.
-- Sizes are width x height in pixels. SSD detectors and segmenters have their backbone's name;
-  classes include the background there.
-- Where nothing is published, {none} stands, and the command builds the network with random weights.
-  [Training](training.md) says how to go on; a classifier's weights begin a detector or a segmenter
-  on the same backbone.
+- **Parameters** are the trainable ones, **multiply-adds** are per image; both were counted here.
+  The first number of multiply-adds includes everything that TensorFlow's profiler counts, the
+  second only convolutions (no pooling, resizing, activations and sums).
+- **Published** figures are quoted from the sources under each table. EfficientDet's authors count
+  like the first number, EdgeNets' like the second. Accuracies are the authors', in per cent; none
+  was measured here.
+- Sizes are width x height in pixels. SSD detectors and segmenters are named after their backbone;
+  their classes include background.
+- {none} means not published; the command then builds the network with random weights. See
+  [Training](training.md); a classifier's weights can initialize a detector or a segmenter with the
+  same backbone.
 
 The scripts are explained under [Downloads](../README.md#downloads); the commands follow
 `import efficientvision as ev`.
 """
 
-# Task -> what its chapter is called, and its tables: heading and which rows.
+# Task -> heading of its chapter, and its tables: heading and filter of rows.
 _CHAPTERS: dict[str, tuple[str, dict[str, Callable[[Row], bool]]]] = {
     "detection": (
         "Detection",
         {
             "EfficientDet (COCO, 90 classes)": lambda row: row.model in efficientdet_names(),
-            "SSD (PASCAL VOC, 21 classes, where nothing else is said)": lambda row: (
+            "SSD (PASCAL VOC, 21 classes, unless noted otherwise)": lambda row: (
                 row.model not in efficientdet_names()
             ),
         },
@@ -58,11 +58,11 @@ _CHAPTERS: dict[str, tuple[str, dict[str, Callable[[Row], bool]]]] = {
 
 
 def page(rows: Sequence[Row], counts: Mapping[str, Counts]) -> str:
-    """The whole page.
+    """Returns the text of the page.
 
     Args:
         rows: the zoo.
-        counts: `Row.key` -> what was counted, for every row.
+        counts: `Row.key` -> counts, for every row.
     """
     parts = [_INTRODUCTION.format(none=_NONE)]
     for task, (title, tables) in _CHAPTERS.items():
@@ -77,14 +77,14 @@ def page(rows: Sequence[Row], counts: Mapping[str, Counts]) -> str:
 
 
 def load_command(row: Row) -> str:
-    """The Python line that builds the network and loads what was published of it."""
+    """The Python line that builds the network and loads its published weights."""
     if row.weights is None:
         return f"model = {row.build}"
     return f'model = {row.build}; ev.load_weights(model, "{weights_file(row)}")'
 
 
 def fetch_command(row: Row) -> str | None:
-    """The command that downloads the published weights; None where there are none."""
+    """The command that downloads the published weights; None if there are none."""
     if row.weights is None:
         return None
     if "://" in row.weights:
@@ -94,7 +94,7 @@ def fetch_command(row: Row) -> str | None:
 
 
 def weights_file(row: Row) -> str:
-    """What the download leaves: a checkpoint's folder, or a `.pth` file."""
+    """The downloaded path: a checkpoint's folder, or a `.pth` file."""
     if "://" in row.weights:
         return f"{row.model}-{row.options['fpn_name']}"
     return row.weights if row.lineage == "EfficientDet" else f"{row.weights}.pth"
@@ -123,7 +123,7 @@ def _figures(rows: Sequence[Row], counts: Mapping[str, Counts]) -> str:
 
 
 def _name(row: Row) -> str:
-    """The model, and how it differs from what its name alone says."""
+    """The model's name, with the options that its name does not include."""
     extra = [row.options["fpn_name"].upper()] if "fpn_name" in row.options else []
     if row.task == "detection" and row.options.get("num_classes") == 81:
         extra.append("COCO, 81 classes")
@@ -151,7 +151,7 @@ def _commands(rows: Sequence[Row]) -> str:
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]], numbers_from: int = 99) -> str:
-    """A Markdown table; columns from `numbers_from` on stand at the right."""
+    """A Markdown table; columns from `numbers_from` on are right-aligned."""
     rule = ["---" if column < numbers_from else "---:" for column in range(len(header))]
     return "".join("| " + " | ".join(cells) + " |\n" for cells in (header, rule, *lines))
 

@@ -17,24 +17,24 @@ from efficientvision.tasks.choice import get_config
 
 TASKS = ("detection", "classification", "segmentation")
 PUBLISHED = pathlib.Path(__file__).parent / "published.json"
-# Networks that the registry's names do not tell apart, and of which nothing was published.
+# Unpublished networks that share their name in the registry with others.
 _MORE = ({"task": "detection", "model": "efficientdet-d2", "fpn_name": "vfpn"},)
 _SUFFIXES = {"M": 1e6, "B": 1e9}
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One network at one size, and what its authors said of it.
+    """One network at one size, with its published figures.
 
     Attributes:
         task: one of `TASKS`.
         model: name in the registry.
-        options: arguments of `build_model` that are not its defaults, by name.
-        image_size: of the input in pixels, `"WIDTHxHEIGHT"`.
-        data: what the published weights were trained on, or None.
+        options: arguments of `build_model` that differ from its defaults, by name.
+        image_size: input size in pixels, `"WIDTHxHEIGHT"`.
+        data: training data of the published weights, or None.
         parameters, multiply_adds: as published, `"3.9M"`, or None.
         accuracy: name of the metric -> per cent, as published.
-        weights: name that the download script takes, or a link; None: not published.
+        weights: argument of the download script, or a link; None: not published.
         source: key of `sources()`, or None.
         note: a sentence about the published figures, or None.
     """
@@ -61,17 +61,17 @@ class Row:
 
     @property
     def key(self) -> str:
-        """What identifies the row in the file of counts."""
+        """Key of the row in the file of counts."""
         return f"{self.task}: {self.build.removeprefix('ev.')}"
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Those of `build_model` beside the name."""
+        """Arguments of `build_model` besides the name."""
         return {"task": self.task, **self.options}
 
     @property
     def lineage(self) -> str:
-        """`"EfficientDet"`, which brought the EfficientNets along, or `"EdgeNets"`."""
+        """`"EfficientDet"`, including the EfficientNets, or `"EdgeNets"`."""
         return "EfficientDet" if self.model.startswith("efficient") else "EdgeNets"
 
     @property
@@ -84,18 +84,18 @@ class Row:
 
 
 def quantity(text: str) -> float:
-    """The number that a quoted figure stands for: `"2.54B"` -> 2.54e9."""
+    """Parses a quoted figure: `"2.54B"` -> 2.54e9."""
     return float(text[:-1]) * _SUFFIXES[text[-1]]
 
 
 @functools.cache
 def sources() -> dict[str, dict[str, str]]:
-    """Where published figures are quoted from: key -> `title` and, where there is one, `link`."""
+    """The sources of published figures: key -> `title` and, if available, `link`."""
     return _read()["sources"]
 
 
 def rows() -> list[Row]:
-    """Every row: those with published figures, and the rest of the registry at its usual size.
+    """All rows: networks with published figures, and the rest of the registry at default sizes.
 
     Ordered by task, then as the registry orders its names, published ones of a name first.
     """

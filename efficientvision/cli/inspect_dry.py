@@ -8,9 +8,9 @@ from efficientvision import files
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.exports.flops import count_convolution_multiply_adds, multiply_adds_by_part
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedModel
 from efficientvision.runs import inspection
 from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.names import published_variables
 from efficientvision.weights.tensorflow_checkpoint import write_tf1_checkpoint
 

@@ -29,10 +29,10 @@ def field_table(config: Any) -> dict[str, dataclasses.Field]:
 
 
 def converted(config: Any, name: str, value: Any, prefix: str = "") -> Any:
-    """A value as the field of that name stores it.
+    """Converts a value to the type that the field of that name stores.
 
     Raises:
-        UserError: It is not of the field's type.
+        UserError: The value has the wrong type or is out of range.
     """
     field_type = field_table(config)[name].metadata["field_type"]
     if isinstance(value, RawText):
@@ -51,10 +51,10 @@ def apply_change(
 
     Args:
         config: A `TrainingConfig`, changed in place.
-        name: As the user wrote it.
-        value: Plain value, `RawText` or a dictionary for `nms_configs`.
+        name: The name as the user wrote it.
+        value: Plain value, `RawText`, or a dictionary for `nms_configs`.
         notes: Receives a sentence for each obsolete name.
-        written: Whether the user gave it by name (`TrainingConfig.is_written`).
+        written: Whether the user set it by name (`TrainingConfig.is_written`).
 
     Raises:
         UserError: The name is unknown or unavailable, or the value is bad.
@@ -67,25 +67,27 @@ def apply_change(
     if name == "name":
         if value != config.name:
             raise UserError(
-                f"The overrides are for the model {str(value)!r}, but the model asked for is "
-                f"{config.name!r}; give the same name in both."
+                f"The overrides are for the model {str(value)!r}, but the requested model is "
+                f"{config.name!r}; use the same name in both."
             )
     else:
         takes_mapping = field_table(config)[name].metadata["field_type"].takes_mapping
         if isinstance(value, dict) and not takes_mapping:
-            raise UserError(f"Hyper-parameter {name} has no part {next(iter(value), '')!r}.")
+            raise UserError(
+                f"Hyper-parameter {name} has no sub-parameter {next(iter(value), '')!r}."
+            )
         setattr(config, name, converted(config, name, value))
         config._explicit.add(name)
         (config._written.add if written else config._written.discard)(name)
 
 
 def known_name(name: str, value: Any, fields: Collection[str], notes: list[str]) -> str | None:
-    """The field that a name means, or None where there is nothing to set.
+    """Resolves a name to a field, or to None if there is nothing to set.
 
     Args:
-        name: As the user wrote it, dots included.
-        value: What it is to be set to.
-        fields: The names that exist.
+        name: The name as the user wrote it, dots included.
+        value: The value to set it to.
+        fields: The valid names.
         notes: Receives a sentence for an obsolete name.
 
     Raises:
@@ -101,6 +103,6 @@ def known_name(name: str, value: Any, fields: Collection[str], notes: list[str])
         plain = parse_value(value) if isinstance(value, RawText) else value
         if plain in INVALID[name].neutral:
             return None
-        raise UserError(f"Hyper-parameter {name}={plain} is refused: {INVALID[name].reason}.")
+        raise UserError(f"Hyper-parameter {name}={plain} is not supported: {INVALID[name].reason}.")
     hint = nearest_names(name, [*fields, *ALIASES])
     raise UserError(f"Unknown hyper-parameter {name!r}. {hint}")

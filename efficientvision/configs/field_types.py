@@ -1,4 +1,4 @@
-"""Types of hyper-parameters: what values they take, and how a written value is converted."""
+"""Types of hyper-parameters: which values are valid, and how they are converted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class FieldType:
     """The type of one hyper-parameter.
 
     Attributes:
-        expects: What a good value is, worded to follow "must be".
-        convert: Value -> stored value; raises ValueError or TypeError on a bad one.
-        keeps_text: Whether text of a command line is taken as it stands (a regular expression
-            holds `*`, which elsewhere separates the items of a list).
+        expects: Description of a valid value, worded to follow "must be".
+        convert: Value -> stored value; raises ValueError or TypeError if it is invalid.
+        keeps_text: Whether text from a command line is kept verbatim (a regular expression may
+            contain `*`, which elsewhere separates the items of a list).
         takes_mapping: Whether a value may be a mapping.
     """
 
@@ -40,13 +40,13 @@ def checked(name: str, value: Any, field_type: FieldType) -> Any:
     """Converts a value.
 
     Raises:
-        UserError: The value is not of that type; the sentence says what was expected.
+        UserError: The value is invalid; the message says what was expected.
     """
     try:
         return field_type.convert(value)
     except UserError:
         raise
-    # Infinite numbers, and lists where something else belongs, lead to the last three.
+    # The last three come from infinite numbers, and from lists in place of other types.
     except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError):
         raise UserError(
             f"Hyper-parameter {name} must be {field_type.expects}; got {shown(value)}."
@@ -54,7 +54,7 @@ def checked(name: str, value: Any, field_type: FieldType) -> Any:
 
 
 class _Short(reprlib.Repr):
-    """Values for messages, however large or deep they are."""
+    """Short text for values of any size or depth, for messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,12 +63,12 @@ class _Short(reprlib.Repr):
     def repr_int(self, value: int, level: int) -> str:
         try:
             return super().repr_int(value, level)
-        except ValueError:  # Python writes no number of over 4,300 digits.
+        except ValueError:  # Python does not print numbers of over 4,300 digits.
             return f"a number of {value.bit_length()} bits"
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in a message: what is long is cut."""
+    """A value as text for a message, shortened if it is long."""
     return _Short().repr(value)
 
 
@@ -155,7 +155,7 @@ def optional(field_type: FieldType) -> FieldType:
 
 
 def parse_image_size(image_size: int | str | tuple[int, int] | list[int]) -> tuple[int, int]:
-    """Height and width of an image size in any of its spellings.
+    """Returns the height and width of an image size given in any form.
 
     Args:
         image_size: A side of a square in pixels (`512` or `"512"`), a string
@@ -166,7 +166,7 @@ def parse_image_size(image_size: int | str | tuple[int, int] | list[int]) -> tup
         `(height, width)` in pixels.
 
     Raises:
-        UserError: It is none of these, or a side is below 1.
+        UserError: It has none of these forms, or a side is below 1.
     """
     return checked("image_size", image_size, _IMAGE_HW)
 
@@ -220,19 +220,19 @@ def _label_map(value: Any) -> str | dict[int, str]:
         raise TypeError
     labels = {int(key): text_of_name(key, name, "label_map") for key, name in value.items()}
     if len(labels) < len(value):
-        raise UserError("label_map: a class id is used by two names.")
+        raise UserError("label_map: two names have the same class id.")
     if not labels or min(labels) < 0 or any(isinstance(key, (bool, float)) for key in value):
         raise ValueError
     return labels
 
 
 LABEL_MAP = FieldType(
-    "a mapping {1: name, ...}, a list of names, coco, voc, waymo or the path of a label file",
+    "a mapping {1: name, ...}, a list of names, coco, voc, waymo, or the path of a label file",
     _label_map,
     takes_mapping=True,
 )
 
-# Half-precision arithmetic of the published code, by the names that its versions used for it.
+# Half precision, by the names that versions of the published code used.
 _PRECISIONS: dict[str | None, bool | str] = {
     None: False,
     "": False,

@@ -1,4 +1,4 @@
-"""What becomes of each hyper-parameter of the published code bases.
+"""The status of every hyper-parameter of the published code bases.
 
 Every name of google/automl's `hparams_config.py` and of the VFPN fork's is in exactly one of three
 lists: implemented (a field of `EfficientDetConfig`, or an alias of one), obsolete, or unavailable.
@@ -18,56 +18,56 @@ ALIASES = {
     "label_id_mapping": "label_map",
 }
 
-# Accepted; one printed line says why each does nothing.
+# Accepted, with a one-line note on why each has no effect.
 OBSOLETE = {
     "ckpt_var_scope": "the loader recognises the backbone's variables in any checkpoint",
     "drop_remainder": "training batches are always full and evaluation never drops an image",
     "img_summary_steps": "no pictures are written to TensorBoard; model_inspect.py draws them",
-    "loss_scale": "float16 finds its scale by itself, bfloat16 needs none",
+    "loss_scale": "float16 adapts its loss scale automatically, bfloat16 needs none",
     "map_freq": "train_and_eval evaluates after every epoch",
     "nms_configs.pyfunc": "non-maximum suppression always runs in the graph",
-    "resnet_depth": "it belongs to a ResNet backbone, and the backbones here are EfficientNets",
+    "resnet_depth": "it applies to ResNet backbones, which are not available here",
     "sample_image": "no pictures are written to TensorBoard; model_inspect.py draws them",
-    "save_freq": "`save_checkpoints_steps` says when checkpoints are written",
+    "save_freq": "`save_checkpoints_steps` sets how often checkpoints are written",
     "use_keras_model": "every model here is a Keras model",
-    "use_native_resize_op": "both ways of enlarging a feature map gave the same numbers",
+    "use_native_resize_op": "both ways of upsampling a feature map give the same result",
     "use_tpu": "`strategy` chooses the device",
-    "verbose": "progress is always shown as one bar",
+    "verbose": "progress is always shown as a progress bar",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Unavailable:
-    """A hyper-parameter that this version cannot honour.
+    """A hyper-parameter that this version does not support.
 
     Attributes:
-        neutral: Values that ask for nothing and so are accepted.
-        reason: Why any other value is refused, and what to do instead.
+        neutral: Values that change nothing and are therefore accepted.
+        reason: Why any other value is rejected, and what to do instead.
     """
 
     neutral: tuple[Any, ...]
     reason: str
 
 
-# Refused, unless the value asks for nothing.
+# Rejected, unless the value changes nothing.
 INVALID = {
     "augmix_params": Unavailable((None, [3, -1, 1]), "AugMix is not available in this version"),
     "backbone_config": Unavailable(
-        (None,), "a backbone is chosen by backbone_name; its blocks cannot be redefined"
+        (None,), "choose a backbone with backbone_name; its blocks cannot be redefined"
     ),
     "data_format": Unavailable(
         (None, "channels_last"), "only channels_last (N, H, W, C) is supported"
     ),
     "dataset_type": Unavailable(
-        (None, ""), "only TFRecords as dataset/create_*_tfrecord.py writes them are read"
+        (None, ""), "only TFRecords in the format of dataset/create_*_tfrecord.py can be read"
     ),
     "fpn_config": Unavailable((None,), "choose a fusion network with fpn_name"),
     "fpn_quad_method": Unavailable((None,), "use fpn_name=qufpn and fpn_weight_method"),
     "pooling_type": Unavailable(
-        (None, "", "max"), "feature maps are always reduced by max pooling"
+        (None, "", "max"), "feature maps are always downsampled by max pooling"
     ),
     "scale_range": Unavailable(
-        (None, False), "mean_rgb=127.5,stddev_rgb=127.5 brings pixels to the range -1..1"
+        (None, False), "use mean_rgb=127.5,stddev_rgb=127.5 to scale pixels to -1..1"
     ),
     "target_size": Unavailable((None,), "images are always scaled to image_size"),
     "tflite_max_detections": Unavailable(

@@ -39,11 +39,10 @@ PHOTO = "photo"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectSettings:
-    """What is done with a model. Every field is a flag of `model_inspect.py`.
+    """Settings for inspecting, running or exporting a model: the flags of `model_inspect.py`.
 
-    `ckpt_path` None stands for random weights, `batch_size` None for any number of images.
-
-    The metadata of a field say which runmodes and which tasks use it; without them, all do.
+    `ckpt_path` None means random weights, `batch_size` None any number of images. The metadata of a
+    field list the runmodes and tasks that use it; without them, all do.
     """
 
     model_name: str | None = option(
@@ -51,7 +50,7 @@ class InspectSettings:
     )
     task: str | None = option(
         None,
-        "what the model does; by default what the checkpoint, or the model's name, says",
+        "task of the model; by default inferred from the checkpoint or the model's name",
         choices=("detection", "classification", "segmentation"),
         runmodes=_BUILD,
     )

@@ -17,7 +17,7 @@ def _epochs(value: Any) -> tuple[int, ...]:
     return epochs
 
 
-EPOCHS = FieldType("a list of epochs, each after the one before", _epochs)
+EPOCHS = FieldType("a list of epochs in increasing order", _epochs)
 
 
 def number_range(minimum: float, maximum: float | None = None) -> FieldType:
@@ -32,7 +32,7 @@ def number_range(minimum: float, maximum: float | None = None) -> FieldType:
             raise ValueError
         return low, high
 
-    return FieldType(f"two of these, the lower first: {one.expects}", convert)
+    return FieldType(f"two values, the lower first, each {one.expects}", convert)
 
 
 def _aspect_ratio(value: Any) -> float | tuple[float, float]:
@@ -65,10 +65,10 @@ def _heads(value: Any) -> tuple[str, ...]:
     return heads
 
 
-HEADS = FieldType("a list of heads out of " + ", ".join(HEAD_NAMES), _heads)
+HEADS = FieldType("a list of heads: " + ", ".join(HEAD_NAMES), _heads)
 
 
-# What `freeze` names. The heads may be named together.
+# Valid names in `freeze`; "heads" stands for both heads.
 PART_NAMES = ("backbone", "fpn", "class_net", "box_net")
 _HEADS_TOGETHER = {"heads": ("class_net", "box_net")}
 

@@ -12,7 +12,7 @@ from efficientvision import files
 from efficientvision.configs.yaml_text import UnclearYaml, load_yaml
 from efficientvision.errors import UserError
 
-# `heads=object_detection,segmentation`: in these a bare word after a comma goes on with the list.
+# Lists: in `heads=object_detection,segmentation` the bare word continues the list.
 LIST_KEYS = frozenset(
     {
         "heads",
@@ -27,7 +27,7 @@ LIST_KEYS = frozenset(
     }
 )
 
-# Of a key's parts, and of what YAML says of a file.
+# Limits: dotted parts of a key, characters of a YAML error.
 _MAX_PARTS = 20
 _MAX_REASON = 300
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
@@ -35,20 +35,20 @@ _WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
 class RawText(str):
-    """A value as it was written, before it is known whether a number or text is wanted."""
+    """A value as written, before it is known whether it should become a number or stay text."""
 
     __slots__ = ()
 
 
 class Recipe(dict):
-    """Changes that a file or a data set's name stands for: nobody wrote them one by one."""
+    """Changes that come from a file or a data set's name, not written one by one."""
 
 
 def parse_overrides(text: str) -> dict[str, Any]:
     """Parses `k=v` pairs.
 
     Dots in a key nest (`nms_configs.score_thresh=0.4`); `1*2*3` and `[1,2,3]` are lists;
-    true, false and None are words in any case; numbers as Python writes them; all else is text.
+    true, false and None may have any case; numbers are written as in Python; all else is text.
     A later value of a key replaces an earlier one.
 
     Args:
@@ -58,13 +58,13 @@ def parse_overrides(text: str) -> dict[str, Any]:
         A nested dictionary of plain values.
 
     Raises:
-        UserError: A part is not `key=value`, or brackets or quotes do not close.
+        UserError: A part is not `key=value`, or brackets or quotes are not closed.
     """
     return _plain(_parse_pairs(_split(text, ",")))
 
 
 def parse_value(text: str) -> Any:
-    """A value of the grammar of `parse_overrides`."""
+    """Parses one value in the grammar of `parse_overrides`."""
     text = text.strip()
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
@@ -76,34 +76,34 @@ def parse_value(text: str) -> Any:
             _refuse_repeated_keys(text)
     except UserError:
         raise
-    # The last two: brackets or signs in brackets or signs without end.
+    # The last two come from very deep nesting of brackets or signs.
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return _flow_value(text)
     return text if isinstance(value, (bytes, complex, set)) else value
 
 
 def _refuse_repeated_keys(text: str) -> None:
-    """Raises UserError for `{1: 'a', 1: 'b'}`, of which Python keeps the last."""
+    """Raises UserError for `{1: 'a', 1: 'b'}`, where Python would silently keep the last."""
     for node in ast.walk(ast.parse(text, mode="eval")):
         keys = [ast.literal_eval(k) for k in node.keys if k] if isinstance(node, ast.Dict) else []
         for position, key in enumerate(keys):
             if key in keys[:position]:
-                raise UserError(f"The override {text!r}: {key!r} is there twice.")
+                raise UserError(f"The override {text!r} has the key {key!r} twice.")
 
 
 def read_overrides(override: str | Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The successive changes that one override asks for.
+    """Splits one override into successive changes.
 
     Args:
         override: A dictionary; a string `"a=1"`, `"file.yaml"` or `"file.yaml,a=1"`; None or
             `""` for no change.
 
     Returns:
-        Nested dictionaries, to be applied in order; those of files are `Recipe`. Values from
-        strings are `RawText`, for `parse_value` or, where text is wanted, as they stand.
+        Nested dictionaries, to be applied in order; those from files are `Recipe`. Values from
+        strings are `RawText`, to be parsed by `parse_value` or, if text is expected, kept as is.
 
     Raises:
-        UserError: The text is malformed, or a file is missing or is no YAML mapping.
+        UserError: The text is malformed, or a file is missing or is not a YAML mapping.
     """
     if override is None:
         return []
@@ -131,7 +131,7 @@ def read_yaml(path: str) -> dict[str, Any]:
     """Reads a YAML file of hyper-parameters.
 
     Raises:
-        UserError: The file is missing, is no YAML, or its top level is no mapping.
+        UserError: The file is missing, is not valid YAML, or its top level is not a mapping.
     """
     try:
         content = load_yaml(files.read_text(path))
@@ -139,7 +139,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         raise UserError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
     except UnclearYaml as error:
         raise UserError(f"The configuration file {path}, {error}.") from None
-    # A number of 5,000 digits, a date that is none, lists in lists in lists without end.
+    # Numbers of 5,000 digits, impossible dates, lists nested very deeply.
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
@@ -149,7 +149,7 @@ def read_yaml(path: str) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise UserError(
-            f"The configuration file {path} must hold lines `name: value`; its top level is "
+            f"The configuration file {path} must contain lines `name: value`; its top level is "
             f"a {type(content).__name__}."
         )
     return content
@@ -158,7 +158,7 @@ def read_yaml(path: str) -> dict[str, Any]:
 def _names_yaml_file(part: str) -> bool:
     if not part.endswith((".yaml", ".yml")):
         return False
-    # `label_map=names.yaml` is a pair, unless that very name is a file or the key is a path.
+    # `label_map=names.yaml` is a pair, unless a file has exactly that name or the key is a path.
     return "=" not in part or files.is_file(part) or "/" in part.split("=")[0]
 
 
@@ -200,13 +200,16 @@ def _parse_pairs(parts: list[str]) -> dict[str, Any]:
     for key, value in pairs:
         path = key.split(".")
         if len(path) > _MAX_PARTS:
-            raise UserError(f"The override {key[:40]!r}... has {len(path)} parts: too many.")
+            raise UserError(
+                f"The override {key[:40]!r}... has {len(path)} parts; at most {_MAX_PARTS} are "
+                "allowed."
+            )
         _set_nested(result, path, RawText(value))
     return result
 
 
 def _split_equals(part: str) -> list[str]:
-    """`a="x=y"` has one equals sign that separates; empty values count."""
+    """Splits at equals signs: `a="x=y"` has one separator; empty values count."""
     key, equals, value = part.partition("=")
     if not equals:
         return [part]
@@ -222,7 +225,7 @@ def _set_nested(target: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Dots in the top-level keys of a dictionary nest, as they do in text."""
+    """Nests a dictionary by the dots in its top-level keys, as in text."""
     result: dict[str, Any] = {}
     for key, value in flat.items():
         path = key.split(".") if isinstance(key, str) else [key]
@@ -242,7 +245,7 @@ def _plain(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flow_value(text: str) -> Any:
-    """`{1: cat, 2: dog}` and `[a, b]`, which need no quotes in YAML; else the text itself."""
+    """Parses `{1: cat, 2: dog}` and `[a, b]` as YAML, without quotes; else returns the text."""
     if text[:1] not in ("{", "["):
         return text
     try:

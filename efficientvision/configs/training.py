@@ -1,4 +1,4 @@
-"""What every task's configuration has: the shared hyper-parameters, and how they are changed."""
+"""Base of every task's configuration: the shared hyper-parameters, and how to override them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
 
 ACTIVATIONS = ("swish", "swish_native", "silu", "relu", "relu6", "hswish", "mish", "identity")
-# By the step: the first four. By the epoch, as EdgeNets do: the others.
+# The first four change the rate every step, the others every epoch, as EdgeNets do.
 LR_DECAY_METHODS = (
     "cosine",
     "cosine_automl",
@@ -48,13 +48,13 @@ LR_DECAY_METHODS = (
 )
 
 
-# How each field is written below: default, what it accepts, meaning and unit.
+# Each field below: default, accepted values, meaning and unit.
 @dataclasses.dataclass(slots=True)
 class TrainingConfig:
     """The hyper-parameters that do not depend on the task.
 
-    A task's configuration adds its own fields, may change the defaults of these, and checks in
-    `validate` those that depend on each other. `override` checks names and types.
+    A task's configuration adds its own fields, may change the defaults of these, and resolves
+    dependent values in `validate`. `override` checks names and types.
     """
 
     name: str = hyperparameter("", TEXT, "model name")
@@ -62,12 +62,19 @@ class TrainingConfig:
     image_size: int | str | tuple[int, int] = hyperparameter(
         512, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
     )
-    input_rand_hflip: bool = hyperparameter(True, BOOLEAN, "training flips half of the images")
+    input_rand_hflip: bool = hyperparameter(
+        True, BOOLEAN, "augmentation: flip images left to right at random"
+    )
     input_rand_vflip: bool = hyperparameter(
-        False, BOOLEAN, "training flips half of them upside down (microscopy, aerial photos)"
+        False,
+        BOOLEAN,
+        "augmentation: flip images upside down at random (microscopy, aerial photos)",
     )
     input_rand_rot90: bool = hyperparameter(
-        False, BOOLEAN, "training turns them by quarters (photos without an upright direction)"
+        False,
+        BOOLEAN,
+        "augmentation: rotate images by random multiples of 90 degrees (photos without an "
+        "upright direction)",
     )
     mean_rgb: tuple[float, ...] = hyperparameter(
         (123.675, 116.28, 103.53), RGB, "subtracted from the pixels (0..255), per channel"
@@ -75,39 +82,39 @@ class TrainingConfig:
     stddev_rgb: tuple[float, ...] = hyperparameter(
         (58.395, 57.120000000000005, 57.375), RGB, "divides the pixels (0..255), per channel"
     )
-    num_classes: int = hyperparameter(90, _COUNT, "classes, without background")
+    num_classes: int = hyperparameter(90, _COUNT, "number of classes, without background")
     label_map: str | dict[int, str] | None = hyperparameter(
         None, optional(LABEL_MAP), "class names: {1: name}, coco, voc, waymo or a file"
     )
     regenerate_source_id: bool = hyperparameter(
-        False, BOOLEAN, "number the images by a hash of their content, not by their record's id"
+        False, BOOLEAN, "derive image ids from a hash of the content, not from the record's id"
     )
     is_training_bn: bool = hyperparameter(
-        True, BOOLEAN, "false: training keeps the batch-norm statistics of the checkpoint"
+        True, BOOLEAN, "false: freeze the batch-norm statistics in training"
     )
     optimizer: str = hyperparameter("sgd", one_of("sgd", "adam", "adamw"), "optimizer")
     momentum: float = hyperparameter(0.9, number(0, below=1), "momentum of sgd")
     learning_rate: float = hyperparameter(
-        0.08, _NON_NEGATIVE, "peak learning rate at batch 64 (see scale_learning_rate)"
+        0.08, _NON_NEGATIVE, "peak learning rate at batch size 64 (see scale_learning_rate)"
     )
     lr_warmup_init: float = hyperparameter(
-        0.008, _NON_NEGATIVE, "learning rate of the first step, scaled as learning_rate is"
+        0.008, _NON_NEGATIVE, "learning rate at the first step, scaled like learning_rate"
     )
-    lr_warmup_epoch: float = hyperparameter(1.0, _NON_NEGATIVE, "length of the warm-up, epochs")
+    lr_warmup_epoch: float = hyperparameter(1.0, _NON_NEGATIVE, "length of warm-up in epochs")
     lr_decay_method: str = hyperparameter(
         "cosine",
         one_of(*LR_DECAY_METHODS),
-        "schedule after the warm-up; cosine_automl is the original's cosine",
+        "learning-rate schedule after warm-up; cosine_automl: cosine as in google/automl",
     )
     first_lr_drop_epoch: float = hyperparameter(
-        200.0, _NON_NEGATIVE, "stepwise: epoch from which the rate is a tenth"
+        200.0, _NON_NEGATIVE, "stepwise: epoch at which the rate drops to a tenth"
     )
     second_lr_drop_epoch: float = hyperparameter(
-        250.0, _NON_NEGATIVE, "stepwise: epoch from which it is a hundredth"
+        250.0, _NON_NEGATIVE, "stepwise: epoch at which the rate drops to a hundredth"
     )
-    poly_lr_power: float = hyperparameter(0.9, _POSITIVE, "polynomial: exponent")
+    poly_lr_power: float = hyperparameter(0.9, _POSITIVE, "polynomial: exponent of the decay")
     clr_max: int = hyperparameter(
-        61, _COUNT, "hybrid: epoch from which the rate falls linearly, without restarts"
+        61, _COUNT, "hybrid: epoch at which cycles end and linear decay begins"
     )
     cycle_len: int = hyperparameter(
         5,
@@ -117,70 +124,80 @@ class TrainingConfig:
     lr_steps: tuple[int, ...] = hyperparameter(
         (51, 101, 131, 161, 191, 221, 251, 281),
         EPOCHS,
-        "clr, fixed: epochs from which the rate is lower by the factor lr_decay",
+        "clr, fixed: epochs at which the rate is multiplied by lr_decay",
     )
-    lr_decay: float = hyperparameter(0.5, _POSITIVE, "clr, fixed: that factor")
-    lr_power: float = hyperparameter(0.9, _POSITIVE, "poly: exponent")
+    lr_decay: float = hyperparameter(
+        0.5, _POSITIVE, "clr, fixed: factor applied at each of lr_steps"
+    )
+    lr_power: float = hyperparameter(0.9, _POSITIVE, "poly: exponent of the decay")
     clip_gradients_norm: float = hyperparameter(
-        10.0, _NON_NEGATIVE, "largest norm of a gradient, each and all together; 0: no clipping"
+        10.0, _NON_NEGATIVE, "maximum gradient norm, per variable and globally (0 = no clipping)"
     )
-    num_epochs: int = hyperparameter(300, _COUNT, "length of training, epochs")
+    num_epochs: int = hyperparameter(300, _COUNT, "number of training epochs")
     early_stopping_patience: int = hyperparameter(
         0, integer(0), "stop after this many evaluations without improvement (0 = off)"
     )
     early_stopping_min_delta: float = hyperparameter(
-        0.0, _NON_NEGATIVE, "by how much the metric that counts (0..1) must rise to be better"
+        0.0, _NON_NEGATIVE, "minimum rise of the monitored metric (0..1) that is an improvement"
     )
     moving_average_decay: float = hyperparameter(
-        0.9998, number(0, below=1), "decay of the averaged weights per step; 0: no averages"
+        0.9998,
+        number(0, below=1),
+        "decay per step of the exponential moving average of the weights (0 = off)",
     )
     var_freeze_expr: str | None = hyperparameter(
-        None, optional(TEXT), "regular expression: variables whose path it begins do not train"
+        None, optional(TEXT), "freeze variables whose path starts with this regular expression"
     )
     var_exclude_expr: str | None = hyperparameter(
-        None, optional(TEXT), "regular expression: variables that are not read from `ckpt`"
+        None, optional(TEXT), "regular expression: variables not to load from `ckpt`"
     )
     freeze: tuple[str, ...] = hyperparameter(
-        (), PARTS, "parts that do not train, batch-norm statistics included: backbone+fpn"
+        (), PARTS, "parts to freeze, including batch-norm statistics, e.g. backbone+fpn"
     )
     skip_mismatch: bool = hyperparameter(
-        True, BOOLEAN, "the class head may differ in shape from `ckpt`; it is then re-initialized"
+        True, BOOLEAN, "re-initialize the class head if its shape differs from `ckpt`'s"
     )
     match_classes_by_name: bool = hyperparameter(
-        True, BOOLEAN, "classes that `ckpt` has under the same name keep its class head"
+        True, BOOLEAN, "keep the class-head weights of classes whose names `ckpt` has too"
     )
-    label_smoothing: float = hyperparameter(0.0, number(0, below=1), "of the class targets")
+    label_smoothing: float = hyperparameter(
+        0.0, number(0, below=1), "label smoothing of the class targets"
+    )
     weight_decay: float = hyperparameter(4e-5, _NON_NEGATIVE, "L2 factor of the kernels")
     weight_decay_all: bool = hyperparameter(
-        False, BOOLEAN, "weight_decay is of biases, batch norms and activations too"
+        False, BOOLEAN, "apply weight_decay to biases, batch norms and activations too"
     )
     strategy: str | None = hyperparameter(
         None,
         optional(one_of("none", "gpus", "multi_worker", "tpu", "")),
-        "none, gpus, multi_worker or tpu, as `strategy`; None: chosen by what is there",
+        "devices: none (one), gpus, multi_worker or tpu, as `strategy`; None: automatic",
     )
     mixed_precision: bool | str = hyperparameter(
         False,
         MIXED_PRECISION,
-        "compute in bfloat16 (true) or float16, keep variables, statistics and losses in float32",
+        "compute in bfloat16 (true) or float16; variables, statistics and losses stay in float32",
     )
     gradient_accumulation: int = hyperparameter(
         1, _COUNT, "gradient accumulation: number of micro-batches per step"
     )
     bn_momentum: float = hyperparameter(
-        0.99, number(0, below=1), "batch norm: what the moving statistics keep per step"
+        0.99, number(0, below=1), "batch norm: momentum of the moving statistics"
     )
     bn_epsilon: float = hyperparameter(1e-3, _POSITIVE, "batch norm: added to the variance")
-    sync_bn: bool = hyperparameter(False, BOOLEAN, "batch statistics over all devices")
+    sync_bn: bool = hyperparameter(
+        False, BOOLEAN, "batch norm: synchronize statistics across devices"
+    )
     scale_learning_rate: bool = hyperparameter(
-        True, BOOLEAN, "multiply the learning rates by batch / 64; false: take them as they are"
+        True, BOOLEAN, "multiply the learning rates by batch size / 64; false: use them as given"
     )
     adam_beta1: float = hyperparameter(0.9, number(0, below=1), "adam: first-moment decay")
     adam_beta2: float = hyperparameter(0.999, number(0, below=1), "adam: second-moment decay")
     adam_epsilon: float = hyperparameter(1e-7, _POSITIVE, "adam: added to the denominator")
-    seed: int = hyperparameter(0, integer(0), "seed of initial weights, order and augmentation")
+    seed: int = hyperparameter(
+        0, integer(0), "random seed of initial weights, data order and augmentation"
+    )
 
-    # Other names that hyper-parameters have in one task alone.
+    # Alternative names that apply to one task only.
     aliases: ClassVar[dict[str, str]] = {}
 
     _explicit: set[str] = dataclasses.field(
@@ -208,9 +225,9 @@ class TrainingConfig:
         return name in self._explicit and getattr(self, name) is not None
 
     def is_written(self, name: str) -> bool:
-        """Whether its value was given by name, in an argument or on a command line.
+        """Whether its value was set by name, in an argument or on a command line.
 
-        What a file of hyper-parameters says, or the name of a data set stands for, is not.
+        Values from a YAML file or from a data set's recipe do not count.
         """
         return name in self._written and getattr(self, name) is not None
 
@@ -224,8 +241,8 @@ class TrainingConfig:
             Itself.
 
         Raises:
-            UserError: A name is unknown or unavailable, or a value is not of its type. Nothing
-                is changed then.
+            UserError: A name is unknown or unavailable, or a value has the wrong type; the
+                configuration is then unchanged.
         """
         changed = copy.deepcopy(self)
         notes: list[str] = []
@@ -242,30 +259,30 @@ class TrainingConfig:
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """Every hyper-parameter in plain types (lists for tuples), nested as in YAML."""
+        """Returns all hyper-parameters as plain types (lists for tuples), nested as in YAML."""
         plain = dataclasses.asdict(self)
         del plain["_explicit"], plain["_written"]
         return _with_lists(plain)
 
     def to_yaml(self) -> str:
-        """The whole configuration as YAML, which `override` reads back."""
+        """Returns the whole configuration as YAML text, which `override` can read back."""
         return dump_yaml(self.as_dict())
 
     def apply_special(self, name: str, value: Any, notes: list[str]) -> bool:
-        """Sets a hyper-parameter whose value is not simply stored.
+        """Sets a hyper-parameter that needs special handling.
 
         Args:
-            name: The field.
-            value: As `configs.apply.apply_change` takes it.
+            name: Name of the field.
+            value: Value as in `configs.apply.apply_change`.
             notes: Receives sentences for the user.
 
         Returns:
-            Whether it is one of these.
+            Whether the hyper-parameter was handled.
         """
         return False
 
     def validate(self) -> None:
-        """After changes: derives the fields that follow from others, and checks the combination.
+        """Resolves dependent values and checks consistency; called after every change.
 
         Raises:
             UserError: Two values contradict each other.

@@ -1,7 +1,7 @@
-"""The one reading and writing of YAML: of hyper-parameters, recipes and names of classes.
+"""Reads and writes all YAML: hyper-parameters, recipes and class names.
 
-YAML's older version, which PyYAML reads, makes numbers of what most people write as text or mean
-as other numbers: 010 is 8 and 1:30 is 90. Such numbers, and keys that come twice, are refused.
+PyYAML implements YAML 1.1, which turns into numbers what most people mean as text or as other
+numbers: 010 is 8 and 1:30 is 90. Such numbers, and duplicate keys, are rejected.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _SHOWN = 60
 
 
 class UnclearYaml(yaml.YAMLError):
-    """Text that is YAML, and does not mean what it seems to; the sentence has no full stop."""
+    """Valid YAML that does not mean what it seems to; the message has no full stop."""
 
 
 class _Loader(yaml.SafeLoader):
-    """As YAML 1.2, `8e-3` and `1e-4` are floats (in YAML 1.1 they are text)."""
+    """Reads `8e-3` and `1e-4` as floats, as YAML 1.2 does (in YAML 1.1 they are text)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         if isinstance(node, yaml.MappingNode):
             seen: set[Any] = set()
             for key_node, _ in node.value:
-                # What is merged with << may be given anew, and what no key can be says YAML.
+                # Keys merged with << may be overridden; YAML itself rejects invalid keys.
                 if key_node.tag == _MERGE or not isinstance(key_node, yaml.ScalarNode):
                     continue
                 key = self.construct_object(key_node)
                 if key in seen:
-                    raise UnclearYaml(f"{_place(key_node)}: {_cut(key_node)} is there twice")
+                    raise UnclearYaml(f"{_place(key_node)}: duplicate key {_cut(key_node)}")
                 seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -53,11 +53,11 @@ class _Loader(yaml.SafeLoader):
         if not clear.fullmatch(node.value):
             try:
                 number = str(value)
-            except ValueError:  # Python writes no number of over 4,300 digits.
+            except ValueError:  # Python does not print numbers of over 4,300 digits.
                 number = "many digits"
             raise UnclearYaml(
-                f"{_place(node)}: {_cut(node)} reads as the number {number[:_SHOWN]}: write that, "
-                "or put it into quotes if it is text"
+                f"{_place(node)}: YAML reads {_cut(node)} as the number {number[:_SHOWN]}: write "
+                "that number, or put quotes around it if it is text"
             )
         return value
 
@@ -68,7 +68,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_float)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts quotes around text that the loader would take for a number."""
+    """Quotes text that the loader would read as a number."""
 
 
 _Dumper.add_implicit_resolver(*_FLOAT)
@@ -83,37 +83,37 @@ def _cut(node: yaml.ScalarNode) -> str:
 
 
 def load_yaml(text: str) -> Any:
-    """The content of YAML text.
+    """Parses YAML text.
 
     Raises:
-        UnclearYaml: A key comes twice, or a number is written so that it reads as another one.
-        yaml.YAMLError: It is no YAML.
-        ValueError, ArithmeticError, RecursionError: It holds numbers of 5,000 digits, dates that
-            are none, or lists in lists without end.
+        UnclearYaml: A key is duplicated, or YAML 1.1 reads a number differently than written.
+        yaml.YAMLError: The text is not valid YAML.
+        ValueError, ArithmeticError, RecursionError: It contains numbers of 5,000 digits,
+            impossible dates, or lists nested very deeply.
     """
     return yaml.load(text, Loader=_Loader)
 
 
 def dump_yaml(content: Any) -> str:
-    """YAML text that `load_yaml` reads back."""
+    """Returns YAML text that `load_yaml` can read back."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=True, allow_unicode=True)
 
 
 def text_of_name(key: Any, name: Any, source: str) -> str:
-    """The name of a class as it was written.
+    """Returns the name of a class as text.
 
     Args:
-        key: Its class, for the error.
-        name: What was read for it.
-        source: Where it is from, for the error.
+        key: The class, for the error.
+        name: The value that YAML or JSON gave for it.
+        source: Where it comes from, for the error.
 
     Raises:
-        UserError: What was written reads as something else than text: `yes` as True, `1e3` as
+        UserError: The value is not text or an integer: YAML reads `yes` as True and `1e3` as
             1000.0.
     """
     if name is None or isinstance(name, (bool, float)):
         raise UserError(
-            f"{source}: the name of class {key!r} reads as {name!r}, which is no text: put it "
-            "into quotes."
+            f"{source}: the name of class {key!r} is read as {name!r}, which is not text: put "
+            "quotes around it."
         )
     return str(name)

@@ -1,4 +1,4 @@
-"""Records -> batches: what the tasks' input pipelines share."""
+"""Records -> batches: the part that the input pipelines of all tasks share."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ Example = dict[str, tf.Tensor]
 
 
 class RecordReader:
-    """Reads records in the order of training or of evaluation, makes examples of them and batches.
+    """Reads records in training or evaluation order and turns them into examples and batches.
 
     Args:
-        file_pattern: see :func:`efficientvision.data.record_files.match_files`.
-        batch_size: examples a batch.
-        training: shuffle and repeat; or read once, in order.
-        seed: of order and augmentation; None: another one each time.
-        deterministic: keep the order in spite of parallel reading; None: yes if a seed is given.
-        start_step: training: begin with this batch of the endless sequence (resume).
-        num_epochs: training: stop after so many; None: never.
-        max_examples: use only the first so many records (in shard order).
-        shuffle_buffer: records held (encoded) to draw from; None: see
+        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
+        batch_size: Examples per batch.
+        training: Shuffle and repeat; otherwise read once, in order.
+        seed: Seed of order and augmentation; None: a different one each time.
+        deterministic: Keep the order despite parallel reading; None: only if a seed is given.
+        start_step: Training: start at this batch of the endless sequence (resume).
+        num_epochs: Training: stop after this many epochs; None: never.
+        max_examples: Use only this many records, the first in shard order.
+        shuffle_buffer: Number of encoded records to shuffle among; None: see
             :func:`efficientvision.data.streams.default_shuffle_buffer`.
-        input_shard: (index, count): this reader's share of the examples, every count-th one;
-            ``batch_size`` and ``start_step`` then count that share.
-        num_parallel_calls: parallel decoders; None: tuned by tf.data.
-        data_service: training: address of a tf.data service that does the work, or None; see
-            :func:`efficientvision.data.service.through_service`. Order and ``start_step`` then
-            hold only roughly.
+        input_shard: (index, count): this reader gets every count-th example; ``batch_size`` and
+            ``start_step`` then refer to its share.
+        num_parallel_calls: Parallel decoders; None: tuned by tf.data.
+        data_service: Training: address of a tf.data service that does the work, or None; see
+            :func:`efficientvision.data.service.through_service`. Order and ``start_step`` are
+            then only approximate.
 
     Attributes:
-        seed: as given, or as drawn.
+        seed: The given seed, or the one drawn.
 
     Raises:
-        UserError: no files, no records, or a batch size below 1.
+        UserError: There are no files or records, or the batch size is below 1.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class RecordReader:
         available = sum(self._counts)
         self._num_records = available if max_examples is None else min(available, max_examples)
         if self._num_records < 1:
-            raise UserError(f"The files of {file_pattern!r} hold no records.")
+            raise UserError(f"The files matching {file_pattern!r} contain no records.")
         if batch_size < 1:
             raise UserError(f"The batch size must be at least 1, got {batch_size}.")
         if deterministic is None:
@@ -89,19 +89,20 @@ class RecordReader:
 
     @property
     def share(self) -> int:
-        """Records of an epoch that are this reader's."""
+        """Number of records per epoch that this reader gets."""
         index, num_readers = self._input_shard
         return len(range(index, self._num_records, num_readers))
 
     def examples(
         self, load: Callable[[tf.Tensor, tf.Tensor], Example], num_partners: int = 0
     ) -> tf.data.Dataset:
-        """The examples that `load` makes of records, in parallel.
+        """Turns records into examples, in parallel.
 
         Args:
-            load: (position int64 [], record) -> example; the record is a string, [1 + num_partners]
-                for training and [] for evaluation.
-            num_partners: training: records that come with each, to be combined with it.
+            load: (position int64 [], record) -> example; the record is a string tensor,
+                [1 + num_partners] for training and [] for evaluation.
+            num_partners: Training: number of other records that come with each, to be combined with
+                it.
         """
         return self._stream(num_partners).map(
             without_autograph(load),
@@ -116,12 +117,12 @@ class RecordReader:
         drop_remainder: bool | None = None,
         fill: Mapping[str, int] | None = None,
     ) -> tf.data.Dataset:
-        """Batches, perhaps made by a tf.data service, fetched ahead.
+        """Batches examples, on a tf.data service if there is one, and prefetches them.
 
         Args:
-            examples: dicts of tensors.
-            drop_remainder: drop an incomplete last batch; None: when training.
-            fill: the tensors whose size may differ within a batch, and what fills up the smaller
+            examples: Dicts of tensors.
+            drop_remainder: Drop an incomplete last batch; None: only when training.
+            fill: Tensors whose size may differ within a batch -> the value that pads the smaller
                 ones.
         """
         if drop_remainder is None:
@@ -146,7 +147,7 @@ class RecordReader:
         return dataset.prefetch(2)
 
     def _stream(self, num_partners: int) -> tf.data.Dataset:
-        """(position int64 [], record): endless and shuffled, or once and in order."""
+        """Dataset of (position int64 [], record): endless and shuffled, or once and in order."""
         index, num_readers = self._input_shard
         if self._training:
             stream = training_stream(

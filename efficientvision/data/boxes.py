@@ -128,8 +128,8 @@ def decode(box_deltas: Array, anchors_yxyx: Array) -> tf.Tensor:
     return tf.stack([y - half_height, x - half_width, y + half_height, x + half_width], axis=-1)
 
 
-def clip(boxes_yxyx: Array, image_hw: Any) -> tf.Tensor:
-    """Boxes [..., 4] clipped to [0, height] x [0, width] of an image (pixels)."""
-    height, width = image_hw
+def clip_boxes(boxes_yxyx: Array, size_hw: Any) -> tf.Tensor:
+    """Clips boxes [..., 4] to [0, height] x [0, width]."""
+    height, width = size_hw[0], size_hw[1]
     upper = tf.cast(tf.stack([height, width, height, width]), boxes_yxyx.dtype)
     return tf.clip_by_value(boxes_yxyx, tf.zeros_like(upper), upper)

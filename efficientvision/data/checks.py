@@ -1,4 +1,4 @@
-"""Damaged records: found, and named when tf.data stumbles over one."""
+"""Finds damaged records, and names the one that tf.data failed on."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
 REPLACE = "replace or remove it and make the records again"
-# TensorFlow quotes a record that it cannot parse, and then fails to decode its own message.
+# TensorFlow quotes a record that it cannot parse, and then cannot decode its own message.
 _DATA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError)
 
 
 def decode_error(encoded: bytes) -> str | None:
-    """Why TensorFlow cannot decode an image file, or None if it can."""
+    """Returns why TensorFlow cannot decode an image file; None if it can."""
     try:
         with tf.device("CPU"):
             tf.io.decode_image(encoded, channels=3, expand_animations=False)
@@ -36,11 +36,11 @@ def decode_error(encoded: bytes) -> str | None:
 
 
 def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
-    """What is wrong with the mask of a decodable image, or None.
+    """Returns what is wrong with the mask of a decodable image; None if nothing is.
 
     Args:
-        encoded: the image file.
-        mask_encoded: the record's mask; None: it has none.
+        encoded: Image file.
+        mask_encoded: Mask of the record; None if it has none.
     """
     if mask_encoded is None:
         return "has no mask"
@@ -51,16 +51,14 @@ def mask_error(encoded: bytes, mask_encoded: bytes | None) -> str | None:
     with open_header(encoded) as picture:
         size = picture.size
     if size != (width, height):
-        return (
-            f"is spoilt: its mask has {width} x {height} pixels and the image {size[0]} x {size[1]}"
-        )
+        return f"is spoilt: the mask has {width} x {height} pixels, the image {size[0]} x {size[1]}"
     return None
 
 
 class BadRecord(NamedTuple):
-    """A record that cannot be read or decoded: its file, its place there, and a sentence.
+    """A record that cannot be read or decoded: its file, its position there, and a sentence.
 
-    `is_one`: it is known to be a single record; else it may stand for several that are lost.
+    `is_one`: certainly a single record; otherwise several records may be lost here.
     """
 
     path: str
@@ -77,11 +75,11 @@ def bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
 def find_bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[BadRecord]:
     """Finds every record that cannot be read or decoded; reads the whole data set.
 
-    Checksums are verified, as TensorFlow does.
+    Verifies checksums, as TensorFlow does.
 
     Args:
-        file_pattern: the records'.
-        of_masks: a record without a mask is bad too.
+        file_pattern: Pattern of the records.
+        of_masks: Also report records without a mask.
     """
     files = match_files(file_pattern)
 
@@ -106,7 +104,7 @@ def find_bad_records(file_pattern: FilePattern, *, of_masks: bool = False) -> It
         )
 
     with (
-        tqdm(total=_countable(files), desc="looking for damage", unit="img") as bar,
+        tqdm(total=_countable(files), desc="checking records", unit="img") as bar,
         ThreadPoolExecutor() as pool,
     ):
         for path in files:
@@ -132,7 +130,7 @@ def _drain(
 
 
 def _countable(paths: list[str]) -> int | None:
-    """How many records there are; None where damage hides it."""
+    """Number of records; None if damage hides it."""
     try:
         return sum(count_records(paths))
     except UserError:
@@ -140,20 +138,20 @@ def _countable(paths: list[str]) -> int | None:
 
 
 def find_bad_record(file_pattern: FilePattern, *, of_masks: bool = False) -> str | None:
-    """The first damaged record (file, position, image id and name, reason), or None."""
+    """Returns the first damaged record (file, position, image id and name, reason), or None."""
     return next(bad_records(file_pattern, of_masks=of_masks), None)
 
 
 @contextlib.contextmanager
 def data_errors(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterator[None]:
-    """Turns what tf.data raises on a damaged record into a ``UserError`` that names the record.
+    """Turns tf.data's error on a damaged record into a ``UserError`` that names the record.
 
-    Wrap whatever draws from the data set, directly or inside a training step. Errors that no
+    Wrap the code that draws from the data set, directly or inside a training step. Errors that no
     record explains pass through unchanged.
 
     Args:
-        file_pattern: the records'.
-        of_masks: masks are wanted, so that a record without one is damaged.
+        file_pattern: Pattern of the records.
+        of_masks: Masks are needed, so a record without one counts as damaged.
     """
     try:
         yield
@@ -169,6 +167,6 @@ def data_errors(file_pattern: FilePattern, *, of_masks: bool = False) -> Iterato
 def iterate(
     dataset: Iterable[Any], file_pattern: FilePattern, *, of_masks: bool = False
 ) -> Iterator[Any]:
-    """``iter(dataset)`` whose errors name the damaged record; `of_masks` as in `data_errors`."""
+    """``iter(dataset)``, but errors name the damaged record; `of_masks` as in `data_errors`."""
     with data_errors(file_pattern, of_masks=of_masks):
         yield from dataset

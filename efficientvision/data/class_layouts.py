@@ -1,4 +1,4 @@
-"""Folders that would become classes by their place, though they are none by their name or depth."""
+"""Catches folders that would become classes although their names or depth say they are not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 4
 
 
 def unwrapped(folder: str, part: str, left_out: LeftOut) -> str:
-    """The folder of a part's classes: `seg_train/seg_train` of `seg_train`, as archives unpack."""
+    """Returns a part's folder of classes: `seg_train/seg_train` where archives nest `seg_train`."""
     inner = list_folders(folder)
     if len(inner) != 1 or part_of(os.path.basename(inner[0])) != part or not list_folders(inner[0]):
         return folder
@@ -26,14 +26,14 @@ def unwrapped(folder: str, part: str, left_out: LeftOut) -> str:
 
 
 def refuse_parts_as_classes(data_dir: str, source_ids: Iterable[str]) -> None:
-    """Stops a conversion in which parts of the data set would become classes.
+    """Stops a conversion that would turn parts of the data set (train, val ...) into classes.
 
     Args:
-        data_dir: the folder of the classes.
-        source_ids: the images' paths in it, the class first.
+        data_dir: Folder of the classes.
+        source_ids: Paths of the images in it, starting with the class.
 
     Raises:
-        UserError: all classes are called as parts, or one of them holds parts.
+        UserError: All classes have names of parts, or one of them contains parts.
     """
     inner: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for source_id in source_ids:
@@ -43,8 +43,8 @@ def refuse_parts_as_classes(data_dir: str, source_ids: Iterable[str]) -> None:
             depths[below[0]] = max(depths.get(below[0], 0), len(below))
     if all(map(part_of, inner)):
         raise UserError(
-            f"data_dir {data_dir}: {_listed(inner)} would be the classes, and these are names of "
-            "parts, which hold no folders of classes: expected train/CLASS/IMAGE, or a list of "
+            f"data_dir {data_dir}: {_listed(inner)} would be the classes, but these are names of "
+            "parts, and they contain no class folders: expected train/CLASS/IMAGE, or a list of "
             "path,label with `csv_file`."
         )
     for name, depths in inner.items():
@@ -52,22 +52,22 @@ def refuse_parts_as_classes(data_dir: str, source_ids: Iterable[str]) -> None:
         if "train" not in parts or len(parts) < 2:
             continue
         path = os.path.join(data_dir, name)
-        holds = f"data_dir {data_dir}: its folder {name} holds the parts {_listed(depths)}"
+        holds = f"data_dir {data_dir}: its folder {name} contains the parts {_listed(depths)}"
         if max(depth for below, depth in depths.items() if part_of(below)) > 2:
-            raise UserError(f"{holds}: give {path}.")
-        raise UserError(f"{holds}, and is no class by that: expected train/CLASS/IMAGE.")
+            raise UserError(f"{holds}: use {path} instead.")
+        raise UserError(f"{holds}, so it is not a class: expected train/CLASS/IMAGE.")
 
 
 def look_at_depth(folder: str, source_ids: Collection[str], known: Collection[str] = ()) -> None:
-    """Says, of classes whose pictures all stand deeper, that their folders count as one class.
+    """Warns that folders inside a class count as one class, if all its pictures lie deeper.
 
     Args:
-        folder: the folder of the classes.
-        source_ids: the images' paths in it, the class first.
-        known: classes of another part.
+        folder: Folder of the classes.
+        source_ids: Paths of the images in it, starting with the class.
+        known: Classes of another part.
 
     Raises:
-        UserError: there is one such class only, which most likely is a folder around the classes.
+        UserError: There is only one class, which is probably a folder around the real classes.
     """
     if not source_ids or any(source_id.count("/") == 1 for source_id in source_ids):
         return
@@ -78,13 +78,13 @@ def look_at_depth(folder: str, source_ids: Collection[str], known: Collection[st
     first, folders = next(iter(inner.items()))
     if len(inner) == 1 and first not in known:
         raise UserError(
-            f"{folder} holds one folder, {first}, and that the folders {_listed(folders)}: if "
-            f"those are the classes, give {os.path.join(folder, first)}, or move them up."
+            f"{folder} contains a single folder, {first}, which contains {_listed(folders)}: if "
+            f"those are the classes, use {os.path.join(folder, first)}, or move them up."
         )
     if len(inner) > 1:
         log.info(
-            f"{folder}: the classes are {_listed(inner)}; folders in them, such as "
-            f"{first}/{next(iter(folders))}, are no classes of their own."
+            f"{folder}: the classes are {_listed(inner)}; folders inside them, such as "
+            f"{first}/{next(iter(folders))}, are not classes of their own."
         )
 
 

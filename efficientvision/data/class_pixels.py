@@ -1,4 +1,4 @@
-"""How many pixels of each class the masks of records have, and weights of a loss from that."""
+"""Counts the pixels of each class in the masks of records; derives loss weights from them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from efficientvision.progress import tqdm
 _VALUES = 256
 _BATCH = 32
 _SECONDS_WITHOUT_BAR = 2.0
-# What keeps the weight of a rare class finite. ENet (Paszke et al., 2016, section 5.2) has 1.02;
-# EdgeNets' weights for Cityscapes are those of 1.10, with the ignored pixels in the whole.
+# Keeps the weight of a rare class finite. ENet (Paszke et al., 2016, section 5.2) uses 1.02;
+# EdgeNets' weights for Cityscapes follow from 1.10 with ignored pixels counted in the total.
 _LEAST = 1.10
 
 
@@ -28,16 +28,16 @@ def mask_pixels(
     """Reads masks without their images, in the order of files and records.
 
     Args:
-        file_pattern: the records.
-        each: stop after so many records of each file; None: read all.
-        description: of the progress bar, which appears after two seconds.
+        file_pattern: Pattern of the records.
+        each: Number of records to read of each file; None: all.
+        description: Label of the progress bar, which appears after two seconds.
 
     Yields:
-        Batches of ``file`` int64 [B], the record's file among the sorted ones; ``mask_hw`` int32
-        [B, 2]; ``pixels`` int32 [B, 256], how many pixels have each value.
+        Batches of ``file`` int64 [B], index of the record's file in sorted order; ``mask_hw`` int32
+        [B, 2]; ``pixels`` int32 [B, 256], the number of pixels of each value.
 
     Raises:
-        UserError: nothing matches, or a record is damaged or has no mask; the sentence names it.
+        UserError: Nothing matches, or a record is damaged or has no mask; the error names it.
     """
     paths = match_files(file_pattern)
     counts = [count if each is None else min(count, each) for count in count_records(paths)]
@@ -74,7 +74,7 @@ def _pixels(file: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def count_class_pixels(file_pattern: FilePattern) -> np.ndarray:
-    """Pixels of each value in all masks of records, int64 [256]; raises as `mask_pixels`."""
+    """Counts the pixels of each value in all masks, int64 [256]; raises as `mask_pixels`."""
     total = np.zeros(_VALUES, np.int64)
     for batch in mask_pixels(file_pattern):
         total += batch["pixels"].sum(axis=0, dtype=np.int64)
@@ -82,14 +82,14 @@ def count_class_pixels(file_pattern: FilePattern) -> np.ndarray:
 
 
 def balanced_weights(pixels: np.ndarray, num_classes: int) -> tuple[float, ...]:
-    """Weights of classes that make up for their rarity, as EdgeNets weighs Cityscapes'.
+    """Class weights that make up for rarity, as EdgeNets weights Cityscapes' classes.
 
-    1 / ln(1.10 + the class's share of all pixels, the ignored ones included), so from 1.35 to 10.5;
-    0 for a class that no pixel has.
+    1 / ln(1.10 + the class's share of all pixels, including ignored ones), so from 1.35 to 10.5;
+    0 for a class without pixels.
 
     Args:
-        pixels: int [256], pixels of each value.
-        num_classes: how many to make.
+        pixels: int [256], number of pixels of each value.
+        num_classes: Number of weights.
     """
     total = max(int(pixels.sum()), 1)
     return tuple(

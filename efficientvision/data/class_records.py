@@ -1,8 +1,8 @@
 """The TFRecord schema of images with classes: written and parsed here and nowhere else.
 
-Feature keys are the field's (`image/class/label`, counted from 1; `image/class/text`), those of the
-image are the detection records'. Detection records serve as well: the classes of an image are then
-those of its objects, crowds included.
+Feature keys are the usual ones (`image/class/label`, counted from 1; `image/class/text`); those of
+the image are shared with detection records. Detection records can be read as well: the classes of
+an image are then those of its objects, including crowds.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class ClassExample:
     """One image with its classes, as it goes into a record.
 
     Attributes:
-        encoded: the JPEG or PNG file, byte for byte.
+        encoded: JPEG or PNG file, byte for byte.
         image_format: "jpeg" or "png".
-        filename: for people; nothing reads it back but reports.
-        source_id: the image's name in reports, as a string.
-        height, width: pixels.
-        classes: class ids, 1..K: one of a single-label set, any number of a multi-label one.
-        class_names: their names.
+        filename: For people; only reports read it back.
+        source_id: Name of the image in reports, as a string.
+        height, width: Size in pixels.
+        classes: Class ids, 1..K: exactly one for single-label data, any number for multi-label.
+        class_names: Names of these classes.
     """
 
     encoded: bytes
@@ -55,15 +55,15 @@ def parse_class_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Reads one record in the graph.
 
     Args:
-        serialized: string [], one ``tf.train.Example``, of this schema or of the detection one.
+        serialized: string [], one ``tf.train.Example`` of this schema or of the detection schema.
 
     Returns:
         A dict of
         ``encoded`` string [] (JPEG or PNG);
         ``source_id`` string [], "" if the record has none;
-        ``stated_hw`` int64 [2], the image's size by the record, -1 where it does not say;
-        ``classes`` int32 [n], ids as stored, each once, in order of appearance;
-        ``texts`` string [m], the names that the record gives them; m is n or 0.
+        ``stated_hw`` int64 [2], the image's size according to the record, -1 if not stated;
+        ``classes`` int32 [n], ids as stored, without repetitions, in order of appearance;
+        ``texts`` string [m], their names in the record; m is n or 0.
     """
     raw = parsed_features(
         serialized,
@@ -73,7 +73,7 @@ def parse_class_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     labels = checked_classes(tf.concat([raw[LABEL], raw[OBJECT_LABEL]], axis=0))
     texts = tf.concat([raw[TEXT], raw[OBJECT_TEXT]], axis=0)
     classes, class_of = tf.unique(labels)
-    # Each class's text is that of its first appearance.
+    # A class takes the text of its first appearance.
     places = tf.range(tf.size(labels))
     first = tf.math.unsorted_segment_min(places, class_of, tf.size(classes))
     return {

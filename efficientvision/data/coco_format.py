@@ -1,8 +1,8 @@
 """COCO images and JSON annotations -> records.
 
 Conventions kept from the original converter: labels are the raw category ids (1..90 for COCO, with
-gaps) where they can be class ids; areas are COCO's, in pixels; crowd flags are kept (training skips
-crowds, evaluation needs them). Boxes over the edge of their photo are cut there.
+gaps) where these can be class ids; areas are COCO's, in pixels; crowd flags are kept (training
+skips crowds, evaluation needs them). Boxes are clipped to their photo.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from efficientvision.data.record_files import write_shards
 from efficientvision.data.truth_file import TrueImage, TrueObject, truth_path, write_truth
 from efficientvision.errors import UserError
 
-# Published boxes pass the edge by the rounding of their outlines, which is no other ground truth.
+# Rounding lets published boxes exceed the edge; the ground truth does not change by that.
 _OTHER_BOX_PIXELS = 1.0
 
 
@@ -55,10 +55,10 @@ def build_record(
     include_masks: bool = False,
     max_pixels: int | None = MAX_PIXELS,
 ) -> BuiltRecord:
-    """One image and its annotations as a record; `facts` is the `TrueImage`.
+    """Makes a record of one image and its annotations; `facts` is the `TrueImage`.
 
     Raises:
-        UserError: the photo cannot be decoded, or has another shape than the file states.
+        UserError: The photo cannot be decoded, or its shape is not the one that the file states.
     """
     from efficientvision.data.records import DetectionExample, encode_example
 
@@ -127,7 +127,7 @@ def build_record(
 
 
 def encode_image(image: CocoImage, labels: LabelMap, include_masks: bool) -> bytes:
-    """The record that `build_record` makes, alone."""
+    """Returns only the serialised record of `build_record`."""
     return build_record(image, labels, include_masks).serialized
 
 
@@ -147,35 +147,35 @@ def convert(
     num_shards: int = 32,
     num_workers: int | None = None,
 ) -> list[ConversionReport]:
-    """Writes the shards, and the class names when instances are given.
+    """Writes the shards, and the class names if there are instances.
 
     Args:
-        image_dir: folder of the images.
-        output_prefix: path prefix of the shards.
-        image_info_file: JSON with ``images`` (test-dev); the list of images comes from here if
-            given, else from the instances, else from the captions.
-        object_annotations_file: instances JSON.
-        caption_annotations_file: captions JSON.
-        include_masks: also store each object's mask as PNG.
-        skip_bad: leave out images that are missing or cannot be used, and count them.
-        allow_outside: take images by paths that lead out of `image_dir`.
-        max_pixels: refuse larger photos; None: no limit.
-        val_fraction: hold out this share (0..1) of the images as a val part; see
+        image_dir: Folder of the images.
+        output_prefix: Path prefix of the shards.
+        image_info_file: JSON with ``images`` (test-dev); lists the images to convert. If None, the
+            instances do, or else the captions.
+        object_annotations_file: Instances JSON.
+        caption_annotations_file: Captions JSON.
+        include_masks: Also store each object's mask as PNG.
+        skip_bad: Skip images that are missing or cannot be used, and count them.
+        allow_outside: Accept image paths that lead out of `image_dir`.
+        max_pixels: Reject photos with more pixels; None: no limit.
+        val_fraction: Hold out this share (0..1) of the images as a val part; see
             `held_out.part_prefixes`.
-        split_seed: of the choice.
-        num_shards: of each part, at most; never more than images.
-        num_workers: processes; None: one per core.
+        split_seed: Seed of the split.
+        num_shards: Number of shards per part; never more than images.
+        num_workers: Number of processes; None: one per core.
 
     Returns:
-        A report of each part.
+        A report for each part.
 
     Raises:
-        UserError: anything wrong with the data, in words.
+        UserError: Something is wrong with the data.
     """
     sources = (image_info_file, object_annotations_file, caption_annotations_file)
     if not any(sources):
         raise UserError(
-            "Nothing says which images to convert: give `image_info_file`, "
+            "There is no list of images to convert: set `image_info_file`, "
             "`object_annotations_file` or `caption_annotations_file`."
         )
     if not files.is_folder(image_dir):
@@ -218,7 +218,7 @@ def convert(
         report.num_boxes = sum(len(image.objects) for image in kept)
         if report.num_boxes and all(o.is_crowd for image in kept for o in image.objects):
             report.details.append(
-                "all objects are crowds (iscrowd 1), which training leaves out: set iscrowd to 0 "
+                "all objects are crowds (iscrowd 1), which training skips: set iscrowd to 0 "
                 "for single objects"
             )
         if labels:
@@ -233,17 +233,16 @@ def convert(
 def _write_other_truth(
     prefix: str, images: list[TrueImage], instances: CocoFile, report: ConversionReport
 ) -> None:
-    """Writes a ground truth where the instances file is none of these records, which it says."""
+    """Writes a ground truth file, and reports it, if the instances file no longer fits."""
     differs = any(image.differs for image in images)
     if not (instances.is_renumbered or differs):
-        # One of an earlier conversion.
+        # Left over from an earlier conversion.
         files.remove(truth_path(prefix))
         return
     path = write_truth(prefix, images, instances.labels)
     report.sidecars.append(path)
     if differs:
         report.details.append(
-            f"an evaluation of these records is right with `val_json_file={path}` or without a "
-            f"JSON file, not with {instances.path}, of which boxes were turned, scaled, cut or "
-            "left out"
+            f"evaluate these records with `val_json_file={path}` or without a JSON file, not with "
+            f"{instances.path}: some of its boxes were turned, scaled, clipped or left out"
         )

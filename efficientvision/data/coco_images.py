@@ -1,4 +1,4 @@
-"""The photos that a COCO file lists, found in their folder."""
+"""Finds the photos that a COCO file lists in their folder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.picture_folders import spellings
 from efficientvision.errors import UserError
 
-MISSING = "images that do not exist left out"
-BY_TAIL = "images found by the end of a path that leads out of the images' folder"
-TWICE = "images whose file is listed under another id too"
+MISSING = "missing images skipped"
+BY_TAIL = "images found by the last part of a path that leads out of the image folder"
+TWICE = "images whose file is also listed under another id"
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-UNLISTED = "annotations of images that `image_info_file` does not list left out"
+UNLISTED = "annotations skipped, as `image_info_file` does not list their images"
 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One entry of ``images`` with what the annotation files say about it."""
+    """One entry of ``images`` with its annotations."""
 
     path: str
     info: dict
@@ -40,19 +40,19 @@ def find_images(
     skip_bad: bool,
     outside: bool,
 ) -> list[CocoImage]:
-    """The images of a list, with their annotations.
+    """Finds the listed images and collects their annotations.
 
     Args:
-        image_dir: folder of the images.
-        listed: which images.
-        instances: their boxes, if any.
-        captions: their captions, if any.
-        report: counts what is left out.
-        skip_bad: leave out images that do not exist.
-        outside: take images by paths that lead out of the folder.
+        image_dir: Folder of the images.
+        listed: File that lists the images.
+        instances: File with their boxes, if any.
+        captions: File with their captions, if any.
+        report: Counts what is left out.
+        skip_bad: Skip images that do not exist.
+        outside: Accept paths that lead out of the folder.
 
     Raises:
-        UserError: images do not exist, or lead out of the folder, or two of them to one file.
+        UserError: Images are missing or lead out of the folder, or two of them lead to one file.
     """
     images, missing = [], []
     owner: dict[str, tuple[str, bool]] = {}
@@ -69,8 +69,8 @@ def find_images(
         other, other_by_tail = owner.setdefault(path, (name, by_tail))
         if other != name and (by_tail or other_by_tail):
             raise UserError(
-                f"{listed.path} lists {other!r} and {name!r}, whose paths lead out of the images' "
-                f"folder and both end as {path}: which of them that is, the file does not tell."
+                f"{listed.path} lists {other!r} and {name!r}: both paths lead out of the image "
+                f"folder and both end in {path}, so it is unclear which of them the file is."
             )
         report.skipped += Counter({BY_TAIL: int(by_tail)})
         annotations = instances.by_image.get(info["id"], []) if instances else []
@@ -81,7 +81,7 @@ def find_images(
         raise _missing(missing, image_dir, listed, skip_bad)
     if missing:
         report.skipped[MISSING] += len(missing)
-        report.details.append(f"the first image that does not exist: {missing[0]}")
+        report.details.append(f"the first missing image: {missing[0]}")
     return images
 
 
@@ -89,31 +89,31 @@ def _missing(missing: list[str], image_dir: str, listed: CocoFile, skip_bad: boo
     first = os.path.join(image_dir, missing[0])
     if len(missing) == len(listed.images) and (skip_bad or missing[1:]):
         return UserError(
-            f"None of the {len(missing)} images that {listed.path} lists exists, the first: "
-            f"{first}. `image_dir` is the folder that their file_name is relative to."
+            f"None of the {len(missing)} images that {listed.path} lists exist; the first is "
+            f"{first}. `image_dir` must be the folder that their file_name is relative to."
         )
     more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
     return UserError(
-        f"The image {first} is listed in {listed.path} but does not exist{more}. `skip_bad` leaves "
-        "such images out."
+        f"The image {first} is listed in {listed.path} but does not exist{more}. `skip_bad` skips "
+        "missing images."
     )
 
 
 def image_path(
     image_dir: str, name: str, list_file: str, outside: bool, *, by_tail: bool = True
 ) -> str | None:
-    """The path of an image that a file lists; None: there is no such file.
+    """Returns the path of a listed image; None if there is no such file.
 
     Args:
-        image_dir: the images' folder.
-        name: as it is listed.
-        list_file: where.
-        outside: take names that lead out of the folder, as they are.
-        by_tail: else take the file that is called as their end, as labelling tools write the paths
-            on their server.
+        image_dir: Folder of the images.
+        name: File name as listed.
+        list_file: The file that lists it.
+        outside: Accept names that lead out of the folder, as they are.
+        by_tail: Otherwise, take the file in the folder whose path is the end of such a name:
+            labelling tools write paths on their server.
 
     Raises:
-        UserError: the name leads out, its end is not in the folder, and `outside` is not set.
+        UserError: The name leads out, its end is not in the folder, and `outside` is not set.
     """
     leads_out = _leads_out(name)
     for candidate in spellings(name) if outside or not leads_out else ():
@@ -132,9 +132,9 @@ def image_path(
     if outside:
         return None
     raise UserError(
-        f"{list_file} lists the image {name!r}, whose path leads out of the images' folder: "
-        "`allow_outside` takes it all the same, if it is there; else put its path from "
-        f"{image_dir} into the file."
+        f"{list_file} lists the image {name!r}, whose path leads out of the image folder. "
+        "`allow_outside` accepts such paths if the file exists; otherwise correct the path in the "
+        f"file: it must be relative to {image_dir}."
     )
 
 
@@ -144,18 +144,18 @@ def _leads_out(name: str) -> bool:
 
 
 def unlisted(file: CocoFile, listed: CocoFile) -> Counter:
-    """Counts the annotations of a file whose images are not in the list.
+    """Counts the annotations in a file whose images are not listed.
 
     Raises:
-        UserError: that is so of all of them.
+        UserError: None of the images are listed.
     """
     known = {image["id"] for image in listed.images}
     of_image = {**file.by_image, **file.captions}
     strange = {image_id: entries for image_id, entries in of_image.items() if image_id not in known}
     if strange and len(strange) == len(of_image):
         raise UserError(
-            f"{listed.path} lists none of the images that {file.path} has annotations of (the "
+            f"{listed.path} lists none of the images that {file.path} has annotations for (the "
             f"first id there is {next(iter(strange))!r}, here "
-            f"{next(iter(known), 'none')!r}): the ids of both files must be the same."
+            f"{next(iter(known), 'none')!r}): both files must use the same ids."
         )
     return Counter({UNLISTED: sum(map(len, strange.values()))} if strange else {})

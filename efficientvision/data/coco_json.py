@@ -1,7 +1,7 @@
-"""COCO's JSON files as people's tools write them, brought to one form.
+"""Reads COCO JSON files as real tools write them, and brings them to one form.
 
-Ids may be numbers or text; sizes, areas and flags may be missing, null or text. What cannot be made
-sense of is an error that names the entry; what is left out is counted.
+Ids may be numbers or text; sizes, areas and flags may be missing, null or text. An entry that makes
+no sense is an error that names it; everything left out is counted.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from efficientvision.data.labels import LabelMap
 from efficientvision.data.names import class_name
 from efficientvision.errors import UserError
 
-# As reports count them.
-EMPTY = "annotations without width or height skipped"
+# Wording of the report's counts.
+EMPTY = "annotations with zero width or height skipped"
 NO_BOX = "annotations without a box skipped"
 NOT_FINITE = "annotations whose box is not finite skipped"
-FROM_OUTLINE = "annotations without a box, which was made from their outline"
+FROM_OUTLINE = "annotations without a box (made from their outline)"
 ORPHANS = "annotations of images that the file does not list skipped"
-UNNAMED = "categories without a name called after their id"
-FLAT = "outlines that are one flat list of numbers, taken as one polygon"
-TWIN = "categories without annotations left out, as another one has their name"
+UNNAMED = "categories without a name (named after their id)"
+FLAT = "outlines that are one flat list of numbers (taken as one polygon)"
+TWIN = "unused categories skipped, as another one has the same name"
 
 _BIGGEST_ID = 10_000  # A head has an output for each number up to the largest class id.
 _BIGGEST_NUMBER = 2**31
@@ -42,20 +42,20 @@ _BIGGEST_NUMBER = 2**31
 
 @dataclass
 class CocoFile:
-    """A file's content.
+    """Content of a COCO file.
 
     Attributes:
-        path: the file.
-        images: dicts of `id` (int, or text that is no plain number), `file_name` (or None),
+        path: Path of the file.
+        images: Dicts of `id` (int, or text that is no plain number), `file_name` (or None),
             `height` and `width` (int, or None where the file states none).
-        by_image: image id -> its annotations: dicts of `id`, `category_id` (int), `bbox` (x, y,
+        by_image: Image id -> its annotations: dicts of `id`, `category_id` (int), `bbox` (x, y,
             width, height, floats), `area` (float or None), `iscrowd` and `difficult` (0 or 1),
             `segmentation`.
-        captions: image id -> its captions.
-        labels: class id -> name.
-        is_renumbered: whether class ids are others than the file's category ids.
-        notes: how often something was skipped or added, by reason.
-        details: lines for people: the table of renumbered categories, the first orphan.
+        captions: Image id -> its captions.
+        labels: Class id -> name.
+        is_renumbered: Whether class ids differ from the file's category ids.
+        notes: How often something was skipped or added, by reason.
+        details: Lines to print: the table of renumbered categories, the first orphan.
     """
 
     path: str
@@ -68,7 +68,7 @@ class CocoFile:
     details: list[str] = field(default_factory=list)
 
     def as_ground_truth(self) -> dict[str, Any]:
-        """A dict in COCO's format, for an evaluation."""
+        """Returns a dict in COCO's format, for evaluation."""
         annotations = [
             {**annotation, "image_id": image_id, "area": _area(annotation)}
             for image_id, of_image in self.by_image.items()
@@ -79,10 +79,10 @@ class CocoFile:
 
 
 def read_image_list(path: str) -> CocoFile:
-    """The `images` of any COCO file.
+    """Reads the `images` of any COCO file.
 
     Raises:
-        UserError: no such file, or an image without id or file name, or two of one id.
+        UserError: There is no such file, an image has no id or file name, or two share an id.
     """
     notes: Counter = Counter()
     return _with_images(path, read_json(path, "images", notes=notes), notes)
@@ -94,28 +94,28 @@ def read_instances(
     *,
     listed_categories: bool = True,
 ) -> CocoFile:
-    """Images, boxes and categories of an instances file.
+    """Reads images, boxes and categories of an instances file.
 
     Args:
-        path: the file.
-        required: lists, beside `images`, without which the file is an error.
-        listed_categories: whether an annotation of a category that is not listed is an error; else
-            it keeps its number.
+        path: Path of the file.
+        required: Lists, besides `images`, that the file must have.
+        listed_categories: Whether an annotation of an unlisted category is an error; otherwise it
+            keeps its number.
 
     Raises:
-        UserError: no such file, one of another kind, or an entry without sense.
+        UserError: There is no such file, it is of another kind, or an entry makes no sense.
     """
     notes: Counter = Counter()
     content = read_json(path, "images", notes=notes)
     annotations = content.get("annotations")
     if _holds(annotations, "caption") and not _holds(annotations, "bbox"):
         raise UserError(
-            f"{path} holds captions and no boxes: an instances file has these (the converter takes "
+            f"{path} contains captions, not boxes: use an instances file (the converter takes "
             "captions as `caption_annotations_file`)."
         )
     if _holds(annotations, "segments_info"):
         raise UserError(
-            f"{path} is a panoptic file (its annotations have segments_info): give the instances "
+            f"{path} is a panoptic file (its annotations have segments_info): use the instances "
             "file of these images."
         )
     for key in ("annotations", "categories"):
@@ -146,7 +146,7 @@ def read_instances(
     if orphans:
         file.notes[ORPHANS] += len(orphans)
         file.details.append(
-            f"the first annotation of an image that is not listed: id {orphans[0][0]!r}, image_id "
+            f"the first annotation of an unlisted image: id {orphans[0][0]!r}, image_id "
             f"{orphans[0][1]!r}"
         )
     _refuse_fractions(file)
@@ -155,29 +155,29 @@ def read_instances(
 
 def _refuse_fractions(file: CocoFile) -> None:
     boxes = [annotation["bbox"] for of_image in file.by_image.values() for annotation in of_image]
-    if not boxes or max(boxes[0]) > 2:  # Of a large file one look is enough.
+    if not boxes or max(boxes[0]) > 2:  # One look suffices for most files, however large.
         return
     sizes = [image[side] for image in file.images for side in ("height", "width") if image[side]]
     if seem_normalized(
         [[x, y, x + w, y + h] for x, y, w, h in boxes], (min(sizes, default=None),) * 2
     ):
         raise UserError(
-            f"{file.path}: all {len(boxes)} boxes are within 0..1.5, as fractions of the photos "
-            "are, and COCO's are pixels: multiply them by the photos' widths and heights."
+            f"{file.path}: all {len(boxes)} boxes are within 0..1.5, like fractions of the photos, "
+            "but COCO's boxes are pixels: multiply them by the photos' widths and heights."
         )
 
 
 def read_captions(path: str) -> CocoFile:
-    """Images and captions of a captions file.
+    """Reads images and captions of a captions file.
 
     Raises:
-        UserError: no such file, one of another kind, or an entry without sense.
+        UserError: There is no such file, it is of another kind, or an entry makes no sense.
     """
     notes: Counter = Counter()
     content = read_json(path, "images", "annotations", notes=notes)
     if content["annotations"] and not _holds(content["annotations"], "caption"):
         raise UserError(
-            f"{path} holds no captions: an instances file is given as object_annotations_file."
+            f"{path} contains no captions: pass an instances file as object_annotations_file."
         )
     file = _with_images(path, content, notes)
     known = {image["id"] for image in file.images}
@@ -198,14 +198,14 @@ def _with_images(path: str, content: dict, notes: Counter) -> CocoFile:
         where = f"{path}: image {called(image, position)}"
         image_id = plain_id(field_of(image, "id", where))
         if image_id is None:
-            raise UserError(f"{where} is without an id that is a number or text.")
+            raise UserError(f"{where} needs an id that is a number or text.")
         name = image.get("file_name")
         if name is not None and (not isinstance(name, str) or not name or "\0" in name):
-            raise UserError(f"{where} has the file_name {short(name)}, which is no name of a file.")
+            raise UserError(f"{where} has the file_name {short(name)}, which is not a file name.")
         if image_id in seen:
             raise UserError(
                 f"{path} has the image id {image_id!r} twice, for {seen[image_id]!r} and {name!r}: "
-                "number the images of merged files anew."
+                "renumber the images of merged files."
             )
         seen[image_id] = name
         sides = {}
@@ -217,16 +217,16 @@ def _with_images(path: str, content: dict, notes: Counter) -> CocoFile:
 
 
 def _read_categories(file: CocoFile, categories: list, used: set) -> dict[Any, int]:
-    """Fills in the labels; returns the file's category ids -> class ids.
+    """Fills in the labels; returns {the file's category id: class id}.
 
-    `used` are the category ids that annotations have.
+    `used` contains the category ids that annotations have.
     """
     names: dict[Any, str] = {}
     for position, category in enumerate(categories):
         where = f"{file.path}: category {called(category, position)}"
         number = plain_id(field_of(category, "id", where))
         if number is None:
-            raise UserError(f"{where} has no id that is a number or text.")
+            raise UserError(f"{where} needs an id that is a number or text.")
         name = category.get("name")
         if name is None or not str(name).strip():
             file.notes[UNNAMED] += 1
@@ -234,7 +234,7 @@ def _read_categories(file: CocoFile, categories: list, used: set) -> dict[Any, i
         if number in names:
             raise UserError(
                 f"{file.path} has the category id {number!r} twice, as {names[number]!r} and "
-                f"{str(name)!r}: give each category an id of its own."
+                f"{str(name)!r}: give each category its own id."
             )
         names[number] = class_name(str(name))
     twins = _twins(file, names, used)
@@ -242,7 +242,7 @@ def _read_categories(file: CocoFile, categories: list, used: set) -> dict[Any, i
     if whole and all(1 <= number <= _BIGGEST_ID for number in names):
         numbers = {number: number for number in names}
     elif whole and names and max(names) - min(names) < _BIGGEST_ID:
-        # Shifted, not ranked: a file of the same set that lacks a category gets the same numbers.
+        # Shifted, not ranked: a file of the same data that lacks a category then gets the same ids.
         numbers = {number: number + 1 - min(names) for number in names}
     else:
         numbers = {number: k for k, number in enumerate(sorted(names, key=str), start=1)}
@@ -255,9 +255,9 @@ def _read_categories(file: CocoFile, categories: list, used: set) -> dict[Any, i
 
 
 def _twins(file: CocoFile, names: dict[Any, str], used: set) -> set:
-    """The ids of categories without annotations that are called as another one is.
+    """Returns the ids of unused categories that share their name with another one.
 
-    Roboflow's files begin with one that is called as the data set, which may be a class's name.
+    Roboflow's files begin with one named after the data set, which may be the name of a class.
     """
     twins: set = set()
     last: dict[str, Any] = {}
@@ -267,8 +267,8 @@ def _twins(file: CocoFile, names: dict[Any, str], used: set) -> set:
             continue
         if other in used and number in used:
             raise UserError(
-                f"{file.path} has two categories that are called {name!r}, of the ids {other!r} "
-                f"and {number!r}: give each a name of its own, or their annotations one id."
+                f"{file.path} has two categories named {name!r}, of the ids {other!r} "
+                f"and {number!r}: rename one, or give their annotations the same id."
             )
         twins.add(number if other in used else other)
         last[name] = other if other in used else number
@@ -320,7 +320,7 @@ def _read_box(value: Any, where: str) -> list[float] | None:
 
 
 def _is_flat(segmentation: Any) -> bool:
-    """Whether an outline is x, y, x, y, ... where a list of such polygons is expected."""
+    """Whether an outline is x, y, x, y, ... instead of a list of such polygons."""
     return (
         isinstance(segmentation, list)
         and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in segmentation[:6])
@@ -329,7 +329,7 @@ def _is_flat(segmentation: Any) -> bool:
 
 
 def _outline_box(segmentation: Any) -> list[float] | None:
-    """The box of polygons; None: there are none."""
+    """Returns the bounding box of polygons; None if there are none."""
     if not isinstance(segmentation, list) or not segmentation:
         return None
     xs, ys = [], []

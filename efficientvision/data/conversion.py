@@ -1,4 +1,4 @@
-"""What a converter tells when it is done."""
+"""The report that a converter prints when it is done."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LISTED = 10
 
 @dataclass(frozen=True)
 class BuiltRecord:
-    """What a converter makes of one item.
+    """The record that a converter builds of one item.
 
     Attributes:
-        serialized: the record.
-        notes: what was done to the image or its annotations, in the words of the report's counts.
-        facts: what the converter wants back for the files beside the records.
-        remarks: what people should read of this very item.
+        serialized: The record.
+        notes: Things done to the image or its annotations, in the words that the report counts.
+        facts: Data that the converter needs later, for the files beside the records.
+        remarks: Messages about this particular item.
     """
 
     serialized: bytes
@@ -33,14 +33,14 @@ class BuiltRecord:
 
 @dataclass
 class Written:
-    """What writing the records of a data set gave.
+    """Result of writing the records of a data set.
 
     Attributes:
-        paths: the shards.
-        notes: how often each of the records' notes was given.
-        facts: those of each item, in order; None of one that was left out.
-        bad: a sentence for each item that was left out.
-        remarks: those of all items.
+        paths: Paths of the shards.
+        notes: How often each note was given.
+        facts: Facts of each item, in order; None for one that was left out.
+        bad: A sentence for each item that was left out.
+        remarks: Remarks of all items.
     """
 
     paths: list[str]
@@ -54,7 +54,7 @@ class Written:
 class ConversionReport:
     """What a conversion wrote, and what it left out and why.
 
-    `num_boxes` counts boxes, or whatever else `unit` says; `details` are further lines.
+    `num_boxes` counts boxes, or whatever `unit` says; `details` are further lines.
     """
 
     files: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class ConversionReport:
     details: list[str] = field(default_factory=list)
 
     def add(self, written: Written) -> None:
-        """Takes over the shards, the counts and what was left out."""
+        """Adds the shards, the counts and the items left out."""
         self.files = written.paths
         self.skipped.update(written.notes)
         if written.bad:

@@ -1,4 +1,4 @@
-"""Records and ground truth of a data set, found in its folder by their names."""
+"""Finds the records and the ground truth of a data set in its folder, by their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from efficientvision.data.record_files import shard_prefix
 from efficientvision.data.truth_file import truth_path
 from efficientvision.errors import UserError
 
-# Below the folder itself, the places that the usual instructions use.
+# Usual places, relative to the folder.
 RECORD_FOLDERS = ("", "tfrecord", "tfrecords", "records")
 JSON_FOLDERS = ("annotations", "")
 JSON_NAMES = ("instances_val*.json", "json_*val*.json")
@@ -22,12 +22,12 @@ JSON_NAMES = ("instances_val*.json", "json_*val*.json")
 
 @dataclass(frozen=True)
 class DataFolder:
-    """What a folder holds.
+    """Files found in a data folder.
 
     Attributes:
-        training_records: Pattern of the training records; None: there are none.
-        evaluation_records: Pattern of the evaluation records; None: there are none.
-        ground_truth_json: COCO file of the evaluation; None: there is none.
+        training_records: Pattern of the training records; None if there are none.
+        evaluation_records: Pattern of the evaluation records; None if there are none.
+        ground_truth_json: COCO file for evaluation; None if there is none.
     """
 
     training_records: str | None
@@ -38,35 +38,36 @@ class DataFolder:
 def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     """Looks for `train*.tfrecord`, `val*.tfrecord` and the evaluation's ground truth.
 
-    Record files may also be named as shards without an ending (`train-00000-of-00256`). They are
-    looked for in the folder and in `tfrecord/`, `tfrecords/` and `records/` below it. The JSON
-    file is the one that a converter wrote for the evaluation records (`json_<their name>.json`
-    beside them), else `instances_val*.json`, else `json_*val*.json`, in `annotations/`, in the
-    folder and beside the evaluation records.
+    Record files may also be named as shards without an extension (`train-00000-of-00256`). They are
+    looked for in the folder and in its `tfrecord/`, `tfrecords/` and `records/`. The JSON file is
+    the one that a converter wrote with the evaluation records (`json_<their name>.json` beside
+    them), or else `instances_val*.json`, or else `json_*val*.json`, in `annotations/`, in the
+    folder or beside the evaluation records.
 
     Args:
-        folder: The data set's.
-        of_classes: Images with classes are wanted: folders of them are told how to become records.
+        folder: Folder of the data set.
+        of_classes: Images with classes are wanted: if the folder has class folders instead of
+            records, the error says how to convert them.
 
     Raises:
-        UserError: There is no such folder, no record in it, or there are several JSON files.
+        UserError: The folder does not exist or has no records, or there are several JSON files.
     """
     if not files.is_folder(folder):
-        raise UserError(f"`data_dir={folder}` is no folder.")
+        raise UserError(f"`data_dir={folder}` is not a folder.")
     training = find_records(folder, "train")
     evaluation = find_records(folder, "val")
     none = training is None and evaluation is None
     if none and of_classes and _holds_class_folders(folder):
         raise UserError(
-            f"`data_dir={folder}` holds folders of images and no records; make them with: python "
+            f"`data_dir={folder}` contains class folders but no records; convert them with: python "
             f"dataset/create_imagenet_tfrecord.py --data_dir={_quoted(folder)} "
             f"--output_dir={_quoted(files.join(folder, 'tfrecord'))}{_split_option(folder)}"
         )
     if none:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
         raise UserError(
-            f"`data_dir={folder}` holds no records: files named train*.tfrecord and val*.tfrecord "
-            f"are looked for there and in {places}; name yours with `train_file_pattern` and "
+            f"`data_dir={folder}` contains no records: there are no files train*.tfrecord or "
+            f"val*.tfrecord in it or in {places}; set `train_file_pattern` and "
             "`val_file_pattern`."
         )
     places = [files.join(folder, name).rstrip("/") for name in JSON_FOLDERS]
@@ -95,12 +96,12 @@ def _quoted(path: files.AnyPath) -> str:
 
 
 def _split_option(folder: files.AnyPath) -> str:
-    """What holds images out for the evaluation, where no folder is meant for that."""
+    """Returns the option that holds out images for evaluation, if no folder is meant for that."""
     return "" if "val" in find_parts(files.as_text(folder)) else " --val_fraction=0.1"
 
 
 def find_records(folder: files.AnyPath, prefix: str) -> str | None:
-    """The pattern of the records whose names begin so, in a folder or below; None: no such ones."""
+    """Pattern of records whose names start with `prefix`, in a folder or below; None if none."""
     for name in RECORD_FOLDERS:
         place = files.join(folder, name).rstrip("/")
         names = files.list_names(place)
@@ -111,7 +112,7 @@ def find_records(folder: files.AnyPath, prefix: str) -> str | None:
 
 
 def _own_truth(evaluation: str | None) -> str | None:
-    """The file that a converter wrote for these very records."""
+    """Returns the file that a converter wrote for these very records."""
     found = files.matches(evaluation) if evaluation else []
     paths = {truth_path(files.join(files.parent(path), shard_prefix(path))) for path in found}
     own = list(filter(files.is_file, paths))
@@ -127,7 +128,7 @@ def _ground_truth(places: list[str]) -> str | None:
         ]
         if len(found) > 1:
             raise UserError(
-                f"`data_dir`: {' and '.join(found[:3])} may each be the ground truth of the "
+                f"`data_dir`: {' and '.join(found[:3])} could each be the ground truth for "
                 "evaluation; choose one with `val_json_file`."
             )
         if found:

@@ -1,4 +1,4 @@
-"""Pictures of any mode -> RGB of 8 bits a channel, by one rule wherever photos are read."""
+"""Converts pictures of any mode to RGB with 8 bits a channel, the same way everywhere."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from PIL import Image
 from efficientvision.data.image_bytes import BITS_PER_SAMPLE
 from efficientvision.errors import UserError
 
-# Tags of TIFF.
+# TIFF tags.
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
-# The samples that stand for black and for white, unsigned or of the sample's own type.
+# Sample values of black and white, for unsigned samples or for the sample's own type.
 _RANGE_TAGS = ((280, 281), (340, 341))
-# Formats whose greys Pillow gives as 32 bits, always scaled to the range of 16.
+# Formats whose greys Pillow returns as 32 bits, always scaled to the 16-bit range.
 _SIXTEEN_BIT_FORMATS = ("PPM", "PNG")
 
 
@@ -22,14 +22,14 @@ class UnreadablePhoto(UserError):
 
 
 def eight_bit_rgb(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
-    """RGB of 8 bits, and whether the grey samples had more; scaled as `decode_photo` says.
+    """Returns RGB with 8 bits, and whether grey samples had more; scales as `decode_photo` says.
 
     Args:
-        image: of any mode; one that is RGB is returned as it is.
-        name: what errors call it.
+        image: Picture of any mode; RGB is returned as it is.
+        name: Name of the picture in errors.
 
     Raises:
-        UnreadablePhoto: samples without a known range, or colours that cannot be converted.
+        UnreadablePhoto: Samples have no known range, or colours cannot be converted.
     """
     if image.mode == "RGB":
         return image, False
@@ -38,12 +38,12 @@ def eight_bit_rgb(image: Image.Image, name: str) -> tuple[Image.Image, bool]:
             return image.convert("RGB"), False
         except ValueError as error:
             raise UnreadablePhoto(
-                f"the picture {name} has colours of the kind {image.mode}, which cannot be "
+                f"the picture {name} has the colour mode {image.mode}, which cannot be "
                 "converted: save it as RGB"
             ) from error
     tags = image.info.get("tiff_tags") or getattr(image, "tag_v2", {})
     grey = _eight_bit_grey(image, tags, name)
-    # Pillow inverts such pictures of 8 bits itself, and none of more.
+    # Pillow itself inverts such pictures if they have 8 bits, but not if they have more.
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         grey = 255 - grey
     return Image.fromarray(grey.astype(np.uint8)).convert("RGB"), True
@@ -55,7 +55,7 @@ def _eight_bit_grey(image: Image.Image, tags: dict, name: str) -> np.ndarray:
     if samples.dtype.itemsize == 2 or image.mode == "I" and image.format in _SIXTEEN_BIT_FORMATS:
         depth = _depth(tags, 16)
         whole = 0.0, 2.0**depth - 1
-        # The tags may be mere statistics: a range that samples lie outside of is not theirs.
+        # The tags may be mere statistics: if samples lie outside the range, it is not theirs.
         if stated in (None, whole) or not _holds(stated, samples):
             return samples >> (depth - 8)
         return _scaled(samples, stated)
@@ -74,7 +74,7 @@ def _eight_bit_grey(image: Image.Image, tags: dict, name: str) -> np.ndarray:
         wanted = f"the range {known[0]} that it states" if stated else f"{' and '.join(known)}"
         raise UnreadablePhoto(
             f"the picture {name} has {kind} samples from {samples.min():g} to {samples.max():g}, "
-            f"outside of {wanted}: save it with 8 or 16 bits a channel"
+            f"outside {wanted}: save it with 8 or 16 bits a channel"
         )
     return _scaled(samples, fitting)
 

@@ -1,4 +1,4 @@
-"""COCO-format ground truth read back from records, for evaluation without a JSON file."""
+"""Reads COCO-format ground truth back from records, for evaluation without a JSON file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from efficientvision.data.record_files import FilePattern, iter_records, match_f
 from efficientvision.data.records import DetectionExample, decode_example
 from efficientvision.errors import UserError
 
-# What to do about records without ids, such as Roboflow's exports. A JSON file is no way out: it
-# cannot have ids that the records do not have.
+# Advice for records without ids, such as Roboflow's exports. A JSON file does not help: it cannot
+# contain ids that the records lack.
 NAME_BY_BYTES = (
-    "set regenerate_source_id=true, which names photos by their bytes, and leave `val_json_file` "
-    "out; or (for an exported model) make the records again"
+    "set regenerate_source_id=true, which names photos by their bytes, and remove `val_json_file`; "
+    "or (for an exported model) make the records again"
 )
 
 
@@ -34,19 +34,19 @@ def coco_ground_truth(
     *,
     max_examples: int | None = None,
 ) -> dict:
-    """Every box of the records, crowds included, none cut off.
+    """Collects every box of the records, including crowds and without a limit per image.
 
     Args:
-        file_pattern: the records.
-        class_names: {id: name}; None: the ``labels.json`` beside them, else the ids as names.
-        max_examples: only the first so many records (in shard order, as the pipeline reads them).
+        file_pattern: Pattern of the records.
+        class_names: {id: name}; None: the ``labels.json`` beside them, or else the ids as names.
+        max_examples: Use only this many records, the first in shard order, like the pipeline.
 
     Returns:
-        A dict in COCO's format. Image ids are numbers where they can be, as in the JSON that the
-        converters read or write.
+        A dict in COCO's format. Image ids are numbers if they can be, as in the JSON files that the
+        converters read and write.
 
     Raises:
-        UserError: a record without source_id (nothing could be matched to it), or two records of
+        UserError: A record has no source_id, so nothing could be matched to it, or two records have
             the same one.
     """
     names = dict(class_names or find_labels(file_pattern) or {})
@@ -93,14 +93,14 @@ def coco_ground_truth(
 
 
 def image_ids(file_pattern: FilePattern, *, max_examples: int | None = None) -> list[int | str]:
-    """The image ids of the records as the COCO test server knows them, in their order.
+    """Returns the records' image ids as the COCO test server knows them, in order.
 
     Args:
-        file_pattern: the records.
-        max_examples: only the first so many.
+        file_pattern: Pattern of the records.
+        max_examples: Use only this many records, the first in shard order.
 
     Raises:
-        UserError: as :func:`coco_ground_truth`.
+        UserError: As :func:`coco_ground_truth`.
     """
     advice = "make the records with dataset/create_coco_tfrecord.py --image_info_file"
     return [image_id for image_id, _ in _examples(file_pattern, max_examples, advice)]
@@ -109,7 +109,7 @@ def image_ids(file_pattern: FilePattern, *, max_examples: int | None = None) -> 
 def _examples(
     file_pattern: FilePattern, max_examples: int | None, advice: str
 ) -> Iterator[tuple[int | str, DetectionExample]]:
-    """The records with their image ids, none of which may be missing (`advice`) or come twice."""
+    """Yields the records with their image ids; a missing (`advice`) or repeated id is an error."""
     seen: set[int | str] = set()
     records = (
         (f"record {position} of {path}", serialized)
@@ -126,7 +126,7 @@ def _examples(
         image_id = image_id_of(example.source_id)
         if image_id in seen:
             raise UserError(
-                f"Two records of {file_pattern!r} have the image id {image_id}: the pattern "
+                f"Two records in {file_pattern!r} have the image id {image_id}: the pattern "
                 "probably matches two data sets."
             )
         seen.add(image_id)
@@ -134,7 +134,7 @@ def _examples(
 
 
 def image_id_of(source_id: str | bytes) -> int | str:
-    """A record's source_id as an id of the JSON: a number if it is the plain text of one."""
+    """Converts a source_id to an id of the JSON: a number if it is the plain text of one."""
     text = source_id.decode("utf8") if isinstance(source_id, bytes) else str(source_id)
     number = plain_id(text)
     return number if str(number) == text else text

@@ -1,4 +1,4 @@
-"""A share of a data set that is held out to evaluate on."""
+"""Holds out a share of a data set for evaluation."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Item = TypeVar("Item")
 def hold_out(
     items: Sequence[Item], val_fraction: float, seed: int = 0
 ) -> tuple[list[Item], list[Item]]:
-    """Divides items at random; both parts keep their order.
+    """Splits items at random; both parts keep their order.
 
     Args:
-        items: all of them, at least two.
-        val_fraction: share (0..1) to hold out: at least one item, and not all.
-        seed: of the choice.
+        items: All items, at least two.
+        val_fraction: Share (0..1) to hold out: at least one item, but not all.
+        seed: Seed of the choice.
 
     Returns:
-        (the items to train on, those held out).
+        (items to train on, items held out).
 
     Raises:
-        UserError: no share, or fewer than two items.
+        UserError: The share is out of range, or there are fewer than two items.
     """
     if not 0 < val_fraction < 1:
         raise UserError(f"val_fraction must be between 0 and 1, got {val_fraction:g}.")
     if len(items) < 2:
-        raise UserError(f"val_fraction needs two images or more, got {len(items)}.")
+        raise UserError(f"val_fraction needs at least two images, got {len(items)}.")
     count = min(max(round(len(items) * val_fraction), 1), len(items) - 1)
     chosen = set(random.Random(f"{seed}").sample(range(len(items)), count))
     train = [item for k, item in enumerate(items) if k not in chosen]
@@ -41,14 +41,14 @@ def hold_out(
 def part_prefixes(
     items: Sequence[Item], output_prefix: str, val_fraction: float | None, seed: int
 ) -> dict[str, list[Item]]:
-    """Path prefix of the shards -> the items of that part.
+    """Maps the path prefix of each part's shards to the items of that part.
 
-    Without `val_fraction` all items belong to `output_prefix`. Else a share is held out: a prefix
-    `tfrecord/train` gets `tfrecord/val` beside it, any other `tfrecord/cells` becomes
-    `tfrecord/cells_train` and `tfrecord/cells_val`.
+    Without `val_fraction` all items belong to `output_prefix`. Otherwise a share is held out: the
+    prefix `tfrecord/train` gets `tfrecord/val` beside it; any other prefix, such as
+    `tfrecord/cells`, becomes `tfrecord/cells_train` and `tfrecord/cells_val`.
 
     Raises:
-        UserError: as `hold_out`.
+        UserError: As `hold_out`.
     """
     if val_fraction is None:
         return {output_prefix: list(items)}

@@ -1,8 +1,8 @@
-"""Folders of images by class, or a list of images with their classes -> records.
+"""Class folders, or a list of labelled images -> records.
 
-Conventions are torchvision's `ImageFolder`: the folders' names, sorted, are the classes; class ids
-count from 1. Images stay as they are where TensorFlow decodes them as they are seen, and become PNG
-otherwise.
+Conventions are torchvision's `ImageFolder`: the folder names, sorted, are the classes; class ids
+count from 1. Files are stored unchanged if TensorFlow decodes them to what people see, and become
+PNG otherwise.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _LISTED_CLASSES = 5
 
 
 def class_map(parts: Split, label_map_file: str | None = None) -> LabelMap:
-    """{class id: name}: the names of all parts, sorted, from 1; or those of a file.
+    """Returns {class id: name}: the names of all parts, sorted, from 1; or those of a file.
 
     Raises:
-        UserError: the file lacks a name that an image has, or gives it two ids.
+        UserError: The file lacks a name that an image has, or gives it two ids.
     """
     used = {name for images in parts.values() for image in images for name in image.classes}
     if not label_map_file:
@@ -66,22 +66,22 @@ def class_map(parts: Split, label_map_file: str | None = None) -> LabelMap:
 
 
 def encode_image(image: LabelledImage, id_of: Mapping[str, int]) -> bytes:
-    """The record that `build_record` makes, alone."""
+    """Returns only the serialised record of `build_record`."""
     return build_record(image, id_of).serialized
 
 
 def build_record(
     image: LabelledImage, id_of: Mapping[str, int], max_pixels: int | None = MAX_PIXELS
 ) -> BuiltRecord:
-    """One image as a record; its fact is the number of its labels.
+    """Makes a record of one image; its fact is the number of its labels.
 
     Args:
-        image: the file and its classes.
-        id_of: class name -> id.
-        max_pixels: refuse larger photos; None: no limit.
+        image: File and its classes.
+        id_of: Class name -> id.
+        max_pixels: Reject photos with more pixels; None: no limit.
 
     Raises:
-        UserError: it cannot be decoded; the sentence names it.
+        UserError: The image cannot be decoded; the error names it.
     """
     from efficientvision.data.class_records import ClassExample, encode_class_example
 
@@ -116,17 +116,17 @@ def convert(
     """Writes `<output_dir>/<part>-00000-of-00032.tfrecord` ... and `labels.json`.
 
     Args:
-        parts: from `find_images` or `split`.
-        output_dir: folder of the records.
-        label_map_file: class ids, if they are not to be those of the sorted names.
-        left_out: what was left out before, for the first part's report.
-        skip_bad: leave out images that cannot be decoded, and count them.
-        max_pixels: refuse larger photos; None: no limit.
-        num_shards: of each part, at most; never more than images.
-        num_workers: processes; None: one per core.
+        parts: Result of `find_images` or `split`.
+        output_dir: Folder to write the records to.
+        label_map_file: Class ids, if they are not those of the sorted names.
+        left_out: Files left out before; counted in the first part's report.
+        skip_bad: Skip images that cannot be decoded, and count them.
+        max_pixels: Reject photos with more pixels; None: no limit.
+        num_shards: Number of shards per part; never more than images.
+        num_workers: Number of processes; None: one per core.
 
     Raises:
-        UserError: images cannot be decoded: they are named, and nothing of their part is written.
+        UserError: Images cannot be decoded; they are named, and nothing of their part is written.
     """
     labels = class_map(parts, label_map_file)
     build = functools.partial(
@@ -159,7 +159,7 @@ def convert(
 
 
 def _unlearnt_classes(parts: Split) -> list[str]:
-    """A line for the classes of other parts that no training image has: often a misspelt folder."""
+    """Lists classes of other parts that no training image has: often a misspelt folder."""
     learnt = {name for image in parts["train"] for name in image.classes}
     others = {name for images in parts.values() for image in images for name in image.classes}
     names = sorted(others - learnt)

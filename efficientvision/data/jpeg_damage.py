@@ -1,9 +1,9 @@
-"""How much of a JPEG file is really there.
+"""Judges how much of a JPEG file is really there.
 
-The decoder shows a damaged file without a word wherever it can: what is missing comes out grey, and
-a run of zeros (a download into a preallocated file, a hole in it) as some pattern. A look at the
-markers, for long runs of zeros and at the last pixel tells whole files at once; decoding again with
-bytes put in or changed decides about the few others. What the data do not define changes then.
+Where it can, the decoder shows a damaged file without a warning: missing data come out grey, and a
+run of zeros (a download into a preallocated file, a hole in it) as some pattern. The markers, long
+runs of zeros and the last pixel identify whole files quickly. The few doubtful files are decoded
+again with bytes inserted or changed: whatever the data do not define changes then.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from efficientvision.data.jpeg_layout import END_MARK, JpegLayout, Scan, jpeg_la
 from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 
 _LEAST_SHARE = 0.75
-# A progressive file is refined bit by bit: without the last one it shows the picture all the same.
+# Progressive files are refined bit by bit: without the last bit they still show the picture.
 _DISPENSABLE_BITS = 1
 _LONG_RUN = bytes(1024)
-# Missing samples are the middle of their range; inverted, as CMYK files have them, one less.
+# Missing samples are the middle of their range; in inverted files (CMYK), one less.
 _MIDDLE = {127, 128}
 _FOREIGN = bytes(range(1, 251)) * 8
 _CHANGED = b"\x2d\x5a\x36\x6b\x15"
@@ -28,13 +28,13 @@ _CHANGED = b"\x2d\x5a\x36\x6b\x15"
 
 @dataclass(frozen=True)
 class JpegDamage:
-    """What is left of a damaged JPEG file.
+    """Assessment of a damaged JPEG file.
 
     Attributes:
-        sound: the file up to the damage, and an end mark.
-        missing: what the file lacks, in words.
-        is_usable: whether it is most of the picture.
-        is_complete: whether nothing of the picture is missing.
+        sound: The file up to the damage, and an end marker.
+        missing: What the file lacks, in words.
+        is_usable: Whether most of the picture is there.
+        is_complete: Whether nothing of the picture is missing.
     """
 
     sound: bytes
@@ -44,11 +44,11 @@ class JpegDamage:
 
 
 def jpeg_damage(encoded: bytes, decoded: Image.Image | None) -> JpegDamage | None:
-    """Judges a JPEG file; None: it has no damage that can be seen.
+    """Judges a JPEG file; None if it has no visible damage.
 
     Args:
-        encoded: the file's bytes.
-        decoded: what Pillow makes of it, not turned; None: it raised an error.
+        encoded: Bytes of the file.
+        decoded: Pillow's picture of it, not turned; None if Pillow raised an error.
     """
     layout = jpeg_layout(encoded)
     end = _damaged_from(encoded, layout, decoded)
@@ -65,8 +65,8 @@ def jpeg_damage(encoded: bytes, decoded: Image.Image | None) -> JpegDamage | Non
     if lacking <= _DISPENSABLE_BITS:
         share = _share_before_change(shown, _pixels(data + _FOREIGN + END_MARK), left.unit_height)
     if layout.has_end and share == 1.0 and lacking == 0 and _is_same(shown, _pixels(encoded)):
-        return None  # Of one colour throughout: any data show it.
-    # The last scan is the one that may have been cut.
+        return None  # A single colour throughout: any data show it.
+    # The last scan is the one that may be truncated.
     is_refined = left.bits_lacking(left.scans[:-1]) <= _DISPENSABLE_BITS
     is_usable = is_refined or share >= _LEAST_SHARE
     missing = f"{1 - share:.0%} of it is" if len(left.scans) == 1 else "later scans of it are"
@@ -74,7 +74,7 @@ def jpeg_damage(encoded: bytes, decoded: Image.Image | None) -> JpegDamage | Non
 
 
 def _damaged_from(encoded: bytes, layout: JpegLayout, decoded: Image.Image | None) -> int | None:
-    """Where the data cease to be the picture's; None: nowhere."""
+    """Position where the data stop being the picture's; None if nowhere."""
     for start, end, scan in _runs_of_zeros(encoded, layout):
         if not (scan.may_be_zeros and _is_used_up(encoded, end, layout.has_end)):
             return start
@@ -90,9 +90,9 @@ def _damaged_from(encoded: bytes, layout: JpegLayout, decoded: Image.Image | Non
 
 
 def _runs_of_zeros(encoded: bytes, layout: JpegLayout) -> list[tuple[int, int, Scan]]:
-    """Suspicious runs: where each begins, where the data that it is part of end, and its scan.
+    """Suspicious runs: (start of the run, end of the data that contain it, scan).
 
-    Compressed flat areas are such runs too.
+    Compressed flat areas look the same.
     """
     runs = []
     for scan in layout.scans:
@@ -108,7 +108,7 @@ def _runs_of_zeros(encoded: bytes, layout: JpegLayout) -> list[tuple[int, int, S
 
 
 def _end_of_interval(encoded: bytes, start: int, end: int) -> int:
-    """The next restart mark, or the end of the scan."""
+    """Position of the next restart marker, or the end of the scan."""
     position = encoded.find(b"\xff", start, end)
     while 0 <= position < end - 1:
         if encoded[position + 1] not in (0x00, 0xFF):
@@ -118,13 +118,13 @@ def _end_of_interval(encoded: bytes, start: int, end: int) -> int:
 
 
 def _is_used_up(encoded: bytes, end: int, has_end: bool) -> bool:
-    """Whether the decoder uses the data before a mark up to the last byte, and needs no more."""
+    """Whether the decoder consumes the data before a marker to the last byte, and needs no more."""
     whole = encoded if has_end else encoded + END_MARK
     shown = _pixels(whole)
     if shown is None or _lacks_data(whole, end, shown):
         return False
     begin = end - len(_CHANGED)
-    while encoded[begin - 1] == 0xFF:  # Half of a stuffed pair would be a mark.
+    while encoded[begin - 1] == 0xFF:  # Half of a stuffed pair would be a marker.
         begin -= 1
     changed = whole[:begin] + (_CHANGED * 2)[: end - begin] + whole[end:]
     return not _is_same(shown, _pixels(changed))
@@ -151,7 +151,7 @@ def _is_same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
 
 
 def _share_before_change(first: np.ndarray, second: np.ndarray | None, unit_height: int) -> float:
-    """How much of a picture precedes, in the order of coding, what differs from another."""
+    """Share of a picture, in coding order, that precedes the first difference from another."""
     if second is None or first.shape != second.shape:
         return 0.0
     height, width = first.shape[:2]

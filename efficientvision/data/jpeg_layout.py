@@ -1,4 +1,4 @@
-"""The segments of a JPEG file, found without decoding it."""
+"""Finds the segments of a JPEG file without decoding it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The next marker inside of entropy-coded data: no stuffed byte, no restart, no filling.
+# The next marker inside entropy-coded data: not a stuffed byte, a restart or a fill byte.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _HUFFMAN_TABLES, _START_OF_SCAN, _END_OF_IMAGE = 0xC4, 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -22,12 +22,12 @@ class Scan:
     """One pass over the picture.
 
     Attributes:
-        start, end: where its entropy-coded data lie in the file.
-        components: ids of the channels that it holds.
-        first, last: the coefficients that it holds.
-        bits_left: the bits of them that later scans are to send.
-        may_be_zeros: whether zero bits stand for flat blocks here, of which there may be many; else
-            for one coefficient after the other, which no picture has for long.
+        start, end: Position of its entropy-coded data in the file.
+        components: Ids of its channels.
+        first, last: Range of its coefficients.
+        bits_left: Bits of them that later scans will send.
+        may_be_zeros: Whether zero bits mean flat blocks here, of which there may be many; otherwise
+            they mean one coefficient after the other, which no picture has for long.
     """
 
     start: int
@@ -41,13 +41,13 @@ class Scan:
 
 @dataclass(frozen=True)
 class JpegLayout:
-    """What a JPEG file consists of.
+    """Structure of a JPEG file.
 
     Attributes:
-        components: ids of the channels that the picture has.
-        unit_height: rows of the picture that are sent together.
-        scans: in the order of the file.
-        has_end: whether the file goes on to its end mark; what follows that does not matter.
+        components: Ids of the picture's channels.
+        unit_height: Rows of the picture that are coded together.
+        scans: Scans in the order of the file.
+        has_end: Whether the file reaches its end marker; anything after it does not matter.
     """
 
     components: bytes
@@ -56,7 +56,7 @@ class JpegLayout:
     has_end: bool
 
     def bits_lacking(self, scans: Sequence[Scan]) -> int:
-        """The most bits that any coefficient of any channel lacks after these scans."""
+        """Most bits that any coefficient of any channel still lacks after these scans."""
         left = {component: [_NEVER_SENT] * _COEFFICIENTS for component in self.components}
         for scan in scans:
             for component in set(scan.components) & set(left):
@@ -66,7 +66,7 @@ class JpegLayout:
 
 
 def jpeg_layout(encoded: bytes) -> JpegLayout:
-    """Walks over the markers of a JPEG file, as far as they are in order."""
+    """Walks through the markers of a JPEG file, as far as they are valid."""
     components, unit_height, scans, progressive = b"", 8, [], False
     zero_symbols: dict[int, int] = {}
     position = 2
@@ -97,7 +97,7 @@ def jpeg_layout(encoded: bytes) -> JpegLayout:
 
 
 def _symbols_of_zeros(tables: bytes) -> dict[int, int]:
-    """Class and id of each Huffman table -> the symbol whose code is zeros alone, its first one."""
+    """Class and id of each Huffman table -> the symbol whose code is all zeros, its first one."""
     found = {}
     while len(tables) > 17:
         found[tables[0]] = tables[17]
@@ -112,10 +112,10 @@ def _scan(
     components, tables = header[1 : 1 + 2 * count : 2], header[2 : 2 + 2 * count : 2]
     first, last, bits_left = 0, _COEFFICIENTS - 1, 0
     band = header[1 + 2 * count :]
-    # A sequential scan has all of its channels, whatever else its header says.
+    # A sequential scan contains all of its channels, whatever else its header says.
     if progressive and len(band) == 3:
         first, last, bits_left = band[0], band[1], band[2] & 15
-    # A symbol's lower half is the size of a coefficient; 0: the rest of the block is flat.
+    # The low half of a symbol is the size of a coefficient; 0: the rest of the block is flat.
     used = [zero_symbols.get(_AC_TABLES | table & 15, 0) for table in tables] if last else []
     may_be_zeros = all(symbol & 15 == 0 for symbol in used)
     return Scan(start, end, components, first, last, bits_left, may_be_zeros)

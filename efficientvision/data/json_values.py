@@ -1,4 +1,4 @@
-"""JSON of other programs, value by value: ids, numbers, flags and text of every form."""
+"""Reads values from JSON that other programs wrote: ids, numbers, flags and text in any form."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any
 from efficientvision import files
 from efficientvision.errors import UserError
 
-HALVED = "texts with half of a character, which a question mark (U+FFFD) stands for now"
+HALVED = "texts with half a character (replaced by U+FFFD)"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load_json(path: str, notes: Counter | None = None) -> Any:
-    """The content of a JSON file.
+    """Reads a JSON file.
 
     Args:
-        path: the file.
-        notes: counts the texts that had to be changed.
+        path: Path of the file.
+        notes: Counts the texts that had to be changed.
 
     Raises:
-        UserError: missing, or no JSON.
+        UserError: The file is missing or is not JSON.
     """
     try:
         text = files.read_text(path)
         content = json.loads(text)
-        # Programs that cut text in UTF-16 leave half of an emoji, which no file can hold.
+        # Programs that cut text in UTF-16 may leave half an emoji, which no file can store.
         if "\\ud" in text or "\\uD" in text:
             return _without_halves(content, Counter() if notes is None else notes)
         return content
@@ -38,7 +38,7 @@ def load_json(path: str, notes: Counter | None = None) -> Any:
         raise
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise UserError(f"{path} is no valid JSON: {reason}.") from error
+        raise UserError(f"{path} is not valid JSON: {reason}.") from error
 
 
 def _without_halves(value: Any, notes: Counter) -> Any:
@@ -57,10 +57,10 @@ def _without_halves(value: Any, notes: Counter) -> Any:
 
 
 def read_json(path: str, *required: str, notes: Counter | None = None) -> dict:
-    """Reads an annotation file as it is; `notes` as for `load_json`.
+    """Reads an annotation file unchanged; `notes` as for `load_json`.
 
     Raises:
-        UserError: missing, no JSON, or without one of the required lists.
+        UserError: The file is missing, is not JSON, or lacks one of the required lists.
     """
     content = load_json(path, notes)
     for key in required:
@@ -70,7 +70,7 @@ def read_json(path: str, *required: str, notes: Counter | None = None) -> dict:
 
 
 def plain_id(value: Any) -> int | str | None:
-    """An id: an int for a number or its plain text, other text as it is; None: it is no id."""
+    """An id: int for a number or its plain text, other text unchanged; None if it is invalid."""
     if isinstance(value, bool):
         return None
     if isinstance(value, float) and value.is_integer():
@@ -78,14 +78,14 @@ def plain_id(value: Any) -> int | str | None:
     if isinstance(value, int):
         return value
     if isinstance(value, str) and (text := value.strip()):
-        # 007 is another id than 7.
+        # 007 is not the same id as 7.
         is_number = text.lstrip("-").isascii() and text.lstrip("-").isdigit() and len(text) < 20
         return int(text) if is_number and str(int(text)) == text else text
     return None
 
 
 def number_of(value: Any, where: str) -> float | None:
-    """A number, or its text; None of null and empty text."""
+    """Converts a number or its text; null and empty text give None."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     try:
@@ -97,7 +97,7 @@ def number_of(value: Any, where: str) -> float | None:
 
 
 def flag_of(value: Any, where: str) -> int:
-    """0 or 1, of a number, a truth value or the text of either."""
+    """Converts a number, a boolean or the text of either to 0 or 1."""
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return int(value.strip().lower() == "true")
     parsed = number_of(value, where)
@@ -105,19 +105,19 @@ def flag_of(value: Any, where: str) -> int:
 
 
 def field_of(entry: Any, key: str, where: str) -> Any:
-    """A field of an entry; None where it has none. An entry that is no object is an error."""
+    """Returns a field of an entry, None if absent; an entry that is not an object is an error."""
     if not isinstance(entry, dict):
         raise UserError(f"{where} must be an object with {key!r}, got {short(entry)}.")
     return entry.get(key)
 
 
 def called(entry: Any, position: int) -> str:
-    """How an entry is named in an error: by its id, or its place in the list."""
+    """Names an entry in an error: by its id, or by its position in the list."""
     entry_id = entry.get("id") if isinstance(entry, dict) else None
     return f"number {position + 1}" if entry_id is None else f"{short(entry_id)}"
 
 
 def short(value: Any) -> str:
-    """A value as an error shows it."""
+    """Shortens a value for an error."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,4 +1,4 @@
-"""Images with classes, found in folders of classes."""
+"""Finds images with classes in class folders."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ Split = dict[str, list[LabelledImage]]
 
 @dataclass
 class FoundImages:
-    """What a folder holds.
+    """Content of a data folder.
 
     Attributes:
-        parts: part -> images in the order of their paths.
-        left_out: what is not used of it.
+        parts: Part -> images in the order of their paths.
+        left_out: Files that are not used.
     """
 
     parts: Split = field(default_factory=dict)
@@ -54,26 +54,26 @@ class FoundImages:
 
 
 def read_folders(data_dir: str) -> Split:
-    """The images of `find_images`, alone."""
+    """Returns only the images of `find_images`."""
     return find_images(data_dir).parts
 
 
 def find_images(data_dir: str) -> FoundImages:
-    """The images of `data_dir/<part>/<class>/...`, or of `data_dir/<class>/...`.
+    """Finds the images of `data_dir/<part>/<class>/...`, or of `data_dir/<class>/...`.
 
     Args:
-        data_dir: holds the parts `train`, `val` and `test`, by any of their usual names
-            (`Training`, `valid`), of which any may be missing; or the classes' folders.
+        data_dir: Contains the parts `train`, `val` and `test` under any of their usual names
+            (`Training`, `valid`), any of which may be missing; or the class folders.
 
     Returns:
-        Those of classes without parts are all under `"train"`. A part `"test"` is there if its
-        classes are known from the others.
+        The images; class folders without parts are all `"train"`. A part `"test"` is only
+        included if its classes occur in the other parts.
 
     Raises:
-        UserError: no such folder, or no images in folders in it.
+        UserError: There is no such folder, or there are no images in folders in it.
     """
     if not files.is_folder(data_dir):
-        raise UserError(f"data_dir {data_dir} is no folder.")
+        raise UserError(f"data_dir {data_dir} is not a folder.")
     found = FoundImages()
     parts = _class_parts(data_dir)
     for part, folder in (parts or {"train": data_dir}).items():
@@ -90,21 +90,22 @@ def find_images(data_dir: str) -> FoundImages:
         _drop_strange_test(found)
     if not any(found.parts.values()):
         raise UserError(
-            f"data_dir {data_dir} holds no images: expected train/CLASS/IMAGE and "
+            f"data_dir {data_dir} contains no images: expected train/CLASS/IMAGE and "
             f"val/CLASS/IMAGE, or CLASS/IMAGE ({' '.join(PHOTO_SUFFIXES)})."
         )
     return found
 
 
 def _class_parts(data_dir: str) -> dict[str, str]:
-    """The parts that hold folders, since a class may be called train or valid, too."""
+    """Parts that contain folders; a class may be named train or valid, too."""
     parts = find_parts(data_dir, lambda path: files.is_folder(path) and bool(list_folders(path)))
     folders = list_folders(data_dir)
     if not {"train", "val"} & set(parts) and len(folders) > len(parts):
         parts = {}
     if not parts and len(folders) == 1 and _class_parts(folders[0]):
         raise UserError(
-            f"data_dir {data_dir} holds one folder, and that the parts: give {folders[0]}."
+            f"data_dir {data_dir} contains a single folder, which contains the parts: use "
+            f"{folders[0]}."
         )
     return parts
 
@@ -114,10 +115,10 @@ def _read_classes(folder: str, left_out: LeftOut) -> list[LabelledImage]:
     for name in files.list_names(folder):
         path = os.path.join(folder, name)
         if files.is_file(path) and not name.startswith("."):
-            reason = "pictures outside of folders of classes" if is_photo_name(path) else None
+            reason = "pictures outside class folders" if is_photo_name(path) else None
             left_out.add(reason or no_picture(name), path)
     places = list_folders(folder, left_out)
-    # A link in one class to the folder of another would give its photos both classes.
+    # A link from one class to another's folder would give its photos both classes.
     known = {os.path.realpath(place) for place in places}
     real = {os.path.realpath(place) for place in places if not os.path.islink(place)}
     for place in places:
@@ -130,27 +131,27 @@ def _read_classes(folder: str, left_out: LeftOut) -> list[LabelledImage]:
             source_id = composed(os.path.relpath(path, folder)).replace(os.sep, "/")
             images.append(LabelledImage(path, source_id, (name,)))
         if len(images) == before:
-            left_out.add("folders of classes without pictures", place)
+            left_out.add("class folders without pictures", place)
     return images
 
 
 def _drop_strange_test(found: FoundImages) -> None:
-    """A test part of other folders (`test/unknown/`) would add its folders to the classes."""
+    """Drops a test part with other folders (`test/unknown/`), which would become classes."""
     known = {i.classes for part, images in found.parts.items() if part != "test" for i in images}
     strange = [i for i in found.parts.get("test", ()) if known and i.classes not in known]
     if strange:
-        why = f"as {strange[0].classes[0]!r} is no class of the other parts,"
+        why = f"as {strange[0].classes[0]!r} is not a class of the other parts,"
         for image in found.parts.pop("test"):
             found.left_out.add(f"pictures of the part test, {why}", image.path)
 
 
 def split(images: Sequence[LabelledImage], val_fraction: float, seed: int = 0) -> Split:
-    """Holds out a share of the images of each class (of each set of classes), at random.
+    """Holds out a random share of the images of each class (of each set of classes).
 
     Args:
-        images: all of them.
-        val_fraction: share (0..1) that becomes `"val"`: of each class at least one of two images.
-        seed: of the choice.
+        images: All images.
+        val_fraction: Share (0..1) that becomes `"val"`: at least one of a class with two images.
+        seed: Seed of the choice.
     """
     if not 0 < val_fraction < 1:
         raise UserError(f"val_fraction must be between 0 and 1, got {val_fraction:g}.")

@@ -1,4 +1,4 @@
-"""Images with classes, found in a list: lines of path,label, as spreadsheets and scripts write."""
+"""Reads images with classes from a list of path,label lines, from spreadsheets and scripts."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from efficientvision.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# The line by which Excel is told what parts the fields.
+# Line that tells Excel the field separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _HEADINGS = set("category categories class classes label labels tag tags target".split())
 _ONE_HOT = {"0", "1"}
 
 
 def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]:
-    """The images of a list `path,label`; several labels are separated by `;`, none is allowed.
+    """Reads a list of `path,label` lines; several labels are separated by `;`, none is allowed.
 
-    A first line without anything that looks like a picture's path, such as `path,label`, is a
-    heading. Lines that repeat another are said and left out.
+    A first line without anything that looks like the path of a picture, such as `path,label`, is a
+    heading. Lines that repeat another are left out, with a message.
 
     Args:
-        csv_file: the list.
-        image_dir: what paths are relative to; None: the list's folder.
+        csv_file: Path of the list.
+        image_dir: Folder that paths are relative to; None: the list's folder.
 
     Raises:
-        UserError: no such file, a line of another form, an image that does not exist, or one with
-            other labels in another line.
+        UserError: There is no such file, a line has another form, an image does not exist, or it
+            has different labels in another line.
     """
     folder = image_dir or files.parent(csv_file)
     images: dict[str, LabelledImage] = {}
@@ -58,7 +58,7 @@ def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]
                 and not images
                 and (is_heading or not any(map(looks_like_a_path, (name, label))))
             ):
-                log.info(f"{csv_file}: the first line, {name},{label}, is taken for the heading.")
+                log.info(f"{csv_file}: taking the first line, {name},{label}, as the heading.")
                 heading = label
                 continue
             raise UserError(f"{where}: there is no image {os.path.join(folder, name)}.")
@@ -73,23 +73,23 @@ def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]
         else:
             raise UserError(
                 f"{csv_file}: line {lines[path]} gives {name} the label "
-                f"{';'.join(images[path].classes)!r}, and line {number} {label!r}: several labels "
-                "of an image stand in one line, separated by ; such as cat;dog."
+                f"{';'.join(images[path].classes)!r}, but line {number} {label!r}: write all "
+                "labels of an image in one line, separated by ; such as cat;dog."
             )
     if not images:
-        raise UserError(f"{csv_file} lists no image.")
+        raise UserError(f"{csv_file} lists no images.")
     if heading is not None and heading.lower() not in _HEADINGS:
         _refuse_one_hot(csv_file, heading, images)
     if repeated:
         log.info(
-            f"{csv_file}: {len(repeated)} lines repeat another and are left out (first: line "
+            f"{csv_file}: {len(repeated)} repeated lines are left out (the first: line "
             f"{repeated[0][1]} repeats line {repeated[0][0]})."
         )
     return list(images.values())
 
 
 def _rows(csv_file: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines that are not empty, with their numbers."""
+    """Yields the non-empty lines with their numbers."""
     try:
         text = files.read_text(csv_file)
     except OSError as error:
@@ -107,14 +107,14 @@ def _rows(csv_file: str) -> Iterator[tuple[int, list[str]]]:
             if any(field.strip() for field in row):
                 yield number, row
     except csv.Error as error:
-        raise UserError(f"{csv_file} is no list of path,label: {error}.") from error
+        raise UserError(f"{csv_file} is not a list of path,label: {error}.") from error
 
 
 def _refuse_one_hot(csv_file: str, heading: str, images: dict[str, LabelledImage]) -> None:
-    """A column `cat` of 0 and 1 says which photos show a cat; its classes are not "0" and "1"."""
+    """Refuses a column `cat` of 0 and 1: it says which photos show a cat, not "0" or "1"."""
     if {name for image in images.values() for name in image.classes} <= _ONE_HOT:
         raise UserError(
-            f"{csv_file} has a column {heading!r} of 0 and 1: write the name of the class into "
-            f"each line (such as {heading} and other), or call the column label if the classes "
-            "are named 0 and 1."
+            f"{csv_file} has a column {heading!r} of 0 and 1: write the name of the class in "
+            f"each line (such as {heading} and other), or name the column label if the classes "
+            "are really named 0 and 1."
         )

@@ -1,10 +1,10 @@
 """Class names: the ``labels.json`` beside the records, built-in maps, maps from a configuration.
 
 A label map is ``{class id: name}`` with ids 1..K (gaps allowed, as in COCO; 0 is the background and
-never in the map), or, of masks, with ids 0..C-1 (0 is a class like any other, in VOC the
-background). ``labels.json`` is the same with the ids as strings, ``{"1": "RBC", ...}``. It
-stands in the records' folder and serves every shard there. When a folder holds several data sets
-with different classes, each one's names are in ``labels_<prefix>.json``, which comes first.
+never in the map). For masks, ids are 0..C-1 (0 is a class like any other; in VOC, the
+background). ``labels.json`` is the same with ids as strings, ``{"1": "RBC", ...}``. It is in
+the records' folder and applies to every shard there. If a folder contains several data sets
+with different classes, each has its own ``labels_<prefix>.json``, which takes precedence.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from efficientvision.errors import UserError
 
 LabelMap = dict[int, str]
 
-_LARGEST_ID = 2**31 - 1  # Records hold more, arrays of class ids do not.
+_LARGEST_ID = 2**31 - 1  # Records can store larger ids, but arrays of class ids cannot.
 _SHOWN = 60
-# What people call id 0 where no object has it.
+# Usual names for id 0 when no object has it.
 _NO_CLASS = re.compile(
     r"background|^_*bg_*$|unlabel|^_*none_*$|^_*void_*$|ignore|^\W*$|^n/?a$|dummy", re.IGNORECASE
 )
@@ -58,7 +58,7 @@ CITYSCAPES_NAMES = (
     "road,sidewalk,building,wall,fence,pole,traffic light,traffic sign,vegetation,terrain,sky,"
     "person,rider,car,truck,bus,train,motorcycle,bicycle"
 ).split(",")
-# As the published segmentation networks spell them.
+# Spelt as in the published segmentation networks.
 VOC_MASK_NAMES = (
     "background,aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,dog,horse,"
     "motorbike,person,potted-plant,sheep,sofa,train,tv/monitor"
@@ -72,15 +72,16 @@ BUILTIN_OF_MASKS: dict[str, LabelMap] = {
 def label_map_from_mapping(
     mapping: Mapping[Any, Any], source: str, *, of_masks: bool = False
 ) -> LabelMap:
-    """``{id: name}``, ``{"id": name}`` or the original's ``{name: id}`` -> ``{id: name}``.
+    """Converts ``{id: name}``, ``{"id": name}`` or the original's ``{name: id}`` to ``{id: name}``.
 
     Args:
-        mapping: one of these.
-        source: where it is from, for the error.
-        of_masks: id 0 is a class too; else it is the background and left out.
+        mapping: A mapping of one of these forms.
+        source: Where it comes from, for errors.
+        of_masks: Id 0 is a class too; otherwise it is the background and is left out.
 
     Raises:
-        UserError: an id that is not a whole number, negative, or used twice; no classes at all.
+        UserError: An id is not a whole number, is negative or is used twice; or there are no
+            classes.
     """
     labels: LabelMap = {}
     by_name = bool(mapping) and all(type(v) is int for v in mapping.values())
@@ -98,22 +99,22 @@ def label_map_from_mapping(
         if not is_utf8(text):
             raise UserError(
                 f"{source}: the name of class {class_id}, {_short(text)}, holds half of a "
-                "character: write it anew."
+                "character: write it again."
             )
         labels[class_id] = class_name(text)
     background = None if of_masks else labels.pop(0, None)
     if background is not None and not _NO_CLASS.search(background):
         raise UserError(
-            f"{source} gives class id 0 to {background!r}: ids begin at 1, as 0 is the background; "
-            "add 1 to each."
+            f"{source} gives class id 0 to {background!r}, but ids start at 1, as 0 is the "
+            "background: add 1 to each."
         )
     if not labels:
-        raise UserError(f"{source} names no classes.")
+        raise UserError(f"{source} contains no classes.")
     return dict(sorted(labels.items()))
 
 
 def _class_id(key: Any) -> int:
-    """The number that a file's key stands for; -1: none."""
+    """Converts a key of a file to a class id; -1 if it is not one."""
     if isinstance(key, bool) or (isinstance(key, float) and not key.is_integer()):
         return -1
     try:
@@ -125,26 +126,26 @@ def _class_id(key: Any) -> int:
 def _short(value: Any) -> str:
     try:
         text = repr(value)
-    except ValueError:  # A number of more digits than Python writes.
-        text = "a number of very many digits"
+    except ValueError:  # A number with more digits than Python will print.
+        text = "a number with too many digits to print"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, no key of which may come twice."""
+    """Makes a dict of a JSON object and refuses repeated keys."""
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in mapping if keys.count(key) > 1)
-        raise ValueError(f"{_short(twice)} is there twice")
+        raise ValueError(f"{_short(twice)} occurs twice")
     return mapping
 
 
 def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
-    """A label map from a JSON or YAML file; `of_masks` as in `label_map_from_mapping`.
+    """Reads a label map from a JSON or YAML file; `of_masks` as in `label_map_from_mapping`.
 
     Raises:
-        UserError: the file is missing, unreadable or no label map.
+        UserError: The file is missing, unreadable or not a label map.
     """
     try:
         text = files.read_text(path)
@@ -168,15 +169,15 @@ def read_labels(path: str, *, of_masks: bool = False) -> LabelMap:
 def resolve_label_map(
     value: None | str | Mapping[Any, Any], *, of_masks: bool = False
 ) -> LabelMap | None:
-    """The label map that a configuration's ``label_map`` means.
+    """Resolves a configuration's ``label_map``.
 
     Args:
-        value: None; a built-in name ("coco", "voc", "waymo"; of masks "voc", "cityscapes"); a path
-            ending in .json, .yaml or .yml; a dict.
-        of_masks: the classes are those of masks and count from 0.
+        value: None; a built-in name ("coco", "voc", "waymo"; for masks "voc", "cityscapes"); a path
+            ending in .json, .yaml or .yml; or a dict.
+        of_masks: The classes are those of masks and count from 0.
 
     Raises:
-        UserError: unknown name, or a bad file or dict.
+        UserError: The name is unknown, or the file or dict is invalid.
     """
     if value is None or value == "":
         return None
@@ -194,7 +195,7 @@ def resolve_label_map(
 
 
 def labels_text(labels: Mapping[int, str]) -> str:
-    """The content of a ``labels.json``."""
+    """Content of a ``labels.json`` file."""
     ordered = {str(class_id): labels[class_id] for class_id in sorted(labels)}
     return json.dumps(ordered, indent=1, ensure_ascii=False) + "\n"
 
@@ -202,7 +203,7 @@ def labels_text(labels: Mapping[int, str]) -> str:
 def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
     """Writes the names beside the records ``<output_prefix>-*.tfrecord``; returns the path.
 
-    ``labels.json``, unless other records of the folder use one that says something else.
+    The file is ``labels.json``, unless other records of the folder use one with other content.
     """
     labels = {class_id: class_name(name) for class_id, name in labels.items()}
     folder, prefix = os.path.split(files.absolute(output_prefix))
@@ -224,14 +225,14 @@ def write_labels(output_prefix: str, labels: Mapping[int, str]) -> str:
 def differing_ids(
     output_prefix: str, labels: Mapping[int, str], written_with: Collection[str] = ()
 ) -> list[str]:
-    """Lines for people where other records of the folder give a class another id.
+    """Warns if other records of the folder give a class another id.
 
-    Parts of one set must agree on the ids; two sets in one folder need not.
+    Parts of one data set must agree on the ids; two data sets in one folder need not.
 
     Args:
-        output_prefix: the records'.
-        labels: their classes.
-        written_with: prefixes of the same conversion, which may be there from an earlier one.
+        output_prefix: Path prefix of the records.
+        labels: Their classes.
+        written_with: Prefixes of the same conversion, which may exist from an earlier one.
     """
     folder, prefix = os.path.split(files.absolute(output_prefix))
     ids = {name: class_id for class_id, name in labels.items()}
@@ -247,30 +248,30 @@ def differing_ids(
         ]
         if wrong:
             return [
-                f"WARNING: the records {other} beside these number the classes otherwise "
-                f"({'; '.join(wrong[:3])}): if both belong to one set, convert them with the same "
-                f"classes (VOC: `label_map_json_path={path}`; COCO: the same categories in both "
-                "files)"
+                f"WARNING: the records {other} beside these number the classes differently "
+                f"({'; '.join(wrong[:3])}): if both belong to one data set, convert them with the "
+                f"same classes (VOC: `label_map_json_path={path}`; COCO: the same categories in "
+                "both files)"
             ]
     return []
 
 
 def labels_path(record_path: str) -> str | None:
-    """The file of class names beside a record file (its set's own first); None: there is none."""
+    """Path of the class names beside a record file (its data set's own first); None if none."""
     folder, prefix = os.path.dirname(record_path), shard_prefix(record_path)
     paths = (os.path.join(folder, name) for name in (f"labels_{prefix}.json", "labels.json"))
     return next(filter(files.exists, paths), None)
 
 
 def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMap | None:
-    """The class names that stand beside the records of a pattern; None if there are none.
+    """Reads the class names beside the records of a pattern; None if there are none.
 
     Args:
-        file_pattern: the records'.
-        of_masks: the classes count from 0.
+        file_pattern: Pattern of the records.
+        of_masks: The classes count from 0.
 
     Raises:
-        UserError: nothing matches, or two data sets of the pattern name their classes differently.
+        UserError: Nothing matches, or two data sets of the pattern name their classes differently.
     """
     found: dict[str, LabelMap] = {}
     sets = {(os.path.dirname(p), shard_prefix(p)): p for p in match_files(file_pattern)}

@@ -1,9 +1,8 @@
 """The TFRecord schema of images with label maps: written and parsed here and nowhere else.
 
-A label map ("mask") is a PNG of one channel and of the image's size that holds the class of every
-pixel, counted from 0 as the network counts its outputs; 255 is no class and ignored. The features
-of the image are the detection records', those of the mask the field's
-(`image/segmentation/class/encoded`).
+A label map ("mask") is a one-channel PNG of the image's size with the class of every pixel, counted
+from 0 like the network's outputs; 255 means "no class" and is ignored. The features of the image
+are shared with detection records; the mask's is the usual `image/segmentation/class/encoded`.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from efficientvision.data.record_parsing import only_if, parsed_features
 from efficientvision.data.records import bytes_feature, image_features
 from efficientvision.errors import UserError
 
-# The value of pixels that belong to no class.
+# Value of pixels that belong to no class.
 IGNORED = 255
-# Where the header of a PNG says what its pixels are, and what it says of 8-bit grey. TensorFlow
-# would decode other kinds too, and make other classes of them without a word.
+# Position of the pixel format in a PNG header, and its value for 8-bit grey. TensorFlow would
+# decode other formats too, and silently turn them into other classes.
 _PIXELS_AT, _GREY_8_BIT = 24, b"\x08\x00"
 _MASK_FORMAT = "image/segmentation/class/format"
 
@@ -35,12 +34,12 @@ class MaskExample:
     """One image with its label map, as it goes into a record.
 
     Attributes:
-        encoded: the JPEG or PNG file, byte for byte.
+        encoded: JPEG or PNG file, byte for byte.
         image_format: "jpeg" or "png".
-        filename: for people; nothing reads it back but reports.
-        source_id: the image's name in reports and of its prediction, as a string.
-        height, width: pixels, of the image and of the mask.
-        mask_encoded: the mask, see `encode_mask`.
+        filename: For people; only reports read it back.
+        source_id: Name of the image in reports and of its prediction, as a string.
+        height, width: Size of the image and of the mask, in pixels.
+        mask_encoded: The mask; see `encode_mask`.
     """
 
     encoded: bytes
@@ -53,17 +52,17 @@ class MaskExample:
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
-    """uint8 [h, w] -> a PNG of one channel."""
+    """Encodes uint8 [h, w] as a one-channel PNG."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(mask, np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
 def decode_mask(encoded: bytes) -> np.ndarray:
-    """A record's PNG -> uint8 [h, w].
+    """Decodes a record's PNG to uint8 [h, w].
 
     Raises:
-        UserError: it cannot be decoded, or is no PNG of one channel of 8 bits.
+        UserError: It cannot be decoded, or is not a PNG with one channel of 8 bits.
     """
     try:
         with open_header(encoded) as picture:
@@ -75,7 +74,7 @@ def decode_mask(encoded: bytes) -> np.ndarray:
         raise UserError(f"its mask cannot be decoded ({error})") from error
     if pixels is None:
         raise UserError(f"its mask must be a PNG of one 8-bit channel, is a {kind}")
-    if not is_whole_png(encoded):  # Pillow shows what is there; TensorFlow refuses it.
+    if not is_whole_png(encoded):  # Pillow shows what there is; TensorFlow refuses it.
         raise UserError("its mask cannot be decoded (the PNG is damaged or cut short)")
     return pixels
 
@@ -95,10 +94,10 @@ def encode_mask_example(example: MaskExample) -> bytes:
 
 
 def mask_of(serialized: bytes) -> bytes | None:
-    """The encoded mask of a record of any schema, in Python; None: it has none.
+    """Returns the encoded mask of a record of any schema, in Python; None if it has none.
 
     Raises:
-        UserError: as :func:`efficientvision.data.records.decode_example`.
+        UserError: As :func:`efficientvision.data.records.decode_example`.
     """
     return next(iter(values_of(read_features(serialized), MASK)), None)
 

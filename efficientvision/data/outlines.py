@@ -1,7 +1,7 @@
-"""Outlines of objects in COCO's forms -> masks.
+"""Draws masks from outlines of objects in COCO's forms.
 
-pycocotools draws polygons. Run lengths are read here: its decoder trusts them, and writes beyond
-the mask where a file states more pixels than the image has.
+pycocotools draws polygons. Run lengths are decoded here: its decoder trusts them, and writes beyond
+the mask if a file states more pixels than the image has.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 
 from efficientvision.errors import UserError
 
-_LEAST_COORDINATES = 6  # Of a polygon; pycocotools takes four numbers for a box.
+_LEAST_COORDINATES = 6  # Of a polygon; pycocotools takes four numbers as a box.
 
 
 def object_mask(annotation: dict, height: int, width: int) -> np.ndarray:
-    """Where an object is: uint8 [height, width] of 0 and 1, from its polygons or run lengths.
+    """Draws an object from its polygons or run lengths: uint8 [height, width] of 0 and 1.
 
     Raises:
-        UserError: an outline that makes no sense.
+        UserError: The outline makes no sense.
     """
     segmentation = annotation.get("segmentation") or []
     if not segmentation:
@@ -37,19 +37,19 @@ def object_mask(annotation: dict, height: int, width: int) -> np.ndarray:
 def _from_polygons(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
     from pycocotools import mask as mask_api
 
-    # It takes memory for every pixel along an edge.
+    # pycocotools needs memory for every pixel along an edge.
     limit = 10 * (height + width)
     for polygon in polygons:
         if len(polygon) < _LEAST_COORDINATES:
-            raise ValueError("a polygon of fewer than three points")
+            raise ValueError("a polygon with fewer than three points")
         if not np.all(np.abs(np.asarray(polygon, np.float64)) <= limit):
-            raise ValueError("a polygon far outside of its image")
+            raise ValueError("a polygon far outside its image")
     return mask_api.decode(mask_api.frPyObjects(polygons, height, width)).max(axis=-1)
 
 
 def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> np.ndarray:
     if list(segmentation["size"]) != [height, width]:
-        raise ValueError(f"run lengths of {segmentation['size']}, not {height} x {width}")
+        raise ValueError(f"run lengths for {segmentation['size']}, not {height} x {width}")
     counts = segmentation["counts"]
     runs = np.array(_unpacked(counts) if isinstance(counts, str) else counts, np.int64)
     if runs.ndim != 1 or (runs < 0).any() or runs.sum() != height * width:
@@ -59,13 +59,13 @@ def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> np.ndar
 
 
 def _unpacked(text: str) -> list[int]:
-    """COCO's compressed run lengths: five bits a character, from the third on as differences."""
+    """Decodes COCO's compressed run lengths: five bits a character, the third on as differences."""
     runs: list[int] = []
     value = shift = 0
     for character in text:
         code = ord(character) - 48
         if not 0 <= code < 64 or shift > 60:
-            raise ValueError("compressed run lengths with a strange character")
+            raise ValueError("compressed run lengths with an invalid character")
         value |= (code & 31) << shift
         shift += 5
         if code & 32:

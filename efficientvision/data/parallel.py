@@ -1,4 +1,4 @@
-"""Many items through one function, in parallel processes."""
+"""Applies a function to many items in parallel processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
-# Fewer are done before a process has started.
+# With fewer items, a single process is done before others have started.
 _FEW = 16
 _ITEMS_A_TASK = 8
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -29,14 +29,14 @@ def map_in_processes(
     """`[function(item) for item in items]`, with a progress bar.
 
     Args:
-        function: with more than one worker, it and what it takes and gives must be picklable.
-        items: its arguments.
-        num_workers: processes; None: one per core.
-        description: of the bar.
+        function: With more than one worker, it, its arguments and its results must be picklable.
+        items: Arguments, one per call.
+        num_workers: Number of processes; None: one per core.
+        description: Label of the progress bar.
 
     Raises:
-        UserError: a bad number of workers.
-        Whatever `function` raises.
+        UserError: The number of workers is below 1.
+        Exception: Whatever `function` raises.
     """
     if num_workers is not None and num_workers < 1:
         raise UserError(f"num_workers must be at least 1, got {num_workers}.")
@@ -51,10 +51,10 @@ def map_in_processes(
 
 
 def end_with_parent(parent: int) -> None:
-    """Lets this process end soon after its parent did, however that ended: by SIGKILL too.
+    """Makes this process end soon after its parent, however that ended, even by SIGKILL.
 
     Args:
-        parent: its process id.
+        parent: Process id of the parent.
     """
 
     def watch() -> None:

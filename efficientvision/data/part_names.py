@@ -1,10 +1,10 @@
-"""The parts of data sets by the names that their makers give the folders."""
+"""Recognises the parts of data sets by the usual names of their folders."""
 
 from __future__ import annotations
 
 import re
 
-# In any case of letters.
+# Case does not matter.
 PART_OF = {
     "train": "train",
     "training": "train",
@@ -18,16 +18,16 @@ PART_OF = {
 PARTS = tuple(dict.fromkeys(PART_OF.values()))
 
 _HINT = re.compile("train|val|dev|test")
-# What such a name may have beside it: seg_train, training_set, val2017, Validation Data, test1.
+# What may surround such a name: seg_train, training_set, val2017, Validation Data, test1.
 _BESIDE = {"data", "dataset", "folder", "image", "images", "imgs", "photos", "seg", "set", "split"}
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W_]+?(?=\d|[\W_]|$)|\d+")
 
 
 def part_of(name: str) -> str | None:
-    """The part that a folder's name means; None: it means none."""
+    """Returns the part that a folder's name means; None if it means none."""
     if name.lower() in PART_OF:
         return PART_OF[name.lower()]
-    if _HINT.search(name.lower()) is None:  # Most names are those of files: they are many.
+    if _HINT.search(name.lower()) is None:  # Most of the many names are those of files.
         return None
     words = [word.lower() for word in _WORDS.findall(name)]
     words = [word.removesuffix("set") if word not in _BESIDE else word for word in words]

@@ -53,13 +53,13 @@ from efficientvision.data.truth_file import TrueImage, TrueObject, write_truth
 from efficientvision.errors import UserError
 
 MERGED_YEARS = ("VOC2007", "VOC2012")
-RENAMED = "photos taken by the name of their XML file, whose <filename> names another"
-WITHOUT_XML = "photos without an annotation left out"
+RENAMED = "photos taken by the name of their XML file, as its <filename> names another"
+WITHOUT_XML = "photos without an annotation skipped"
 
 
 @dataclass(frozen=True)
 class PascalObject:
-    """One labelled box: pixel corners of the stored photo, 1-based as they stand in the XML."""
+    """One labelled box: pixel corners in the stored photo, 1-based as in the XML."""
 
     name: str
     class_id: int
@@ -74,7 +74,7 @@ class PascalObject:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One image of a list: the number that is its id, its annotation and its photo."""
+    """One image of a list: its number, which is its id, its annotation and its photo."""
 
     image_id: int
     xml: str
@@ -83,7 +83,7 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class PascalImage:
-    """An image with the objects that are kept; `height` and `width` are those of the record."""
+    """An image with the objects that are kept; `height` and `width` are the record's."""
 
     image_id: int
     path: str
@@ -100,11 +100,11 @@ def read_annotation(
     skipped: Counter,
     max_pixels: int | None = MAX_PIXELS,
 ) -> tuple[PascalImage, StoredPhoto]:
-    """Reads one XML and its image; counts in ``skipped`` what it changes or leaves out.
+    """Reads one XML and its image; counts changes and omissions in ``skipped``.
 
     Raises:
-        UserError: bad XML, a class outside the label map, a missing or unreadable image, or one of
-            another shape than the XML states.
+        UserError: The XML is invalid, a class is not in the label map, or the image is missing,
+            unreadable or of another shape than the XML states.
     """
     path = listed.xml
     root = parse_xml(path)
@@ -151,7 +151,7 @@ def read_annotation(
             )
     if seem_normalized(corners, image_hw):
         raise UserError(
-            f"{path}: all boxes are within 0..1.5, as fractions of the photo are, and VOC's "
+            f"{path}: all boxes are within 0..1.5, like fractions of the photo, but VOC's "
             "coordinates are pixels: multiply them by the photo's width and height."
         )
     image = PascalImage(listed.image_id, image_path, *image_hw, tuple(objects))
@@ -165,7 +165,7 @@ def build_record(
     ignore_difficult: bool = False,
     max_pixels: int | None = MAX_PIXELS,
 ) -> BuiltRecord:
-    """One image and its objects as a record; `facts` is the `TrueImage`."""
+    """Makes a record of one image and its objects; `facts` is the `TrueImage`."""
     from efficientvision.data.records import DetectionExample, encode_example
 
     counts: Counter = Counter()
@@ -226,30 +226,30 @@ def convert(
     num_images: int | None = None,
     num_workers: int | None = None,
 ) -> list[ConversionReport]:
-    """Converts one set: shards, ``json_<basename>.json`` and the class names beside them.
+    """Converts one set: writes shards, ``json_<basename>.json`` and the class names beside them.
 
     Args:
-        data_dir: the folder that holds the years (VOCdevkit), or is one itself.
-        year: a folder in it; "merged" for VOC2007 and VOC2012 together.
-        set_name: train, val, trainval, test, or any list that is there.
-        output_prefix: path prefix of the shards.
-        annotations_dir: the annotations' folder inside the year's.
+        data_dir: Folder that contains the years' folders (VOCdevkit), or is one itself.
+        year: Folder in it; "merged" for VOC2007 and VOC2012 together.
+        set_name: Name of the image list: train, val, trainval, test, or any other list that exists.
+        output_prefix: Path prefix of the shards.
+        annotations_dir: Folder of the annotations inside the year's folder.
         label_map_json_path: ``{name: id}`` or ``{id: name}``; None: see :func:`discover_labels`.
-        ignore_difficult: leave out objects marked difficult.
-        skip_bad: leave out images that cannot be used, and count them.
-        max_pixels: refuse larger photos; None: no limit.
-        val_fraction: hold out this share (0..1) of the images as a val part; see
+        ignore_difficult: Leave out objects marked difficult.
+        skip_bad: Skip images that cannot be used, and count them.
+        max_pixels: Reject photos with more pixels; None: no limit.
+        val_fraction: Hold out this share (0..1) of the images as a val part; see
             `held_out.part_prefixes`.
-        split_seed: of the choice.
-        num_shards: of each part, at most; never more than images.
-        num_images: only the first so many.
-        num_workers: processes; None: one per core.
+        split_seed: Seed of the split.
+        num_shards: Number of shards per part; never more than images.
+        num_images: Convert only the first images, this many; None: all.
+        num_workers: Number of processes; None: one per core.
 
     Returns:
-        A report of each part.
+        A report for each part.
 
     Raises:
-        UserError: anything wrong with the data, in words.
+        UserError: Something is wrong with the data.
     """
     year_dirs = [os.path.join(data_dir, y) for y in (MERGED_YEARS if year == "merged" else [year])]
     if year != "merged" and not files.is_folder(year_dirs[0]) and _is_year(data_dir):
@@ -257,7 +257,7 @@ def convert(
     for year_dir in year_dirs:
         if not files.is_folder(year_dir):
             raise UserError(
-                f"{year_dir} is not a folder; `data_dir` must hold a folder named as `year`."
+                f"{year_dir} is not a folder; `data_dir` must contain the folder that `year` names."
             )
     annotations = [find_annotations(d, annotations_dir) for d in year_dirs]
     listed = [
@@ -288,8 +288,8 @@ def convert(
             first.skipped += Counter({WITHOUT_XML: without})
             if val_fraction is None:
                 first.details.append(
-                    f"no lists of images in {os.path.join(d, 'ImageSets/Main')}: all annotations "
-                    "are taken, whatever `set` says; `val_fraction` holds out a share of them"
+                    f"no image lists in {os.path.join(d, 'ImageSets/Main')}: all annotations are "
+                    "converted, whatever `set` says; `val_fraction` holds out a share of them"
                 )
     images = [
         ListedImage(image_id, xml, photo)
@@ -325,25 +325,25 @@ def convert(
 
 
 def _stem(folder: str, xml: str) -> str:
-    """What an annotation is called below its folder, without the ending."""
+    """Name of an annotation below its folder, without the extension."""
     return os.path.splitext(os.path.relpath(xml, folder))[0].replace(os.sep, "/")
 
 
 def _given_labels(path: str) -> LabelMap:
-    """A label map's file, in which each name stands for one id."""
+    """Reads a label map file; each name must stand for one id."""
     labels = read_labels(path)
     ids: dict[str, int] = {}
     for class_id, name in labels.items():
         if name in ids:
             raise UserError(
                 f"{path} has the class {name!r} twice, with the ids {ids[name]} and {class_id}: "
-                "which of them its objects get is unclear."
+                "it is unclear which of them its objects should get."
             )
         ids[name] = class_id
     return labels
 
 
 def _is_year(folder: str) -> bool:
-    """Whether a folder holds annotations itself."""
+    """Whether a folder itself contains annotations."""
     names = [name.lower() for name in files.list_names(folder)] if files.is_folder(folder) else []
     return "annotations" in names or any(name.endswith(".xml") for name in names)

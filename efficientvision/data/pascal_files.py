@@ -1,4 +1,4 @@
-"""PASCAL VOC folders: lists of images, annotations, class names."""
+"""Reads PASCAL VOC folders: image lists, annotations, class names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
 _LISTS = ("ImageSets", "Main")
-# The lists of a class end each line with whether the image shows it.
+# In lists of a class, each line ends with whether the image shows that class.
 _CLASS_LIST_LINE = re.compile(r"(.*\S)\s+(-1|0|1)")
 
 
@@ -28,17 +28,17 @@ class Annotations:
     """The XML files of a year's folder.
 
     Attributes:
-        folder: where they are looked for.
-        paths: name as a list has it (below `folder`, without the ending) -> path.
+        folder: Folder in which they are looked for.
+        paths: Name as in a list (below `folder`, without the extension) -> path.
     """
 
     folder: str
     paths: dict[str, str]
 
     def path_of(self, name: str) -> str:
-        """The annotation of a listed name, which may end as its photo does.
+        """Path of the annotation for a listed name, which may have the extension of its photo.
 
-        The path where it should be, if there is none.
+        If there is none, the path where it should be.
         """
         stem, suffix = os.path.splitext(name)
         if name not in self.paths and suffix.lower() in (*PHOTO_SUFFIXES, ".xml"):
@@ -47,26 +47,26 @@ class Annotations:
 
 
 def find_annotations(year_dir: str, annotations_dir: str = "Annotations") -> Annotations:
-    """The XML files of a folder and of those below it, in any case of letters.
+    """Finds the XML files of a folder and those below it, whatever the case of the extension.
 
-    Without a folder for them they are taken from beside the photos, and from there alone.
+    If there is no annotations folder, only the XML files beside the photos are used.
     """
     folder = annotation_folder(year_dir, annotations_dir)
     paths: dict[str, str] = {}
     for name in files_below(folder, (".xml",), is_flat=folder == year_dir):
         stem = os.path.splitext(name)[0]
-        # a.XML beside a.xml keeps its ending.
+        # If a.XML is beside a.xml, it keeps its extension.
         paths[name if stem in paths else stem] = os.path.join(folder, name)
     return Annotations(folder, paths)
 
 
 def files_below(folder: str, suffixes: Sequence[str], *, is_flat: bool = False) -> Iterator[str]:
-    """Names, relative to a folder, of the files with one of the endings, in any case of letters.
+    """Yields names, relative to a folder, of files with one of the extensions, in any case.
 
     Args:
-        folder: where to look; hidden files are skipped.
-        suffixes: in small letters.
-        is_flat: leave out the folders below it.
+        folder: Folder to search; hidden files are skipped.
+        suffixes: Extensions in lower case.
+        is_flat: Do not search the folders below it.
     """
     for name in files.list_names(folder):
         path = os.path.join(folder, name)
@@ -79,19 +79,19 @@ def files_below(folder: str, suffixes: Sequence[str], *, is_flat: bool = False) 
 
 
 def has_lists(year_dir: str) -> bool:
-    """Whether a folder says in lists which images belong to a set."""
+    """Whether a folder has lists of the images that belong to a set."""
     return bool(files.list_names(os.path.join(year_dir, *_LISTS)))
 
 
 def read_image_list(
     year_dir: str, set_name: str, annotations: Annotations | None = None
 ) -> list[str]:
-    """The image names of a set: ``<set>.txt``, else the union of the ``*_<set>.txt``.
+    """Reads the image names of a set: ``<set>.txt``, or else the union of all ``*_<set>.txt``.
 
-    Where there are no lists at all, as LabelImg leaves its folders, every annotation is listed.
+    If there are no lists at all, as in LabelImg's folders, every annotation is listed.
 
     Raises:
-        UserError: neither exists, or they list nothing.
+        UserError: Neither exists, or they list nothing.
     """
     annotations = annotations or find_annotations(year_dir)
     folder = os.path.join(year_dir, *_LISTS)
@@ -103,17 +103,17 @@ def read_image_list(
         return list(annotations.paths)
     if not lists:
         sets = sorted(name.removesuffix(".txt") for name in there if name.endswith(".txt"))
-        known = f"; there is {', '.join(sets[:10])}: name one with `set`" if sets else ""
+        known = f"; there is {', '.join(sets[:10])}: choose one with `set`" if sets else ""
         nothing = "" if there else f", and {annotations.folder} has no annotations (*.xml)"
         raise UserError(
-            f"No list of images: neither {own} nor any {folder}/*_{set_name}.txt exists"
+            f"No image list: neither {own} nor any {folder}/*_{set_name}.txt exists"
             f"{known}{nothing}."
         )
     names: dict[str, None] = {}
     for path in lists:
         for line in filter(None, map(str.strip, files.read_text(path).splitlines())):
             match = _CLASS_LIST_LINE.fullmatch(line)
-            # A name may end so, too: cat 1.xml.
+            # A name may also end like that: cat 1.xml.
             flagged = match and not files.exists(annotations.path_of(line))
             names[match[1] if flagged else line] = None
     if not names:
@@ -122,14 +122,13 @@ def read_image_list(
 
 
 def annotation_folder(year_dir: str, annotations_dir: str) -> str:
-    """Where the XML files are: beside the images where there is no folder for them."""
+    """Folder of the XML files: the images' own if there is no folder for them."""
     folder = os.path.join(year_dir, annotations_dir)
     return folder if files.is_folder(folder) else named_alike(year_dir, annotations_dir) or year_dir
 
 
 def named_alike(folder: str, wanted: str) -> str | None:
-    """The folder inside of another one that has a name, in any case of letters; None: there is
-    none."""
+    """Finds a folder by name inside another one, in any case; None if there is none."""
     paths = (
         os.path.join(folder, name)
         for name in files.list_names(folder)
@@ -139,36 +138,36 @@ def named_alike(folder: str, wanted: str) -> str | None:
 
 
 def parse_xml(path: str) -> etree._Element:
-    """The root of an annotation; a `UserError` names a file that is missing or no XML."""
+    """Returns the root of an annotation; a `UserError` names a missing or invalid file."""
     try:
         return etree.fromstring(files.read_bytes(path))
     except OSError as error:
         raise UserError(f"The annotation {path} is missing or unreadable.") from error
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise UserError(f"The annotation {path} is no valid XML: {error}.") from error
+        raise UserError(f"The annotation {path} is not valid XML: {error}.") from error
 
 
 def objects_in(root: etree._Element) -> Iterator[etree._Element]:
-    """The objects of an annotation, wherever they stand."""
+    """Yields the objects of an annotation, at any depth."""
     return root.iter("object")
 
 
 def name_of(element: etree._Element) -> str:
-    """The class of an object in the one form of Unicode; "" where it has none."""
+    """Class of an object, in composed Unicode; "" if it has none."""
     return class_name(element.findtext("name") or "")
 
 
 def discover_labels(annotations: Sequence[Annotations], *, skip_bad: bool = False) -> LabelMap:
-    """Class ids from *all* annotations of the folders, so that train and val agree.
+    """Finds class ids in *all* annotations of the folders, so that train and val agree.
 
-    VOC's own 1..20 if every name is one of VOC's; otherwise the names found, in alphabetical order.
+    VOC's own 1..20 if every name is VOC's; otherwise the names found, in alphabetical order.
 
     Args:
-        annotations: of each folder.
-        skip_bad: pass over those that cannot be used.
+        annotations: Annotations of each folder.
+        skip_bad: Skip annotations that cannot be used.
 
     Raises:
-        UserError: no annotations, or no object in any of them.
+        UserError: There are no annotations, or none of them has an object.
     """
     folders = ", ".join(part.folder for part in annotations)
     paths = [path for part in annotations for path in part.paths.values()]
@@ -184,13 +183,13 @@ def discover_labels(annotations: Sequence[Annotations], *, skip_bad: bool = Fals
             if skip_bad:
                 continue
             raise UserError(
-                f"{error.sentence.rstrip('.')}. Mend or remove it, or leave such images out with "
+                f"{error.sentence.rstrip('.')}. Repair or remove it, or skip such images with "
                 "skip_bad."
             ) from error
         names.update(own)
     if not names:
         raise UserError(
-            f"None of the {len(paths)} annotations in {folders} has an object; give the classes "
+            f"None of the {len(paths)} annotations in {folders} has an object; set the classes "
             "with `label_map_json_path`."
         )
     chosen = VOC_NAMES if names <= set(VOC_NAMES) else sorted(names)
@@ -198,12 +197,12 @@ def discover_labels(annotations: Sequence[Annotations], *, skip_bad: bool = Fals
 
 
 def nameless(path: str) -> UserError:
-    """The error of an annotation with an object that has no class."""
+    """Returns the error for an annotation with an object that has no class."""
     return UserError(f"The annotation {path} has an object without a name.")
 
 
 def number_in(element: etree._Element, tag: str, path: str) -> float:
-    """A finite number; a `UserError` names the annotation `path` where it is none."""
+    """Reads a finite number; otherwise, a `UserError` names the annotation `path`."""
     text = element.findtext(tag)
     try:
         number = float(text)
@@ -215,7 +214,7 @@ def number_in(element: etree._Element, tag: str, path: str) -> float:
 
 
 def flag_in(element: etree._Element, tag: str) -> int:
-    """0 or 1; 0 of anything that is neither a number nor true or yes, such as Unspecified."""
+    """Reads 0 or 1; 0 for anything that is not a number, true or yes, such as Unspecified."""
     text = (element.findtext(tag) or "").strip().lower()
     try:
         return int(float(text) >= 1)
@@ -224,7 +223,7 @@ def flag_in(element: etree._Element, tag: str) -> int:
 
 
 def stated_hw(root: etree._Element) -> tuple[int, int] | None:
-    """The height and width that an annotation states; None: none, or zeros."""
+    """Height and width that an annotation states; None if none, or zeros."""
     sides = []
     for side in ("height", "width"):
         try:

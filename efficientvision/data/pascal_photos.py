@@ -1,7 +1,7 @@
-"""The photo of each PASCAL annotation: by the XML's own name, else by the ``<filename>`` in it.
+"""Finds the photo of each PASCAL annotation: by the XML's own name, or else its ``<filename>``.
 
-Files get renamed, and XML files are made from copies of others; ``<filename>`` stays as it was. So
-the name of the XML file itself comes first, and no photo belongs to two annotations.
+Files get renamed and XML files get copied, but ``<filename>`` stays unchanged. So the name of the
+XML file itself comes first, and no photo belongs to two annotations.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _FOLDERS = ("JPEGImages", "images")
 
 @dataclass(frozen=True)
 class PhotoOf:
-    """What an annotation leads to: the path of a photo, or a sentence on why there is none."""
+    """Result of a search: the path of a photo, or a sentence on why there is none."""
 
     path: str | None = None
     problem: str | None = None
 
 
 class YearPhotos:
-    """The photos of a year's folder, each folder listed once.
+    """The photos of a year's folder; each folder is listed only once.
 
     Args:
-        year_dir: the folder; photos are looked for in `JPEGImages` and `images` in any case of
-            letters, and in it.
+        year_dir: The folder; photos are looked for in it and in its `JPEGImages` and `images`, in
+            any case.
     """
 
     def __init__(self, year_dir: str):
@@ -45,17 +45,17 @@ class YearPhotos:
         self._listed: dict[str, dict[str, list[str]]] = {}
 
     def all(self) -> Iterator[str]:
-        """The paths of all photos; without a folder for them, of those beside the annotations."""
+        """Paths of all photos; if they have no folder, of those beside the annotations."""
         for folder in self._own:
             for name in files_below(folder, PHOTO_SUFFIXES, is_flat=folder == self._year_dir):
                 yield os.path.join(folder, name)
 
     def find(self, name: str, xml: str) -> PhotoOf:
-        """The photo of an annotation.
+        """Finds the photo of an annotation.
 
         Args:
-            name: as the list has it: below the annotations' folder, without an ending.
-            xml: its path.
+            name: Name as in the list: below the annotations' folder, without an extension.
+            xml: Path of the annotation.
         """
         own = self._called(name)
         if len(own) == 1:
@@ -64,7 +64,7 @@ class YearPhotos:
             stated = stated_name(parse_xml(xml))
         except UserError as error:
             return PhotoOf(problem=error.sentence)
-        # Windows' tools write whole paths.
+        # Windows tools write whole paths.
         last = re.split(r"[\\/]", stated)[-1]
         if own:
             return PhotoOf(next((p for p in own if os.path.basename(p) == last), own[0]))
@@ -79,14 +79,14 @@ class YearPhotos:
             return PhotoOf(problem=f"The image {self._place(last)} does not exist.")
         return PhotoOf(
             problem=f"The photo of {xml} does not exist: {self._own[0]} has no file {name} with "
-            "the ending of a picture, and the annotation has no <filename>."
+            "a picture's extension, and the annotation has no <filename>."
         )
 
     def _place(self, name: str) -> str:
         return os.path.join(self._own[0], name)
 
     def _called(self, name: str) -> list[str]:
-        """Paths of the photos of a name without ending, all in one folder."""
+        """Paths of the photos with a name without extension, all in one folder."""
         inner, stem = os.path.split(name)
         for folder in self.folders:
             place = os.path.join(folder, inner) if inner else folder
@@ -96,7 +96,7 @@ class YearPhotos:
         return []
 
     def _inside(self, name: str) -> str | None:
-        """The photo of a name with its ending, if that does not lead out of the folders."""
+        """Photo with a name including its extension, unless that leads out of the folders."""
         if os.path.isabs(name) or ".." in name.split("/"):
             return None
         inner, last = os.path.split(name)
@@ -109,7 +109,7 @@ class YearPhotos:
         return None
 
     def _names(self, folder: str) -> Mapping[str, list[str]]:
-        """Name without the ending of a picture -> paths in a folder, in the order of endings."""
+        """Name without a picture's extension -> paths in a folder, in the order of extensions."""
         if folder not in self._listed:
             found: dict[str, list[tuple[int, str]]] = {}
             for name in files.list_names(folder):
@@ -129,16 +129,16 @@ class YearPhotos:
 
 
 def stated_name(root: Any) -> str:
-    """What an annotation calls its photo; "" where it says nothing."""
+    """Name of the photo according to an annotation; "" if it names none."""
     return (root.findtext("filename") or "").strip()
 
 
 def names_another(stated: str, path: str) -> bool:
-    """Whether an annotation calls its photo otherwise than the photo's file is called.
+    """Whether an annotation names another file than the photo that was taken.
 
     Args:
-        stated: its ``<filename>``, with or without folders and an ending.
-        path: the photo that was taken.
+        stated: Its ``<filename>``, with or without folders and extension.
+        path: Path of the photo.
     """
     last = composed(re.split(r"[\\/]", stated)[-1])
     names = composed(os.path.basename(path)), composed(stem_of(path))
@@ -146,14 +146,14 @@ def names_another(stated: str, path: str) -> bool:
 
 
 def stem_of(path: str) -> str:
-    """The name of a file without folder and ending."""
+    """Name of a file without folder and extension."""
     return os.path.splitext(os.path.basename(path))[0]
 
 
 def without_doubles(xmls: Sequence[str], found: Sequence[PhotoOf]) -> list[PhotoOf]:
-    """A problem in place of each photo that another annotation has already.
+    """Replaces each photo that another annotation already has by a problem.
 
-    The annotation that is called as the photo keeps it, else the first.
+    The annotation with the photo's name keeps it, or else the first one.
     """
     owner: dict[str, int] = {}
     for position, photo in enumerate(found):
@@ -168,6 +168,6 @@ def without_doubles(xmls: Sequence[str], found: Sequence[PhotoOf]) -> list[Photo
         if photo.path is not None and owner[photo.path] != position:
             result[position] = PhotoOf(
                 problem=f"{xmls[position]} leads to the photo {photo.path}, which belongs to "
-                f"{xmls[owner[photo.path]]}: name the XML file as its photo."
+                f"{xmls[owner[photo.path]]}: give the XML file the name of its photo."
             )
     return result

@@ -1,7 +1,7 @@
-"""Photos: finding their files, and decoding them the one way that the whole library shares.
+"""Finds photo files, and decodes them the one way that the whole library shares.
 
-A photo is 8-bit RGB, the right way up. Converters store it so that TensorFlow decodes the same
-pixels from the record: training, evaluation, prediction and exports all see one picture.
+A photo is 8-bit RGB, upright. Converters store it so that TensorFlow decodes the same pixels from
+the record: training, evaluation, prediction and exports all see the same picture.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ PHOTO_SUFFIXES = (
     ".tiff",
     ".webp",
 )
-# 1.5 GB as RGB: more than any camera has, less than a hostile file of a few kilobytes may ask for.
+# 1.5 GB as RGB: more than any camera has, less than a tiny hostile file may ask for.
 MAX_PIXELS = 500_000_000
 
-# What happened to a photo on its way into a record, as reports count it.
-TURNED = "photos turned upright as their EXIF tag says (stored as PNG)"
+# Changes to a photo on its way into a record, in the wording of the report's counts.
+TURNED = "photos turned upright by their EXIF tag (stored as PNG)"
 REDUCED = "photos with more than 8 bits a channel, stored with 8"
-RECOVERED = "damaged photos recovered (what is missing of them is grey)"
+RECOVERED = "damaged photos recovered (missing parts are grey)"
 CONVERTED = "photos of other formats stored as PNG"
 
 
@@ -60,9 +60,9 @@ class Photo:
 
     Attributes:
         image: RGB, 8 bits, upright.
-        orientation: the EXIF tag, 1..8, by which `image` has been turned already.
-        notes: what was done to it, in the words of the reports' counts.
-        is_plain: whether TensorFlow decodes these pixels from the file as it is.
+        orientation: EXIF tag, 1..8, that has been applied to `image`.
+        notes: Changes made to it, in the wording of the report's counts.
+        is_plain: Whether TensorFlow decodes the same pixels from the unchanged file.
     """
 
     image: Image.Image
@@ -76,12 +76,12 @@ class StoredPhoto:
     """A photo as it goes into a record.
 
     Attributes:
-        encoded: a JPEG or PNG file from which TensorFlow decodes the upright photo.
+        encoded: JPEG or PNG file from which TensorFlow decodes the upright photo.
         image_format: "jpeg" or "png".
-        height, width: pixels, upright.
-        orientation: the EXIF tag, 1..8, of the file that it came from.
-        notes: what was done to it, in the words of the reports' counts.
-        remarks: what a report should say of this very photo.
+        height, width: Size in pixels, upright.
+        orientation: EXIF tag, 1..8, of the original file.
+        notes: Changes made to it, in the wording of the report's counts.
+        remarks: Messages about this particular photo.
     """
 
     encoded: bytes
@@ -94,13 +94,13 @@ class StoredPhoto:
 
 
 def list_photos(pattern: AnyPath) -> list[str]:
-    """Lists the photos that a path, a folder or a glob pattern stands for, sorted by path.
+    """Lists the photos of a path, a folder or a glob pattern, sorted by path.
 
-    Of a folder, the files that have a picture's suffix, or no suffix and a picture's first bytes
-    (not those of its sub-folders, and no hidden files).
+    In a folder, these are files with a picture's extension, or with no extension and a picture's
+    first bytes (not in sub-folders, and no hidden files).
 
     Raises:
-        UserError: there is none.
+        UserError: There are none.
     """
     path = files.as_text(pattern)
     if files.is_folder(path):
@@ -110,7 +110,7 @@ def list_photos(pattern: AnyPath) -> list[str]:
             if is_photo_name(file) and files.is_file(file)
         ]
         if not photos:
-            raise UserError(f"the folder {path} holds no pictures ({' '.join(PHOTO_SUFFIXES)})")
+            raise UserError(f"the folder {path} has no pictures ({' '.join(PHOTO_SUFFIXES)})")
         return photos
     if files.is_file(path):
         return [path]
@@ -122,7 +122,7 @@ def list_photos(pattern: AnyPath) -> list[str]:
 
 
 def is_photo_name(path: str) -> bool:
-    """Whether a file is a photo by its suffix, or by its first bytes where it has no suffix."""
+    """Whether a file is a photo, by its extension, or by its first bytes if it has none."""
     name = files.base_name(path)
     if name.startswith("."):
         return False
@@ -135,31 +135,31 @@ def is_photo_name(path: str) -> bool:
         with files.reading(path) as file:
             return sniff_format(file.read(32)) is not None
     except OSError:
-        return True  # It is not passed over without a word: whoever reads it says what is wrong.
+        return True  # Not skipped silently: whoever reads it reports what is wrong.
 
 
 def open_photo(path: AnyPath, *, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
     """Reads a photo.
 
     Args:
-        path: a picture file of any format that Pillow knows.
-        max_pixels: refuse larger photos; None: no limit.
+        path: Picture file of any format that Pillow reads.
+        max_pixels: Reject photos with more pixels; None: no limit.
 
     Returns:
-        uint8 [H, W, 3], RGB, upright. Transparent pixels keep the colour that the file gives them.
+        uint8 [H, W, 3], RGB, upright. Transparent pixels keep the colour stored in the file.
 
     Raises:
-        UserError: no such file, not a picture, one that was cut short, or one that is too large.
+        UserError: The file is missing, not a picture, truncated, or too large.
     """
     path = files.as_text(path)
     return np.asarray(decode_photo(read_photo_file(path), repr(path), max_pixels=max_pixels).image)
 
 
 def read_photo_file(path: AnyPath) -> bytes:
-    """The bytes of a photo's file.
+    """Returns the bytes of a photo file.
 
     Raises:
-        UnreadablePhoto: there is no such file, it is a folder, or it cannot be read.
+        UnreadablePhoto: There is no such file, it is a folder, or it cannot be read.
     """
     path = files.as_text(path)
     try:
@@ -176,22 +176,24 @@ def read_photo_file(path: AnyPath) -> bytes:
 def decode_photo(
     encoded: bytes, name: str, *, max_pixels: int | None = MAX_PIXELS, recover: bool = False
 ) -> Photo:
-    """Decodes a photo of any format that Pillow knows; of several frames, the first.
+    """Decodes a photo of any format that Pillow reads; the first frame if there are several.
 
-    16 bits a channel become 8 by their upper byte, as TensorFlow reads such PNG files, and 12 by
-    their upper 8 bits, unless a TIFF file states a range of its own. Signed samples, and those of
-    32 bits or floating point, are scaled by the range that the file states, else by the smallest
-    usual range that holds them: 0..1 (floating point), 0..255, 0..32767 (signed, 16 bits) or
+    16 bits a channel are reduced to 8 by taking the upper byte, as TensorFlow reads such PNG files,
+    and 12 bits by taking the upper 8, unless a TIFF file states a range of its own. Signed, 32-bit
+    and floating-point samples are scaled by the range that the file states, or else by the smallest
+    usual range that contains them: 0..1 (floating point), 0..255, 0..32767 (signed, 16 bits) or
     0..65535.
 
     Args:
-        encoded: the file's bytes.
-        name: what errors call it.
-        max_pixels: refuse larger photos; None: no limit.
-        recover: take a damaged JPEG of which at least three quarters are there; the rest is grey.
+        encoded: Bytes of the file.
+        name: Name of the picture in errors.
+        max_pixels: Reject photos with more pixels; None: no limit.
+        recover: Accept a damaged JPEG of which at least three quarters are intact; the rest is
+            grey.
 
     Raises:
-        UnreadablePhoto: empty, no picture, damaged, too large, or of samples without a known range.
+        UnreadablePhoto: It is empty, not a picture, damaged, too large, or its samples have no
+            known range.
     """
     image, is_whole = _decoded(encoded, name, max_pixels, recover=recover)
     orientation = image.info["orientation"]
@@ -215,9 +217,9 @@ def decode_photo(
 def decode_picture(
     encoded: bytes, name: str, *, max_pixels: int | None = MAX_PIXELS
 ) -> Image.Image:
-    """Decodes a picture that is no photo, such as a mask: upright, in Pillow's mode of the file.
+    """Decodes a picture that is not a photo, such as a mask: upright, in Pillow's mode of the file.
 
-    `info` has `tiff_tags`, the tags of a TIFF file. Args and errors: see `decode_photo`.
+    `info` has `tiff_tags`, the tags of a TIFF file. Arguments and errors: see `decode_photo`.
     """
     return _decoded(encoded, name, max_pixels, recover=False)[0]
 
@@ -225,9 +227,9 @@ def decode_picture(
 def store_photo(
     encoded: bytes, name: str, *, max_pixels: int | None = MAX_PIXELS, recover: bool = True
 ) -> StoredPhoto:
-    """Decodes a photo, and encodes it anew where TensorFlow would not see the same pixels.
+    """Decodes a photo, and re-encodes it if TensorFlow would not see the same pixels.
 
-    Args and errors: see `decode_photo`.
+    Arguments and errors: see `decode_photo`.
     """
     photo = decode_photo(encoded, name, max_pixels=max_pixels, recover=recover)
     image_format = sniff_format(encoded)
@@ -245,7 +247,7 @@ def store_photo(
 def _decoded(
     encoded: bytes, name: str, max_pixels: int | None, *, recover: bool
 ) -> tuple[Image.Image, bool]:
-    """The upright first frame in its own mode, and whether the file is whole."""
+    """Returns the upright first frame in its own mode, and whether the file is complete."""
     image_format = sniff_format(encoded)
     image = error = None
     try:
@@ -267,7 +269,7 @@ def _decoded(
 
 
 def _loaded(encoded: bytes, max_pixels: int | None) -> Image.Image:
-    """The first frame; as the file has it, but for a TIFF, which loading turns upright."""
+    """Loads the first frame as the file has it, except that loading turns a TIFF upright."""
     image = open_header(encoded)
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise Image.DecompressionBombError

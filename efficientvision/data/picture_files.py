@@ -1,4 +1,4 @@
-"""Opening picture files with Pillow, and turning them upright by their EXIF tag."""
+"""Opens picture files with Pillow, and turns them upright by their EXIF tag."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 
 from PIL import Image
 
-# What Pillow and its plugins raise for broken files, headers and EXIF blocks.
+# Exceptions of Pillow and its plugins for broken files, headers and EXIF blocks.
 PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -24,7 +24,7 @@ PILLOW_ERRORS = (
     struct.error,
     zlib.error,
 )
-# EXIF tag -> how Pillow turns the stored picture upright.
+# EXIF tag -> Pillow's operation that turns the stored picture upright.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,16 +35,16 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
-# Where Pillow keeps what states the tag, which no longer holds for a turned picture.
+# Places where Pillow keeps the tag, which no longer applies to a turned picture.
 _STATEMENTS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _pillows_limit = threading.Lock()
 
 
 def open_header(encoded: bytes) -> Image.Image:
-    """Opens a picture of any size: whoever loads its pixels looks at the size first.
+    """Opens a picture of any size: callers check the size before they load the pixels.
 
-    Pillow's own limit is one of the whole process, and it warns from half of it on. It is looked at
-    here and not while pixels are decoded, which threads do at the same time.
+    Pillow's own limit is global to the process, and it warns from half of it on. It is lifted here
+    and not while pixels are decoded, which threads do concurrently.
     """
     with _pillows_limit:
         before = Image.MAX_IMAGE_PIXELS
@@ -56,22 +56,22 @@ def open_header(encoded: bytes) -> Image.Image:
 
 
 def load(image: Image.Image) -> int:
-    """Decodes an opened picture; a TIFF is turned upright by that, others are not.
+    """Decodes an opened picture; this turns a TIFF upright, but no other format.
 
     Returns:
-        The EXIF tag, 1..8, of its file.
+        The file's EXIF tag, 1..8.
     """
     before = _stated_tag(image)
     image.load()
-    # A TIFF has lost its tag now; a PNG may state it behind its pixels.
+    # A TIFF has lost its tag by now; a PNG may have it behind its pixels.
     return _stated_tag(image) if before == 1 else before
 
 
 def turned_upright(image: Image.Image) -> Image.Image:
-    """A loaded picture, upright; the same one where it is so already.
+    """Turns a loaded picture upright; returns the same one if it is upright already.
 
-    By the tag alone: `ImageOps.exif_transpose` writes all other EXIF tags anew, and fails at values
-    that cameras and editors should not have written.
+    Looks only at the tag: `ImageOps.exif_transpose` rewrites all other EXIF tags, and fails on
+    values that cameras and editors should not have written.
     """
     tag = _stated_tag(image)
     if tag == 1:
@@ -84,7 +84,7 @@ def turned_upright(image: Image.Image) -> Image.Image:
 
 
 def header_size(encoded: bytes) -> tuple[int, int] | None:
-    """(height, width) by a picture's header, as its pixels are stored; None: it cannot be read."""
+    """(height, width) from a picture's header, as its pixels are stored; None if unreadable."""
     try:
         with open_header(encoded) as image:
             return image.height, image.width
@@ -93,7 +93,7 @@ def header_size(encoded: bytes) -> tuple[int, int] | None:
 
 
 def orientation_of(encoded: bytes) -> int:
-    """The EXIF tag in a picture's header, 1..8; 1 where there is none, or no picture."""
+    """EXIF tag in a picture's header, 1..8; 1 if there is none, or it is not a picture."""
     try:
         with open_header(encoded) as image:
             return _stated_tag(image)
@@ -104,6 +104,6 @@ def orientation_of(encoded: bytes) -> int:
 def _stated_tag(image: Image.Image) -> int:
     try:
         tag = image.getexif().get(_ORIENTATION_TAG)
-    except PILLOW_ERRORS:  # A broken EXIF block is no reason to refuse the pixels.
+    except PILLOW_ERRORS:  # A broken EXIF block is no reason to reject the pixels.
         return 1
     return int(tag) if tag in range(1, 9) else 1

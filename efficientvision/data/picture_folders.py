@@ -1,4 +1,4 @@
-"""Folders of pictures as people keep them: their parts, their names, and what is left out."""
+"""Folders of pictures as people keep them: parts, names, and files that are left out."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from efficientvision.data.photos import PHOTO_SUFFIXES, is_photo_name
 from efficientvision.errors import UserError
 
 HIDDEN = "hidden files and folders"
-READ_ALREADY = "links to folders that are read already"
-# Copies and thumbnails that macOS and file servers keep beside pictures.
+READ_ALREADY = "links to folders that are read anyway"
+# Copies and thumbnails that macOS and file servers put beside pictures.
 _HIDDEN_NAMES = ("__MACOSX", "@eaDir")
 
 
 class LeftOut:
-    """What is in a user's folders and not used: how often, by reason, each with one example."""
+    """Counts unused files in a user's folders, by reason, with one example each."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
     def add(self, reason: str, example: str, count: int = 1) -> None:
-        """Counts what is left out; `reason` says what it is, `example` names the first."""
+        """Counts something left out; `reason` says what it is, `example` names the first."""
         self._counts[reason] += count
         self._first.setdefault(reason, example)
 
     def update(self, other: LeftOut) -> None:
-        """Takes over what another has counted."""
+        """Adds the counts of another one."""
         for reason, count in other._counts.items():
             self.add(reason, other._first[reason], count)
 
     def counted(self) -> Counter:
-        """As the reports of converters count it."""
+        """Returns the counts in the form of converters' reports."""
         return Counter(
             {f"{k} left out (first: {self._first[k]})": n for k, n in self._counts.items()}
         )
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's pictures: `.ipynb_checkpoints`, `._1.jpg`."""
+    """Whether a file or folder is not the user's picture: `.ipynb_checkpoints`, `._1.jpg`."""
     return name.startswith(".") or name in _HIDDEN_NAMES
 
 
 def find_parts(folder: str, is_part: Callable[[str], bool] = files.is_folder) -> dict[str, str]:
-    """The folders `train`, `val` and `test` in a folder, by their usual names in any case.
+    """Finds the folders `train`, `val` and `test` in a folder, by their usual names in any case.
 
     Args:
-        folder: where to look.
-        is_part: path of one that is called so -> whether it is one.
+        folder: Folder to search.
+        is_part: Path of a candidate -> whether it is a part.
 
     Returns:
         Part -> path of its folder, in the order of `PARTS`. `train` comes before `train2017`.
 
     Raises:
-        UserError: two folders are one part.
+        UserError: Two folders are the same part.
     """
     found: dict[str, str] = {}
     names = files.list_names(folder)
@@ -83,12 +83,12 @@ def find_parts(folder: str, is_part: Callable[[str], bool] = files.is_folder) ->
 def walk_pictures(
     folder: str, left_out: LeftOut, known_folders: Iterable[str] = ()
 ) -> Iterator[str]:
-    """The paths of the pictures in a folder and below it, sorted.
+    """Returns the paths of the pictures in a folder and below it, sorted.
 
     Args:
-        folder: where to look; links are followed, but not into a folder that is read anyway.
-        left_out: counts the files that are no pictures, what is hidden, and links not followed.
-        known_folders: real paths of folders that are read on their own.
+        folder: Folder to search; links are followed, but not into a folder that is read anyway.
+        left_out: Counts files that are not pictures, hidden files, and links not followed.
+        known_folders: Real paths of folders that are read separately.
     """
     seen = {os.path.realpath(folder)}
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -112,12 +112,12 @@ def walk_pictures(
 
 
 def _is_around(folder: str, place: str) -> bool:
-    """Whether a real folder holds a place: a link to it leads in a circle."""
+    """Whether a folder contains a place, both real paths, so that a link to it makes a circle."""
     return os.path.join(os.path.realpath(place), "").startswith(os.path.join(folder, ""))
 
 
 def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
-    """The paths of the folders in a folder, but for hidden ones, which are counted."""
+    """Returns the paths of the folders in a folder; hidden ones are only counted."""
     paths = []
     for name in sorted(files.list_names(folder), key=composed):
         path = os.path.join(folder, name)
@@ -133,22 +133,22 @@ def count_beside(
     folder: str,
     parts: Iterable[str],
     left_out: LeftOut,
-    why_no_part: str = "which has no folders of classes,",
+    why_no_part: str = "which has no class folders,",
 ) -> None:
-    """Counts the pictures that stand in a folder, but in none of its parts.
+    """Counts the pictures in a folder that are in none of its parts.
 
     Args:
-        folder: that of the parts.
-        parts: the paths of their folders.
-        left_out: counts them.
-        why_no_part: of a folder that is called as a part.
+        folder: Folder that contains the parts.
+        parts: Paths of the parts' folders.
+        left_out: Counts them.
+        why_no_part: Reason for a folder with the name of a part.
     """
     known = set(parts)
     for path in list_folders(folder, left_out):
         if path in known:
             continue
         name = os.path.basename(path)
-        why = why_no_part if name.lower() in PART_OF else "which is no part,"
+        why = why_no_part if name.lower() in PART_OF else "which is not a part,"
         for picture in walk_pictures(path, left_out):
             left_out.add(f"pictures of {name}/, {why}", picture)
     for name in files.list_names(folder):
@@ -160,20 +160,20 @@ def count_beside(
 
 
 def no_picture(name: str) -> str:
-    """How `LeftOut` calls a file that is no picture."""
+    """Describes a file that is not a picture, for `LeftOut`."""
     suffix = os.path.splitext(name)[1].lower()
-    return f"{suffix} files" if suffix else "files without an ending that are no pictures"
+    return f"{suffix} files" if suffix else "files without an extension that are not pictures"
 
 
 def existing_file(folder: str, name: str) -> str | None:
-    """The path of the file that a list means, in one of its `spellings`; None: there is none."""
+    """Path of the file that a list names, in one of its `spellings`; None if there is none."""
     paths = (os.path.join(folder, spelling) for spelling in spellings(name))
     return next((path for path in paths if files.is_file(path)), None)
 
 
 def looks_like_a_path(text: str) -> bool:
-    """Whether a field of a list is meant as a picture's path, be there such a file or not."""
+    """Whether a field of a list is meant as the path of a picture, existing or not."""
     suffix = os.path.splitext(text)[1].lower()
-    # Misspelt endings (.jgp) count, "v1.5 label" does not.
+    # Misspelt extensions (.jgp) count, "v1.5 label" does not.
     is_ending = suffix in PHOTO_SUFFIXES or (suffix[1:].isalnum() and 2 <= len(suffix[1:]) <= 4)
     return is_ending or "/" in text or "\\" in text

@@ -1,7 +1,7 @@
-"""What the features of a record must hold, whoever wrote it: kinds, numbers of values, ranges.
+"""Rules for the features of a record, whoever wrote it: types, numbers of values, ranges.
 
-The one table of them: what is refused here is refused by the graphs that parse records too, so that
-training, evaluation, inspection and the check before training agree on which records are bad.
+This is their only table. Graphs that parse records refuse the same things, so that training,
+evaluation, inspection and preflight agree on which records are bad.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IS_CROWD, DIFFICULT = "image/object/is_crowd", "image/object/difficult"
 LABEL, TEXT = "image/class/label", "image/class/text"
 MASK = "image/segmentation/class/encoded"
 
-# Beside the boxes: one value for each object, or none at all.
+# Besides the boxes: one value for each object, or none at all.
 OBJECT_COLUMNS = (AREA, IS_CROWD, DIFFICULT)
 MOST_CLASS = 2**31 - 1
 
@@ -48,11 +48,11 @@ _SINGLE = (ENCODED, SOURCE_ID, HEIGHT, WIDTH, MASK)
 
 
 def read_features(serialized: bytes) -> Any:
-    """The features of a record of any task, by their keys.
+    """Returns the features of a record of any task, by key.
 
     Raises:
-        UserError: it is not a ``tf.train.Example``, or a feature is not what it must be; the
-            sentence names the feature, what it holds and what is needed.
+        UserError: It is not a ``tf.train.Example``, or a feature breaks a rule; the sentence names
+            the feature, its content and what is needed.
     """
     features = unchecked_features(serialized)
     fault = _fault(features)
@@ -62,10 +62,10 @@ def read_features(serialized: bytes) -> Any:
 
 
 def unchecked_features(serialized: bytes) -> Any:
-    """The features of a record, whatever they hold.
+    """Returns the features of a record without checking their content.
 
     Raises:
-        UserError: it is not a ``tf.train.Example``.
+        UserError: It is not a ``tf.train.Example``.
     """
     try:
         return tf.train.Example.FromString(serialized).features.feature
@@ -74,13 +74,13 @@ def unchecked_features(serialized: bytes) -> Any:
 
 
 def values_of(features: Any, key: str) -> list[Any]:
-    """The values of a feature that the table knows; empty where the record has none."""
+    """Returns the values of a feature in the table; empty if the record has none."""
     return list(getattr(features[key], _KINDS[key]).value) if key in features else []
 
 
 def _fault(features: Any) -> str | None:
     for key, expected in _KINDS.items():
-        # TensorFlow takes a feature without a list as absent, but no empty list of another kind.
+        # For TensorFlow a feature without a list is absent; an empty list of another type is not.
         kind = features[key].WhichOneof("kind") if key in features else None
         if kind not in (None, expected):
             empty = "" if getattr(features[key], kind).value else "an empty list of "
@@ -97,7 +97,7 @@ def _fault(features: Any) -> str | None:
 def _object_fault(features: Any) -> str | None:
     objects = len(values_of(features, OBJECT_LABEL))
     if any(len(values_of(features, key)) != objects for key in BOXES):
-        return None  # How many objects there are is in doubt: `decode_example` says so.
+        return None  # The number of objects is in doubt: `decode_example` reports that.
     for key in OBJECT_COLUMNS:
         count = len(values_of(features, key))
         if count not in (0, objects):
@@ -111,7 +111,7 @@ def _object_fault(features: Any) -> str | None:
 def _class_fault(features: Any) -> str | None:
     for key in (OBJECT_LABEL, LABEL):
         for value in values_of(features, key):
-            # 0, the background, is left to the check before training, which knows why it is there.
+            # 0, the background, is left to preflight, which can tell where it comes from.
             if not 0 <= value <= MOST_CLASS:
                 return (
                     f"its {key} holds {value}, and must hold class numbers from 1 to {MOST_CLASS}"

@@ -1,4 +1,4 @@
-"""TFRecord files: find them by pattern, count and read their records, write them in shards."""
+"""TFRecord files: finds them by pattern, counts and reads records, writes shards."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ FilePattern = str | Sequence[str]
 
 
 def match_files(file_pattern: FilePattern) -> list[str]:
-    """The record files of a pattern, sorted.
+    """Returns the record files that match a pattern, sorted.
 
     Args:
-        file_pattern: a path, a glob, several of them separated by commas, or a list of them.
-            Sidecars (``.json`` and the like) and hidden files are left out, so that
+        file_pattern: A path, a glob, several of them separated by commas, or a list of them.
+            Other files (``.json`` and the like) and hidden files are skipped, so that
             ``tfrecord/val*`` is safe.
 
     Raises:
-        UserError: a part of the pattern matches no file.
+        UserError: A part of the pattern matches no file.
     """
     is_text = isinstance(file_pattern, str)
     pieces = file_pattern.split(",") if is_text else list(file_pattern)
@@ -53,7 +53,7 @@ def match_files(file_pattern: FilePattern) -> list[str]:
         raise UserError("No record files: the file pattern is empty.")
     paths: set[str] = set()
     while parts:
-        # A folder may have a comma in its name: a piece that matches nothing goes on after it.
+        # Folder names may contain commas: a piece that matches nothing continues after its comma.
         ends = range(1, len(parts) + 1 if is_text else 2)
         candidates = ((end, _records_of(",".join(parts[:end]).strip())) for end in ends)
         end, found = next((known for known in candidates if known[1]), (0, []))
@@ -72,13 +72,13 @@ def _records_of(pattern: str) -> list[str]:
     return [
         path
         for path in files.matches(pattern)
-        # Asking a store about each of its matches would take long; it lists no folders.
+        # Asking a remote store about each match would take long, and it lists no folders.
         if not path.endswith(_SIDECARS) and (files.is_remote(path) or files.is_file(path))
     ]
 
 
 def shard_prefix(path: str) -> str:
-    """The ``<prefix>`` of ``<prefix>-00000-of-00004.tfrecord`` (without the folder)."""
+    """Returns the ``<prefix>`` of ``<prefix>-00000-of-00004.tfrecord`` (without the folder)."""
     name = os.path.basename(path)
     match = _SHARD_NAME.fullmatch(name)
     return match["prefix"] if match else os.path.splitext(name)[0]
@@ -90,10 +90,10 @@ def shard_path(output_prefix: str, index: int, num_shards: int) -> str:
 
 
 def iter_records(path: str) -> Iterator[bytes]:
-    """The serialised records of one file, read without TensorFlow.
+    """Yields the serialised records of one file, read without TensorFlow.
 
     Raises:
-        UserError: the file is cut short or is no TFRecord file.
+        UserError: The file is truncated, or is not a TFRecord file.
     """
     with files.reading(path) as file:
         for offset, length in record_spans(path):
@@ -102,10 +102,10 @@ def iter_records(path: str) -> Iterator[bytes]:
 
 
 def count_records(paths: Sequence[str]) -> list[int]:
-    """Records per file. Reads 12 bytes a record, so it is fast on big sets too.
+    """Counts the records of each file. Reads 12 bytes per record, so it is fast on large data too.
 
-    A store answers each of these reads after a while: remote files are counted many at a time, and
-    once in a process.
+    On a remote store each of these reads has a latency: remote files are counted many at a time,
+    and only once per process.
     """
     if not any(files.is_remote(path) for path in paths):
         return [_count_records(path) for path in paths]
@@ -131,27 +131,27 @@ def write_shards(
 ) -> Written:
     """Writes one record per item, item i into shard ``i % num_shards``, in parallel processes.
 
-    Shards get their names only when all of them are complete: an error or an interrupt leaves
-    nothing behind, and what a killed process left is removed by the next one with the same prefix.
-    Shards of the same prefix and another ``num_shards`` are outdated then, and are removed, since a
+    Shards get their final names only when all of them are complete: an error or an interrupt leaves
+    nothing behind, and the next call with the same prefix removes what a killed process left.
+    Shards of the same prefix but another ``num_shards`` are then outdated and are removed, since a
     pattern would match both.
 
     Args:
-        items: what ``build_example`` takes; with more than one worker, both must be picklable.
-        build_example: item -> record, serialised or with what is to be counted.
-        output_prefix: path prefix of the shards.
-        num_shards: at most this many; never more than there are items.
-        num_workers: processes; None: one per core.
-        skip_bad: leave out items for which ``build_example`` raises a `UserError`.
+        items: Arguments of ``build_example``; with more than one worker, both must be picklable.
+        build_example: Item -> record, serialised or as a `BuiltRecord`.
+        output_prefix: Path prefix of the shards.
+        num_shards: Largest number of shards; never more than there are items.
+        num_workers: Number of processes; None: one per core.
+        skip_bad: Skip items for which ``build_example`` raises a `UserError`.
 
     Raises:
-        UserError: no items, a bad number of shards or workers, or items that cannot be used: all of
-            them are listed.
-        OSError: the disk is full, or the folder cannot be written to.
+        UserError: There are no items, the number of shards or workers is below 1, or items cannot
+            be used; all of these are listed.
+        OSError: The disk is full, or the folder is not writable.
     """
     if not os.path.basename(output_prefix):
         raise UserError(
-            f"{output_prefix} is a folder, and a prefix of file names is needed, such as "
+            f"{output_prefix} is a folder, but a prefix of file names is needed, such as "
             f"{os.path.join(output_prefix, 'train')}."
         )
     if not items:
@@ -167,7 +167,7 @@ def write_shards(
     files.make_folder(folder)
     _remove_unfinished(folder, basename)
     finals = [shard_path(os.path.join(folder, basename), k, num_shards) for k in range(num_shards)]
-    # Hidden, so that a pattern such as `tfrecord/val*` never sees an unfinished shard.
+    # Hidden, so that patterns such as `tfrecord/val*` never match an unfinished shard.
     temporary = [os.path.join(folder, f".{os.path.basename(path)}.tmp") for path in finals]
     tasks = [(path, items[k::num_shards]) for k, path in enumerate(temporary)]
     num_workers = min(num_workers or os.cpu_count() or 1, num_shards)
@@ -195,22 +195,22 @@ def write_shards(
 def _unusable(bad: Sequence[str], count: int, skip_bad: bool) -> UserError:
     first = bad[0].rstrip(".")
     if skip_bad:
-        listed = f"all {count} are listed below, the first" if count > 1 else "its fault"
+        listed = f"all {count} are listed below, the first" if count > 1 else "its problem"
         return UserError(
             f"No image is left, as none can be used ({listed}: {first}).", lines=list(bad)
         )
     if len(bad) == 1:
-        return UserError(f"{first}. Mend or remove it, or leave such images out with skip_bad.")
+        return UserError(f"{first}. Repair or remove it, or skip such images with skip_bad.")
     return UserError(
-        f"{len(bad)} of {count} images cannot be used (listed below), the first: {first}. Mend or "
-        "remove them, or leave them out with skip_bad.",
+        f"{len(bad)} of {count} images cannot be used (listed below), the first: {first}. Repair "
+        "or remove them, or skip them with skip_bad.",
         lines=list(bad),
     )
 
 
 @dataclass
 class _Shard:
-    """What became of the items of one shard, in order: their facts, notes and errors."""
+    """Results for the items of one shard, in order: their facts, notes and errors."""
 
     facts: list[Any] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)

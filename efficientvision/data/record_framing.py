@@ -1,4 +1,4 @@
-"""TFRecord files byte by byte: where their records lie, and whether they are what was written."""
+"""Reads TFRecord files byte by byte: where records are, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import google_crc32c
 from efficientvision import files
 from efficientvision.errors import UserError
 
-# A record: its length and that number's checksum, its bytes and their checksum.
+# A record: its length and the checksum of that, its bytes and their checksum.
 HEADER_BYTES, CHECKSUM_BYTES = 12, 4
 _GZIP, _ZLIB = b"\x1f\x8b", b"\x78"
 
 
 def record_spans(path: str) -> Iterator[tuple[int, int]]:
-    """(offset, length) of the payload of each record; checksums are not verified, but the first.
+    """Yields (offset, length) of each record's payload; verifies only the first checksum.
 
     Raises:
-        UserError: the file is cut short or is no TFRecord file.
+        UserError: The file is truncated, or is not a TFRecord file.
     """
     size = files.size(path)
     with files.reading(path) as file:
@@ -32,7 +32,7 @@ def record_spans(path: str) -> Iterator[tuple[int, int]]:
             end = position + HEADER_BYTES + length + CHECKSUM_BYTES
             if end > size:
                 raise UserError(
-                    f"{path} is cut short or damaged: it has {size} bytes, and the record at byte "
+                    f"{path} is cut short or damaged: it has {size} bytes, but the record at byte "
                     f"{position} would end at {end}; make the file again."
                 )
             yield position + HEADER_BYTES, length
@@ -41,10 +41,10 @@ def record_spans(path: str) -> Iterator[tuple[int, int]]:
 
 
 def check_record_file(path: str) -> None:
-    """Looks at the first bytes of a file.
+    """Checks the first bytes of a file.
 
     Raises:
-        UserError: it is compressed, or is no TFRecord file.
+        UserError: It is compressed, or is not a TFRecord file.
     """
     with files.reading(path) as file:
         _refuse_foreign(path, file.read(HEADER_BYTES))
@@ -57,20 +57,20 @@ def _refuse_foreign(path: str, header: bytes) -> None:
 
 
 def foreign(header: bytes) -> str | None:
-    """What is wrong with a file of these first bytes if it is none of records, as far as they tell.
+    """Says why a file with these first bytes is not a TFRecord file, as far as they tell.
 
-    None: it is empty, cut short within them, or begins with a record's length.
+    None if it is empty, shorter than a header, or begins with a record's length.
     """
     if len(header) < HEADER_BYTES or is_length(header):
         return None
     if header.startswith(_GZIP):
         return (
-            "is compressed (GZIP), and records are read uncompressed: unpack it with "
+            "is compressed (GZIP), but records are read uncompressed: unpack it with "
             "`gzip -dc FILE > UNPACKED.tfrecord`"
         )
     if header.startswith(_ZLIB) and int.from_bytes(header[:2], "big") % 31 == 0:
         return (
-            "is compressed (ZLIB), and records are read uncompressed: read it with "
+            "is compressed (ZLIB), but records are read uncompressed: read it with "
             "tf.data.TFRecordDataset(FILE, compression_type='ZLIB') and write it again"
         )
     return (
@@ -80,17 +80,17 @@ def foreign(header: bytes) -> str | None:
 
 
 def length_of(header: bytes) -> int:
-    """Bytes of a record's payload, by its first bytes."""
+    """Number of bytes of a record's payload, from its header."""
     return struct.unpack("<Q", header[:8])[0]
 
 
 def is_length(header: bytes) -> bool:
-    """Whether these are the first bytes of a record: a length and its checksum."""
+    """Whether these are the first bytes of a record: a length with a valid checksum."""
     return masked_crc32c(header[:8]) == header[8:]
 
 
 def masked_crc32c(content: bytes) -> bytes:
-    """The checksum as TFRecord files hold it: CRC-32C, rotated, with a constant added."""
+    """Checksum as TFRecord files store it: CRC-32C, rotated, plus a constant."""
     checksum = google_crc32c.value(content)
     rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)

@@ -43,20 +43,20 @@ class DetectionExample:
     """One image with its objects, as it goes into a record.
 
     Attributes:
-        encoded: the JPEG or PNG file, byte for byte.
+        encoded: JPEG or PNG file, byte for byte.
         image_format: "jpeg" or "png".
-        filename: for people; nothing reads it back but reports.
-        source_id: the image's id in the COCO ground truth, as a string.
-        height, width: pixels.
+        filename: For people; only reports read it back.
+        source_id: Id of the image in the COCO ground truth, as a string.
+        height, width: Size in pixels.
         boxes_yxyx: float [n, 4] in pixels of this image.
-        classes: n class ids, 1..K.
-        class_names: n names.
-        areas: n areas; pixels for COCO, a fraction of the image for PASCAL, as in the original.
-        is_crowd: n flags (COCO), or None.
-        masks: n PNG files (COCO with masks), or None.
-        captions: sentences (COCO captions), or None.
-        difficult, truncated: n flags (PASCAL), or None.
-        views: n poses (PASCAL), or None.
+        classes: Class ids [n], 1..K.
+        class_names: Names [n].
+        areas: Areas [n]; pixels for COCO, a fraction of the image for PASCAL, as in the original.
+        is_crowd: Flags [n] (COCO), or None.
+        masks: PNG files [n] (COCO with masks), or None.
+        captions: Sentences (COCO captions), or None.
+        difficult, truncated: Flags [n] (PASCAL), or None.
+        views: Poses [n] (PASCAL), or None.
     """
 
     encoded: bytes
@@ -94,10 +94,10 @@ def float_feature(values: Sequence[float]) -> tf.train.Feature:
 
 
 def image_features(example: Any) -> dict[str, tf.train.Feature]:
-    """What a record of any task says of its image.
+    """Features of the image, which records of every task have.
 
     Args:
-        example: has `height`, `width` (pixels), `filename`, `source_id`, `encoded` and
+        example: Has `height`, `width` (pixels), `filename`, `source_id`, `encoded` and
             `image_format`.
     """
     return {
@@ -146,10 +146,10 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         A dict of
         ``encoded`` string [] (JPEG or PNG);
         ``source_id`` string [], "" if the record has none;
-        ``stated_hw`` int64 [2], the image's size by the record, -1 where it does not say;
+        ``stated_hw`` int64 [2], the image's size according to the record, -1 if not stated;
         ``boxes_normalized_yxyx`` float32 [n, 4], in [0, 1];
         ``classes`` int32 [n], 1..K;
-        ``texts`` string [m], the names that the record gives them;
+        ``texts`` string [m], class names in the record;
         ``area`` float32 [n], pixels, or fractions of the image (PASCAL records, and the fallback);
         ``is_crowd`` bool [n].
     """
@@ -190,14 +190,14 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def decode_example(serialized: bytes) -> DetectionExample:
-    """Reads one record in Python (for reports and ground truth; slow and complete).
+    """Reads one record in Python (slow but complete; for reports and ground truth).
 
     The size is the photo's own, from its header: boxes are stored as fractions of the photo, and
-    records of other makers state no size, or that from before a resize.
+    records made elsewhere may state no size, or the size before a resize.
 
     Raises:
-        UserError: no image inside, values of another type or number, or the lists of the objects
-            differ in length.
+        UserError: There is no image inside, values have another type or number, or the lists of
+            the objects differ in length.
     """
     features = read_features(serialized)
 
@@ -250,10 +250,10 @@ def decode_example(serialized: bytes) -> DetectionExample:
 
 
 def stated_size(serialized: bytes) -> tuple[int, int] | None:
-    """(height, width) of the image as its record states them, which need not be right.
+    """(height, width) of the image as its record states them, right or wrong.
 
     Raises:
-        UserError: as :func:`decode_example`.
+        UserError: As :func:`decode_example`.
     """
     return _stated_size(read_features(serialized))
 

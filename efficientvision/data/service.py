@@ -1,4 +1,4 @@
-"""The tf.data service: other machines decode and augment for hosts that cannot keep up."""
+"""The tf.data service: other machines decode and augment for hosts that are too slow."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PATIENCE_SECONDS = 10.0
 def check_service(address: str) -> None:
     """Checks that a dispatcher listens at an address.
 
-    TensorFlow itself would try again for an hour before it says anything.
+    TensorFlow itself would retry for an hour without a message.
 
     Args:
-        address: ``grpc://host:port``.
+        address: Address of the form ``grpc://host:port``.
 
     Raises:
         UserError: The address is malformed, or nothing answers there.
@@ -26,7 +26,7 @@ def check_service(address: str) -> None:
     host, colon, port = address.removeprefix(_SCHEME).rpartition(":")
     if not (address.startswith(_SCHEME) and colon and host and port.isdigit()):
         raise UserError(
-            f"`tf_data_service={address}` is no address of a tf.data service: it has the form "
+            f"`tf_data_service={address}` is not an address of a tf.data service: it has the form "
             "grpc://host:port."
         )
     try:
@@ -34,17 +34,17 @@ def check_service(address: str) -> None:
     except OSError as error:
         raise UserError(
             f"No tf.data service answers at {address} ({error}): start its dispatcher and its "
-            "workers, or leave `tf_data_service` out."
+            "workers, or remove `tf_data_service`."
         ) from error
 
 
 def through_service(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
-    """Lets the workers of a tf.data service produce a data set.
+    """Produces a data set on the workers of a tf.data service.
 
-    The source of training's endless sequence is the number of the epoch. Numbers are handed out to
-    the service's workers one by one ("dynamic" sharding), so each epoch is read by one worker and
-    every photo is seen once in it; the epochs of several workers mix. Were every worker given the
-    whole sequence, all of them would produce the same examples.
+    The source of training's endless sequence is the number of the epoch. These numbers are handed
+    out to the workers one by one ("dynamic" sharding), so each epoch is read by one worker and
+    every photo occurs once in it; the epochs of several workers mix. If every worker got the whole
+    sequence, all of them would produce the same examples.
 
     Args:
         dataset: Batches. Its files must have the same paths on the service's machines.

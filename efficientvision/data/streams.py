@@ -1,7 +1,7 @@
-"""Serialized records in the order of training or of evaluation.
+"""Streams of serialised records in training or evaluation order.
 
-The order of training is a function of (seed, epoch): a run that begins again at example n skips
-whole epochs by counting and the rest without decoding.
+The training order depends only on (seed, epoch): a run that resumes at example n skips whole
+epochs by counting, and the rest without decoding.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from efficientvision.files import size as file_size
 
 AUTOTUNE = tf.data.AUTOTUNE
 
-# Partners (mosaic, MixUp) come from the same window of so many examples of the sequence.
+# Partners (mosaic, MixUp) come from the same window of this many examples of the sequence.
 PARTNER_WINDOW = 16
-# Shuffling holds so many records, or fewer, lest they take more memory than this.
+# Upper limit of the shuffle buffer, so that it does not take more memory than this.
 SHUFFLE_RECORDS, SHUFFLE_BYTES = 1024, 256 << 20
 _SAMPLED_FILES = 8
 
 
 def without_autograph(function: Callable) -> Callable:
-    """The function as it is, for a `map`: TensorFlow need not search it for Python control flow.
+    """Exempts a function for `map` from AutoGraph's search for Python control flow.
 
-    There is none in the library's functions, and searching takes seconds.
+    The library's functions contain none, and the search takes seconds.
     """
     return tf.autograph.experimental.do_not_convert(function)
 
 
 def read_in_order(files: list[str]) -> tf.data.Dataset:
-    """Records of the files, one after the other."""
+    """Reads the records of the files one after the other."""
     return tf.data.TFRecordDataset(files, buffer_size=1 << 20)
 
 
 def default_shuffle_buffer(files: list[str], counts: list[int]) -> int:
-    """How many records to draw from: 1024, or as many as fit into 256 MB at their mean size.
+    """Size of the shuffle buffer: 1024, or as many records of mean size as fit into 256 MB.
 
     Args:
-        files: record files; the mean is that of eight of them, spread evenly.
-        counts: records of each.
+        files: Record files; the mean size is taken from eight of them, evenly spread.
+        counts: Number of records in each.
     """
     filled = [(path, count) for path, count in zip(files, counts, strict=True) if count]
     sample = filled[:: -(-len(filled) // _SAMPLED_FILES)]
@@ -59,23 +59,23 @@ def training_stream(
     max_examples: int | None,
     num_partners: int,
 ) -> tf.data.Dataset:
-    """The endless sequence of training: records with their positions, epoch after epoch.
+    """Builds the endless training sequence: records with their positions, epoch after epoch.
 
-    A record may come with partners, others to be combined with. For that the sequence is cut, at
-    fixed positions, into windows of ``PARTNER_WINDOW`` records, and partners are drawn within the
-    window, none twice. So example n is made of the same photos whatever the batch size, the number
-    of readers or the step that a run begins at; to combine within a batch would give other
-    pictures to two workers than to one, and none to a batch of one.
+    A record may come with partners, other records to combine it with. For this, the sequence is cut
+    at fixed positions into windows of ``PARTNER_WINDOW`` records, and partners are drawn within the
+    window, without repetition. So example n consists of the same photos whatever the batch size,
+    the number of readers or the step at which a run resumes. Combining within a batch would give
+    two workers other pictures than one, and could not combine anything in a batch of one.
 
     Args:
-        files, counts: record files, and how many records each holds.
-        num_records: records of an epoch.
-        seed: of the order and of the partners.
-        first: position to begin with.
-        num_epochs: end after so many; None: never.
-        shuffle_buffer: records held to draw from.
-        max_examples: the first so many records are all there is; None: all of them.
-        num_partners: how many, less than ``PARTNER_WINDOW``.
+        files, counts: Record files, and the number of records in each.
+        num_records: Number of records per epoch.
+        seed: Seed of the order and of the partners.
+        first: Position to start at.
+        num_epochs: Stop after this many epochs; None: never.
+        shuffle_buffer: Number of records to shuffle among.
+        max_examples: Use only this many records, the first in shard order; None: all.
+        num_partners: Number of partners, less than ``PARTNER_WINDOW``.
 
     Returns:
         (position int64 [], serialized records string [1 + num_partners]).
@@ -86,8 +86,8 @@ def training_stream(
     paths = [path for path, count in zip(files, counts, strict=True) if count]
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        # `shuffle` mixes the global seed in (and fails if that is 0); this sets the one of the
-        # graph that the function is traced into, and nobody else's.
+        # `shuffle` mixes in the global seed (and fails if that is 0); this sets only the seed of
+        # the graph that the function is traced into.
         tf.random.set_seed(1)
         epoch_seed = tf.random.stateless_uniform(
             [2], tf.stack([tf.constant(seed, tf.int64), epoch]), maxval=2**31 - 1, dtype=tf.int64
@@ -124,8 +124,8 @@ def training_stream(
 
 
 def _partners(size: tf.Tensor, num_partners: int, seed: int, position: tf.Tensor) -> tf.Tensor:
-    """Of each record of a window, its own index and its partners', int32 [size, 1 + partners]."""
-    # The last window of all may have fewer than are needed: then photos repeat.
+    """Index of each record of a window and those of its partners, int32 [size, 1 + partners]."""
+    # The very last window may have fewer records than needed; then photos repeat.
     others = tf.maximum(size - 1, 1)
     window_seed = tf.stack([tf.constant(seed, tf.int64), position])
     numbers = tf.random.stateless_uniform([size, tf.maximum(others, num_partners)], window_seed)

@@ -1,7 +1,7 @@
-"""Whether a COCO file is the ground truth of records: a look at some of them before an evaluation.
+"""Compares a COCO file with some records before an evaluation: is it their ground truth?
 
-Boxes of a file that was made for other pictures (turned, shrunk since, cut at the edge) are no
-error that shows: every AP is just lower.
+If the boxes in a file were made for other pictures (turned, shrunk or cropped since), nothing
+fails visibly: every AP is just lower.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from efficientvision.data.records import DetectionExample, decode_example
 from efficientvision.data.truth_file import truth_path
 from efficientvision.errors import UserError
 
-# Converters round; published boxes pass the edge by less.
+# Converters round; published boxes exceed the edge by less.
 TOLERANCE_PIXELS = 1.5
-# A converter may leave out some boxes of a published file.
+# A converter may skip some boxes of a published file.
 FEW = 0.01
 _LIMIT = 1000
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the records that were looked at have in common with the file.
+    """Comparison of the checked records with the file.
 
     Attributes:
-        images: how many of them the file lists.
-        other_sizes: how many of these it states another size of than the record.
-        boxes: boxes in either of both.
-        other_boxes: those that the other does not have.
+        images: Number of images that the file lists.
+        other_sizes: Number of these for which file and record state different sizes.
+        boxes: Number of boxes in either of both.
+        other_boxes: Number of boxes that the other side lacks.
     """
 
     images: int = 0
@@ -47,12 +47,12 @@ class Agreement:
 def look(file: CocoFile, file_pattern: FilePattern, limit: int = _LIMIT) -> Agreement:
     """Compares the first records of each file of a pattern with a COCO file.
 
-    Images without boxes in either say nothing of boxes. Costs about 0.3 ms a record.
+    Images without boxes on either side are not compared. Takes about 0.3 ms per record.
 
     Args:
-        file: the ground truth.
-        file_pattern: the records.
-        limit: at most about so many records.
+        file: The ground truth.
+        file_pattern: Pattern of the records.
+        limit: Approximate maximum number of records.
     """
     listed = {image["id"]: image for image in file.images}
     has_boxes = False
@@ -64,14 +64,14 @@ def look(file: CocoFile, file_pattern: FilePattern, limit: int = _LIMIT) -> Agre
         images += 1
         stated = [listed[image_id][side] for side in ("height", "width")]
         if min(example.height, example.width) < 1:
-            continue  # In pixels its boxes are unknown.
+            continue  # Its boxes in pixels are unknown.
         if all(stated) and stated != [example.height, example.width]:
             other_sizes += 1
         theirs = [annotation["bbox"] for annotation in file.by_image.get(image_id, ())]
         has_boxes |= bool(len(example.classes))
         boxes += max(len(theirs), len(example.classes))
         other_boxes += _unlike(example.boxes_yxyx, theirs)
-    # Records without any annotation may be measured with a file, too.
+    # Records without any annotation may legitimately be evaluated with a file.
     return Agreement(images, other_sizes, *((boxes, other_boxes) if has_boxes else (0, 0)))
 
 
@@ -83,11 +83,11 @@ def _some(file_pattern: FilePattern, limit: int) -> Iterator[DetectionExample]:
             try:
                 yield decode_example(serialized)
             except UserError:
-                continue  # The evaluation itself says what is wrong with it.
+                continue  # The evaluation itself reports what is wrong with it.
 
 
 def _unlike(boxes_yxyx: np.ndarray, theirs_xywh: list[list[float]]) -> int:
-    """How many boxes of the larger of two sets have no like in the other."""
+    """Number of boxes of the larger of two sets without a match in the other."""
     if not len(boxes_yxyx) or not theirs_xywh:
         return max(len(boxes_yxyx), len(theirs_xywh))
     x, y, width, height = np.array(theirs_xywh, np.float64).T
@@ -97,7 +97,7 @@ def _unlike(boxes_yxyx: np.ndarray, theirs_xywh: list[list[float]]) -> int:
 
 
 def right_file(file_pattern: FilePattern) -> str:
-    """What to do where a file is not the records' ground truth."""
+    """Advice for the case that a file is not the ground truth of the records."""
     own = {
         truth_path(files.join(files.parent(path), shard_prefix(path)))
         for path in match_files(file_pattern)
@@ -105,21 +105,21 @@ def right_file(file_pattern: FilePattern) -> str:
     there = [path for path in own if files.is_file(path)]
     if len(own) == len(there) == 1:
         return f"the converter wrote `val_json_file={there[0]}` for these records"
-    return "leave `val_json_file` out: then the boxes of the records count"
+    return "remove `val_json_file` to use the records' own boxes"
 
 
 def check_agreement(file: CocoFile, file_pattern: FilePattern) -> str | None:
-    """A sentence where a COCO file has other boxes than the records; None: it fits.
+    """Returns a warning if a COCO file has other boxes than the records; None if it fits.
 
     Raises:
-        UserError: it is the ground truth of other pictures: most sizes differ, and most boxes.
+        UserError: It is the ground truth of other pictures: most sizes and most boxes differ.
     """
     if not any(file.by_image.values()):
-        return f"WARNING: {file.path} has no annotations of its images: every metric will be '-'."
+        return f"WARNING: {file.path} has no annotations for its images: every metric will be '-'."
     found = look(file, file_pattern)
     if not found.boxes or found.other_boxes <= FEW * found.boxes:
         return None
-    share = f"{found.other_boxes:,} of {found.boxes:,} boxes looked at differ"
+    share = f"{found.other_boxes:,} of {found.boxes:,} boxes compared differ"
     if found.other_sizes > found.images / 2 and found.other_boxes > found.boxes / 2:
         raise UserError(
             f"{file.path} is not the ground truth of {file_pattern}: {found.other_sizes:,} of "
@@ -127,6 +127,6 @@ def check_agreement(file: CocoFile, file_pattern: FilePattern) -> str | None:
             f"{right_file(file_pattern)}."
         )
     return (
-        f"WARNING: {file.path} has other boxes than {file_pattern}, and the metrics are those "
+        f"WARNING: {file.path} has other boxes than {file_pattern}, and metrics are computed "
         f"against the file: {share}; {right_file(file_pattern)}."
     )

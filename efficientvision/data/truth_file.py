@@ -1,4 +1,4 @@
-"""The ground truth that converters write beside records: COCO's format, the records' boxes."""
+"""Ground truth that converters write beside records: COCO's format with the records' boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from efficientvision.data.labels import LabelMap
 
 
 class TrueObject(NamedTuple):
-    """An object as it went into a record: pixel corners and area of the stored photo."""
+    """An object as stored in a record: pixel corners and area in the stored photo."""
 
     class_id: int
     xmin: float
@@ -25,10 +25,10 @@ class TrueObject(NamedTuple):
 
 
 class TrueImage(NamedTuple):
-    """An image as it went into a record.
+    """An image as stored in a record.
 
     Attributes:
-        differs: whether the annotations that it comes from would give other numbers.
+        differs: Whether its original annotations would give other numbers.
     """
 
     image_id: int | str
@@ -40,7 +40,7 @@ class TrueImage(NamedTuple):
 
 
 def truth_path(output_prefix: str) -> str:
-    """The file that belongs to the records of a prefix: ``json_<name>.json`` beside them."""
+    """Path of the ground truth for records of a prefix: ``json_<name>.json`` beside them."""
     folder, name = os.path.split(output_prefix)
     return os.path.join(folder, f"json_{name}.json")
 

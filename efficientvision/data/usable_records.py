@@ -1,4 +1,4 @@
-"""Records without those that are damaged, for a run that is to go on all the same."""
+"""Filters out damaged records, for runs that continue without them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from efficientvision.errors import UserError
 def usable_records(
     file_pattern: FilePattern, folder: str, *, of_masks: bool = False
 ) -> tuple[str, list[BadRecord]]:
-    """A pattern of the same records without those that cannot be read or decoded.
+    """Returns a pattern of the same records without those that cannot be read or decoded.
 
-    Files with such a record are copied without it, and the class names beside them too; the
-    others stay where they are. The copies are the same whenever they are made, so a run that is
-    resumed sees the records in the same order.
+    Files with such a record are copied without it, together with the class names beside them; other
+    files stay where they are. The copies are always the same, so a resumed run sees the records in
+    the same order.
 
     Args:
-        file_pattern: the records.
-        folder: where the copies are written.
-        of_masks: a record without a mask is bad too.
+        file_pattern: Pattern of the records.
+        folder: Folder for the copies.
+        of_masks: Also drop records without a mask.
 
     Returns:
-        (the files, as a pattern; the records that are left out).
+        (the files, as a pattern; the records left out).
 
     Raises:
-        UserError: nothing is left.
+        UserError: No records are left.
     """
     import tensorflow as tf
 
@@ -47,8 +47,8 @@ def usable_records(
             continue
         if not good:
             continue
-        # A folder for each: files of several folders may have one name, and names of classes go by
-        # the name of the file.
+        # One folder each: files in several folders may share a name, and the file of class names is
+        # found by the name of the record file.
         own = os.path.join(folder, f"{len(usable):05d}")
         files.make_folder(own)
         if (labels := labels_path(path)) is not None:
@@ -67,7 +67,7 @@ def usable_records(
 
 
 def said(left_out: Sequence[BadRecord], limit: int = 10) -> list[str]:
-    """Lines for people: how many records are left out, and the first of them."""
+    """Lines to print: the number of records left out, and the first of them."""
     if not left_out:
         return []
     known = all(bad.is_one for bad in left_out)

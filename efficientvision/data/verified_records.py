@@ -1,4 +1,4 @@
-"""Records of TFRecord files with their checksums verified: damage is found, and what follows it."""
+"""Reads records of TFRecord files with verified checksums: finds damage, and records after it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _SEARCHED_BYTES = 1 << 24
 
 @dataclass(frozen=True)
 class DamagedRecord:
-    """Stands for a record whose bytes are not those that were written.
+    """Placeholder for a record whose bytes are not those that were written.
 
     Attributes:
-        byte: where the record begins in its file.
-        lost_bytes: its length is damaged: bytes up to the next record that can be found, which
-            may have been several records. 0: its length is known.
-        rest_is_lost: no record can be found after it.
-        is_cut: the file ends before the record does.
-        foreign: what is wrong with the file, if it is none of records.
+        byte: Position of the record in its file.
+        lost_bytes: If its length is damaged: number of bytes up to the next record that can be
+            found, which may have been several records. 0: its length is known.
+        rest_is_lost: No record can be found after it.
+        is_cut: The file ends before the record does.
+        foreign: Why the file is not a TFRecord file, if it is not.
     """
 
     byte: int
@@ -53,7 +53,7 @@ class DamagedRecord:
 
 
 def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
-    """The records of one file; a `DamagedRecord` stands for each whose checksum is wrong."""
+    """Yields the records of one file; a `DamagedRecord` for each with a wrong checksum."""
     size = files.size(path)
     with files.reading(path) as file:
         position = 0
@@ -82,9 +82,9 @@ def verified_records(path: str) -> Iterator[bytes | DamagedRecord]:
 
 
 def _find_record(file: BinaryIO, start: int, size: int) -> int | None:
-    """Where the first record at or after `start` begins: a length that its checksum confirms.
+    """Position of the first record at or after `start`: a length that its checksum confirms.
 
-    Lengths are below 4 GiB: four bytes that are not all zero, and four zeros.
+    Lengths are below 4 GiB: four bytes that are not all zero, followed by four zeros.
     """
     while start < size:
         file.seek(start)
@@ -98,6 +98,6 @@ def _find_record(file: BinaryIO, start: int, size: int) -> int | None:
                 end = start + place + HEADER_BYTES + length_of(header) + CHECKSUM_BYTES
                 if end <= size:
                     return start + place
-        # A header may lie across the border of two chunks.
+        # A header may cross the border between two chunks.
         start += max(len(chunk) - HEADER_BYTES, 1) if len(chunk) == _SEARCHED_BYTES else size
     return None

@@ -12,35 +12,35 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 
-# Under this name a file carries its metadata.
+# Name of the metadata inside a file.
 METADATA_KEY = "efficientvision"
-# Precisions that take their ranges from photos.
+# Precisions that need calibration photos.
 IN_INTEGERS = ("int8", "mixed")
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file.
+    """An export format.
 
     Attributes:
-        name: as in `--format`.
-        suffix: of the file's name, after the model's name.
-        module: of `efficientvision.exports`, with `write` and `load`.
-        precision: of the weights.
-        nms: the kind of suppression inside a detector, unless another is asked for.
-        box_tolerance: difference of a box from the Keras model's, in pixels of the photo, up to
-            which they are the same; None: not held to one.
-        score_tolerance: largest difference of a score or a probability; None: not held to one.
-        differ_tolerance: share of the detections that may be another box, or be on one side only:
-            where two boxes have nearly the same score, or overlap by just the limit, rounding
-            decides which of them suppression keeps. Without a `score_tolerance` also the share of
-            photos whose likeliest class may be another.
-        pixel_tolerance: share of the pixels of a segmentation that may be of another class: where
-            two have nearly the same logit, rounding decides.
-        metric_tolerance: points of AP, accuracy or mIoU that may be lost; where it is measured, it
-            alone decides.
-        json_beside: the metadata is written beside the file too: apps find no way into it.
-        apple: only Apple's systems can run it.
+        name: name as in `--format`.
+        suffix: suffix of the file name, after the model's name.
+        module: module of `efficientvision.exports` with `write` and `load`.
+        precision: precision of the weights.
+        nms: default kind of NMS inside a detector.
+        box_tolerance: maximum difference of a box from the Keras model's, in pixels of the photo;
+            None: not checked.
+        score_tolerance: maximum difference of a score or probability; None: not checked.
+        differ_tolerance: share of the detections that may differ or lack a match: if two boxes
+            have nearly equal scores, or overlap by just the limit, rounding decides which one NMS
+            keeps. Without a `score_tolerance` also the share of photos whose top class may differ.
+        pixel_tolerance: share of a segmentation's pixels whose class may differ: if two logits are
+            nearly equal, rounding decides.
+        metric_tolerance: maximum loss of AP, accuracy or mIoU in points; if the metric is measured,
+            only this counts.
+        json_beside: whether the metadata is also written to a JSON file, because apps cannot read
+            it from the file.
+        apple: whether it runs on Apple's systems only.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Format:
 
     @property
     def runs_here(self) -> bool:
-        """Whether this system can run it, if its runtime is installed."""
+        """Whether this system can run the format, if its runtime is installed."""
         return not self.apple or sys.platform == "darwin"
 
 
@@ -79,7 +79,7 @@ FORMATS = {
             pixel_tolerance=0.01,
             json_beside=True,
         ),
-        # Eight bits for coordinates of up to 1,000 pixels would be too few: the network alone is
+        # Eight bits are too few for coordinates of up to 1,000 pixels: only the network is
         # quantised, and boxes are decoded outside.
         Format(
             "litert_int8",
@@ -107,7 +107,7 @@ FORMATS = {
             metric_tolerance=2.0,
             json_beside=True,
         ),
-        # coremltools knows no suppression with static shapes: boxes are decoded outside.
+        # coremltools has no NMS with static shapes: boxes are decoded outside.
         Format(
             "coreml",
             ".mlpackage",
@@ -135,25 +135,25 @@ _MODULES = {form.suffix[form.suffix.rfind(".") :]: form.module for form in FORMA
 
 
 def is_artifact(path: AnyPath) -> bool:
-    """Whether a path is a portable export by its name."""
+    """Whether a path has the suffix of a portable export."""
     return _suffix(path) in _MODULES
 
 
 def module_of(path: AnyPath) -> ModuleType:
-    """The module that reads a file; see `Format.module`."""
+    """Returns the module that reads a file; see `Format.module`."""
     return importlib.import_module(f"efficientvision.exports.{_MODULES[_suffix(path)]}")
 
 
 def need(package: str, extra: str, what: str) -> Any:
-    """Imports a package of an extra.
+    """Imports an optional dependency.
 
     Args:
-        package: its name for `import`.
+        package: name for `import`.
         extra: the extra of this library that installs it.
-        what: what needs it, for the error.
+        what: the feature that needs it, for the error.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the package is not installed.
     """
     try:
         return importlib.import_module(package)

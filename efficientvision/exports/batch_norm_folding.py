@@ -1,4 +1,4 @@
-"""Folds batch norms into the convolutions before them: what inference need not compute twice."""
+"""Folds batch norms into the preceding convolutions, to save computation in inference."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 
 
 def fold_batch_norms(graph_def: tf.compat.v1.GraphDef, outputs: Iterable[str] = ()) -> int:
-    """Folds, in place, batch norms into the convolutions before them.
+    """Folds batch norms into the preceding convolutions, in place.
 
-    A batch norm in inference multiplies each channel by a constant and adds one. Behind a
-    convolution, with or without a bias, both go into the kernel and a new bias; a kernel that
-    several batch norms follow in turn (the heads' own, shared by the levels) is copied for each.
-    The new additions keep the batch norms' names. Operations that nothing needs any more stay.
+    In inference a batch norm is a multiplication and an addition per channel. After a convolution,
+    with or without a bias, both are absorbed by the kernel and a new bias. A kernel that is shared
+    by several batch norms (in the heads, one per level) is copied for each. The new additions keep
+    the names of the batch norms. Unused operations are not removed.
 
     Args:
         graph_def: a graph without variables.
-        outputs: names of operations whose results must stay as they are.
+        outputs: names of operations whose results must not change.
 
     Returns:
-        How many were folded: those whose numbers are constants and whose convolution serves
-        nothing else.
+        The number of folded batch norms: those with constant parameters whose convolution has no
+        other consumer.
     """
     folding = _Folding(graph_def, outputs)
     norms = [node for node in graph_def.node if node.op == "FusedBatchNormV3"]
@@ -37,7 +37,7 @@ class _Folding:
     def __init__(self, graph_def: tf.compat.v1.GraphDef, outputs: Iterable[str]):
         self._graph = graph_def
         self._nodes = {node.name: node for node in graph_def.node}
-        # Tensor name -> how often it is read. An output is read by someone else, too.
+        # Tensor name -> number of consumers, counting outputs of the graph.
         self._uses = collections.Counter(
             _tensor(name) for node in graph_def.node for name in node.input
         )
@@ -77,14 +77,14 @@ class _Folding:
         return True
 
     def _without_bias(self, name: str, channels: int) -> tuple[np.ndarray, str]:
-        """The constant that a tensor adds to another one [channels], and that other tensor."""
+        """Splits a tensor into a constant bias [channels] and the tensor it is added to."""
         none = np.zeros(channels, np.float32)
         node = self._nodes[_operation(name)]
         if node.op not in _ADDITIONS or self._uses[_tensor(name)] != 1:
             return none, name
         for value, other in ((node.input[1], node.input[0]), (node.input[0], node.input[1])):
             bias = self._constant(value)
-            # Of shape [C] or [1, 1, 1, C]: one number for a channel.
+            # Of shape [C] or [1, 1, 1, C]: one number per channel.
             if bias is not None and bias.size == channels == bias.shape[-1]:
                 return bias.reshape(channels), other
         return none, name
@@ -98,7 +98,7 @@ class _Folding:
     def _evaluate(self, node: tf.compat.v1.NodeDef) -> np.ndarray | None:
         if node.op == "Const":
             value = tf.make_ndarray(node.attr["value"].tensor)
-            # Half precision is computed with in float32.
+            # Half precision is converted to float32 for computing.
             return value if value.dtype.kind in "iu" else value.astype(np.float32)
         if node.op in ("Identity", "Cast"):
             return self._constant(node.input[0])
@@ -115,7 +115,7 @@ class _Folding:
 def add_constant(
     graph_def: tf.compat.v1.GraphDef, name: str, value: np.ndarray, number_type: int
 ) -> str:
-    """Adds a constant of a type (`DataType` of the graph) under a name, which is returned."""
+    """Adds a constant of a given `DataType` to the graph and returns its name."""
     kind = tf.dtypes.as_dtype(number_type)
     node = graph_def.node.add()
     node.name, node.op = name, "Const"
@@ -130,5 +130,5 @@ def _operation(name: str) -> str:
 
 
 def _tensor(name: str) -> str:
-    """A tensor's name with its output number, which may be left out for the first one."""
+    """A tensor's name with its output number, which may be omitted for the first one."""
     return name if ":" in name or name.startswith("^") else f"{name}:0"

@@ -1,4 +1,4 @@
-"""Which channels of a graph can be scaled, and which of them only together."""
+"""Finds the channels of a graph that can be scaled, and those that must be scaled together."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tensorflow as tf
 
-# The group of everything that must stay as it is.
+# The group of everything that must not be scaled.
 FIXED = 0
 
 
 class ChannelGroups:
-    """The groups of channels that have one scale.
+    """Groups of channels that must have the same scale.
 
-    Scaling a channel by a positive number passes through what is linear in each channel by itself,
-    ReLU included; sums and concatenations tie channels together; a convolution takes up any scale
-    of its input and gives its output new ones. What is not known here fixes its inputs: a scale
-    behind it would not be the one before it.
+    A positive scale of a channel passes through operations that are positively homogeneous per
+    channel, such as ReLU. Sums and concatenations tie channels together. A convolution absorbs any
+    scale of its input, and its output starts new groups. The inputs of unknown operations are
+    fixed, because a scale would not pass through unchanged.
 
     Args:
-        graph: operations in an order in which inputs come first.
+        graph: a graph with its operations in topological order.
         constants: values of the operations that depend on no input, by name.
-        outputs: names of operations whose results must stay as they are.
+        outputs: names of operations whose results must not change.
 
     Reference: Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section 4.1, for pairs of
     layers; here for whole graphs.
@@ -46,8 +46,10 @@ class ChannelGroups:
         return len(self._parents)
 
     def of(self, tensor: tf.Tensor) -> np.ndarray:
-        """The number of each channel's group: an array of the tensor's rank, whose sides are the
-        tensor's along the channels and 1 along other axes. `FIXED` where none may be scaled."""
+        """Returns the group number of each channel; `FIXED` for channels that cannot be scaled.
+
+        The array has the tensor's rank, and size 1 along all axes except the channels.
+        """
         members = self._members[tensor.name]
         return np.reshape([self._group(index) for index in members.flat], members.shape)
 
@@ -77,21 +79,21 @@ class ChannelGroups:
         if rule and moving and all(t.dtype == tf.float32 for t in (*moving, *op.outputs)):
             found = rule(self, op, *(self._members[t.name] for t in moving))
             if found is not None:
-                # Further outputs, of a batch norm, are for training.
+                # The further outputs of a batch norm are for training.
                 found = found if isinstance(found, list) else [found]
                 return [*found, *map(_fixed, op.outputs[len(found) :])]
         for tensor in moving:
             self._fix(self._members[tensor.name])
         return [_fixed(tensor) for tensor in op.outputs]
 
-    # A rule takes an operation and the members of its inputs that are no constants. It returns the
-    # members of the output, of a list of outputs, or None for "not known".
+    # A rule takes an operation and the members of its inputs that are not constants. It returns the
+    # members of the output, a list of those of several outputs, or None for "unknown".
 
     def _same(self, op, members):
         return members if op.outputs[0].shape == op.inputs[0].shape else None
 
     def _per_channel(self, op, members):
-        """Of one image axis or two at a time, each channel by itself."""
+        """Rule for operations on image axes that treat each channel separately."""
         return members if _in_last_axis(members) else None
 
     def _pad(self, op, members):
@@ -105,7 +107,7 @@ class ChannelGroups:
             return None
         if _in_last_axis(members):
             return self._new(op.outputs[0])
-        # A matrix applied to an axis that took the channels' place; see `pooling.along_axis`.
+        # A matrix applied to an axis in the channels' place; see `pooling.along_axis`.
         pointwise = kernel.shape[:2] == (1, 1) and set(op.get_attr("strides")) == {1}
         return members if pointwise and members.shape[-1] == 1 else None
 
@@ -131,7 +133,7 @@ class ChannelGroups:
     def _sum(self, op, members, *others):
         if others:
             return self._tie(members, others[0])
-        # What a constant makes larger has channels that its operand has not.
+        # If a constant broadcasts its operand, there are channels that the operand lacks.
         moving = next(t for t in op.inputs if t.op.name not in self._constants)
         return members if op.outputs[0].shape == moving.shape else None
 
@@ -160,7 +162,7 @@ class ChannelGroups:
         old, new = op.inputs[0].shape, op.outputs[0].shape
         if not (old.is_fully_defined() and new.is_fully_defined()):
             return None
-        # The axes from the first channel axis on, all of them channels, may be cut up anew.
+        # From the first channel axis on, all axes are channels and may be split differently.
         first = next((i for i, side in enumerate(members.shape) if side > 1), len(old))
         if members.shape[first:] != tuple(old[first:]):
             return None
@@ -183,14 +185,14 @@ class ChannelGroups:
         return tied
 
     def _slice(self, op, members):
-        """Of rows or columns: the channels stay."""
+        """Rule for slices of rows or columns, which keep the channels."""
         whole = op.outputs[0].shape.rank == op.inputs[0].shape.rank
         whole = whole and op.outputs[0].shape[-1] == op.inputs[0].shape[-1]
         forward = (self._constants[op.inputs[3].op.name] > 0).all()
         return members if whole and forward and _in_last_axis(members) else None
 
     def _split(self, op, members):
-        """Of the channels."""
+        """Rule for splits of the channels."""
         widths = [tensor.shape[-1] for tensor in op.outputs]
         if sum(widths) != members.shape[-1] or not _in_last_axis(members):
             return None

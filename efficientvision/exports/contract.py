@@ -1,6 +1,6 @@
-"""What a program without this library must know to use an exported file: plain JSON, no code.
+"""Facts that a program without this library needs to use an exported file, as plain JSON.
 
-`docs/mobile.md` explains each entry, `demo/run_litert.py` is such a program.
+`docs/mobile.md` explains each entry; `demo/run_litert.py` is such a program.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ _IMAGE_AXES = ("image", "row", "column", "rgb")
 
 
 def contract_of(metadata: ModelMetadata, config: TrainingConfig, function: Any) -> dict[str, Any]:
-    """The facts that a program needs before and behind the runtime.
+    """Returns the facts that a program needs for preprocessing and postprocessing.
 
     Args:
-        metadata: of the file; a detector's with what `nms` is inside.
+        metadata: metadata of the file; for a detector including the kind of NMS inside.
         config: hyper-parameters of the model.
-        function: the concrete function that the file holds.
+        function: the concrete function in the file.
 
     Returns:
         `inputs` and `outputs` in the file's order, each with name, shape, dtype and axes;
-        `labels`, whose position is that on a class axis; `resize`; `normalization`; of a detector
-        `suppression`, and `decoding` unless that is inside.
+        `labels` in the order of the class axis; `resize`; `normalization`; for a detector
+        `suppression`, and `decoding` unless boxes are decoded inside.
     """
     (images,) = function.structured_input_signature[0]
     outputs = function.structured_outputs

@@ -1,6 +1,6 @@
-"""Models as Core ML packages, for iOS 15 and macOS 12 or later.
+"""Core ML packages, for iOS 15 and macOS 12 or later.
 
-Written on any system, run on macOS only: Core ML is part of it.
+They can be written on any system but run on macOS only, because Core ML is part of it.
 """
 
 import tempfile
@@ -22,24 +22,24 @@ _EXTRA = "coreml"
 def write(
     function: Any, path: AnyPath, metadata: str, *, precision: str = "float32", **_: Any
 ) -> None:
-    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as a
-    Core ML package, whose input is an RGB picture.
+    """Writes a concrete function of `images` as a Core ML package with an RGB picture as input.
 
     Args:
-        function: the concrete function, of one image.
-        path: the folder `.mlpackage`; what is there is replaced.
-        metadata: JSON, which goes into the package's metadata.
-        precision: of weights and computation: "float32", or "float16", which the Neural Engine
-            computes in.
+        function: the concrete function, see `portable` and `portable_classifier`; its batch size
+            must be 1.
+        path: the folder `.mlpackage`; an existing one is replaced.
+        metadata: JSON to store in the package's metadata.
+        precision: precision of weights and computation: "float32", or "float16", as used by the
+            Neural Engine.
 
     Raises:
-        UserError: coremltools is not installed, or several images at a time.
+        UserError: coremltools is not installed, or the batch size is not 1.
     """
     tools = need("coremltools", _EXTRA, "writing Core ML packages")
     (images,) = function.structured_input_signature[0]
     if images.shape[0] != 1:
         raise UserError(
-            f"Core ML takes pictures one at a time: `batch_size={images.shape[0]}` must be 1"
+            f"Core ML supports one picture at a time: `batch_size={images.shape[0]}` must be 1"
         )
     names = sorted(function.structured_outputs)
     half = precision == "float16"
@@ -63,27 +63,27 @@ def write(
 
 
 def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
-    """Loads a package for running, on macOS.
+    """Loads a package for inference, on macOS.
 
     Args:
         path: the folder.
-        threads: ignored: Core ML decides.
+        threads: ignored; Core ML decides.
 
     Returns:
-        The runner, which rounds its images to whole grey levels, and the JSON that `write` put
-        there; None in a package of another origin.
+        The runner, which rounds its images to integers, and the JSON metadata; None for packages
+        that were not written by this library.
 
     Raises:
-        UserError: another system, or a damaged package.
+        UserError: the system is not macOS, or the package is damaged.
     """
     if not FORMATS["coreml"].runs_here:
-        raise UserError(f"{path} runs on macOS and iOS only: Core ML is part of these systems")
+        raise UserError(f"{path} runs on macOS and iOS only, because Core ML is part of them")
     tools = need("coremltools", _EXTRA, f"running {path}")
     try:
         model = tools.models.MLModel(files.as_text(path))
     except (ValueError, RuntimeError, OSError) as error:
         raise UserError(
-            f"{path} is no Core ML package that can be run, or it was cut short ({error})"
+            f"{path} is not a valid Core ML package, or it was cut short ({error})"
         ) from error
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:

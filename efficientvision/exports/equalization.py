@@ -1,4 +1,4 @@
-"""Gives the channels of each map like ranges, for formats that have one scale for a whole map."""
+"""Equalizes the ranges of channels, for quantized formats with one scale per feature map."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from efficientvision.exports.batch_norm_folding import add_constant
 from efficientvision.exports.channel_groups import FIXED, ChannelGroups
 from efficientvision.exports.frozen_graph import as_graph, graph_function
 
-# A channel is divided by this power of its range. At 1 its eight bits are used to the full, and the
-# convolution that makes up for it has kernels of more unlike inputs. Measured with the published
-# Cityscapes network on 10 frames of CamVid: mIoU 45.9 with 0.5, 53.2 with 0.75, 48.1 with 1.
+# A channel is divided by this power of its range. With 1 its eight bits are fully used, but the
+# next convolution's kernels get more uneven ranges. Measured with the published Cityscapes network
+# on 10 frames of CamVid: mIoU 45.9 with 0.5, 53.2 with 0.75, 48.1 with 1.
 _POWER = 0.75
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 
@@ -21,19 +21,19 @@ _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 def equalize(
     graph_def: tf.compat.v1.GraphDef, outputs: Sequence[str], images: Iterable[np.ndarray]
 ) -> int:
-    """Scales channels, in place: the outputs stay as they are up to rounding.
+    """Scales channels in place, without changing the outputs beyond rounding.
 
-    Where one channel reaches 66 and the others 1, those have two of the 256 steps that the map has
-    in int8. So each channel that can be is divided by a power of its range, in the constants that
-    make it, and multiplied by it in those that read it.
+    If one channel reaches 66 and the others 1, the others use only two of the 256 int8 levels of
+    the feature map. Every scalable channel is therefore divided by a power of its range, in the
+    constants that produce it, and multiplied by it in those that consume it.
 
     Args:
-        graph_def: a graph without variables, whose placeholder is `images`.
-        outputs: names of operations whose results must stay as they are.
-        images: as the graph takes them; the ranges are those seen in them.
+        graph_def: a graph without variables, with the placeholder `images`.
+        outputs: names of operations whose results must not change.
+        images: inputs of the graph, on which the ranges are measured.
 
     Returns:
-        How many groups of channels have got a scale.
+        The number of groups of channels that were scaled.
 
     Reference: Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section 4.1; ranges of
     activations and the power as in Xiao et al. 2022, https://arxiv.org/abs/2211.10438, equation 4.
@@ -42,7 +42,7 @@ def equalize(
     constants = _constants(graph_def, graph)
     groups = ChannelGroups(graph, constants, outputs)
     ranges = _ranges(graph_def, groups, images)
-    # A channel that was never seen to be anything but 0 stays.
+    # Channels that were always 0 are not scaled.
     scales = np.where(ranges > 0, ranges, 1.0) ** _POWER
     scales[FIXED] = 1.0
     nodes = {node.name: node for node in graph_def.node}
@@ -63,7 +63,7 @@ def equalize(
 
 
 def _constants(graph_def: tf.compat.v1.GraphDef, graph: tf.Graph) -> dict[str, np.ndarray]:
-    """What depends on no input, by the names of the operations."""
+    """Values of the operations that depend on no input, by name."""
     names: list[str] = []
     known: set[str] = set()
     for op in graph.get_operations():
@@ -77,8 +77,8 @@ def _constants(graph_def: tf.compat.v1.GraphDef, graph: tf.Graph) -> dict[str, n
 def _ranges(
     graph_def: tf.compat.v1.GraphDef, groups: ChannelGroups, images: Iterable[np.ndarray]
 ) -> np.ndarray:
-    """The largest magnitude in each group."""
-    # What a convolution gives before its bias is in no file.
+    """The largest magnitude in each group of channels."""
+    # The output of a convolution before its bias is not stored in a file.
     tensors = [
         tensor
         for tensor in groups.tensors
@@ -101,7 +101,7 @@ def _ranges(
     return ranges
 
 
-# What becomes of an operation's constants, by the place of the input, where the channels of its
+# Each function returns an operation's new constants by input index, given that the channels of its
 # other input were divided by `before` and those of its output are to be divided by `after`. Both
 # are arrays of the tensors' rank.
 

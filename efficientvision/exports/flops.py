@@ -1,4 +1,4 @@
-"""How much a network computes: multiply-adds by TensorFlow's profiler."""
+"""Counts a network's multiply-adds with TensorFlow's profiler."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,16 +16,16 @@ _ADDITIONS = ("AddV2", "BiasAdd")
 
 
 class MultiplyAdds(NamedTuple):
-    """Of one image: `whole`, and of the `convolutions` in it alone."""
+    """Multiply-adds per image: of the `whole` network, and of its `convolutions` only."""
 
     whole: int
     convolutions: int
 
 
 def count_convolution_multiply_adds(model: Any, image_hw: tuple[int, int]) -> int:
-    """Multiply-adds of one image in convolutions alone, as the EdgeNets' tables count.
+    """Counts the multiply-adds of convolutions per image, as in the EdgeNets' tables.
 
-    Adding a bias counts as half a multiply-add, as in the whole.
+    Adding a bias counts as half a multiply-add, as in the total.
 
     Args:
         model: a Keras model in float32 that takes images [N, H, W, 3].
@@ -35,7 +35,7 @@ def count_convolution_multiply_adds(model: Any, image_hw: tuple[int, int]) -> in
 
 
 def multiply_adds(model: Any, image_hw: tuple[int, int]) -> MultiplyAdds:
-    """Both counts, of which the graph is made once: half the profiler's operations.
+    """Counts multiply-adds per image, in total and in convolutions: half the profiler's operations.
 
     Args:
         model: as above.
@@ -60,7 +60,7 @@ def _convolution_operations(graph: Any) -> int:
 
 
 def _constant_ranks(graph: Any) -> dict[str, int]:
-    """Number of axes of each constant, by its name and by those of its copies."""
+    """Rank of each constant, by its name and those of its copies."""
     ranks = {}
     for node in graph.node:  # An operation comes after its inputs.
         if node.op == "Const":
@@ -73,15 +73,15 @@ def _constant_ranks(graph: Any) -> dict[str, int]:
 def multiply_adds_by_part(
     model: Any, image_hw: tuple[int, int], parts: Mapping[str, str]
 ) -> dict[str, int]:
-    """Multiply-adds of one image by part of the network.
+    """Counts multiply-adds per image for each part of the network.
 
     Args:
         model: as above.
         image_hw: as above.
-        parts: beginning of a top-level layer's name -> name of the part.
+        parts: prefix of a top-level layer's name -> name of the part.
 
     Returns:
-        part -> multiply-adds; `"other"` is what no part claims. They add up to the whole.
+        part -> multiply-adds; `"other"` has the rest. They add up to the total.
     """
     operations = dict.fromkeys([*parts.values(), "other"], 0)
     for name, count in float_operations_by_node(_inference_graph(model, image_hw)).items():
@@ -105,5 +105,5 @@ def _inference_graph(model: Any, image_hw: tuple[int, int]) -> Any:
     spec = tf.TensorSpec((1, *image_hw, 3), tf.float32, name="images")
     function = tf.function(predict, [spec], autograph=False).get_concrete_function()
     names = [f"output_{i}" for i in range(len(function.outputs))]
-    # Of the network as it was published, with its batch norms.
+    # Count the network as published, with its batch norms.
     return freeze(function, names, fold=False)

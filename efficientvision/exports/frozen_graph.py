@@ -1,4 +1,4 @@
-"""Frozen TensorFlow graphs: written, read, profiled. The only file that calls `compat.v1`."""
+"""Writes, reads and profiles frozen TensorFlow graphs. The only file that uses `compat.v1`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,23 +18,23 @@ from efficientvision.exports.graph_safety import check_frozen_graph
 from efficientvision.files import AnyPath
 
 METADATA_NODE = "efficientvision_metadata"
-# Constants of this size and more are weights.
+# Constants of at least this size are weights.
 _LARGE_BYTES = 1 << 12
 
 
 def freeze(
     function: Any, outputs: Sequence[str], metadata: str | None = None, *, fold: bool = True
 ) -> tf.compat.v1.GraphDef:
-    """Turns a concrete function into a graph whose variables are constants.
+    """Turns a concrete function into a graph with constants in place of variables.
 
     Tensors keep the names that the function gave them with `tf.identity(x, name=...)`; placeholders
-    are named as the function's arguments.
+    are named after the function's arguments.
 
     Args:
         function: a concrete function (`tf.function(...).get_concrete_function(...)`).
-        outputs: names of the operations that the graph is made for; only what they need stays.
-        metadata: text to carry along, in a string constant named `efficientvision_metadata`.
-        fold: fold batch norms into the convolutions before them.
+        outputs: names of output operations; operations that they do not need are removed.
+        metadata: text to store in a string constant named `efficientvision_metadata`.
+        fold: fold batch norms into the preceding convolutions.
     """
     graph_def = convert_variables_to_constants_v2(function).graph.as_graph_def()
     if fold:
@@ -49,7 +49,7 @@ def freeze(
 
 
 def write_frozen_graph(graph_def: tf.compat.v1.GraphDef, path: AnyPath) -> str:
-    """Writes a graph to a `.pb` file, whole or not at all. Returns the path."""
+    """Writes a graph to a `.pb` file, atomically, and returns the path."""
     files.write_bytes(path, graph_def.SerializeToString())
     return files.as_text(path)
 
@@ -58,11 +58,11 @@ def read_frozen_graph(path: AnyPath, *, trust: bool = False) -> tf.compat.v1.Gra
     """Reads a `.pb` file.
 
     Args:
-        path: of the file.
-        trust: take a graph that may do more than compute, see `graph_safety`.
+        path: path of the file.
+        trust: accept a graph that may do more than compute, see `graph_safety`.
 
     Raises:
-        UserError: there is no such file, it is not a whole GraphDef, or it may do harm.
+        UserError: the file is missing, is not a complete GraphDef, or may be harmful.
     """
     if not files.is_file(path):
         raise UserError(f"there is no frozen graph {path}")
@@ -74,14 +74,14 @@ def read_frozen_graph(path: AnyPath, *, trust: bool = False) -> tf.compat.v1.Gra
             f"{path} is not a frozen TensorFlow graph, or it was cut short: export it again"
         ) from error
     if not graph_def.node:
-        raise UserError(f"{path} holds an empty graph: export it again")
+        raise UserError(f"{path} contains an empty graph: export it again")
     if not trust:
         check_frozen_graph(graph_def, path)
     return graph_def
 
 
 def read_metadata(graph_def: tf.compat.v1.GraphDef) -> str | None:
-    """Returns the text that `freeze` was given, or None for a graph of other makers."""
+    """Returns the metadata stored by `freeze`, or None for graphs of other origin."""
     for node in graph_def.node:
         if node.name == METADATA_NODE:
             return tf.make_ndarray(node.attr["value"].tensor).item().decode()
@@ -119,15 +119,16 @@ def thaw(
 ) -> tuple[Callable[..., Any], list[tf.Variable]]:
     """Makes a frozen graph callable, with variables for its weights.
 
-    A graph is copied several times on the way to its first run, and the constants with it: of
-    variables there is one.
+    TensorFlow copies a graph several times before its first run, including its constants, but not
+    its variables.
 
     Args:
         graph_def: the graph.
-        feeds, fetches: as for `graph_function`.
+        feeds, fetches: see `graph_function`.
 
     Returns:
-        A function as of `graph_function`, and the variables, which the caller must keep.
+        A function as returned by `graph_function`, and the variables, which the caller must keep
+        alive.
     """
     light = tf.compat.v1.GraphDef()
     variables = {}
@@ -151,7 +152,7 @@ def _imported(
     fetches: Sequence[str],
     variables: Mapping[str, tf.Variable],
 ) -> Callable[..., Any]:
-    """A function of the graph, in which variables stand for the tensors of these names."""
+    """Makes a function of the graph, with variables in place of the tensors with these names."""
 
     def build() -> None:
         values = {name: variable.read_value() for name, variable in variables.items()}
@@ -198,7 +199,7 @@ def write_chrome_trace(
     fetches: Sequence[str],
     path: AnyPath,
 ) -> None:
-    """Runs a graph twice and writes what each operation of the second run took.
+    """Runs a graph twice and writes the duration of each operation in the second run.
 
     Args:
         graph_def: the graph.
@@ -216,14 +217,14 @@ def write_chrome_trace(
 
 
 def as_graph(graph_def: tf.compat.v1.GraphDef) -> tf.Graph:
-    """The graph with its tensors' shapes, operations in an order in which inputs come first."""
+    """Imports a graph, which gives tensor shapes and topologically sorted operations."""
     with tf.Graph().as_default() as graph:
         tf.compat.v1.import_graph_def(graph_def, name="")
     return graph
 
 
 def _keep_ancestors(graph_def: tf.compat.v1.GraphDef, outputs: Sequence[str]) -> None:
-    """Removes, in place, the operations that none of the outputs needs."""
+    """Removes operations that no output needs, in place."""
     inputs = {node.name: node.input for node in graph_def.node}
     needed: set[str] = set()
     pending = list(outputs)

@@ -1,7 +1,7 @@
-"""Whether a TensorFlow graph reaches files, the network or other programs, before it is run.
+"""Checks that a TensorFlow graph does not access files, the network or other programs.
 
-A graph is a program. Who made it cannot be told from the file, for whatever an export writes about
-itself can be copied; so every graph is looked at, our own too, each time before it is loaded.
+A graph is a program. Its author cannot be known from the file, because any metadata can be copied.
+So every graph, even our own, is checked each time before it is loaded.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,10 +23,10 @@ _SAVING = {"SaveV2", "ShardedFilename", "MergeV2Checkpoints"}
 
 
 def check_frozen_graph(graph: GraphDef, path: AnyPath) -> None:
-    """Makes sure that a frozen graph computes, and does nothing else.
+    """Checks that a frozen graph only computes.
 
     Raises:
-        UserError: It holds an operation that is not known to be harmless.
+        UserError: It contains an operation that is not known to be harmless.
     """
     functions = {function.signature.name: function for function in graph.library.function}
     found = _harmful(graph.node, functions)
@@ -36,16 +36,16 @@ def check_frozen_graph(graph: GraphDef, path: AnyPath) -> None:
 
 
 def check_saved_model(model: SavedModel, path: AnyPath) -> None:
-    """Makes sure that a SavedModel computes, and does nothing else.
+    """Checks that a SavedModel only computes.
 
-    What TensorFlow itself puts there to write and restore variables is left out, where nothing
-    else can call it.
+    TensorFlow's own operations to save and restore variables are exempt, if nothing else can call
+    them.
 
     Raises:
-        UserError: It holds an operation that is not known to be harmless.
+        UserError: It contains an operation that is not known to be harmless.
     """
     graphs = model.meta_graphs
-    # As TensorFlow tells them apart.
+    # TensorFlow's own criterion.
     is_version_2 = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
     found: set[str] = set()
     for graph in graphs:
@@ -69,7 +69,7 @@ def _printable(name: str) -> str:
 
 
 def _harmful(nodes: Iterable[NodeDef], functions: dict[str, FunctionDef]) -> set[str]:
-    """Operations, and functions that are called but not there, that are not known."""
+    """Names of unknown operations, and of called functions that are missing."""
     found = set()
     for node in nodes:
         for name in (node.op, *_called(node)):
@@ -79,7 +79,7 @@ def _harmful(nodes: Iterable[NodeDef], functions: dict[str, FunctionDef]) -> set
 
 
 def _called(node: NodeDef) -> Iterator[str]:
-    """Functions that a node calls by its attributes."""
+    """Functions that a node calls through its attributes."""
     if node.op not in CALLERS:
         return
     for value in node.attr.values():
@@ -90,7 +90,7 @@ def _called(node: NodeDef) -> Iterator[str]:
 
 
 def _harmful_of_version_2(graph: MetaGraphDef) -> set[str]:
-    """Of a SavedModel of TensorFlow 2: it runs the functions that its objects have."""
+    """Harmful operations of a TensorFlow 2 SavedModel, in all functions of its objects."""
     functions = {f.signature.name: f for f in graph.graph_def.library.function}
     objects = graph.object_graph_def
     waiting = {*objects.concrete_functions}
@@ -116,7 +116,7 @@ def _harmful_of_version_2(graph: MetaGraphDef) -> set[str]:
 
 
 def _harmful_of_version_1(graph: MetaGraphDef) -> set[str]:
-    """Of a SavedModel of TensorFlow 1: it runs whatever its signatures and collections name."""
+    """Harmful operations of a TensorFlow 1 SavedModel, which runs signatures and collections."""
     nodes = graph.graph_def.node
     functions = {f.signature.name: f for f in graph.graph_def.library.function}
     file_name = _node_of(graph.saver_def.filename_tensor_name)
@@ -129,7 +129,7 @@ def _harmful_of_version_1(graph: MetaGraphDef) -> set[str]:
     )
     found: set[str] = set()
     for node in nodes:
-        # TensorFlow says which file the variables come from.
+        # TensorFlow itself sets the file that variables are restored from.
         restores = node.op == _RESTORING and _node_of(node.input[0]) == file_name
         if not restores and not (node.op in _SAVING and is_saving_unused):
             found |= _harmful([node], functions)
@@ -139,7 +139,7 @@ def _harmful_of_version_1(graph: MetaGraphDef) -> set[str]:
 
 
 def _run_by_version_1(graph: MetaGraphDef) -> set[str]:
-    """The nodes that signatures, collections and the restoring of variables name."""
+    """The nodes named by signatures, collections and the restoration of variables."""
     names = [graph.saver_def.restore_op_name]
     for signature in graph.signature_def.values():
         names += [output.name for output in signature.outputs.values()]
@@ -149,12 +149,12 @@ def _run_by_version_1(graph: MetaGraphDef) -> set[str]:
 
 
 def _node_of(name: str) -> str:
-    """The node that a tensor, or a control input, belongs to."""
+    """The node of a tensor or control input."""
     return name.removeprefix("^").split(":")[0]
 
 
 def _descendants(names: set[str], nodes: Iterable[NodeDef]) -> set[str]:
-    """These nodes and everything that they lead to."""
+    """These nodes and all their descendants."""
     consumers: dict[str, list[str]] = {}
     for node in nodes:
         for source in node.input:

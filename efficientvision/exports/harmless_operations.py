@@ -1,8 +1,8 @@
-"""The operations of TensorFlow that reach nothing outside of a graph.
+"""The TensorFlow operations that access nothing outside the graph.
 
-Of what TensorFlow has, those that compute. What reads or writes files, opens connections, runs
-Python or another program, prints to a file, or maps memory is not here, and neither is what nobody
-looked at: an unknown operation counts as harmful.
+Operations that read or write files, open connections, run Python or other programs, print to a
+file, or map memory are not listed, nor are operations that have not been reviewed: an unknown
+operation counts as harmful.
 """
 
 _NAMES = (
@@ -142,7 +142,7 @@ _NAMES = (
     "StatelessTruncatedNormal StatelessTruncatedNormalV2 TruncatedNormal "
 )
 HARMLESS = frozenset(_NAMES.split())
-# Those of them that run functions, which are to be looked at too.
+# Operations that call functions, which must be checked too.
 CALLERS = frozenset(
     "Case For If PartitionedCall StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile "
     "While".split()

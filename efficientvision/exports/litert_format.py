@@ -1,4 +1,4 @@
-"""Models as LiteRT (TensorFlow Lite) files, in float32, float16, int8 or a mixture."""
+"""LiteRT (TensorFlow Lite) files in float32, float16, int8 or mixed precision."""
 
 import os
 import struct
@@ -25,18 +25,17 @@ def write(
     precision: str = "float32",
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
-    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as a
-    LiteRT file.
+    """Writes a concrete function of `images` as a LiteRT file.
 
     Args:
-        function: the concrete function.
+        function: the concrete function, see `portable` and `portable_classifier`.
         path: the file.
-        metadata: JSON, which goes into the file's metadata.
-        precision: of the weights: "float32"; "float16": half the size, computed in float32 on a
-            CPU; "int8": weights and activations after ranges seen in `calibration`, inputs and
-            outputs stay float32; "mixed": the same, equalised before, and the first operations stay
-            in float32, see `litert_mixed.quantized`.
-        calibration: "int8" and "mixed": images as the function takes them.
+        metadata: JSON to store in the file's metadata.
+        precision: "float32"; "float16": half the size, computed in float32 on a CPU; "int8":
+            weights and activations are quantized with ranges measured on `calibration`, inputs and
+            outputs stay float32; "mixed": like int8, but with equalized channels and the first
+            operations in float32, see `litert_mixed.quantized`.
+        calibration: for "int8" and "mixed": images in the function's input format.
     """
     import tensorflow as tf
 
@@ -57,14 +56,17 @@ def write(
 
 
 def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
-    """Loads a file for running on the CPU.
+    """Loads a file for inference on the CPU.
 
     Args:
         path: the file.
-        threads: at most so many; 0: one for each core that this process may use.
+        threads: maximum number of threads; 0: one per CPU core.
 
     Returns:
-        The runner, and the JSON that `write` put there; None in a file of another origin.
+        The runner, and the JSON metadata; None for files not written by this library.
+
+    Raises:
+        UserError: LiteRT is not installed, or the file is damaged or not a LiteRT file.
     """
     litert = need("ai_edge_litert.interpreter", _EXTRA, f"running {path}")
     content = _content(path)
@@ -76,7 +78,7 @@ def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError, TypeError, struct.error) as error:
         raise UserError(
-            f"{path} is no LiteRT file that can be run, or it was cut short ({error})"
+            f"{path} is not a valid LiteRT file, or it was cut short ({error})"
         ) from error
     images = interpreter.get_input_details()[0]
     source = images["index"]
@@ -92,22 +94,22 @@ def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
 
 
 def _content(path: AnyPath) -> bytes:
-    """The bytes of a file that begins as a LiteRT file does."""
+    """Reads a file and checks LiteRT's identifier."""
     content = files.read_bytes(path)
     if content[4:8] != _IDENTIFIER:
-        raise UserError(f"{path} is no LiteRT file")
+        raise UserError(f"{path} is not a LiteRT file")
     return content
 
 
 def _with_metadata(content: bytes, metadata: str, names: list[str]) -> bytes:
-    """Puts the metadata in, names the tensors, and lets runtimes find them by these names."""
+    """Adds the metadata, names the tensors, and adds a signature with these names."""
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
     graph = model.subgraphs[0]
     for tensor in graph.tensors:
-        # Of several operations that became one it has all names: a quarter of a small file.
+        # Fused operations have all their names joined: a quarter of a small file.
         tensor.name = tensor.name.split(b";")[0]
     graph.tensors[graph.inputs[0]].name = b"images"
     for index, name in zip(graph.outputs, names, strict=True):
@@ -125,7 +127,7 @@ def _with_metadata(content: bytes, metadata: str, names: list[str]) -> bytes:
 
 
 def _signature(graph: Any, names: list[str]) -> Any:
-    """What `runSignature` of the runtimes takes and returns by name."""
+    """The signature by which `runSignature` of the runtimes maps names to tensors."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     def named(name: str, index: int) -> Any:

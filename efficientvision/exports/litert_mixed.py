@@ -1,4 +1,4 @@
-"""Networks whose first part LiteRT computes in float32 and the rest in eight bits."""
+"""Mixed-precision LiteRT files: the first operations in float32, the rest in int8."""
 
 import collections
 from collections.abc import Iterable, Sequence
@@ -12,18 +12,18 @@ from tensorflow.lite.python.convert import mlir_quantize
 from efficientvision.exports.equalization import equalize
 from efficientvision.exports.frozen_graph import freeze, graph_function
 
-# Ranges of channels need fewer photos than the ranges of whole maps.
+# Number of images for channel ranges, which need fewer than the ranges of whole feature maps.
 _EQUALIZED_BY = 8
 # Share of the operations that stay in float32.
 IN_FLOAT = 0.3
 
 
 def take_ranges(converter: Any, images: Iterable[np.ndarray]) -> None:
-    """Has a converter quantise to eight bits; inputs and outputs stay float32.
+    """Configures a converter for int8 quantization; inputs and outputs stay float32.
 
     Args:
         converter: a `tf.lite.TFLiteConverter`.
-        images: what the ranges are taken from, as the function takes them.
+        images: calibration images in the function's input format.
     """
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([batch] for batch in images)
@@ -36,30 +36,30 @@ def take_ranges(converter: Any, images: Iterable[np.ndarray]) -> None:
 def quantized(function: Any, images: Sequence[np.ndarray], in_float: float = IN_FLOAT) -> bytes:
     """Converts a concrete function of `images`; inputs and outputs stay float32.
 
-    Channels are scaled to like ranges before: see `equalization.equalize`.
+    Channel ranges are equalized first, see `equalization.equalize`.
 
     Args:
         function: the concrete function.
-        images: what the ranges are taken from, as the function takes them.
-        in_float: share of the operations, the first ones, that stay in float32: rounding errors
-            of the first maps go through all of the network.
+        images: calibration images in the function's input format.
+        in_float: share of the operations, from the first, that stay in float32, because their
+            rounding errors propagate through the whole network.
 
     Returns:
-        A LiteRT file.
+        The content of a LiteRT file.
     """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_equalized(function, images)])
     take_ranges(converter, images)
-    # What tf.lite.experimental.QuantizationDebugger does, without its second, larger network.
+    # Like tf.lite.experimental.QuantizationDebugger, but without its second, larger network.
     converter._experimental_calibrate_only = True
     calibrated = converter.convert()
     return mlir_quantize(calibrated, denylisted_nodes=_first_operations(calibrated, in_float))
 
 
 def _first_operations(content: bytes, share: float) -> list[str]:
-    """Names of the results of a share of the operations: those that the most others wait for.
+    """Names of the results of the first operations, a given share of all.
 
-    They are ordered by the longest way to an output. So what reads an early map late in the
-    network, as a decoder does, is not among the first.
+    Operations are ordered by their longest path to an output, so that an operation late in the
+    network that reads an early feature map, as in a decoder, is not among the first.
     """
     graph = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).subgraphs[0]
     way: dict[int, int] = collections.defaultdict(int)
@@ -73,7 +73,7 @@ def _first_operations(content: bytes, share: float) -> list[str]:
 
 
 def _equalized(function: Any, images: Sequence[np.ndarray]) -> Any:
-    """The same function with channels of like ranges."""
+    """The same function with equalized channel ranges."""
     names = sorted(function.structured_outputs)
     graph_def = freeze(function, names)
     equalize(graph_def, names, images[:_EQUALIZED_BY])

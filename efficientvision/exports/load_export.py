@@ -1,4 +1,4 @@
-"""Any exported model as one function, with what it says about itself."""
+"""Loads an exported model of any format as one function, with its metadata."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from efficientvision.tasks.portable import RunPhotos
 
 
 def is_export(path: AnyPath) -> bool:
-    """Whether a path is an exported model by its name: a SavedModel folder, or a file."""
+    """Whether a path looks like an exported model: a file by its suffix, or a SavedModel folder."""
     path = files.as_text(path)
     return (
         is_artifact(path)
@@ -36,17 +36,17 @@ def load_export(
 
     Args:
         path: a SavedModel folder, `<model>_frozen.pb`, or an ONNX, OpenVINO or LiteRT file.
-        threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
-        trust: take a TensorFlow graph that may do more than compute, see `graph_safety`.
+        threads: threads of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
+        trust: accept a TensorFlow graph that may do more than compute, see `graph_safety`.
 
     Returns:
-        (run, metadata): `run` takes photos of one size, uint8 [N, H, W, 3], and returns the
-        results, one for each: of a detector float32 [N, max, 7], of a classifier float32 [N, K],
-        of a segmenter uint8 [N, H, W] or float32 [N, h, w, C], see the task's `serving`; metadata
-        is None for a model of other makers.
+        (run, metadata): `run` takes photos of equal size, uint8 [N, H, W, 3], and returns one
+        result per photo: for a detector float32 [N, max, 7], for a classifier float32 [N, K], for
+        a segmenter uint8 [N, H, W] or float32 [N, h, w, C], see the task's `serving`; metadata is
+        None for models not written by this library.
 
     Raises:
-        UserError: no such model, its runtime is not installed, or it is damaged or may do harm.
+        UserError: the model is missing, damaged or may be harmful, or its runtime is not installed.
     """
     path = files.as_text(path)
     if is_artifact(path):
@@ -57,14 +57,14 @@ def load_export(
 
 
 def _load_portable(path: str, threads: int) -> tuple[RunPhotos, ModelMetadata]:
-    """Loads an ONNX, OpenVINO or LiteRT file, or a Core ML package, of ours."""
+    """Loads an ONNX, OpenVINO or LiteRT file, or a Core ML package, written by this library."""
     if not files.exists(path):
         raise UserError(f"there is no exported model {path}")
     network, text = module_of(path).load(path, threads)
     if text is None:
         raise UserError(
-            f"{path} does not say how its images are to be prepared (no metadata of ours): export "
-            "it with model_inspect.py --runmode=export"
+            f"{path} has no metadata of this library, so the preprocessing of its images is "
+            "unknown: export it with model_inspect.py --runmode=export"
         )
     metadata = metadata_from_json(text, path)
     check_portable(metadata, getattr(network, "input_shape", None), path)
@@ -73,7 +73,7 @@ def _load_portable(path: str, threads: int) -> tuple[RunPhotos, ModelMetadata]:
 
 
 def result_name(metadata: ModelMetadata | None) -> str:
-    """What the results are called in a TensorFlow graph; None: of a model of other makers."""
+    """Name of the results in a TensorFlow graph; `metadata` is None for foreign models."""
     return (metadata or find_task(DEFAULT_TASK, "").metadata_class).result_name
 
 
@@ -87,10 +87,10 @@ def _load_frozen_graph(path: str, trust: bool) -> tuple[RunPhotos, ModelMetadata
 
 
 def _batch_of(graph: Any) -> int | None:
-    """How many photos a frozen graph takes at a time, None: any number."""
+    """The batch size of a frozen graph; None: any."""
     nodes = {node.name: node for node in graph.node}
     images = nodes["image_arrays"]
-    for _ in nodes:  # The photos bear their name behind the graph's own input.
+    for _ in nodes:  # The named tensor comes after the graph's placeholder.
         if not images.input:
             break
         images = nodes.get(images.input[0].split(":")[0], images)
@@ -99,18 +99,18 @@ def _batch_of(graph: Any) -> int | None:
 
 
 def check_not_baked(path: AnyPath, changes: dict[str, object]) -> None:
-    """Refuses settings that are part of an exported model.
+    """Rejects changes of settings that are built into an exported model.
 
     Args:
-        path: of the model, for the error.
-        changes: name -> what was asked for; None, "" or empty: nothing.
+        path: path of the model, for the error.
+        changes: name -> requested value; None, "" or {}: not requested.
 
     Raises:
-        UserError: something was asked for.
+        UserError: a change was requested.
     """
     baked = [name for name, value in changes.items() if value not in (None, "", {})]
     if baked:
         raise UserError(
-            f"{files.as_text(path)} is an exported model, {', '.join(baked)} cannot be changed any "
-            "more: export it again, or name the checkpoint"
+            f"{files.as_text(path)} is an exported model, so {', '.join(baked)} cannot be changed: "
+            "export it again, or use the checkpoint"
         )

@@ -1,4 +1,4 @@
-"""Models as ONNX files, run by ONNX Runtime."""
+"""Writes ONNX files, and runs them with ONNX Runtime."""
 
 from collections.abc import MutableSequence
 from typing import Any
@@ -13,27 +13,26 @@ from efficientvision.exports.onnx_graph import drop_unread, join_prelus, mend_re
 from efficientvision.files import AnyPath
 from efficientvision.tasks.portable import PortableNetwork
 
-# Read by ONNX Runtime 1.12 (2022) and later.
+# Supported by ONNX Runtime 1.12 (2022) and later.
 _OPSET = 17
 _EXTRA = "onnx"
-# ONNX Runtime's level of logging: it warns of operations of ours that will never change.
+# Log level of ONNX Runtime: its warnings concern operations that we cannot change.
 _ERRORS = 3
 
 
 def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
-    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as an
-    ONNX file.
+    """Writes a concrete function of `images` as an ONNX file.
 
     Args:
-        function: the concrete function.
+        function: the concrete function, see `portable` and `portable_classifier`.
         path: the file.
-        metadata: JSON, which goes into the file's metadata.
+        metadata: JSON to store in the file's metadata.
     """
     files.write_bytes(path, to_model(function, metadata).SerializeToString())
 
 
 def to_model(function: Any, metadata: str) -> Any:
-    """The function as an `onnx.ModelProto`."""
+    """Converts the function to an `onnx.ModelProto`."""
     tf2onnx = need("tf2onnx", _EXTRA, "writing ONNX")
     names = sorted(function.structured_outputs)
     model, _ = tf2onnx.convert.from_graph_def(
@@ -52,14 +51,17 @@ def to_model(function: Any, metadata: str) -> Any:
 
 
 def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
-    """Loads a file for running.
+    """Loads a file for inference.
 
     Args:
         path: the file.
-        threads: at most so many; 0: as ONNX Runtime likes.
+        threads: maximum number of threads; 0 = runtime default.
 
     Returns:
-        The runner, and the JSON that `write` put there; None in a file of another origin.
+        The runner, and the JSON metadata; None for files not written by this library.
+
+    Raises:
+        UserError: ONNX Runtime is not installed, or the file is damaged or not an ONNX file.
     """
     session = _session(path, threads)
     names = [output.name for output in session.get_outputs()]
@@ -69,7 +71,7 @@ def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         return dict(zip(names, session.run(names, {source: images}), strict=True))
 
-    # A side that is left open has a name.
+    # Dynamic sizes have a name instead of a number.
     run.input_shape = [  # type: ignore[attr-defined]
         side if isinstance(side, int) else None for side in images.shape
     ]
@@ -86,10 +88,10 @@ def _session(path: AnyPath, threads: int) -> Any:
         return runtime.InferenceSession(
             files.read_bytes(path), options, providers=runtime.get_available_providers()
         )
-    # The runtime's errors have no common class of their own.
+    # The runtime's errors have no common base class.
     except Exception as error:
         raise UserError(
-            f"{path} is no ONNX file that can be run, or it was cut short ({_first_line(error)})"
+            f"{path} is not a valid ONNX file, or it was cut short ({_first_line(error)})"
         ) from error
 
 
@@ -98,7 +100,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _rename(model: Any, names: dict[str, str]) -> None:
-    """Gives inputs and outputs their names without TensorFlow's output number."""
+    """Removes TensorFlow's output numbers from the names of inputs and outputs."""
     graph = model.graph
     for value in (*graph.input, *graph.output):
         value.name = names.get(value.name, value.name)

@@ -1,4 +1,4 @@
-"""Mends and shortens an ONNX graph that was converted from TensorFlow."""
+"""Repairs and simplifies an ONNX graph that was converted from TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-# Runtimes round sizes down: 11 rows times float32(13 / 11) would make 12.
+# Runtimes round sizes down: 11 rows times float32(13 / 11) would give 12.
 _ROUNDING = 1 + 1e-6
 
 
 def mend_resizing(model: Any) -> int:
-    """Makes sizes that are given as factors come out whole. In place; returns how many."""
+    """Adjusts resize factors so that sizes do not round down, in place; returns their number."""
     from onnx import numpy_helper
 
     initializers = {value.name: value for value in model.graph.initializer}
@@ -26,12 +26,12 @@ def mend_resizing(model: Any) -> int:
 
 
 def join_prelus(model: Any) -> int:
-    """Makes one PRelu of `x + slope * min(x, 0)`, as `layers.prelu` has it. In place.
+    """Replaces `x + slope * min(x, 0)`, as in `layers.prelu`, by one PRelu, in place.
 
-    Runtimes have a kernel for it, or a place behind a convolution's.
+    Runtimes have a kernel for it, or fuse it into the preceding convolution.
 
     Returns:
-        How many were joined.
+        The number of replacements.
     """
     import onnx
     from onnx import numpy_helper
@@ -73,9 +73,9 @@ def join_prelus(model: Any) -> int:
 
 
 def drop_unread(model: Any) -> int:
-    """Removes the initializers that no operation reads, for which runtimes warn one by one.
+    """Removes unused initializers, about which runtimes would warn one by one.
 
-    In place; returns how many.
+    Works in place; returns the number removed.
     """
     read = {output.name for output in model.graph.output}
     graphs = [model.graph]
@@ -91,7 +91,7 @@ def drop_unread(model: Any) -> int:
 
 
 def _only(node: Any, kind: str, makers: dict, uses: collections.Counter, wanted: str) -> Any:
-    """The operation of the wanted kind that this one, if of its kind, alone reads; or None."""
+    """The input of kind `wanted` that only this node reads, if the node is of `kind`; or None."""
     if node.op_type != kind:
         return None
     found = [makers[name] for name in node.input if name in makers and uses[name] == 1]

@@ -1,4 +1,4 @@
-"""Models in OpenVINO's format: an `.xml` and, beside it, a `.bin` with the weights."""
+"""OpenVINO models: an `.xml` file with a `.bin` file of weights beside it."""
 
 import tempfile
 from typing import Any
@@ -17,16 +17,15 @@ _EXTRA = "openvino"
 
 
 def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
-    """Writes a concrete function of `images` (see `portable` and `portable_classifier`) as an
-    OpenVINO model.
+    """Writes a concrete function of `images` as an OpenVINO model.
 
-    By way of ONNX: OpenVINO runs what it makes of that faster than what it makes of TensorFlow's
-    own graphs.
+    It is converted through ONNX, because that gives faster models than converting TensorFlow's
+    graphs directly.
 
     Args:
-        function: the concrete function.
+        function: the concrete function, see `portable` and `portable_classifier`.
         path: the `.xml` file; the `.bin` file is written first.
-        metadata: JSON, which goes into the model's runtime information.
+        metadata: JSON to store in the model's runtime information.
     """
     openvino = need("openvino", _EXTRA, "writing OpenVINO models")
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +33,7 @@ def write(function: Any, path: AnyPath, metadata: str, **_: Any) -> None:
         onnx_format.write(function, source, metadata)
         model = openvino.convert_model(source)
         model.set_rt_info(metadata, [METADATA_KEY])
-        # The weights as they are: halves would be written otherwise.
+        # The default would write the weights in float16.
         openvino.save_model(model, files.join(folder, "model.xml"), compress_to_fp16=False)
         files.copy(files.join(folder, "model.bin"), weights_of(path))
         files.copy(files.join(folder, "model.xml"), path)
@@ -48,24 +47,27 @@ def weights_of(path: AnyPath) -> str:
 
 
 def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
-    """Loads a model for running on the CPU.
+    """Loads a model for inference on the CPU.
 
     Args:
         path: the `.xml` file.
-        threads: at most so many; 0: as OpenVINO likes.
+        threads: maximum number of threads; 0 = runtime default.
 
     Returns:
-        The runner, and the JSON that `write` put there; None in a file of another origin.
+        The runner, and the JSON metadata; None for files not written by this library.
+
+    Raises:
+        UserError: OpenVINO is not installed, the weights are missing, or the file is damaged.
     """
     openvino = need("openvino", _EXTRA, f"running {path}")
-    # OpenVINO would compute in bfloat16 where the processor can.
+    # By default OpenVINO computes in bfloat16 if the processor supports it.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     model = _read(path)
     known = model.has_rt_info([METADATA_KEY])
     metadata = model.get_rt_info([METADATA_KEY]).astype(str) if known else None
-    # Compiling may leave out a copy, and then its source's name stands beside its own.
+    # Compiling may remove a copy, whose output then has its source's name too.
     names = [output.get_any_name() for output in model.outputs]
     with kept_signal_stack():
         compiled = openvino.compile_model(model, "CPU", settings)
@@ -85,12 +87,12 @@ def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
 def _read(path: AnyPath) -> Any:
     openvino = need("openvino", _EXTRA, f"running {path}")
     if not files.is_file(weights_of(path)):
-        raise UserError(f"{path} needs its weights beside it, {weights_of(path)} is missing")
+        raise UserError(f"{path} needs its weights file, but {weights_of(path)} is missing")
     with files.local_copy(path) as xml, files.local_copy(weights_of(path)) as weights:
         try:
             return openvino.Core().read_model(xml, weights)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(
-                f"{path} is no OpenVINO model that can be run, or it was cut short ({reason})"
+                f"{path} is not a valid OpenVINO model, or it was cut short ({reason})"
             ) from error

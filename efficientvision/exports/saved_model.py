@@ -1,4 +1,4 @@
-"""SavedModels: written, replaced, read."""
+"""Writes, replaces and loads SavedModels."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ from efficientvision.tasks.metadata import ModelMetadata, check_batch, metadata_
 from efficientvision.tasks.serving import Serving, decode_upright
 
 METADATA_FILE = "metadata.json"
-# What a damaged SavedModel leads to, in protobuf and in TensorFlow's loader.
+# Errors of protobuf and TensorFlow's loader for a damaged SavedModel.
 _UNREADABLE = (
     *(DecodeError, OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     *(RuntimeError, NotImplementedError),
 )
-# What exports (ours and the original's) leave in their folder: it may be replaced.
+# Files of an export (ours and the original's): a folder with nothing else may be replaced.
 _EXPORTED = {
     "saved_model.pb",
     "keras_metadata.pb",
@@ -44,28 +44,27 @@ def export_saved_model(
     directory: AnyPath,
     metadata: ModelMetadata,
 ) -> str:
-    """Writes a SavedModel with pre- and postprocessing, and the frozen graph beside it.
+    """Writes a SavedModel with pre- and postprocessing, and a frozen graph beside it.
 
-    Signatures: `serving_default` takes `image_arrays`, uint8 [N, H, W, 3], photos of any one size;
-    `serving_base64` takes `image_files`, string [N], encoded photos (the bytes of the files, which
-    are turned upright as their EXIF tag says). Both
-    return, of a detector, `detections`, float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in
-    pixels of the photo, score, class; of a classifier `probabilities`, float32 [N, K]; of a
-    segmenter `class_map`, uint8 [N, H, W], or `logits` (see `SegmentationServing`).
-    `<model>_frozen.pb` has the tensors `image_files:0`, `image_arrays:0` and that of the results,
-    `detections:0` for example; the first two may be fed. Batch norms are folded into the
-    convolutions.
+    Signatures: `serving_default` takes `image_arrays`, uint8 [N, H, W, 3], photos of equal size;
+    `serving_base64` takes `image_files`, string [N], encoded photos (file contents, which are
+    turned upright by their EXIF orientation). Both return, for a detector, `detections`, float32
+    [N, max, 7]: image_id, ymin, xmin, ymax, xmax in pixels of the photo, score, class; for a
+    classifier `probabilities`, float32 [N, K]; for a segmenter `class_map`, uint8 [N, H, W], or
+    `logits` (see `SegmentationServing`). `<model>_frozen.pb` has the tensors `image_files:0` and
+    `image_arrays:0`, either of which may be fed, and the results, for example `detections:0`.
+    Batch norms are folded into the convolutions.
 
     Args:
         serving: see `efficientvision.tasks.choice.build_serving`.
-        directory: an empty, missing or earlier exported folder; it is replaced as a whole.
-        metadata: written to `metadata.json`; its `batch_size` makes N static, None dynamic.
+        directory: a folder that is missing, empty or an earlier export; it is replaced.
+        metadata: written to `metadata.json`; its `batch_size` sets N; None: dynamic.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder contains other files.
     """
     batch = metadata.batch_size
     serving, weights = _folded(serving, batch)
@@ -97,7 +96,7 @@ def export_saved_model(
 
 
 def _frozen_function(serving: Serving, encoded: tf.TensorSpec) -> Any:
-    """One chain files -> arrays -> results: the photos of a batch must have one size."""
+    """One chain files -> arrays -> results: the photos of a batch must have equal size."""
 
     def run(image_files: tf.Tensor) -> tf.Tensor:
         with tf.name_scope("decode"):
@@ -119,21 +118,21 @@ def export_network(
     *,
     batch_size: int | None = 1,
 ) -> tuple[str, str]:
-    """Writes the network alone, without pre- and postprocessing.
+    """Writes the network without pre- and postprocessing.
 
     Args:
         serving: see `efficientvision.tasks.choice.build_serving`.
-        directory: gets `<model>_frozen.pb` and `savedmodel/`; whatever else is in it stays.
-        model_name: for the file's name.
+        directory: receives `<model>_frozen.pb` and `savedmodel/`; other files are kept.
+        model_name: used in the file name.
         batch_size: None: dynamic.
 
     Returns:
         Paths of the frozen graph and of the SavedModel. The graph's placeholder is `input`,
-        float32 [N, h, w, 3], normalised; a detector's outputs, finest level first, are
+        float32 [N, h, w, 3], normalised. A detector's outputs, finest level first, are
         `class_net/class-predict/BiasAdd`, `class_net/class-predict_1/BiasAdd`, ... and
-        `box_net/box-predict/BiasAdd`, ...; the SavedModel calls them `class_predict_0`, ...,
-        `box_predict_0`, ... A classifier's output is `logits` in both, a
-        segmenter's `network_logits` in the graph and `logits` in the SavedModel.
+        `box_net/box-predict/BiasAdd`, ...; in the SavedModel they are `class_predict_0`, ...,
+        `box_predict_0`, ... A classifier's output is `logits` in both; a segmenter's is
+        `network_logits` in the graph and `logits` in the SavedModel.
     """
     serving, weights = _folded(serving, batch_size)
     function, names = network_function(serving, batch_size)
@@ -145,9 +144,9 @@ def export_network(
 
 
 def network_function(serving: Serving, batch_size: int | None) -> tuple[Any, list[str]]:
-    """The network alone as a concrete function, and the names of its output operations.
+    """Returns the bare network as a concrete function, and the names of its output operations.
 
-    See `export_network` for both.
+    See `export_network`.
     """
     spec = tf.TensorSpec((batch_size, *serving.image_hw, 3), tf.float32, name="input")
     operations: list[str] = []
@@ -166,7 +165,7 @@ def network_function(serving: Serving, batch_size: int | None) -> tuple[Any, lis
 
 
 def _folded(serving: Serving, batch_size: int | None) -> tuple[Serving, list[tf.Variable]]:
-    """The same model without batch norms, for `batch_size` images, and its weights."""
+    """The model with folded batch norms, for `batch_size` images, and its weights."""
     function, names = network_function(serving, batch_size)
     run, weights = thaw(freeze(function, names), ["input:0"], [f"{name}:0" for name in names])
     return serving.with_network(run), weights
@@ -181,10 +180,10 @@ def _save(folder: Path, weights: list[tf.Variable], **signatures: Any) -> None:
 
 @contextlib.contextmanager
 def replaced_directory(directory: AnyPath) -> Iterator[Path]:
-    """Yields a temporary folder that takes the place of `directory` when all went well.
+    """Yields a temporary folder that replaces `directory` if the block succeeds.
 
     Raises:
-        UserError: `directory` is a file, or holds what no export wrote.
+        UserError: `directory` is a file, or contains files that are not from an export.
     """
     check_replaceable(directory)
     if files.is_remote(directory):
@@ -209,13 +208,13 @@ def replaced_directory(directory: AnyPath) -> Iterator[Path]:
 
 
 def check_replaceable(directory: AnyPath) -> None:
-    """Makes sure that a folder is missing, empty, or holds nothing but an earlier export.
+    """Checks that a folder is missing, empty, or contains only an earlier export.
 
     Raises:
-        UserError: it is a file, or holds what no export wrote.
+        UserError: the path is a file, or the folder contains files that are not from an export.
     """
     if files.is_file(directory):
-        raise UserError(f"`saved_model_dir` {directory} is a file: name a folder")
+        raise UserError(f"`saved_model_dir` {directory} is a file: specify a folder")
     strange = [
         name
         for name in files.list_names(directory)
@@ -225,8 +224,8 @@ def check_replaceable(directory: AnyPath) -> None:
     ]
     if strange:
         raise UserError(
-            f"the folder {directory} exists and holds {strange[0]!r}, which is no part of a "
-            "SavedModel: name an empty folder, a new one, or an earlier export"
+            f"the folder {directory} contains {strange[0]!r}, which is not part of a SavedModel: "
+            "specify an empty folder, a new one, or an earlier export"
         )
 
 
@@ -236,20 +235,21 @@ def load_saved_model(
     """Loads a SavedModel with the signature `serving_default` of `export_saved_model`.
 
     Args:
-        directory: of the SavedModel.
-        trust: take one that may do more than compute, see `graph_safety`.
+        directory: folder of the SavedModel.
+        trust: accept a SavedModel that may do more than compute, see `graph_safety`.
 
     Returns:
-        A function from uint8 photos [N, H, W, 3] to results, one for each photo, and the
-        metadata; None for a SavedModel of other makers.
+        A function from uint8 photos [N, H, W, 3] to one result per photo, and the metadata; None
+        for SavedModels not written by this library.
 
     Raises:
-        UserError: no SavedModel, one cut short, one of another kind, or one that may do harm.
+        UserError: the folder is not a SavedModel, or it is truncated, of another kind or
+            potentially harmful.
     """
     directory = files.as_text(directory)
     graph = files.join(directory, "saved_model.pb")
     if not files.is_file(graph):
-        raise UserError(f"{directory} holds no SavedModel (there is no saved_model.pb in it)")
+        raise UserError(f"{directory} contains no SavedModel (saved_model.pb is missing)")
     try:
         if not trust:
             check_saved_model(SavedModel.FromString(files.read_bytes(graph)), directory)
@@ -272,7 +272,7 @@ def load_saved_model(
         or len(outputs) != 1
     ):
         raise UserError(
-            f"the SavedModel {directory} is none of this library: its serving_default must "
+            f"the SavedModel {directory} is not from this library: its serving_default must "
             "take one uint8 batch of photos and return one tensor; export it with "
             "`runmode=saved_model`"
         )
@@ -287,6 +287,6 @@ def load_saved_model(
         outputs = signature(**{input_name: tf.constant(image_arrays)})
         return outputs[output_name].numpy()
 
-    # A signature of other makers reads the module's variables through weak references.
+    # Foreign signatures read the module's variables through weak references.
     run.module = loaded  # type: ignore[attr-defined]
     return run, metadata

@@ -1,4 +1,4 @@
-"""The stack that a thread handles signals on, kept from what a native library makes of it."""
+"""Protects a thread's alternate signal stack from changes by native libraries."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class _Stack(ctypes.Structure):
 
 @contextlib.contextmanager
 def kept_signal_stack() -> Iterator[None]:
-    """Gives the calling thread its signal stack back after the block.
+    """Restores the calling thread's signal stack after the block.
 
-    OpenVINO puts one of its own in place when it compiles a model, and the one before when the
-    model is freed. Of two models, the second then gives back what the first has freed already, and
-    the next signal, Ctrl-C for example, ends the process with a segmentation fault.
+    OpenVINO installs its own when it compiles a model, and restores the previous one when the
+    model is freed. With two models, the second restores a stack that the first has already freed,
+    and the next signal, for example Ctrl-C, crashes the process with a segmentation fault.
     """
     if not sys.platform.startswith("linux"):
         yield

@@ -28,27 +28,30 @@ def write_portable(
     nms: str | None = None,
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
-    """Writes a file, and for apps its metadata beside it, `<path>.json`.
+    """Writes an export, and for apps its metadata beside it as `<path>.json`.
 
     Args:
         model: a Keras detector, classifier or segmenter.
-        config: its hyper-parameters; a detector's `nms_configs` decides what is suppressed.
-        metadata: of the model, as a SavedModel of it would have; the facts of this file are added.
+        config: its hyper-parameters; a detector's `nms_configs` sets NMS and thresholds.
+        metadata: metadata of the model as for a SavedModel; facts of this file are added.
         form: the format.
-        path: where; its folder is made if it is missing.
-        nms: of a detector "offset" or "none"; None: as the format likes.
-        calibration: int8 and mixed: images as the network takes them, float32 [1, h, w, 3].
+        path: output path; missing folders are created.
+        nms: for a detector "offset" or "none"; None: the format's default.
+        calibration: for int8 and mixed: images in the network's input format, float32
+            [1, h, w, 3].
 
     Raises:
-        UserError: a kind of suppression that there is not, or is not for this model; a format that
-            is not for its backbone.
+        UserError: `nms` is unknown or does not apply to the model, or the format does not support
+            its backbone.
     """
     if nms is not None and not metadata.takes_nms:
-        raise UserError(f"`nms={nms}` is for detectors; {metadata.model_name} is {metadata.kind}")
+        raise UserError(
+            f"`nms={nms}` applies to detectors only; {metadata.model_name} is {metadata.kind}"
+        )
     if form.precision == "mixed" and "dicenet" in f"{config.name} {_backbone(config)}":
         raise UserError(
-            f"{form.name} is not for DiCENet: LiteRT's interpreter aborts on its file; take "
-            "litert_fp16, or litert_int8 if that is accurate enough"
+            f"{form.name} is not available for DiCENet, because LiteRT's interpreter aborts on its "
+            "file: use litert_fp16, or litert_int8 if that is accurate enough"
         )
     with for_integers(form.precision in IN_INTEGERS):
         function, facts = task_of_config(config).portable(model, config, metadata, nms or form.nms)

@@ -1,4 +1,4 @@
-"""Class ids of records against `num_classes` and the names."""
+"""Compares the class ids of records with `num_classes` and the names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from efficientvision.preflight.findings import AGAIN, ERROR, OK, WARNING, Findin
 from efficientvision.preflight.record_scan import RecordScan, scan_records
 
 SAME_CLASSES = (
-    "AP would be measured against other classes: convert train and val with the same classes (VOC: "
-    "`label_map_json_path=labels.json` of train; COCO: the same categories in both files)"
+    "AP would be measured against the wrong classes: convert train and val with the same classes "
+    "(VOC: `label_map_json_path=labels.json` of train; COCO: the same categories in both files)"
 )
 _SHOWN = 6
 
@@ -29,20 +29,20 @@ def class_findings(
     noun: str = "objects",
     counts_background: bool = False,
 ) -> list[Finding]:
-    """Class ids against `num_classes` and the names.
+    """Compares class ids with `num_classes` and the names.
 
     Args:
         scan: The records.
         part: "train" or "val".
         num_classes: K, without the background; ids run from 1 to K.
         names: Class id -> name; may be empty.
-        noun: What has a class: objects, or whole images.
+        noun: Things that have a class: objects, or whole images.
         counts_background: Whether the hyper-parameter `num_classes` is K + 1.
     """
     subject = f"{part} classes".strip()
     ids, counts = np.unique(scan.classes, return_counts=True)
     if not len(ids):
-        return []  # No objects at all: the boxes' row says so.
+        return []  # No objects at all: the row about boxes says so.
     if ids[0] < 1 or ids[-1] > num_classes:
         extra = int(counts_background)
         return [_class_range_error(scan, subject, ids, num_classes, names, noun, extra)]
@@ -51,14 +51,14 @@ def class_findings(
     findings += _name_findings(scan, subject, ids, names, noun)
     needed = max([int(ids[-1]), *names])
     if num_classes > needed and part == "train":
-        found = f"{written}, and neither names nor records go beyond {needed}"
+        found = f"{written}, but neither names nor records go beyond {needed}"
         advice = f"set num_classes={needed + int(counts_background)}"
         findings.append(Finding(WARNING, subject, found, advice))
     return findings
 
 
 def _both_numbers(num_classes: int, noun: str, counts_background: bool) -> str:
-    """The hyper-parameter, and the number of classes as others count them."""
+    """The hyper-parameter, and the number of classes by the other way of counting."""
     if noun != "objects":
         return f"num_classes={num_classes}"
     if counts_background:
@@ -111,7 +111,7 @@ def _class_counts(
     names: Mapping[int, str],
     noun: str,
 ) -> Finding:
-    """Both numbers of classes, and how many objects each has."""
+    """Both numbers of classes, and the number of objects of each."""
     order = range(len(ids)) if len(ids) <= _SHOWN else np.argsort(-counts, kind="stable")
     shown = [_named(int(ids[i]), names) + f" {counts[i]:,}" for i in order]
     if len(shown) > _SHOWN:
@@ -119,7 +119,7 @@ def _class_counts(
     found = f"{written}; {noun}: " + ", ".join(shown)
     absent = sorted(set(names) - set(ids.tolist()))
     if absent and scan.complete and subject.startswith("train"):
-        found += f"; none of {listed(_named(i, names) for i in absent)}"
+        found += f"; none for {listed(_named(i, names) for i in absent)}"
         return Finding(WARNING, subject, found, f"the network cannot learn a class without {noun}")
     return Finding(OK, subject, found)
 
@@ -127,11 +127,11 @@ def _class_counts(
 def _name_findings(
     scan: RecordScan, subject: str, ids: np.ndarray, names: Mapping[int, str], noun: str
 ) -> list[Finding]:
-    """The names in use against the ids and against the names in the records themselves."""
+    """Compares the names in use with the ids and with the names in the records themselves."""
     findings = []
     nameless = [str(i) for i in ids if names and i not in names]
     if nameless:
-        found = f"classes {listed(nameless)} have {noun} and no name"
+        found = f"classes {listed(nameless)} have {noun} but no name"
         findings.append(Finding(WARNING, subject, found, "name them in labels.json or label_map"))
     own = _own_names(scan, ids)
     other = [i for i in own if i in names and _plain(own[i]) != _plain(names[i])]
@@ -139,14 +139,14 @@ def _name_findings(
         pairs = (f"{i} is {own[i]!r} in the records and {names[i]!r} here" for i in other)
         found = f"class {listed(pairs)}"
         shift = _shift_against_names(scan, ids, names)
-        advice = "give the names of these records: labels.json beside them, or label_map"
+        advice = "use the names of these records: labels.json beside them, or label_map"
         if shift:
             found += f"; shifted by {abs(shift)}"
             advice = f"number the classes as the names do, and {AGAIN}"
         level = WARNING
         id_of = {_plain(name): class_id for class_id, name in names.items()}
         if not subject.startswith("train") and any(_plain(own[i]) in id_of for i in other):
-            # What is right would be measured as wrong; in training only the names are.
+            # In evaluation, right results would count as wrong; in training only names are wrong.
             level, advice = ERROR, SAME_CLASSES
         findings.append(Finding(level, subject, found, advice))
     return findings
@@ -155,12 +155,12 @@ def _name_findings(
 def numbering_findings(
     train: RecordScan, val: RecordScan, names: Mapping[int, str]
 ) -> list[Finding]:
-    """Whether both sets give a class the same id, as far as their records name their classes.
+    """Checks that both sets give a class the same id, if their records name their classes.
 
     Args:
         train: The training records.
         val: The evaluation records.
-        names: Class id -> name in use: where val contradicts these, `class_findings` says so.
+        names: Class id -> name in use; where val contradicts these, `class_findings` says so.
     """
     if any(finding.level == ERROR for finding in _name_findings(val, "val", _ids(val), names, "")):
         return []
@@ -178,7 +178,7 @@ def _ids(scan: RecordScan) -> np.ndarray:
 
 
 def _own_names(scan: RecordScan, ids: np.ndarray) -> dict[int, str]:
-    """Class id -> the name that the records give it most often; none where they give none."""
+    """Class id -> name that the records use most often for it; only if they have names."""
     if scan.class_texts is None:
         return {}
     texts = np.array(scan.class_texts, object)
@@ -187,7 +187,7 @@ def _own_names(scan: RecordScan, ids: np.ndarray) -> dict[int, str]:
 
 
 def _shift_against_names(scan: RecordScan, ids: np.ndarray, names: Mapping[int, str]) -> int | None:
-    """By how much all ids differ from those that the same names have here; None if unknown."""
+    """Constant difference between all ids and those of the same names here; None if unknown."""
     id_of = {_plain(name): class_id for class_id, name in names.items()}
     shifts = {
         class_id - id_of[_plain(text)]
@@ -213,18 +213,18 @@ def check_classes(
     part: str = "",
     counts_background: bool = False,
 ) -> None:
-    """Makes sure that a head of `num_classes` classes has room for the classes of records.
+    """Makes sure that a head with `num_classes` classes has room for the classes of records.
 
     Args:
-        file_pattern: The records, of which a sample is read.
+        file_pattern: Pattern of the records; a sample of them is read.
         num_classes: K, without the background.
         names: Class id -> name; may be empty.
-        part: "train" where the records are these: wrong names spoil no training.
+        part: "train" if these are training records: wrong names do not spoil training.
         counts_background: Whether the hyper-parameter `num_classes` is K + 1.
 
     Raises:
-        UserError: An id outside 1..K (the sentence has both numbers), or another than that which
-            the records' own name of the class has here.
+        UserError: An id is outside 1..K (the sentence has both numbers), or differs from the id of
+            the same class name here.
     """
     findings = class_findings(
         scan_records(file_pattern), part, num_classes, names, counts_background=counts_background

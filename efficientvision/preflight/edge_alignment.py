@@ -1,4 +1,4 @@
-"""Whether boxes lie on the edges of what the photos show, or would if x and y were swapped."""
+"""Measures whether boxes lie on edges in the photos, or would if x and y were swapped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 
-_SIDE = 256  # Pixels: photos are looked at in this size.
+_SIDE = 256  # Pixels: size at which photos are examined.
 _POINTS = 16  # On each side of a box.
 _REACH = 2  # Pixels by which an edge may miss the side of its box.
 _LEAST_BOXES = 30
@@ -19,14 +19,14 @@ _LEAST_Z = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """Mean strength of the photos' edges along boxes, in units of the photo's mean.
+    """Mean strength of edges along boxes, relative to the mean of the photo.
 
     Attributes:
-        boxes: How many were looked at.
-        as_given: Along the boxes as they stand.
+        boxes: Number of boxes examined.
+        as_given: Along the boxes as given.
         swapped: Along the boxes with x and y swapped, the better of the two ways to do it.
-        elsewhere: Along the boxes of another photo: what chance gives.
-        z: Mean over standard error of `swapped - as_given`, a photo.
+        elsewhere: Along the boxes of another photo: the level of chance.
+        z: Mean over standard error of `swapped - as_given`, per photo.
     """
 
     boxes: int
@@ -47,7 +47,7 @@ class Alignment:
 
 
 def swapped_in_photo(boxes_normalized_yxyx: np.ndarray, image_hw: np.ndarray) -> np.ndarray:
-    """Boxes with the x pixels taken for y and the y pixels for x, normalised anew.
+    """Boxes with x pixels taken for y and vice versa, normalised again.
 
     Args:
         boxes_normalized_yxyx: [..., 4].
@@ -61,17 +61,17 @@ def swapped_in_photo(boxes_normalized_yxyx: np.ndarray, image_hw: np.ndarray) ->
 def edge_alignment(
     photos: Mapping[int, bytes], boxes_normalized_yxyx: np.ndarray, image_of: np.ndarray
 ) -> Alignment:
-    """Compares the edges of photos with their boxes.
+    """Compares the edges in photos with their boxes.
 
-    Along each side of a box the brightness should change across it. The photos are decoded at
-    a fraction of their size.
+    Across each side of a box, brightness should change. The photos are decoded at a fraction of
+    their size.
 
     Args:
-        photos: Index of the photo -> encoded file. One that cannot be read is left out.
+        photos: Index of the photo -> encoded file. Unreadable ones are skipped.
         boxes_normalized_yxyx: [M, 4], in [0, 1] of the photo.
         image_of: int [M], index of each box's photo.
     """
-    rows: list[np.ndarray] = []  # [n, 4]: as given, swapped before and after normalising, else.
+    rows: list[np.ndarray] = []  # [n, 4]: as given, swapped before and after normalising, other.
     earlier = np.zeros((0, 4))
     for index, encoded in photos.items():
         edges = _edges(encoded)
@@ -93,7 +93,7 @@ def edge_alignment(
         return Alignment(len(values), 0.0, 0.0, 0.0, 0.0)
     means = values.mean(axis=0)
     best = 1 + int(means[2] > means[1])
-    # Boxes of one photo are not independent of each other; photos are.
+    # Boxes of the same photo are not independent of each other; photos are.
     gains = np.array([photo[:, best].mean() - photo[:, 0].mean() for photo in rows])
     error = gains.std() / math.sqrt(len(gains))
     z = gains.mean() / error if error else 0.0
@@ -102,7 +102,7 @@ def edge_alignment(
 
 
 def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:
-    """Change of brightness down and across, [h, w] each, in units of their mean."""
+    """Change of brightness, vertical and horizontal, [h, w] each, relative to the mean."""
     try:
         with open_header(encoded) as image:
             image.draft("L", (_SIDE, _SIDE))
@@ -118,19 +118,19 @@ def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _strength(down: np.ndarray, across: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Mean over the four sides of a box of the edge beside it, [n]."""
+    """Strength of the edge beside a box, mean over its four sides, [n]."""
     top_bottom = _along(down, boxes[:, [0, 2]], boxes[:, [1, 3]])
     left_right = _along(across.T, boxes[:, [1, 3]], boxes[:, [0, 2]])
     return (top_bottom + left_right) / 2.0
 
 
 def _along(edges: np.ndarray, sides: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Strongest edge within reach of two horizontal sides, mean over points between the ends.
+    """Strongest edge within reach of two horizontal sides, averaged over points along them.
 
     Args:
         edges: [h, w].
         sides: [n, 2], rows of the two sides, in [0, 1].
-        span: [n, 2], where both begin and end, in [0, 1].
+        span: [n, 2], columns where both begin and end, in [0, 1].
     """
     last_row, last_column = np.array(edges.shape) - 1
     along = np.linspace(0.1, 0.9, _POINTS)

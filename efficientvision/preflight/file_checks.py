@@ -1,4 +1,4 @@
-"""Record files: how many records, and shards that are empty, missing or outdated."""
+"""Checks record files: number of records; empty, missing or outdated shards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBERED = re.compile(r"(?P<prefix>.*)-(?P<index>\d{5})-of-(?P<total>\d{5})(?P<
 
 
 def file_findings(scan: RecordScan, part: str) -> list[Finding]:
-    """How many records there are; empty and missing shards.
+    """Counts records, and finds empty and missing shards.
 
     Args:
         scan: The records.
@@ -30,7 +30,7 @@ def file_findings(scan: RecordScan, part: str) -> list[Finding]:
         )
     subject = f"{part} files"
     if not scan.num_records:
-        found = f"{shards}, and not one record"
+        found = f"{shards}, but no records"
         return [Finding(ERROR, subject, found, f"{AGAIN} with dataset/create_*_tfrecord.py")]
     findings = [Finding(OK, subject, described)]
     empty = [p for p, n in zip(scan.paths, scan.file_counts, strict=True) if not n]
@@ -42,13 +42,13 @@ def file_findings(scan: RecordScan, part: str) -> list[Finding]:
 
 
 def _turned_findings(scan: RecordScan, subject: str) -> list[Finding]:
-    """Photos that a tag turns: our converters store none, and training sees them as they lie."""
+    """Finds photos that EXIF turns: our converters store none; training sees them unturned."""
     turned = [index for index, photo in scan.photos.items() if orientation_of(photo) != 1]
     if not turned:
         return []
     found = (
-        f"{len(turned)} of {counted(len(scan.photos), 'photo')} looked at have an EXIF tag that "
-        f"turns them, e.g. {scan.place(turned[0])}: training sees them as they are stored, "
+        f"{len(turned)} of {counted(len(scan.photos), 'photo')} checked have an EXIF tag that "
+        f"turns them, e.g. {scan.place(turned[0])}: training sees them as they are stored, but "
         "predictions see photos upright"
     )
     advice = f"{AGAIN} with dataset/create_*_tfrecord.py, which store photos upright"
@@ -56,7 +56,7 @@ def _turned_findings(scan: RecordScan, subject: str) -> list[Finding]:
 
 
 def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
-    """Names such as train-00002-of-00004 tell how many there should be."""
+    """Names such as train-00002-of-00004 tell how many shards there should be."""
     sets: dict[tuple[str, ...], set[int]] = {}
     for path in scan.paths:
         if match := _NUMBERED.fullmatch(path):
@@ -68,7 +68,7 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
         if missing:
             names = (f"{files.base_name(prefix)}-{n:05d}-of-{total}{suffix}" for n in missing)
             found = f"{len(missing)} of {int(total)} numbered files missing: {listed(names)}"
-            advice = "copy the missing files too, if they are not left out on purpose"
+            advice = "copy the missing files too, unless they are left out on purpose"
             findings.append(Finding(WARNING, subject, found, advice))
     totals = Counter((prefix, suffix) for prefix, _, suffix in sets)
     for (prefix, _), count in totals.items():
@@ -80,7 +80,7 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
 
 
 def overlap_findings(train: RecordScan, val: RecordScan) -> list[Finding]:
-    """Photos that are in both sets, by their content; a lower bound where not all were read."""
+    """Finds photos that are in both sets, by content; a lower bound if not all were read."""
     in_training = set(train.content_hashes.tolist())
     shared = [i for i, content in enumerate(val.content_hashes.tolist()) if content in in_training]
     if not shared:
@@ -89,5 +89,5 @@ def overlap_findings(train: RecordScan, val: RecordScan) -> list[Finding]:
         f"{len(shared):,} of {counted(val.num_read, 'photo')} of val are in train too, e.g. "
         f"{val.place(shared[0])}"
     )
-    advice = "the metrics will flatter: split the photos anew"
+    advice = "train and val overlap, so metrics are optimistic: split the photos again"
     return [Finding(WARNING, "train and val", found, advice)]

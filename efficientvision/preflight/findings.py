@@ -1,4 +1,4 @@
-"""What a check before training found: one row a subject, shown as a table."""
+"""Findings of the checks before training: one row per subject, shown as a table."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Finding:
 
     Attributes:
         level: `OK`, `WARNING` (training works, perhaps badly) or `ERROR` (it cannot work).
-        subject: What was looked at, in a word or two.
-        found: The figure.
-        advice: What to do; may be empty where all is well.
+        subject: The subject of the check, in a word or two.
+        found: The figures.
+        advice: What to do; may be empty if all is well.
     """
 
     level: str
@@ -47,11 +47,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def format_findings(findings: Sequence[Finding], width: int = 100) -> str:
-    """A table of four columns, the last two wrapped to fit; a figure without advice takes both.
+    """Formats a table of four columns, the last two wrapped; a figure without advice takes both.
 
     Args:
         findings: The rows.
-        width: Characters a line.
+        width: Characters per line.
     """
     subject_width = max([len("check"), *(len(finding.subject) for finding in findings)])
     rest = max(width, _LEAST_WIDTH) - len(WARNING) - subject_width - 2 * len(_GAP)
@@ -71,7 +71,7 @@ def format_findings(findings: Sequence[Finding], width: int = 100) -> str:
 
 
 def _wrapped(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """A row as lines of padded cells."""
+    """Formats a row as lines of padded cells."""
     cells = [textwrap.wrap(text, width) for text, width in zip(row, widths, strict=True)]
     return [
         _GAP.join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
@@ -80,14 +80,14 @@ def _wrapped(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def raise_on_first(findings: Sequence[Finding]) -> None:
-    """Raises UserError if there is an error, where no table shows the findings."""
+    """Raises UserError for the first error, for callers that show no table."""
     for finding in findings:
         if finding.level == ERROR:
             raise UserError(f"{finding.found}: {finding.advice}.")
 
 
 def raise_on_errors(findings: Sequence[Finding]) -> None:
-    """Raises UserError if there is an error: with the first one's figure and advice."""
+    """Raises UserError for the first error, with its figures and advice."""
     errors = [finding for finding in findings if finding.level == ERROR]
     if not errors:
         return
@@ -95,6 +95,6 @@ def raise_on_errors(findings: Sequence[Finding]) -> None:
     more = f" (and {counted(len(errors) - 1, 'error')} more, above)" if errors[1:] else ""
     advice = f": {first.advice}" if first.advice else ""
     raise UserError(
-        f"Preflight, {first.subject}{more}: {first.found}{advice}. (`preflight=false` looks at the "
-        "class ids only.)"
+        f"Preflight, {first.subject}{more}: {first.found}{advice}. (`preflight=false` checks only "
+        "the class ids.)"
     )

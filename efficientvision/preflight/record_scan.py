@@ -1,4 +1,4 @@
-"""The objects and sizes of many records as arrays, read without decoding a photo."""
+"""Reads the objects and sizes of many records into arrays, without decoding photos."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from efficientvision.progress import tqdm
 DEFAULT_LIMIT = 5000
 MAX_PHOTOS = 64
 _BATCH = 128
-_FRAMING_BYTES = 16  # Length, two checksums: what TFRecord puts around a record.
+_FRAMING_BYTES = 16  # Length and two checksums that TFRecord puts around a record.
 _SECONDS_WITHOUT_BAR = 2.0
 _STORE_REQUESTS = 32
 _NO_TEXT = np.zeros(0, object)
@@ -31,27 +31,27 @@ _NO_TEXT = np.zeros(0, object)
 
 @dataclasses.dataclass(frozen=True)
 class RecordScan:
-    """What is in the records of a pattern, or in the first ones of each of its files.
+    """Content of the records of a pattern, or of the first ones of each of its files.
 
     N records were read, with M boxes in all. Arrays of boxes are in the order of the records.
 
     Attributes:
         paths: The F files.
-        file_counts: int64 [F], records read of each.
-        num_records: Records of all files; an estimate from their sizes unless `complete`.
+        file_counts: int64 [F], number of records read from each.
+        num_records: Records in all files; an estimate from their sizes unless `complete`.
         complete: Whether every record was read.
         source_ids: N ids, as the input pipeline names the photos.
         named: bool [N], whether the record itself has an id (else it is a hash of the photo).
         content_hashes: int64 [N], hash of the encoded photo.
         image_hw: int32 [N, 2], height and width of the photo, from its own header.
-        stated_hw: int64 [N, 2], those that the record states; -1 where it does not.
+        stated_hw: int64 [N, 2], the size that the record states; -1 if it states none.
         file_of: int64 [N], index of the record's file.
         boxes_normalized_yxyx: float32 [M, 4], as stored: [0, 1] if they are right.
         classes: int32 [M], class ids.
         is_crowd: bool [M].
-        class_texts: M class names that the records give themselves, or None if they give none.
+        class_texts: M class names from the records themselves, or None if they have none.
         image_of: int64 [M], index of the box's record.
-        photos: Index of the record -> encoded photo, for a few records (of detection: with boxes).
+        photos: Index of the record -> encoded photo, for a few records (detection: with boxes).
     """
 
     paths: list[str]
@@ -73,7 +73,7 @@ class RecordScan:
 
     @property
     def num_read(self) -> int:
-        """N, the records read."""
+        """N, the number of records read."""
         return len(self.source_ids)
 
     @property
@@ -83,11 +83,11 @@ class RecordScan:
 
     @property
     def objects_per_image(self) -> np.ndarray:
-        """int64 [N], boxes of each record, crowds included."""
+        """int64 [N], number of boxes of each record, including crowds."""
         return np.bincount(self.image_of, minlength=self.num_read)
 
     def place(self, record: int) -> str:
-        """Where a record is, for messages: `image '12' in train-00000-of-00004.tfrecord`."""
+        """Describes a record in messages: `image '12' in train-00000-of-00004.tfrecord`."""
         name = files.base_name(self.paths[self.file_of[record]])
         return f"image {self.source_ids[record]!r} in {name}"
 
@@ -98,19 +98,19 @@ def scan_records(
     limit: int = DEFAULT_LIMIT,
     regenerate_source_id: bool = False,
     labels_only: bool = False,
-    description: str = "looking at the records",
+    description: str = "checking records",
 ) -> RecordScan:
     """Reads objects, ids and sizes of records.
 
     Args:
-        file_pattern: The records.
-        limit: Read about so many, the same number from the start of each file.
+        file_pattern: Pattern of the records.
+        limit: Read about this many, equally many from the start of each file.
         regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
         labels_only: Read the classes of images; each then counts as a box of the whole photo.
-        description: For the progress bar, which appears after two seconds.
+        description: Label of the progress bar, which appears after two seconds.
 
     Raises:
-        UserError: Nothing matches, or a record is damaged; the sentence names it.
+        UserError: Nothing matches, or a record is damaged; the error names it.
     """
     paths = match_files(file_pattern)
     with ThreadPoolExecutor(_STORE_REQUESTS) as pool:
@@ -135,7 +135,7 @@ def scan_records(
 def _dataset(
     paths: Sequence[str], each: int, photos_each: int, regenerate: bool, labels_only: bool
 ) -> tf.data.Dataset:
-    """Ragged batches of what `_summary` gives, of the first `each` records of every file."""
+    """Ragged batches of `_summary`, for the first `each` records of every file."""
 
     @without_autograph
     def one_file(index: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
@@ -195,7 +195,7 @@ def _labels_as_boxes(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 class _Columns:
-    """Batches put end to end; of what varies in number, the lengths of the rows too."""
+    """Concatenates batches; for values that vary in number, also the lengths of the rows."""
 
     def __init__(self, batches: Sequence[Mapping[str, tf.Tensor | tf.RaggedTensor]]):
         self._batches = batches

@@ -38,18 +38,18 @@ _SIZE_PR = (4.8, 3.8)
 def build_report(model_dir: AnyPath, say: Callable[[str], None] = log.info) -> str:
     """Writes `curves.png`, `pr_curves.png`, `confusion_matrix.png` and `report.html`.
 
-    Without matplotlib, `report.html` alone, without plots. A file of the folder that is damaged is
-    left out, which is said.
+    Without matplotlib, only `report.html` is written, without plots. Damaged files in the folder
+    are skipped with a message.
 
     Args:
         model_dir: The run's folder.
-        say: Takes a line for the user.
+        say: Called with each message for the user, one line.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        UserError: The folder holds nothing of a run, or nothing that can be shown.
+        UserError: The folder does not belong to a run, or nothing in it can be shown.
         OSError: A file cannot be written.
     """
     check_is_run(model_dir)
@@ -61,42 +61,42 @@ def build_report(model_dir: AnyPath, say: Callable[[str], None] = log.info) -> s
 def _contents_of_what_is_whole(model_dir: AnyPath, say: Callable[[str], None]) -> dict[str, bytes]:
     """`_contents` without the files that cannot be read or shown.
 
-    Whatever a damaged file holds, and wherever that shows: it is the one without which it works.
+    Damage may surface anywhere, so the damaged file is found by leaving out one at a time.
     """
     contents, first = _tried(model_dir, ())
     if contents:
         for name in STEP_TABLES:
             if lost := len(read_table(model_dir, name)) - len(read_steps(model_dir, name)):
                 path = files.join(model_dir, name)
-                say(f"{path}: {lost} damaged rows are left out of the report.")
+                say(f"{path}: {lost} damaged rows are not in the report.")
         return contents
     present = [name for name in SOURCES if files.exists(files.join(model_dir, name))]
     reasons = {name: _tried(model_dir, {*present} - {name})[1] for name in present}
     bad = [name for name in present if reasons[name]]
-    guesses = [bad] if bad else [[name] for name in present]  # Else two do not fit each other.
+    guesses = [bad] if bad else [[name] for name in present]  # Else two files contradict.
     for names in guesses:
         contents, _ = _tried(model_dir, names)
         if contents:
             for name in names:
                 path = files.join(model_dir, name)
-                say(f"{path} is damaged and left out of the report ({reasons[name] or first}).")
+                say(f"{path} is damaged and not in the report ({reasons[name] or first}).")
             return contents
     raise UserError(
-        f"The report of {files.as_text(model_dir)} cannot be drawn ({first}). Remove what is "
-        f"damaged of {', '.join(present)}, or put it back from a copy."
+        f"Cannot write the report of {files.as_text(model_dir)} ({first}). Remove the damaged "
+        f"files among {', '.join(present)}, or restore them from a copy."
     )
 
 
 def _tried(model_dir: AnyPath, without: Collection[str]) -> tuple[dict[str, bytes], str]:
-    """`_contents`, or nothing and why."""
+    """Returns `_contents` and no reason, or no contents and the reason."""
     try:
         return _contents(read_run(model_dir, without)), ""
-    except Exception as error:  # Damage can show as anything.
+    except Exception as error:  # Damage can raise anything.
         return {}, f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
 def _contents(run: RunFiles) -> dict[str, bytes]:
-    """What the report's files hold, by name."""
+    """The contents of the report's files, by name."""
     contents: dict[str, bytes] = {}
     svgs: dict[str, str] = {}
     if can_plot():
@@ -116,12 +116,12 @@ def _contents(run: RunFiles) -> dict[str, bytes]:
 
 
 def without_plots() -> str:
-    """What is left out where matplotlib is missing, in a sentence."""
-    return f"{', '.join(PLOT_NAMES)} are left out: they need `pip install matplotlib`."
+    """A sentence that names the files that are missing without matplotlib."""
+    return f"{', '.join(PLOT_NAMES)} are not written: they need `pip install matplotlib`."
 
 
 def curve_draws(run: RunFiles) -> dict[str, Draw]:
-    """What draws each curve over the steps for which there are numbers."""
+    """Returns the functions that draw the curves over the steps, for curves with data."""
     names = [name for name in (run.losses[0] if run.losses else ()) if name.endswith("loss")]
     draws: dict[str, Draw] = {}
 
@@ -136,7 +136,7 @@ def curve_draws(run: RunFiles) -> dict[str, Draw]:
     }
     add("metrics", run.words.curves_title, percents)
     add("learning_rate", "Learning rate", run.loss_series("learning_rate"))
-    add("gradient_norm", "Norm of the gradients", run.loss_series("gradient_norm"), log=True)
+    add("gradient_norm", "Gradient norm", run.loss_series("gradient_norm"), log=True)
     return draws
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation leaves in the run's folder, beside its row in `results.csv`."""
+"""Writes the files of an evaluation into the run's folder, besides its row in `results.csv`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def write_evaluation(
     evaluation: Evaluation,
     writer: tf.summary.SummaryWriter | None = None,
 ) -> None:
-    """Writes what stands behind the metrics of a step, over what the one before left.
+    """Writes the details of the evaluation at a step, replacing those of the previous one.
 
-    `evaluation.json` (step, metrics, counts, score threshold), a CSV file for each table of
-    `Evaluation.details`, `val_predictions.jpg`, and the first pictures to TensorBoard.
+    Writes `evaluation.json` (step, metrics, counts, score threshold), a CSV file for each table
+    of `Evaluation.details`, `val_predictions.jpg`, and the first pictures to TensorBoard.
     """
     details = evaluation.details()
     if details is None:
@@ -51,9 +51,9 @@ def write_evaluation(
 
 
 def add_evaluation(model_dir: AnyPath, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds a row to `evaluations.csv`: for evaluations that are not a part of a training run.
+    """Adds a row to `evaluations.csv`, for evaluations outside a training run.
 
-    Without metrics (test-dev) it does nothing.
+    Does nothing without metrics (test-dev).
     """
     if not metrics:
         return
@@ -65,8 +65,8 @@ def add_evaluation(model_dir: AnyPath, step: int, metrics: Mapping[str, float]) 
 def write_pictures(name: str, pictures: Sequence[Picture]) -> None:
     """Writes pictures to the default summary writer at its step.
 
-    As `tf.summary.image` does, which would need the tensorboard package: a tensor of strings,
-    width, height, then the encoded pictures, marked for the plugin "images".
+    Writes the format of `tf.summary.image`, which would need the tensorboard package: a string
+    tensor of width, height and the encoded pictures, marked for the plugin "images".
     """
     encoded = []
     for picture in pictures:

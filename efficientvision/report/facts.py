@@ -1,4 +1,4 @@
-"""How a run was started: `command.txt` for people, `run.json` for the report."""
+"""Records how a run was started: `command.txt` for people, `run.json` for the report."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ FACTS_NAME = "run.json"
 
 
 def append_command(model_dir: AnyPath, command: str, step: int) -> None:
-    """Adds a start to `command.txt`: date, command, versions, devices. Nothing else of the machine.
+    """Appends date, command, versions and devices to `command.txt`; nothing else of the machine.
 
     Args:
         model_dir: The run's folder.
-        command: As it was typed, or the call in Python.
-        step: The step at which the run goes on; 0: it begins.
+        command: The command as typed, or the Python call.
+        step: The step from which the run resumes; 0: a new run.
     """
     path = files.join(model_dir, COMMAND_NAME)
-    # What a disk has spoilt of earlier starts stays as it is to be read.
+    # Damaged bytes from earlier starts are kept, readable or not.
     before = files.read_bytes(path).decode("utf8", "replace") + "\n" if files.is_file(path) else ""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    what = f"goes on at step {step}" if step else "begins"
+    what = f"resumes from step {step}" if step else "starts"
     entry = [
         f"# {now}: the run {what}",
         f"# {'; '.join(f'{name} {version}' for name, version in versions().items())}",
@@ -44,7 +44,7 @@ def append_command(model_dir: AnyPath, command: str, step: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a run depends on."""
+    """Versions of Python and of the libraries that a run depends on."""
     return {
         "Python": platform.python_version(),
         "TensorFlow": tf.__version__,
@@ -80,7 +80,7 @@ def _processor_name() -> str:
 
 
 def write_facts(model_dir: AnyPath, trainer: Trainer) -> None:
-    """Writes `run.json`: what is known of a run before its first step, and is in no other file."""
+    """Writes `run.json`: facts known before the first step that are in no other file."""
     plan, task, model = trainer.plan, trainer.task, trainer.model
     facts = {
         "batch_size": plan.batch_size,
@@ -99,6 +99,6 @@ def write_facts(model_dir: AnyPath, trainer: Trainer) -> None:
 
 
 def read_json(model_dir: AnyPath, *names: str) -> dict[str, Any]:
-    """A JSON object of the folder; empty if there is no such file."""
+    """Reads a JSON object from the folder; empty if there is no such file."""
     path = files.join(model_dir, *names)
     return json.loads(files.read_text(path)) if files.is_file(path) else {}

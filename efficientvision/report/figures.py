@@ -1,4 +1,4 @@
-"""What is plotted of a run: curves over the steps, precision over recall, the confusion matrix."""
+"""The plots of a run: curves over the steps, precision-recall curves, the confusion matrix."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _WRITTEN_CELLS = 15
 
 
 def draw_series(axes: Axes, title: str, series: Series, *, log: bool = False) -> None:
-    """Lines over the training steps.
+    """Draws lines over the training steps.
 
     Args:
         axes: Where to draw.
-        title: Above the plot.
+        title: Title of the plot.
         series: Name -> (steps, values); values that are not finite leave a gap.
-        log: Logarithmic scale, where the values differ tenfold.
+        log: Use a logarithmic scale if the values span more than a factor of ten.
     """
     every = np.concatenate([np.asarray(values, float) for _, values in series.values()])
     positive = every[np.isfinite(every) & (every > 0)]
@@ -39,7 +39,7 @@ def draw_series(axes: Axes, title: str, series: Series, *, log: bool = False) ->
         (named[name],) = axes.plot(steps, values, color=color, marker=marker, markersize=3.5)
     if log:
         axes.set_yscale("log")
-        # The usual one writes powers as mathematics.
+        # The default formatter writes powers as math text.
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_formatter("")
     else:
@@ -58,15 +58,15 @@ def draw_precision_recall(
     points: Mapping[str, tuple[float, float]],
     title: str,
 ) -> None:
-    """Precision over recall of each class, and the points of best F1.
+    """Draws the precision-recall curve of each class, and the points of best F1.
 
-    With more than `MOST_NAMED` classes all are faint lines, or a band, and the mean is named.
+    With more than `MOST_NAMED` classes, draws faint lines or a band, and names only the mean.
 
     Args:
         axes: Where to draw.
         curves: Class -> (recalls, precisions), the same recalls for all.
         points: Class -> (recall, precision) at the threshold of its best F1.
-        title: Above the plot.
+        title: Title of the plot.
     """
     named: dict[str, Artist] = {}
     if len(curves) <= MOST_NAMED:
@@ -81,9 +81,9 @@ def draw_precision_recall(
             axes.plot(recalls, every.T, color=FAINT, linewidth=0.8)
         else:
             band = np.percentile(every, [10, 90], axis=0)
-            named["10% to 90% of the classes"] = axes.fill_between(recalls, *band, color=FAINT)
+            named["10th to 90th percentile"] = axes.fill_between(recalls, *band, color=FAINT)
         mean = every.mean(axis=0)
-        (named["mean of the classes"],) = axes.plot(recalls, mean, color=SERIES[0], linewidth=2.5)
+        (named["mean over classes"],) = axes.plot(recalls, mean, color=SERIES[0], linewidth=2.5)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
     axes.set_title(title)
     _add_legend(axes, named, "lower left")
@@ -92,14 +92,14 @@ def draw_precision_recall(
 def draw_confusion(
     axes: Axes, labels: Sequence[str], counts: np.ndarray, *, title: str, detected: str
 ) -> None:
-    """A confusion matrix; the colour is the share of the row.
+    """Draws a confusion matrix; the colour is the share of the row.
 
     Args:
         axes: Where to draw.
         labels: Names of rows and columns.
-        counts: [n, n], rows the truth.
-        title: Above the plot.
-        detected: What the columns are.
+        counts: [n, n], rows are ground truth, columns predictions.
+        title: Title of the plot.
+        detected: Label of the columns.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
@@ -107,7 +107,7 @@ def draw_confusion(
     size = max(4, min(9, 260 / max(len(labels), 1)))
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
     axes.set_yticks(range(len(labels)), labels, fontsize=size)
-    axes.set(xlabel=detected, ylabel="truth")
+    axes.set(xlabel=detected, ylabel="ground truth")
     axes.set_title(title)
     if len(labels) > _WRITTEN_CELLS:
         return
@@ -119,7 +119,7 @@ def draw_confusion(
 
 
 def _add_legend(axes: Axes, named: Mapping[str, Artist], place: str) -> None:
-    """A legend of all names, those too that matplotlib leaves out: `_background_`."""
+    """Adds a legend with all names, even those that matplotlib would skip: `_background_`."""
     legend = axes.legend(list(named.values()), [str(k) for k in range(len(named))], loc=place)
     for text, name in zip(legend.get_texts(), named, strict=True):
         text.set_text(name)

@@ -1,4 +1,4 @@
-"""Losses over the steps of a run, in a file of bounded size."""
+"""Records the losses of a run in a file of bounded size."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MOST_ROWS = 1000
 
 
 class LossHistory:
-    """The means of a run's losses over equal stretches of steps, as `losses.csv`.
+    """Mean losses over equal intervals of steps, as `losses.csv`.
 
-    A row: `step` (the last of the stretch), `steps` (how many), `seconds` they took, then the
-    means by name. When there are `MOST_ROWS`, neighbours are joined and the stretches become
-    twice as long, so that a run of any length has a curve and a small file.
+    Each row has `step` (the last of the interval), `steps` (its length), `seconds` (its
+    duration), then the mean losses by name. At `MOST_ROWS` rows, adjacent rows are merged and the
+    interval doubles, so that a run of any length has a curve and a small file.
 
     Args:
         model_dir: The run's folder.
-        first_step: Steps that were done before; later rows of the file are dropped.
+        first_step: Number of steps already trained; later rows of the file are dropped.
     """
 
     def __init__(self, model_dir: AnyPath, first_step: int = 0):
@@ -35,7 +35,7 @@ class LossHistory:
         self._stride = max(1, *(int(row["steps"]) for row in self._rows[:-1]), 1)
 
     def add(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
-        """Takes the means over the `steps` steps that ended at `step`."""
+        """Adds mean losses over the `steps` steps that ended at `step`."""
         row = {"step": float(step), "steps": float(steps), "seconds": seconds, **losses}
         if self._rows and self._rows[-1]["steps"] < self._stride:
             row = _joined(self._rows.pop(), row)
@@ -56,7 +56,7 @@ class LossHistory:
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, float]:
-    """The fields that are numbers."""
+    """The numeric fields of a row."""
     numbers = {}
     for name, value in row.items():
         with contextlib.suppress(ValueError):
@@ -65,7 +65,7 @@ def _numbers(row: Mapping[str, str]) -> dict[str, float]:
 
 
 def _joined(one: dict[str, float], two: dict[str, float]) -> dict[str, float]:
-    """One row for two that follow each other; a name that only one has keeps its value."""
+    """Merges two adjacent rows; a loss that only one of them has keeps its value."""
     total = one["steps"] + two["steps"]
     row = {"step": two["step"], "steps": total, "seconds": one["seconds"] + two["seconds"]}
     for name in {**one, **two}:

@@ -10,20 +10,20 @@ _VOID = {"img", "meta"}
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
 
 def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
-    """An element.
+    """Creates an element.
 
     Args:
-        name: Of the element.
-        *children: Escaped, unless they are `Markup`; None is left out.
-        **attributes: Values, escaped; a trailing underscore is dropped (`class_`), other
-            underscores become hyphens; True stands for an attribute without a value, None and
-            False for no attribute.
+        name: Name of the element.
+        *children: Content, escaped unless it is `Markup`; None is skipped.
+        **attributes: Attributes, escaped. A trailing underscore is dropped (`class_`), other
+            underscores become hyphens. True gives an attribute without a value; None and False
+            give none.
     """
     given = "".join(
         f" {_attribute(key)}"
@@ -38,7 +38,7 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
 
 
 def join(*children: Any) -> Markup:
-    """Elements and texts one after the other."""
+    """Concatenates elements and texts."""
     return Markup(
         "".join(
             child if isinstance(child, Markup) else html.escape(str(child), quote=False)
@@ -49,7 +49,7 @@ def join(*children: Any) -> Markup:
 
 
 def data_uri(content: bytes, media_type: str) -> str:
-    """A file's content as the address of itself."""
+    """Encodes a file's content as a data URI."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 

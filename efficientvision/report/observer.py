@@ -1,4 +1,4 @@
-"""Keeps a run's folder complete while it trains."""
+"""Keeps the files of a run's folder up to date during training."""
 
 from __future__ import annotations
 
@@ -33,17 +33,16 @@ _PAUSE = 20
 
 
 class RunReport(Callback):
-    """Writes everything about a run that is no checkpoint and no log, and its `report.html`.
+    """Writes all files of a run except checkpoints and logs, including its `report.html`.
 
-    At the start `command.txt`, `run.json` and `train_batch.jpg`; after each evaluation its tables
-    and photos, then the plots and the page; at the end these two again. Where evaluations follow
-    each other within seconds, plots and page wait, so that a twentieth of the time is spent on
-    them at most. What fails of it is said in one line: a full disk or a damaged font must not end
-    a training that goes well.
+    Writes `command.txt`, `run.json` and `train_batch.jpg` at the start; tables, photos, plots and
+    the page after each evaluation; plots and page again at the end. If evaluations are only
+    seconds apart, plots and page are written less often, to take at most a twentieth of the time.
+    Failures are logged in one line: a full disk or a damaged font must not stop training.
 
     Args:
-        command: That started the run, for `command.txt`.
-        eval_name: Subfolder of the evaluation's TensorBoard files.
+        command: The command that started the run, for `command.txt`.
+        eval_name: Subfolder for the evaluation's TensorBoard files.
     """
 
     def __init__(self, command: str, eval_name: str | None = None):
@@ -52,14 +51,14 @@ class RunReport(Callback):
         self._dir: str | None = None
         self._history: LossHistory | None = None
         self._writer: tf.summary.SummaryWriter | None = None
-        self._new = False  # Losses or an evaluation that the page does not show yet.
+        self._new = False  # Losses or an evaluation not yet on the page.
         self._evaluated = False
         self._next_page = 0.0
 
     def begin(self, trainer: Trainer) -> None:
         self._dir = trainer.model_dir
         step = trainer.state.step
-        with said_in_a_line("losses.csv of before"):
+        with said_in_a_line("the earlier losses.csv"):
             self._history = LossHistory(self._dir, step)
         with said_in_a_line("command.txt"):
             append_command(self._dir, self._command, step)
@@ -78,7 +77,7 @@ class RunReport(Callback):
             self._new = True
 
     def saving(self, step: int) -> None:
-        # A run that is killed goes on from this checkpoint, and from these losses.
+        # A killed run resumes from this checkpoint, and from these losses.
         if self._history is not None:
             with said_in_a_line(LOSSES_NAME):
                 self._history.write()
@@ -136,13 +135,13 @@ class RunReport(Callback):
 
 @contextlib.contextmanager
 def said_in_a_line(what: str) -> Iterator[None]:
-    """Says in one line that something could not be written, instead of raising it.
+    """Logs in one line that something could not be written, instead of raising the error.
 
-    Caught are what files, fonts, pictures and damaged tables raise; no mistakes of the program
+    Catches what files, fonts, pictures and damaged tables raise, but not programming errors
     such as a wrong type.
     """
     try:
         yield
     except (OSError, RuntimeError, ValueError, UserError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        log.info(f"Could not write {what}: {reason}. The run goes on.")
+        log.info(f"Could not write {what}: {reason}. Training continues.")

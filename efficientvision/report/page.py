@@ -1,4 +1,4 @@
-"""`report.html`: one file that shows everything of a run and needs nothing else."""
+"""`report.html`: a self-contained page about a run."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ from efficientvision.report.run_files import RunFiles
 from efficientvision.visualize.sheet import Picture, halves, read_sheet
 
 _NO_PLOTS = "Plots need matplotlib (pip install matplotlib)."
-# Bytes of all photos together, before they grow by a third as text: the file stays under 5 MB.
+# Total bytes of all photos before base64 adds a third: the file stays under 5 MB.
 _PHOTO_BYTES = 2_600_000
 _QUALITIES = (82, 65, 45, 25, 10)
 
 _FOLDER = {
     "report.html": "this page",
-    "config.yaml, labels.json": "hyper-parameters and class names, which every program reads back",
-    "command.txt, run.json": "how the run was started, on what",
-    "results.csv": "a row an epoch: losses and metrics; losses.csv has the losses in finer steps, "
-    "evaluations.csv what --mode=eval measured",
-    "last, best": "name the newest and the best checkpoint: --ckpt=RUN/best, --ckpt_path=RUN/last",
-    "ckpt-*.npz, archive/": "the last checkpoints, and the best one with its metrics",
+    "config.yaml, labels.json": "hyper-parameters and class names, read back by every command",
+    "command.txt, run.json": "the command, versions and devices of the run",
+    "results.csv": "losses and metrics, one row per epoch; losses.csv has the losses in finer "
+    "steps, evaluations.csv the results of --mode=eval",
+    "last, best": "point to the latest and the best checkpoint: --ckpt=RUN/best, "
+    "--ckpt_path=RUN/last",
+    "ckpt-*.npz, archive/": "the latest checkpoints, and the best one with its metrics",
     "evaluation.json, per_class.csv, pr_curves.csv, confusion_matrix.csv": (
-        "what stands behind the metrics of the last evaluation"
+        "details of the last evaluation"
     ),
-    "curves.png, pr_curves.png, confusion_matrix.png": "the plots of this page",
-    "train_batch.jpg, val_predictions.jpg": "the photos of this page",
-    "train/, eval/": "TensorBoard: tensorboard --logdir=RUN",
+    "curves.png, pr_curves.png, confusion_matrix.png": "the plots on this page",
+    "train_batch.jpg, val_predictions.jpg": "the photos on this page",
+    "train/, eval/": "TensorBoard logs: tensorboard --logdir=RUN",
 }
 
 
 def report_page(run: RunFiles, plots: Mapping[str, str], matrix_png: bytes) -> str:
-    """The page as text.
+    """Returns the page as HTML text.
 
     Args:
         run: The run's folder.
         plots: Name -> `<svg>` element: "losses", "metrics", "learning_rate", "gradient_norm" and
-            "precision_recall", those there are. Empty without matplotlib.
+            "precision_recall", as far as available. Empty without matplotlib.
         matrix_png: The confusion matrix as a picture, for matrices too large for a table.
     """
     parts = _parts(run, plots, matrix_png)
@@ -75,7 +76,7 @@ def report_page(run: RunFiles, plots: Mapping[str, str], matrix_png: bytes) -> s
 
 
 def style() -> str:
-    """The page's style sheet."""
+    """Returns the page's style sheet."""
     return resources.files("efficientvision.report").joinpath("style.css").read_text("utf8")
 
 
@@ -102,7 +103,7 @@ def _parts(
         parts.append(("classes", "Classes", join(_of_step(run), sections.per_class_table(run))))
     if run.pr_curves:
         plot = plots.get("precision_recall")
-        shown = _plot(plot, "Precision over recall of each class") if plot else None
+        shown = _plot(plot, "Precision-recall curve of each class") if plot else None
         content = tag("div", shown, class_="plots wide") if shown else _no_plots()
         parts.append(("precision-recall", "Precision and recall", join(_of_step(run), content)))
     if run.confusion:
@@ -114,22 +115,22 @@ def _parts(
         parts.append(("predictions", "Predictions", join(note, _of_step(run), shown)))
     if batch:
         shown = _photos(batch, encoded, "singles", ("Training image.",))
-        text = "The first batch of the last start as the network sees it, after augmentation."
+        text = "The first batch after the last start, as fed to the network after augmentation."
         parts.append(("training-batch", "Training batch", join(tag("p", text), shown)))
     if run.config_text:
         parts.append(("configuration", "Configuration", sections.settings(run)))
     if run.command:
         parts.append(("command", "Command", tag("pre", run.command, class_="wrap")))
     names = (join(tag("dt", tag("code", n)), tag("dd", text)) for n, text in _FOLDER.items())
-    parts.append(("folder", "The folder", tag("dl", *names, class_="facts files")))
+    parts.append(("folder", "Files", tag("dl", *names, class_="facts files")))
     return [part for part in parts if part[2]]
 
 
 _CURVES = {
-    "losses": "Training losses over the steps",
-    "metrics": "Metrics on the validation data over the steps",
-    "learning_rate": "Learning rate over the steps",
-    "gradient_norm": "Norm of the gradients over the steps",
+    "losses": "Training losses by step",
+    "metrics": "Validation metrics by step",
+    "learning_rate": "Learning rate by step",
+    "gradient_norm": "Gradient norm by step",
 }
 
 
@@ -171,8 +172,8 @@ def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     said = run.words.matrix_note
     if threshold is not None:
         said += (
-            f" Counted are detections with score {threshold:g} or more, the threshold with the "
-            "best mean F1 over the classes: a good --min_score_thresh."
+            f" Only detections with a score of at least {threshold:g} are counted, the threshold "
+            "with the best mean F1 over the classes: a good --min_score_thresh."
         )
     matrix = sections.confusion_table(run)
     if matrix is None and matrix_png:
@@ -187,7 +188,7 @@ def _photos(
     kind: str,
     alts: Sequence[str],
 ) -> Markup:
-    """A figure for each picture, which is made of as many images as there are `alts`."""
+    """A figure for each picture, which consists of `len(alts)` images."""
     figures = []
     for picture in pictures:
         images = []
@@ -202,7 +203,7 @@ def _photos(
 
 
 def _encoded(images: list[Image.Image]) -> list[tuple[bytes, int, int]]:
-    """JPEG file, width and height of each image, in the best quality at which all of them fit."""
+    """JPEG file, width and height of each image, at the best quality at which all of them fit."""
     contents: list[bytes] = []
     for quality in _QUALITIES:
         contents = []

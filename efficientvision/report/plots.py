@@ -1,4 +1,4 @@
-"""Where plots come from: matplotlib, as PNG files and as SVG that follows the page's colours."""
+"""Renders plots with matplotlib, as PNG and as SVG in the page's colours."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Axes"], None]
 
-# Eight colours that differ for colour-blind people too (Okabe and Ito), darkened for white paper.
-# The page gives each another tone in the dark: `--c0` ... in style.css.
+# Eight colours that colour-blind people can distinguish (Okabe and Ito), darkened for white paper.
+# The page has other tones in dark mode: `--c0` ... in style.css.
 SERIES = (
     "#0072b2",
     "#d55e00",
@@ -30,7 +30,7 @@ INK = "#1b2125"
 FAINT = "#c9d0d4"
 _VARIABLES = {color: f"var(--c{i})" for i, color in enumerate(SERIES)}
 _VARIABLES |= {INK: "var(--ink)", FAINT: "var(--line)"}
-# Identifiers that nothing refers to, and that would be the same in every plot of a page.
+# Unreferenced identifiers, which would repeat in every plot of a page.
 _UNUSED_ID = re.compile(r' id="[a-zA-Z0-9.]+_[0-9]+"')
 _MARGINS = (0.72, 0.5, 0.14, 0.34)  # Left, bottom, right, top of a plot, in inches.
 _STYLE = {
@@ -55,7 +55,7 @@ _STYLE = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
     "svg.fonttype": "none",
-    # Names of classes may hold dollars.
+    # Class names may contain dollar signs.
     "text.parse_math": False,
 }
 
@@ -72,13 +72,13 @@ def plot_png(
     *,
     long_labels: bool = False,
 ) -> bytes:
-    """The content of a PNG file with plots on white.
+    """Returns the content of a PNG file with plots on white.
 
     Args:
-        draws: Each draws on the axes that it is given.
-        columns: Plots in a row.
-        size: Width and height of a plot in inches, at 110 pixels an inch.
-        long_labels: Of one plot: make room for the words at its sides.
+        draws: Functions that each draw on the given axes.
+        columns: Plots per row.
+        size: Width and height of a plot in inches, at 110 pixels per inch.
+        long_labels: For a single plot: make room for long tick labels.
     """
     with _figure(draws, columns, size, long_labels=long_labels) as figure:
         content = io.BytesIO()
@@ -87,14 +87,14 @@ def plot_png(
 
 
 def plot_svg(draw: Draw, name: str, size: tuple[float, float] = (4.8, 3.2)) -> str:
-    """A plot as an `<svg>` element without size, colours of its own or a background.
+    """Returns a plot as an `<svg>` element without size or background.
 
-    Its colours are the custom properties `--ink`, `--line` and `--c0` ... of the page.
+    Its colours are the page's custom properties `--ink`, `--line` and `--c0` ...
 
     Args:
-        draw: Draws on the axes that it is given.
-        name: Of its own on the page.
-        size: Width and height in inches, which give the proportions.
+        draw: Function that draws on the given axes.
+        name: Name, unique on the page.
+        size: Width and height in inches, which set the aspect ratio.
     """
     with _figure([draw], 1, size, **{"svg.hashsalt": name}) as figure:
         content = io.StringIO()
@@ -119,9 +119,7 @@ def _figure(
     long_labels: bool = False,
     **settings: Any,
 ) -> Iterator[Any]:
-    """A figure with the plots; `long_labels`: their margins are measured, which takes as long
-    as drawing.
-    """
+    """A figure with the plots; `long_labels` measures the margins, which doubles the time."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -132,7 +130,7 @@ def _figure(
     left, bottom, right, top = _MARGINS
     layout = "constrained" if long_labels else None
     with matplotlib.rc_context({**_STYLE, **settings}):
-        # Not through pyplot, which would keep the figure and ask for a screen.
+        # pyplot would keep the figure alive and may need a display.
         figure = Figure(figsize=(width * columns, height * rows), layout=layout)
         FigureCanvasAgg(figure)
         for position, draw in enumerate(draws):

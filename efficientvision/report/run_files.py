@@ -1,4 +1,4 @@
-"""Reads a run's folder, whatever of it is there."""
+"""Reads the files of a run's folder, as far as they exist."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from efficientvision.training.tables import read_steps, read_table
 
 TRAIN_BATCH_NAME = "train_batch.jpg"
 CONFIG_NAME = "config.yaml"
-# Any of these makes a folder that of a run.
+# A folder with any of these files belongs to a run.
 _SIGNS = (CONFIG_NAME, RESULTS_NAME, LOSSES_NAME, EVALUATION_NAME)
-# All that is read, by path in the folder.
+# All files that are read, by path in the folder.
 SOURCES = (
     *(CONFIG_NAME, COMMAND_NAME, FACTS_NAME, RESULTS_NAME, LOSSES_NAME),
     *(EVALUATIONS_NAME, EVALUATION_NAME, files.join(ARCHIVE_NAME, METRICS_NAME)),
     *(f"{PER_CLASS}.csv", f"{PR_CURVES}.csv", f"{CONFUSION}.csv"),
     *(TRAIN_BATCH_NAME, PREDICTIONS_NAME),
 )
-# Tables of which every row is of a step.
+# Tables with one row per step.
 STEP_TABLES = (RESULTS_NAME, LOSSES_NAME, EVALUATIONS_NAME)
 _NOT_THERE = ".not there"
 
@@ -50,10 +50,10 @@ Points = dict[str, tuple[list[float], list[float]]]
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The content of a run's folder; what is not there is empty.
+    """The content of a run's folder; missing files are empty.
 
     Attributes:
-        folder: Its path.
+        folder: Path of the folder.
         config_text: `config.yaml`.
         command: `command.txt`.
         facts: `run.json`.
@@ -91,29 +91,29 @@ class RunFiles:
 
     @property
     def num_classes(self) -> int:
-        """Classes without a background; 0: unknown."""
+        """Number of classes without background; 0: unknown."""
         count = int(self.config.get("num_classes", 0))
         return count - _task_of(self.config).counts_background
 
     @functools.cached_property
     def words(self) -> ReportLabels:
-        """What things are called in this run's task."""
+        """The report's labels for this run's task."""
         return _task_of(self.config).labels
 
     @property
     def step(self) -> int:
-        """The last step that the tables tell of."""
+        """The last step in the tables."""
         rows = (*self.results[-1:], *self.losses[-1:])
         steps = [int(row["step"]) for row in rows] + list(self.evaluations)
         return max(steps, default=0)
 
     @property
     def seconds(self) -> float | None:
-        """Time that the training took, evaluations included."""
+        """Training time in seconds, including evaluations."""
         return number(self.results[-1].get("seconds")) if self.results else None
 
     def loss_series(self, *names: str) -> Points:
-        """(steps, values) of columns of `losses`, those that have values."""
+        """(steps, values) of columns of `losses`, without empty ones."""
         series = {}
         for name in names:
             pairs = [
@@ -126,7 +126,7 @@ class RunFiles:
         return series
 
     def metric_series(self, *names: str) -> Points:
-        """(steps, values) of metrics; those that mean nothing (-1) are left out."""
+        """(steps, values) of metrics, without undefined ones (-1)."""
         series = {}
         for name in names:
             pairs = [
@@ -140,10 +140,10 @@ class RunFiles:
 
 
 def check_is_run(model_dir: AnyPath) -> None:
-    """Raises UserError where there is nothing of a run."""
+    """Raises UserError if the folder does not belong to a run."""
     folder = files.as_text(model_dir)
     if not any(files.is_file(files.join(folder, name)) for name in _SIGNS):
-        raise UserError(f"{folder} is not the folder of a run: it has none of {', '.join(_SIGNS)}.")
+        raise UserError(f"{folder} is not a run's folder: it has none of {', '.join(_SIGNS)}.")
 
 
 def read_run(model_dir: AnyPath, without: Collection[str] = ()) -> RunFiles:
@@ -151,11 +151,11 @@ def read_run(model_dir: AnyPath, without: Collection[str] = ()) -> RunFiles:
 
     Args:
         model_dir: The folder.
-        without: Those of `SOURCES` that are taken as not there.
+        without: Files of `SOURCES` to treat as missing.
 
     Raises:
-        Exception: Of any kind, where a file is damaged; or the page is drawn, where it holds other
-            things than its name says (`build.build_report` finds out which).
+        Exception: Of any kind, if a file is damaged. Other damage surfaces only when the page is
+            written (`build.build_report` finds the file).
     """
     folder = files.as_text(model_dir)
 
@@ -184,7 +184,7 @@ def read_run(model_dir: AnyPath, without: Collection[str] = ()) -> RunFiles:
 
 
 def number(text: Any) -> float | None:
-    """A field of a table as a finite number, None if it is none."""
+    """Returns a field of a table as a finite number, or None if it is not one."""
     try:
         value = float(text)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The parts of the report that are text and tables."""
+"""The report's sections of text and tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_CONFUSED = 10
 
 
 def tiles(run: RunFiles) -> Markup:
-    """The run in a few large numbers."""
+    """The run's key figures."""
     best, last = run.best, run.evaluations.get(max(run.evaluations, default=-1), {})
     shown = []
     (first, first_name), *others = [
@@ -25,14 +25,14 @@ def tiles(run: RunFiles) -> Markup:
     if best and first:
         step = f"at step {best.get('step', '?'):,}"
         shown.append((f"Best {first_name}", percent(best.get(first)), step))
-        shown += [(f"Its {name}", percent(best.get(key)), None) for key, name in others[:1]]
+        shown += [(f"{name} there", percent(best.get(key)), None) for key, name in others[:1]]
     if last and first:
         step = f"at step {max(run.evaluations):,}"
         shown.append((f"Last {first_name}", percent(last.get(first)), step))
     total = run.facts.get("total_steps")
     shown.append(("Steps", f"{run.step:,}", f"of {total:,}" if total else None))
     if run.seconds is not None:
-        shown.append(("Time", duration(run.seconds), "evaluations included"))
+        shown.append(("Time", duration(run.seconds), "including evaluations"))
     if parameters := run.facts.get("parameters"):
         shown.append(("Parameters", f"{parameters / 1e6:.2f} M", None))
     return tag(
@@ -56,8 +56,8 @@ def setup(run: RunFiles) -> Markup:
         "Training data": facts.get("training_files"),
         "Validation data": facts.get("evaluation_files"),
         "Validation images": evaluation and _images(evaluation, run.words.things),
-        "Batch": facts.get("batch_size") and _batch(facts),
-        "Length": epochs
+        "Batch size": facts.get("batch_size") and _batch(facts),
+        "Schedule": epochs
         and f"{epochs:,} epochs of {facts['examples_per_epoch']:,} images, "
         f"{facts['total_steps']:,} steps",
         "Optimizer": config.get("optimizer") and _optimizer(config),
@@ -72,7 +72,7 @@ def setup(run: RunFiles) -> Markup:
 
 
 def metrics_table(run: RunFiles) -> Markup | None:
-    """All numbers, of the best and of the last evaluation."""
+    """All metrics of the best and of the last evaluation."""
     columns = {}
     if run.best:
         columns[f"best (step {run.best['step']:,})"] = run.best
@@ -91,15 +91,15 @@ def metrics_table(run: RunFiles) -> Markup | None:
 
 
 def per_class_table(run: RunFiles) -> Markup:
-    """A row a class."""
+    """The metrics of each class, one row per class."""
     columns = [column for column in run.words.columns if column.key in run.per_class[0]]
     head = ["class", *(column.heading for column in columns)]
     body = [[row["class"], *(_cell(row[c.key], c.kind) for c in columns)] for row in run.per_class]
-    return join(tag("p", run.words.classes_note), table("Metrics of each class", head, body))
+    return join(tag("p", run.words.classes_note), table("Metrics per class", head, body))
 
 
 def confusion_table(run: RunFiles) -> Markup | None:
-    """The confusion matrix, where it is small enough to be read."""
+    """The confusion matrix as a table, if it is small enough to read."""
     if len(run.confusion) > _MOST_CELLS + 1:
         return None
     labels = [row[TRUTH_COLUMN] for row in run.confusion]
@@ -108,12 +108,12 @@ def confusion_table(run: RunFiles) -> Markup | None:
         counts = [int(row[label]) for label in labels]
         total = max(sum(counts), 1)
         body.append([row[TRUTH_COLUMN], *(_heat(count, count / total) for count in counts)])
-    caption = f"Truth (rows) against {run.words.detected} (columns)"
+    caption = f"Ground truth (rows), {run.words.detected} (columns)"
     return table(caption, ["truth", *labels], body, "matrix")
 
 
 def confusions(run: RunFiles) -> Markup | None:
-    """The most frequent confusions of two classes, where the matrix is too large to be read."""
+    """The most frequent confusions of two classes, if the matrix is too large to read."""
     if len(run.confusion) <= _MOST_CELLS + 1:
         return None
     labels = [row[TRUTH_COLUMN] for row in run.confusion if row[TRUTH_COLUMN] != BACKGROUND]
@@ -128,16 +128,16 @@ def confusions(run: RunFiles) -> Markup | None:
     if not pairs:
         return None
     body = [[truth, taken, f"{count:,}"] for count, truth, taken in pairs[:_MOST_CONFUSED]]
-    return table("The most frequent confusions", ["truth", run.words.detected, "count"], body)
+    return table("Most frequent confusions", ["truth", run.words.detected, "count"], body)
 
 
 def settings(run: RunFiles) -> Markup:
-    """The hyper-parameters that differ from the model's own, and all of them."""
+    """The hyper-parameters that differ from the model's defaults, then all of them."""
     changed = _changed(run.config)
     head = ["name", "value", "default"]
     return join(
-        table("Differing from the model's defaults", head, changed, text=3) if changed else None,
-        tag("details", tag("summary", "All of config.yaml"), tag("pre", run.config_text)),
+        table("Changed from the model's defaults", head, changed, text=3) if changed else None,
+        tag("details", tag("summary", "Full config.yaml"), tag("pre", run.config_text)),
     )
 
 
@@ -149,7 +149,7 @@ def table(
     *,
     text: int = 1,
 ) -> Markup:
-    """A table that scrolls where it does not fit. The first `text` columns hold words."""
+    """A table that scrolls if it does not fit. The first `text` columns contain text."""
     return tag(
         "div",
         tag(
@@ -167,7 +167,7 @@ def table(
 
 
 def _line(cells: Sequence[Any], element: str, scope: str, text: int) -> Markup:
-    """A row of a table; cells that are `Markup` are elements already."""
+    """A row of a table; cells of type `Markup` are already elements."""
     scopes = {"scope": "col"} if element == "th" else {}
     others = [
         cell
@@ -179,13 +179,13 @@ def _line(cells: Sequence[Any], element: str, scope: str, text: int) -> Markup:
 
 
 def percent(value: Any) -> str:
-    """A share as a percentage with one digit; a dash where it means nothing."""
+    """Formats a share as a percentage with one decimal; a dash if it is undefined."""
     share = number(value)
     return "-" if share is None or share < 0 else f"{100 * share:.1f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people."""
+    """Formats seconds for people."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return f"{seconds:.0f} s"
@@ -195,14 +195,14 @@ def duration(seconds: float) -> str:
 
 
 def _cell(value: Any, kind: str) -> Any:
-    """A field of `per_class.csv` as its column shows it."""
+    """Formats a field of `per_class.csv` for its column."""
     if kind == "count":
         return f"{int(value):,}"
     return {"bar": _bar, "percent": percent, "score": _fixed}[kind](value)
 
 
 def _number(name: str, value: Any) -> str:
-    """A metric: a percentage, but for losses."""
+    """Formats a metric: a percentage, except for losses."""
     loss = number(value) if name.endswith("loss") else None
     return percent(value) if loss is None else f"{loss:.4f}"
 
@@ -238,7 +238,7 @@ def _input_size(size: Any) -> str | None:
 
 def _batch(facts: dict[str, Any]) -> str:
     replicas = facts.get("replicas", 1)
-    share = f", {facts['batch_size'] // replicas} on each of {replicas} devices"
+    share = f", {facts['batch_size'] // replicas} per device on {replicas} devices"
     return f"{facts['batch_size']:,} images" + (share if replicas > 1 else "")
 
 
@@ -248,7 +248,7 @@ def _optimizer(config: dict[str, Any]) -> str:
 
 
 def _changed(config: dict[str, Any]) -> list[list[str]]:
-    """name, value, default of the hyper-parameters that differ from the model's own."""
+    """Name, value and default of the hyper-parameters that differ from the model's defaults."""
     try:
         defaults = get_config(str(config.get("name")), task=config.get("task")).as_dict()
     except UserError:

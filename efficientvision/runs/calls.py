@@ -1,4 +1,4 @@
-"""Everything a command does, as a call: train, evaluate, load, export, benchmark."""
+"""The Python equivalents of the commands: train, evaluate, load, export, benchmark."""
 
 from __future__ import annotations
 
@@ -32,22 +32,21 @@ from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.identify import identify
 
-# Unlike the published command lines, whose batch of 64 was for TPUs.
+# The published command lines default to 64, for TPUs.
 _BATCH_SIZE = 16
 _NOT_METRICS = {"step", "epoch", "seconds", "learning_rate"}
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRun:
-    """A run that has ended.
+    """A finished training run.
 
     Attributes:
-        model_dir: its folder: checkpoints, configuration, names, tables, report.
-        step: of the last row of its `results.csv`: optimizer steps done.
-        metrics: numbers of that row by name: the metrics of the last evaluation (0..1), and the
-            last losses.
-        best: folder of the best checkpoint; None: there was no evaluation.
-        report: its page; None: there is none.
+        model_dir: folder of the run: checkpoints, configuration, class names, tables, report.
+        step: last training step in `results.csv`.
+        metrics: metrics of the last evaluation and the last losses, by name.
+        best: folder of the best checkpoint; None: no evaluation.
+        report: path of `report.html`; None: not written.
     """
 
     model_dir: str
@@ -69,28 +68,30 @@ def train(
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> TrainingRun:
-    """Trains a network, and evaluates it after every epoch if there are records to evaluate on.
+    """Trains a network, and evaluates it after every epoch if there is validation data.
 
-    The folder is that of `main.py`: the same call again resumes an interrupted run, and either
-    may resume the other's. Ctrl-C ends it after a checkpoint.
+    Writes the same folder as `main.py`. Repeat the call to resume an interrupted run; `main.py`
+    can resume it too, and vice versa. Ctrl-C saves a checkpoint and stops.
 
     Args:
         model: one of `list_models()`.
         model_dir: folder of the run.
-        data: folder of records `train*.tfrecord` and `val*.tfrecord`, or their two patterns
-            (the second may be None); else `train_file_pattern` and `val_file_pattern` name them.
+        data: folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of file patterns
+            (the second may be None); alternatively use the options `train_file_pattern` and
+            `val_file_pattern`.
         callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
-        **options: those of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
+        **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
-            The length of an epoch, the number of classes and the batch come from the data unless
-            they are given.
+            By default the length of an epoch, the number of classes and the batch size (at most
+            16) are derived from the data.
 
     Returns:
-        What was reached, and where it is.
+        The finished run: folder, last step, metrics, best checkpoint, report.
 
     Raises:
-        UserError: an unknown option, missing or unusable data, or a folder of another run.
-        KeyboardInterrupt: it was interrupted; a checkpoint is written.
+        UserError: an option is unknown, data is missing or unusable, or the folder belongs to
+            another run.
+        KeyboardInterrupt: training was interrupted, after saving a checkpoint.
 
     Example:
         >>> run = train("efficientdet-lite0", data="tfrecords", model_dir="runs/a", num_epochs=30)
@@ -100,7 +101,7 @@ def train(
     asked = {"model_name": model, "model_dir": files.as_text(model_dir), **_patterns(data)}
     decided = _with_defaults(_options(asked, options))
     if decided.mode not in ("train", "train_and_eval"):
-        raise UserError(f"mode={decided.mode!r}: train takes 'train' or 'train_and_eval'.")
+        raise UserError(f"mode must be 'train' or 'train_and_eval' in train; got {decided.mode!r}.")
     grow_gpu_memory()
     code = training.train(run_setup.check_options(decided), command, callbacks)
     if code:
@@ -109,19 +110,18 @@ def train(
 
 
 def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) -> dict[str, float]:
-    """Measures a run, a published checkpoint or an exported model.
+    """Evaluates a run, a published checkpoint or an exported model.
 
     Args:
-        model_dir: a run's folder, a checkpoint of any kind, or an export.
-        data: folder of records `val*.tfrecord`, or their pattern.
-        **options: of `RunOptions` and hyper-parameters, as in `train`.
+        model_dir: a run's folder, a checkpoint of any kind, or an exported model.
+        data: folder with records `val*.tfrecord`, or a file pattern.
+        **options: options of `RunOptions` and hyper-parameters, as in `train`.
 
     Returns:
-        Metrics by name, as in `results.csv`: 0..1.
+        Metrics by name, as in `results.csv` (fractions in 0..1).
 
     Raises:
-        UserError: an unknown option, nothing to evaluate, or data that are damaged or of other
-            classes.
+        UserError: there is nothing to evaluate, or the data has other classes than the model.
     """
     asked: dict[str, Any] = {"mode": "eval", "model_dir": files.as_text(model_dir)}
     if data is not None:
@@ -133,20 +133,24 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
 
 
 def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Predictor:
-    """The predictor of a run's folder, a checkpoint of any kind, or an exported model.
+    """Loads a predictor from a run's folder, a checkpoint of any kind, or an exported model.
 
     Args:
         path: see `Detector.from_checkpoint`.
-        model: for a checkpoint that does not tell.
-        **hyper_parameters: for a checkpoint, by name; for an export `threads` and `trust`.
+        model: model name, for a checkpoint from which it cannot be inferred.
+        **hyper_parameters: hyper-parameters for a checkpoint; `threads` and `trust` for an export.
 
     Returns:
-        A `Detector`, `Classifier` or `Segmenter`, by the task of the model. All are called with
-        photos: see `Predictor.__call__`.
+        A `Detector`, `Classifier` or `Segmenter`, depending on the model's task. Call it with
+        photos, see `Predictor.__call__`.
 
     Raises:
-        UserError: there is no model, or it is damaged; a hyper-parameter is unknown, or is baked
-            into the export.
+        UserError: the model is missing, damaged or of an unknown kind; a hyper-parameter is
+            unknown, or fixed in the exported model.
+
+    Example:
+        >>> detector = load("runs/cells")
+        >>> detections = detector("photo.jpg")
     """
     path = files.as_text(path)
     if is_export(path):
@@ -167,23 +171,24 @@ def export(
     calibration: AnyPath | None = None,
     **settings: Any,
 ) -> list[Exported]:
-    """Writes a model in several formats, and holds each, run in its own runtime, to the network.
+    """Exports a model to one or more formats, and verifies each file in its own runtime.
 
     Args:
         path: a run's folder or a checkpoint of any kind.
-        formats: of `EXPORT_FORMATS`: `"onnx"`, `"litert_int8"`, ...
-        folder: to write them into; made if it is missing.
-        photos: a photo, folder or glob to compare on; None: the first of `verify`.
-        verify: records to measure the metric on, or photos to compare on.
-        calibration: records or photos that give `litert_int8` its ranges; better 100 or more.
-        **settings: of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
+        formats: one or more of `EXPORT_FORMATS`: `"onnx"`, `"litert_int8"`, ...
+        folder: output folder.
+        photos: a photo, folder or glob on which to compare outputs with the network; None: the
+            first photos of `verify`.
+        verify: records on which to measure the task's metric, or photos on which to compare.
+        calibration: records or photos that calibrate `litert_int8`; 100 or more are recommended.
+        **settings: settings of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
 
     Returns:
-        The files, in the order of the formats, each with its size in megabytes, the milliseconds
-        of a batch, and how far its results are from the network's.
+        The exported files, in the order of the formats.
 
     Raises:
-        UserError: an unknown format, no photos to compare on, or a file beyond its tolerance.
+        UserError: a format is unknown, there are no photos to compare on, or a file's outputs
+            differ from the network's by more than its tolerance.
     """
     if verify is not None and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
@@ -202,18 +207,18 @@ def export(
 
 
 def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -> float:
-    """Times a network alone, without pre- and postprocessing, on noise.
+    """Measures the latency of a network on random input, without pre- and postprocessing.
 
     Args:
         path: a run's folder or a checkpoint of any kind; None: random weights.
-        model: for a checkpoint that does not tell, or for random weights.
-        **settings: of `InspectSettings`: `bm_runs`, `batch_size`, `input_image_size`, ...
+        model: model name, for random weights or if it cannot be inferred from the checkpoint.
+        **settings: settings of `InspectSettings`: `bm_runs`, `batch_size`, `input_image_size`, ...
 
     Returns:
-        The median of the milliseconds of a batch.
+        The median time per batch in milliseconds.
 
     Raises:
-        UserError: there is no such checkpoint, or a setting is unknown.
+        UserError: the checkpoint or the model is missing, or a setting is unknown.
     """
     own = None if path is None else files.as_text(path)
     return 1000 * statistics.median(
@@ -222,11 +227,7 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
 
 
 def finished_run(model_dir: AnyPath) -> TrainingRun:
-    """Reads the results of a run from its folder.
-
-    Args:
-        model_dir: the run's folder; without `results.csv` the step is 0 and there are no metrics.
-    """
+    """Reads the results of a run from its folder."""
     folder = files.as_text(model_dir)
     row = (read_results(folder) or [{}])[-1]
     numbers = {name: _number(text) for name, text in row.items() if name not in _NOT_METRICS}
@@ -257,12 +258,12 @@ def _patterns(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[str
 
 
 def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
-    """Options from the arguments; those that are none are hyper-parameters."""
+    """Splits keyword arguments into run options and hyper-parameters."""
     known = {field.name for field in option_fields()}
     own = {name: value for name, value in more.items() if name in known}
     hyper_parameters = {name: value for name, value in more.items() if name not in known}
     if twice := sorted(asked.keys() & own.keys()):
-        raise UserError(f"{twice[0]} is given twice.")
+        raise UserError(f"{twice[0]} is set twice: pass it only once.")
     return options_from({**asked, **own}).replace(hyper_parameters=hyper_parameters)
 
 
@@ -275,7 +276,7 @@ def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:
 
 
 def _with_defaults(options: RunOptions) -> RunOptions:
-    """Takes from the data what a call may leave open and the published programs did not."""
+    """Derives options that were not set from the data; the command lines have fixed defaults."""
     changes: dict[str, Any] = {}
     if options.data_dir:
         of_classes = run_setup.task_of_run(options).takes_class_folders
@@ -287,7 +288,7 @@ def _with_defaults(options: RunOptions) -> RunOptions:
     if "mode" not in written:
         options = options.replace(mode="train_and_eval" if options.val_file_pattern else "train")
     if not options.train_file_pattern:
-        return options  # The check of the options says what is missing.
+        return options  # Checking the options reports what is missing.
     options = count_images(options, options.val_file_pattern)
     if "train_batch_size" not in written:
         images = options.num_examples_per_epoch
@@ -304,7 +305,7 @@ def _with_defaults(options: RunOptions) -> RunOptions:
 
 
 def _task_of(path: str, model: str | None) -> str:
-    """The task of a checkpoint, by its run's configuration, its variables or its model's name."""
+    """Infers a checkpoint's task from its run's configuration, its variables or its model name."""
     own = files.join(run_folder_of(path), CONFIG_FILE)
     if files.is_file(own):
         return config_from_yaml(own).task
@@ -314,7 +315,7 @@ def _task_of(path: str, model: str | None) -> str:
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:
-    """A call as it was written, for a run's `command.txt`."""
+    """Returns a call as Python source, for a run's `command.txt`."""
     shown = [repr(value) for value in values]
     shown += [f"{key}={value!r}" for key, value in options.items() if value is not None]
     return f"efficientvision.{name}({', '.join(shown)})"

@@ -9,9 +9,10 @@ from efficientvision.configs.inspect_options import PHOTO, InspectSettings
 from efficientvision.configs.run_options import option_fields
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
-from efficientvision.loading import LoadedModel, load_model
+from efficientvision.loading import load_model
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.record_files import FilePattern
 from efficientvision.preflight.findings import Finding
 from efficientvision.tasks.export_checks import ExportChecks
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.predictor import Predictor
@@ -25,7 +26,6 @@ from efficientvision.tasks.training_task import TrainingTask
 
 if TYPE_CHECKING:
     from efficientvision.configs.inspect_options import InspectSettings
-    from efficientvision.loading import LoadedModel
     from efficientvision.weights.identify import Identified
 
 

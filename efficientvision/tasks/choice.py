@@ -18,30 +18,31 @@ if TYPE_CHECKING:
 
 
 def find_task(task: str, model_name: str) -> Task:
-    """The task of that name, as a model of that name has it.
+    """Returns the task for a model.
 
     Args:
         task: One of `registry.TASKS`.
-        model_name: Detection is done by EfficientDet or, on a backbone of that name, by SSD.
+        model_name: Name of the model; decides between EfficientDet and SSD, which is named after
+            its backbone.
     """
     return importlib.import_module(f"{TASKS[task].package}.task").task_for(model_name)
 
 
 def task_of_config(config: TrainingConfig) -> Task:
-    """The task that a configuration is for."""
+    """Returns the task of a configuration."""
     return find_task(config.task, config.name)
 
 
 def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving:
-    """A network joined with its task's preprocessing and postprocessing, for exports.
+    """Combines a network with its task's preprocessing and postprocessing, for exports.
 
     Args:
-        model: A Keras model, as `build_model` makes it.
+        model: A Keras model from `build_model`.
         config: Its hyper-parameters.
-        **options: Of the task, such as `result` of a segmenter.
+        **options: Options of the task, such as a segmenter's `result`.
 
     Raises:
-        UserError: The model has no part that serves anything.
+        UserError: The model lacks the head that the task needs.
     """
     return task_of_config(config).serving(model, config, **options)
 
@@ -49,19 +50,20 @@ def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving
 def get_config(
     model_name: str, *overrides: str | Mapping[str, Any] | None, task: str | None = None
 ) -> TrainingConfig:
-    """The configuration of a model.
+    """Returns the configuration of a model.
 
     Args:
         model_name: One of `registry.list_models(task)`.
-        *overrides: Changes in order, each as `TrainingConfig.override` takes it.
+        *overrides: Changes, applied in order; each in a form that `TrainingConfig.override`
+            accepts.
         task: One of `registry.TASKS`, e.g. "detection" (an EfficientDet, or an SSD on the backbone
-            of that name); None: the task that the model's name stands for.
+            of that name); None: inferred from the model's name.
 
     Returns:
-        The published defaults of the model with the changes, of the task's own type.
+        The model's published defaults with the overrides applied, of the task's own class.
 
     Raises:
-        UserError: The model or a hyper-parameter is unknown, or a value is bad.
+        UserError: The model or a hyper-parameter is unknown, or a value is invalid.
     """
     task = task or task_of(model_name)
     if task not in TASKS:
@@ -74,22 +76,21 @@ def get_config(
 
 
 def config_from_yaml(path: str, *overrides: str | Mapping[str, Any] | None) -> TrainingConfig:
-    """The configuration that a run folder's `config.yaml` holds, with further overrides.
+    """Reads the `config.yaml` of a run folder and applies further overrides.
 
     Raises:
-        UserError: The file is missing, is malformed or names no model.
+        UserError: The file is missing, is malformed or does not name a model.
     """
     content = read_yaml(path)
     name = content.get("name")
     if name is None:
-        raise UserError(f"The configuration file {path} does not say its model: it has no `name`.")
-    # Runs of the first version, which were all of detectors, say no task.
+        raise UserError(f"The configuration file {path} does not name a model: it has no `name`.")
+    # Runs of the first version have no `task`: all of them were detectors.
     return get_config(name, path, *overrides, task=content.get("task"))
 
 
 def model_and_task(options: RunOptions, config_file: str | None = None) -> tuple[str, str]:
-    """The model of a run and its task: `--task`, else what a run's configuration says, else what
-    the model's name says.
+    """Returns model and task of a run: from the options, its configuration, or the model's name.
 
     Raises:
         UserError: The model or the file is unknown.

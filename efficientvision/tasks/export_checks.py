@@ -12,7 +12,7 @@ import numpy as np
 
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.exports.artifacts import FORMATS
-from efficientvision.loading import LoadedModel
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata
 
 Run = Callable[[np.ndarray], np.ndarray]

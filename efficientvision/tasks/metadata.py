@@ -1,4 +1,4 @@
-"""What an exported model says about itself."""
+"""The metadata of exported models."""
 
 import dataclasses
 import importlib
@@ -11,29 +11,29 @@ from efficientvision.errors import UserError
 from efficientvision.registry import TASKS
 from efficientvision.tasks.metadata_checks import Check, checked_facts
 
-# Letters of a reason: a stranger's file may hold names of any length.
+# Maximum length of a reason: a foreign file may contain names of any length.
 _MAX_REASON = 200
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """Facts that travel with a SavedModel (`metadata.json`) and inside every exported file.
+    """Metadata stored with a SavedModel (`metadata.json`) and inside every exported file.
 
     Attributes:
         model_name: e.g. `efficientdet-d0`.
         image_hw: input size of the network, (height, width) in pixels.
-        num_classes: K, without background; of a segmenter, its outputs.
-        class_names: class number (1..K; of a segmenter 0..K-1) -> name.
-        batch_size: images in a batch, None: any number.
-        precision: of the weights: float32, float16 or int8.
-        contract: of a portable file: what programs without this library must know, see
+        num_classes: K, without background; for a segmenter, its number of outputs.
+        class_names: class number (1..K; for a segmenter 0..K-1) -> name.
+        batch_size: number of images per batch; None: any.
+        precision: precision of the weights: float32, float16 or int8.
+        contract: for a portable file: facts for programs without this library, see
             `contract.contract_of`.
-        format: kind of these facts, and their version.
-        result_name: of the tensor that is served.
-        task: as in configurations.
-        kind: what it is, for sentences.
-        python_class: of this library, that runs it.
-        checks: what a file's facts must be.
+        format: kind and version of the metadata.
+        result_name: name of the served tensor.
+        task: task as in configurations.
+        kind: description for messages.
+        python_class: class of this library that runs the model.
+        checks: validators of the values read from a file.
         takes_nms: whether suppression may be inside a file, or left to the caller.
         axes: meaning of the axes of each output, by its name.
         first_class: the class at position 0 of a class axis.
@@ -58,28 +58,28 @@ class ModelMetadata:
     contract: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     def to_json(self) -> str:
-        """Returns a JSON text that `metadata_from_json` reads."""
+        """Returns JSON text for `metadata_from_json`."""
         return json.dumps({"format": self.format, **dataclasses.asdict(self)}, indent=2)
 
     def check(self) -> None:  # noqa: B027
-        """Raises ValueError where facts do not fit each other."""
+        """Raises ValueError if facts contradict each other."""
 
     def check_portable(self) -> None:  # noqa: B027
-        """Raises ValueError where what must be done around a portable file is not said."""
+        """Raises ValueError if facts for pre- or postprocessing of a portable file are missing."""
 
     def resize_facts(self) -> dict[str, Any]:
-        """How a photo is brought to the input's size, for programs without this library.
+        """Describes how to resize a photo to the input, for programs without this library.
 
-        `stretch`: to height and width, whatever its shape. `cover`: until it covers the input's
-        sides divided by `crop_fraction`, then the middle. `fit`: until it fits, in the top left
-        corner, the rest is `fill_rgb`.
+        `stretch`: to height and width, ignoring the aspect ratio. `cover`: scale until it covers
+        the input's sides divided by `crop_fraction`, then crop the centre. `fit`: scale until it
+        fits, place it in the top left corner and fill the rest with `fill_rgb`.
         """
         height, width = self.image_hw
         facts = {"method": "stretch", "height": height, "width": width, "filter": "bilinear"}
         return facts | {"antialias": True, "rounded": True}
 
     def output_facts(self) -> dict[str, Any]:
-        """What is left to do with the outputs, for programs without this library."""
+        """Describes the postprocessing of the outputs, for programs without this library."""
         return {}
 
 
@@ -87,26 +87,29 @@ Metadata = TypeVar("Metadata", bound=ModelMetadata)
 
 
 def check_kind(metadata: ModelMetadata | None, wanted: type[Metadata], origin: Any) -> Metadata:
-    """Makes sure that an exported model is of the wanted kind.
+    """Checks that an exported model is of the expected kind.
 
     Args:
-        metadata: of the model; None: it has none of ours.
-        wanted: the kind.
-        origin: of the model, for the error.
+        metadata: metadata of the model; None: it has none.
+        wanted: the expected kind.
+        origin: path of the model, for the error.
 
     Returns:
         The metadata.
 
     Raises:
-        UserError: it is of another kind.
+        UserError: the model is of another kind.
     """
     if isinstance(metadata, wanted):
         return metadata
-    other = wanted.kind.replace("a ", "no ")
     if metadata is None:
-        raise UserError(f"{origin} is no model of ours, which is {other}")
+        raise UserError(
+            f"{origin} has no metadata of this library, so it is not known to be {wanted.kind}: "
+            "export the model again with model_inspect.py --runmode=export"
+        )
     raise UserError(
-        f"{origin} is {metadata.model_name}, which is {other}: use {metadata.python_class} for it"
+        f"{origin} is {metadata.model_name}, which is not {wanted.kind}: use "
+        f"{metadata.python_class} for it"
     )
 
 
@@ -117,14 +120,14 @@ def _classes() -> dict[str, type[ModelMetadata]]:
 
 
 def metadata_from_json(text: str, origin: str) -> ModelMetadata:
-    """Reads what `to_json` wrote, of any kind.
+    """Reads metadata of any kind as written by `to_json`.
 
     Args:
         text: the JSON.
         origin: where it comes from, for the error message.
 
     Raises:
-        UserError: it is something else.
+        UserError: the text is not valid metadata.
     """
     try:
         values = json.loads(text)
@@ -141,15 +144,16 @@ def metadata_from_json(text: str, origin: str) -> ModelMetadata:
 def check_portable(
     metadata: ModelMetadata, input_shape: Sequence[int | None] | None, origin: str
 ) -> None:
-    """Holds the facts of a portable file against its graph, and what must be done around that.
+    """Checks the metadata of a portable file against its graph and for completeness.
 
     Args:
-        metadata: the facts.
-        input_shape: of the graph, [N, h, w, 3], None for what it leaves open; None: not known.
-        origin: of the model, for the error.
+        metadata: the metadata.
+        input_shape: input shape of the graph, [N, h, w, 3], with None for dynamic sizes; None:
+            unknown.
+        origin: path of the model, for the error.
 
     Raises:
-        UserError: the file is of another shape, or does not say enough.
+        UserError: the shapes differ, or the metadata is incomplete.
     """
     stated = (metadata.batch_size or 1, *metadata.image_hw, 3)
     found = stated if input_shape is None else tuple(input_shape)
@@ -162,10 +166,10 @@ def check_portable(
 
 
 def check_batch(metadata: ModelMetadata | None, number: int | None, origin: str) -> None:
-    """Holds the batch size of the facts against that of a graph, None where that leaves it open.
+    """Checks the batch size in the metadata against that of a graph (None: dynamic).
 
     Raises:
-        UserError: the facts state another.
+        UserError: the batch sizes differ.
     """
     if metadata is not None and number is not None and metadata.batch_size != number:
         raise _unreadable(

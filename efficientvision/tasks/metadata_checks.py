@@ -1,4 +1,4 @@
-"""What the facts of an exported model may be: its file may come from anyone."""
+"""Validates the metadata of an exported model, whose file may come from anyone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,18 +13,18 @@ Check = Callable[[Any], Any]
 
 
 class _WithinError(ValueError):
-    """What is wrong, in whole words, with the name of the fact."""
+    """A complete error message that includes the name of the value."""
 
 
 def checked_facts(values: dict[str, Any], checks: dict[str, Check]) -> dict[str, Any]:
-    """The facts as they are stored.
+    """Validates and converts the values of a JSON object.
 
     Args:
-        values: As a JSON holds them.
-        checks: Name -> check; facts without one are left as they are.
+        values: Values by name, as read from JSON.
+        checks: Name -> check; values without one are unchanged.
 
     Raises:
-        ValueError: One of them is something else than its name says.
+        ValueError: A value is invalid.
     """
     return {name: _checked(name, value, checks.get(name)) for name, value in values.items()}
 

@@ -1,4 +1,4 @@
-"""Photos of any kind and size, for a function that takes batches of one size."""
+"""Opens photos of any kind, and runs a function on them in batches of equal size."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -18,12 +18,13 @@ Photo = AnyPath | np.ndarray | Image.Image
 def as_array(photo: Photo) -> np.ndarray:
     """Opens or converts a photo to uint8 RGB [H, W, 3].
 
-    Files and PIL images are turned upright as their EXIF orientation tells. Arrays are RGB, RGBA
-    (alpha is left out) or grey: uint8; uint16, of which the upper byte counts; other integers in
-    0..255; floats in 0..255, or in 0..1 where no value is above 1.
+    Files and PIL images are turned upright by their EXIF orientation. Arrays are RGB, RGBA (alpha
+    is ignored) or grey: uint8; uint16, whose upper byte is used; other integers in 0..255; floats
+    in 0..255, or in 0..1 if no value is above 1.
 
     Raises:
-        UserError: no such file, not a picture, or an array of another kind.
+        UserError: the file is missing or not a picture, or the array has another shape, dtype or
+            range.
     """
     if isinstance(photo, (str, os.PathLike)):
         return open_photo(photo)
@@ -35,29 +36,29 @@ def as_array(photo: Photo) -> np.ndarray:
         is_grey or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
     ):
         raise UserError(
-            "a photo is an array of numbers [H, W, 3], [H, W, 4], [H, W, 1] or [H, W], got "
+            "a photo must be an array of numbers [H, W, 3], [H, W, 4], [H, W, 1] or [H, W], got "
             f"{array.dtype} {array.shape}"
         )
     if 0 in array.shape:
-        raise UserError(f"a photo without pixels: its shape is {array.shape}")
+        raise UserError(f"the photo has no pixels: its shape is {array.shape}")
     if array.dtype == np.uint8 and array.shape[-1] == 3 and not is_grey:
         return array
     if array.dtype.kind == "f":
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 255:
             raise UserError(
-                "a photo of floats has values in 0..1 or 0..255, got "
+                "a photo of floats must have values in 0..1 or 0..255, got "
                 f"{array.min():g}..{array.max():g}"
             )
         array = array * 255 if array.max() <= 1 else array
     elif array.dtype != np.uint16 and (array.min() < 0 or array.max() > 255):
         raise UserError(
-            f"a photo of {array.dtype} has values in 0..255, got {array.min()}..{array.max()}"
+            f"a photo of {array.dtype} must have values in 0..255, got {array.min()}..{array.max()}"
         )
     return np.asarray(to_pil(array))
 
 
 def _of_pil(image: Image.Image) -> np.ndarray:
-    """A PIL image, upright; one from `Image.open` decodes its file only now."""
+    """Converts a PIL image, upright; one from `Image.open` decodes its file only now."""
     try:
         load(image)
         return np.asarray(to_pil(turned_upright(image)))
@@ -79,16 +80,17 @@ def run_by_size(
     *,
     fixed: bool,
 ) -> list[np.ndarray]:
-    """Runs photos of any sizes, in batches of one size each.
+    """Runs a function on photos of any size, in batches of photos of equal size.
 
     Args:
         run: uint8 [N, H, W, 3] -> results [N, ...].
         photos: see `as_array`.
-        batch_size: photos of one size that go together.
-        fixed: `run` takes exactly `batch_size` photos; the last one then fills the batch.
+        batch_size: maximum number of photos per batch.
+        fixed: `run` takes exactly `batch_size` photos; the last photo is repeated to fill the
+            batch.
 
     Returns:
-        The result of each photo.
+        The results, in the order of the photos.
     """
     found: list[np.ndarray | None] = [None] * len(photos)
     waiting: dict[tuple[int, ...], dict[int, np.ndarray]] = {}

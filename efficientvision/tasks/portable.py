@@ -8,8 +8,8 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.tasks.metadata import ModelMetadata
 
-# images float32 [N, h, w, 3] -> the outputs of the function that was written, by name; its
-# attribute `input_shape` is the graph's own, where the runtime tells it.
+# images float32 [N, h, w, 3] -> the exported function's outputs by name; its attribute
+# `input_shape` is the graph's input shape, if the runtime knows it.
 PortableNetwork = Callable[[np.ndarray], dict[str, np.ndarray]]
 # uint8 photos of one size [N, H, W, 3] -> results, one for each.
 RunPhotos = Callable[[np.ndarray], np.ndarray]
@@ -32,7 +32,7 @@ def output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
     """An output of a file by its name; raises UserError where there is none of that name."""
     if name not in outputs:
         raise UserError(
-            f"this file gives {', '.join(outputs)}, and its metadata is of one that gives {name}: "
+            f"this file gives {', '.join(outputs)}, but its metadata is of one that gives {name}: "
             "export the model again"
         )
     return outputs[name]

@@ -1,4 +1,4 @@
-"""What the three predictors share: what they take, and what can be done with each result."""
+"""Base classes of the three predictors: accepted inputs, and methods of their results."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".web
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """The photo of a result.
+    """The photo that a result belongs to.
 
     Attributes:
-        photo: its path, or its pixels.
-        name: of the files that `save` writes, without an ending.
-        hw: height and width, pixels, upright.
-        predictor: that draws it.
+        photo: its path or pixels.
+        name: stem of the file names that `save` writes.
+        hw: height and width of the upright photo in pixels.
+        predictor: the predictor that draws the result.
     """
 
     photo: Photo
@@ -42,20 +42,20 @@ class Origin:
 
 
 class PhotoResult(abc.ABC):
-    """What a predictor found in one photo.
+    """A predictor's result for one photo.
 
     Attributes:
-        origin: the photo; None of a result that was made by hand.
+        origin: the photo; None if the result was created by hand.
     """
 
     origin: Origin | None
 
     @abc.abstractmethod
     def found(self) -> dict[str, Any]:
-        """The result itself, in plain numbers and texts."""
+        """Returns the result itself as plain numbers and strings."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts: `photo` (its path or None), `height`, `width`, and `found`."""
+        """Returns `photo` (its path or None), `height`, `width` and the result as plain values."""
         where: dict[str, Any] = {}
         if self.origin is not None:
             photo = self.origin.photo
@@ -68,25 +68,30 @@ class PhotoResult(abc.ABC):
         return where | self.found()
 
     def to_json(self, **options: Any) -> str:
-        """`to_dict` as JSON; `options` are those of `json.dumps`."""
+        """Returns `to_dict()` as JSON text; `options` are passed to `json.dumps`."""
         return json.dumps(self.to_dict(), **options)
 
     def draw(self, **options: Any) -> Image.Image:
-        """The photo with the result drawn on it; `options` are those of the predictor's `draw`."""
+        """Draws the result on the photo; `options` are passed to the predictor's `draw`.
+
+        Raises:
+            UserError: the result was created without a photo.
+        """
         origin = self._needed_origin()
         return origin.predictor.draw(origin.photo, self, **options)
 
     def save(self, folder: AnyPath) -> tuple[str, ...]:
-        """Writes the picture and the result under the photo's own name.
+        """Writes the drawn picture and the result, named after the photo.
 
         Args:
-            folder: made if it is missing.
+            folder: created if it is missing.
 
         Returns:
-            Paths of `<name>.jpg` and `<name>.json`.
+            The paths of `<name>.jpg` and `<name>.json`.
 
         Raises:
-            UserError: the folder cannot be written to.
+            UserError: the result was created without a photo.
+            OSError: the folder cannot be written to.
         """
         origin = self._needed_origin()
         folder = files.as_text(folder)
@@ -100,7 +105,9 @@ class PhotoResult(abc.ABC):
 
     def _needed_origin(self) -> Origin:
         if self.origin is None:
-            raise UserError("this result was made without a photo: draw it with the predictor")
+            raise UserError(
+                "this result was created without a photo: use the predictor's `draw` instead"
+            )
         return self.origin
 
 
@@ -108,7 +115,7 @@ Result = TypeVar("Result", bound=PhotoResult)
 
 
 class Predictor(abc.ABC, Generic[Result]):
-    """A network, or an exported model, that looks at photos.
+    """Runs a network or an exported model on photos.
 
     Attributes:
         metadata: model, input size, names.
@@ -124,24 +131,24 @@ class Predictor(abc.ABC, Generic[Result]):
     counted: ClassVar[str] = "Frames with each class"
 
     def __call__(self, source: Any, batch_size: int = 1, **options: Any) -> Any:
-        """Looks at photos.
+        """Predicts photos.
 
         Args:
-            source: a path, `pathlib.Path`, PIL image or array of a photo; a list of these; a
-                batch [N, H, W, 3]; a folder, a glob pattern or a video. Arrays are RGB, RGBA or
-                grey: uint8, uint16, or floats in 0..1 or 0..255 (0..1 if none is above 1). Files
-                and PIL images are turned upright as their EXIF orientation tells; results refer to
-                the upright photo.
-            batch_size: photos of one size that the network takes at a time. An exported model that
-                was made for another number takes that many.
-            **options: of this predictor, see `predict_photos`.
+            source: a photo: a path, `pathlib.Path`, PIL image or array; a list of photos; a batch
+                [N, H, W, 3]; or a folder, glob pattern or video. Arrays are RGB, RGBA or grey:
+                uint8, uint16, or floats in 0..1 or 0..255 (0..1 if no value is above 1). Files and
+                PIL images are turned upright by their EXIF orientation; results refer to the
+                upright photo.
+            batch_size: number of photos of equal size per call of the network. Ignored by exported
+                models with a fixed batch size.
+            **options: options of this predictor, see `predict_photos`.
 
         Returns:
-            The result of a photo; a list of results for a list or a batch; an iterator of results,
-            in order, for a folder, a glob pattern or a video.
+            One result for a photo; a list of results for a list or a batch; an iterator of
+            results, in order, for a folder, glob pattern or video.
 
         Raises:
-            UserError: a file is missing or no picture, or an array is no photo.
+            UserError: a file is missing or not a picture, or an array is not a photo.
         """
         if isinstance(source, (list, tuple)):
             named = [(photo, _name(photo, str(i))) for i, photo in enumerate(source)]
@@ -166,21 +173,21 @@ class Predictor(abc.ABC, Generic[Result]):
         hparams: str | Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Self:
-        """Makes a predictor of a checkpoint of any kind, or of an exported model."""
+        """Returns a predictor for a checkpoint of any kind, or for an exported model."""
         raise NotImplementedError
 
     @classmethod
     def from_run(
         cls, run: Callable[[np.ndarray], np.ndarray], metadata: Any, origin: AnyPath
     ) -> Self:
-        """Makes a predictor of what `load_export` found at `origin`."""
+        """Returns a predictor for what `load_export` loaded from `origin`."""
         raise NotImplementedError
 
     @abc.abstractmethod
     def predict_photos(
         self, photos: Sequence[Photo], batch_size: int, **options: Any
     ) -> list[Result]:
-        """Results of photos of any size, without their origin."""
+        """Returns the results for photos of any size, without their origin."""
 
     @abc.abstractmethod
     def describe(self, result: Result) -> str:
@@ -192,10 +199,10 @@ class Predictor(abc.ABC, Generic[Result]):
 
     @abc.abstractmethod
     def draw(self, photo: Photo, result: Result, **options: Any) -> Image.Image:
-        """A copy of the photo with the result drawn on it."""
+        """Returns a copy of the photo with the result drawn on it."""
 
     def _run_by_size(self, run: Any, photos: Sequence[Photo], batch_size: int) -> list[np.ndarray]:
-        """`run` in the batches that the model takes."""
+        """Calls `run` in batches of the size that the model takes."""
         fixed = self.metadata.batch_size
         return run_by_size(run, photos, fixed or batch_size, fixed=fixed is not None)
 
@@ -223,7 +230,7 @@ def _with_origin(result: Any, origin: Origin) -> Any:
 
 
 class _Opened(Sequence):
-    """Photos that are opened one after the other, as they are read; their sizes are kept."""
+    """A sequence that opens photos one by one when they are read, and records their sizes."""
 
     def __init__(self, photos: Sequence[Photo]):
         self._photos = photos
@@ -244,7 +251,7 @@ class _Opened(Sequence):
 
 
 def _name(photo: Photo, otherwise: str) -> str:
-    """The name of a photo's file without its ending."""
+    """Returns the stem of a photo's file name."""
     if not isinstance(photo, (str, os.PathLike)):
         return otherwise
     return os.path.splitext(files.base_name(files.as_text(photo)))[0]

@@ -1,4 +1,4 @@
-"""The words of a task in the report: metrics, columns of a class, predictions."""
+"""Labels of the report for a task: metrics, columns of the class table, predictions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """A column of the table of classes.
+    """A column of the class table.
 
     Attributes:
-        key: In `per_class.csv`.
-        heading: On the page.
+        key: Column name in `per_class.csv`.
+        heading: Heading on the page.
         kind: "count", "percent", "bar" (a percentage with a bar) or "score".
     """
 
@@ -20,24 +20,24 @@ class Column(NamedTuple):
 
 
 class ReportLabels(NamedTuple):
-    """The words of a task.
+    """The report's labels for one task.
 
     Attributes:
-        headline: Metric -> what it is called in large print; those that there are, in order.
-        curves: Metrics of the plot over the steps.
-        curves_title: Of that plot.
-        metrics: (metric, meaning) of the table of metrics.
-        metrics_caption: Of that table.
-        columns: Of the table of classes.
-        classes_note: Above it.
-        pr_title: Of precision over recall.
-        things: What is counted beside images: the fact's name and the noun; None: nothing.
-        detected: What a prediction is called in the confusion matrix.
-        matrix_title: Of its plot.
-        matrix_note: Above it.
-        pairs: Whether a predicted photo is two pictures side by side.
-        predictions_note: Above the photos.
-        predicted_alt: Their alternative texts.
+        headline: Metric -> its name in the headline tiles; available ones are shown in order.
+        curves: Metrics plotted over the training steps.
+        curves_title: Title of that plot.
+        metrics: (metric, description) rows of the metrics table.
+        metrics_caption: Caption of that table.
+        columns: Columns of the class table.
+        classes_note: Note above the class table.
+        pr_title: Title of the precision-recall plot.
+        things: The second count beside images: its key in the facts and its noun; None: none.
+        detected: Label of the predictions in the confusion matrix.
+        matrix_title: Title of the confusion matrix.
+        matrix_note: Note above the confusion matrix.
+        pairs: Whether a predicted photo consists of two pictures side by side.
+        predictions_note: Note above the photos.
+        predicted_alt: Alternative texts of the photos.
     """
 
     headline: dict[str, str]

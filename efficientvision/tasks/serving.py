@@ -1,4 +1,4 @@
-"""What an exported model serves: photos in, one tensor of results out."""
+"""Base class for exported models: photos in, one tensor of results out."""
 
 import abc
 import copy
@@ -11,14 +11,14 @@ from efficientvision.data.transforms.upright import exif_orientation, turn_uprig
 
 
 class Serving(abc.ABC):
-    """Network, preprocessing and postprocessing of one model.
+    """Network, preprocessing and postprocessing of a model.
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> list of tensors.
-        image_hw: input size of the network, pixels.
+        image_hw: input size of the network in pixels.
 
     Attributes:
-        result_name: what the results are called in signatures and graphs.
+        result_name: name of the results in signatures and graphs.
     """
 
     result_name: str
@@ -28,35 +28,35 @@ class Serving(abc.ABC):
         self.image_hw = image_hw
 
     def with_network(self, network: Callable[[tf.Tensor], list[tf.Tensor]]) -> "Serving":
-        """The same with another network, of the same inputs and outputs."""
+        """Returns a copy with another network that has the same inputs and outputs."""
         changed = copy.copy(self)
         changed._network = network
         return changed
 
     def network(self, images: tf.Tensor) -> list[tf.Tensor]:
-        """Runs the network alone on normalised images."""
+        """Runs only the network, on normalised images."""
         with tf.name_scope("network"):
             return list(self._network(images))
 
     @abc.abstractmethod
     def network_output_names(self, count: int) -> list[tuple[str, str]]:
-        """(operation, key in a signature) of each of the network's `count` outputs."""
+        """Returns (operation name, signature key) of each of the network's `count` outputs."""
 
     @property
     @abc.abstractmethod
     def input_specs(self) -> Any:
-        """What `preprocess_arrays` makes of one photo: `tf.TensorSpec`s without the first axis."""
+        """`tf.TensorSpec`s of the output of `preprocess_arrays`, without the batch axis."""
 
     @abc.abstractmethod
     def preprocess_arrays(self, image_arrays: tf.Tensor) -> Any:
-        """uint8 photos of one size [N, H, W, 3] -> network inputs (a structure of tensors)."""
+        """Maps photos of equal size, uint8 [N, H, W, 3], to a structure of input tensors."""
 
     @abc.abstractmethod
     def results(self, inputs: Any) -> tf.Tensor:
-        """What is served, of preprocessed inputs; the first axis is the photo."""
+        """Maps preprocessed inputs to the results; the first axis is the photo."""
 
     def preprocess_files(self, image_files: tf.Tensor) -> Any:
-        """Encoded photos [N], each of its own size -> network inputs."""
+        """Maps encoded photos [N] of any sizes to input tensors."""
         if image_files.shape[0] is not None:
             parts = [self._preprocess_file(data) for data in tf.unstack(image_files)]
             return tf.nest.map_structure(lambda *column: tf.stack(column), *parts)
@@ -67,18 +67,18 @@ class Serving(abc.ABC):
         return tf.nest.map_structure(lambda part: part[0], inputs)
 
     def results_from_arrays(self, image_arrays: tf.Tensor) -> tf.Tensor:
-        """uint8 photos of one size [N, H, W, 3] -> results."""
+        """Maps photos of equal size, uint8 [N, H, W, 3], to results."""
         return self.results(self.preprocess_arrays(image_arrays))
 
     def results_from_files(self, image_files: tf.Tensor) -> tf.Tensor:
-        """Encoded photos [N] -> results."""
+        """Maps encoded photos [N] to results."""
         return self.results(self.preprocess_files(image_files))
 
 
 def decode_image(data: tf.Tensor) -> tf.Tensor:
-    """Decodes one JPEG, PNG, BMP or GIF (its first frame) to uint8 [H, W, 3], as it is stored.
+    """Decodes a JPEG, PNG, BMP or GIF (first frame) to uint8 [H, W, 3], as stored.
 
-    Boxes of records belong to these pixels; photos are decoded by `decode_upright`.
+    The boxes of records refer to these pixels; photos are decoded by `decode_upright`.
     """
     image = tf.cond(
         tf.io.is_jpeg(data),
@@ -89,5 +89,5 @@ def decode_image(data: tf.Tensor) -> tf.Tensor:
 
 
 def decode_upright(data: tf.Tensor) -> tf.Tensor:
-    """Decodes one photo to uint8 [H, W, 3] and turns it as its EXIF orientation says."""
+    """Decodes a photo to uint8 [H, W, 3] and turns it upright by its EXIF orientation."""
     return turn_upright(decode_image(data), exif_orientation(data))

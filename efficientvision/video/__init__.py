@@ -1,4 +1,4 @@
-"""Videos and cameras: decoded, shown to a detector, written as H.264 or served as a live page.
+"""Videos and cameras: decoding, detection, writing as H.264, serving a live page.
 
 Needs PyAV, the extra `[video]`.
 """

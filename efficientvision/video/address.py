@@ -1,4 +1,4 @@
-"""What --input_video names: a file, a camera by its number, or a stream by its URL."""
+"""Opens the input of --input_video: a file, a camera by number, or a stream by URL."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from efficientvision.video.pyav import load_av
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-# Stores of files, which TensorFlow reads; FFmpeg opens every other scheme.
+# File stores, read through TensorFlow; FFmpeg opens all other schemes.
 _STORE = re.compile(r"(gs|s3|ram|hdfs|viewfs):/")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _DEVICE = re.compile(r"\d+|/dev/video\d+")
 _DEVICE_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 # A Mac's cameras refuse FFmpeg's usual 29.97 frames/s.
 _OPTIONS = {"v4l2": {}, "avfoundation": {"framerate": "30"}, "dshow": {}}
-# Before a stream counts as dead: to connect, and between two packets, seconds.
+# Timeouts of a stream in seconds: to connect, and between two packets.
 _TIMEOUT = (10.0, 10.0)
 
 
-# The protocol of an address, also where a slash is missing; one letter is a drive of Windows.
+# The protocol of an address, even if a slash is missing; one letter is a Windows drive.
 _PROTOCOL = re.compile(r"[a-z][a-z0-9+.-]+:/+", re.IGNORECASE)
 
 
@@ -34,9 +34,9 @@ class Opened(NamedTuple):
     """An open video.
 
     Attributes:
-        container: to read packets from; its owner closes it.
-        name: for messages; without what may be a password, see `without_secrets`.
-        endless: a camera or a live stream: its frames are lost if nobody takes them.
+        container: source of packets; closed by its owner.
+        name: name for messages, without possible passwords, see `without_secrets`.
+        endless: whether it is a camera or live stream, whose frames are lost if not read in time.
     """
 
     container: InputContainer
@@ -50,10 +50,10 @@ def open_address(address: str, closing: ExitStack) -> Opened:
     Args:
         address: a path (also `gs://...`), the number of a camera (`0`), its device file
             (`/dev/video0`), or a URL (`rtsp://...`, `http://...`).
-        closing: gets what is to be closed after the video.
+        closing: receives what must be closed after the video.
 
     Raises:
-        UserError: there is none, or it is no video.
+        UserError: the address does not exist, or is not a video.
     """
     if _DEVICE.fullmatch(address):
         return _open_camera(address, closing)
@@ -63,12 +63,11 @@ def open_address(address: str, closing: ExitStack) -> Opened:
 
 
 def without_secrets(address: str) -> str:
-    """An address as it may be shown: protocol, host, and the path as far as it names nothing.
+    """Returns an address that is safe to show: protocol, host, and the path up to any secret.
 
-    Cameras take names and passwords before the host, in the query (`?user=a&pwd=b`), and in the
-    path (`/user=a_password=b_stream=0`). Passwords hold any character, `@`, `/` and `?` too, so
-    what stands before the last `@`, and whatever follows the first `?`, `#`, `;` or `=`, is left
-    out whole.
+    Cameras accept names and passwords before the host, in the query (`?user=a&pwd=b`), and in the
+    path (`/user=a_password=b_stream=0`). Passwords may contain any character, even `@`, `/` and
+    `?`, so everything before the last `@` and after the first `?`, `#`, `;` or `=` is removed.
     """
     match = _PROTOCOL.match(address)
     protocol, rest = (match.group(), address[match.end() :]) if match else ("", address)
@@ -76,7 +75,7 @@ def without_secrets(address: str) -> str:
         return address  # A file.
     before, _, rest = rest.rpartition("@")
     if "=" in before and re.search(r"[/?#;]", before):
-        return f"{protocol}..."  # The @ is part of a password behind the host, or before it.
+        return f"{protocol}..."  # The @ is part of a password after or before the host.
     shown = re.split(r"[?#;]", rest, maxsplit=1)[0]
     folders = shown.split("/")
     kept = list(itertools.takewhile(_names_nothing, folders))
@@ -91,12 +90,12 @@ def _open_camera(address: str, closing: ExitStack) -> Opened:
     av = load_av()
     kind = next((f for p, f in _DEVICE_FORMATS.items() if sys.platform.startswith(p)), None)
     if kind is None:
-        raise UserError(f"cameras are not known on {sys.platform}: give a file or a URL")
+        raise UserError(f"cameras are not supported on {sys.platform}: use a file or a URL")
     device = address
     if kind == "v4l2" and address.isdigit():
         device = f"/dev/video{address}"
     elif kind == "dshow":
-        # DirectShow knows cameras by their names.
+        # DirectShow addresses cameras by name.
         cameras = [d.name for d in _cameras(kind)]
         if int(address) >= len(cameras):
             raise UserError(f"there is no camera {address}: {_found(cameras)}")
@@ -112,7 +111,7 @@ def _open_camera(address: str, closing: ExitStack) -> Opened:
 
 
 def _cameras(kind: str) -> list[Any]:
-    """The cameras of this machine, as far as the system tells."""
+    """The cameras of this machine that the system lists."""
     av = load_av()
     try:
         devices = av.enumerate_input_devices(kind)
@@ -128,13 +127,13 @@ def _found(cameras: list[str]) -> str:
 def _open_url(url: str, closing: ExitStack) -> Opened:
     av = load_av()
     name = without_secrets(url)
-    # UDP, the first choice otherwise, is lost at most routers.
+    # FFmpeg's default is UDP, which most routers drop.
     options = {"rtsp_flags": "prefer_tcp"} if url.lower().startswith("rtsp") else {}
     try:
         container = closing.enter_context(av.open(url, options=options, timeout=_TIMEOUT))
     except (av.FFmpegError, ValueError) as error:
-        # The error itself, with the whole URL, is not shown behind this one.
-        raise UserError(f"no video comes from {name} ({_reason(error)})") from None
+        # The original error, which contains the whole URL, is not chained.
+        raise UserError(f"cannot read video from {name} ({_reason(error)})") from None
     return Opened(container, name, endless=container.duration is None)
 
 
@@ -144,11 +143,11 @@ def _open_file(path: str, closing: ExitStack) -> Opened:
         raise UserError(f"{path!r} is a folder, not a video; `input_image` takes folders")
     try:
         if files.is_remote(path):
-            if not files.is_file(path):  # Opened, it would be missed only when it is read.
+            if not files.is_file(path):  # Opening it would fail only at the first read.
                 raise FileNotFoundError(path)
             file = closing.enter_context(files.reading(path))
         else:
-            file = files.absolute(path)  # FFmpeg takes 12:30.mov for a protocol named 12.
+            file = files.absolute(path)  # FFmpeg would read 12:30.mov as a protocol named 12.
         container = closing.enter_context(av.open(file))
     except FileNotFoundError as error:
         raise UserError(f"there is no video file {without_secrets(path)!r}") from error
@@ -158,7 +157,7 @@ def _open_file(path: str, closing: ExitStack) -> Opened:
 
 
 def _complaint(path: str, error: Exception) -> str:
-    """Why a file is not opened: MOV and MP4 say by their first bytes that they are cut short."""
+    """Explains why a file cannot be opened; truncated MOV and MP4 have telling first bytes."""
     av = load_av()
     if not isinstance(error, (av.InvalidDataError, av.EOFError)):
         return f"the video {path!r} cannot be opened ({_reason(error)})"
@@ -168,8 +167,7 @@ def _complaint(path: str, error: Exception) -> str:
         kind = file.read(8)[4:]
     if kind in (b"ftyp", b"wide", b"mdat", b"moov"):
         return (
-            f"the video {path!r} was cut short: its index, which stands at the end, is missing; "
-            "copy the file again"
+            f"the video {path!r} is truncated: the index at its end is missing; copy the file again"
         )
     return f"{path!r} is not a video that FFmpeg can read"
 

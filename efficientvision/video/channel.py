@@ -1,4 +1,4 @@
-"""A bounded queue between two threads that ends in order, with the error of either side."""
+"""A bounded queue between two threads, with orderly shutdown and error propagation."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# How often a waiting consumer looks whether it should stop, seconds.
+# Interval in seconds at which a waiting consumer checks whether to stop.
 _LOOK_SECONDS = 0.1
 
 
 class Cancelled(Exception):
-    """Nobody takes items from the channel any more."""
+    """The consumer has stopped taking items."""
 
 
 class Channel(Generic[Item]):
-    """Hands items from one thread to another, at most `capacity` of them at a time.
+    """Passes items from one thread to another through a bounded queue.
 
     Args:
-        capacity: items that wait at most; `put` waits meanwhile.
-        on_drop: instead of waiting, the oldest item is dropped. Called with it and with the item
-            that follows it.
+        capacity: maximum number of queued items; `put` blocks at the limit.
+        on_drop: if given, `put` drops the oldest item instead of blocking, and calls this with
+            the dropped item and the item that follows it.
     """
 
     def __init__(self, capacity: int, on_drop: Callable[[Item, Item], None] | None = None):
@@ -36,10 +36,10 @@ class Channel(Generic[Item]):
         self._error: BaseException | None = None
 
     def put(self, item: Item) -> None:
-        """Adds an item; waits for room.
+        """Adds an item; blocks until there is room.
 
         Raises:
-            Cancelled: the consumer has gone.
+            Cancelled: the consumer has stopped.
         """
         with self._changed:
             if self._on_drop is None:
@@ -53,13 +53,13 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def finish(self, error: BaseException | None = None) -> None:
-        """No further items come; the consumer gets those that wait, then the error."""
+        """Ends the producer's side; the consumer gets the queued items, then the error."""
         with self._changed:
             self._finished, self._error = True, error
             self._changed.notify_all()
 
     def cancel(self) -> None:
-        """No further items are taken: the producer's next `put` raises `Cancelled`."""
+        """Ends the consumer's side: the producer's next `put` raises `Cancelled`."""
         with self._changed:
             self._cancelled = True
             self._items.clear()
@@ -68,14 +68,14 @@ class Channel(Generic[Item]):
     def batches(
         self, size: int = 1, should_stop: Callable[[], bool] = lambda: False
     ) -> Iterator[list[Item]]:
-        """Yields lists of `size` items, the last one shorter.
+        """Yields lists of `size` items; the last one may be shorter.
 
         Args:
-            size: items in a list.
-            should_stop: asked many times a second; once it is true, nothing more is yielded.
+            size: number of items per list.
+            should_stop: polled several times per second; once true, nothing more is yielded.
 
         Raises:
-            BaseException: what the producer has finished with.
+            BaseException: the error that the producer finished with.
         """
         while True:
             batch = self._take(size, should_stop)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a video is written: a first one asks for the end."""
+"""Handles Ctrl-C and SIGTERM while a video is written: the first one stops gracefully."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import threading
 
 
 class Interruption:
-    """A context in which the first Ctrl-C or SIGTERM is only noted; a second one ends at once.
+    """A context that only notes the first Ctrl-C or SIGTERM; a second one interrupts at once.
 
-    Outside the main thread, which alone may set handlers, the context does nothing.
+    Does nothing outside the main thread, because only that may set signal handlers.
 
     Attributes:
-        noted: a signal came.
+        noted: whether a signal has arrived.
     """
 
     def __init__(self) -> None:

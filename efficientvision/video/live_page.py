@@ -1,4 +1,4 @@
-"""A page on this machine's own address that shows a running video and counts what is in it."""
+"""A local web page that shows a running video with counts per class."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from PIL import Image
 from efficientvision.errors import UserError
 from efficientvision.video.source import Frame
 
-# This machine alone: the picture of a camera is nobody else's business.
+# Local only: a camera's pictures are private.
 _ADDRESS = "127.0.0.1"
 _USUAL_PORT = 8765
 _OWN_NAMES = (_ADDRESS, "localhost")
-# Of a browser: this page asks, or the user does.
+# Values of Sec-Fetch-Site for requests by this page or by the user.
 _OWN_REQUESTS = ("same-origin", "none")
 _JPEG_QUALITY = 80
 _BOUNDARY = "frame"
-# Frames over which the rate is taken.
+# Number of frames over which the rate is averaged.
 _RATE_FRAMES = 30
-# A viewer who waits for the next frame looks this often whether the video has ended, seconds.
+# Interval in seconds at which a waiting viewer checks whether the video has ended.
 _LOOK_SECONDS = 0.5
 
 
 class LivePage:
-    """Serves the newest frame and counts per class; a context that ends the server.
+    """Serves the latest frame and counts per class; leaving the context stops the server.
 
-    `/` is the page, `/stream.mjpg` the video as an MJPEG stream, `/frame.jpg` the newest frame,
-    `/status.json` the counts. A slow viewer misses frames and delays nobody.
+    `/` is the page, `/stream.mjpg` the video as an MJPEG stream, `/frame.jpg` the latest frame,
+    `/status.json` the counts. A slow viewer misses frames but does not delay others.
 
     Args:
-        name: of the video, shown on the page.
-        port: of 127.0.0.1; 0: any free one; None: 8765, or any free one where that is taken.
+        name: name of the video, shown on the page.
+        port: port on 127.0.0.1; 0: any free port; None: 8765, or any free port if that is taken.
 
     Attributes:
-        url: the page's address.
-        port: the port in it.
+        url: address of the page.
+        port: the port in use.
 
     Raises:
-        UserError: the port is taken or not allowed.
+        UserError: the port is in use or not allowed.
     """
 
     def __init__(self, name: str, port: int | None = None):
@@ -96,7 +96,7 @@ class LivePage:
         """Waits for a frame after number `seen`.
 
         Returns:
-            Number (1, 2, ...) and JPEG of the newest frame; None: the video has ended.
+            Number (1, 2, ...) and JPEG of the latest frame; None: the video has ended.
         """
         with self._changed:
             while self._frames <= seen and not self._ended:
@@ -104,11 +104,12 @@ class LivePage:
             return (self._frames, self._jpeg) if self._frames > seen else None
 
     def status(self) -> dict[str, Any]:
-        """The counts.
+        """Returns the state of the video.
 
         Returns:
-            name, frames so far, rate (frames/s of late), and classes: for each, most frequent
-            first, its name, its number now, its most in one frame, and its total over all frames.
+            `name`, `frames` so far, `rate` (recent frames/s), and `classes`, most frequent first,
+            each with its `name`, its number in the current frame (`now`), its maximum in one frame
+            (`most`), and its `total` over all frames.
         """
         with self._changed:
             times = list(self._times)
@@ -132,24 +133,24 @@ class LivePage:
                 return ThreadingHTTPServer((_ADDRESS, 0), handler)
             reason = getattr(error, "strerror", None) or error
             raise UserError(
-                f"`live_port={port}` cannot be used ({reason}): name another one, or 0 for any "
-                "free port"
+                f"`live_port={port}` cannot be used ({reason}): choose another port, or 0 for any "
+                "free one"
             ) from error
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one browser."""
+    """Handles the requests of one browser."""
 
     page: LivePage
 
     def do_GET(self) -> None:
-        # A page of the world's that shows this one, or its pictures, in itself: browsers say so.
+        # Browsers mark requests by foreign pages that embed this one or its pictures.
         if self.headers.get("Sec-Fetch-Site", "none") not in _OWN_REQUESTS:
-            self.send_error(HTTPStatus.FORBIDDEN, "Open this address itself")
+            self.send_error(HTTPStatus.FORBIDDEN, "Open this address directly")
             return
-        # A page of the world's, whose name was made to lead here, must not see the camera.
+        # DNS rebinding: a foreign page whose host name points here must not see the camera.
         if self.headers.get("Host", "").rpartition(":")[0] not in _OWN_NAMES:
-            self.send_error(HTTPStatus.FORBIDDEN, "Only by the name localhost")
+            self.send_error(HTTPStatus.FORBIDDEN, "Use the host name localhost")
             return
         answer = {
             "/": self._page,
@@ -163,17 +164,17 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer()
         except ConnectionError:
-            pass  # The viewer has gone.
+            pass  # The viewer has disconnected.
 
     def end_headers(self) -> None:
-        """Says, with every answer, that no other page may show it."""
+        """Adds headers that forbid other pages to embed the response."""
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("Content-Security-Policy", "frame-ancestors 'none'")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing: the terminal shows the progress bar."""
+        """Logs nothing: the terminal shows the progress bar."""
 
     def _page(self) -> None:
         html = resources("efficientvision.video").joinpath("live.html").read_bytes()
@@ -194,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        # Browsers show a frame when they see the boundary behind it: that is sent at once.
+        # Browsers show a frame once they see the boundary after it, so that is sent at once.
         boundary = f"--{_BOUNDARY}\r\n".encode("ascii")
         self.wfile.write(boundary)
         seen = 0

@@ -1,4 +1,4 @@
-"""Which way up a picture is shown: the display matrix of phone videos."""
+"""The orientation of a video: the display matrix of phone videos."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _ONE = 1 << 16  # 16.16 fixed point.
 
 
 class Orientation(NamedTuple):
-    """How a stored picture becomes the one that is shown: first turned over, then mirrored.
+    """The transformation of a stored picture for display: first transposed, then mirrored.
 
     Attributes:
-        transposed: rows become columns.
-        flipped_x: then mirrored left to right.
-        flipped_y: then mirrored top to bottom.
+        transposed: whether rows become columns.
+        flipped_x: whether it is then mirrored left to right.
+        flipped_y: whether it is then mirrored top to bottom.
     """
 
     transposed: bool = False
@@ -28,8 +28,8 @@ class Orientation(NamedTuple):
 
         Args:
             matrix: nine int32, rows (a b u), (c d v), (x y w): a stored pixel (p, q) is shown at
-                (a p + c q + x, b p + d q + y). None: shown as stored. Of angles between quarter
-                turns the nearest quarter is taken, as players do.
+                (a p + c q + x, b p + d q + y). None: shown as stored. Angles are rounded to
+                multiples of 90 degrees, as players do.
         """
         if matrix is None:
             return cls()
@@ -39,7 +39,7 @@ class Orientation(NamedTuple):
         return cls(transposed=False, flipped_x=a < 0, flipped_y=d < 0)
 
     def upright(self, picture: np.ndarray) -> np.ndarray:
-        """Turns a stored picture [H, W, C] upright: [W, H, C] where it is transposed."""
+        """Turns a stored picture [H, W, C] upright; if transposed, the result is [W, H, C]."""
         if self.transposed:
             picture = picture.swapaxes(0, 1)
         if self.flipped_x:

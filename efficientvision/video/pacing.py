@@ -1,4 +1,4 @@
-"""Shows a file's frames no faster than they are meant to be seen."""
+"""Plays the frames of a file no faster than real time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ _LONGEST_SECONDS = 2.0
 
 
 class Pacing:
-    """A sink that waits until its frame is due; put it before the one that shows.
+    """A sink that waits until a frame is due; put it before the sink that shows frames.
 
-    A detector that is slower than the video is not waited for, and does not hurry afterwards; long
-    gaps between two frames are shortened.
+    After a delay, frames are not played faster to catch up; long gaps between frames are shortened.
 
     Args:
-        time_base: seconds, unit of `Frame.pts`.
+        time_base: unit of `Frame.pts` in seconds.
     """
 
     def __init__(self, time_base: Fraction):

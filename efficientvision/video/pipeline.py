@@ -18,32 +18,32 @@ from efficientvision.video.interruption import Interruption
 from efficientvision.video.reader import Reader
 from efficientvision.video.source import Frame
 
-# Frames that wait to be drawn and encoded.
+# Maximum number of frames queued for drawing and encoding.
 _BEHIND = 8
 
 
 class Found(Protocol):
-    """What a model finds in a frame: a name for each object, or each class that is there."""
+    """A model's result for a frame: the class of each object, or each class in the frame."""
 
     names: list[str]
 
 
 class Sink(Protocol):
-    """Where drawn frames go."""
+    """A consumer of drawn frames."""
 
     def show(self, frame: Frame, picture: Image.Image, detections: Any) -> None:
-        """Takes a frame, its picture with boxes, and the detections; called in one thread."""
+        """Handles a frame, its picture with boxes, and the detections; called in one thread."""
 
 
 @dataclass
 class Outcome:
-    """What became of a video.
+    """The outcome of processing a video.
 
     Attributes:
-        frames: shown or written.
-        seconds: from the first frame's detection to the last one's end in the sinks.
-        objects: class name -> detections in all frames, or frames that show the class.
-        interrupted: Ctrl-C or SIGTERM ended it.
+        frames: number of frames shown or written.
+        seconds: time from the first frame's detection until the sinks have handled the last.
+        objects: class name -> number of detections in all frames, or of frames with the class.
+        interrupted: whether Ctrl-C or SIGTERM ended it.
     """
 
     frames: int = 0
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """Frames/s."""
+        """Frames per second."""
         return self.frames / self.seconds if self.seconds else 0.0
 
 
@@ -68,26 +68,26 @@ def process(
 ) -> Outcome:
     """Runs a video through a detector.
 
-    Decoding, detection and drawing with encoding overlap: the first in the reader's thread, the
-    second in the calling one, the last in a third. At most 8 frames wait between two of them, so
-    memory does not grow with the video.
+    Decoding (in the reader's thread), detection (in the calling thread) and drawing with encoding
+    (in a third thread) overlap. At most 8 frames are queued between two of them, so memory does
+    not grow with the video.
 
     Args:
-        reader: gives the frames.
+        reader: source of the frames.
         detect: up to `batch_size` uint8 frames [H, W, 3] of one size -> detections of each.
         draw: frame, detections -> picture with boxes, of the same size.
-        sinks: get each frame in turn.
-        batch_size: frames in a call of `detect`.
-        progress: show a bar with frames/s.
+        sinks: called in turn with each frame.
+        batch_size: number of frames per call of `detect`.
+        progress: show a progress bar with frames/s.
 
     Returns:
-        The outcome. After a first Ctrl-C or SIGTERM, that of the frames detected so far: all of
-        them have been shown.
+        The outcome. After a first Ctrl-C or SIGTERM it covers the frames detected so far, all of
+        which the sinks have handled.
     """
     source = reader.source
-    # Networks are compiled at their first call, which says nothing about the rate to come.
+    # The first call compiles the network and must not count in the rate.
     detect([np.zeros((source.height, source.width, 3), np.uint8)] * batch_size)
-    # So does what a camera has sent meanwhile.
+    # Nor must the frames that a camera has sent meanwhile.
     reader.dropped = 0
     outcome = Outcome()
     total = source.frames_announced
@@ -127,18 +127,18 @@ class _Drawing:
         self._thread.start()
 
     def put(self, frame: Frame, detections: Found) -> None:
-        """Adds a frame; raises what ended the thread, if it has ended."""
+        """Queues a frame; raises the thread's error, if it has failed."""
         try:
             self._waiting.put((frame, detections))
         except Cancelled:
             self.close()
 
     def close(self) -> None:
-        """Waits until every frame is through; raises what ended the thread."""
+        """Waits until all frames are done; raises the thread's error, if it has failed."""
         self._waiting.finish()
         try:
             self._thread.join()
-        except KeyboardInterrupt:  # A second one: only the frame in work is waited for.
+        except KeyboardInterrupt:  # A second one: only finish the current frame.
             self._waiting.cancel()
             self._thread.join()
             raise

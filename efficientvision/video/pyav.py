@@ -1,4 +1,4 @@
-"""PyAV, which is an extra: imported where a video is opened, and not before."""
+"""Imports PyAV, an optional dependency, when a video is opened."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from efficientvision.errors import UserError
 
 
 def load_av() -> types.ModuleType:
-    """The module `av`.
+    """Imports the module `av`.
 
     Raises:
-        UserError: it is not installed, or its libraries cannot be loaded.
+        UserError: PyAV is not installed, or its libraries cannot be loaded.
     """
     try:
         import av

@@ -1,4 +1,4 @@
-"""A thread that decodes ahead of the detector."""
+"""Decodes a video in a thread, ahead of the detector."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import threading
 from efficientvision.video.channel import Cancelled, Channel
 from efficientvision.video.source import Frame, VideoSource
 
-# Frames that wait decoded: 8 of 1920x1080 take 50 MB.
+# Maximum number of decoded frames: 8 of 1920x1080 take 50 MB.
 _AHEAD = 8
-# A camera's frames are looked at when they are new.
+# Few for a camera, so that its frames are recent.
 _AHEAD_OF_CAMERA = 2
-# For a stream that sends nothing; it is then left to the end of the process.
+# Limit for a stream that sends nothing; its thread then lives until the process ends.
 _JOIN_SECONDS = 2.0
 
 
 class Reader:
-    """Decodes a video in a thread of its own, from now on until the context ends.
+    """Decodes a video in its own thread, until the context ends.
 
-    Frames of a camera that come faster than they are taken are dropped, the oldest first, so that
-    those taken are new; their sound is kept.
+    If a camera's frames arrive faster than they are consumed, the oldest are dropped, but their
+    sound is kept.
 
     Args:
-        source: the video; the context closes it when it ends.
+        source: the video; closed at the end of the context.
 
     Attributes:
         source: the video.
         frames: the decoded frames.
-        dropped: frames of a camera that were not taken, so far. May be set.
+        dropped: number of camera frames dropped so far. May be reset.
     """
 
     def __init__(self, source: VideoSource):
@@ -45,7 +45,7 @@ class Reader:
     def __exit__(self, *error: object) -> None:
         self.frames.cancel()
         self._thread.join(_JOIN_SECONDS)
-        # Not under the hands of the thread; and not earlier, for packets of sound refer to it.
+        # Not while the thread uses it, and not earlier, because audio packets refer to it.
         if not self._thread.is_alive():
             self.source.close()
 
@@ -56,7 +56,7 @@ class Reader:
                 self.frames.put(frame)
         except Cancelled:
             pass
-        except BaseException as error:  # Raised again where the frames are taken.
+        except BaseException as error:  # Raised again in the consumer.
             failure = error
         self.frames.finish(failure)
 

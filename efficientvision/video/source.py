@@ -1,4 +1,4 @@
-"""Reads a video or camera, frame by frame, upright, in RGB; the sound beside it as it is stored."""
+"""Reads a video or camera frame by frame, upright and in RGB, with its audio packets undecoded."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _UNKNOWN_RATE = Fraction(30)
 _CAMERA_SECONDS = 0.005
-# The last frame's own duration is known only roughly.
+# Tolerance, because the last frame's duration is only approximate.
 _MISSING_SECONDS = 0.5
-# These carry no times: FFmpeg counts 25 frames/s, whatever the camera really sends.
+# Formats without timestamps: FFmpeg assumes 25 frames/s, whatever the camera's real rate.
 _WITHOUT_TIMES = ("mpjpeg", "mjpeg")
 _CLOCK_UNIT = Fraction(1, 1000)
 
@@ -34,9 +34,9 @@ class Frame:
 
     Attributes:
         rgb: uint8 [H, W, 3], upright.
-        pts: when it is shown, in units of the source's `time_base`, from the video's start.
-        audio: packets of sound that stand before it in the file (and behind it, for the last one),
-            with times from the same start.
+        pts: presentation time since the video's start, in units of the source's `time_base`.
+        audio: audio packets before it in the file (for the last frame also after it), with times
+            since the same start.
     """
 
     rgb: np.ndarray
@@ -45,7 +45,7 @@ class Frame:
 
 
 class Colors(NamedTuple):
-    """How colours are to be read, numbers of ISO/IEC 23091-4; 2: unknown."""
+    """Colour description of a video, numbers of ISO/IEC 23091-4; 2: unknown."""
 
     primaries: int = 2
     transfer: int = 2
@@ -57,24 +57,24 @@ class VideoSource:
 
     Args:
         address: file, camera or URL, see `open_address`.
-        with_audio: read the sound too.
+        with_audio: also read audio.
 
     Attributes:
-        name: for messages.
-        endless: a camera or live stream.
-        height, width: of the upright frames, pixels.
-        rate: frames/s, as the video announces them.
-        time_base: seconds, unit of `Frame.pts`.
-        pixel_aspect: width of an upright pixel / its height; None: unknown, so square.
-        colors: as announced.
-        frames_announced: by the file's header; None: it says nothing, or there is no end.
-        audio_streams: streams of sound, in whose order and time base packets come.
-        audio_left_out: streams of sound of an unknown kind, which are not read.
-        broken: frames that could not be decoded and were left out, so far.
+        name: name for messages.
+        endless: whether it is a camera or live stream.
+        height, width: size of the upright frames in pixels.
+        rate: frames/s according to the header.
+        time_base: unit of `Frame.pts` in seconds.
+        pixel_aspect: width / height of an upright pixel; None: unknown, assumed square.
+        colors: colour description according to the header.
+        frames_announced: number of frames according to the header; None: unknown or endless.
+        audio_streams: audio streams; packets come in their order and time base.
+        audio_left_out: number of audio streams with an unknown codec, which are skipped.
+        broken: number of frames skipped so far because they could not be decoded.
         ended_early: why reading stopped before the end; None: it did not.
 
     Raises:
-        UserError: no such video, or one without a single whole picture.
+        UserError: the video does not exist, or contains no complete frame.
     """
 
     def __init__(self, address: str, *, with_audio: bool = False):
@@ -82,7 +82,7 @@ class VideoSource:
             self._container, self.name, self.endless = open_address(address, closing)
             self._video = self._choose_stream()
             sounds = list(self._container.streams.audio) if with_audio else []
-            # FFmpeg has no name for some, such as the spatial sound beside the usual one.
+            # FFmpeg does not know some codecs, such as spatial audio beside the usual stream.
             self.audio_streams: list[AudioStream] = [s for s in sounds if s.codec_context]
             self.audio_left_out = len(sounds) - len(self.audio_streams)
             self.broken = 0
@@ -93,11 +93,11 @@ class VideoSource:
             if self._first is None:
                 why = f": {self.ended_early}" if self.ended_early else ""
                 raise UserError(
-                    f"not one picture of the video {self.name!r} can be decoded{why}; it may "
-                    "have been cut short"
+                    f"no frame of the video {self.name!r} can be decoded{why}; the file may be "
+                    "truncated"
                 )
             self._describe(self._first[0])
-            # Nothing failed: the files stay open until `close`.
+            # On success the files stay open until `close`.
             self._closing = closing.pop_all()
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class VideoSource:
         self._closing.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yields the frames in the order in which they are shown."""
+        """Yields the frames in presentation order."""
         started = monotonic()
         before = None
         step = max(1, round(1 / (self.rate * self.time_base)))
@@ -118,7 +118,7 @@ class VideoSource:
                 pts = 0 if before is None else before + step
             else:
                 pts = self._pts(picture) - self._start
-            # Two pictures of the same time, which a damaged file may hold, cannot be written.
+            # A damaged file may have two frames with the same time, which cannot be written.
             before = pts if before is None else max(pts, before + 1)
             following = next(self._decoded, None)
             if following is None:
@@ -130,10 +130,10 @@ class VideoSource:
         attached = load_av().stream.Disposition.attached_pic
         streams = [s for s in self._container.streams.video if not s.disposition & attached]
         if not streams:
-            raise UserError(f"{self.name!r} holds no video, only sound or text")
+            raise UserError(f"{self.name!r} contains no video, only audio or text")
         best = self._container.streams.best("video")
         chosen = best if best in streams else streams[0]
-        # Decoding by frames is faster and later by as many frames as there are threads.
+        # Frame threading is faster, but adds a delay of one frame per thread.
         chosen.thread_type = "SLICE" if self.endless else "AUTO"
         return chosen
 
@@ -160,9 +160,9 @@ class VideoSource:
         self._start = round(self._start_seconds / self.time_base)
 
     def _compare_with_header(self, end: int) -> None:
-        """Notes it where a file lasts longer by its header than by its frames."""
+        """Notes if a file's frames end earlier than its header says."""
         announced = float((self._video.duration or 0) * self.time_base)
-        # Matroska tells how long the whole lasts, and sound may last longer than the pictures.
+        # Matroska has the total duration only, and audio may outlast the frames.
         if not announced and len(self._container.streams) == 1:
             announced = float(Fraction(self._container.duration or 0, load_av().time_base))
         shown = float(end * self.time_base)
@@ -180,7 +180,7 @@ class VideoSource:
         return None
 
     def _decode(self) -> Iterator[tuple[VideoFrame, list[Packet]]]:
-        """Yields whole pictures with the packets of sound before them; counts the broken ones."""
+        """Yields complete frames with the audio packets before them; counts broken ones."""
         av = load_av()
         audio: list[Packet] = []
         streams = [self._video, *self.audio_streams]
@@ -188,7 +188,7 @@ class VideoSource:
         while True:
             try:
                 packet = next(packets, None)
-            except av.BlockingIOError:  # A Mac's camera: the next picture is not there yet.
+            except av.BlockingIOError:  # A Mac's camera: the next frame is not ready yet.
                 sleep(_CAMERA_SECONDS)
                 packets = self._container.demux(streams)
                 continue
@@ -196,7 +196,7 @@ class VideoSource:
                 self.ended_early = error.strerror or str(error)
                 packet = None
             if packet is not None and packet.stream.type == "audio":
-                # The last packet of a stream is empty: it tells a decoder that nothing follows.
+                # The last packet of a stream is empty: it flushes the decoder.
                 if packet.dts is not None:
                     audio.append(packet)
                 continue
@@ -208,12 +208,12 @@ class VideoSource:
         self._audio_after = audio
 
     def _pictures(self, packet: Packet | None) -> list[VideoFrame]:
-        """The whole pictures that a packet completes; None asks for those that still wait."""
+        """Decodes the complete frames of a packet; None flushes the decoder."""
         av = load_av()
         try:
             pictures = self._video.codec_context.decode(packet)
         except av.EOFError:
-            return []  # The packets have ended with a request of their own.
+            return []  # The stream's own flush packet came before.
         except av.FFmpegError:
             self.broken += 1
             return []
@@ -222,13 +222,13 @@ class VideoSource:
         return whole
 
     def _rgb(self, picture: VideoFrame) -> np.ndarray:
-        width, height = self._stored_wh  # A stream may change its size, its record may not.
+        width, height = self._stored_wh  # A stream may change its size, the output may not.
         stored = picture.to_ndarray(format="rgb24", width=width, height=height)
         return self._orientation.upright(stored)
 
     def _pts(self, picture: VideoFrame) -> int:
-        """A picture's time in units of `time_base`."""
-        # Those that a decoder gives up at the end of a broken file do not tell their unit.
+        """A frame's time in units of `time_base`."""
+        # Frames flushed at the end of a broken file have no time base.
         unit = picture.time_base or self._video.time_base
         return round(picture.pts * unit / self.time_base)
 

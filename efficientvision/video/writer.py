@@ -1,4 +1,4 @@
-"""Writes pictures as H.264, with the times of the video they come from and its sound as it was."""
+"""Writes frames as H.264, with the source's timestamps and its audio copied."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from efficientvision.video.source import Colors, Frame, VideoSource
 if TYPE_CHECKING:
     from av import Packet
 
-# File name -> FFmpeg's name of the format. MOV, MP4 and Matroska keep each frame's own time.
+# File suffix -> FFmpeg's format. MOV, MP4 and Matroska keep the timestamp of each frame.
 _FORMATS = {".mov": "mov", ".mp4": "mp4", ".m4v": "mp4", ".mkv": "matroska"}
-# At the default, "medium", the encoder is slower than the detector. Same quality, larger files.
+# The default, "medium", is slower than the detector. Same quality, larger files.
 _PRESET = "veryfast"
-# Matrices of colours (ISO/IEC 23091-4) that the conversion from RGB knows.
+# Colour matrices (ISO/IEC 23091-4) supported by the conversion from RGB.
 _MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
 _UNKNOWN_MATRIX = 2
 _VIDEO_RANGE = 1
@@ -30,25 +30,25 @@ _VIDEO_RANGE = 1
 
 @contextlib.contextmanager
 def writing_video(path: str, source: VideoSource) -> Iterator[VideoWriter]:
-    """Opens a video file to write; it appears under its name when the block ends.
+    """Opens a video file for atomic writing; it appears under its name when the block ends.
 
-    An error inside the block leaves nothing behind.
+    An error inside the block leaves no file.
 
     Args:
-        path: `.mov`, `.mp4`, `.m4v` or `.mkv`; also remote.
-        source: tells size, times, colours and sound.
+        path: a local or remote `.mov`, `.mp4`, `.m4v` or `.mkv`.
+        source: the video from which size, timestamps, colours and audio are taken.
 
     Raises:
-        UserError: the file cannot be written, is the source itself, has another suffix, or cannot
-            hold the source's sound.
+        UserError: the file cannot be written, is the source itself, has another suffix, or its
+            format does not support the source's audio.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in _FORMATS:
-        raise UserError(f"`output_video={path}`: the name must end in {', '.join(_FORMATS)}")
+        raise UserError(f"`output_video={path}` must end in one of {', '.join(_FORMATS)}")
     if files.is_folder(path):
-        raise UserError(f"`output_video={path}` is a folder: name a file in it")
+        raise UserError(f"`output_video={path}` is a folder: specify a file in it")
     if path == source.name or _is_same_file(path, source.name):
-        raise UserError(f"`output_video={path}` is the video that is read: name another file")
+        raise UserError(f"`output_video={path}` is the input video: choose another file")
     with contextlib.ExitStack() as closing:
         try:
             file = closing.enter_context(files.writing(path))
@@ -66,18 +66,18 @@ def writing_video(path: str, source: VideoSource) -> Iterator[VideoWriter]:
 
 
 class VideoWriter:
-    """Encodes frames. See `writing_video`, which gives it its file.
+    """Encodes frames into a file opened by `writing_video`.
 
     Args:
-        file: open to write and seek.
-        format_name: FFmpeg's name of the container.
+        file: open for writing and seeking.
+        format_name: FFmpeg's name of the container format.
         source: see `writing_video`.
 
     Attributes:
-        frames: written so far.
+        frames: number of frames written so far.
 
     Raises:
-        UserError: this container cannot hold the source's sound.
+        UserError: the container does not support the source's audio.
     """
 
     def __init__(self, file: BinaryIO, format_name: str, source: VideoSource):
@@ -89,7 +89,7 @@ class VideoWriter:
             "libx264", rate=source.rate, options={"preset": _PRESET}
         )
         context = self._video.codec_context
-        # H.264 stores every second sample of colour: sides are even.
+        # Chroma is subsampled by two: sides must be even.
         context.width = source.width + source.width % 2
         context.height = source.height + source.height % 2
         context.pix_fmt = "yuv420p"
@@ -109,16 +109,16 @@ class VideoWriter:
             self.abandon()
             sounds = ", ".join(stream.codec_context.name for stream in source.audio_streams)
             raise UserError(
-                f"a {format_name} file cannot hold the sound ({sounds or 'none'}) of "
-                f"{source.name} ({getattr(error, 'strerror', None) or error}): let the name of "
-                "`output_video` end in .mkv, which takes most sounds"
+                f"a {format_name} file cannot store the audio ({sounds or 'none'}) of "
+                f"{source.name} ({getattr(error, 'strerror', None) or error}): use a name ending "
+                "in .mkv for `output_video`, which supports most codecs"
             ) from error
 
     def show(self, frame: Frame, picture: Image.Image, detections: object) -> None:
-        """Writes a frame's picture, and the sound before it."""
+        """Writes a frame's picture, and the audio before it."""
         del detections
         if self._source.endless and self.frames == 0:
-            # A camera has run since it was opened: its record begins with the first frame.
+            # A camera has run since it was opened: the file starts at the first frame.
             self._begin = frame.pts
         self._copy(frame.audio)
         array = np.asarray(picture)
@@ -135,13 +135,13 @@ class VideoWriter:
         self.frames += 1
 
     def finish(self) -> None:
-        """Writes what the encoder still holds, and the file's index."""
+        """Flushes the encoder and writes the file's index."""
         self._container.mux(self._video.encode(None))
         self._container.close()
 
     def abandon(self) -> None:
-        """Closes a file that is going to be removed."""
-        with contextlib.suppress(Exception):  # Such as: the disk is full.
+        """Closes a file that will be removed."""
+        with contextlib.suppress(Exception):  # For example a full disk.
             self._container.close()
 
     def _copy(self, packets: list[Packet]) -> None:
@@ -162,5 +162,5 @@ def _is_same_file(one: str, other: str) -> bool:
 
 
 def _writable(colors: Colors) -> Colors:
-    """The colours as they are tagged; a matrix that cannot be computed becomes unknown."""
+    """The colour tags to write; an unsupported matrix becomes unknown."""
     return colors if colors.matrix in _MATRICES else colors._replace(matrix=_UNKNOWN_MATRIX)

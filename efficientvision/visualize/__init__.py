@@ -1,1 +1,1 @@
-"""Pictures of what a model found."""
+"""Draws predictions on pictures."""

@@ -19,7 +19,7 @@ _LIGHT = (255, 255, 255)
 
 
 def class_color(class_id: int) -> tuple[int, int, int]:
-    """Returns the RGB colour (0..255) of a class: the same class has the same colour always."""
+    """Returns the RGB colour (0..255) of a class: always the same for the same class."""
     hue = (class_id * _GOLDEN_RATIO) % 1.0
     saturation, value = _TONES[class_id % len(_TONES)]
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
@@ -40,12 +40,12 @@ def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
     """Converts an image to a new RGB `PIL.Image`.
 
     Args:
-        image: a PIL image of any mode, scaled to 8 bits as a photo's file would be
-            (`data.photos.decode_photo`); or an array [H, W, 3], [H, W, 4], [H, W, 1] or [H, W]:
-            uint8; uint16, of which the upper byte counts; other numbers, with values in 0..255.
+        image: a PIL image of any mode, scaled to 8 bits like a photo's file
+            (`data.photos.decode_photo`); or an array [H, W, 3], [H, W, 4], [H, W, 1] or [H, W] of
+            uint8, uint16 (the upper byte is used), or other numbers in 0..255.
 
     Raises:
-        ValueError: the array has another shape, or the image has samples without a known range.
+        ValueError: the array has another shape, or the range of the image's samples is unknown.
     """
     if isinstance(image, Image.Image):
         rgb, _ = eight_bit_rgb(image, "given")
@@ -75,18 +75,18 @@ def draw_detections(
 ) -> Image.Image:
     """Draws boxes with labels on a copy of a picture.
 
-    Labels stand above their box, or inside it, or below it: where they stay inside the picture and
-    hide no other label, if there is such a place.
+    Labels are placed above, inside or below their box, so that they stay inside the picture and
+    hide no other label if possible.
 
     Args:
         image: PIL image, or uint8 array [H, W, 3].
         boxes_yxyx: [N, 4] float, [ymin, xmin, ymax, xmax] in pixels of `image`.
         classes: [N] integers, 1..K.
-        scores: [N] float in 0..1, or None for ground truth: every box is then drawn.
-        names: class number -> name; a class that it lacks is labelled "class <number>".
-        min_score_thresh: boxes with lower scores are left out.
-        max_boxes_to_draw: at most this many boxes, best scores first; None or 0: all of them.
-        line_thickness: pixels; None: grows with the picture.
+        scores: [N] float in 0..1, or None for ground truth: all boxes are drawn.
+        names: class number -> name; a missing class is labelled "class <number>".
+        min_score_thresh: skip boxes with lower scores.
+        max_boxes_to_draw: maximum number of boxes, best scores first; None or 0: no limit.
+        line_thickness: in pixels; None: proportional to the picture's size.
 
     Returns:
         A new RGB picture of the same size.
@@ -142,7 +142,7 @@ def _draw_frame(
     color: tuple[int, int, int],
     thickness: int,
 ) -> None:
-    """A coloured frame with a dark edge, so that it is seen on any background."""
+    """Draws a coloured frame with a dark edge, visible on any background."""
     left, top, right, bottom = box
     if thickness > 1:
         pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_DARK, width=1)
@@ -150,7 +150,7 @@ def _draw_frame(
 
 
 def _fitting_font(pen: ImageDraw.ImageDraw, text: str, size: tuple[int, int]) -> Any:
-    """The bundled font in a size that suits the picture and lets the text fit its width."""
+    """The bundled font at a size that suits the picture and fits the text into its width."""
     points = max(10, min(48, round(min(size) / 32)))
     while True:
         font = ImageFont.load_default(size=points)
@@ -168,7 +168,7 @@ def _draw_label(
     thickness: int,
     taken: list[tuple[float, float, float, float]],
 ) -> None:
-    """Writes `text` on a filled background near the box and notes the place in `taken`."""
+    """Writes `text` on a filled background near the box and adds the place to `taken`."""
     width, height = size
     font = _fitting_font(pen, text, size)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
@@ -202,13 +202,13 @@ def contact_sheet(
     tile: int | tuple[int, int] = 320,
     gap: int = 8,
 ) -> Image.Image:
-    """Puts pictures side by side on one sheet, each shrunk to fit its tile.
+    """Arranges pictures in a grid on one sheet, each shrunk to fit its tile.
 
     Args:
         images: at least one picture.
-        columns: pictures in a row; None: about as many as rows.
-        tile: width and height of a tile, pixels; one number for a square.
-        gap: space between them, pixels.
+        columns: pictures per row; None: about as many as rows.
+        tile: width and height of a tile in pixels; one number for a square.
+        gap: space between tiles in pixels.
 
     Raises:
         ValueError: there are no pictures.

@@ -1,4 +1,4 @@
-"""Draw the classes of pixels over a picture, with a legend, with Pillow."""
+"""Draw a class map over a picture, with a legend, with Pillow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Color = tuple[int, int, int]
 OPACITY = 0.6
 _LEGENDS = ("outside", "inside", None)
 _LEAST_POINTS = 14
-# A class with less of the picture than this is not told, nor in the legend.
+# Classes with a smaller share of the picture are not reported, nor in the legend.
 LEAST_SHARE = 5e-4
 # In units of the font's size.
 _ENTRY_WIDTH, _ROW_HEIGHT, _MARGIN, _SWATCH = 13, 1.6, 0.8, 1.1
@@ -25,12 +25,12 @@ _OUTLINE = (240, 240, 240)
 
 
 class Present(NamedTuple):
-    """A class of a map.
+    """A class in a class map.
 
     Attributes:
-        name: of the class.
+        name: name of the class.
         color: RGB, 0..255.
-        share: of the pixels, 0..1.
+        share: share of the pixels, 0..1.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Present(NamedTuple):
 def classes_present(
     class_map: np.ndarray, names: Mapping[int, str], colors: Sequence[Sequence[int]]
 ) -> list[Present]:
-    """The classes of a map, the largest first.
+    """Returns the classes in a class map, the largest first.
 
     Args:
-        class_map: uint8 [H, W]; values without a colour (255: ignored) count as no class.
-        names: class index (from 0) -> name; one that it lacks is called "class <index>".
+        class_map: uint8 [H, W]; values without a colour (255: ignored) are skipped.
+        names: class index (from 0) -> name; a missing class is called "class <index>".
         colors: RGB of each class.
     """
     counts = np.bincount(class_map.reshape(-1), minlength=256)[: len(colors)]
@@ -65,31 +65,31 @@ def draw_class_map(
     opacity: float = OPACITY,
     legend: str | None = "outside",
 ) -> Image.Image:
-    """A picture with the colours of its pixels' classes over it.
+    """Overlays a class map on a picture.
 
-    A class whose colour is black (the background) leaves the picture as it is.
+    Classes whose colour is black (the background) leave the picture unchanged.
 
     Args:
         image: PIL image, or uint8 array [H, W, 3].
         class_map: uint8 [H, W], the class index of each pixel, 255: none.
         names: class index (from 0) -> name.
         colors: RGB of each class.
-        opacity: of the colours, 0..1.
-        legend: the classes that are there with their shares, largest first: "outside" (under a
-            wide picture, beside a tall one), "inside" (in its lower left corner, as much as fits
-            there), or None.
+        opacity: opacity of the colours, 0..1.
+        legend: where to list the classes with their shares, largest first: "outside" (under a
+            wide picture, beside a tall one), "inside" (in the lower left corner, as many as fit),
+            or None.
 
     Returns:
-        A new RGB picture; with "inside" and None of the same size. With "outside" the photo in it
-        has its own size, or a multiple of it if it is small.
+        A new RGB picture of the same size. With "outside" it is larger by the legend, and small
+        photos are enlarged by a whole factor.
 
     Raises:
-        ValueError: the map has another size than the picture; no such place of a legend.
+        ValueError: the sizes of map and picture differ, or `legend` is invalid.
     """
     photo = to_pil(image)
     if class_map.shape != (photo.height, photo.width):
         raise ValueError(
-            f"a class map must have the size of its picture, {photo.height}x{photo.width}, "
+            f"a class map must have the size of the picture, {photo.height}x{photo.width}, "
             f"got {class_map.shape}"
         )
     if legend not in _LEGENDS:
@@ -104,7 +104,7 @@ def draw_class_map(
 
 
 def indexed_picture(class_map: np.ndarray, colors: Sequence[Sequence[int]]) -> Image.Image:
-    """A class map as a picture with a palette: its pixel values are the class indices.
+    """Returns a class map as a picture with a palette: its pixel values are the class indices.
 
     Args:
         class_map: uint8 [H, W].
@@ -118,19 +118,19 @@ def indexed_picture(class_map: np.ndarray, colors: Sequence[Sequence[int]]) -> I
 def _blended(
     photo: np.ndarray, class_map: np.ndarray, colors: Sequence[Sequence[int]], opacity: float
 ) -> Image.Image:
-    # A table for all values, as whole 256ths: fast enough for video.
+    # A lookup table in units of 1/256: fast enough for video.
     table = np.zeros((256, 3), np.uint16)
     table[: len(colors)] = colors
     alpha = np.where(table.any(axis=1), round(256 * opacity), 0).astype(np.uint16)[:, np.newaxis]
     covered, rest = table * alpha, 256 - alpha
     mixed = (photo * rest[class_map] + covered[class_map] + 128) >> 8
-    # Grey cars on grey streets are told apart by their outlines.
+    # Outlines separate grey cars from grey streets.
     mixed[_borders(class_map)] = _OUTLINE
     return Image.fromarray(mixed.astype(np.uint8))
 
 
 def _borders(class_map: np.ndarray) -> np.ndarray:
-    """bool [H, W]: the pixels along the borders of classes, more of them in a large picture."""
+    """bool [H, W]: the pixels along class borders; the lines are wider in a large picture."""
     borders = np.zeros(class_map.shape, bool)
     for distance in range(1, max(1, round(min(class_map.shape) / 700)) + 1):
         borders[distance:] |= class_map[distance:] != class_map[:-distance]
@@ -139,7 +139,7 @@ def _borders(class_map: np.ndarray) -> np.ndarray:
 
 
 def with_legend(picture: Image.Image, present: Sequence[Present]) -> Image.Image:
-    """A picture on a larger sheet: under a wide one, beside a tall one, a legend of classes."""
+    """Adds a legend of classes under a wide picture, or beside a tall one."""
     points = max(_LEAST_POINTS, round(max(picture.size) / 40))
     entry, margin = round(_ENTRY_WIDTH * points), round(_MARGIN * points)
     under = picture.width >= picture.height
@@ -162,7 +162,7 @@ def with_legend(picture: Image.Image, present: Sequence[Present]) -> Image.Image
 
 
 def _draw_inside(picture: Image.Image, present: Sequence[Present]) -> None:
-    """Writes the legend into the picture, in place; on a very small one nothing."""
+    """Draws the legend into the picture, in place; does nothing if the picture is too small."""
     points = max(10, round(min(picture.size) / 32))
     width = round((_ENTRY_WIDTH + 2 * _MARGIN) * points)
     row, margin = _ROW_HEIGHT * points, _MARGIN * points

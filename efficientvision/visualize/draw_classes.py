@@ -20,16 +20,16 @@ _NAME_SHARE = 0.5
 def draw_classes(
     image: Image.Image | np.ndarray, predictions: Sequence[tuple[str, float]]
 ) -> Image.Image:
-    """A picture with its classes: under a wide one, beside a tall one.
+    """Draws predicted classes under a wide picture, or beside a tall one.
 
-    Each class has a row: its name, shortened where it is too long, a bar, and its probability.
+    Each class has a row: its name, shortened if it is too long, a bar, and its probability.
 
     Args:
         image: PIL image, or uint8 array [H, W, 3].
-        predictions: (name, probability 0..1), in the order of the rows; none is said in words.
+        predictions: (name, probability 0..1), in the order of the rows; may be empty.
 
     Returns:
-        A new RGB picture, in which the photo has its own size, or a multiple of it if it is small.
+        A new RGB picture; small photos are enlarged by a whole factor.
     """
     photo = enlarged(to_pil(image))
     points = max(_LEAST_POINTS, round(max(photo.size) / 32))
@@ -78,4 +78,4 @@ def _draw_rows(
         pen.text((right, middle), f"{probability:.1%}", fill=INK, font=font, anchor="rm")
     if not predictions:
         middle = corner_xy[1] + margin + 0.5 * row_height
-        pen.text((left, middle), "no class is likely enough", fill=INK, font=font, anchor="lm")
+        pen.text((left, middle), "no class above the threshold", fill=INK, font=font, anchor="lm")

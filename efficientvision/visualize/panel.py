@@ -1,4 +1,4 @@
-"""What the panels beside pictures have in common."""
+"""Helpers for the panels beside pictures."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from efficientvision.data.names import one_line
 
 PAPER = (250, 250, 250)
 INK = (24, 24, 24)
-# Smaller pictures are shown enlarged, by whole numbers.
+# Smaller pictures are enlarged by whole factors.
 _LEAST_SIDE = 160
 
 
 def enlarged(photo: Image.Image) -> Image.Image:
-    """The photo, or where it is too small to be looked at, a multiple of it."""
+    """Returns the photo, enlarged by a whole factor if it is too small to see well."""
     factor = _LEAST_SIDE // max(photo.size)
     if factor < 2:
         return photo
@@ -22,7 +22,7 @@ def enlarged(photo: Image.Image) -> Image.Image:
 
 
 def shortened(pen: ImageDraw.ImageDraw, text: str, font: Any, width: float) -> str:
-    """The text in one line, or as much of its beginning as fits, with three dots."""
+    """Returns the text on one line, cut with three dots if it does not fit."""
     text = one_line(text)
     if pen.textlength(text, font=font) <= width:
         return text

@@ -1,4 +1,4 @@
-"""Sheets of captioned pictures: one JPEG file that can be cut into its pictures again."""
+"""Sheets of captioned pictures: one JPEG file that can be split into its pictures again."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _GREEN, _RED = (120, 220, 130), (255, 130, 120)
 
 
 class Picture(NamedTuple):
-    """A picture and what it shows, in a sentence."""
+    """A picture and its caption."""
 
     image: Image.Image
     caption: str
 
 
 def fit(image: Image.Image | np.ndarray, longest: int) -> Image.Image:
-    """A copy of a picture, enlarged or shrunk so that its longer side has `longest` pixels."""
+    """Returns a copy of a picture, resized so that its longer side has `longest` pixels."""
     width, height = to_pil(image).size
     scale = longest / max(width, height)
     return resized(image, [max(1, round(side * scale)) for side in (height, width)])
 
 
 def resized(image: Image.Image | np.ndarray, size_hw: Sequence[int]) -> Image.Image:
-    """A copy of a picture with so many rows and columns."""
+    """Returns a copy of a picture, resized to [height, width]."""
     height, width = map(int, size_hw)
     return to_pil(image).resize((width, height), Image.Resampling.LANCZOS)
 
 
 def beside(*images: Image.Image, titles: Sequence[str]) -> Image.Image:
-    """Pictures of one size side by side, each under its title."""
+    """Joins pictures of one size side by side, each under its title."""
     width, height = images[0].size
     bar = max(16, round(max(width, height) / 22))
     font = ImageFont.load_default(size=round(bar * 0.7))
@@ -57,12 +57,12 @@ def beside(*images: Image.Image, titles: Sequence[str]) -> Image.Image:
 
 
 def titled(image: Image.Image, lines: Sequence[str], *, good: bool | None = None) -> Image.Image:
-    """A picture under lines of text.
+    """Adds lines of text above a picture.
 
     Args:
         image: The picture.
-        lines: Each is cut off where it does not fit.
-        good: Colours the last line: green or red; None: neither.
+        lines: Lines of text, cut off if they do not fit.
+        good: Colour of the last line: True green, False red, None neither.
     """
     bar = max(16, round(max(image.size) / 16))
     font = ImageFont.load_default(size=round(bar * 0.7))
@@ -87,9 +87,9 @@ def halves(pair: Image.Image) -> tuple[Image.Image, Image.Image]:
 
 
 def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) -> bytes:
-    """Puts pictures on one sheet, as the content of a JPEG file.
+    """Arranges pictures on one sheet and returns the content of a JPEG file.
 
-    Their captions, and where they are, stand in the file's comment, for `read_sheet`.
+    The file's comment stores the captions and the layout, for `read_sheet`.
     """
     columns = min(columns, len(pictures))
     tile = (max(p.image.width for p in pictures), max(p.image.height for p in pictures))
@@ -106,7 +106,7 @@ def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) ->
 
 
 def read_sheet(content: bytes) -> list[Picture]:
-    """The pictures of a sheet; of any other picture file, that picture without a caption."""
+    """Returns the pictures of a sheet; for any other file, that picture without a caption."""
     with Image.open(io.BytesIO(content)) as file:
         sheet = file.convert("RGB")
         comment = file.info.get("comment", b"")

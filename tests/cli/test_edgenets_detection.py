@@ -122,7 +122,7 @@ def test_what_cannot_be_honoured_in_detection(command, says):
         ("--lr-type warm", "lr_decay_method"),
         ("--im-size large", "image_size"),
         ("--wd -1", "weight_decay"),
-        ("--steps 20 10", "each after the one before"),
+        ("--steps 20 10", "in increasing order"),
     ],
 )
 def test_bad_values_of_a_detectors_hyper_parameters(command, says):

@@ -171,7 +171,7 @@ def test_tflite_path(given, tmp_path, capsys, litert):
 def test_soft_nms_is_for_saved_models(given, tmp_path, capsys, litert):
     wanted = ["--format=litert", "--nms_method=gaussian", f"--saved_model_dir={tmp_path / 'out'}"]
     assert inspect("--runmode=export", *given, *wanted) == 1
-    assert "soft-NMS (gaussian) exists in SavedModels only" in capsys.readouterr().err
+    assert "soft-NMS (gaussian) is available in SavedModels only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

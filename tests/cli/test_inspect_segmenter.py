@@ -188,7 +188,7 @@ def test_a_video_with_classes(tmp_path, capsys):
     ("arguments", "complaint"),
     [
         (["--tile=96x64", "--input_image_size=64"], "remove --input_image_size"),
-        (["--tile=96"], "tile_overlap=128: must be 0 or more, and less than"),
+        (["--tile=96"], "tile_overlap=128 must be at least 0 and less than"),
         (["--tile_overlap=8"], "--tile_overlap needs --tile"),
         (["--tile=wide"], "wide"),
         (["--task=detection"], "is a run of segmentation, not of detection"),

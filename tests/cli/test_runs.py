@@ -76,11 +76,11 @@ SAYS = {
 # What the page of each task's run has, and what it has not.
 PAGES = {
     "classification": (
-        ("Best top-1", "What images of each class were taken for"),
+        ("Best top-1", "Images by true class (rows) and predicted class"),
         ("IoU .50", "COCO metrics"),
     ),
     "segmentation": (
-        ("Best mIoU", "What pixels of each class were taken for"),
+        ("Best mIoU", "Pixels by true class (rows) and predicted class"),
         ("COCO metrics", "top-1"),
     ),
     "ssd": (("2 classes", "PASCAL VOC mAP of 2007"), ("3 classes",)),

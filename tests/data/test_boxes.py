@@ -34,5 +34,5 @@ def test_encode_has_no_variances():
 
 
 def test_clip_knows_height_from_width():
-    clipped = boxes.clip(tf.constant([[-1.0, -2.0, 50.0, 50.0]]), (10, 30))
+    clipped = boxes.clip_boxes(tf.constant([[-1.0, -2.0, 50.0, 50.0]]), (10, 30))
     np.testing.assert_array_equal(clipped, [[0, 0, 10, 30]])

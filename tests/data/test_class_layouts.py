@@ -63,7 +63,7 @@ def test_a_plain_name_comes_first(put):
     found = find_images(put("train/cat/0.png", "train/dog/0.png", "train2017/cat/0.png"))
     assert held(found) == {"train": BOTH}
     ((reason, count),) = found.left_out.counted().items()
-    assert count == 1 and reason.startswith("pictures of train2017/, which is no part")
+    assert count == 1 and reason.startswith("pictures of train2017/, which is not a part")
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_a_plain_name_comes_first(put):
         (["train/cat.0.png", "test1/1.png"], "test1, train would be the classes.*`csv_file`"),
         (
             ["docs/fig.png", *(f"data/{p}/{c}/0.png" for p in ("train", "val") for c in "ab")],
-            "its folder data holds the parts train, val: give .*set/data",
+            "its folder data contains the parts train, val: use .*set/data",
         ),
         (["cat/train/0.png", "cat/val/1.png", "dog/train/0.png"], "expected train/CLASS/IMAGE"),
         (
             ["Plants/apple/0.png", "Plants/corn/0.png"],
-            "holds one folder, Plants, and that the folders apple, corn.* give .*set/Plants",
+            "contains a single folder, Plants, which contains apple, corn.* use .*set/Plants",
         ),
-        (["train/images/cat/0.png", "train/images/dog/0.png", "val/cat/0.png"], "give .*n/images"),
+        (["train/images/cat/0.png", "train/images/dog/0.png", "val/cat/0.png"], "use .*n/images"),
     ],
 )
 def test_folders_that_are_no_classes(put, paths, says):
@@ -91,7 +91,7 @@ def test_folders_of_folders_are_said(put, capsys):
     found = find_images(put("color/apple/0.png", "color/corn/0.png", "grey/apple/0.png"))
     assert {i.classes for i in found.parts["train"]} == {("color",), ("grey",)}
     said = capsys.readouterr().out
-    assert re.search("the classes are color, grey; folders in them, such as color/apple", said)
+    assert re.search("the classes are color, grey; folders inside them, such as color/apple", said)
 
 
 def test_a_part_of_one_class_in_folders(put):
@@ -107,7 +107,7 @@ def test_links_give_no_photo_a_second_class(put, target):
     found = find_images(folder)
     assert held(found) == {"train": BOTH}
     ((reason, count),) = found.left_out.counted().items()
-    assert count == 1 and reason.startswith("links to folders that are read already")
+    assert count == 1 and reason.startswith("links to folders that are read anyway")
 
 
 def test_links_to_other_folders_are_followed(put, tmp_path):

@@ -100,10 +100,10 @@ def test_what_is_left_out_and_what_is_changed_is_counted(folder):
     assert (report.num_images, report.num_boxes) == (5, 5)
     assert report.skipped == {
         "images left out, as they cannot be used": 1,
-        "photos turned upright as their EXIF tag says (stored as PNG)": 1,
+        "photos turned upright by their EXIF tag (stored as PNG)": 1,
         "photos with more than 8 bits a channel, stored with 8": 1,
         "photos of other formats stored as PNG": 1,
-        "damaged photos recovered (what is missing of them is grey)": 1,
+        "damaged photos recovered (missing parts are grey)": 1,
     }
     assert any("left out: " in line and "5.png" in line for line in report.details)
     assert any("recovered" in line and "4.jpg" in line for line in report.details)

@@ -29,7 +29,7 @@ def test_instances(coco_folder, tmp_path):
     )  # fmt: skip
     assert (report.num_images, report.num_boxes) == (2, 3)
     assert report.skipped == {coco_format.CUT: 1, coco_json.EMPTY: 1}
-    assert "never" not in str(report) and "1 boxes that passed the edge" in str(report)
+    assert "never" not in str(report) and "1 boxes clipped to the edge" in str(report)
     examples = read(tmp_path / "t" / "val")
     first, second = examples["139"], examples["20000000007"]
     expected = [[10, 10, 20, 20], [0, 0, 20, 30], [10, 45, 20, 50]]
@@ -73,14 +73,14 @@ def test_bad_input_is_named(coco_folder, tmp_path):
         path.write_text(json.dumps({**content, **changes}))
         return str(path)
 
-    with pytest.raises(UserError, match="Nothing says which images"):
+    with pytest.raises(UserError, match="There is no list of images to convert"):
         convert()
     with pytest.raises(UserError, match="nowhere` is not a folder"):
         convert("nowhere", image_info_file=instances)
     with pytest.raises(UserError, match=r"Cannot read none\.json"):
         convert(object_annotations_file="none.json")
     (tmp_path / "cut.json").write_text('{"images": [')
-    with pytest.raises(UserError, match=r"cut\.json is no valid JSON"):
+    with pytest.raises(UserError, match=r"cut\.json is not valid JSON"):
         convert(object_annotations_file=str(tmp_path / "cut.json"))
     with pytest.raises(UserError, match=r"changed\.json has no list 'categories'"):
         convert(object_annotations_file=changed(categories=None))

@@ -112,7 +112,7 @@ def test_only_crowds_are_said(coco):
 def test_paths_that_lead_out_need_a_flag(coco, tmp_path):
     (tmp_path / "outside.jpg").write_bytes(b"")
     for name in ("../outside.jpg", str(tmp_path / "outside.jpg")):
-        with pytest.raises(UserError, match="leads out of the images' folder: `allow_outside`"):
+        with pytest.raises(UserError, match="leads out of the image folder. `allow_outside`"):
             coco([[8, 10, 22, 30]], names=[name])
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "outside.jpg")
     (report,) = coco([[8, 10, 22, 30]], names=["../outside.jpg"], allow_outside=True)

@@ -120,14 +120,14 @@ def test_marks_before_the_text(read):
     for encoded in (text.encode("utf-16"), text.replace("cat", "k\xe4tzchen").encode("latin-1")):
         if encoded.isascii():
             continue
-        with pytest.raises(UserError, match=r"truth\.json is .*: save it as UTF-8|no valid JSON"):
+        with pytest.raises(UserError, match=r"truth\.json is .*: save it as UTF-8|not valid JSON"):
             read(text=encoded)
 
 
 def test_a_file_of_another_kind(read):
-    with pytest.raises(UserError, match="captions and no boxes.*caption_annotations_file"):
+    with pytest.raises(UserError, match="captions, not boxes.*caption_annotations_file"):
         read(annotations=[{"id": 1, "image_id": 1, "caption": "a cat"}])
-    with pytest.raises(UserError, match="holds no captions.*object_annotations_file"):
+    with pytest.raises(UserError, match="contains no captions.*object_annotations_file"):
         read(coco_json.read_captions)
     for text in (
         b"[" * 100_000,

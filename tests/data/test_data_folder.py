@@ -47,10 +47,10 @@ def test_shards_without_an_ending(tmp_path):
 
 
 def test_what_cannot_be_found_is_told(tmp_path):
-    with pytest.raises(UserError, match="no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         find_data(tmp_path / "nowhere")
     make(tmp_path, "train/1.jpg")
-    with pytest.raises(UserError, match=r"train\*.tfrecord and .*`val_file_pattern`"):
+    with pytest.raises(UserError, match=r"train\*.tfrecord or .*`val_file_pattern`"):
         find_data(tmp_path)
 
 

@@ -22,7 +22,7 @@ def test_an_id_that_comes_twice_is_refused(tmp_path):
     for name in ("a.tfrecord", "b.tfrecord"):
         write_made_records(tmp_path / name, 2)
     for read in (image_ids, coco_ground_truth):
-        with pytest.raises(UserError, match="Two records of .* have the image id 1"):
+        with pytest.raises(UserError, match="Two records in .* have the image id 1"):
             read(str(tmp_path / "*.tfrecord"))
     assert image_ids(str(tmp_path / "*.tfrecord"), max_examples=2) == [1, 2]
 

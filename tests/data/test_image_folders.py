@@ -118,9 +118,9 @@ def test_other_formats_become_png(tmp_path):
 
 
 def test_folders_without_images(tmp_path):
-    with pytest.raises(UserError, match="holds no images"):
+    with pytest.raises(UserError, match="contains no images"):
         image_folders.read_folders(str(tmp_path))
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         image_folders.read_folders(str(tmp_path / "nowhere"))
 
 

@@ -46,7 +46,7 @@ def test_names_are_composed(file):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "says"), [("utf-16", "is UTF-16 text"), ("latin-1", "is no UTF-8 text")]
+    ("encoding", "says"), [("utf-16", "is UTF-16 text"), ("latin-1", "is not UTF-8 text")]
 )
 @pytest.mark.parametrize("read", ["names", "palette", "json", "yaml"])
 def test_other_encodings_are_one_sentence(file, read, encoding, says):
@@ -63,13 +63,17 @@ def test_other_encodings_are_one_sentence(file, read, encoding, says):
 @pytest.mark.parametrize(
     ("content", "name", "says"),
     [
-        ("1: yes\n2: no\n", "a.yaml", "name of class 1 reads as True.*into quotes"),
-        ("1: null\n", "a.yaml", "reads as None"),
-        ("1: 1e3\n", "a.yaml", "name of class 1 reads as 1000.0"),
-        ("1: a\n2: 010\n", "a.yaml", "line 2: 010 reads as the number 8.*into quotes"),
-        ("1: 1:30\n", "a.yaml", "1:30 reads as the number 90"),
-        ("1: a\n1: b\n", "a.yaml", "line 2: 1 is there twice"),
-        ('{"1": "a", "1": "b"}', "a.json", "'1' is there twice"),
+        ("1: yes\n2: no\n", "a.yaml", "name of class 1 is read as True.*put quotes around it"),
+        ("1: null\n", "a.yaml", "is read as None"),
+        ("1: 1e3\n", "a.yaml", "name of class 1 is read as 1000.0"),
+        (
+            "1: a\n2: 010\n",
+            "a.yaml",
+            "line 2: YAML reads 010 as the number 8.*put quotes around it",
+        ),
+        ("1: 1:30\n", "a.yaml", "1:30 as the number 90"),
+        ("1: a\n1: b\n", "a.yaml", "line 2: duplicate key 1"),
+        ('{"1": "a", "1": "b"}', "a.json", "'1' occurs twice"),
         (".inf: a\n", "a.yaml", "got inf: 'a'"),
         ("1.5: a\n", "a.yaml", "got 1.5: 'a'"),
         ("yes: a\n", "a.yaml", "got True: 'a'"),

@@ -68,7 +68,9 @@ def test_two_folders_of_one_part(tmp_path):
 
 def test_a_folder_around_the_parts(tmp_path):
     save(tmp_path / "animals" / "train" / "cat" / "0.png")
-    with pytest.raises(UserError, match=r"holds one folder, and that the parts: give .*animals"):
+    with pytest.raises(
+        UserError, match=r"contains a single folder, which contains the parts: use .*animals"
+    ):
         find_images(str(tmp_path))
 
 
@@ -82,12 +84,12 @@ def test_what_is_left_out_is_counted(tmp_path):
     found = find_images(str(tmp_path))
     assert held(found) == {"train": BOTH}
     assert found.left_out.counted() == {
-        f"pictures of test/, which has no folders of classes, left out (first: {tmp_path}/test/"
+        f"pictures of test/, which has no class folders, left out (first: {tmp_path}/test/"
         "0.png)": 3,
-        f"pictures of raw/, which is no part, left out (first: {tmp_path}/raw/a/0.png)": 2,
-        f"pictures outside of folders of classes left out (first: {tmp_path}/train/loose.png)": 1,
+        f"pictures of raw/, which is not a part, left out (first: {tmp_path}/raw/a/0.png)": 2,
+        f"pictures outside class folders left out (first: {tmp_path}/train/loose.png)": 1,
         f"pictures beside the parts left out (first: {tmp_path}/cover.png)": 1,
-        f"folders of classes without pictures left out (first: {tmp_path}/train/empty)": 1,
+        f"class folders without pictures left out (first: {tmp_path}/train/empty)": 1,
     }
 
 
@@ -96,7 +98,7 @@ def test_a_test_part_of_strange_folders_adds_no_class(tmp_path):
     found = find_images(str(tmp_path))
     assert held(found) == {"train": [("cat/0.png", "cat")]}
     ((reason, count),) = found.left_out.counted().items()
-    assert count == 1 and "the part test, as 'all' is no class of the other parts" in reason
+    assert count == 1 and "the part test, as 'all' is not a class of the other parts" in reason
 
 
 def test_hidden_files_are_no_photos_and_no_classes(tmp_path):
@@ -118,7 +120,8 @@ def test_photos_of_any_ending_or_none(tmp_path):
     assert [i.source_id for i in found.parts["train"]] == [f"cat/{name}" for name in names]
     assert found.left_out.counted() == {
         f".heic files left out (first: {tmp_path}/cat/8.heic)": 1,
-        f"files without an ending that are no pictures left out (first: {tmp_path}/cat/notes)": 1,
+        "files without an extension that are not pictures left out "
+        f"(first: {tmp_path}/cat/notes)": 1,
     }
 
 
@@ -173,7 +176,7 @@ def test_lists_with_and_without_a_heading(listed, content):
 
 def test_what_is_taken_for_a_heading_is_said(listed, capsys):
     listed(b"path,label\n0.png,cat\n")
-    assert "first line, path,label, is taken for the heading" in capsys.readouterr().out
+    assert "taking the first line, path,label, as the heading" in capsys.readouterr().out
     listed(b"0.png,cat\n")
     assert not capsys.readouterr().out
 
@@ -208,10 +211,10 @@ def test_names_in_a_list_are_composed(tmp_path):
     ("content", "says"),
     [
         ("0.png,cat\n".encode("utf-16"), "list.csv is UTF-16 text: save it as UTF-8"),
-        ("0.png,K\xe4se\n".encode("latin-1"), r"list.csv is no UTF-8 text \(byte 7\)"),
+        ("0.png,K\xe4se\n".encode("latin-1"), r"list.csv is not UTF-8 text \(byte 7\)"),
         (b"0.png;cat\n", "line 1: expected path,label, got 1 fields; .* comma"),
         (b"0.png,cat,1\n", "line 1: expected path,label, got 3 fields"),
-        (b'0.png,"cat\n' + b"x" * 200_000, "list.csv is no list of path,label: field larger"),
+        (b'0.png,"cat\n' + b"x" * 200_000, "list.csv is not a list of path,label: field larger"),
         (b"", "lists no image"),
     ],
 )

@@ -52,7 +52,7 @@ def test_lines_that_repeat_another_are_said(read, capsys):
         ("0.png", ("cat", "pet")),
         ("1.png", ("dog",)),
     ]
-    assert "1 lines repeat another and are left out (first: line 3 repeats line 1)" in (
+    assert "1 repeated lines are left out (the first: line 3 repeats line 1)" in (
         capsys.readouterr().out
     )
 
@@ -60,15 +60,15 @@ def test_lines_that_repeat_another_are_said(read, capsys):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("0.png,cat\n1.png,dog\n./0.png,dog\n", "line 1 gives ./0.png the label 'cat', and line 3"),
+        ("0.png,cat\n1.png,dog\n./0.png,dog\n", "line 1 gives ./0.png the label 'cat', but line 3"),
         ("filename, cat\n0.png, 1\n1.png, 0\n", "has a column 'cat' of 0 and 1"),
         ("filename, cat, dog\n0.png, 1, 0\n", "expected path,label, got 3 fields"),
         ("0.png,cat\n".encode("utf-16-le"), "is UTF-16 text: save it as UTF-8"),
         ("0.png,cat\n".encode("utf-16-be"), "is UTF-16 text: save it as UTF-8"),
         ("0.png,cat\n".encode("utf-32"), "is UTF-32 text: save it as UTF-8"),
         ("0.png,cat\n".encode("utf-32-be"), "is UTF-32 text: save it as UTF-8"),
-        (b"0.png,c\0t\n" + b"1.png,dog\n" * 9, r"no UTF-8 text \(it has bytes of zero\)"),
-        (b"PK\x03\x04\x14\0\6\0\x08\0\0\0!\0\xff\xfe", "no text, but .*xlsx: save a table as CSV"),
+        (b"0.png,c\0t\n" + b"1.png,dog\n" * 9, r"not UTF-8 text \(it contains zero bytes\)"),
+        (b"PK\x03\x04\x14\0\6\0\x08\0\0\0!\0\xff\xfe", "not text, but .*xlsx: save a table as CSV"),
     ],
 )
 def test_lists_that_cannot_be_used(read, content, says):

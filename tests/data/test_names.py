@@ -65,8 +65,8 @@ def test_pairs_of_such_names(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("m.json", '{"cat": 1, "cat": 2, "dog": 3}', " is not valid: 'cat' is there twice"),
-        ("m.yaml", "1: cat\n2: dog\n1: bird\n", ", line 3: 1 is there twice"),
+        ("m.json", '{"cat": 1, "cat": 2, "dog": 3}', " is not valid: 'cat' occurs twice"),
+        ("m.yaml", "1: cat\n2: dog\n1: bird\n", ", line 3: duplicate key 1"),
     ],
 )
 def test_a_label_map_with_a_key_twice(tmp_path, name, text, says):

@@ -97,7 +97,7 @@ def test_merged_years(voc_folder, tmp_path):
 def test_wrong_size_in_the_annotation(voc_folder, tmp_path):
     voc_folder[2]("a", [("dog", (1, 1, 9, 9))], size=(64, 48), stated=(0, 0))
     report = convert(voc_folder, tmp_path / "p")
-    assert "states no size" in str(report)
+    assert "without a size" in str(report)
     (example,) = read(tmp_path / "p")
     np.testing.assert_allclose(example.boxes_yxyx, [[1, 1, 9, 9]], atol=1e-4)
 
@@ -106,7 +106,7 @@ def test_wrong_size_in_the_annotation(voc_folder, tmp_path):
     ("damage", "message"),
     [
         ("class", r"b\.xml has an object of class 'yeti'.*label map"),
-        ("xml", r"b\.xml is no valid XML"),
+        ("xml", r"b\.xml is not valid XML"),
         ("image", r"b\.jpg does not exist"),
         ("number", r"b\.xml: bndbox/xmin must be a number"),
         ("missing", r"b\.xml is missing"),

@@ -103,7 +103,7 @@ def test_colours_of_sixteen_bits_are_counted():
 
 def test_negative_samples_are_refused():
     encoded = tiff((GREY.astype("<i2") - 9).tobytes(), 16, sample_format=SIGNED)
-    with pytest.raises(photos.UnreadablePhoto, match=r"from -9 to 230, outside of .*0\.\.32767"):
+    with pytest.raises(photos.UnreadablePhoto, match=r"from -9 to 230, outside .*0\.\.32767"):
         photos.store_photo(encoded, "a photo")
 
 

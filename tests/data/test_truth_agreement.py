@@ -76,7 +76,7 @@ def test_a_file_of_other_boxes(coco, tmp_path, capsys, changes):
     if "boxes" in changes:
         assert perfect(records, instances) < 1
         said = capsys.readouterr().out
-        assert "1 of 2 boxes looked at differ" in said and f"`val_json_file={own}`" in said
+        assert "1 of 2 boxes compared differ" in said and f"`val_json_file={own}`" in said
         assert finding.level == WARNING and own in finding.advice
         return
     with pytest.raises(UserError, match=r"2 of 2 images have another size there") as raised:

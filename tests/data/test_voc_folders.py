@@ -98,7 +98,7 @@ def test_photos_without_an_annotation_and_endings_in_capitals(tmp_path):
     xml(tmp_path / "a.XML")
     report = convert(tmp_path)
     assert (report.num_images, report.skipped[pascal.WITHOUT_XML]) == (1, 2)
-    assert "no lists of images" in str(report) and "`val_fraction`" in str(report)
+    assert "no image lists" in str(report) and "`val_fraction`" in str(report)
 
 
 def test_folders_inside_of_the_folders(tmp_path):
@@ -109,7 +109,7 @@ def test_folders_inside_of_the_folders(tmp_path):
     lists = tmp_path / "ImageSets" / "Main"
     lists.mkdir(parents=True)
     (lists / "default.txt").write_text("t/a\nb\n")
-    with pytest.raises(UserError, match=r"train\.txt .*there is default: name one with `set`"):
+    with pytest.raises(UserError, match=r"train\.txt .*there is default: choose one with `set`"):
         convert(tmp_path)
     report = convert(tmp_path, "default")
     assert (report.num_images, report.skipped) == (2, {})
@@ -121,7 +121,7 @@ def test_spoilt_annotations_can_be_left_out(tmp_path):
     xml(tmp_path / "a.xml", name="ant")
     (tmp_path / "b.xml").write_text("")
     xml(tmp_path / "c.xml", name="")
-    with pytest.raises(UserError, match=r"b\.xml is no valid XML.*skip_bad"):
+    with pytest.raises(UserError, match=r"b\.xml is not valid XML.*skip_bad"):
         convert(tmp_path)
     report = convert(tmp_path, skip_bad=True)
     assert (report.labels, report.skipped[LEFT_OUT]) == ({1: "ant"}, 2)
@@ -133,7 +133,7 @@ def test_spoilt_annotations_can_be_left_out(tmp_path):
 
 def test_a_missing_photo_without_filename(tmp_path):
     xml(tmp_path / "a.xml")
-    with pytest.raises(UserError, match=r"no file a with the ending of a picture"):
+    with pytest.raises(UserError, match=r"no file a with a picture's extension"):
         convert(tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_label_maps_that_cannot_be_meant(tmp_path):
     xml(tmp_path / "a.xml")
     path = tmp_path / "map.json"
     for content, sentence in (
-        ({"cat": 0, "dog": 1}, "class id 0 to 'cat': ids begin at 1"),
+        ({"cat": 0, "dog": 1}, "class id 0 to 'cat', but ids start at 1"),
         ({"1": "cat", "3": "cat"}, "'cat' twice, with the ids 1 and 3"),
         ({"1": "cat \ud83d"}, "half of a character"),
     ):

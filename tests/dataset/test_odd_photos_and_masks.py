@@ -58,7 +58,7 @@ def test_class_folders(tmp_path, photos):
         "1 images left out, as they cannot be used",
         "1 .heic files left out (first: my set [2], b/Train/cat/2.heic)",
         "1 hidden files and folders left out",
-        "1 pictures of raw/, which is no part, left out",
+        "1 pictures of raw/, which is not a part, left out",
     ):
         assert line in done.stdout
     assert [records(photos / "tfrecord" / f"{part}*") for part in ("train", "val", "test")] == [
@@ -69,7 +69,7 @@ def test_class_folders(tmp_path, photos):
 
 def test_a_val_part_that_is_there(tmp_path, photos):
     words = (f"--data_dir={photos.name}", "--output_dir=out", "--val_fraction=0.5")
-    assert "there is a val part already" in error_line(classes(tmp_path, *words))
+    assert "the data already has one" in error_line(classes(tmp_path, *words))
 
 
 def test_a_training_part_that_is_missing(tmp_path, photos):
@@ -77,7 +77,7 @@ def test_a_training_part_that_is_missing(tmp_path, photos):
     (photos / "valid").rename(tmp_path / "valid")
     (photos / "raw").rename(tmp_path / "raw")
     done = classes(tmp_path, f"--data_dir={photos.name}", "--output_dir=out", "--val_fraction=0.5")
-    assert "--val_fraction holds images out of train, which has none" in error_line(done)
+    assert "--val_fraction needs a train part to split, but there is none" in error_line(done)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_flags_of_palettes(tmp_path, pairs):
     assert "4 pairs are spoilt" in error_line(strict)
     assert strict.stderr.count("which the palette lacks") == 4
     without = masks(tmp_path, *pairs, "--palette_tolerance=9")
-    assert "--palette_tolerance has no meaning without --palette" in error_line(without)
+    assert "--palette_tolerance needs --palette" in error_line(without)
     both = masks(tmp_path, *pairs, "--palette=palette.txt", "--ignore_palettes")
     assert "--ignore_palettes is for masks of labels" in error_line(both)
 
@@ -132,7 +132,7 @@ def test_white_that_is_no_class(tmp_path, pairs):
     mask[0], mask[1, 0] = 0, 1
     for k in range(4):
         save(tmp_path / "masks" / f"{k}_mask.png", mask)
-    assert "If 255 is no class, say --ignore_label=255" in error_line(masks(tmp_path, *pairs))
+    assert "If 255 means no class, set --ignore_label=255" in error_line(masks(tmp_path, *pairs))
     assert masks(tmp_path, *pairs, "--ignore_label=255").code == 0
 
 

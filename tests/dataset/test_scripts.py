@@ -145,7 +145,7 @@ def test_results_are_checked(run, testdev_flags, tmp_path):
     flags = ["--results_file=results.json", f"--image_info_file={INFO}"]
     path.write_text(json.dumps(results))
     result = run("check_coco_results.py", *flags)
-    assert result.code == 0 and "2 detections of 2 images" in result.stdout, result.stderr
+    assert result.code == 0 and "2 detections in 2 images" in result.stdout, result.stderr
     path.write_text(json.dumps(results[:1]))
     assert "1 of 2 images of" in error_line(run("check_coco_results.py", *flags))
 
@@ -211,10 +211,10 @@ def test_folders_of_masks_then_inspect(run, tmp_path):
     ("words", "sentence"),
     [
         (["--voc_dir=a", "--cityscapes_dir=b"], "--voc_dir and --cityscapes_dir are two sources"),
-        (["--voc_dir=a", "--palette=b"], "--palette has no meaning with --voc_dir"),
+        (["--voc_dir=a", "--palette=b"], "--palette does not apply to --voc_dir"),
         (["--images_dir=a"], "--images_dir needs --masks_dir"),
         (["--coco_images=a"], "--coco_images needs --coco_annotations"),
-        (["--voc_dir=absent"], "--voc_dir=absent is no folder"),
+        (["--voc_dir=absent"], "--voc_dir=absent is not a folder"),
     ],
 )
 def test_flags_of_masks_that_make_no_sense(run, words, sentence):

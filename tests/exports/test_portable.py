@@ -97,7 +97,7 @@ def test_openvino_without_its_weights(tmp_path):
 def test_a_text_file_is_no_litert_file(tmp_path):
     pytest.importorskip("ai_edge_litert")
     (tmp_path / "a.tflite").write_text("hello, this is text")
-    with pytest.raises(UserError, match="is no LiteRT file"):
+    with pytest.raises(UserError, match="is not a LiteRT file"):
         Detector.from_checkpoint(tmp_path / "a.tflite")
 
 

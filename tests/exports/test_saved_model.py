@@ -202,7 +202,7 @@ def test_an_export_may_be_in_a_store(exported, tmp_path):
 
 
 def test_files_that_cannot_be_loaded_are_named(exported, tmp_path):
-    with pytest.raises(UserError, match="no SavedModel"):
+    with pytest.raises(UserError, match="contains no SavedModel"):
         load_saved_model(tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -219,6 +219,6 @@ def test_a_saved_model_of_another_kind_is_refused(tmp_path):
     function = tf.function(lambda x: x + 1.0, input_signature=[tf.TensorSpec((2,), tf.float32)])
     tf.saved_model.save(module, str(tmp_path / "other"), signatures=function)
     with pytest.raises(
-        UserError, match="none of this library: its serving_default must take one uint8 batch"
+        UserError, match="not from this library: its serving_default must take one uint8 batch"
     ):
         load_saved_model(tmp_path / "other")

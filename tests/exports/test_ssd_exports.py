@@ -132,5 +132,5 @@ def test_int8_gives_its_raw_outputs(loaded):
 
 
 def test_other_kinds_of_suppression_are_refused(loaded):
-    with pytest.raises(UserError, match="per_class or offset"):
+    with pytest.raises(UserError, match="must be per_class or offset"):
         ssd_serving(loaded.model, loaded.config, nms_mode="global")

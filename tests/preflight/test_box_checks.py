@@ -41,7 +41,7 @@ def test_images_without_objects_are_counted(scan):
 def test_no_boxes_at_all(scan):
     read = scan([example(0, []), example(1, [])])
     (row,) = box_findings(read, "train")
-    assert row.level == ERROR and row.found == "not one object in 2 images"
+    assert row.level == ERROR and row.found == "no objects in 2 images"
     assert box_findings(read, "val", needed=False)[0].level == WARNING
 
 
@@ -61,7 +61,7 @@ def test_a_few_boxes_without_area_are_a_warning(scan):
     ok, row = box_findings(scan([*(example(i, GOOD) for i in range(5)), *bad]), "train")
     assert ok.level == OK
     assert row.level == WARNING and row.found.startswith("2 of 14 have no area, e.g. in image '8'")
-    assert "1 hold no number" in row.found
+    assert "1 contain NaN" in row.found
 
 
 def test_width_and_height_in_place_of_the_corner(scan):
@@ -111,7 +111,7 @@ def test_more_objects_than_are_trained_on(scan):
     many = example(1, GOOD * 3, is_crowd=[1, 0, 0, 0, 0, 0])
     read = scan([example(0, GOOD), many])
     (row,) = objects_per_image_findings(read, 6, skip_crowd=False)
-    assert row.level == OK and "at most 6 objects in an image, 4.0 in the mean" in row.found
+    assert row.level == OK and "at most 6 objects per image, 4.0 on average" in row.found
     assert objects_per_image_findings(read, 5, skip_crowd=True)[0].level == OK
     (row,) = objects_per_image_findings(read, 4, skip_crowd=True)
     assert row.level == WARNING and "1 image with more" in row.found

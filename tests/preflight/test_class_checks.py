@@ -72,8 +72,8 @@ def test_names_of_another_set(scan):
 
 def test_classes_without_objects_and_without_names(scan):
     first, second = class_findings(made(scan, 1, 4, texts=["cat", "bee"]), "train", 4, NAMES)
-    assert first.level == WARNING and "none of 2 dog, 3 Fox" in first.found
-    assert second.level == WARNING and "classes 4 have objects and no name" in second.found
+    assert first.level == WARNING and "none for 2 dog, 3 Fox" in first.found
+    assert second.level == WARNING and "classes 4 have objects but no name" in second.found
 
 
 def test_a_head_that_is_too_large(scan):

@@ -36,7 +36,7 @@ def test_an_empty_shard_is_named_and_an_empty_set_stops(write, tmp_path):
     assert row.level == WARNING and row.found == "1 of 2 files empty: set-00001-of-00002.tfrecord"
     (tmp_path / "set-00000-of-00002.tfrecord").write_bytes(b"")
     (row,) = findings(pattern)
-    assert row.level == ERROR and "not one record" in row.found
+    assert row.level == ERROR and "no records" in row.found
 
 
 def test_photos_that_a_tag_turns_are_counted(write):
@@ -48,7 +48,7 @@ def test_photos_that_a_tag_turns_are_counted(write):
     lying = example(1, encoded=encoded.getvalue(), image_format="jpeg", height=16, width=24)
     broken = example(2, encoded=encoded.getvalue()[:40], height=16, width=24)
     _, row = findings(write([example(0), lying]))
-    assert row.level == WARNING and "1 of 2 photos looked at have an EXIF tag" in row.found
+    assert row.level == WARNING and "1 of 2 photos checked have an EXIF tag" in row.found
     assert orientation_of(encoded.getvalue()) == 6
     assert orientation_of(broken.encoded) == orientation_of(b"") == 1
 
@@ -61,7 +61,7 @@ def test_photos_of_masks_too(tmp_path):
     records = [made_mask_record(0), made_mask_record(1, encoded=lying.getvalue())]
     pattern = write_class_records(tmp_path / "masks", records)
     _, row = file_findings(scan_masks(pattern).records, "train")
-    assert row.level == WARNING and "1 of 2 photos looked at have an EXIF tag" in row.found
+    assert row.level == WARNING and "1 of 2 photos checked have an EXIF tag" in row.found
     assert "image '1'" in row.found
 
 

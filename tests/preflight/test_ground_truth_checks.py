@@ -71,7 +71,7 @@ def test_x_and_y_swapped_against_the_file(pattern, truth_file, write, swap):
     swapped = [example(i, [swap(box) for box in BOXES], [1, 2]) for i in range(3)]
     _, row = id_findings(scan_records(write(swapped, "swapped")), truth_file())
     assert row.level == ERROR
-    assert "x and y are swapped: 0% of the boxes are in truth.json, and 100%" in row.found
+    assert "x and y are swapped: 0% of the boxes are in truth.json, but 100%" in row.found
 
 
 def test_other_boxes_than_the_files(pattern, truth_file):

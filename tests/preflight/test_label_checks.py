@@ -46,7 +46,7 @@ def test_right_records(scan):
 
 def test_a_class_without_images(scan):
     finding = worst(labels(scan(*(made_class_record(i) for i in (0, 1)))), WARNING)
-    assert "none of 3 red" in finding.found
+    assert "none for 3 red" in finding.found
     assert "without images" in finding.advice
 
 
@@ -69,7 +69,7 @@ def test_several_labels_need_multi_label(scan):
     first = labels(several, multi_label=True)[0]
     assert (first.level, first.found) == (
         OK,
-        "1.5 classes an image in the mean, 0 images without any",
+        "1.5 classes per image on average, 0 images without any",
     )
 
 
@@ -92,7 +92,7 @@ def test_an_image_without_a_class(scan):
         "no class"
         in worst(labels(scan(made_class_record(0), made_class_record(1, []))), ERROR).found
     )
-    assert "not one class" in worst(labels(scan(made_class_record(1, []))), ERROR).found
+    assert "no classes" in worst(labels(scan(made_class_record(1, []))), ERROR).found
 
 
 def test_ids_with_gaps_are_fine(scan):
@@ -134,7 +134,7 @@ def test_classes_that_only_one_part_has(scan):
     val = scan(made_class_record(3), made_class_record(5), name="val")
     extra, absent = split_findings(train, val, NAMES)
     assert extra.level == absent.level == WARNING
-    assert "no image of: red" in extra.found and "no image of green" in absent.found
+    assert "without images in train: red" in extra.found and "no image of green" in absent.found
 
 
 def test_sets_that_number_their_classes_otherwise(scan):

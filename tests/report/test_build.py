@@ -123,7 +123,7 @@ def test_many_classes(tmp_path, classes):
     build_report(write_made_run(tmp_path, classes))
     page = (tmp_path / "report.html").read_text()
     text = "".join(_Reader(page).words)
-    assert "The most frequent confusions" in text
+    assert "Most frequent confusions" in text
     assert f"Confusion matrix of {classes} classes" in page
     assert len(page) < 5_000_000
 
@@ -142,7 +142,7 @@ def test_metrics_of_an_eval_job_are_shown(tmp_path):
 
 
 def test_a_folder_of_something_else(tmp_path):
-    with pytest.raises(UserError, match="not the folder of a run"):
+    with pytest.raises(UserError, match="not a run's folder"):
         build_report(tmp_path)
     with pytest.raises(UserError, match="absent"):
         build_report(tmp_path / "absent")

@@ -105,7 +105,7 @@ def test_rows_without_a_step_are_counted(whole, tmp_path, monkeypatch):
         file.write("x,50,1\n,,\n")
     said = []
     build_report(folder, said.append)
-    assert said == [f"{folder / 'losses.csv'}: 2 damaged rows are left out of the report."]
+    assert said == [f"{folder / 'losses.csv'}: 2 damaged rows are not in the report."]
 
 
 def test_the_command_ends_well(whole, tmp_path, monkeypatch):
@@ -113,13 +113,13 @@ def test_the_command_ends_well(whole, tmp_path, monkeypatch):
     folder = shutil.copytree(whole, tmp_path / "run")
     (folder / "run.json").write_text("[")
     done = train_program("--mode=report", f"--model_dir={folder}")
-    assert done.code == 0 and "run.json is damaged and left out" in done.stdout
+    assert done.code == 0 and "run.json is damaged and not in the report" in done.stdout
     for path in folder.iterdir():
         if path.is_file() and path.suffix in (".csv", ".json", ".yaml"):
             path.write_bytes(b"\xff\x00[")
     done = train_program("--mode=report", f"--model_dir={folder}")
     assert done.code == 0, done.stderr
-    assert done.stdout.count("is damaged and left out") >= 7
+    assert done.stdout.count("is damaged and not in the report") >= 7
 
 
 def test_losses_of_before_that_are_damaged(tmp_path, capsys):

@@ -14,7 +14,7 @@ def test_every_start_is_added_and_can_be_typed_again(tmp_path, monkeypatch):
     commands = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert shlex.split(commands[0]) == first
     assert commands[1] == "python main.py --num_epochs=9"
-    assert "the run begins" in text and "the run goes on at step 120" in text
+    assert "the run starts" in text and "the run resumes from step 120" in text
     assert "TensorFlow 2" in text and "Python 3" in text
     assert "do-not-tell" not in text
 

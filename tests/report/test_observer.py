@@ -87,7 +87,7 @@ def test_a_resumed_run_adds_to_it(tmp_path):
         watching.trained(step + 10, 10, 1.0, LOSSES)
         watching.end()
     assert [row["step"] for row in read_table(tmp_path, "losses.csv")] == ["10", "20"]
-    assert "goes on at step 10" in (tmp_path / "command.txt").read_text()
+    assert "resumes from step 10" in (tmp_path / "command.txt").read_text()
 
 
 def test_evaluations_that_follow_quickly_share_a_page(tmp_path, monkeypatch):
@@ -131,7 +131,7 @@ def test_what_cannot_be_written_is_said_and_the_run_goes_on(tmp_path, monkeypatc
     _epoch(watching, 10)
     watching.end()
     said = [line for line in capsys.readouterr().out.splitlines() if "Could not write" in line]
-    assert said and all("The run goes on" in line for line in said)
+    assert said and all("Training continues" in line for line in said)
     assert ("space" in said[0]) or ("font" in said[0])
 
 

@@ -137,7 +137,7 @@ def test_benchmark_gives_milliseconds(run_dir):
         ({"on_nan": "go"}, "on_nan='go': must be one of stop, skip"),
         ({"num_classes": -1}, "num_classes"),
         ({"mode": "dance"}, "mode"),
-        ({"model_name": "efficientdet-d0"}, "given twice"),
+        ({"model_name": "efficientdet-d0"}, "set twice"),
     ],
 )
 def test_wrong_arguments_are_named(options, complaint, data, tmp_path):

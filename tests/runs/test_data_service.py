@@ -20,5 +20,5 @@ def test_it_excludes_determinism():
 def test_a_malformed_address_is_refused_before_anything_is_built(tmp_path):
     (tmp_path / "records").write_bytes(b"")
     pattern = f"--train_file_pattern={tmp_path}/records"
-    with pytest.raises(UserError, match="`tf_data_service=localhost:5000` is no address"):
+    with pytest.raises(UserError, match="`tf_data_service=localhost:5000` is not an address"):
         run_setup.find_data(given("--tf_data_service=localhost:5000", pattern))

@@ -123,7 +123,7 @@ def test_a_batch_is_a_list(detector):
     ("array", "complaint"),
     [
         (np.zeros((4, 5, 2), np.uint8), r"\[H, W, 3\]"),
-        (np.zeros((0, 5, 3), np.uint8), "without pixels"),
+        (np.zeros((0, 5, 3), np.uint8), "has no pixels"),
         (np.full((4, 5, 3), -0.1), "0..1 or 0..255"),
         (np.full((4, 5, 3), np.nan), "0..1 or 0..255"),
         (np.full((4, 5, 3), 300), "300"),

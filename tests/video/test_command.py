@@ -111,16 +111,16 @@ def _cut(path):
     [
         (["--input_video={tmp}/none.mov"], None, "there is no video file '{tmp}/none.mov'"),
         (["--input_video={clip}"], _text, "'{clip}' is not a video"),
-        (["--input_video={clip}"], _cut, "the video '{clip}' was cut short"),
+        (["--input_video={clip}"], _cut, "the video '{clip}' is truncated"),
         (["--input_video={clip}", "--output_video={tmp}/x.avi"], None, "must end in"),
-        (["--input_video={clip}", "--output_video={clip}"], None, "is the video that is read"),
+        (["--input_video={clip}", "--output_video={clip}"], None, "is the input video"),
         (
             ["--input_video={clip}", "--output_video=/proc/none/x.mov"],
             None,
             "--output_video=/proc/none/x.mov cannot be written",
         ),
         (["--input_video={clip}", "--live_port=99999"], None, "--live_port=99999"),
-        (["--input_video=rtsp://127.0.0.1:9/"], None, "no video comes from rtsp://127.0.0.1:9/"),
+        (["--input_video=rtsp://127.0.0.1:9/"], None, "cannot read video from rtsp://127.0.0.1:9/"),
     ],
 )
 def test_bad_input_gets_one_sentence_before_the_model(

@@ -197,9 +197,9 @@ def _no_picture(path):
     [
         (_text, "is not a video"),
         (_empty, "is an empty file"),
-        (_cut, "was cut short"),
-        (_sound_only, "holds no video"),
-        (_no_picture, "not one picture"),
+        (_cut, "is truncated"),
+        (_sound_only, "contains no video"),
+        (_no_picture, "no frame of the video"),
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: None, "there is no video file"),
     ],
@@ -259,7 +259,7 @@ def test_a_missing_camera_is_told_with_those_that_are_there(monkeypatch):
 
 
 def test_a_dead_stream_is_told_without_its_password():
-    with pytest.raises(UserError, match="no video comes from rtsp://127.0.0.1:9/door") as caught:
+    with pytest.raises(UserError, match="cannot read video from rtsp://127.0.0.1:9/door") as caught:
         VideoSource("rtsp://me:secret@127.0.0.1:9/door")
     assert "secret" not in str(caught.value)
 

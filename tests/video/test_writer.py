@@ -175,7 +175,7 @@ def test_sound_that_the_format_cannot_hold_is_told_before_the_work(tmp_path, sou
         ("out.avi", "must end in"),
         ("out", "must end in"),
         ("folder.mov", "is a folder"),
-        ("in.mov", "is the video that is read"),
+        ("in.mov", "is the input video"),
         ("in.mov/out.mov", "cannot be written .its folder is a file"),
         ("in.mov/deeper/out.mov", "cannot be written .its folder is a file"),
     ],

@@ -102,7 +102,7 @@ def test_an_index_map_has_indices_and_colors(tmp_path):
 
 
 def test_what_does_not_fit_is_told():
-    with pytest.raises(ValueError, match=r"size of its picture, 480x640, got \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"size of the picture, 480x640, got \(3, 4\)"):
         draw_class_map(photo((640, 480)), np.zeros((3, 4), np.uint8), NAMES, COLORS)
     with pytest.raises(ValueError, match="'above'"):
         drawn((640, 480), legend="above")

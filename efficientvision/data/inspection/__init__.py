@@ -1,1 +1,1 @@
-"""Reports on record files, one for each kind of records."""
+"""Reports on record files, one for each kind of record."""

@@ -1,4 +1,4 @@
-"""A report on records of objects."""
+"""Report on records of objects."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from efficientvision.data.ground_truth import pixel_areas
 from efficientvision.data.inspection.report import RecordReport
 from efficientvision.data.records import DetectionExample
 
-# COCO's limits: below 32 x 32 pixels is small, up to 96 x 96 medium.
+# COCO's limits: small is below 32 x 32 pixels, medium up to 96 x 96.
 SMALL, MEDIUM = 32**2, 96**2
 
 
 class BoxReport(RecordReport):
-    """Counts and findings over the boxes of all records of a pattern.
+    """Counts and problems of the boxes in all records of a pattern.
 
     Args:
-        labels: the class names; ids outside are reported as unknown.
-        num_classes: without ``labels``, ids above this are unknown; None: any id is known.
-        max_instances_per_image: images with more boxes are reported.
+        labels: Class names; other ids are reported as unknown.
+        num_classes: Without ``labels``, ids above this are unknown; None: any id is known.
+        max_instances_per_image: Images with more boxes are reported.
 
     Attributes:
-        num_boxes, num_crowds: counts.
-        max_boxes: most boxes in one image.
-        classes: class id -> boxes.
-        box_sizes: "small", "medium", "large" (COCO's limits) -> boxes.
+        num_boxes, num_crowds: Counts.
+        max_boxes: Most boxes in one image.
+        classes: Class id -> number of boxes.
+        box_sizes: "small", "medium", "large" (COCO's limits) -> number of boxes.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class BoxReport(RecordReport):
             described = f"{place}: [ymin xmin ymax xmax] = {np.round(box, 1).tolist()}"
             if not np.isfinite(box).all() or ymax <= ymin or xmax <= xmin:
                 self.add_problem("degenerate boxes", described)
-            # Half a pixel of tolerance: normalised float32 does not come back exactly.
+            # Half a pixel of tolerance: normalised float32 coordinates do not come back exactly.
             elif (
                 min(ymin, xmin) < -0.5 or ymax > example.height + 0.5 or xmax > example.width + 0.5
             ):

@@ -1,4 +1,4 @@
-"""A report on records of images with classes."""
+"""Report on records of images with classes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from efficientvision.data.records import DetectionExample
 
 
 class ClassReport(RecordReport):
-    """Counts and findings over the classes of all images of a pattern.
+    """Counts and problems of the classes in all records of a pattern.
 
     Args:
-        labels: the class names; ids outside are reported as unknown.
+        labels: Class names; other ids are reported as unknown.
 
     Attributes:
-        classes: class id -> images.
-        per_image: number of classes -> images that have so many.
+        classes: Class id -> number of images.
+        per_image: Number of classes -> number of images that have so many.
     """
 
     noun = "a class"

@@ -1,4 +1,4 @@
-"""A report on records of images with masks."""
+"""Report on records of images with masks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from efficientvision.errors import UserError
 
 
 class MaskReport(RecordReport):
-    """Counts and findings over the pixels of all masks of a pattern.
+    """Counts and problems of the masks in all records of a pattern.
 
     Args:
-        labels: the class names, from 0; classes outside are reported as unknown.
+        labels: Class names, from 0; other classes are reported as unknown.
 
     Attributes:
-        pixels: int64 [256], pixels of each value in all masks.
+        pixels: int64 [256], number of pixels of each value in all masks.
     """
 
     noun = "a labelled pixel"

@@ -1,4 +1,4 @@
-"""A report on record files: what is in them, and what is wrong with them."""
+"""Report on record files: their content and their problems."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MARKS = {MASK: "segmentation", LABEL: "classification"}
 
 
 def record_kind(file_pattern: FilePattern) -> str:
-    """The task of which records are, by the features of the first one that can be read.
+    """Returns the task that records are for, by the features of the first readable one.
 
     Returns:
         "segmentation", "classification" or "detection".
 
     Raises:
-        UserError: nothing matches, there are no records, or none of them can be read.
+        UserError: Nothing matches, there are no records, or none can be read.
     """
     paths = match_files(file_pattern)
     unreadable = None
@@ -38,19 +38,19 @@ def record_kind(file_pattern: FilePattern) -> str:
         return next((kind for mark, kind in _MARKS.items() if mark in features), "detection")
     if unreadable is not None:
         raise UserError(f"{file_pattern}: record 0: {unreadable.sentence}.") from unreadable
-    raise UserError(f"{file_pattern}: there is not one record in {len(paths)} files.")
+    raise UserError(f"{file_pattern}: there are no records in {len(paths)} files.")
 
 
 class RecordReport(abc.ABC):
-    """Counts and findings over all records of a pattern.
+    """Counts and problems of all records of a pattern.
 
     Attributes:
-        num_files, num_images: counts.
-        num_empty: images without any label.
-        image_sizes: (height, width), as the images themselves have them -> images.
-        problems: kind of problem -> the places where it was found.
-        labels: class names, where known.
-        noun: what an image without labels has not.
+        num_files, num_images: Counts.
+        num_empty: Images without any label.
+        image_sizes: (height, width), of the images themselves -> number of images.
+        problems: Kind of problem -> places where it was found.
+        labels: Class names, if known.
+        noun: Word for what an image without labels lacks.
     """
 
     noun = "objects"
@@ -66,18 +66,18 @@ class RecordReport(abc.ABC):
 
     @abc.abstractmethod
     def add_labels(self, example: DetectionExample, serialized: bytes, place: str) -> None:
-        """Takes what the record says about its image."""
+        """Adds the labels of one record."""
 
     @abc.abstractmethod
     def label_lines(self) -> list[str]:
-        """What was found in these, a subject a line."""
+        """Lines about the labels, one per subject."""
 
     @abc.abstractmethod
     def class_ids(self) -> list[int]:
-        """The classes that were found, sorted."""
+        """Classes found, sorted."""
 
     def add(self, serialized: bytes, place: str) -> None:
-        """Takes a record; `place` says where it is."""
+        """Adds a record; `place` says where it is."""
         try:
             example = decode_example(serialized)
         except UserError as error:
@@ -103,11 +103,11 @@ class RecordReport(abc.ABC):
         self.add_labels(example, serialized, place)
 
     def add_problem(self, kind: str, place: str) -> None:
-        """Notes that a problem of this kind was found there."""
+        """Notes that a problem of this kind was found at `place`."""
         self.problems.setdefault(kind, []).append(place)
 
     def class_lines(self, counts: Mapping[int, int]) -> list[str]:
-        """The heading and a line for each class that was found."""
+        """A heading, and one line for each class found."""
         lines = [f"  {k:>4} {self.labels.get(k, '?'):<20} {n}" for k, n in sorted(counts.items())]
         return ["classes", *lines]
 
@@ -140,7 +140,7 @@ def inspect_records(file_pattern: FilePattern, report: Report) -> Report:
     """Reads every record and decodes every image; returns the report, filled.
 
     Raises:
-        UserError: nothing matches, or a file is cut short.
+        UserError: Nothing matches, or a file is truncated.
     """
     paths = match_files(file_pattern)
     report.num_files = len(paths)

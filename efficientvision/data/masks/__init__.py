@@ -1,1 +1,1 @@
-"""Label maps of several layouts -> records."""
+"""Label maps in various layouts -> records."""

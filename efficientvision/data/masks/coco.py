@@ -1,4 +1,4 @@
-"""COCO's instances -> masks of PASCAL VOC's 21 classes, EdgeNets' way to more training data."""
+"""COCO instances -> masks of PASCAL VOC's 21 classes: EdgeNets' source of more training data."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from efficientvision.data.outlines import object_mask
 from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]
-# COCO's category of each of VOC's classes; the first is the background.
+# COCO's category for each of VOC's classes; the first is the background.
 CATEGORIES = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
-# Smaller photos would be mostly padding in a window of training.
+# Training windows of smaller photos would be mostly padding.
 MIN_SIDE = 256
-# A mask of background alone teaches nothing here.
+# A mask with nothing but background teaches nothing here.
 MIN_VALUES = 2
 
 
 @dataclass(frozen=True)
 class Instances:
-    """The objects of one image that have a class of VOC, in the file's order."""
+    """The objects of one image that belong to VOC's classes, in the order of the file."""
 
     name: str
     annotations: tuple[dict[str, Any], ...]
@@ -37,12 +37,12 @@ class Instances:
 
 
 def rasterize(instances: Instances, image_hw: tuple[int, int]) -> np.ndarray:
-    """uint8 [h, w]: where objects overlap, the first of the file has the pixel; else background.
+    """Draws the objects, uint8 [h, w]; where they overlap, the first in the file wins.
 
-    The size is the one that the file states, else the image's.
+    The size is the one that the file states, or else the image's.
 
     Raises:
-        SpoiltPair: an outline that makes no sense.
+        SpoiltPair: An outline makes no sense.
     """
     height, width = instances.stated_hw or image_hw
     mask = np.zeros((height, width), np.uint8)
@@ -58,21 +58,21 @@ def rasterize(instances: Instances, image_hw: tuple[int, int]) -> np.ndarray:
 def find(
     images_dir: str, instances_file: str, allow_outside: bool = False
 ) -> tuple[Found, Counter]:
-    """The images of an instances file; the part's name is that of their folder.
+    """Finds the images of an instances file; the part is named after their folder.
 
     Args:
-        images_dir: the images.
+        images_dir: Folder of the images.
         instances_file: JSON in COCO's format.
-        allow_outside: take images by paths that lead out of `images_dir`.
+        allow_outside: Accept image paths that lead out of `images_dir`.
 
     Returns:
-        (pairs, how many images were left out for which reason).
+        (pairs, number of images left out for each reason).
 
     Raises:
-        UserError: no such folder or file, or not in COCO's format.
+        UserError: The folder or the file is missing, or the file is not in COCO's format.
     """
     if not files.is_folder(images_dir):
-        raise UserError(f"`coco_images={images_dir}` is no folder.")
+        raise UserError(f"`coco_images={images_dir}` is not a folder.")
     file = read_instances(instances_file)
     part = f"coco_{os.path.basename(images_dir.rstrip('/'))}"
     found, skipped = Found({part: []}), Counter(file.notes)
@@ -87,10 +87,10 @@ def find(
         if all(sides) and min(sides) < MIN_SIDE:
             skipped[f"images with a side below {MIN_SIDE} pixels left out"] += 1
         elif not kept:
-            skipped["images without an object of VOC's classes left out"] += 1
+            skipped["images without objects of VOC's classes left out"] += 1
         elif path is None:
             place = os.path.join(images_dir, info["file_name"])
-            sentence = f"{place} is in {instances_file} and missing."
+            sentence = f"{place} is listed in {instances_file} but missing."
             found.spoilt.append(SpoiltPair(sentence, UNPAIRED))
         else:
             name = os.path.splitext(info["file_name"])[0]

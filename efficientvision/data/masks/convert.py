@@ -1,4 +1,4 @@
-"""Pairs of images and masks -> records, once all of them have been looked at."""
+"""Pairs of images and masks -> records, after all of them have been checked."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.data.record_files import write_shards
 from efficientvision.errors import UserError
 
-_TOO_PLAIN = "images with a mask of one value left out"
+_TOO_PLAIN = "images left out, as their mask has a single value"
 _LISTED = 10
 _LISTED_ERRORS = 50
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What a pair holds: pixels of each value, int64 [256]; or why it cannot be used."""
+    """Content of a pair: pixels of each value, int64 [256]; or why it cannot be used."""
 
     pixels: np.ndarray | None
     spoilt: SpoiltPair | None = None
@@ -70,21 +70,22 @@ def convert(
     Every pair is read and checked before anything is written.
 
     Args:
-        found: the pairs, by part.
-        output_dir: folder of the records.
-        read_mask: makes a pair's mask.
-        labels: class index (from 0) -> name; None: "class 0" ... up to the highest in the masks.
-        skip_bad: leave out pairs that cannot be used, and count them; else they are an error.
-        white_is_ignored: whether 255 is known to be no class, however much of the masks it is.
-        min_values: masks of fewer different values are left out.
-        max_pixels: refuse larger images; None: no limit.
-        skipped: what was left out before, for the first part's report.
-        num_shards: of each part, at most; never more than images.
-        num_workers: processes; None: one per core.
+        found: The pairs, by part.
+        output_dir: Folder to write the records to.
+        read_mask: Reads a pair's mask.
+        labels: Class (from 0) -> name; None: "class 0" ... up to the highest in the masks.
+        skip_bad: Skip pairs that cannot be used, and count them; otherwise they are an error.
+        white_is_ignored: Whether 255 is known to mean "no class", however much of the masks it
+            fills.
+        min_values: Masks with fewer different values are left out.
+        max_pixels: Reject images with more pixels; None: no limit.
+        skipped: Counts of what was left out before; for the first part's report.
+        num_shards: Number of shards per part; never more than images.
+        num_workers: Number of processes; None: one per core.
 
     Raises:
-        UserError: pairs cannot be used (they are listed), a part is left without any, the masks
-            know one class only, or their values are greys instead of classes.
+        UserError: Pairs cannot be used (they are listed), a part ends up empty, the masks contain
+            a single class, or their values are greys instead of classes.
     """
     reports: dict[str, ConversionReport] = {}
     kept: dict[str, list[MaskPair]] = {}
@@ -143,19 +144,19 @@ def convert(
 
 
 def _counted(spoilt: Sequence[SpoiltPair], skip_bad: bool) -> Counter:
-    """How many pairs are left out, by reason, each with its first sentence.
+    """Counts the pairs left out, by reason, each with its first sentence.
 
     Raises:
-        UserError: there is one, and none may be left out.
+        UserError: There are any, and `skip_bad` is off.
     """
     if spoilt and not skip_bad:
         if not spoilt[1:]:
-            raise UserError(f"{spoilt[0]} `skip_bad` leaves such pairs out.")
+            raise UserError(f"{spoilt[0]} `skip_bad` skips such pairs.")
         lines = [str(error) for error in spoilt[:_LISTED_ERRORS]]
         if len(spoilt) > _LISTED_ERRORS:
             lines.append(f"... and {len(spoilt) - _LISTED_ERRORS} more")
         raise UserError(
-            f"{len(spoilt)} pairs are spoilt: mend them, or leave them out with `skip_bad`.", lines
+            f"{len(spoilt)} pairs are spoilt: repair them, or skip them with `skip_bad`.", lines
         )
     first: dict[str, str] = {}
     for error in spoilt:
@@ -175,7 +176,7 @@ def _check(
     empty = [part for part, pairs in kept.items() if not pairs]
     if empty:
         reasons = "; ".join(f"{count} {reason}" for reason, count in skipped.items())
-        raise UserError(f"No pair of {empty[0]} can be used{f': {reasons}' if reasons else ''}.")
+        raise UserError(f"No pair in {empty[0]} can be used{f': {reasons}' if reasons else ''}.")
     refuse_grey_levels(pixels, named=named, white_is_ignored=white_is_ignored)
 
 
@@ -185,11 +186,11 @@ def _numbered_classes(pixels: np.ndarray) -> LabelMap:
 
 
 def share_lines(pixels: np.ndarray, labels: Mapping[int, str]) -> list[str]:
-    """Every class's share of the labelled pixels, and the share that is ignored, one a line.
+    """Lists every class's share of the labelled pixels, and the share of ignored ones.
 
     Args:
-        pixels: int [256], pixels of each value.
-        labels: class -> name.
+        pixels: int [256], number of pixels of each value.
+        labels: Class -> name.
     """
     labelled = max(int(pixels[:IGNORED].sum()), 1)
     lines = [

@@ -1,4 +1,4 @@
-"""Images and masks in two folders, in one, or in a list -> pairs."""
+"""Images and masks in two folders, in one folder, or in a list -> pairs."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from efficientvision.errors import UserError
 
 log = logging.getLogger(__name__)
 
-REPEATED = "lines of lists that repeat another"
+REPEATED = "repeated list lines"
 
 
 @dataclass
 class Found:
-    """What a layout holds.
+    """Result of reading a layout.
 
     Attributes:
-        parts: name of a part -> its pairs, in the order of their names.
-        spoilt: what cannot be a pair, and why.
-        left_out: what is not used of the folders.
+        parts: Part -> its pairs, in the order of their names.
+        spoilt: Items that cannot form a pair, and why.
+        left_out: Files that are not used.
     """
 
     parts: dict[str, list[MaskPair]] = field(default_factory=dict)
@@ -50,19 +50,20 @@ class Found:
 def find_pairs(
     images_dir: str, masks_dir: str, mask_suffix: str = "", *, compare_palettes: bool = True
 ) -> Found:
-    """The pairs of two folders, or of their parts `train`, `val` and `test`, matched by name.
+    """Matches images and masks of two folders, or of their parts `train`, `val`, `test`, by name.
 
     Args:
-        images_dir: the images; those of its sub-folders too.
-        masks_dir: the masks, in sub-folders of the same names; or the same folder, where a mask is
-            known by `mask_suffix`, or stands in a folder `masks` beside one `images` in each part.
-        mask_suffix: what a mask's name has more than its image's, before the ending: "_L". Left
-            out, "_mask" and its like are tried where no mask has its image's name.
-        compare_palettes: whether palettes that differ between masks are an error; they are none
-            for masks that are read as colours.
+        images_dir: Folder of the images, including sub-folders.
+        masks_dir: Folder of the masks, in sub-folders of the same names. It may be the same folder
+            if masks are recognised by `mask_suffix`, or if each part has folders `images` and
+            `masks`.
+        mask_suffix: Suffix that a mask's name, without its extension, adds to its image's: "_L". If
+            empty, "_mask" and the like are tried when no mask has the name of its image.
+        compare_palettes: Whether palettes that differ between masks are an error; they are not for
+            masks that are read as colours.
 
     Raises:
-        UserError: a folder is missing or holds no pictures.
+        UserError: A folder is missing or contains no pictures.
     """
     found = Found()
     places = find_places(images_dir, masks_dir, found.left_out)
@@ -94,15 +95,15 @@ def find_pairs(
 
 
 def drop_other_palettes(found: Found) -> None:
-    """Counts the pairs as spoilt whose mask's palette differs from that of most others."""
+    """Moves pairs whose mask's palette differs from that of most masks to the unusable ones."""
     paths = [pair.mask for pairs in found.parts.values() for pair in pairs]
     differing = conflicts(paths)
     for part, pairs in found.parts.items():
         found.parts[part] = [pair for pair in pairs if pair.mask not in differing]
     found.spoilt += [
         SpoiltPair(
-            f"{path} has another palette than other masks ({reason}): where the colours are the "
-            "classes, give them with `palette`, lines of R G B name; where the indices are, say "
+            f"{path} has another palette than the other masks ({reason}): if the colours are the "
+            "classes, set `palette`, a file with lines of R G B name; if the indices are, set "
             "`ignore_palettes`.",
             OTHER_PALETTE,
         )
@@ -117,21 +118,21 @@ def read_list(
     *,
     compare_palettes: bool = True,
 ) -> Found:
-    """The pairs of a list, lines of `image, mask` or `image mask`.
+    """Reads the pairs of a list with lines of `image, mask` or `image mask`.
 
-    A first line without anything that looks like a picture's path, such as `image,mask`, is a
-    heading. Names may hold blanks and commas: a line is parted where both files are there.
+    A first line without anything that looks like the path of a picture, such as `image,mask`, is a
+    heading. Names may contain spaces and commas: a line is split where both files exist.
 
     Args:
-        list_file: the list; paths may begin with a slash and are relative all the same.
-        images_dir, masks_dir: what they are relative to; None: the list's folder.
-        compare_palettes: see `find_pairs`.
+        list_file: Path of the list; paths in it are relative even if they begin with a slash.
+        images_dir, masks_dir: Folders that they are relative to; None: the list's folder.
+        compare_palettes: See `find_pairs`.
 
     Returns:
-        All under `"train"`.
+        The pairs, all in `"train"`.
 
     Raises:
-        UserError: no such file, a line of another form, or an image with two masks.
+        UserError: There is no such file, a line has another form, or an image has two masks.
     """
     try:
         lines = files.read_text(list_file).splitlines()
@@ -153,12 +154,12 @@ def read_list(
             (candidates[0], _existing(folders, candidates[0])),
         )
         if not any(paths) and number == 1 and not looks_like_a_path(line.strip()):
-            log.info(f"{where}, {line.strip()}, is taken for the heading.")
+            log.info(f"{where}, {line.strip()}: taken as the heading.")
             continue
         if not all(paths) and not _is_plain(line):
             raise UserError(
-                f"{where}: expected an image and its mask, got {line.strip()!r}, and it cannot be "
-                "parted into two files that are there."
+                f"{where}: expected an image and its mask, got {line.strip()!r}, which cannot be "
+                "split into two files that exist."
             )
         if not all(paths):
             missing = 0 if paths[0] is None else 1
@@ -175,7 +176,7 @@ def read_list(
         else:
             raise UserError(
                 f"{list_file}: lines {first[image][0]} and {number} give {fields[0]} the masks "
-                f"{first[image][1]} and {mask}: leave one, or join both into one mask."
+                f"{first[image][1]} and {mask}: keep one, or merge both into one mask."
             )
     found.parts["train"] = _named(found.parts["train"])
     if compare_palettes:
@@ -184,7 +185,7 @@ def read_list(
 
 
 def _named(pairs: Sequence[MaskPair]) -> list[MaskPair]:
-    """Pairs by the names of their images; by their paths in the list where names are not unique."""
+    """Names pairs after their images, or after their paths in the list if names are not unique."""
     paths = [composed(os.path.normpath(pair.source_id.replace("\\", "/"))) for pair in pairs]
     stems = [os.path.splitext(path)[0] for path in paths]
     names = [os.path.basename(stem) for stem in stems]
@@ -202,7 +203,7 @@ def _existing(folders: Sequence[str], names: Sequence[str]) -> list[str | None]:
 
 
 def _halves(line: str) -> Iterator[tuple[str, str]]:
-    """All ways to part a line into two names, the likeliest first."""
+    """Yields all ways to split a line into two names, the likeliest first."""
     for separators in (",", ";", "\t", " "):
         for at, character in enumerate(line):
             if character in separators:
@@ -213,17 +214,17 @@ def _halves(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_plain(line: str) -> bool:
-    """Whether a line has two fields, and no doubt which."""
+    """Whether a line has exactly two fields, so that the split is clear."""
     return len(line.split(",") if "," in line else line.split()) == 2
 
 
 def split(pairs: Sequence[MaskPair], val_fraction: float, seed: int = 0) -> dict:
-    """Holds out a share of the pairs, at random.
+    """Holds out a random share of the pairs.
 
     Args:
-        pairs: all of them, at least two.
-        val_fraction: share (0..1) that becomes `"val"`: at least one, and not all.
-        seed: of the choice.
+        pairs: All pairs, at least two.
+        val_fraction: Share (0..1) that becomes `"val"`: at least one pair, but not all.
+        seed: Seed of the choice.
     """
     train, val = hold_out(pairs, val_fraction, seed)
     return {"train": train, "val": val}

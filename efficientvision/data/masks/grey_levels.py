@@ -1,4 +1,4 @@
-"""Masks whose values are greys of a picture instead of numbers of classes."""
+"""Detects masks whose values are grey levels of a picture instead of class numbers."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from efficientvision.data.masks.mask_files import IGNORED
 from efficientvision.errors import UserError
 
 _PALETTE = (
-    "give the class of each grey with `palette`, lines of R G B name such as 0 0 0 background and "
-    "255 255 255 crack (a grey in between goes to the nearest of these)"
+    "map each grey to its class with `palette`, a file with lines of R G B name such as 0 0 0 "
+    "background and 255 255 255 crack (greys in between go to the nearest one)"
 )
 _LISTED = 12
-# Classes without names: of 0 to the highest, so few occur only where the values are greys, or they
-# occur at the edges of a few greys only.
+# Without class names: greys, if so few of the values up to the highest one occur, or if the others
+# occur only at the edges of a few greys.
 _LEAST_SHARE = 0.25
 _LEAST_SHARE_BY_WEIGHT = 0.05
 _LEAST_HIGHEST = 10
-# White with some specks of other values is a class, and 255 as no class is less than all classes.
+# White with a few specks of other values is a class; 255 for "no class" is less than all classes.
 _WHITE_TO_OTHERS = 20
 
 
 def refuse_grey_levels(
     pixels: np.ndarray, *, named: bool = False, white_is_ignored: bool = False
 ) -> None:
-    """Stops a conversion whose masks are in black and white, or in shades of grey.
+    """Stops a conversion whose masks are black and white, or shades of grey.
 
     Args:
         pixels: int [256], pixels of each class in all masks.
-        named: whether the classes have names, so that 0 to the highest are known to be meant.
-        white_is_ignored: whether 255 is known to be no class.
+        named: Whether the classes have names, so that 0 to the highest are meant as classes.
+        white_is_ignored: Whether 255 is known to mean "no class".
 
     Raises:
-        UserError: the masks know one class only, or their values are greys.
+        UserError: The masks contain a single class, or their values are greys.
     """
     classes = pixels[:IGNORED]
     present = np.flatnonzero(classes)
     if len(present) < 2:
         only = f"class {present[0]}" if len(present) else "no class"
         raise UserError(
-            f"The masks know {only} and nothing else beside {IGNORED}, which is ignored: for masks "
-            f"in black and white {_PALETTE}."
+            f"The masks contain {only} and nothing else besides {IGNORED}, which is ignored: for "
+            f"masks in black and white, {_PALETTE}."
         )
     highest = int(present[-1])
     shares = len(present) / (highest + 1), _effective(pixels[1:]) / (highest + 1)
@@ -54,14 +54,15 @@ def refuse_grey_levels(
     if not white_is_ignored and pixels[IGNORED] > _WHITE_TO_OTHERS * classes[1:].sum():
         share = pixels[IGNORED] / pixels.sum()
         raise UserError(
-            f"The masks have the values {_listed(pixels)}, and {IGNORED}, which is ignored, is "
-            f"{share:.0%} of their pixels, many times more than classes 1 and above: for masks in "
-            f"black and white {_PALETTE}. If {IGNORED} is no class, say `ignore_label={IGNORED}`."
+            f"The masks have the values {_listed(pixels)}, and {IGNORED}, which is ignored, makes "
+            f"up {share:.0%} of their pixels, many times more than classes 1 and above: for masks "
+            f"in black and white, {_PALETTE}. If {IGNORED} means no class, set "
+            f"`ignore_label={IGNORED}`."
         )
 
 
 class BlackAndWhite:
-    """Tells masks of 0 and 255 among masks of 0 and 1, whose sum looks like masks of classes."""
+    """Tells masks of 0 and 255 from masks of 0 and 1, which together look like masks of classes."""
 
     def __init__(self) -> None:
         self._white: tuple[str, np.ndarray] | None = None
@@ -69,20 +70,20 @@ class BlackAndWhite:
         self._is_said = False
 
     def add(self, name: str, pixels: np.ndarray) -> None:
-        """Looks at a mask: its name, and int [256], the pixels of each of its classes."""
+        """Adds a mask: its name, and int [256], the pixels of each of its classes."""
         has_class, has_white = bool(pixels[1:IGNORED].any()), bool(pixels[IGNORED])
         if has_class and has_white:
-            self._is_said = True  # Here 255 is the border of a class, or what is unknown.
+            self._is_said = True  # Here 255 marks the border of a class, or unknown pixels.
         elif has_white and self._white is None:
             self._white = name, pixels
         elif has_class and self._numbered is None:
             self._numbered = name, pixels
 
     def refuse(self) -> None:
-        """Stops a conversion of both kinds, in which 255 and classes never stand in one mask.
+        """Stops a conversion of both kinds, if 255 and classes never occur in the same mask.
 
         Raises:
-            UserError: it is so.
+            UserError: The masks are of both kinds.
         """
         if self._is_said or self._white is None or self._numbered is None:
             return
@@ -92,14 +93,14 @@ class BlackAndWhite:
         )
         raise UserError(
             f"The mask {white}, and {numbered}, and no mask has both {IGNORED} and a class above "
-            f"0: where {IGNORED} is what others call 1, give both with `palette`, lines such as "
-            "0 0 0 background, 1 1 1 crack and 255 255 255 crack; where it is no class, say "
-            f"`ignore_label={IGNORED}`."
+            f"0: if {IGNORED} is what other masks call 1, map both with `palette`, a file with "
+            "lines such as 0 0 0 background, 1 1 1 crack and 255 255 255 crack; if it means no "
+            f"class, set `ignore_label={IGNORED}`."
         )
 
 
 def _effective(pixels: np.ndarray) -> float:
-    """How many values there are, by weight: the exponential of their entropy."""
+    """Effective number of values: the exponential of their entropy."""
     shares = pixels[pixels > 0] / pixels.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 

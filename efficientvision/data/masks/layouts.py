@@ -1,4 +1,4 @@
-"""Where images and masks stand in folders, and which mask is which image's."""
+"""Finds images and masks in folders, and matches them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from efficientvision.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# What masks' names have more than their images', by habit of tools.
+# Suffixes that tools commonly add to the names of masks.
 SUFFIXES = (
     "_mask",
     "_masks",
@@ -45,14 +45,14 @@ _PART_OF_MASKS = re.compile(
     r"(.+?)[ _-]?(?:masks?|labels?|annots?|annotations?|gt|segmentations?)", re.IGNORECASE
 )
 
-# Path without its ending, relative to a folder -> path, or paths that differ in their ending.
+# Path without extension, relative to a folder -> path, or paths that differ in the extension.
 Pictures = dict[str, str]
 _Endings = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Place:
-    """The folders of one part's images and masks, which may be one."""
+    """Folders of one part's images and masks; both may be the same folder."""
 
     part: str
     images: str
@@ -61,13 +61,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Paired:
-    """What belongs together of a place, and what is alone: all by name.
+    """Result of matching the pictures of a place, by name.
 
     Attributes:
-        pairs: paths of image and mask.
-        images: images without a mask.
-        masks: masks without an image.
-        suffix: what a mask's name has more than its image's.
+        pairs: Paths of image and mask.
+        images: Images without a mask.
+        masks: Masks without an image.
+        suffix: Suffix that a mask's name adds to its image's.
     """
 
     pairs: dict[str, tuple[str, str]]
@@ -77,46 +77,46 @@ class Paired:
 
 
 class PictureLists:
-    """The pictures of folders, each folder read once."""
+    """Lists the pictures of folders, reading each folder once."""
 
     def __init__(self, left_out: LeftOut) -> None:
         self._left_out = left_out
         self._read: dict[str, _Endings] = {}
 
     def of(self, folder: str, argument: str) -> _Endings:
-        """The pictures in a folder and below it, sorted by name.
+        """Returns the pictures in a folder and below, sorted by name.
 
         Raises:
-            UserError: no such folder, or no pictures.
+            UserError: There is no such folder, or it has no pictures.
         """
         folder = folder.rstrip("/") or folder
         if folder in self._read:
             return self._read[folder]
         if not files.is_folder(folder):
-            raise UserError(f"{argument}: {folder} is no folder.")
+            raise UserError(f"{argument}: {folder} is not a folder.")
         pictures: _Endings = defaultdict(list)
         for path in walk_pictures(folder, self._left_out):
             key = os.path.splitext(os.path.relpath(path, folder))[0]
             pictures[composed(key).replace(os.sep, "/")].append(path)
         if not pictures:
-            raise UserError(f"{argument}: {folder} holds no pictures ({' '.join(PHOTO_SUFFIXES)}).")
+            raise UserError(f"{argument}: {folder} has no pictures ({' '.join(PHOTO_SUFFIXES)}).")
         self._read[folder] = dict(sorted(pictures.items()))
         return self._read[folder]
 
 
 def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Place]:
-    """The parts of two folders, or of one; without parts, all of it is "train".
+    """Finds the parts of two folders, or of one; without parts, everything is "train".
 
     Args:
-        images_dir, masks_dir: see `find_pairs`.
-        left_out: counts what stands beside the parts, and parts that lack images or masks.
+        images_dir, masks_dir: See `find_pairs`.
+        left_out: Counts files beside the parts, and parts without images or masks.
 
     Raises:
-        UserError: a folder is missing, two folders are one part, or no part has both.
+        UserError: A folder is missing, two folders are the same part, or no part has both.
     """
     for argument, folder in (("images_dir", images_dir), ("masks_dir", masks_dir)):
         if not files.is_folder(folder):
-            raise UserError(f"{argument}: {folder} is no folder.")
+            raise UserError(f"{argument}: {folder} is not a folder.")
     if os.path.realpath(images_dir) == os.path.realpath(masks_dir):
         if beside := _masks_beside(images_dir):
             used = [path for place in beside for path in (place.images, place.masks)]
@@ -151,10 +151,10 @@ def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Plac
 
 
 def _masks_beside(folder: str) -> list[Place]:
-    """The parts of which each has its masks in a folder beside: `train` and `train_masks`.
+    """Finds parts that each have their masks in a sibling folder: `train` and `train_masks`.
 
     Raises:
-        UserError: two folders are masks of one part, or a part but for the test has none.
+        UserError: Two folders are masks of one part, or a part other than the test part has none.
     """
     of_images = {
         part: path
@@ -169,8 +169,8 @@ def _masks_beside(folder: str) -> list[Place]:
             continue
         if part in of_masks:
             raise UserError(
-                f"{of_masks[part]} and {path} are both masks of the part {part!r}: name one of "
-                "them with `masks_dir`, and its images with `images_dir`."
+                f"{of_masks[part]} and {path} are both masks of the part {part!r}: set "
+                "`masks_dir` to one of them, and `images_dir` to its images."
             )
         of_masks[part] = path
     missing = next((part for part in of_images if part not in {*of_masks, "test"}), None)
@@ -185,7 +185,7 @@ def _masks_beside(folder: str) -> list[Place]:
 
 
 def _one_folder(part: str, folder: str, left_out: LeftOut) -> Place:
-    """One part, or a whole set, that holds folders `images` and `masks`, or both kinds mixed."""
+    """Place of a part, or a whole data set, with folders `images` and `masks`, or both mixed."""
     inner = {os.path.basename(path).lower(): path for path in list_folders(folder)}
     images = next((inner[name] for name in _FOLDERS_OF_IMAGES if name in inner), None)
     masks = next((inner[name] for name in _FOLDERS_OF_MASKS if name in inner), None)
@@ -196,15 +196,15 @@ def _one_folder(part: str, folder: str, left_out: LeftOut) -> Place:
 
 
 def pair_up(place: Place, mask_suffix: str, lists: PictureLists) -> Paired:
-    """Which mask is which image's.
+    """Matches images and masks.
 
     Args:
-        place: the folders.
-        mask_suffix: what a mask's name has more than its image's; "": nothing, or what is usual.
-        lists: reads folders.
+        place: Folders of the images and masks.
+        mask_suffix: Suffix that a mask's name adds to its image's; "": none, or a common one.
+        lists: Lists the folders.
 
     Raises:
-        UserError: a folder is missing or empty, or names are not unique.
+        UserError: A folder is missing or empty, or names are not unique.
     """
     images = lists.of(place.images, "images_dir")
     if place.images == place.masks:
@@ -225,7 +225,7 @@ def _matched(images: Pictures, masks: Pictures, suffix: str) -> Paired:
 
 
 def _of_one_folder(pictures: _Endings, suffix: str, folder: str) -> Paired:
-    """Masks beside images: by their names, or as the PNG beside the JPEG of one name."""
+    """Matches masks in the images' folder: by name, or as the PNG of the same name as a JPEG."""
     names = dict.fromkeys(pictures)
     suffix = suffix or _usual_suffix(names, names)
     if suffix:
@@ -244,19 +244,19 @@ def _of_one_folder(pictures: _Endings, suffix: str, folder: str) -> Paired:
             of_kind = images if path.lower().endswith(_JPEG_SUFFIXES) else masks
             if name in of_kind:
                 raise UserError(
-                    f"images_dir: {of_kind[name]} and {path} differ in their ending only."
+                    f"images_dir: {of_kind[name]} and {path} differ only in their extension."
                 )
             of_kind[name] = path
     if not set(images) & set(masks):
         raise UserError(
-            f"{folder} is the folder of images and of masks, and their names do not tell which is "
-            "which: say what the masks' names have more, such as `mask_suffix=_mask`."
+            f"{folder} contains both images and masks, and their names do not tell which is which: "
+            "set the suffix of the masks' names, such as `mask_suffix=_mask`."
         )
     return _matched(images, masks, "")
 
 
 def _usual_suffix(images: Iterable[str], masks: Mapping[str, object]) -> str:
-    """The ending of names by which most masks are found, where none is found without one."""
+    """Finds the suffix that matches most masks, if none is found without one."""
     names = list(images)
     if images is not masks and any(name in masks for name in names):
         return ""
@@ -264,12 +264,14 @@ def _usual_suffix(images: Iterable[str], masks: Mapping[str, object]) -> str:
     best = max(counts, key=counts.__getitem__)
     if not counts[best]:
         return ""
-    log.info(f"Masks are called as their images with {best} at the end (`mask_suffix={best}`).")
+    log.info(f"Masks have their image's name plus {best} (`mask_suffix={best}`).")
     return best
 
 
 def _unique(pictures: _Endings, argument: str) -> Pictures:
     for paths in pictures.values():
         if len(paths) > 1:
-            raise UserError(f"{argument}: {paths[0]} and {paths[1]} differ in their ending only.")
+            raise UserError(
+                f"{argument}: {paths[0]} and {paths[1]} differ only in their extension."
+            )
     return {name: path for name, (path,) in pictures.items()}

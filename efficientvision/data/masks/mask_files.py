@@ -1,4 +1,4 @@
-"""Label maps in picture files: index and palette PNGs, or colours by a palette."""
+"""Reads label maps from picture files: index and palette PNGs, or colours by a palette."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from efficientvision.errors import UserError
 log = logging.getLogger(__name__)
 
 IGNORED = 255
-# The name that marks colours of a palette file which are no class.
+# Name of the colours in a palette file that are no class.
 IGNORED_NAME = "ignored"
 _NUMBERS = r"(?P<r>\d{1,3})[\s,;]+(?P<g>\d{1,3})[\s,;]+(?P<b>\d{1,3})"
 _PALETTE_LINES = tuple(
@@ -52,11 +52,11 @@ class MaskFiles:
     """Reads mask files; a callable for `load_pair`.
 
     Attributes:
-        num_classes: labels must be below it once mapped; None: any may occur.
-        table: label in the file -> class, -1 for labels that must not occur; other labels stay.
-        colors: RGB -> class; given, masks are read as colours, greys too.
-        tolerance: how far a colour may be from the nearest of `colors`, in any of R, G and B.
-        max_pixels: refuse larger masks; None: no limit.
+        num_classes: Mapped labels must be below it; None: any may occur.
+        table: Label in the file -> class, -1 for labels that must not occur; other labels stay.
+        colors: RGB -> class; if given, masks are read as colours, even grey ones.
+        tolerance: Largest difference from the nearest of `colors`, in each of R, G and B.
+        max_pixels: Reject masks with more pixels; None: no limit.
     """
 
     num_classes: int | None
@@ -66,22 +66,22 @@ class MaskFiles:
     max_pixels: int | None = MAX_PIXELS
 
     def __call__(self, path: str, image_hw: tuple[int, int]) -> np.ndarray:
-        """The classes that `read` gives, alone: uint8 [h, w]."""
+        """Returns only the classes of `read`: uint8 [h, w]."""
         return self.read(path, image_hw).values
 
     def read(self, path: str, image_hw: tuple[int, int]) -> DrawnMask:
         """Reads one file, whatever the size of its image.
 
         Raises:
-            SpoiltPair: the file is damaged, or is no label map of these classes.
+            SpoiltPair: The file is damaged, or is not a label map of these classes.
         """
         samples = read_samples(path, self.max_pixels)
         if self.colors is not None:
             return classes_of_colors(samples.rgb, self.colors, self.tolerance, path)
         if samples.labels is None:
             raise SpoiltPair(
-                f"{path} is a picture in colours ({samples.picture.mode}), and a mask holds the "
-                "class of each pixel: give the classes' colours with `palette`.",
+                f"{path} is a colour picture ({samples.picture.mode}), but a mask contains the "
+                "class of each pixel: map the classes' colours with `palette`.",
                 NO_PALETTE,
             )
         return DrawnMask(self._by_label(samples.labels, path))
@@ -101,7 +101,7 @@ class MaskFiles:
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise SpoiltPair(
-                f"{path} has label {labels[row, column]} ({where(wrong)}), and the classes are "
+                f"{path} has label {labels[row, column]} ({where(wrong)}), but the classes are "
                 f"labels {allowed[0]} to {allowed[-1]}: {_advice(labels, wrong)}.",
                 UNKNOWN_LABEL,
             )
@@ -116,23 +116,23 @@ def _advice(labels: np.ndarray, wrong: np.ndarray) -> str:
         len(present) > _LISTED_LABELS
     )
     return (
-        "name a label that is no class with `ignore_label`, or, if the file's values "
-        f"({listed}) are greys, give the classes' greys with `palette`, lines of R G B name"
+        "if a label means no class, name it with `ignore_label`; or, if the file's values "
+        f"({listed}) are greys, map the classes' greys with `palette`, lines of R G B name"
     )
 
 
 def where(wrong: np.ndarray) -> str:
-    """Where the first pixel is of which something is so, and how many there are."""
+    """Describes the first pixel for which `wrong` holds, and the number of such pixels."""
     row, column = np.argwhere(wrong)[0]
-    return f"row {row}, column {column}; {wrong.sum():,} of its {wrong.size:,} pixels are so"
+    return f"row {row}, column {column}; {wrong.sum():,} of its {wrong.size:,} pixels"
 
 
 def label_table(ignored: Sequence[int], first_label: int = 0) -> dict[int, int]:
-    """`MaskFiles.table` of masks whose classes are numbered on end.
+    """Makes a `MaskFiles.table` for masks whose classes are numbered consecutively.
 
     Args:
-        ignored: labels that are no class, besides 255.
-        first_label: label of the first class; lower ones must not occur unless ignored.
+        ignored: Labels that mean no class, besides 255.
+        first_label: Label of the first class; lower ones must not occur unless ignored.
     """
     if not all(0 <= label <= IGNORED for label in (*ignored, first_label)):
         raise UserError(
@@ -144,18 +144,18 @@ def label_table(ignored: Sequence[int], first_label: int = 0) -> dict[int, int]:
 
 
 def read_class_names(path: str) -> list[str]:
-    """The names of a file, one a line, in the order of the classes; numbers from 0 may precede.
+    """Reads class names, one per line, in the order of the classes; numbers from 0 may precede.
 
     Raises:
-        UserError: no such file, no names, or one twice.
+        UserError: There is no such file, it has no names, or a name occurs twice.
     """
     names = [class_name(line) for line in _lines(path, "`class_names`") if line.strip()]
     if not names:
-        raise UserError(f"`class_names={path}` has no names: write one a line.")
+        raise UserError(f"`class_names={path}` has no names: write one per line.")
     numbered = [_NUMBERED_NAME.fullmatch(name) for name in names]
     if all(numbered) and [int(match[1]) for match in numbered] == list(range(len(names))):
         names = [match[2] for match in numbered]
-        log.info(f"`class_names={path}`: the numbers from 0 are no part of the names.")
+        log.info(f"`class_names={path}`: the numbers from 0 are not part of the names.")
     _check_count(f"`class_names={path}`", names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -166,21 +166,21 @@ def read_class_names(path: str) -> list[str]:
 def read_palette(
     path: str, class_names: Sequence[str] | None = None
 ) -> tuple[dict[Color, int], list[str]]:
-    """The colours of a file: lines `R G B`, or `R G B name`, in the order of the classes.
+    """Reads colours: lines `R G B`, or `R G B name`, in the order of the classes.
 
-    Also `#RRGGBB name`, CVAT's `name:R,G,B::` and `name,R,G,B`; other lines with `#` are remarks.
-    Lines of one name are one class; colours with the name "ignored" are none.
+    Also `#RRGGBB name`, CVAT's `name:R,G,B::` and `name,R,G,B`; other lines with `#` are comments.
+    Lines of the same name are one class; colours named "ignored" are no class.
 
     Args:
-        path: the file.
-        class_names: names of the classes in order, if that is not the order of the file's.
+        path: Path of the file.
+        class_names: Class names in order, if that is not the order of the file.
 
     Returns:
-        (colour -> class, names of the classes).
+        (colour -> class, class names).
 
     Raises:
-        UserError: no such file, a line of another form, a colour twice, or other names or numbers
-            of classes than `class_names` has.
+        UserError: There is no such file, a line has another form, a colour occurs twice, or names
+            or number of classes differ from `class_names`.
     """
     named: dict[Color, str] = {}
     for number, line in enumerate(_lines(path, "`palette`"), start=1):
@@ -189,11 +189,11 @@ def read_palette(
             continue
         if color is None or max(color) > 255:
             raise UserError(
-                f"`palette={path}`, line {number}: expected R G B and perhaps a name, with numbers "
-                f"from 0 to 255, got {line.strip()!r}."
+                f"`palette={path}`, line {number}: expected R G B and optionally a name, with "
+                f"numbers from 0 to 255, got {line.strip()!r}."
             )
         if color in named:
-            raise UserError(f"`palette={path}`, line {number}: the colour {color} stands twice.")
+            raise UserError(f"`palette={path}`, line {number}: the colour {color} occurs twice.")
         named[color] = class_name(name.strip('"'))
     if not named:
         raise UserError(f"`palette={path}` has no colours: write lines such as 128 0 0 wall.")
@@ -201,7 +201,7 @@ def read_palette(
 
 
 def _parse_color(line: str) -> tuple[Color | None, str]:
-    """The colour of a line and its name, in any of the usual forms; None: it is of no such form."""
+    """Parses the colour and the name of a line, in any of the usual forms; None if in none."""
     for form in _PALETTE_LINES:
         if match := form.fullmatch(line):
             fields = match.groupdict()
@@ -214,7 +214,7 @@ def _parse_color(line: str) -> tuple[Color | None, str]:
 
 
 def _is_remark(line: str) -> bool:
-    """Whether a line says nothing of a colour."""
+    """Whether a line contains no colour."""
     text = line.strip()
     return not text or text.startswith("#") or _HEADING_OF_PALETTE.fullmatch(text) is not None
 
@@ -224,20 +224,22 @@ def _numbered(
 ) -> tuple[dict[Color, int], list[str]]:
     unnamed = sum(not name for name in named.values())
     if unnamed and unnamed < sum(name != IGNORED_NAME for name in named.values()):
-        raise UserError(f"`palette={path}` names some of its colours and not others.")
+        raise UserError(f"`palette={path}` names some of its colours but not others.")
     if unnamed:
-        # Colours without a name are the classes in their order.
+        # Colours without names are the classes in order.
         classes = iter(class_names or [f"class {k}" for k in range(unnamed)])
         if class_names is not None and len(class_names) != unnamed:
             raise UserError(
-                f"`palette={path}` has {unnamed} colours of classes, and `class_names` has "
+                f"`palette={path}` has the colours of {unnamed} classes, but `class_names` has "
                 f"{len(class_names)} names."
             )
         named = {c: name or next(classes) for c, name in named.items()}
     found = list(dict.fromkeys(name for name in named.values() if name != IGNORED_NAME))
     names = list(class_names or found)
     if missing := [name for name in found if name not in names]:
-        raise UserError(f"`palette={path}` has the class {missing[0]!r}, `class_names` has not.")
+        raise UserError(
+            f"`palette={path}` has the class {missing[0]!r}, but `class_names` does not."
+        )
     _check_count(f"`palette={path}`", names)
     index = {name: k for k, name in enumerate(names)} | {IGNORED_NAME: IGNORED}
     return {color: index[name] for color, name in named.items()}, names
@@ -246,8 +248,8 @@ def _numbered(
 def _check_count(source: str, names: Sequence[str]) -> None:
     if len(names) > IGNORED:
         raise UserError(
-            f"{source} has {len(names)} classes, and masks hold at most {IGNORED}: 0 to "
-            f"{IGNORED - 1}, for {IGNORED} is no class."
+            f"{source} has {len(names)} classes, but masks can store at most {IGNORED}: 0 to "
+            f"{IGNORED - 1}, as {IGNORED} means no class."
         )
 
 

@@ -1,4 +1,4 @@
-"""Masks in colours -> classes, where anti-aliasing has mixed the colours at the edges."""
+"""Maps coloured masks to classes, even where anti-aliasing has mixed the colours at edges."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from efficientvision.data.masks.pairs import (
     SpoiltPair,
 )
 
-# Halfway from black to a full colour: all that lies on an edge between two such.
+# Halfway from black to a full colour: covers every colour on an edge between two such.
 TOLERANCE = 128
 NEAREST = "mask pixels between the palette's colours, given the class of the nearest"
-# A colour so near to one of the palette is noise, wherever it is.
+# A colour this close to one of the palette is noise, wherever it is.
 _NOISE = 16
-# Edges are thin: more mixed pixels are those of a photo, or of other colours than the palette's.
+# Edges are thin: more mixed pixels come from a photo, or from colours missing in the palette.
 _LARGEST_SHARE = 0.25
 _COLORS_AT_ONCE = 1 << 16
-# Shades of noise of one colour are nearer to each other than two colours of classes.
+# Shades that noise makes of one colour are closer together than the colours of two classes.
 _SHADES = 8
-# How far a mixed colour may be from the line between two colours of the palette, and how many
-# pixels of one such colour, some of them neighbours, are no noise or corner of three classes.
+# Largest distance of a mixed colour from the line between two palette colours; and the number of
+# pixels of such a colour, some of them neighbours, from which it is not noise or a corner.
 _OFF_LINE = 48
 _LEAST_DRAWN = 3
 _LINES_AT_ONCE = 1 << 20
@@ -40,16 +40,16 @@ _NEIGHBOURS = (
 def classes_of_colors(
     rgb: np.ndarray, colors: Mapping[tuple[int, int, int], int], tolerance: int, path: str
 ) -> DrawnMask:
-    """The class of each pixel: that of its colour, or of the nearest one.
+    """Returns the class of each pixel: that of its colour, or of the nearest one.
 
     Args:
         rgb: uint8 [h, w, 3].
         colors: RGB -> class.
-        tolerance: how far a colour may be from the nearest one, in any of R, G and B.
-        path: what errors call the mask.
+        tolerance: Largest difference from the nearest colour, in each of R, G and B.
+        path: Name of the mask in errors.
 
     Raises:
-        SpoiltPair: a colour is farther away, fills areas instead of edges, or there are too many.
+        SpoiltPair: A colour is farther away or fills areas instead of edges, or there are too many.
     """
     palette = np.array(list(colors), np.int32)
     packed, known = _packed(rgb), _packed(palette)
@@ -78,36 +78,36 @@ def classes_of_colors(
     if not wrong.any():
         raise SpoiltPair(
             f"{path} has colours between the palette's in {mixed.mean():.0%} of its pixels, more "
-            "than edges have: is it a mask, and does the palette have all of its colours?",
+            "than edges can explain: is it a mask, and does the palette have all of its colours?",
             UNKNOWN_COLOR,
         )
     row, column = np.argwhere(wrong)[0]
     color = " ".join(str(value) for value in rgb[row, column])
     if not too_far.any() and (areas & wrong).any():
-        advice = "for a colour that fills areas is no edge of others"
+        advice = "as a colour that fills areas is not an edge between others"
     else:
         reach = max(int(distance.max()), 0 if too_far.any() else TOLERANCE + 1)
         advice = f"or raise `palette_tolerance` to {reach} to give all such pixels the nearest"
         advice = f"{advice} class"
         if not too_far.any():
-            advice = f"for its lines are no edges between colours of the palette, {advice}"
+            advice = f"as its lines are not edges between colours of the palette, {advice}"
     raise SpoiltPair(
         f"{path} has the colour {color} (row {row}, column {column}; {wrong.sum():,} of its "
-        f"{wrong.size:,} pixels are so), which the palette lacks: add it, with the name ignored if "
+        f"{wrong.size:,} pixels), which the palette lacks: add it, named ignored if "
         f"it is no class, {advice}.",
         UNKNOWN_COLOR,
     )
 
 
 def _refuse_labels(rgb: np.ndarray, classes: np.ndarray, path: str) -> None:
-    """Numbers of classes look like black: they are no shades of it."""
+    """Refuses class numbers, which would look like black: they are not shades of it."""
     highest = int(rgb.max())
     if not 0 < highest <= classes[classes != _NO_CLASS].max(initial=0):
         return
     if (rgb == rgb[..., :1]).all():
         values = ", ".join(map(str, np.unique(rgb)))
         raise SpoiltPair(
-            f"{path} has the values {values}, which are numbers of classes, not colours of the "
+            f"{path} has the values {values}, which are class numbers, not colours of the "
             f"palette: convert masks of numbers without `palette`, or give it lines such as "
             f"{highest} {highest} {highest} name for them.",
             LABELS_NOT_COLORS,
@@ -117,9 +117,9 @@ def _refuse_labels(rgb: np.ndarray, classes: np.ndarray, path: str) -> None:
 def _second_shades(
     packed: np.ndarray, areas: np.ndarray, place: np.ndarray, known: np.ndarray
 ) -> np.ndarray:
-    """Where a shade fills areas beside other areas of the palette's colour that it is nearest to.
+    """Finds shades that fill areas beside areas of the palette colour nearest to them.
 
-    A file whose colours are all a little off has one shade of each; a class that the palette lacks
+    A file whose colours are all slightly off has one shade of each; a class that the palette lacks
     is a second one.
     """
     wrong = np.zeros(packed.shape, bool)
@@ -136,7 +136,7 @@ def _second_shades(
 
 
 def _drawn_off_lines(packed: np.ndarray, mixed: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Where lines are drawn in a colour that no two colours of the palette mix to."""
+    """Finds lines drawn in a colour that is no mixture of two palette colours."""
     touching = np.zeros(packed.shape, bool)
     for here, there in _NEIGHBOURS:
         touching[here] |= packed[here] == packed[there]
@@ -147,7 +147,7 @@ def _drawn_off_lines(packed: np.ndarray, mixed: np.ndarray, palette: np.ndarray)
 
 
 def _off_lines(found: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Of each colour, whether it is far from the lines between all colours of a palette."""
+    """For each colour, whether it is far from the lines between all colours of a palette."""
     starts, ends = np.triu_indices(len(palette), 1)
     start = palette[starts].astype(np.float32)
     along = palette[ends].astype(np.float32) - start
@@ -163,7 +163,7 @@ def _off_lines(found: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def _nearest(found: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each colour, the place of the nearest in the palette, and how far that is."""
+    """For each colour, the index of the nearest in the palette, and the distance."""
     places, distances = [], []
     for start in range(0, len(found), _COLORS_AT_ONCE):
         part = found[start : start + _COLORS_AT_ONCE]
@@ -177,7 +177,7 @@ def _nearest(found: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _areas(packed: np.ndarray) -> np.ndarray:
-    """The middles of 3 x 3 pixels of one colour."""
+    """Centres of 3 x 3 pixels of one colour."""
     inside = np.zeros(packed.shape, bool)
     if min(packed.shape) < 3:
         return inside

@@ -1,4 +1,4 @@
-"""An image and its label map, read and checked together."""
+"""Reads and checks an image together with its label map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from efficientvision.data.photos import (
 )
 from efficientvision.errors import UserError
 
-# Kinds of what may be wrong, as a report counts them.
+# Kinds of errors, in the wording of the report's counts.
 DAMAGED = "pairs with a damaged file"
 SIZES_DIFFER = "pairs whose mask has another size than the image"
 NO_PALETTE = "masks in colours, without a palette"
@@ -31,22 +31,22 @@ UNKNOWN_LABEL = "masks with a label outside the classes"
 TRANSPARENT = "masks with transparent pixels"
 TOO_DEEP = "masks with more bits than their labels need"
 FRACTIONS = "masks with fractions instead of labels"
-OTHER_PALETTE = "masks whose palette is not that of the others"
+OTHER_PALETTE = "masks with another palette than the others"
 LOSSY = "masks that are JPEG files"
-SEVERAL_PAGES = "masks of several pages"
+SEVERAL_PAGES = "masks with several pages"
 LABELS_NOT_COLORS = "masks of labels instead of the palette's colours"
 UNPAIRED = "images without a mask"
 UNPAIRED_MASK = "masks without an image"
 
-# What was done to a pair, as a report counts it.
-MASK_TURNED = "masks turned upright with their photos, on which they were drawn lying"
+# Changes to a pair, in the wording of the report's counts.
+MASK_TURNED = "masks drawn before the EXIF tag turned their photos (masks turned too)"
 
 
 class SpoiltPair(UserError):
-    """Something is wrong with one pair; the sentence names its file.
+    """One pair cannot be used; the sentence names its file.
 
     Attributes:
-        kind: what is wrong, in words that suit every pair of which this is so.
+        kind: Kind of error, worded to fit every pair that has it.
     """
 
     def __init__(self, sentence: str = "", kind: str = DAMAGED):
@@ -56,12 +56,12 @@ class SpoiltPair(UserError):
 
 @dataclass(frozen=True)
 class MaskPair:
-    """An image file and what its mask is made from.
+    """An image file and the source of its mask.
 
     Attributes:
-        image: path of the image.
-        mask: path of the mask, or what else the reader of masks takes.
-        source_id: the image's name in the records.
+        image: Path of the image.
+        mask: Path of the mask, or whatever else the mask reader takes.
+        source_id: Name of the image in the records.
     """
 
     image: str
@@ -74,11 +74,11 @@ class LoadedPair:
     """A pair as it goes into a record.
 
     Attributes:
-        encoded: a JPEG or PNG file.
+        encoded: JPEG or PNG file.
         image_format: "jpeg" or "png".
         mask: uint8 [h, w], classes from 0, 255 ignored; of the image's size.
-        notes: what was done to them, in the words of the reports' counts -> how often.
-        remarks: what a report should say of this very pair.
+        notes: Changes made to them, in the wording of the report's counts -> how often.
+        remarks: Messages about this particular pair.
     """
 
     encoded: bytes
@@ -94,23 +94,23 @@ class DrawnMask:
 
     Attributes:
         values: uint8 [h, w], classes from 0, 255 ignored.
-        notes: what was done to its pixels, in the words of the reports' counts -> how many.
+        notes: Changes made to its pixels, in the wording of the report's counts -> how many.
     """
 
     values: np.ndarray
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
-# A pair's mask, and (height, width) of the upright image -> uint8 [h, w]. One that has notes about
-# masks has a method `read` with these arguments beside, which gives a `DrawnMask`.
+# (mask of a pair, (height, width) of the upright image) -> uint8 [h, w]. A reader that has notes
+# about masks also has a method `read` with the same arguments, which returns a `DrawnMask`.
 ReadMask = Callable[[Any, tuple[int, int]], np.ndarray]
 
 
 def open_picture(path: str, max_pixels: int | None = MAX_PIXELS) -> tuple[bytes, Image.Image]:
-    """A file's bytes and the picture in it, decoded whole and upright.
+    """Returns a file's bytes and the picture in it, fully decoded and upright.
 
     Raises:
-        SpoiltPair: it is missing, empty, no picture, cut short or too large.
+        SpoiltPair: The file is missing, empty, not a picture, truncated or too large.
     """
     encoded = _read(path)
     try:
@@ -134,17 +134,18 @@ def _spoilt(error: UnreadablePhoto) -> SpoiltPair:
 def load_pair(
     pair: MaskPair, read_mask: ReadMask, max_pixels: int | None = MAX_PIXELS
 ) -> LoadedPair:
-    """Reads both halves, upright.
+    """Reads image and mask, both upright.
 
-    A mask that has the size of the lying photo of a file that an EXIF tag turns is turned as well.
+    If an EXIF tag turns the photo and the mask has the size of the unturned photo, the mask is
+    turned as well.
 
     Args:
-        pair: what to read.
-        read_mask: makes its mask.
-        max_pixels: refuse larger photos; None: no limit.
+        pair: The pair to read.
+        read_mask: Reads its mask.
+        max_pixels: Reject photos with more pixels; None: no limit.
 
     Raises:
-        SpoiltPair: a file is damaged, the sizes differ, or the mask holds what is no class.
+        SpoiltPair: A file is damaged, the sizes differ, or the mask contains values of no class.
     """
     try:
         photo = store_photo(_read(pair.image), pair.image, max_pixels=max_pixels)
@@ -160,9 +161,9 @@ def load_pair(
     if frame is None or SCALED in frame.notes:
         height, width = drawn.values.shape
         raise SpoiltPair(
-            f"{pair.image} has {photo.width} x {photo.height} pixels and its mask"
+            f"{pair.image} has {photo.width} x {photo.height} pixels, but its mask"
             f"{f' {pair.mask}' if isinstance(pair.mask, str) else ''} has {width} x {height}: "
-            "make both of one size.",
+            "give both the same size.",
             SIZES_DIFFER,
         )
     notes = Counter(photo.notes)
@@ -174,7 +175,7 @@ def load_pair(
 
 
 def encode_pair(pair: MaskPair, read_mask: ReadMask, max_pixels: int | None = MAX_PIXELS) -> bytes:
-    """One pair as a serialised record; arguments and errors as of `load_pair`."""
+    """Serialises a pair as a record; arguments and errors as for `load_pair`."""
     from efficientvision.data.mask_records import MaskExample, encode_mask, encode_mask_example
 
     loaded = load_pair(pair, read_mask, max_pixels)

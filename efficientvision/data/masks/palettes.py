@@ -1,4 +1,4 @@
-"""Palettes of mask files: one index must mean one colour in all of them."""
+"""Compares palettes of mask files: an index must mean the same colour in all of them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from efficientvision.data.masks.pairs import SpoiltPair, open_picture
 from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.data.picture_files import open_header
 
-_INDEXED = 3  # PNG's type of colour.
+_INDEXED = 3  # PNG colour type.
 _HEADER_BYTES = 4096
-# GIF, TIFF of both byte orders and both sizes, BMP.
+# GIF, TIFF in both byte orders and both sizes, BMP.
 _OTHER_SIGNATURES = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 
 Color = tuple[int, int, int]
 
 
 def conflicts(paths: Iterable[str]) -> dict[str, str]:
-    """The mask files in which an index has another colour than in most of them.
+    """Finds mask files in which an index has another colour than in most of them.
 
-    Files are decoded only if their palettes, as far as both go, are not one.
+    Files are decoded only if their palettes differ where both are defined.
 
     Args:
-        paths: PNG, GIF, TIFF and BMP files of any kind; those without a palette, and other
-            formats, do not count.
+        paths: Any PNG, GIF, TIFF and BMP files; files without a palette and other formats are
+            skipped.
 
     Returns:
-        Path -> what differs in it.
+        Path -> the difference.
     """
     palettes = {path: palette for path in paths if (palette := _palette(path))}
     longest = max(palettes.values(), key=len, default=b"")
@@ -54,7 +54,7 @@ def conflicts(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _palette(path: str) -> bytes | None:
-    """The palette of a file of indices, three bytes a colour; None of any other file."""
+    """Returns the palette of an indexed file, three bytes per colour; None for other files."""
     with files.reading(path) as file:
         head = file.read(_HEADER_BYTES)
         if head.startswith(_OTHER_SIGNATURES):
@@ -77,13 +77,13 @@ def _pillows_palette(encoded: bytes) -> bytes | None:
     try:
         with open_header(encoded) as picture:
             colors = picture.getpalette("RGB") if picture.mode == "P" else None
-    except (OSError, SyntaxError, ValueError, ArithmeticError):  # Told when the mask is read.
+    except (OSError, SyntaxError, ValueError, ArithmeticError):  # Reported when the mask is read.
         return None
     return bytes(colors) if colors else None
 
 
 def _used_colors(path: str, palette: bytes) -> Mapping[int, Color]:
-    """Index -> colour, of the indices that occur; none of a file that cannot be decoded."""
+    """Returns index -> colour for the indices that occur; empty if the file cannot be decoded."""
     try:
         _, picture = open_picture(path, MAX_PIXELS)
     except SpoiltPair:

@@ -1,4 +1,4 @@
-"""The numbers that a mask file holds, as they were written: no scaling to what a screen shows."""
+"""Reads the numbers of a mask file as they were written, not scaled for display."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from efficientvision.data.masks.pairs import (
 from efficientvision.data.picture_files import open_header
 
 _LOSSY_FORMATS = {"JPEG": "a JPEG", "MPO": "a JPEG", "AVIF": "an AVIF", "JPEG2000": "a JPEG 2000"}
-_NEW_SUBFILE_TYPE = 254  # Its lowest bit says that a page is a smaller copy of another.
+_NEW_SUBFILE_TYPE = 254  # Its lowest bit marks a page that is a smaller copy of another.
 _FORMATS_OF_PAGES = ("GIF", "PNG", "TIFF", "WEBP")
 _OF_NUMBERS = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What a mask file holds.
+    """Content of a mask file.
 
     Attributes:
-        path: the file.
-        encoded: its bytes.
-        picture: it, without an alpha channel.
-        tags: those of a TIFF file.
+        path: Path of the file.
+        encoded: Its bytes.
+        picture: The picture, without an alpha channel.
+        tags: Tags, if it is a TIFF file.
     """
 
     path: str
@@ -45,12 +45,12 @@ class Samples:
 
     @functools.cached_property
     def labels(self) -> np.ndarray | None:
-        """uint8 or int64 [h, w], the numbers of its pixels; None: it is in colours.
+        """Returns the numbers of its pixels, uint8 or int64 [h, w]; None if it is in colours.
 
-        Numbers are indices of a palette, greys, and colours of three equal channels.
+        Numbers are palette indices, greys, or colours with three equal channels.
 
         Raises:
-            SpoiltPair: the numbers are no labels.
+            SpoiltPair: The numbers are not labels.
         """
         if self.picture.mode in _OF_NUMBERS:
             return _numbers(self.encoded, self.picture, self.tags, self.path)
@@ -59,17 +59,17 @@ class Samples:
 
     @functools.cached_property
     def rgb(self) -> np.ndarray:
-        """uint8 [h, w, 3], the colours that a screen shows.
+        """Returns the displayed colours, uint8 [h, w, 3].
 
         Raises:
-            SpoiltPair: greys of more than 8 bits, or numbers that are no labels.
+            SpoiltPair: Greys have more than 8 bits, or numbers are not labels.
         """
         if self.picture.mode not in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
             return np.asarray(self.picture.convert("RGB"))
         if self.labels.min() < 0 or self.labels.max() > 255:
             raise SpoiltPair(
-                f"{self.path} has greys from {self.labels.min()} to {self.labels.max()}, and a "
-                "palette is of 0 to 255: save it with 8 bits.",
+                f"{self.path} has greys from {self.labels.min()} to {self.labels.max()}, but a "
+                "palette covers 0 to 255: save it with 8 bits.",
                 TOO_DEEP,
             )
         return np.repeat(self.labels.astype(np.uint8)[..., np.newaxis], 3, axis=-1)
@@ -79,29 +79,29 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
     """Reads a mask file, upright.
 
     Raises:
-        SpoiltPair: it is damaged, of a lossy format, transparent, or of too many bits.
+        SpoiltPair: The file is damaged, lossy or transparent, or has too many bits.
     """
     encoded, picture = open_picture(path, max_pixels)
     if (pages := _pages(encoded, picture.format)) > 1:
         raise SpoiltPair(
-            f"{path} has {pages} pages or frames, and a mask has one: save the one that is meant, "
-            "or join them into one picture.",
+            f"{path} has {pages} pages or frames, but a mask has one: save the right one, "
+            "or merge them into one picture.",
             SEVERAL_PAGES,
         )
     kind = _LOSSY_FORMATS.get(picture.format)
     if kind or _is_lossy_webp(encoded):
         kind = kind or "a lossy WebP"
         raise SpoiltPair(
-            f"{path} is {kind}, whose compression mixes classes: masks must be PNG. Save them "
-            "as PNG where they were drawn; of JPEG files alone, save them as PNG and give the "
-            "colours of the classes with `palette`, which takes the nearest.",
+            f"{path} is {kind}, whose compression mixes classes: masks must be PNG. Save them as "
+            "PNG where they were drawn; if only the JPEG files exist, save them as PNG and map "
+            "the classes' colours with `palette`, which takes the nearest.",
             LOSSY,
         )
     tags = picture.info.get("tiff_tags", {})
     depth = bit_depth(encoded, tags)
     if depth > 8 and picture.mode not in _OF_NUMBERS:
         raise SpoiltPair(
-            f"{path} has several channels of {depth} bits, of which only 8 can be read: save it "
+            f"{path} has several channels with {depth} bits, but only 8 bits can be read: save it "
             "with 8 bits a channel.",
             TOO_DEEP,
         )
@@ -109,7 +109,7 @@ def read_samples(path: str, max_pixels: int | None) -> Samples:
 
 
 def _pages(encoded: bytes, picture_format: str | None) -> int:
-    """The pictures of a file, without the smaller copies that TIFF files have for viewers."""
+    """Number of pictures in a file, not counting the small previews in TIFF files."""
     if picture_format not in _FORMATS_OF_PAGES:
         return 1
     with open_header(encoded) as picture:
@@ -142,12 +142,12 @@ def _numbers(encoded: bytes, picture: Image.Image, tags: dict, path: str) -> np.
     top = _largest(encoded, picture, tags)
     if top is None:
         return values if values.dtype == np.uint8 else values.astype(np.int64)
-    # Pillow stretches such greys to the whole range of 8 or 16 bits.
+    # Pillow stretches such greys to the full range of 8 or 16 bits.
     return np.rint(values * (top / (255 if picture.mode == "L" else 65535))).astype(np.int64)
 
 
 def _largest(encoded: bytes, picture: Image.Image, tags: dict) -> int | None:
-    """The largest grey that the file can hold, if Pillow has stretched its greys."""
+    """Largest grey that the file can store, if Pillow has stretched its greys; else None."""
     if picture.format == "PPM":
         maximum = pnm_maximum(encoded) or 255
         return None if maximum in (255, 65535) else maximum
@@ -163,7 +163,7 @@ def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
         row, column = np.argwhere(wrong)[0]
         raise SpoiltPair(
             f"{path} has floating-point samples such as {values[row, column]:g} (row {row}, column "
-            f"{column}), and a mask holds whole numbers, the classes: round it, or save "
+            f"{column}), but a mask contains whole numbers, the classes: round it, or save "
             "probabilities as the most probable class, with 8 bits.",
             FRACTIONS,
         )
@@ -171,7 +171,7 @@ def _whole_numbers(values: np.ndarray, path: str) -> np.ndarray:
 
 
 def _opaque(picture: Image.Image, path: str) -> Image.Image:
-    """The picture without its alpha channel, which must not say anything."""
+    """Removes the alpha channel, which must be fully opaque."""
     if picture.mode not in ("LA", "La", "PA", "RGBA", "RGBa"):
         return picture
     alpha = np.asarray(picture.getchannel("A"))

@@ -1,4 +1,4 @@
-"""PASCAL VOC's folder of segmentation -> pairs."""
+"""PASCAL VOC's segmentation folders -> pairs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]
 AUGMENTED_LIST = os.path.join("list", "train_aug.txt")
-# Palette PNGs of indices; the border of objects is 255.
+# Indexed PNGs with a palette; the border of objects is 255.
 _IMAGE_SUFFIXES = (".jpg", ".JPG", ".jpeg", ".png")
 _LISTED = 5
 READER = MaskFiles(len(LABELS), label_table(()))
 
 
 def find(voc_dir: str, augmented: bool | None = None) -> Found:
-    """The pairs of `ImageSets/Segmentation/{train,val}.txt`.
+    """Finds the pairs of `ImageSets/Segmentation/{train,val}.txt`.
 
     Args:
-        voc_dir: such as VOCdevkit/VOC2012.
-        augmented: train with `list/train_aug.txt`, the list with the masks of SBD (10,582 images);
-            None: if it is there.
+        voc_dir: Folder such as VOCdevkit/VOC2012.
+        augmented: Train with `list/train_aug.txt`, the list with SBD's masks (10,582 images);
+            None: if it exists.
 
     Raises:
-        UserError: no such folder, or no lists in it.
+        UserError: There is no such folder, or it has no lists.
     """
     folder = os.path.join(voc_dir, "ImageSets", "Segmentation")
     if not files.is_folder(voc_dir):
-        raise UserError(f"`voc_dir={voc_dir}` is no folder.")
+        raise UserError(f"`voc_dir={voc_dir}` is not a folder.")
     found = Found()
     list_file = os.path.join(voc_dir, AUGMENTED_LIST)
     if augmented is None:
@@ -56,13 +56,13 @@ def find(voc_dir: str, augmented: bool | None = None) -> Found:
     if not found.parts:
         if lists := [name for name in files.list_names(folder) if name.endswith(".txt")]:
             raise UserError(
-                f"`voc_dir={voc_dir}`: {folder} has {', '.join(lists[:_LISTED])}, and the lists "
-                f"must be called train.txt and val.txt: copy {lists[0]} to train.txt, or divide "
-                "its names among both."
+                f"`voc_dir={voc_dir}`: {folder} has {', '.join(lists[:_LISTED])}, but the lists "
+                f"must be called train.txt and val.txt: copy {lists[0]} to train.txt, or split "
+                "its names between both."
             )
         raise UserError(
-            f"`voc_dir={voc_dir}`: there is neither {folder}/train.txt nor val.txt; name the "
-            "folder that holds JPEGImages, such as VOCdevkit/VOC2012."
+            f"`voc_dir={voc_dir}`: there is neither {folder}/train.txt nor val.txt; choose the "
+            "folder that contains JPEGImages, such as VOCdevkit/VOC2012."
         )
     drop_other_palettes(found)
     return found
@@ -76,7 +76,7 @@ def _add(found: Found, part: str, voc_dir: str, name: str) -> None:
         missing = os.path.join(masks if image else images, f"{name}{'.png' if image else '.jpg'}")
         kind = UNPAIRED if image else UNPAIRED_MASK
         found.spoilt.append(
-            SpoiltPair(f"{name} is in the list of {part}, and there is no {missing}.", kind)
+            SpoiltPair(f"{name} is in the list of {part}, but there is no {missing}.", kind)
         )
     else:
         found.parts[part].append(MaskPair(image, mask, composed(name)))

@@ -1,7 +1,7 @@
 """AutoAugment and RandAugment: a few operations in a row, drawn for each photo.
 
-Which operation comes next is looked up at run time in a table of numbers, and one copy of each
-operation stands in the graph: a policy of twenty sub-policies costs no more to build than one.
+The next operation is looked up at run time in a table of numbers, and the graph contains one copy
+of each operation: a policy of twenty sub-policies costs no more to build than one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from efficientvision.data.transforms.autoaugment_policies import (
 from efficientvision.data.transforms.boxes import has_area
 
 MAX_LEVEL = 10.0
-# What the highest level means.
+# Amounts at the highest level.
 _DEGREES, _SHEAR, _PIXELS, _PIXELS_IN_BOX = 30.0, 0.3, 250.0, 120.0
 _CUTOUT, _CUTOUT_IN_BOX, _CUTOUT_OF_BOX = 100.0, 50.0, 0.75
 _ADDITION, _THRESHOLD, _BITS = 110.0, 256.0, 4.0
@@ -33,10 +33,10 @@ class Operation(NamedTuple):
     """One operation of a policy.
 
     Attributes:
-        apply: (image uint8 [h, w, 3], boxes float32 [n, 4] normalised yxyx, level float32 [] with
-            its sign, probability float32 [], seed) -> (image, boxes).
-        signed: the level is made negative half of the time.
-        per_box: the probability is that of each box.
+        apply: (image uint8 [h, w, 3], boxes float32 [n, 4] normalised yxyx, signed level float32
+            [], probability float32 [], seed) -> (image, boxes).
+        signed: The level is negated half of the time.
+        per_box: The probability applies to each box separately.
     """
 
     apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Photo]
@@ -63,7 +63,7 @@ def _moved(make_map, most: float):
 _PIXELS_ONLY = {
     "AutoContrast": lambda image, level, seed: color_ops.autocontrast(image),
     "Equalize": lambda image, level, seed: color_ops.equalize(image),
-    # The original's 0 bits (levels below 3) had the effect of 1.
+    # The original's 0 bits (levels below 3) behaved like 1.
     "Posterize": lambda image, level, seed: color_ops.posterize(
         image, tf.maximum(_whole(level, _BITS), 1)
     ),
@@ -149,19 +149,19 @@ def augment(
     randaug_num_layers: int,
     randaug_magnitude: float,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Applies a sub-policy of a policy, drawn at random, or RandAugment.
+    """Applies a random sub-policy of a policy, or RandAugment.
 
     Args:
         image: uint8 [h, w, 3].
         boxes_normalized_yxyx: float32 [n, 4] in [0, 1].
         classes: int32 [n].
         seed: int [2].
-        policy: a key of `POLICIES`, or `RANDAUG`.
-        randaug_num_layers: RandAugment: operations in a row.
-        randaug_magnitude: RandAugment: the level of all of them; policies stay within 0..10.
+        policy: A key of `POLICIES`, or `RANDAUG`.
+        randaug_num_layers: RandAugment: number of operations in a row.
+        randaug_magnitude: RandAugment: level of all operations; policies stay within 0..10.
 
     Returns:
-        The same, less the boxes that have left the image.
+        The same, without boxes that have left the image.
     """
     choice, applying = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     if policy == RANDAUG:
@@ -225,9 +225,10 @@ def _apply(
 
 
 def _table(policy: Sequence[Sequence[Step]]) -> tuple[list[str], tf.Tensor, tf.Tensor]:
-    """A policy as names, int32 [sub-policies, steps] and float32 [.., .., 2]: probability, level.
+    """Converts a policy to names, int32 [sub-policies, steps], and float32 [.., .., 2] of
+    probability and level.
 
-    Sub-policies are brought to one length with steps of probability 0.
+    Sub-policies are padded to the same length with steps of probability 0.
     """
     names = sorted({name for steps in policy for name, _, _ in steps})
     length = max(len(steps) for steps in policy)

@@ -1,8 +1,8 @@
 """AutoAugment's published policies for detection, as data (Zoph et al., 2019, arXiv:1906.11172).
 
-A policy is a list of sub-policies, of which one is drawn for each photo; a sub-policy is a list of
-(operation, probability, level 0..10), done one after the other. ``v0`` is the paper's; ``v1`` to
-``v3`` were found in the same search; ``test`` always does the same two things.
+A policy is a list of sub-policies, one of which is drawn for each photo; a sub-policy is a list of
+(operation, probability, level 0..10), applied in order. ``v0`` is the paper's; ``v1`` to ``v3``
+come from the same search; ``test`` always does the same two things.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ POLICIES: dict[str, tuple[tuple[Step, ...], ...]] = {
 }
 
 RANDAUG = "randaug"
-# RandAugment (Cubuk et al., 2019) draws from these, each as likely.
+# RandAugment (Cubuk et al., 2019) draws from these with equal probability.
 RANDAUG_OPERATIONS = (
     "Equalize",
     "Solarize",

@@ -1,4 +1,4 @@
-"""Operations of AutoAugment on what the boxes show, one object at a time."""
+"""AutoAugment's operations on the content of boxes, one object at a time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import tensorflow as tf
 from efficientvision.data.transforms.boxes import has_area
 from efficientvision.data.transforms.color_ops import fill_rectangle, paste
 
-# Objects stand close to each other: the published policies were searched with this divisor, so
-# that not too many of a group are distorted.
+# Objects are close to each other: the published policies were searched with this divisor, so that
+# not too many of a group are distorted.
 RARER = 3.0
 
 
@@ -21,14 +21,14 @@ def on_boxes(
     seed: tf.Tensor,
     change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
 ) -> tf.Tensor:
-    """Changes what is inside some of the boxes; the boxes themselves stay.
+    """Changes the content of some of the boxes; the boxes themselves stay.
 
     Args:
         image: uint8 [h, w, 3].
         boxes_normalized_yxyx: float32 [n, 4] in [0, 1].
-        probability: of each box to be chosen, before it is divided by `RARER`.
+        probability: Probability of each box to be chosen, before division by `RARER`.
         seed: int [2].
-        change: (part uint8 [p, q, 3], seed of its own) -> the same shape.
+        change: (part uint8 [p, q, 3], its own seed) -> the same shape.
     """
     drawn = tf.random.stateless_uniform([tf.shape(boxes_normalized_yxyx)[0]], seed)
     chosen = (drawn < probability / RARER) & has_area(boxes_normalized_yxyx)
@@ -52,12 +52,12 @@ def on_boxes(
 def cutout_in_box(
     image: tf.Tensor, boxes_normalized_yxyx: tf.Tensor, fraction: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Paints a part of one object grey.
+    """Paints part of one object grey.
 
     Args:
         image: uint8 [h, w, 3].
         boxes_normalized_yxyx: float32 [n, 4] in [0, 1]; without any, nothing is done.
-        fraction: sides of the grey part, as a fraction of the box's; its middle is anywhere in
+        fraction: Sides of the grey part, as a fraction of the box's; its centre is anywhere in
             the box.
         seed: int [2].
     """

@@ -1,8 +1,8 @@
-"""Colour operations of AutoAugment: what PIL's ImageOps and ImageEnhance do, in the graph.
+"""AutoAugment's colour operations: PIL's ImageOps and ImageEnhance, in the graph.
 
-Images are uint8 [h, w, 3]. Whole-image selections (`tf.where`) are written as arithmetic, which
-takes a fraction of the time. Where TensorFlow code of the time differed from PIL (Contrast blended
-with white instead of the mean grey, Sharpness cut instead of rounding), PIL is followed.
+Images are uint8 [h, w, 3]. Selections over whole images (`tf.where`) are written as arithmetic,
+which takes a fraction of the time. Where the original TensorFlow code differed from PIL (Contrast
+blended with white instead of the mean grey, Sharpness truncated instead of rounding), this is PIL.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def autocontrast(image: tf.Tensor) -> tf.Tensor:
 
 
 def equalize(image: tf.Tensor) -> tf.Tensor:
-    """Spreads the values of each channel so that all of them are about as frequent."""
+    """Spreads the values of each channel so that all are about equally frequent."""
     counts = tf.reshape(tf.math.bincount(_table_index(image), minlength=768), [3, 256])
     brightest = tf.cast(tf.reduce_max(image, axis=[0, 1]), tf.int32)
     last = tf.gather(counts, brightest, batch_dims=1)
@@ -42,17 +42,17 @@ def posterize(image: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
 
 
 def solarize(image: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
-    """Inverts the values from ``threshold`` (int32 [], 0..256 or more) on."""
+    """Inverts values that are at least ``threshold`` (int32 [], 0..256 or more)."""
     inverted = tf.cast(tf.cast(image, tf.int32) >= threshold, tf.uint8)
     return tf.bitwise.bitwise_xor(image, inverted * 255)
 
 
 def solarize_add(image: tf.Tensor, addition: tf.Tensor) -> tf.Tensor:
-    """Adds ``addition`` (int32 [], 0..255) to the values below 128."""
+    """Adds ``addition`` (int32 [], 0..255) to values below 128."""
     room = tf.minimum(image, tf.cast(255 - addition, tf.uint8))
     added = room + tf.cast(addition, tf.uint8)
     dark = tf.cast(image < 128, tf.uint8)
-    return image + dark * (added - image)  # Modulo 256, where that is below 0.
+    return image + dark * (added - image)  # Modulo 256, if that is negative.
 
 
 def color(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -78,7 +78,7 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     inner = values[1:-1, 1:-1]
     total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * inner
     smooth = tf.round(tf.cast(total, tf.float32) / 13.0)
-    # The outermost pixels have no neighbours: they stay as they are.
+    # The outermost pixels have no neighbours and stay unchanged.
     detail = tf.pad(tf.cast(inner, tf.float32) - smooth, [[1, 1], [1, 1], [0, 0]])
     large = tf.reduce_all(tf.shape(image)[:2] >= 3)
     return tf.cond(
@@ -87,11 +87,11 @@ def sharpness(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 
 def cutout(image: tf.Tensor, half_side: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Paints a square grey, anywhere on the image (DeVries and Taylor, 2017).
+    """Paints a grey square anywhere on the image (DeVries and Taylor, 2017).
 
     Args:
         image: uint8 [h, w, 3].
-        half_side: int32 [], half the square's side, pixels; it may stand over the edge.
+        half_side: int32 [], half the side of the square, in pixels; it may reach over the edge.
         seed: int [2].
     """
     size = tf.shape(image)[:2]
@@ -100,7 +100,7 @@ def cutout(image: tf.Tensor, half_side: tf.Tensor, seed: tf.Tensor) -> tf.Tensor
 
 
 def fill_rectangle(image: tf.Tensor, begin_yx: tf.Tensor, end_yx: tf.Tensor) -> tf.Tensor:
-    """Paints grey from ``begin_yx`` up to, not including, ``end_yx``, where there is image."""
+    """Paints grey from ``begin_yx`` up to, but not including, ``end_yx``, within the image."""
     size = tf.shape(image)[:2]
     begin = tf.clip_by_value(begin_yx, 0, size)
     shape = tf.concat([tf.maximum(tf.minimum(end_yx, size) - begin, 0), [3]], axis=0)
@@ -127,7 +127,7 @@ def _table_index(image: tf.Tensor) -> tf.Tensor:
 
 
 def _look_up(image: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Replaces the values of each channel by a table's, [3, 256]."""
+    """Replaces the values of each channel by those of a table, [3, 256]."""
     return tf.reshape(tf.gather(tf.reshape(table, [-1]), _table_index(image)), tf.shape(image))
 
 
@@ -138,7 +138,7 @@ def _luminance(image: tf.Tensor) -> tf.Tensor:
 
 
 def _blend(degenerate: tf.Tensor, image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """``degenerate + factor * (image - degenerate)``, cut off to whole values in 0..255."""
+    """``degenerate + factor * (image - degenerate)``, truncated to whole values in 0..255."""
     degenerate = tf.cast(degenerate, tf.float32)
     mixed = degenerate + factor * (tf.cast(image, tf.float32) - degenerate)
     return tf.cast(tf.clip_by_value(mixed, 0.0, 255.0), tf.uint8)

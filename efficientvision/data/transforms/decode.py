@@ -1,4 +1,4 @@
-"""Encoded image -> uint8 pixels, whole or only a rectangle of it."""
+"""Encoded image -> uint8 pixels, of the whole image or of a rectangle."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from efficientvision.data.image_bytes import PNG_SIGNATURE
 
-# What TensorFlow means by its default. The original decoded so: its numbers (and ours, to 2e-7)
-# follow from it, while "INTEGER_ACCURATE" differs by 0.8 grey levels in the mean.
+# TensorFlow's default. The original decoded with it: its numbers (and ours, to 2e-7) depend on it,
+# while "INTEGER_ACCURATE" differs by 0.8 grey levels on average.
 DCT_METHOD = "INTEGER_FAST"
-# What Pillow, and so EdgeNets, decode with.
+# The method of Pillow, and so of EdgeNets.
 ACCURATE_DCT_METHOD = "INTEGER_ACCURATE"
 
 
@@ -17,7 +17,7 @@ def decode_image(encoded: tf.Tensor, *, dct_method: str = DCT_METHOD) -> tf.Tens
     """Decodes a JPEG, PNG, BMP or GIF (first frame) file.
 
     Args:
-        encoded: string [], the file's bytes.
+        encoded: string [], bytes of the file.
         dct_method: "INTEGER_FAST" or "INTEGER_ACCURATE", for JPEG.
 
     Returns:
@@ -55,13 +55,13 @@ def _png_size(encoded: tf.Tensor) -> tf.Tensor:
 def decode_crop(
     encoded: tf.Tensor, offset_yx: tf.Tensor, size_hw: tf.Tensor, *, dct_method: str = DCT_METHOD
 ) -> tf.Tensor:
-    """Decodes a rectangle; of a JPEG, only the rows and columns needed.
+    """Decodes a rectangle of an image; for a JPEG, only the rows and columns needed.
 
     Args:
-        encoded: string [], the file's bytes.
-        offset_yx: int32 [2], the rectangle's first row and column.
-        size_hw: int32 [2], its height and width; it must lie inside the image.
-        dct_method: as in :func:`decode_image`.
+        encoded: string [], bytes of the file.
+        offset_yx: int32 [2], first row and column of the rectangle.
+        size_hw: int32 [2], height and width of the rectangle, which must lie inside the image.
+        dct_method: As in :func:`decode_image`.
 
     Returns:
         uint8 [h, w, 3].

@@ -1,8 +1,8 @@
-"""Rotation, shear and translation of an image and of its boxes, from one description of the map.
+"""Rotates, shears and translates an image and its boxes, from one description of the map.
 
 A map takes a point of the new image to the point of the old one that is shown there, as
-``tf.raw_ops.ImageProjectiveTransformV3`` wants it; points are (x, y) in pixels, (0, 0) is the
-corner of the image, not the middle of its first pixel. Boxes go the other way.
+``tf.raw_ops.ImageProjectiveTransformV3`` expects. Points are (x, y) in pixels; (0, 0) is the corner
+of the image, not the centre of its first pixel. Boxes are mapped the other way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from efficientvision.data.boxes import clip_boxes
 from efficientvision.data.transforms.color_ops import GREY
 
 
@@ -22,7 +23,7 @@ class AffineMap(NamedTuple):
 
 
 def rotation(degrees: tf.Tensor, size_hw: tf.Tensor) -> AffineMap:
-    """Turns anticlockwise about the middle."""
+    """Rotates anticlockwise about the centre."""
     radians = degrees * (3.141592653589793 / 180.0)
     cosine, sine = tf.cos(radians), tf.sin(radians)
     matrix = tf.reshape(tf.stack([cosine, -sine, sine, cosine]), [2, 2])
@@ -57,9 +58,9 @@ def translation_y(pixels: tf.Tensor, size_hw: tf.Tensor) -> AffineMap:
 
 
 def move_image(image: tf.Tensor, affine: AffineMap) -> tf.Tensor:
-    """The mapped image: uint8 [h, w, 3], nearest pixels; grey where there was no image."""
+    """Maps an image, uint8 [h, w, 3], to the nearest pixels; grey where there was no image."""
     matrix = affine.matrix
-    # The operation counts from the middle of the first pixel.
+    # The operation counts from the centre of the first pixel.
     offset = affine.offset + tf.linalg.matvec(matrix, [0.5, 0.5]) - 0.5
     row_x = tf.concat([matrix[0], offset[:1]], axis=0)
     row_y = tf.concat([matrix[1], offset[1:]], axis=0)
@@ -77,10 +78,10 @@ def move_image(image: tf.Tensor, affine: AffineMap) -> tf.Tensor:
 def move_boxes(
     boxes_normalized_yxyx: tf.Tensor, affine: AffineMap, size_hw: tf.Tensor
 ) -> tf.Tensor:
-    """The upright boxes around the mapped ones, [n, 4] in [0, 1], clipped to the image.
+    """Returns the bounding boxes of the mapped boxes, [n, 4] in [0, 1], clipped to the image.
 
-    A box that has left the image has no area. (The original kept it, as a strip of a twentieth of
-    the image along the border, where there is nothing to be seen of the object.)
+    A box that has left the image has no area. (The original kept it, as a strip along the border of
+    a twentieth of the image, where nothing of the object can be seen.)
     """
     size = tf.cast(size_hw, tf.float32)
     sides = boxes_normalized_yxyx * tf.tile(size, [2])
@@ -89,4 +90,4 @@ def move_boxes(
     moved = tf.einsum("ij,nkj->nki", inverse, corners - affine.offset)
     low, high = tf.reduce_min(moved, axis=1), tf.reduce_max(moved, axis=1)
     boxes = tf.concat([low[:, ::-1], high[:, ::-1]], axis=1) / tf.tile(size, [2])
-    return tf.clip_by_value(boxes, 0.0, 1.0)
+    return clip_boxes(boxes, (1.0, 1.0))

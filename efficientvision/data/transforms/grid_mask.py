@@ -1,20 +1,20 @@
-"""GridMask (Chen et al., 2020): black squares in a slanted grid; boxes stay as they are."""
+"""GridMask (Chen et al., 2020): black squares in a rotated grid; boxes stay unchanged."""
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-# The original's settings. It masked where a number from N(0, 1) was below 0.5, which happens to 69
-# of 100 photos, and turned the grid by 10 degrees times a number from N(-1, 1).
+# The original's settings. It masked if a number from N(0, 1) was below 0.5, which happens to 69
+# of 100 photos, and rotated the grid by 10 degrees times a number from N(-1, 1).
 BELOW = 0.5
 KEPT_SHARE = 0.6
 TURN_DEGREES, TURN_MEAN = 10.0, -1.0
-# The grid's spacing lies between these fractions of the height and of the width.
+# The grid's spacing is between these fractions of the height and of the width.
 SPACING_OF_HEIGHT, SPACING_OF_WIDTH = 0.5, 0.3
 
 
 def random_grid_mask(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Lays a random grid on an image or leaves it alone: uint8 [h, w, 3], seed int [2]."""
+    """Puts a random grid on an image, or leaves it alone: uint8 [h, w, 3], seed int [2]."""
     normal = tf.random.stateless_normal([2], seed)
     numbers = tf.random.stateless_uniform([3], tf.random.experimental.stateless_fold_in(seed, 1))
 
@@ -33,14 +33,14 @@ def random_grid_mask(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def grid_mask(
     size_hw: tf.Tensor, spacing: tf.Tensor, start_yx: tf.Tensor, degrees: tf.Tensor
 ) -> tf.Tensor:
-    """Bool [h, w], False in the squares: what no stripe of either direction covers.
+    """Bool [h, w], False in the squares, which no stripe of either direction covers.
 
     Args:
         size_hw: int32 [2].
-        spacing: float32 [], pixels from one stripe to the next; a stripe is `KEPT_SHARE` of it
-            wide, rounded, and at least a pixel narrower than it.
-        start_yx: float32 [2], where a stripe of each direction begins, before the turn.
-        degrees: float32 [], the turn about the middle, anticlockwise.
+        spacing: float32 [], pixels from one stripe to the next; stripes are `KEPT_SHARE` of it
+            wide, rounded, and at least a pixel narrower.
+        start_yx: float32 [2], start of a stripe of each direction, before the rotation.
+        degrees: float32 [], rotation about the centre, anticlockwise.
     """
     width = tf.clip_by_value(tf.floor(spacing * KEPT_SHARE + 0.5), 1.0, spacing - 1.0)
     radians = degrees * (3.141592653589793 / 180.0)

@@ -1,41 +1,23 @@
-"""Scale jitter of image and boxes: how large a photo is shown, and which part of it.
+"""Scale jitter of image and boxes: the scale at which a photo is shown, and the part shown.
 
-The geometry is planned first, from the photo's size alone; then only the part of the photo that
-will be seen is decoded, resized once and put on the canvas. Randomness is stateless: the same two
-numbers always give the same image.
+The geometry is planned first, from the photo's size alone; then only the visible part of the photo
+is decoded, resized once and put on the canvas. Randomness is stateless: the same seed always gives
+the same image.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from efficientvision.data.transforms import preprocess
-from efficientvision.data.transforms.orientation import Orientation, orient_image, oriented_size
+from efficientvision.data.transforms.placement import Placement
 from efficientvision.data.transforms.preprocess import Size
-
-
-class JitterPlan(NamedTuple):
-    """Which part of a (possibly mirrored or turned) photo goes where on the canvas.
-
-    Attributes:
-        crop_yx: int32 [2], first row and column of the part seen, in pixels of the photo.
-        crop_hw: int32 [2], its size in pixels of the photo.
-        valid_hw: int32 [2], its size on the canvas; the rest of the canvas is padding.
-        image_scale: float32 [], pixels of the photo per pixel of the canvas.
-    """
-
-    crop_yx: tf.Tensor
-    crop_hw: tf.Tensor
-    valid_hw: tf.Tensor
-    image_scale: tf.Tensor
 
 
 def draw_jitter(
     seed: tf.Tensor, jitter_min: float, jitter_max: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws a scale factor between the two, float32 [], and an offset in [0, 1), float32 [2]."""
+    """Draws a scale factor in this range, float32 [], and an offset in [0, 1), float32 [2]."""
     numbers = tf.random.stateless_uniform([3], seed)
     return jitter_min + (jitter_max - jitter_min) * numbers[0], numbers[1:]
 
@@ -48,21 +30,25 @@ def plan_jitter(
     *,
     frame_hw: tf.Tensor | None = None,
     fill_frame: tf.Tensor | bool = False,
-) -> JitterPlan:
-    """The geometry of the original's scale jitter.
+) -> tuple[Placement, tf.Tensor]:
+    """Plans the original's scale jitter.
 
-    The photo is fitted to ``scale_factor`` times the canvas. What then exceeds the canvas is cut
-    off, at an offset that is the given fraction of the excess; what falls short is padding. The
-    part seen is rounded to whole pixels of the photo, so that nothing else need be decoded; boxes
-    follow the rounded part exactly (:func:`place_boxes`).
+    The photo is fitted to ``scale_factor`` times the canvas. Anything beyond the canvas is cut off,
+    at an offset that is the given fraction of the excess; anything missing is padding. The visible
+    part is rounded to whole pixels of the photo, so that nothing else need be decoded; boxes follow
+    the rounded part exactly (:func:`placement.place_boxes`).
 
     Args:
         source_hw: int32 [2], the photo's size.
         canvas_hw: (height, width) of the network input.
         scale_factor: 1 fits the photo to the canvas.
-        offset_fraction_yx: two numbers in [0, 1).
-        frame_hw: int32 [2], the part of the canvas that the photo is cut to; None: all of it.
-        fill_frame: bool []: a photo that would leave padding is enlarged until it does not.
+        offset_fraction_yx: Two numbers in [0, 1).
+        frame_hw: int32 [2], part of the canvas that the photo is cropped to; None: all of it.
+        fill_frame: bool []: enlarge a photo that would leave padding until it does not.
+
+    Returns:
+        (placement, image_scale): the photo in the frame's top-left corner; float32 [], pixels of
+        the photo per pixel of the canvas.
     """
     frame_hw = tf.constant(canvas_hw, tf.int32) if frame_hw is None else frame_hw
     source = tf.cast(source_hw, tf.float32)
@@ -79,26 +65,4 @@ def plan_jitter(
     offset = tf.floor(excess * tf.convert_to_tensor(offset_fraction_yx, tf.float32))
     crop_yx = tf.cast(tf.round(offset * per_pixel), tf.int32)
     crop_yx = tf.minimum(crop_yx, source_hw - crop_hw)
-    return JitterPlan(crop_yx, crop_hw, valid_hw, 1.0 / scale)
-
-
-def place_boxes(
-    boxes_normalized_yxyx: tf.Tensor, source_hw: tf.Tensor, plan: JitterPlan
-) -> tf.Tensor:
-    """Boxes [n, 4] of the photo, in [0, 1] -> pixels of the canvas or frame, not clipped."""
-    source = tf.cast(tf.tile(source_hw, [2]), tf.float32)
-    offset = tf.cast(tf.tile(plan.crop_yx, [2]), tf.float32)
-    zoom = tf.cast(plan.valid_hw, tf.float32) / tf.cast(plan.crop_hw, tf.float32)
-    whole = tf.reduce_all(tf.equal(plan.crop_hw, source_hw))
-    # Without a crop, multiply once, as the original does: then the numbers agree to the last bit.
-    return tf.where(
-        whole,
-        boxes_normalized_yxyx * tf.cast(tf.tile(plan.valid_hw, [2]), tf.float32),
-        (boxes_normalized_yxyx * source - offset) * tf.tile(zoom, [2]),
-    )
-
-
-def render(crop: tf.Tensor, orientation: Orientation, plan: JitterPlan) -> tf.Tensor:
-    """The decoded part uint8 [h, w, 3], as stored -> uint8 [*valid_hw, 3], rounded, oriented."""
-    resized = preprocess.resize_bilinear(crop, oriented_size(orientation, plan.valid_hw))
-    return orient_image(orientation, tf.cast(tf.round(resized), tf.uint8))
+    return Placement(crop_yx, crop_hw, tf.zeros_like(crop_yx), valid_hw, frame_hw), 1.0 / scale

@@ -1,6 +1,6 @@
-"""Mosaic: one picture put together from parts of four (Bochkovskiy et al., YOLOv4, section 3.3).
+"""Mosaic: one picture composed of parts of four (Bochkovskiy et al., YOLOv4, section 3.3).
 
-The network sees objects in more surroundings, and cut off more often, than the photos show.
+The network sees objects in more surroundings, and truncated more often, than the photos show.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import tensorflow as tf
 from efficientvision.data.transforms.preprocess import Size
 
 NUM_FRAMES = 4
-# The point where the four parts meet, as a fraction of each side, uniform between these.
+# Point where the four parts meet, as a fraction of each side, uniform between these.
 SPLIT_MIN, SPLIT_MAX = 0.25, 0.75
 
 
 def draw_frames(seed: tf.Tensor, canvas_hw: Size) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws how the canvas is divided.
+    """Draws the division of the canvas.
 
     Args:
         seed: int [2].

@@ -1,7 +1,7 @@
 """Flips and quarter turns: the eight orientations of a photo.
 
-All eight are one optional swap of the axes followed by two optional mirrors. A crop chosen in the
-oriented photo is found back in the stored one, so that only that part need be decoded.
+All eight are an optional swap of the axes followed by two optional mirrors. A crop chosen in the
+oriented photo is mapped back to the stored one, so that only that part need be decoded.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import tensorflow as tf
 
 
 class Orientation(NamedTuple):
-    """What is done to a photo, in this order.
+    """Operations applied to a photo, in this order.
 
     Attributes:
-        transpose: bool [], rows become columns.
-        flip_y: bool [], top and bottom change places.
-        flip_x: bool [], left and right change places.
+        transpose: bool [], swap rows and columns.
+        flip_y: bool [], swap top and bottom.
+        flip_x: bool [], swap left and right.
     """
 
     transpose: tf.Tensor
@@ -28,17 +28,17 @@ class Orientation(NamedTuple):
 def draw_orientation(
     seed: tf.Tensor, *, horizontal_flip: bool, vertical_flip: bool, quarter_turns: bool
 ) -> Orientation:
-    """Draws an orientation; each of the three is for data to which it makes no difference.
+    """Draws an orientation; switch on only the changes that make no difference to the data.
 
     Args:
         seed: int [2]; one seed, one orientation.
-        horizontal_flip: mirror every second photo left to right, on average.
-        vertical_flip: mirror every second one top to bottom.
-        quarter_turns: turn by 0, 90, 180 or 270 degrees, each as likely.
+        horizontal_flip: Mirror half of the photos left to right.
+        vertical_flip: Mirror half of the photos top to bottom.
+        quarter_turns: Rotate by 0, 90, 180 or 270 degrees with equal probability.
     """
     numbers = tf.random.stateless_uniform([3], seed)
     turn = tf.cast(4.0 * numbers[2], tf.int32) if quarter_turns else tf.constant(0)
-    # A quarter turn (anticlockwise) is a swap of the axes and then a mirror of the rows.
+    # A quarter turn (anticlockwise) is a swap of the axes followed by a mirror of the rows.
     flip_y = tf.logical_or(tf.equal(turn, 1), tf.equal(turn, 2))
     flip_x = tf.greater_equal(turn, 2)
     return Orientation(
@@ -49,12 +49,12 @@ def draw_orientation(
 
 
 def oriented_size(orientation: Orientation, size_hw: tf.Tensor) -> tf.Tensor:
-    """int32 [2], (height, width) of the oriented photo; the same call leads back."""
+    """(height, width) of the oriented photo, int32 [2]; the same call maps back."""
     return tf.where(orientation.transpose, tf.reverse(size_hw, [0]), size_hw)
 
 
 def orient_boxes(orientation: Orientation, boxes_normalized_yxyx: tf.Tensor) -> tf.Tensor:
-    """Boxes [n, 4] of the stored photo, in [0, 1] -> the same in the oriented one."""
+    """Maps boxes [n, 4], in [0, 1], from the stored photo to the oriented one."""
     boxes = boxes_normalized_yxyx
     boxes = tf.where(orientation.transpose, tf.gather(boxes, [1, 0, 3, 2], axis=1), boxes)
     ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=1)
@@ -72,12 +72,12 @@ def orient_boxes(orientation: Orientation, boxes_normalized_yxyx: tf.Tensor) -> 
 def stored_crop(
     orientation: Orientation, crop_yx: tf.Tensor, crop_hw: tf.Tensor, source_hw: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A rectangle of the oriented photo, found in the stored one.
+    """Maps a rectangle of the oriented photo back to the stored one.
 
     Args:
-        orientation: what is done to the stored photo.
+        orientation: Orientation applied to the stored photo.
         crop_yx, crop_hw: int32 [2], first row and column, and size, in the oriented photo.
-        source_hw: int32 [2], the stored photo's size.
+        source_hw: int32 [2], size of the stored photo.
 
     Returns:
         (yx, hw), int32 [2] each, in the stored photo.
@@ -89,7 +89,7 @@ def stored_crop(
 
 
 def orient_image(orientation: Orientation, image: tf.Tensor) -> tf.Tensor:
-    """[h, w, C] -> the same or [w, h, C], any type."""
+    """Orients an image of any type, [h, w, C], to the same shape or [w, h, C]."""
     image = tf.cond(orientation.transpose, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
     image = tf.cond(orientation.flip_y, lambda: tf.reverse(image, axis=[0]), lambda: image)
     return tf.cond(orientation.flip_x, lambda: tf.reverse(image, axis=[1]), lambda: image)

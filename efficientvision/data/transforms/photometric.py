@@ -1,4 +1,4 @@
-"""SSD's distortion of colours: brightness, contrast, saturation, hue, order of the channels."""
+"""SSD's colour distortion: brightness, contrast, saturation, hue, order of the channels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
 def distort_colors(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Each distortion happens to half of the images, by a number drawn evenly within its bounds.
+    """Applies each distortion to half of the images, with an amount drawn uniformly from its range.
 
-    Brightness comes first and the order of the channels last; contrast stands before saturation
-    and hue or after them.
+    Brightness comes first and the order of the channels last; contrast comes either before
+    saturation and hue or after them.
 
     Args:
         image: float32 [h, w, 3], 0..255.
         seed: int [2]; one seed, one distortion.
 
     Returns:
-        The same shape, not rounded; it may leave 0..255.
+        The same shape, not rounded; values may leave 0..255.
 
     Source: Liu et al. 2016, https://arxiv.org/abs/1512.02325, section 2.2, by way of Howard 2013,
     https://arxiv.org/abs/1312.5402.
@@ -31,7 +31,7 @@ def distort_colors(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     factor = _factor(numbers[2:4], CONTRAST)
     contrast_first = numbers[4] < 0.5
     image *= tf.where(contrast_first, factor, 1.0)
-    # Hue and saturation are of colours that exist.
+    # Hue and saturation are defined for valid colours only.
     image = tf.clip_by_value(image, 0.0, 255.0)
     image = tf.image.adjust_saturation(image, _factor(numbers[5:7], SATURATION))
     turn = tf.where(numbers[7] < 0.5, HUE * (2.0 * numbers[8] - 1.0), 0.0)
@@ -42,6 +42,6 @@ def distort_colors(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _factor(numbers: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:
-    """A factor for half of the first numbers, 1 for the others."""
+    """Random factor for half of the first numbers, 1 for the others."""
     low, high = bounds
     return tf.where(numbers[0] < 0.5, low + (high - low) * numbers[1], 1.0)

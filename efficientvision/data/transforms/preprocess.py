@@ -1,9 +1,9 @@
-"""Resize, pad and normalise: the one implementation behind training, evaluation and export.
+"""Resizes, pads and normalises: the one implementation for training, evaluation and export.
 
-For EfficientDet an image is scaled to fit the network's input (aspect ratio kept), put in its
-top-left corner, and the rest is *zero after normalisation*. Padding raw pixels with zero would give
-``-mean / stddev`` there, so whoever normalises on the device hands over ``valid_hw``, the size of
-the image part.
+For EfficientDet an image is scaled to fit the network's input (keeping its aspect ratio) and put
+in the top-left corner; the rest is *zero after normalisation*. Raw pixels padded with zero would
+become ``-mean / stddev`` there, so code that normalises on the device also gets ``valid_hw``, the
+size of the image part.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def fitted_size(
     Args:
         source_hw: int [2], height and width of the photo.
         canvas_hw: (height, width) of the network input.
-        scale_factor: the canvas is multiplied by this first (scale jitter).
+        scale_factor: The canvas is multiplied by this first (scale jitter).
 
     Returns:
-        (scale, fitted_hw): float32 [] fitted pixels per photo pixel; int32 [2] the size, truncated
-        as in the original (at least one pixel, which the original did not ensure).
+        (scale, fitted_hw): float32 [], fitted pixels per photo pixel; int32 [2], the size,
+        truncated as in the original (but at least one pixel, which the original did not ensure).
     """
     source = tf.cast(source_hw, tf.float32)
     target = tf.cast(
@@ -43,7 +43,7 @@ def resize_bilinear(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor:
 
 
 def stretch(image: tf.Tensor, image_hw: Size) -> tf.Tensor:
-    """Resizes photos to the network's input whatever their shape, and rounds, as SSD does.
+    """Resizes photos to the network's input, not keeping their shape, and rounds, as SSD does.
 
     Args:
         image: uint8 [H, W, 3] or [N, H, W, 3].
@@ -56,13 +56,15 @@ def stretch(image: tf.Tensor, image_hw: Size) -> tf.Tensor:
     return tf.ensure_shape(resized, [*image.shape[:-3], *image_hw, 3])
 
 
-def pad_to_canvas(image: tf.Tensor, canvas_hw: Size) -> tf.Tensor:
-    """Zeros at the bottom and the right of [.., h, w, C] up to ``canvas_hw``; static shape."""
+def pad_to_canvas(
+    image: tf.Tensor, canvas_hw: Size, offset_yx: tf.Tensor | Size = (0, 0)
+) -> tf.Tensor:
+    """Pads [.., h, w, C] with zeros to ``canvas_hw``, a static shape (by default below, right)."""
     rank = image.shape.rank
     shape = tf.shape(image)
-    missing_h = canvas_hw[0] - shape[rank - 3]
-    missing_w = canvas_hw[1] - shape[rank - 2]
-    paddings = [[0, missing_h], [0, missing_w], [0, 0]]
+    missing_h = canvas_hw[0] - offset_yx[0] - shape[rank - 3]
+    missing_w = canvas_hw[1] - offset_yx[1] - shape[rank - 2]
+    paddings = [[offset_yx[0], missing_h], [offset_yx[1], missing_w], [0, 0]]
     if rank == 4:
         paddings = [[0, 0], *paddings]
     padded = tf.pad(image, paddings)
@@ -80,13 +82,13 @@ def resize_and_pad(
     Args:
         image: [H, W, 3] or [N, H, W, 3], uint8 or float, pixel values 0..255.
         image_hw: (height, width) of the network input.
-        fit_hw: the top-left part of it, in which the photo must fit; None: all of it.
+        fit_hw: Top-left part of it in which the photo must fit; None: all of it.
 
     Returns:
         (image, image_scale, valid_hw): float32 [h, w, 3] or [N, h, w, 3], raw pixel values and zero
-        padding; ``image_scale`` float32 [] or [N], which turns pixels of the network input into
+        padding; ``image_scale`` float32 [] or [N], which converts pixels of the network input to
         pixels of the photo by multiplication; ``valid_hw`` int32 [2] or [N, 2], the size of the
-        part that is photo, for :func:`normalize`.
+        photo part, for :func:`normalize`.
     """
     image = tf.convert_to_tensor(image)
     rank = image.shape.rank
@@ -102,7 +104,7 @@ def resize_and_pad(
 
 
 def valid_mask(valid_hw: tf.Tensor, canvas_hw: Size | tf.Tensor) -> tf.Tensor:
-    """Bool [.., H, W, 1]: True where the canvas shows the photo and not padding."""
+    """Bool [.., H, W, 1]: True where the canvas shows the photo, False on padding."""
     rows = tf.range(canvas_hw[0])[:, tf.newaxis, tf.newaxis]
     columns = tf.range(canvas_hw[1])[tf.newaxis, :, tf.newaxis]
     height = valid_hw[..., 0][..., tf.newaxis, tf.newaxis, tf.newaxis]
@@ -123,8 +125,8 @@ def normalize(
     Args:
         images: uint8 or float [H, W, 3] or [N, H, W, 3], pixel values 0..255.
         valid_hw: int32 [2] or [N, 2], the size of the photo on the canvas; None: no padding.
-        mean_rgb: one number or three.
-        stddev_rgb: one number or three.
+        mean_rgb: One number or three.
+        stddev_rgb: One number or three.
 
     Returns:
         float32, of the same shape.

@@ -1,61 +1,61 @@
-"""Random crops for classification, and the resize and centre crop of its evaluation.
+"""Random crops for training classifiers; resize and centre crop for their evaluation.
 
-Both are torchvision's (`RandomResizedCrop`, `Resize`, `CenterCrop`), by whose rules the published
-classifiers were trained and measured. Resizing is bilinear with antialiasing, rounded to whole grey
-levels, as Pillow does it.
+Both are torchvision's (`RandomResizedCrop`, `Resize`, `CenterCrop`), with which the published
+classifiers were trained and evaluated. Resizing is bilinear with antialiasing, rounded to whole
+grey levels, as in Pillow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
+from efficientvision.data.transforms.placement import Placement
 from efficientvision.data.transforms.preprocess import Size
 
 _TRIES = 10
 
-# Halves are rounded up, those too that float32 left a little smaller.
+# Rounds halves up, including those that float32 left slightly smaller.
 _HALF = 0.5001
 
 
 def draw_crop(
     seed: tf.Tensor,
     source_hw: tf.Tensor,
+    image_hw: Size,
     *,
     scale: tuple[float, float],
     ratio: tuple[float, float],
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> Placement:
     """Draws a rectangle of random area and shape inside a photo.
 
-    Ten tries; where none fits, the largest rectangle in the middle whose shape is within bounds.
+    Makes ten attempts; if none fits, takes the largest central rectangle of an allowed shape.
 
     Args:
         seed: int [2]; one seed, one rectangle.
         source_hw: int32 [2], the photo's size.
-        scale: bounds of its share of the photo's area, uniform.
-        ratio: bounds of width / height, uniform in the logarithm.
-
-    Returns:
-        (yx, hw), int32 [2] each: its first row and column, its height and width.
+        image_hw: (height, width) of the network input, which the rectangle fills.
+        scale: Range of its share of the photo's area, uniform.
+        ratio: Range of width / height, uniform in the logarithm.
     """
     numbers = tf.random.stateless_uniform([_TRIES, 4], seed)
-    return place_crop(numbers, source_hw, scale=scale, ratio=ratio)
+    return place_crop(numbers, source_hw, image_hw, scale=scale, ratio=ratio)
 
 
 def place_crop(
     numbers: tf.Tensor,
     source_hw: tf.Tensor,
+    image_hw: Size,
     *,
     scale: tuple[float, float],
     ratio: tuple[float, float],
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The rectangle that random numbers stand for; see `draw_crop`.
+) -> Placement:
+    """Computes the rectangle from random numbers; see `draw_crop`.
 
     Args:
-        numbers: float32 [tries, 4] in [0, 1): area, shape, row, column of each try.
+        numbers: float32 [tries, 4] in [0, 1): area, shape, row, column of each attempt.
         source_hw: int32 [2].
-        scale, ratio: bounds.
+        image_hw: (height, width) of the network input.
+        scale, ratio: Ranges.
     """
     height, width = source_hw[0], source_hw[1]
     source = tf.cast(source_hw, tf.float32)
@@ -69,7 +69,7 @@ def place_crop(
     free = tf.cast(source_hw - tried_hw[chosen] + 1, tf.float32)
     drawn_yx = tf.cast(numbers[chosen, 2:] * free, tf.int32)
 
-    # tf.round, as Python's round, takes halves to the even neighbour.
+    # tf.round, like Python's round, rounds halves to even.
     whole = source[1] / source[0]
     narrow = tf.cast(tf.round(source[1] / ratio[0]), tf.int32)
     wide = tf.cast(tf.round(source[0] * ratio[1]), tf.int32)
@@ -82,15 +82,15 @@ def place_crop(
     any_fits = tf.reduce_any(fits)
     hw = tf.where(any_fits, tried_hw[chosen], middle_hw)
     yx = tf.where(any_fits, drawn_yx, (source_hw - middle_hw) // 2)
-    return yx, hw
+    return Placement(yx, hw, tf.zeros_like(yx), tf.constant(image_hw), image_hw)
 
 
 def resize_like_pillow(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor:
-    """Bilinear with antialiasing, rounded: uint8 [.., h, w, 3] -> uint8 [.., H, W, 3].
+    """Resizes bilinearly with antialiasing: uint8 [.., h, w, 3] -> uint8 [.., H, W, 3].
 
-    As Pillow does where the shape stays about the same: along the rows first, rounded (halves up)
-    before the columns. Halves are frequent where a photo becomes twice as large, and networks
-    notice.
+    Equals Pillow if the shape stays about the same: rows first, rounded (halves up) before the
+    columns. Halves are frequent when a photo is enlarged to twice its size, and networks are
+    sensitive to them.
     """
     for hw in ([tf.shape(image)[-3], size_hw[1]], [size_hw[0], size_hw[1]]):
         resized = tf.image.resize(image, hw, method="bilinear", antialias=True)
@@ -98,43 +98,17 @@ def resize_like_pillow(image: tf.Tensor, size_hw: tf.Tensor | Size) -> tf.Tensor
     return image
 
 
-def training_crop(
-    decode_part: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    source_hw: tf.Tensor,
-    image_hw: Size,
-    seed: tf.Tensor,
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float],
-) -> tf.Tensor:
-    """A random crop of a photo at the input's size; only the crop is decoded.
-
-    Args:
-        decode_part: (yx, hw) -> the pixels of that rectangle, uint8 [h, w, 3].
-        source_hw: int32 [2], the photo's size.
-        image_hw: (height, width) of the network input.
-        seed: int [2].
-        scale, ratio: as in `draw_crop`.
-
-    Returns:
-        uint8 [H, W, 3].
-    """
-    yx, hw = draw_crop(seed, source_hw, scale=scale, ratio=ratio)
-    resized = resize_like_pillow(decode_part(yx, hw), image_hw)
-    return tf.ensure_shape(resized, [*image_hw, 3])
-
-
 def evaluation_crop(photo: tf.Tensor, image_hw: Size, share: float, *, squash: bool) -> tf.Tensor:
-    """The middle of a photo, or of each of a batch of one size, at the input's size.
+    """Cuts out the centre of a photo, or of each photo of a batch, at the input's size.
 
-    The photo is scaled until it covers the input's sides divided by `share` (a square input: its
-    shorter side has that length), and the input is cut out of the middle.
+    The photo is scaled until it covers the input's sides divided by `share` (for a square input,
+    its shorter side gets that length), and the input is cut out of the centre.
 
     Args:
         photo: uint8 [h, w, 3] or [N, h, w, 3].
         image_hw: (height, width) of the network input.
-        share: of the scaled photo's shorter side that is seen, 0..1.
-        squash: resize the whole photo to the input instead, whatever its shape.
+        share: Visible share of the scaled photo's shorter side, 0..1.
+        squash: Instead, resize the whole photo to the input, without keeping its shape.
 
     Returns:
         uint8 [H, W, 3] or [N, H, W, 3].
@@ -144,7 +118,7 @@ def evaluation_crop(photo: tf.Tensor, image_hw: Size, share: float, *, squash: b
         return tf.ensure_shape(resize_like_pillow(photo, image_hw), shape)
     cover = tf.constant([int(side / share) for side in image_hw], tf.int32)
     source_hw = tf.shape(photo)[-3:-1]
-    # Whole numbers: (cover / source) is greater for the side that decides.
+    # In integers: the side with the greater (cover / source) decides.
     by_height = cover[0] * source_hw[1] >= cover[1] * source_hw[0]
     fitted_hw = tf.where(
         by_height,

@@ -1,7 +1,7 @@
-"""Encoded photo -> the turn that its EXIF tag asks for, in the graph.
+"""Reads a photo's EXIF orientation and turns the photo upright, in the graph.
 
-Records need none of this: converters store photos upright, and what other makers store is used as
-TensorFlow decodes it. Exported graphs get photos as cameras write them.
+Records do not need this: converters store photos upright, and photos that others stored are used as
+TensorFlow decodes them. Exported graphs get photos as cameras write them.
 
 Reference: Exif 2.32, section 4.5 (APP1, TIFF header and IFD); PNG specification, chunk eXIf; WebP
 container specification, chunk EXIF.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 _ORIENTATION_TAG = 0x0112
-# A JPEG's APP1 segment may follow a colour profile; in the other formats the block may stand last.
+# A JPEG's APP1 segment may follow a colour profile; in other formats the block may come last.
 _HEAD_BYTES = 1 << 20
 _EXIF_BYTES = 1 << 16
 _JPEG_MARK, _PNG_MARK, _WEBP_MARK = b"Exif\0\0", b"eXIf", b"EXIF"
@@ -25,11 +25,11 @@ _NO_TAG = -1
 
 
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """int32 [], 1..8: the orientation of a JPEG, PNG or WebP file; 1 where it has none.
+    """Orientation of a JPEG, PNG or WebP file, int32 [], 1..8; 1 if it has none.
 
-    It comes from the EXIF block, whose letters may stand in a comment too: only what a TIFF header
-    follows counts. Without such a tag it comes from XMP, as Pillow reads it. Not read is EXIF that
-    ImageMagick compresses into a text chunk of a PNG.
+    It is read from the EXIF block, whose marker may also occur in a comment: it counts only if a
+    TIFF header follows. Without such a tag it is read from XMP, as in Pillow. EXIF that ImageMagick
+    compresses into a text chunk of a PNG is not read.
     """
     with tf.name_scope("exif_orientation"):
         is_jpeg = tf.io.is_jpeg(encoded)
@@ -38,7 +38,7 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
         mark = tf.where(is_jpeg, _JPEG_MARK, tf.where(is_webp, _WEBP_MARK, _PNG_MARK))
         parts = tf.raw_ops.StringSplitV2(input=[head], sep=mark, maxsplit=-1).values
         before, blocks = tf.strings.join(["    ", parts[:-1]]), parts[1:]
-        # A WebP chunk tells its size first, and some programs write a JPEG's mark after it.
+        # A WebP chunk states its size first, and some programs write a JPEG's marker after it.
         blocks = _substr(blocks, tf.where(is_webp, 4, 0), _EXIF_BYTES)
         has_mark = tf.equal(_substr(blocks, 0, len(_JPEG_MARK)), _JPEG_MARK)
         blocks = _substr(blocks, tf.where(has_mark, len(_JPEG_MARK), 0), _EXIF_BYTES)
@@ -54,7 +54,7 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns a picture as its EXIF orientation says.
+    """Turns a picture upright according to its EXIF orientation.
 
     Args:
         image: [H, W, C].
@@ -79,15 +79,15 @@ def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _substr(texts: tf.Tensor, begin: int | tf.Tensor, length: int) -> tf.Tensor:
-    """So many bytes from there on, or as many as there are (TensorFlow refuses to begin behind)."""
+    """Up to `length` bytes from there on (TensorFlow refuses to start beyond the end)."""
     begin = tf.minimum(begin, tf.strings.length(texts))
     return tf.strings.substr(texts, begin, tf.fill(tf.shape(begin), length))
 
 
 def _orientation_of(exif: tf.Tensor) -> tf.Tensor:
-    """The orientation in a TIFF block; `_NO_TAG` where it tells none."""
+    """Orientation in a TIFF block; `_NO_TAG` if it has none."""
     data = tf.cast(tf.io.decode_raw(exif, tf.uint8), tf.int32)
-    # Offsets of a damaged block lead to zeros, not out of it.
+    # Offsets in a damaged block lead to zeros, not out of it.
     data = tf.concat([data, tf.zeros([_ENTRY_BYTES], tf.int32)], axis=0)
     last = tf.size(data) - 1
     is_little = tf.equal(tf.strings.substr(exif, 0, 2), b"II")
@@ -101,7 +101,7 @@ def _orientation_of(exif: tf.Tensor) -> tf.Tensor:
     count = tf.minimum(short(directory), _EXIF_BYTES // _ENTRY_BYTES)
     entries = directory + 2 + _ENTRY_BYTES * tf.range(count)
     kinds = short(entries + 2)
-    # A number of four bytes has its lower half last where the order is big-endian.
+    # In big-endian order, the lower half of a four-byte number comes last.
     lower = tf.where((kinds == _LONG) & ~is_little, 10, 8)
     is_number = (kinds == _SHORT) | (kinds == _LONG)
     is_tag = tf.equal(short(entries), _ORIENTATION_TAG) & is_number
@@ -110,7 +110,7 @@ def _orientation_of(exif: tf.Tensor) -> tf.Tensor:
 
 
 def _orientation_in_xmp(head: tf.Tensor) -> tf.Tensor:
-    """The orientation in an XMP block, `tiff:Orientation="6"` or `<tiff:Orientation>6`."""
+    """Orientation in an XMP block, `tiff:Orientation="6"` or `<tiff:Orientation>6`."""
     parts = tf.raw_ops.StringSplitV2(input=[head], sep=_XMP_NAME, maxsplit=1).values
     value = _substr(tf.concat([parts[1:], [""]], axis=0)[0], 0, 3)
     is_attribute = tf.equal(_substr(value, 0, 2), b'="')

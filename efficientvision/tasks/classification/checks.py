@@ -1,4 +1,4 @@
-"""Classes and pictures of classification records."""
+"""Checks classes and pictures of classification records."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def label_findings(
     *,
     multi_label: bool,
 ) -> list[Finding]:
-    """How many classes an image has, and which.
+    """Reports how many classes images have, and which.
 
     Args:
         scan: The records, read with `labels_only`.
         part: "train" or "val", for the table.
-        ids: Their class ids in the order of the network's outputs.
+        ids: Class ids of the records in the order of the network's outputs.
         names: Class number (1..K) of the network -> name; may be empty.
         multi_label: Whether an image may have any number of classes.
     """
@@ -39,7 +39,7 @@ def label_findings(
     per_image = scan.objects_per_image
     none, several = int((per_image == 0).sum()), int((per_image > 1).sum())
     if per_image.sum() == 0:
-        found = f"not one class in {counted(scan.num_read, 'record')}"
+        found = f"no classes in {counted(scan.num_read, 'record')}"
         advice = f"{AGAIN} with dataset/create_imagenet_tfrecord.py"
         return [Finding(ERROR, subject, found, advice)]
     findings = []
@@ -64,17 +64,17 @@ def label_findings(
         )
         return [Finding(ERROR, subject, found, advice)]
     if multi_label:
-        found = f"{per_image.mean():.1f} classes an image in the mean, {none:,} images without any"
+        found = f"{per_image.mean():.1f} classes per image on average, {none:,} images without any"
         advice, level = "", OK
         if not several and not none:
             found = "multi_label, but every image has exactly one class"
-            advice, level = "leave multi_label out: then they exclude each other (top-1)", WARNING
+            advice, level = "remove multi_label: classes then exclude each other (top-1)", WARNING
         findings.append(Finding(level, subject, found, advice))
     return findings + class_findings(numbered(scan, ids), part, len(ids), names, noun="images")
 
 
 def numbered(scan: RecordScan, ids: Sequence[int]) -> RecordScan:
-    """The scan with class numbers 1..K in place of class ids; unknown ids stay beyond K."""
+    """Replaces class ids by class numbers 1..K; unknown ids stay above K."""
     number_of = {class_id: number for number, class_id in enumerate(ids, start=1)}
     if all(class_id == number for class_id, number in number_of.items()):
         return scan
@@ -83,7 +83,7 @@ def numbered(scan: RecordScan, ids: Sequence[int]) -> RecordScan:
 
 
 def picture_findings(scan: RecordScan, part: str) -> list[Finding]:
-    """Pictures that cannot be decoded, or are not plain colour; of a few records only.
+    """Finds pictures that cannot be decoded or are not plain colour, among a few records.
 
     Args:
         scan: The records, with a few photos.
@@ -100,7 +100,7 @@ def picture_findings(scan: RecordScan, part: str) -> list[Finding]:
     heights, widths = scan.image_hw.T
     found = (
         f"{np.median(widths):.0f}x{np.median(heights):.0f} pixels in the median; of "
-        f"{counted(sum(kinds.values()), 'photo')} looked into: {_counts(kinds)}"
+        f"{counted(sum(kinds.values()), 'photo')} checked: {_counts(kinds)}"
     )
     odd = [kind for kind in kinds if kind != "colour"]
     if not odd:
@@ -125,11 +125,11 @@ def _counts(kinds: Mapping[str, int]) -> str:
 
 
 def split_findings(train: RecordScan, val: RecordScan, names: Mapping[int, str]) -> list[Finding]:
-    """Classes that only one of the two sets has; silent where not all records were read.
+    """Finds classes that only one of the two sets has; empty if not all records were read.
 
     Args:
-        train: The training records, their classes `numbered` as the network does.
-        val: The evaluation records, too.
+        train: The training records, with classes `numbered` as in the network.
+        val: The evaluation records, likewise.
         names: Class number (1..K) of the network -> name; may be empty.
     """
     if not (train.complete and val.complete):
@@ -145,10 +145,10 @@ def split_findings(train: RecordScan, val: RecordScan, names: Mapping[int, str])
 
     findings = []
     if measured - known:
-        found = f"val has classes that train has no image of: {named(measured - known)}"
-        advice = "they cannot be right: split the images anew"
+        found = f"val has classes without images in train: {named(measured - known)}"
+        advice = "these cannot be learned: split the images again"
         findings.append(Finding(WARNING, "train and val", found, advice))
     if known - measured:
         found = f"val has no image of {named(known - measured)}: these are not measured"
-        findings.append(Finding(WARNING, "train and val", found, "split the images anew"))
+        findings.append(Finding(WARNING, "train and val", found, "split the images again"))
     return findings

@@ -1,4 +1,4 @@
-"""Typed configuration of an image classifier: what differs from the shared hyper-parameters."""
+"""Typed configuration of an image classifier: fields and defaults beyond the shared ones."""
 
 from __future__ import annotations
 
@@ -47,73 +47,83 @@ _EDGENET_RECIPE: dict[str, Any] = {
 
 @dataclasses.dataclass(slots=True)
 class ClassificationConfig(TrainingConfig):
-    """All that decides what a classifier is and how it is trained.
+    """Architecture and training hyper-parameters of a classifier.
 
-    Make one with `get_config`, change it with `override`; both check types.
+    Create one with `get_config` and change it with `override`; both check types.
     """
 
     name: str = hyperparameter("efficientnet-b0", TEXT, "model name")
-    task: str = hyperparameter("classification", one_of("classification"), "what the model does")
+    task: str = hyperparameter("classification", one_of("classification"), "task of the model")
 
     image_size: int | str | tuple[int, int] = hyperparameter(
         224, IMAGE_SIZE, "input size: side in pixels, WIDTHxHEIGHT, or (height, width)"
     )
     act_type: str | None = hyperparameter(
-        None, optional(one_of(*ACTIVATIONS)), "EfficientNet: activation; None: the published one"
+        None,
+        optional(one_of(*ACTIVATIONS)),
+        "EfficientNet: activation function; None: as published",
     )
     build_size: int | str | tuple[int, int] = hyperparameter(
         224,
         IMAGE_SIZE,
-        "DiCENet: image size that its kernels are made for, multiples of 32; published: 224",
+        "DiCENet: image size its kernels are built for, a multiple of 32; published: 224",
     )
     num_classes: int = hyperparameter(
-        1000, integer(minimum=1), "classes; not set: those of the records' labels.json"
+        1000, integer(minimum=1), "number of classes; default: taken from the records' labels.json"
     )
     multi_label: bool = hyperparameter(
-        False, BOOLEAN, "an image may have several classes, or none (binary cross entropy)"
+        False,
+        BOOLEAN,
+        "multi-label: an image may have several classes or none (binary cross entropy)",
     )
     crop_scale: tuple[float, float] = hyperparameter(
-        _CROP_SCALE, number_range(1e-3, 1), "share of a photo's area that training crops at random"
+        _CROP_SCALE, number_range(1e-3, 1), "random crop: range of its area, as share of the image"
     )
     crop_ratio: tuple[float, float] = hyperparameter(
-        (3 / 4, 4 / 3), number_range(1e-2), "width / height of these crops"
+        (3 / 4, 4 / 3), number_range(1e-2), "random crop: range of its aspect ratio, width / height"
     )
     eval_crop: float | None = hyperparameter(
         None,
         optional(number(0.1, 1)),
-        "share of the side that evaluation cuts out of the middle; 1 with multi_label resizes the "
-        "whole photo; None: 0.875, with multi_label 1",
+        "evaluation: side of the centre crop, as a share of the image's; 1 with multi_label "
+        "resizes the whole image; None: 0.875, or 1 with multi_label",
     )
     dropout_rate: float | None = hyperparameter(
-        None, optional(number(0, below=1)), "before the last layer; None: the network's own"
+        None,
+        optional(number(0, below=1)),
+        "dropout rate before the last layer; None: the network's own",
     )
 
     learning_rate: float = hyperparameter(
-        0.1, number(minimum=0), "learning rate (of clr and hybrid the lowest of a cycle)"
+        0.1, number(minimum=0), "learning rate (clr, hybrid: the lowest of a cycle)"
     )
     scale_learning_rate: bool = hyperparameter(
-        False, BOOLEAN, "multiply the learning rates by batch / 64; false: take them as they are"
+        False, BOOLEAN, "multiply the learning rates by batch size / 64; false: use them as given"
     )
     lr_warmup_init: float = hyperparameter(
-        0.0, number(minimum=0), "learning rate of the first step, scaled as learning_rate is"
+        0.0, number(minimum=0), "learning rate at the first step, scaled like learning_rate"
     )
-    lr_warmup_epoch: float = hyperparameter(0.0, number(minimum=0), "length of the warm-up, epochs")
+    lr_warmup_epoch: float = hyperparameter(0.0, number(minimum=0), "length of warm-up in epochs")
     lr_decay_method: str = hyperparameter(
-        "cosine", one_of(*LR_DECAY_METHODS), "schedule after the warm-up"
+        "cosine", one_of(*LR_DECAY_METHODS), "learning-rate schedule after warm-up"
     )
-    lr_power: float = hyperparameter(0.99, number(minimum=1e-12), "poly: exponent")
+    lr_power: float = hyperparameter(0.99, number(minimum=1e-12), "poly: exponent of the decay")
     clip_gradients_norm: float = hyperparameter(
-        0.0, number(minimum=0), "largest norm of a gradient, each and all together; 0: no clipping"
+        0.0, number(minimum=0), "maximum gradient norm, per variable and globally (0 = no clipping)"
     )
-    label_smoothing: float = hyperparameter(0.1, number(0, below=1), "of the class targets")
+    label_smoothing: float = hyperparameter(
+        0.1, number(0, below=1), "label smoothing of the class targets"
+    )
     weight_decay: float = hyperparameter(1e-5, number(minimum=0), "L2 factor of the kernels")
     moving_average_decay: float = hyperparameter(
-        0.9999, number(0, below=1), "decay of the averaged weights per step; 0: no averages"
+        0.9999,
+        number(0, below=1),
+        "decay per step of the exponential moving average of the weights (0 = off)",
     )
 
     @property
     def eval_share(self) -> float:
-        """Share of the side that evaluation cuts out of the middle."""
+        """Side of evaluation's centre crop, as a share of the image's."""
         if self.eval_crop is not None:
             return self.eval_crop
         return 1.0 if self.multi_label else 0.875
@@ -126,7 +136,7 @@ def default_config(model_name: str) -> ClassificationConfig:
         model_name: One of `registry.list_models("classification")`.
 
     Raises:
-        UserError: The name is unknown or is not a classifier's.
+        UserError: The name is unknown or does not belong to a classifier.
     """
     crop_scale = _SMALL_CROP_SCALE if model_name in _SMALL else _CROP_SCALE
     values = {

@@ -1,4 +1,4 @@
-"""What the report of a classifier calls things."""
+"""Labels of a classifier's report."""
 
 from efficientvision.tasks.classification.metrics import MEANINGS
 from efficientvision.tasks.report_labels import Column, ReportLabels
@@ -19,18 +19,21 @@ LABELS = ReportLabels(
         Column("F1 at .5", "F1 at score .5", "percent"),
     ),
     classes_note=(
-        "In percent. Where a score is given, F1 is the best of all thresholds, that score; "
-        "precision and recall are those the class then has."
+        "In percent. If a score is shown, it is the threshold with the best F1, and precision and "
+        "recall are measured at that threshold."
     ),
     pr_title="Precision and recall",
     things=("labels", "labels"),
     detected="predicted",
     matrix_title="Confusion matrix",
-    matrix_note="What images of each class were taken for. The colour is the share of the row.",
+    matrix_note=(
+        "Images by true class (rows) and predicted class (columns). The colour is the share of "
+        "the row."
+    ),
     pairs=False,
     predictions_note=(
-        "As the network saw them, under their truth and what was predicted; the same photos at "
-        "every evaluation."
+        "The network's input, with true and predicted classes above. The same photos at every "
+        "evaluation."
     ),
     predicted_alt=("Evaluated image.",),
 )

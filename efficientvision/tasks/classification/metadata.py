@@ -1,4 +1,4 @@
-"""What an exported classifier says about itself."""
+"""The metadata of an exported classifier."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,11 +15,12 @@ _CHECKS = {
 
 @dataclass(frozen=True)
 class ClassificationMetadata(ModelMetadata):
-    """Facts of a classifier.
+    """Metadata of a classifier.
 
     Attributes:
-        multilabel: an image may be of several classes; the probabilities do not add up to 1.
-        crop_fraction: how photos are brought to `image_hw`, see `fit_photos`.
+        multilabel: whether an image may have several classes; probabilities then do not add up
+            to 1.
+        crop_fraction: how photos are resized and cropped to `image_hw`, see `fit_photos`.
     """
 
     format: ClassVar[str] = "efficientvision-classifier-1"

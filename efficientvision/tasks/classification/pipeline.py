@@ -25,23 +25,28 @@ from efficientvision.data.transforms.orientation import (
     stored_crop,
 )
 from efficientvision.data.transforms.preprocess import Size
-from efficientvision.data.transforms.random_crop import evaluation_crop, training_crop
+from efficientvision.data.transforms.random_crop import (
+    draw_crop,
+    evaluation_crop,
+    resize_like_pillow,
+)
 
-# What a random number is for.
+# One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _CROP = range(2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cropping:
-    """What of a photo the network sees.
+    """Crops of the training and evaluation photos.
 
     Attributes:
-        scale: training: bounds of the crop's share of the area.
-        ratio: training: bounds of its width / height.
-        horizontal_flip, vertical_flip: training: mirror half of the photos.
-        quarter_turns: training: turn them by quarters.
-        eval_share: evaluation: share of the shorter side that is cut out of the middle.
-        eval_squash: evaluation: resize the whole photo instead, whatever its shape.
+        scale: Training: range of the crop's share of the area.
+        ratio: Training: range of its width / height.
+        horizontal_flip, vertical_flip: Training: mirror half of the photos.
+        quarter_turns: Training: rotate by a random multiple of 90 degrees.
+        eval_share: Evaluation: share of the shorter side that the central crop shows.
+        eval_squash: Evaluation: instead of cropping, resize the whole photo without keeping its
+            shape.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
@@ -65,29 +70,29 @@ def classification_dataset(
     regenerate_source_id: bool = False,
     **reading: Any,
 ) -> tf.data.Dataset:
-    """Batches of images and classes.
+    """Builds a data set of batches of images and classes.
 
     Args:
-        file_pattern: see :func:`efficientvision.data.record_files.match_files`.
+        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
         image_hw: (height, width) of the network input.
-        class_ids: the records' class ids in the order of the network's outputs; other ids are an
-            error where there is one class an image, and left out otherwise.
-        multi_label: an image may have any number of classes.
-        batch_size: examples a batch.
-        training: shuffle, crop at random, repeat; or read once, in order, as it is.
-        cropping: what of a photo is seen; None: its defaults.
-        regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
+        class_ids: The records' class ids in the order of the network's outputs. Other ids are an
+            error for single-label data and are left out for multi-label data.
+        multi_label: An image may have any number of classes.
+        batch_size: Examples per batch.
+        training: Shuffle, crop at random and repeat; otherwise read once, in order, unaugmented.
+        cropping: Crops of the photos; None: the defaults.
+        regenerate_source_id: Name images by a hash of their bytes, which unnamed images always get.
+        **reading: Order, share and limits; see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
         ``images`` uint8 [B, H, W, 3];
-        ``labels`` int32 [B], 0..K-1, and -1 where the record's class is none of ``class_ids``; with
-        ``multi_label`` uint8 [B, K], 1 for the classes that the image has;
+        ``labels`` int32 [B], 0..K-1, or -1 if the record's class is not in ``class_ids``; with
+        ``multi_label`` uint8 [B, K], 1 for the classes of the image;
         ``source_id`` string [B].
 
     Raises:
-        UserError: no files, no records, or arguments that make no sense.
+        UserError: There are no files or records, or an argument makes no sense.
     """
     reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
     cropping = cropping or Cropping()
@@ -115,7 +120,7 @@ def classification_dataset(
 
 
 def _labels(classes: tf.Tensor, ids: tf.Tensor, multi_label: bool) -> tf.Tensor:
-    """Class ids of a record -> what the network is to say."""
+    """Class ids of a record -> the network's target."""
     has = tf.reduce_any(tf.equal(classes[:, tf.newaxis], ids), axis=0)
     if multi_label:
         return tf.cast(has, tf.uint8)
@@ -134,18 +139,15 @@ def _training_image(
         quarter_turns=cropping.quarter_turns,
     )
     stored_hw = decode.image_size(encoded)
-
-    def decode_part(yx: tf.Tensor, hw: tf.Tensor) -> tf.Tensor:
-        part = stored_crop(turned, yx, hw, stored_hw)
-        return orient_image(
-            turned, decode.decode_crop(encoded, *part, dct_method=decode.ACCURATE_DCT_METHOD)
-        )
-
-    return training_crop(
-        decode_part,
+    placement = draw_crop(
+        fold(seed, _CROP),
         oriented_size(turned, stored_hw),
         image_hw,
-        fold(seed, _CROP),
         scale=cropping.scale,
         ratio=cropping.ratio,
     )
+    stored = stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
+    part = decode.decode_crop(encoded, *stored, dct_method=decode.ACCURATE_DCT_METHOD)
+    # Pillow resizes rows before columns, so the part is turned first.
+    image = resize_like_pillow(orient_image(turned, part), image_hw)
+    return tf.ensure_shape(image, [*image_hw, 3])

@@ -12,16 +12,16 @@ from efficientvision.tasks.portable import PortableNetwork, check_number, of_pho
 
 
 def portable_classifier(model: Any, config: ClassificationConfig, *, batch_size: int = 1) -> Any:
-    """Traces the network with normalisation and softmax (or sigmoid), in static shapes.
+    """Traces the network with normalisation and softmax (or sigmoid), with static shapes.
 
     Args:
         model: a Keras classifier, images [N, h, w, 3] -> logits [N, K].
         config: its hyper-parameters.
-        batch_size: images at a time.
+        batch_size: number of images per batch.
 
     Returns:
-        A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, as
-        `fit_photos` makes them, which returns a dict: `probabilities`, float32 [N, K].
+        A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, prepared by
+        `fit_photos`. It returns a dict with `probabilities`, float32 [N, K].
     """
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)

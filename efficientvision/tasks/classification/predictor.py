@@ -1,8 +1,8 @@
-"""From any checkpoint or exported model to the classes of photos, in Python."""
+"""Classifies photos with any checkpoint or exported model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,24 +13,25 @@ from efficientvision.data.labels import resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedModel, load_model, serving_metadata
+from efficientvision.loading import load_model, serving_metadata
 from efficientvision.registry import nearest_names
 from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.classification.serving import classification_serving
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
 from efficientvision.visualize.draw_classes import draw_classes
 
-# From this probability on an image has a class of a multi-label model.
+# Minimum probability of a class that a multi-label model predicts.
 MULTILABEL_THRESHOLD = 0.5
 
 
 class Prediction(NamedTuple):
-    """A class that an image may be of.
+    """A predicted class.
 
     Attributes:
-        name: of the class.
+        name: class name.
         probability: 0..1.
     """
 
@@ -40,10 +41,10 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Classification(PhotoResult, Sequence):
-    """The likeliest classes of one photo, best first: a sequence of `Prediction`s.
+    """The most likely classes of one photo, best first: a sequence of `Prediction`s.
 
     Attributes:
-        predictions: the classes with their probabilities, 0..1.
+        predictions: the same as a list.
     """
 
     predictions: list[Prediction]
@@ -51,7 +52,7 @@ class Classification(PhotoResult, Sequence):
 
     def __repr__(self) -> str:
         shown = [f"{name} {probability:.1%}" for name, probability in self.predictions]
-        return f"<Classification: {', '.join(shown) or 'no class is likely enough'}>"
+        return f"<Classification: {', '.join(shown) or 'no class above the threshold'}>"
 
     def __len__(self) -> int:
         return len(self.predictions)
@@ -64,12 +65,13 @@ class Classification(PhotoResult, Sequence):
 
 
 class Classifier(Predictor[Classification]):
-    """Says what photos show.
+    """Classifies photos.
 
     Args:
         run: uint8 photos [N, H, W, 3] -> float32 probabilities [N, K].
-        metadata: model, input size, names.
-        min_probability: classes with less are left out; None: 0.5 of a multi-label model, else 0.
+        metadata: model name, input size, class names.
+        min_probability: drop classes with lower probabilities; None: 0.5 for a multi-label model,
+            else 0.
 
     Example:
         >>> classifier = Classifier.from_checkpoint("runs/digits")
@@ -103,24 +105,24 @@ class Classifier(Predictor[Classification]):
         threads: int = 0,
         trust: bool = False,
         **overrides: Any,
-    ) -> Self:
-        """Makes a classifier of a checkpoint or of an exported model.
+    ) -> "Classifier":
+        """Loads a classifier from a checkpoint or an exported model.
 
         Args:
-            path: a checkpoint of any kind that `load_weights` reads, a training run's folder, or
-                what `--runmode=saved_model` or `--runmode=export` wrote.
-            model_name: None: as the checkpoint's own configuration or its variables tell.
+            path: any checkpoint that `load_weights` reads, a training run's folder, or an export
+                of `--runmode=saved_model` or `--runmode=export`.
+            model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=256"`, `"my.yaml"`), or a dict.
             min_probability: see the class.
-            use_ema: prefer moving averages of the weights, where there are any.
-            threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
-            trust: take a SavedModel or frozen graph whose operations may do more than compute
-                (read and write files, for example); only where you trust whoever made it.
+            use_ema: load averaged weights if the checkpoint has them.
+            threads: threads of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
+            trust: load a SavedModel or frozen graph even if its operations can do more than
+                compute (read and write files, for example); only if you trust its author.
             **overrides: further hyper-parameters by name.
 
         Raises:
-            UserError: the file is missing, cut short or no classifier's; or settings are given
-                that are baked into an exported model.
+            UserError: the file is missing, truncated or not a classifier; or a setting cannot be
+                changed because it is built into an exported model.
         """
         if is_export(path):
             label_map = overrides.pop("label_map", None)
@@ -143,17 +145,17 @@ class Classifier(Predictor[Classification]):
         *,
         min_probability: float | None = None,
         label_map: Any = None,
-    ) -> Self:
-        """Makes a classifier of what `load_export` found at `origin`.
+    ) -> "Classifier":
+        """Creates a classifier from an export opened by `load_export`.
 
         Args:
             run, metadata: see `load_export`.
-            origin: for the error.
+            origin: path of the export, for errors.
             min_probability: see the class.
-            label_map: names for a model that has none, as the hyper-parameter.
+            label_map: class names for a model that has none, as in the hyper-parameter.
 
         Raises:
-            UserError: it is no classifier of ours.
+            UserError: the export is not a classifier of this library.
         """
         check_kind(metadata, ClassificationMetadata, origin)
         names = resolve_label_map(label_map)
@@ -162,13 +164,10 @@ class Classifier(Predictor[Classification]):
         return cls(run, metadata, min_probability=min_probability)
 
     @classmethod
-    def from_loaded(cls, loaded: LoadedModel, *, min_probability: float | None = None) -> Self:
-        """Makes a classifier of a network in memory.
-
-        Args:
-            loaded: network and configuration.
-            min_probability: see the class.
-        """
+    def from_loaded(
+        cls, loaded: LoadedModel, *, min_probability: float | None = None
+    ) -> "Classifier":
+        """Creates a classifier from a network in memory."""
         serving = classification_serving(loaded.model, loaded.config)
         function = tf.function(
             serving.results_from_arrays,
@@ -183,28 +182,27 @@ class Classifier(Predictor[Classification]):
 
     @property
     def class_names(self) -> dict[int, str]:
-        """Class number (1..K) -> name."""
+        """Class names by class number (1..K)."""
         return self.metadata.class_names
 
     def classify(
         self, photos: Photo | Sequence[Photo], top_k: int | None = 5, batch_size: int = 1
     ) -> Any:
-        """The likeliest classes of photos.
+        """Returns the most likely classes of photos.
 
         Args:
-            photos: a path, a uint8 RGB array [H, W, 3], a PIL image, or a list of these. Files and
-                PIL images are turned upright as their EXIF orientation tells.
-            top_k: most classes of a photo; None, and with a multi-label model: all of them.
-            batch_size: photos of a list, those of one size, that the network takes at a time. An
-                exported model that was made for another number takes that many.
+            photos: a photo or a list of photos, see `__call__`.
+            top_k: maximum number of classes per photo; None, or a multi-label model: no limit.
+            batch_size: number of photos of equal size per call of the network. Ignored by exported
+                models with a fixed batch size.
 
         Returns:
-            A list of `Prediction`s of at least `min_probability`, best first; for a list of photos
-            a list of these.
+            A list of `Prediction`s of at least `min_probability`, best first; for a list of
+            photos, a list of such lists.
 
         Raises:
-            UserError: a file is missing or no picture, an array is none of [H, W, 3]; or the
-                network gives no numbers.
+            UserError: a file is missing or not a picture, an array is not a photo, or the
+                network's outputs are not finite.
         """
         found = self(photos, batch_size, top_k=top_k)
         if isinstance(photos, (list, tuple)):
@@ -225,15 +223,15 @@ class Classifier(Predictor[Classification]):
         Args:
             photos: see `as_array`.
             batch_size: see `__call__`.
-            min_score_thresh: leave out lower probabilities; None: the classifier's own bound.
-            classes: names of the classes to tell of; None: all.
-            top_k: most classes of a photo; None, and with a multi-label model: all of them.
+            min_score_thresh: drop lower probabilities; None: the classifier's `min_probability`.
+            classes: class names to keep; None: all.
+            top_k: maximum number of classes per photo; None, or a multi-label model: no limit.
 
         Returns:
-            `Classification` of each photo, best class first.
+            The classes of each photo.
 
         Raises:
-            UserError: a class is unknown, or the network gives no numbers.
+            UserError: a class is unknown, or the network's outputs are not finite.
         """
         known = set(self.class_names.values())
         for name in classes or ():
@@ -247,23 +245,12 @@ class Classifier(Predictor[Classification]):
         return [Classification(predictions[:limit]) for predictions in kept]
 
     def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
-        """The probability of every class.
-
-        Args:
-            photos: a list as `classify` takes it.
-            batch_size: see `classify`.
-
-        Returns:
-            float32 [N, K] of N photos, 0..1, class k (1..K) in column k - 1.
-
-        Raises:
-            UserError: a file is missing or no picture, an array is none of [H, W, 3].
-        """
+        """Returns the probabilities of all K classes for N photos, float32 [N, K]."""
         rows = self._run_by_size(self.classify_batch, photos, batch_size)
         return np.stack(rows) if rows else np.zeros((0, len(self.class_names)), np.float32)
 
     def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:
-        """Runs on photos of one size, uint8 RGB [N, H, W, 3] -> probabilities, float32 [N, K]."""
+        """Maps photos of equal size, uint8 [N, H, W, 3], to probabilities, float32 [N, K]."""
         return np.asarray(self._run(image_arrays))
 
     def describe(self, result: Sequence[Prediction]) -> str:
@@ -273,14 +260,14 @@ class Classifier(Predictor[Classification]):
     def draw(  # type: ignore[override]
         self, photo: Photo, result: Sequence[Prediction]
     ) -> Image.Image:
-        """Returns a picture of the photo and its classes, see `draw_classes`."""
+        """Returns a picture of the photo with its classes, see `draw_classes`."""
         return draw_classes(as_array(photo), result)
 
     def _named(self, row: np.ndarray, least: float) -> list[Prediction]:
         if not np.isfinite(row).all():
             raise UserError(
-                f"{self.metadata.model_name} gives numbers that are not finite: its weights are "
-                "damaged, or of another network"
+                f"the outputs of {self.metadata.model_name} are not finite: its weights are "
+                "damaged, or belong to another network"
             )
         likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= least]
         return [

@@ -1,4 +1,4 @@
-"""The whole way from encoded images to probabilities, as one TensorFlow graph."""
+"""Image classification from encoded images to probabilities, as one TensorFlow graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +12,17 @@ from efficientvision.tasks.serving import Serving
 
 
 class ClassificationServing(Serving):
-    """Network, preprocessing and postprocessing of one classifier.
+    """Network, preprocessing and postprocessing of a classifier.
 
     Its results are `probabilities`, float32 [N, K].
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> [logits].
-        image_hw: input size of the network, pixels.
+        image_hw: input size of the network in pixels.
         mean_rgb: subtracted from the pixels (0..255), one number or three.
-        stddev_rgb: the difference is divided by it.
+        stddev_rgb: divisor after the subtraction, one number or three.
         crop_fraction: see `fit_photos`.
-        multilabel: an image may be of several classes: a sigmoid for each instead of one softmax.
+        multilabel: use a sigmoid per class instead of a softmax.
     """
 
     result_name = "probabilities"
@@ -64,13 +64,13 @@ class ClassificationServing(Serving):
 def fit_photos(
     photos: tf.Tensor, image_hw: tuple[int, int], crop_fraction: float | None
 ) -> tf.Tensor:
-    """Brings photos of one size to the network's input size, as evaluation does.
+    """Resizes and crops photos of one size to the network's input size, as in evaluation.
 
     Args:
         photos: uint8 [N, H, W, 3].
-        image_hw: (height, width) of the network input.
-        crop_fraction: share of a resized photo's shorter side that is cut out of its middle; None:
-            the whole photo is resized, whatever its shape.
+        image_hw: (height, width) of the network's input.
+        crop_fraction: side of the centre crop as a share of the resized photo's shorter side;
+            None: the whole photo is resized, ignoring its aspect ratio.
 
     Returns:
         uint8 [N, h, w, 3].
@@ -79,13 +79,13 @@ def fit_photos(
 
 
 def probabilities(logits: tf.Tensor, multilabel: bool) -> tf.Tensor:
-    """float32 [N, K] of logits [N, K]: of each class for itself, or adding up to 1."""
+    """Turns logits [N, K] into float32 probabilities: per class, or with a sum of 1."""
     logits = tf.cast(logits, tf.float32)
     return tf.sigmoid(logits) if multilabel else tf.nn.softmax(logits)
 
 
 def classification_serving(model: Any, config: ClassificationConfig) -> ClassificationServing:
-    """Joins a Keras classifier with the preprocessing and postprocessing of its configuration.
+    """Combines a Keras classifier with the preprocessing and postprocessing of its configuration.
 
     Args:
         model: images [N, h, w, 3], normalised -> logits [N, K].
@@ -102,6 +102,6 @@ def classification_serving(model: Any, config: ClassificationConfig) -> Classifi
 
 
 def crop_fraction_of(config: ClassificationConfig) -> float | None:
-    """How a configuration's photos are brought to the input size, as `fit_photos` takes it."""
+    """Returns the `crop_fraction` of a configuration, see `fit_photos`."""
     whole = config.multi_label and config.eval_share >= 1
     return None if whole else config.eval_share

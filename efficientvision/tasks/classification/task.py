@@ -17,7 +17,7 @@ from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import LoadedModel, export_facts, load_classifier
+from efficientvision.loading import load_classifier
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
 from efficientvision.preflight.findings import ERROR, Finding
 from efficientvision.preflight.record_scan import RecordScan, scan_records
@@ -45,6 +45,7 @@ from efficientvision.tasks.classification.training_task import (
     ClassificationTrainingTask,
     cropping_of,
 )
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (

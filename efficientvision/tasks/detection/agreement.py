@@ -1,4 +1,4 @@
-"""How far the detections of an export lie from those of the network that it was made of."""
+"""Compares the detections of an export with those of the original network."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ _SAME_OBJECT_IOU = 0.9
 
 
 class Agreement(NamedTuple):
-    """Differences over some photos.
+    """Differences between network and export over some photos.
 
     Attributes:
-        box: largest difference of a coordinate among detections of both sides, pixels.
-        score: largest difference of a score among these.
-        detections: how many the network has.
-        unmatched: detections that only one of the two sides has.
-        displaced: detections of both sides with a larger difference of a coordinate than allowed:
-            where two anchors with nearly the same score found an object, rounding decides which
-            of them suppression keeps.
+        box: largest difference of a coordinate among matched detections, in pixels.
+        score: largest difference of a score among matched detections.
+        detections: number of detections of the network.
+        unmatched: number of detections that only one side has.
+        displaced: number of matched detections beyond the box tolerance. If two anchors with
+            nearly equal scores detect an object, rounding decides which one NMS keeps.
     """
 
     box: float
@@ -36,14 +35,14 @@ def compare(
 ) -> Agreement:
     """Compares the detections of one photo.
 
-    Two detections are the same if class and place agree (IoU 0.9), the closest first. One that
-    passes `min_score` on one side need not pass it on the other.
+    Detections match if their classes agree and their IoU is at least 0.9, closest pairs first. The
+    match of a detection above `min_score` may itself be below it.
 
     Args:
-        expected: float32 [n, 7], rows of the network as `serving.to_rows` makes them.
-        found: float32 [m, 7], rows of the export.
-        min_score: detections from this score on are looked for on the other side.
-        box_tolerance: pixels; see `Agreement.displaced`.
+        expected: float32 [n, 7], the network's rows in the format of `to_rows`.
+        found: float32 [m, 7], the export's rows.
+        min_score: detections with at least this score need a match on the other side.
+        box_tolerance: in pixels; see `Agreement.displaced`.
     """
     expected, found = (rows[rows[:, 5] > 0] for rows in (expected, found))
     wanted, told = (int((rows[:, 5] >= min_score).sum()) for rows in (expected, found))
@@ -65,7 +64,7 @@ def compare(
 
 
 def together(parts: list[Agreement]) -> Agreement:
-    """The agreement over several photos."""
+    """Combines the agreements of several photos."""
     return Agreement(
         box=max(part.box for part in parts),
         score=max(part.score for part in parts),

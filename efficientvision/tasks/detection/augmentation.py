@@ -1,4 +1,4 @@
-"""What training does to its photos, as data."""
+"""Options of the training augmentation."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from efficientvision.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What training does to the photos; the names are those of the hyper-parameters.
+    """Augmentation of EfficientDet's training; fields have the names of the hyper-parameters.
 
-    The order is that of the published code: GridMask and AutoAugment on the whole photo, then
-    flips and quarter turns, then scale jitter; mosaic and MixUp combine what comes out.
+    The order is the published code's: GridMask and AutoAugment on the whole photo, then flips and
+    quarter turns, then scale jitter. Mosaic and MixUp combine the results.
 
     Attributes:
-        input_rand_hflip: mirror half of the photos left to right.
-        input_rand_vflip: mirror half of them top to bottom.
-        input_rand_rot90: turn by a random number of quarter turns.
-        jitter_min, jitter_max: range of the scale factor; 1 fits the photo to the input.
-        autoaugment_policy: a key of `POLICIES`, `RANDAUG`, or None.
-        randaug_num_layers, randaug_magnitude: RandAugment: operations a photo, and their level.
-        grid_mask: black squares in a grid on two of three photos.
-        mosaic_prob: share of the examples that are put together from four photos.
-        mixup_prob: share of the examples that are blended with another photo.
+        input_rand_hflip: Mirror half of the photos left to right.
+        input_rand_vflip: Mirror half of the photos top to bottom.
+        input_rand_rot90: Rotate by a random multiple of 90 degrees.
+        jitter_min, jitter_max: Range of the scale factor; 1 fits the photo to the input.
+        autoaugment_policy: A key of `POLICIES`, `RANDAUG`, or None.
+        randaug_num_layers, randaug_magnitude: RandAugment's operations per photo and their level.
+        grid_mask: Put a grid of black squares on two photos out of three.
+        mosaic_prob: Share of examples composed of four photos.
+        mixup_prob: Share of examples blended with another photo.
 
     Raises:
-        UserError: a value makes no sense.
+        UserError: A value is out of range.
     """
 
     input_rand_hflip: bool = True
@@ -58,32 +58,32 @@ class Augmentation:
 
     @property
     def needs_whole_photo(self) -> bool:
-        """Whether a photo is decoded whole: some operations look at, or move, all of it."""
+        """Whether photos must be decoded whole, because some operation needs all of the photo."""
         return bool(self.autoaugment_policy or self.grid_mask)
 
     @property
     def num_partners(self) -> int:
-        """How many other photos one example may need."""
+        """Number of other photos that one example may need."""
         return (NUM_FRAMES - 1) * (self.mosaic_prob > 0) + (self.mixup_prob > 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class SsdAugmentation:
-    """What training does to the photos of an SSD; the names are those of the hyper-parameters.
+    """Augmentation of SSD's training; fields have the names of the hyper-parameters.
 
-    The order: flips and quarter turns, colours, a larger canvas, a part of it, stretched to the
-    network's input.
+    The order: flips and quarter turns, colour distortion, expansion to a larger canvas, a crop of
+    it, stretched to the network's input.
 
     Attributes:
-        input_rand_hflip, input_rand_vflip, input_rand_rot90: as in `Augmentation`.
-        photometric_distortion: distort the colours, see `transforms.photometric`.
-        expand_prob: share of the photos that are put on a larger canvas.
-        expand_max: greatest sides of that canvas, in those of the photo.
-        sample_crop: cut out parts that show objects well, see `transforms.sample_frame`.
-        mean_rgb: colour of the canvas, 0..255.
+        input_rand_hflip, input_rand_vflip, input_rand_rot90: As in `Augmentation`.
+        photometric_distortion: Distort the colours; see `transforms.photometric`.
+        expand_prob: Share of photos placed on a larger canvas.
+        expand_max: Largest side of that canvas, relative to the photo's.
+        sample_crop: Cut out crops that show objects well; see `transforms.sample_frame`.
+        mean_rgb: Colour of the canvas, 0..255.
 
     Raises:
-        UserError: a value makes no sense.
+        UserError: A value is out of range.
     """
 
     input_rand_hflip: bool = True
@@ -98,11 +98,11 @@ class SsdAugmentation:
     def __post_init__(self) -> None:
         if not (0 <= self.expand_prob <= 1 and self.expand_max >= 1):
             raise UserError(
-                "the larger canvas needs expand_prob in 0..1 and expand_max of 1 or more, got "
+                "canvas expansion needs expand_prob in 0..1 and expand_max of at least 1, got "
                 f"{self.expand_prob} and {self.expand_max}."
             )
 
     @property
     def num_partners(self) -> int:
-        """How many other photos one example may need."""
+        """Number of other photos that one example may need."""
         return 0

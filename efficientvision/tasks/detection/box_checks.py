@@ -1,4 +1,4 @@
-"""Boxes and photos of records: coordinates, order of x and y, sizes, objects an image."""
+"""Checks boxes and photos of records: coordinates, order of x and y, sizes, objects per image."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from efficientvision.preflight.edge_alignment import edge_alignment, swapped_in_
 from efficientvision.preflight.findings import AGAIN, ERROR, OK, WARNING, Finding, counted, listed
 from efficientvision.preflight.record_scan import RecordScan
 
-# Half a pixel of tolerance: normalised float32 does not come back exactly.
+# Half a pixel of tolerance: normalised float32 coordinates do not come back exactly.
 _TOLERANCE_PIXELS = 0.5
-_MANY = 0.05  # Share of bad boxes from which the conversion is to blame, not an annotator.
+_MANY = 0.05  # From this share of bad boxes on, the conversion is to blame, not an annotator.
 _TINY_PIXELS = 4.0  # Half a cell of the finest feature level.
 _EMPTY_INPUT = 0.35
 
 
 def box_findings(scan: RecordScan, part: str, *, needed: bool = True) -> list[Finding]:
-    """Boxes without area, outside their photo, in pixels, or with x and y swapped.
+    """Finds boxes without area, outside their photo, in pixels, or with x and y swapped.
 
     Args:
         scan: The records.
         part: "train" or "val", for the table.
-        needed: Whether there must be any: not where the ground truth is a file.
+        needed: Whether there must be any; not if the ground truth is a file.
     """
     subject = f"{part} boxes"
     boxes = scan.boxes_normalized_yxyx.astype(np.float64)
     if not len(boxes):
-        found = f"not one object in {counted(scan.num_read, 'image')}"
+        found = f"no objects in {counted(scan.num_read, 'image')}"
         return [Finding(ERROR if needed else WARNING, subject, found, _CONVERSION)]
     flat = ~_has_area(boxes)
     finite = boxes[np.isfinite(boxes).all(axis=-1)]
@@ -46,12 +46,12 @@ def box_findings(scan: RecordScan, part: str, *, needed: bool = True) -> list[Fi
     found = f"{len(boxes):,} in {counted(scan.num_read, 'image')}, {empty:,} without objects"
     findings = [Finding(OK, subject, found)]
     if flat.any():
-        advice = "training leaves them out; dataset/inspect_tfrecords.py lists them"
+        advice = "training skips them; dataset/inspect_tfrecords.py lists them"
         findings.append(Finding(WARNING, subject, described, advice))
     outside = _leaves_photo(boxes, scan.image_hw[scan.image_of]) & ~flat
     if outside.any():
         found = f"{_share(outside)} reach beyond their photo, e.g. in {_first(scan, outside)}"
-        advice = "training cuts them off at the border; dataset/inspect_tfrecords.py lists them"
+        advice = "training clips them; dataset/inspect_tfrecords.py lists them"
         findings.append(Finding(WARNING, subject, found, advice))
     return findings
 
@@ -60,7 +60,7 @@ _CONVERSION = f"correct the conversion and {AGAIN}"
 
 
 def _has_area(boxes: np.ndarray) -> np.ndarray:
-    """bool [M]; not a number has none."""
+    """bool [M]; boxes with NaN have none."""
     return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
 
 
@@ -70,7 +70,7 @@ def _leaves_photo(boxes: np.ndarray, image_hw: np.ndarray) -> np.ndarray:
 
 
 def _flat_description(scan: RecordScan, boxes: np.ndarray, flat: np.ndarray) -> str:
-    """What is wrong with the boxes that have no area."""
+    """Describes the boxes that have no area."""
     if not flat.any():
         return ""
     described = f"{_share(flat)} have no area, e.g. in {_first(scan, flat)}"
@@ -78,16 +78,16 @@ def _flat_description(scan: RecordScan, boxes: np.ndarray, flat: np.ndarray) -> 
     unreal = ~np.isfinite(boxes).all(axis=-1)
     if turned.mean() > _MANY:
         described += (
-            f"; in {turned.mean():.0%} a maximum is below its minimum: width and height in their "
-            "place, or corners in another order?"
+            f"; in {turned.mean():.0%} a maximum is below its minimum: are these width and height, "
+            "or corners in another order?"
         )
     elif unreal.any():
-        described += f"; {unreal.sum()} hold no number (NaN)"
+        described += f"; {unreal.sum()} contain NaN"
     return described
 
 
 def _swapped_finding(scan: RecordScan, subject: str, boxes: np.ndarray) -> Finding | None:
-    """Whether the boxes fit their photos better with x and y swapped."""
+    """Reports whether the boxes fit their photos better with x and y swapped."""
     sizes = scan.image_hw[scan.image_of]
     real = np.isfinite(boxes).all(axis=-1)
     outside = _leaves_photo(boxes, sizes) & real
@@ -103,9 +103,9 @@ def _swapped_finding(scan: RecordScan, subject: str, boxes: np.ndarray) -> Findi
     edges = edge_alignment(scan.photos, boxes, scan.image_of)
     if edges.is_swapped:
         found = (
-            f"x and y are swapped: along {edges.boxes:,} boxes the photos have edges "
-            f"{edges.as_given:.1f} times as strong as everywhere, which is what chance gives "
-            f"({edges.elsewhere:.1f}), and {edges.swapped:.1f} times with x and y swapped"
+            f"x and y are swapped: along {edges.boxes:,} boxes, edges in the photos are "
+            f"{edges.as_given:.1f} times as strong as on average, no more than by chance "
+            f"({edges.elsewhere:.1f}), but {edges.swapped:.1f} times with x and y swapped"
         )
         return Finding(ERROR, subject, found, advice)
     return None
@@ -122,31 +122,31 @@ def _first(scan: RecordScan, chosen: np.ndarray) -> str:
 def objects_per_image_findings(
     scan: RecordScan, max_instances_per_image: int, *, skip_crowd: bool
 ) -> list[Finding]:
-    """Images with more objects than training takes.
+    """Finds images with more objects than training uses.
 
     Args:
         scan: The training records.
-        max_instances_per_image: Boxes of an image that training takes.
-        skip_crowd: Whether boxes around crowds are left out before.
+        max_instances_per_image: Boxes per image that training uses.
+        skip_crowd: Whether boxes around crowds are removed first.
     """
     owners = scan.image_of[~scan.is_crowd] if skip_crowd else scan.image_of
     counts = np.bincount(owners, minlength=scan.num_read)
     most = int(counts.max(initial=0))
-    found = f"at most {most:,} objects in an image, {counts.mean():.1f} in the mean"
+    found = f"at most {most:,} objects per image, {counts.mean():.1f} on average"
     over = counts > max_instances_per_image
     if not over.any():
         room = f"max_instances_per_image={max_instances_per_image}"
-        return [Finding(OK, "objects an image", f"{found} ({room})")]
+        return [Finding(OK, "objects per image", f"{found} ({room})")]
     found += (
         f"; {counted(int(over.sum()), 'image')} with more than "
         f"max_instances_per_image={max_instances_per_image}"
     )
-    advice = f"the objects beyond are not learned: set max_instances_per_image={most}"
-    return [Finding(WARNING, "objects an image", found, advice)]
+    advice = f"objects beyond that are not learned: set max_instances_per_image={most}"
+    return [Finding(WARNING, "objects per image", found, advice)]
 
 
 def photo_findings(scan: RecordScan, image_hw: tuple[int, int]) -> list[Finding]:
-    """Sizes of photos and boxes against the network's input.
+    """Compares the sizes of photos and boxes with the network's input.
 
     Args:
         scan: The training records.
@@ -178,7 +178,7 @@ def photo_findings(scan: RecordScan, image_hw: tuple[int, int]) -> list[Finding]
 
 
 def _fitting_size(scan: RecordScan, image_hw: tuple[int, int]) -> str:
-    """WIDTHxHEIGHT of about as many pixels as the input has and of the photos' shape."""
+    """WIDTHxHEIGHT with about as many pixels as the input and the photos' shape."""
     height, width = np.median(scan.image_hw, axis=0)
     factor = np.sqrt(np.prod(image_hw) / (height * width))
     sides = [max(128, int(round(side * factor / 128) * 128)) for side in (width, height)]

@@ -65,7 +65,7 @@ def _backbone(config: EfficientDetConfig) -> keras.Layer:
             batch_norm=batch_norm,
             dtype=config.dtype_policy,
         )
-    # Their published statistics go with their own epsilon, and momentum if none was asked for.
+    # Their published statistics need their own epsilon, and momentum unless one is set.
     own = {name: batch_norm[name] for name in ("synchronized", "frozen")}
     if config.is_set("bn_momentum"):
         own["momentum"] = config.bn_momentum

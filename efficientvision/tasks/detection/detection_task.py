@@ -19,13 +19,7 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
-from efficientvision.loading import (
-    CONFIG_FILE,
-    LoadedModel,
-    export_facts,
-    load_detector,
-    run_folder_of,
-)
+from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
 from efficientvision.preflight.class_checks import check_classes
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan
@@ -35,6 +29,7 @@ from efficientvision.tasks.detection import testdev
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
 from efficientvision.tasks.detection.data_checks import DataChecks
+from efficientvision.tasks.detection.decoder import Decoder
 from efficientvision.tasks.detection.evaluate_export import evaluate_export
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation
 from efficientvision.tasks.detection.export_checks import DetectionChecks
@@ -48,6 +43,7 @@ from efficientvision.tasks.detection.predictor import DEFAULT_MIN_SCORE, Detecto
 from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
@@ -71,7 +67,7 @@ class DetectionTask(Task):
     takes_ground_truth_file = True
     family: ClassVar[str]
     stretches: ClassVar[bool]
-    tta_class: ClassVar[type[DetectionTTA]]
+    decoder_class: ClassVar[type[Decoder]]
 
     def check_options(self, options: RunOptions) -> None:
         testdev.check_options(options)
@@ -277,7 +273,7 @@ class DetectionTask(Task):
         overlap = {} if iou is None else {"iou_thresh": iou}
         scales = tta_options.scales_of(options)
         how = TTAOptions(options.test_flip, scales, options.test_merge, **overlap)
-        tta = self.tta_class(config, how, self.build)
+        tta = DetectionTTA(config, self.decoder_class(config), how, self.build)
         looks = ", ".join(
             f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
             for view in tta.views

@@ -1,4 +1,4 @@
-"""Typed configuration of an EfficientDet: its hyper-parameters with default, meaning and unit."""
+"""Typed configuration of EfficientDet: each hyper-parameter with default, meaning and unit."""
 
 from __future__ import annotations
 
@@ -25,99 +25,105 @@ _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
 
-# The fork's fusion names carried the weighing with them.
+# The VFPN fork's names for fusion networks include the weighting method.
 _FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}
 
 # What follows from fpn_name as long as nobody sets it: see _derive_fusion.
 _FUSION_DEPENDENT = ("fpn_cell_repeats", "fpn_weight_method", "aspect_ratios")
 
 
-# How each field is written below: default, what it accepts, meaning and unit.
+# Each field below: default, accepted values, meaning and unit.
 @dataclasses.dataclass(slots=True)
 class EfficientDetConfig(DetectionConfig):
-    """All that decides what an EfficientDet is and how it is trained.
+    """Architecture and training hyper-parameters of an EfficientDet.
 
-    Names and defaults are the published ones (`hparams_config.py` of google/automl), with a few of
-    our own. Make one with `get_config`, change it with `override`; both check types.
+    Names and defaults are the published ones (`hparams_config.py` of google/automl), with a few
+    additions. Create one with `get_config` and change it with `override`; both check types.
     """
 
     name: str = hyperparameter("efficientdet-d0", TEXT, "model name")
 
-    act_type: str = hyperparameter("swish", one_of(*ACTIVATIONS), "activation of the network")
+    act_type: str = hyperparameter("swish", one_of(*ACTIVATIONS), "activation function")
     autoaugment_policy: str | None = hyperparameter(
         None,
         optional(one_of("v0", "v1", "v2", "v3", "test", "randaug", "")),
-        "training alters colours and shapes by this AutoAugment policy (randaug: RandAugment)",
+        "augmentation: AutoAugment policy for colours and geometry (randaug: RandAugment)",
     )
-    randaug_num_layers: int = hyperparameter(1, _COUNT, "randaug: operations on each photo")
+    randaug_num_layers: int = hyperparameter(1, _COUNT, "randaug: operations per image")
     randaug_magnitude: float = hyperparameter(
-        15.0, _NON_NEGATIVE, "randaug: strength of the operations; policies use 0 to 10"
+        15.0, _NON_NEGATIVE, "randaug: magnitude of the operations; policies use 0 to 10"
     )
     grid_mask: bool = hyperparameter(
-        False, BOOLEAN, "training covers most photos with a grid of black squares (GridMask)"
+        False, BOOLEAN, "augmentation: GridMask, a grid of black squares over most images"
     )
     mosaic_prob: float = hyperparameter(
-        0.0, number(0, 1), "share of training examples put together from parts of four photos"
+        0.0, number(0, 1), "augmentation: probability of mosaic, one example from four images"
     )
     mixup_prob: float = hyperparameter(
-        0.0, number(0, 1), "share of training examples blended with another photo"
+        0.0, number(0, 1), "augmentation: probability of mixup, a blend with another image"
     )
     jitter_min: float = hyperparameter(
-        0.1, _POSITIVE, "least factor by which training scales an image, after it fits the input"
+        0.1, _POSITIVE, "scale jitter: smallest factor, relative to the image resized to fit"
     )
-    jitter_max: float = hyperparameter(2.0, _POSITIVE, "greatest such factor")
-    seg_num_classes: int = hyperparameter(3, _COUNT, "classes of the segmentation head")
+    jitter_max: float = hyperparameter(2.0, _POSITIVE, "scale jitter: largest factor")
+    seg_num_classes: int = hyperparameter(3, _COUNT, "number of classes of the segmentation head")
     heads: tuple[str, ...] = hyperparameter(
-        ("object_detection",), HEADS, "heads: object_detection, segmentation"
+        ("object_detection",), HEADS, "output heads: object_detection, segmentation"
     )
     min_level: int = hyperparameter(3, _COUNT, "finest feature level (stride 2^level pixels)")
     max_level: int = hyperparameter(7, _COUNT, "coarsest feature level")
-    num_scales: int = hyperparameter(3, _COUNT, "anchor sizes in an octave")
+    num_scales: int = hyperparameter(3, _COUNT, "anchor scales per octave")
     aspect_ratios: tuple[Any, ...] = hyperparameter(
-        (1.0, 2.0, 0.5), ASPECT_RATIOS, "anchor shapes: width/height, or (width, height) factors"
+        (1.0, 2.0, 0.5),
+        ASPECT_RATIOS,
+        "anchor aspect ratios: width/height, or (width, height) factors",
     )
     anchor_scale: float = hyperparameter(
-        4.0, _POSITIVE, "side of the smallest anchor of a level, in strides"
+        4.0, _POSITIVE, "side of a level's smallest anchor, in strides of the level"
     )
     survival_prob: float | None = hyperparameter(
-        None, optional(number(0, 1)), "drop-connect of the heads: probability to keep; None: off"
+        None, optional(number(0, 1)), "heads: drop-connect survival probability; None: off"
     )
     alpha: float = hyperparameter(0.25, number(0, 1), "focal loss: weight of positives")
     gamma: float = hyperparameter(1.5, _NON_NEGATIVE, "focal loss: focusing exponent")
-    delta: float = hyperparameter(0.1, _POSITIVE, "huber box loss: end of its quadratic part")
+    delta: float = hyperparameter(
+        0.1, _POSITIVE, "Huber box loss: threshold from quadratic to linear"
+    )
     box_loss_weight: float = hyperparameter(50.0, _NON_NEGATIVE, "weight of the box loss")
     iou_loss_type: str | None = hyperparameter(
-        None, optional(one_of("iou", "giou", "diou", "ciou")), "adds a box-overlap loss"
+        None, optional(one_of("iou", "giou", "diou", "ciou")), "additional IoU loss; None: none"
     )
-    iou_loss_weight: float = hyperparameter(1.0, _NON_NEGATIVE, "weight of that loss")
+    iou_loss_weight: float = hyperparameter(1.0, _NON_NEGATIVE, "weight of the IoU loss")
     positives_momentum: float | None = hyperparameter(
-        None, optional(number(0, below=1)), "momentum of the loss normaliser; None: per batch"
+        None,
+        optional(number(0, below=1)),
+        "momentum of the number of positives that normalises the loss; None: per batch",
     )
     backbone_name: str = hyperparameter(
         "efficientnet-b0", one_of(*backbone_names()), "backbone network"
     )
-    box_class_repeats: int = hyperparameter(3, integer(0), "convolutions of each head")
+    box_class_repeats: int = hyperparameter(3, integer(0), "convolutions per head")
     fpn_name: str | None = hyperparameter(
-        None, optional(one_of("bifpn", "qufpn", "vfpn")), "fusion network; None: bifpn"
+        None, optional(one_of("bifpn", "qufpn", "vfpn")), "feature fusion network; None: bifpn"
     )
     fpn_weight_method: str | None = hyperparameter(
         None,
         optional(one_of("fastattn", "attn", "sum", "channel_attn", "channel_fastattn")),
-        "how a fusion node weighs its inputs; None: fastattn",
+        "weighting of a fusion node's inputs; None: fastattn",
     )
-    fpn_cell_repeats: int = hyperparameter(3, _COUNT, "fusion cells")
+    fpn_cell_repeats: int = hyperparameter(3, _COUNT, "number of fusion cells")
     fpn_num_filters: int = hyperparameter(64, _COUNT, "channels of the fusion network and heads")
     separable_conv: bool = hyperparameter(
-        True, BOOLEAN, "fusion and heads use separable convolutions"
+        True, BOOLEAN, "use separable convolutions in the fusion network and the heads"
     )
     apply_bn_for_resampling: bool = hyperparameter(
         True, BOOLEAN, "batch norm after the 1x1 convolutions that adapt channels"
     )
     conv_after_downsample: bool = hyperparameter(
-        False, BOOLEAN, "adapt channels after the pooling, not before"
+        False, BOOLEAN, "adapt channels after pooling instead of before"
     )
     conv_bn_act_pattern: bool = hyperparameter(
-        False, BOOLEAN, "fusion node: activation after the convolution, not before"
+        False, BOOLEAN, "fusion node: activation after the convolution instead of before"
     )
 
     @property
@@ -130,7 +136,7 @@ class EfficientDetConfig(DetectionConfig):
 
     @property
     def anchors_per_location(self) -> int:
-        """Anchors of one cell of a feature map."""
+        """Number of anchors per cell of a feature map."""
         return self.num_scales * len(self.aspect_ratios)
 
     @property
@@ -146,7 +152,7 @@ class EfficientDetConfig(DetectionConfig):
         }
 
     def apply_special(self, name: str, value: Any, notes: list[str]) -> bool:
-        # slots=True makes another class of this one, which super() without arguments misses.
+        # slots=True replaces the class, which breaks super() without arguments.
         return DetectionConfig.apply_special(self, name, value, notes) or _apply_fusion_name(
             self, name, value
         )
@@ -157,7 +163,7 @@ class EfficientDetConfig(DetectionConfig):
 
 
 def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> bool:
-    """Sets `fpn_name` by a name that carries the weighing with it; returns whether it was one."""
+    """Sets `fpn_name` from a name that includes the weighting; returns whether it was one."""
     if name != "fpn_name" or not isinstance(value, str) or value not in _FPN_NAMES:
         return False
     config.fpn_name = "bifpn"
@@ -169,9 +175,9 @@ def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> boo
 
 
 def _derive_fusion(config: EfficientDetConfig) -> None:
-    """Gives what hangs on fpn_name its value, unless an override set it.
+    """Sets the defaults that depend on fpn_name, except those set by an override.
 
-    VFPN has its own number of cells, always weighs by fastattn, and its published checkpoints
+    VFPN has its own number of cells and always weights by fastattn. Its published checkpoints
     were trained with anchors whose sides are 1.4 and 0.7 times the square's.
     """
     defaults = {name: field_table(config)[name].default for name in _FUSION_DEPENDENT}
@@ -188,13 +194,13 @@ def _derive_fusion(config: EfficientDetConfig) -> None:
 
 
 def _check_bounds(config: EfficientDetConfig) -> None:
-    """Checks the hyper-parameters that bound each other.
+    """Checks pairs of lower and upper bounds.
 
     Raises:
-        UserError: A lower bound is above its upper one.
+        UserError: A lower bound is above its upper bound.
     """
     for low, high in (("min_level", "max_level"), ("jitter_min", "jitter_max")):
         if getattr(config, low) > getattr(config, high):
             raise UserError(
-                f"{low}={getattr(config, low)} is above {high}={getattr(config, high)}."
+                f"{low}={getattr(config, low)} must not be above {high}={getattr(config, high)}."
             )

@@ -12,11 +12,11 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection.anchors import generate_anchors
 from efficientvision.tasks.detection.augmentation import Augmentation
+from efficientvision.tasks.detection.decoder import EfficientDetDecoder
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.losses import detection_losses
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
-from efficientvision.tasks.detection.tta import DetectionTTA
 from efficientvision.tasks.training_task import Batch
 
 
@@ -34,7 +34,7 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         **options: As of `DetectionTrainingTask`.
     """
 
-    tta_class = DetectionTTA
+    decoder_class = EfficientDetDecoder
     config: EfficientDetConfig
 
     def __init__(self, config: EfficientDetConfig, **options: Any):

@@ -12,7 +12,7 @@ import numpy as np
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.data.transforms.preprocess import normalize, resize_and_pad, stretch
 from efficientvision.exports.artifacts import FORMATS
-from efficientvision.loading import LoadedModel, serving_metadata
+from efficientvision.loading import serving_metadata
 from efficientvision.preflight.findings import raise_on_first
 from efficientvision.progress import tqdm
 from efficientvision.tasks.detection import agreement
@@ -29,6 +29,7 @@ from efficientvision.tasks.export_checks import (
     is_portable,
     results_of_one,
 )
+from efficientvision.tasks.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
 

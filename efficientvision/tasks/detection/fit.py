@@ -1,4 +1,4 @@
-"""Detectors for `keras.Model.compile` and `fit`, with their targets and losses inside."""
+"""Detectors for `keras.Model.compile` and `fit`, with built-in targets and losses."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 
 
 class FitDetector(keras.Model):
-    """A detector that `fit` trains on one device: uint8 photos in, its losses inside.
+    """A detector with built-in targets and losses, to be trained by `fit` on one device.
 
-    `fit` takes (images, (boxes, classes)): uint8 [B, H, W, 3] at the network's size; float32
-    [B, M, 4], ymin, xmin, ymax, xmax in pixels of these images, padded with -1; int32 [B, M], 1..K,
-    padded with -1. The losses are those of `main.py`, without its L2 and its averages. `network` is
-    the detector itself: `network.save`, or `Detector.from_loaded` for predictions.
+    `fit` takes a data set of `(images, (boxes, classes))`: images uint8 [B, H, W, 3] at the
+    network's input size; boxes float32 [B, M, 4], ymin, xmin, ymax, xmax in pixels of these
+    images, padded with -1; classes int32 [B, M], 1..K, padded with -1. The losses are those of
+    `main.py`, without weight decay and without averaged weights.
 
     Args:
-        name: of a detector, or of an SSD's backbone with `task="detection"`.
-        task: None: as the name says.
-        **hyper_parameters: as of `build_model`.
+        name: name of an EfficientDet, or of an SSD's backbone with `task="detection"`.
+        task: None: inferred from the name.
+        **hyper_parameters: hyper-parameters as in `build_model`.
+
+    Attributes:
+        network: the detector itself, for `network.save`, or `Detector.from_loaded` to predict.
 
     Raises:
-        UserError: the model or a hyper-parameter is unknown, or the network has no detection head.
+        UserError: the name or a hyper-parameter is unknown, a value is invalid, or the network has
+            no detection head.
 
     Example:
         >>> model = FitDetector("efficientdet-d0", num_classes=3, image_size=256)
@@ -45,15 +49,7 @@ class FitDetector(keras.Model):
         self.network = build_from_config(self.config)
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
-        """Runs the network.
-
-        Args:
-            images: uint8, or float in 0..255, [B, H, W, 3], RGB.
-            training: as of any Keras layer.
-
-        Returns:
-            Float32 outputs as `build_model` describes them.
-        """
+        """Maps uint8 or float images in 0..255, [B, H, W, 3], to the network's outputs."""
         mean, stddev = (
             tf.constant(values, tf.float32)
             for values in (self.config.mean_rgb, self.config.stddev_rgb)
@@ -68,15 +64,15 @@ class FitDetector(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """The detector's loss; see `detection.losses` and `detection.multibox`.
+        """Returns the detector's total loss, see `detection.losses` and `detection.multibox`.
 
         Args:
-            x: ignored, as are `sample_weight` and `training`.
-            y: (boxes, classes), as the class describes them.
+            x, sample_weight, training: ignored.
+            y: (boxes, classes) as described for the class.
             y_pred: outputs of `call`.
 
         Returns:
-            float32 scalar, the mean over the batch's positive anchors.
+            float32 scalar, a mean over the batch's positive anchors.
         """
         del x, sample_weight, training
         boxes, classes = y

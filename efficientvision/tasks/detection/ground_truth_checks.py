@@ -1,4 +1,4 @@
-"""Evaluation records against the COCO file that they are measured with, and against training."""
+"""Compares evaluation records with their COCO file, and with the training records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAME = "records and ground truth must come from the same conversion"
 def id_findings(
     scan: RecordScan, json_file: str | None, *, regenerated: bool = False
 ) -> list[Finding]:
-    """Whether every evaluated photo can be found in the ground truth, and found once.
+    """Checks that every evaluated photo is in the ground truth exactly once.
 
     Args:
         scan: The evaluation records.
@@ -38,8 +38,8 @@ def id_findings(
     findings = []
     if repeated:
         found = f"{counted(len(repeated), 'image id')} twice or more: {listed(repeated)}"
-        advice = "the pattern probably matches two data sets, or one twice"
-        # Without a file the records are the ground truth, where an id must be one photo's.
+        advice = "the pattern probably matches two data sets, or one data set twice"
+        # Without a file the records are the ground truth, where an id must belong to one photo.
         level = WARNING if json_file or regenerated else ERROR
         findings.append(Finding(level, _SUBJECT, found, advice))
     if json_file is None:
@@ -72,7 +72,7 @@ def _json_findings(
             f"{len(missing):,} of {counted(scan.num_read, 'image id')} are not in {name}: "
             f"{listed(missing)} (it has {listed(known)})"
         )
-        advice = f"{_SAME}; without `val_json_file` the boxes of the records count"
+        advice = f"{_SAME}; without `val_json_file` the records' own boxes are used"
         return [Finding(ERROR, _SUBJECT, found, advice)]
     left_out = [
         Finding(WARNING, _SUBJECT, f"{name}: {count:,} {reason}", "correct the file, or leave it")
@@ -80,8 +80,8 @@ def _json_findings(
     ]
     annotations = content["annotations"]
     if not annotations:
-        found = f"{name} has no annotations of its images, so that every metric will be '-'"
-        advice = "give the file of the annotated images, or leave `val_json_file` out"
+        found = f"{name} has no annotations for its images, so every metric will be '-'"
+        advice = "use the file of annotated images, or remove `val_json_file`"
         return [Finding(ERROR, _SUBJECT, found, advice), *left_out]
     found = f"{counted(scan.num_read, 'image id')}, all of them in {name}"
     findings = [Finding(OK, _SUBJECT, found), *left_out]
@@ -91,7 +91,7 @@ def _json_findings(
 def _agreement_findings(
     scan: RecordScan, name: str, file: CocoFile, annotations: list[dict[str, Any]]
 ) -> list[Finding]:
-    """Whether the file has the boxes of the records, and calls them by the same class ids."""
+    """Checks that the file has the records' boxes, under the same class ids."""
     of_image: dict[str, list[list[float]]] = defaultdict(list)
     for annotation in annotations:
         if len(annotation.get("bbox") or ()) == 4:
@@ -112,7 +112,7 @@ def _agreement_findings(
             turned = _matched_classes(scan, boxes * np.tile(sizes, 2), of_image) >= 0
             if turned.mean() > max(0.5, 2 * share):
                 found = (
-                    f"x and y are swapped: {share:.0%} of the boxes are in {name}, and "
+                    f"x and y are swapped: {share:.0%} of the boxes are in {name}, but "
                     f"{turned.mean():.0%} with x and y swapped"
                 )
                 return [Finding(ERROR, subject, found, f"correct the conversion and {AGAIN}")]
@@ -127,7 +127,7 @@ def _agreement_findings(
         found = f"{share:.0%} of the records' boxes are in {name}, {same.mean():.0%} of them with"
         found += " the same class id"
         if share < 1 - FEW:
-            advice = f"the metrics are those against the file: {_own_file(scan)}"
+            advice = f"metrics are computed against the file: {_own_file(scan)}"
             return [Finding(WARNING, subject, found, advice)]
         return [Finding(OK, subject, found)]
     shifts = Counter((given[found_there] - scan.classes[found_there]).tolist())
@@ -139,7 +139,7 @@ def _agreement_findings(
 
 
 def _other_sizes(scan: RecordScan, file: CocoFile) -> np.ndarray:
-    """bool [N]: the photos that the file states another size of."""
+    """bool [N]: photos for which the file states another size."""
     stated = {str(image["id"]): (image["height"], image["width"]) for image in file.images}
     sizes = map(tuple, scan.image_hw.tolist())
     pairs = ((stated[i], size) for i, size in zip(scan.source_ids, sizes, strict=True))
@@ -153,7 +153,7 @@ def _own_file(scan: RecordScan) -> str:
 def _matched_classes(
     scan: RecordScan, boxes_yxyx: np.ndarray, of_image: dict[str, list[list[float]]]
 ) -> np.ndarray:
-    """Category id of the annotation with the corners of each box; -1 where there is none.
+    """Category id of the annotation with the same corners as each box; -1 if there is none.
 
     Args:
         scan: The evaluation records.

@@ -1,4 +1,4 @@
-"""What the report of a detector calls things."""
+"""Labels of a detector's report."""
 
 from efficientvision.tasks.detection.coco import DESCRIPTIONS, METRIC_NAMES
 from efficientvision.tasks.detection.voc import MEANINGS as VOC_MEANINGS
@@ -29,20 +29,21 @@ LABELS = ReportLabels(
         Column("recall", "recall", "percent"),
     ),
     classes_note=(
-        "In percent. The score is the threshold at which a class has its best F1 at IoU .50; "
-        "precision and recall are those it then has."
+        "In percent. The score is the threshold with the class's best F1 at IoU .50; precision "
+        "and recall are measured at that threshold."
     ),
     pr_title="Precision and recall, IoU .50",
     things=("objects", "objects"),
     detected="detected as",
     matrix_title="Confusion matrix, IoU .50",
     matrix_note=(
-        "What objects were detected as, at IoU .50. The colour is the share of the row; the last "
-        "column has the objects that were missed, the last row detections of nothing."
+        "Rows are ground-truth classes, columns predicted classes, at IoU .50. The colour is the "
+        "share of the row. The last column counts missed objects, the last row false positives "
+        "on background."
     ),
     pairs=True,
     predictions_note=(
-        "Left the truth, right what was detected; the same photos at every evaluation."
+        "Left: ground truth. Right: detections. The same photos at every evaluation."
     ),
-    predicted_alt=("Truth.", "Detections."),
+    predicted_alt=("Ground truth.", "Detections."),
 )

@@ -74,20 +74,20 @@ _CHECKS = {
 
 @dataclass(frozen=True)
 class DetectionMetadata(ModelMetadata):
-    """Facts of a detector.
+    """Metadata of a detector.
 
     Attributes:
-        family: "efficientdet": photos are fitted into the input and padded; "ssd": they are
+        family: "efficientdet": photos are resized to fit the input and padded; "ssd": they are
             stretched to it.
         fpn_name: feature fusion of an EfficientDet: bifpn, qufpn or vfpn.
-        nms: settings of the suppression that is part of the file: method, iou_thresh, sigma,
-            score_thresh (weaker detections are left out), max_output_size, per_class.
+        nms: settings of the NMS in the file: method, iou_thresh, sigma, score_thresh (minimum
+            score), max_output_size, per_class.
         columns: meaning of the last axis of `detections`.
-        preprocessing: of an EfficientDet's file that takes resized photos: `mean_rgb`, with which
-            they are padded at the bottom and the right; it becomes 0 after the normalisation.
-        anchors: of a file without suppression: arguments of `generate_anchors`, of an SSD's those
-            of `generate_priors`.
-        min_score_thresh: detections with lower scores are left out unless asked for.
+        preprocessing: for an EfficientDet's file that takes resized photos: `mean_rgb`, the colour
+            of the padding at the bottom and the right, which normalisation turns into 0.
+        anchors: for a file without NMS: arguments of `generate_anchors`, for an SSD of
+            `generate_priors`.
+        min_score_thresh: default minimum score of detections.
     """
 
     format: ClassVar[str] = "efficientvision-detector-1"
@@ -119,7 +119,7 @@ class DetectionMetadata(ModelMetadata):
             _check_anchors(self.anchors, self.image_hw, self.family == "ssd")
 
     def check_portable(self) -> None:
-        """Raises ValueError where what must be done around a portable file is not said."""
+        """Raises ValueError if facts for pre- or postprocessing are missing."""
         if self.family != "ssd" and "mean_rgb" not in self.preprocessing:
             raise ValueError("preprocessing lacks mean_rgb")
         if self.nms.get("kind") == "none" or self.anchors:
@@ -155,10 +155,10 @@ class DetectionMetadata(ModelMetadata):
         return facts
 
     def _decoding(self) -> dict[str, Any]:
-        """How scores and boxes come from the raw outputs.
+        """Describes how to decode scores and boxes from the raw outputs.
 
-        A value of a box times its entry of `scale` is what `order` says of it: the move of the
-        centre in anchor sizes, and the logarithm of the size in anchor sizes.
+        Each encoded value, multiplied by its entry of `scale`, is the quantity named in `order`:
+        the offset of the centre in anchor sizes, or the logarithm of the size in anchor sizes.
         """
         if self.family == "ssd":
             scores = {"output": "confidences", "function": "softmax", "background_first": True}
@@ -181,10 +181,10 @@ class DetectionMetadata(ModelMetadata):
 
 
 def _check_anchors(anchors: dict[str, Any], image_hw: Sequence[int], is_ssd: bool) -> None:
-    """Holds the arguments of an anchor generator against the model's input, before it is called.
+    """Validates the arguments of an anchor generator against the model's input size.
 
     Raises:
-        ValueError: Some are missing, of another input, or make too many anchors.
+        ValueError: An argument is missing, the input size differs, or there are too many anchors.
     """
     wanted = _PRIORS if is_ssd else _ANCHORS
     if set(anchors) != set(wanted):

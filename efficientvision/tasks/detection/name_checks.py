@@ -1,7 +1,7 @@
-"""The numbers of classes in what an evaluation measures with, against the network's, by name.
+"""Compares class numbers of an evaluation set with the network's, by name.
 
-A detector is measured by number: a set that numbers the same classes in another order would be
-measured wrongly without a word.
+Detectors are evaluated by number: a data set that numbers the same classes in another order would
+silently give wrong metrics.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from efficientvision.data.record_files import FilePattern
 from efficientvision.preflight.findings import ERROR, Finding
 
 _SHOWN = 3
-_NAMELESS = re.compile(r"class \d+")  # What the reader calls a category without a name.
+_NAMELESS = re.compile(r"class \d+")  # Name that the reader gives to a nameless category.
 
 
 def truth_name_findings(
@@ -26,17 +26,17 @@ def truth_name_findings(
     *,
     renamed: bool = False,
 ) -> list[Finding]:
-    """An error where the ground truth has other names for the network's numbers; else nothing.
+    """Returns an error if the ground truth has other names for the network's class numbers.
 
-    Capitals, spaces and signs do not count. One side may have more classes, or no names at all.
+    Capitals, spaces and punctuation do not count. One side may have more classes, or no names.
 
     Args:
         names: Class number of the network -> name; may be empty.
         records: The evaluation records.
         json_file: The ground truth in COCO format; None: the records, named by the `labels.json`
             beside them.
-        renamed: The network's names may be others than its records': only those that the ground
-            truth gives to another number are wrong.
+        renamed: The network's names may differ from its records': only names that the ground truth
+            gives to another number are wrong.
 
     Raises:
         UserError: The file is missing or not in COCO format.
@@ -59,7 +59,7 @@ def truth_name_findings(
     if not other:
         return []
     found = (
-        f"{json_file or records} has {_listed(theirs, other)}, and the network has "
+        f"{json_file or records} has {_listed(theirs, other)}, but the network has "
         f"{_listed(names, other)}: detections are compared by number"
     )
     advice = (

@@ -1,10 +1,10 @@
 """TFRecords -> padded batches for detection, with tf.data.
 
-Training: the order (:mod:`streams`) and every augmentation (:mod:`training_examples`) are
-functions of (seed, epoch), so a run that starts again at step n continues exactly. The host sends
-uint8 (a quarter of the bytes); ``transforms.preprocess.normalize`` with ``valid_hw`` runs on the
-device. Evaluation: shards in order, no randomness, and float32 pixels as the bilinear resize gives
-them, unrounded: that is what the original's numbers are computed from.
+Training: the order (:mod:`streams`) and every augmentation (:mod:`training_examples`) depend only
+on (seed, epoch), so a run that resumes at step n continues exactly. The host sends uint8 (a quarter
+of the bytes); ``transforms.preprocess.normalize`` with ``valid_hw`` runs on the device. Evaluation:
+shards in order, no randomness, and float32 pixels straight from the bilinear resize, unrounded: the
+original's numbers are computed from these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from efficientvision.data.record_files import FilePattern
 from efficientvision.data.record_parsing import source_id
 from efficientvision.data.records import parse_example
 from efficientvision.data.transforms import decode, preprocess
-from efficientvision.data.transforms.boxes import clip_boxes, has_area, pad_rows
+from efficientvision.data.transforms.boxes import clip_to_last_pixel, has_area, pad_rows
 from efficientvision.data.transforms.preprocess import Size
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection.augmentation import Augmentation, SsdAugmentation
@@ -43,46 +43,47 @@ def detection_dataset(
     pad_last_batch: bool = False,
     **reading: Any,
 ) -> tf.data.Dataset:
-    """Batches of images and boxes.
+    """Builds a data set of batches of images and boxes.
 
     Args:
-        file_pattern: see :func:`efficientvision.data.record_files.match_files`.
+        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
         image_hw: (height, width) of the network input.
-        batch_size: examples a batch.
-        training: shuffle, augment, repeat; or read once, in order, as it is.
-        more_sizes: evaluation: (image_hw, fit_hw) of further inputs for each photo: see
+        batch_size: Examples per batch.
+        training: Shuffle, augment and repeat; otherwise read once, in order, unaugmented.
+        more_sizes: Evaluation: (image_hw, fit_hw) of further inputs for each photo: see
             :func:`efficientvision.data.transforms.preprocess.resize_and_pad`.
-        stretch: resize photos to the input whatever their shape, as SSD does; without it they are
-            fitted into it.
-        max_instances_per_image: M; of more boxes the first M are kept (the ground truth for
-            evaluation loses them too: better take it from ``ground_truth.coco_ground_truth``).
-        augmentation: training: what is done to the photos, an `SsdAugmentation` with `stretch`;
-            None: its defaults.
-        skip_crowd_during_training: training: leave out crowd boxes.
-        regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        drop_remainder: drop an incomplete last batch; None: when training.
-        pad_last_batch: fill up an incomplete last batch with examples whose ``source_id`` is ""
-            and that have no boxes, for callers who need one static shape.
-        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
+        stretch: Resize photos to the input without keeping their shape, as SSD does; otherwise they
+            are fitted into it.
+        max_instances_per_image: M; boxes beyond the first M are dropped (also from the ground truth
+            for evaluation, so prefer ``ground_truth.coco_ground_truth`` for that).
+        augmentation: Training: augmentation of the photos, an `SsdAugmentation` with `stretch`;
+            None: the defaults.
+        skip_crowd_during_training: Training: leave out crowd boxes.
+        regenerate_source_id: Name images by a hash of their bytes, which unnamed images always get.
+        drop_remainder: Drop an incomplete last batch; None: only when training.
+        pad_last_batch: Pad an incomplete last batch with examples that have no boxes and whose
+            ``source_id`` is "", for callers that need one static shape.
+        **reading: Order, share and limits; see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
         ``images`` [B, H, W, 3], uint8 (training, or with ``stretch``) or float32 (evaluation),
         values 0..255, padding 0;
-        ``valid_hw`` int32 [B, 2], the part of the canvas that is image;
-        ``image_scale`` float32 [B], multiplies pixels of the input into pixels of the photo (sizes,
-        where training has cropped); not with ``stretch``, where each axis has its own;
+        ``valid_hw`` int32 [B, 2], the part of the canvas that shows the photo;
+        ``image_scale`` float32 [B], converts pixels of the input to pixels of the photo (only
+        sizes, if training has cropped) by multiplication; not with ``stretch``, which scales each
+        axis differently;
         ``gt_boxes_yxyx`` float32 [B, M, 4], pixels of the network input, -1 padded;
         ``gt_classes`` int32 [B, M], 1..K, -1 padded;
         ``source_id`` string [B].
-        Evaluation adds the ground truth as it stands in the records, crowds included:
+        Evaluation adds the ground truth as stored in the records, including crowds:
         ``original_hw`` int32 [B, 2]; ``gt_boxes_original_yxyx`` float32 [B, M, 4], pixels of the
         photo, ``gt_classes_original`` int32 [B, M] and ``gt_area`` float32 [B, M], square pixels,
         all three -1 padded; ``gt_is_crowd`` bool [B, M]; and ``images_1``, ``valid_hw_1``, ... for
         the first, ... of ``more_sizes``.
 
     Raises:
-        UserError: no files, no records, or arguments that make no sense.
+        UserError: There are no files or records, or an argument makes no sense.
     """
     reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
     if max_instances_per_image < 1:
@@ -143,7 +144,7 @@ def _evaluation_example(
         fitted = {"images": image, "image_scale": image_scale}
     normalized, classes = example["boxes_normalized_yxyx"], example["classes"]
     boxes = normalized * tf.cast(tf.tile(valid_hw, [2]), tf.float32)
-    boxes = clip_boxes(boxes, image_hw)
+    boxes = clip_to_last_pixel(boxes, image_hw)
     seen = has_area(boxes)
     source = tf.cast(tf.tile(source_hw, [2]), tf.float32)
     # PASCAL records (and the fallback) store fractions of the image; COCO's areas are pixels.
@@ -169,7 +170,7 @@ def _evaluation_example(
 
 
 def _empty_examples(spec: dict[str, tf.TensorSpec], count: int) -> tf.data.Dataset:
-    """Examples of nothing: black, 1x1 photos without boxes and without a name."""
+    """Padding examples: black 1x1 photos without boxes and without a name."""
     fills = {
         "gt_boxes_yxyx": -1,
         "gt_classes": -1,

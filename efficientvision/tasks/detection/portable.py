@@ -1,4 +1,4 @@
-"""The part of a detector that every runtime can run: resized photo in, boxes or raw outputs out."""
+"""Portable detectors for all runtimes: from resized photos to boxes or raw outputs."""
 
 import dataclasses
 from typing import Any
@@ -19,36 +19,40 @@ from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_postprocess import best_class_candidates
 
 NMS_KINDS = ("offset", "none")
-# Boxes that may enter suppression, unless nms_configs.max_nms_inputs says otherwise: hard NMS keeps
-# 100 of them, and sorting all 49,104 anchors of D0 costs more than the rest of postprocessing.
+# Default maximum of boxes that enter NMS (nms_configs.max_nms_inputs): NMS keeps 100 of them, and
+# sorting all 49,104 anchors of D0 takes longer than the rest of postprocessing.
 MAX_CANDIDATES = 1000
 
 
 def portable_function(model: Any, config: DetectionConfig, *, nms: str, batch_size: int = 1) -> Any:
-    """Traces the network with normalisation and, if wanted, suppression, in static shapes.
+    """Traces the network with normalisation and optional NMS, with static shapes.
 
     Args:
         model: a Keras detector, images [N, h, w, 3] -> (class logits, box deltas), or an SSD's
             (confidences, locations).
         config: its hyper-parameters.
-        nms: "offset": hard suppression within each class, inside; "none": outside.
-        batch_size: images at a time; suppression inside takes one.
+        nms: "offset": hard NMS per class inside the function; "none": no NMS.
+        batch_size: number of images per batch; must be 1 with NMS.
 
     Returns:
         A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, padded with
-        `mean_rgb` (an SSD's are stretched to the input instead), which returns a dict: with
-        "offset" `detections`, float32 [1, max, 6], which are ymin, xmin, ymax, xmax in pixels of
-        the input, score, class (1..K), score 0 where there is none; with "none" `logits`, float32
-        [N, A, K], and `codes`, float32 [N, A, 4], or an SSD's `confidences`, float32
-        [N, P, K + 1], and `locations`, float32 [N, P, 4].
+        `mean_rgb` (for an SSD, stretched to the input instead). It returns a dict. With "offset":
+        `detections`, float32 [1, max, 6]: ymin, xmin, ymax, xmax in pixels of the input, score,
+        class (1..K); padded with score 0. With "none": `logits`, float32 [N, A, K], and `codes`
+        (encoded boxes), float32 [N, A, 4]; for an SSD `confidences`, float32 [N, P, K + 1], and
+        `locations`, float32 [N, P, 4].
 
     Raises:
-        UserError: an unknown kind of NMS, soft-NMS inside, or more than one image with it.
+        UserError: the kind of NMS is unknown, or NMS is combined with soft-NMS or a batch size
+            other than 1.
     """
     if nms not in NMS_KINDS:
-        raise UserError(f"`nms={nms}`: must be one of {', '.join(NMS_KINDS)}")
+        raise UserError(f"`nms={nms}` must be one of {', '.join(NMS_KINDS)}")
     if nms == "offset" and batch_size != 1:
-        raise UserError(f"`nms=offset` takes one image at a time, `batch_size={batch_size}` none")
+        raise UserError(
+            f"`nms=offset` supports one image at a time: `batch_size={batch_size}` must be 1, or "
+            "use `nms=none`"
+        )
     limits = _limits(config) if nms == "offset" else None
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)
@@ -69,12 +73,12 @@ def portable_function(model: Any, config: DetectionConfig, *, nms: str, batch_si
 
 
 def max_candidates(config: DetectionConfig) -> int:
-    """How many boxes may enter suppression."""
+    """The maximum number of boxes that enter NMS."""
     return config.nms_configs.max_nms_inputs or MAX_CANDIDATES
 
 
 def _limits(config: DetectionConfig) -> Thresholds:
-    """What suppression inside uses.
+    """The thresholds of the built-in NMS.
 
     Raises:
         UserError: soft-NMS is configured.
@@ -88,8 +92,8 @@ def _limits(config: DetectionConfig) -> Thresholds:
     )
     if limits.soft_sigma:
         raise UserError(
-            "soft-NMS (gaussian) exists in SavedModels only: for the other formats set "
-            "`nms_method=hard`, or `nms=none`"
+            "soft-NMS (gaussian) is available in SavedModels only: set `nms_method=hard` or "
+            "`nms=none` for the other formats"
         )
     return limits
 
@@ -110,9 +114,9 @@ def _ssd_outputs(outputs: Any, config: SsdConfig) -> dict[str, tf.Tensor]:
 def _efficientdet_candidates(
     logits: tf.Tensor, box_deltas: tf.Tensor, config: EfficientDetConfig
 ) -> Candidates:
-    """Of the one image of a batch, without the axis of the batch.
+    """The candidates of the single image of a batch, without the batch axis.
 
-    Each anchor stands for its best class.
+    Each anchor is a candidate for its best class.
     """
     anchors = tf.constant(generate_anchors(**config.anchor_options), tf.float32)
     count = min(max_candidates(config), int(anchors.shape[0]))
@@ -123,7 +127,7 @@ def _efficientdet_candidates(
 
 
 def _ssd_candidates(confidences: tf.Tensor, locations: tf.Tensor, config: SsdConfig) -> Candidates:
-    """Of the one image of a batch, without the axis of the batch."""
+    """The candidates of the single image of a batch, without the batch axis."""
     found = best_class_candidates(
         confidences,
         locations,
@@ -134,11 +138,11 @@ def _ssd_candidates(confidences: tf.Tensor, locations: tf.Tensor, config: SsdCon
 
 
 def _detections(candidates: Candidates, config: DetectionConfig, limits: Thresholds) -> tf.Tensor:
-    """float32 [max, 6] of one image."""
+    """Applies NMS to the candidates of one image and returns float32 [max, 6]."""
     settings = config.nms_configs
     boxes, scores, classes = candidates
     cells = move_to_class_cells(boxes, classes, config.num_object_classes, config.image_hw)
-    # This operation, unlike the batched one, is one kernel in each of the runtimes.
+    # Unlike the batched operation, this one is a single kernel in all runtimes.
     kept, number = tf.raw_ops.NonMaxSuppressionV4(
         boxes=cells,
         scores=scores,
@@ -159,7 +163,7 @@ def _detections(candidates: Candidates, config: DetectionConfig, limits: Thresho
 def with_suppression(
     metadata: DetectionMetadata, config: DetectionConfig, kind: str
 ) -> DetectionMetadata:
-    """The facts of a detector's file with that kind of suppression inside."""
+    """The metadata of a detector's file with this kind of NMS inside."""
     if isinstance(config, SsdConfig):
         preprocessing = {}
     else:

@@ -14,7 +14,7 @@ from efficientvision.tasks.portable import PortableNetwork, check_number, of_pho
 
 
 class DetectionRunner:
-    """Resizes photos, runs the network, and brings its boxes to the photo's pixels."""
+    """Resizes photos, runs the network, and scales its boxes to pixels of the photo."""
 
     def __init__(self, network: PortableNetwork, metadata: DetectionMetadata):
         self._network = network
@@ -51,7 +51,7 @@ class DetectionRunner:
         return resize_bilinear(photos, fitted), tf.fill([2], 1.0 / scale)
 
     def _prepare(self, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images as the network takes them, and pixels of the photo for one of theirs [4]."""
+        """Returns the network's input, and the scale from its pixels to the photo's, [4]."""
         check_number(photos, self._metadata)
         resized, scale = self._resize(photos)
         height, width = resized.shape[1:3]

@@ -174,7 +174,7 @@ def postprocess(
             detections = _gather(candidates, *kept, zero_padding=True)
     boxes = detections.boxes_yxyx
     if mode in ("global", "combined"):
-        boxes = box_ops.clip(boxes, image_hw)
+        boxes = box_ops.clip_boxes(boxes, image_hw)
     if image_scales is not None:
         boxes *= tf.cast(image_scales, tf.float32)[:, tf.newaxis, tf.newaxis]
     return detections._replace(boxes_yxyx=boxes)

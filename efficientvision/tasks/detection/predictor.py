@@ -1,10 +1,10 @@
-"""From any checkpoint or exported model to detections, in Python."""
+"""Detects objects with any checkpoint or exported model."""
 
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,10 +15,11 @@ from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedModel, load_detector, serving_metadata
+from efficientvision.loading import load_detector, serving_metadata
 from efficientvision.registry import nearest_names
 from efficientvision.tasks.detection.metadata import DetectionMetadata
 from efficientvision.tasks.detection.ssd_serving import detector_serving
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
@@ -31,13 +32,13 @@ _SHOWN = 5
 
 
 class Detection(NamedTuple):
-    """One object.
+    """One detected object.
 
     Attributes:
         box_yxyx: ymin, xmin, ymax, xmax in pixels of the photo.
-        score: 0..1.
-        class_id: 1..K.
-        name: of the class.
+        score: confidence, 0..1.
+        class_id: class number, 1..K.
+        name: class name.
     """
 
     box_yxyx: tuple[float, float, float, float]
@@ -48,13 +49,13 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Detections(PhotoResult):
-    """The objects found in one photo, best first. It has a length and yields `Detection`s.
+    """The objects detected in one photo, best first: a sequence of `Detection`s.
 
     Attributes:
         boxes_yxyx: float32 [N, 4], ymin, xmin, ymax, xmax in pixels of the photo.
-        scores: float32 [N], 0..1.
-        classes: int32 [N], 1..K.
-        names: N names of classes.
+        scores: float32 [N], confidences in 0..1.
+        classes: int32 [N], class numbers 1..K.
+        names: class names, N strings.
     """
 
     boxes_yxyx: np.ndarray
@@ -84,7 +85,7 @@ class Detections(PhotoResult):
         return {"detections": [one._asdict() for one in self]}
 
     def to_supervision(self) -> Any:
-        """`supervision.Detections`: boxes as xyxy, scores, class numbers, names.
+        """Converts to `supervision.Detections`: xyxy boxes, confidences, class ids, names.
 
         Raises:
             UserError: the package supervision is not installed.
@@ -92,7 +93,7 @@ class Detections(PhotoResult):
         try:
             import supervision
         except ImportError as error:
-            raise UserError("to_supervision needs: pip install supervision") from error
+            raise UserError("to_supervision needs supervision: pip install supervision") from error
         return supervision.Detections(
             xyxy=self.boxes_yxyx[:, [1, 0, 3, 2]],
             confidence=self.scores,
@@ -102,13 +103,13 @@ class Detections(PhotoResult):
 
 
 class Detector(Predictor[Detections]):
-    """Finds objects in photos.
+    """Detects objects in photos.
 
     Args:
         run: uint8 photos [N, H, W, 3] -> float32 detections [N, max, 7]: image_id, ymin, xmin,
-            ymax, xmax in pixels of the photo, score, class; score 0 where there is none.
-        metadata: model, input size, names, thresholds.
-        min_score_thresh: detections with lower scores are left out.
+            ymax, xmax in pixels of the photo, score, class; padded with score 0.
+        metadata: model name, input size, class names, thresholds.
+        min_score_thresh: drop detections with lower scores.
 
     Example:
         >>> detector = Detector.from_checkpoint("efficientdet-d0")
@@ -144,28 +145,28 @@ class Detector(Predictor[Detections]):
         threads: int = 0,
         trust: bool = False,
         **overrides: Any,
-    ) -> Self:
-        """Makes a detector of a checkpoint or of an exported model.
+    ) -> "Detector":
+        """Loads a detector from a checkpoint or an exported model.
 
         Args:
             path: a TF1 or TF2 checkpoint (prefix, file or folder), `.h5`, `.weights.h5`, `.keras`,
                 a training run's folder, a SavedModel folder, `<model>_frozen.pb`, or an ONNX,
-                OpenVINO (`.xml`) or LiteRT (`.tflite`) file that `--runmode=export` wrote.
-            model_name: None: as the checkpoint's own configuration or its variables tell.
+                OpenVINO (`.xml`) or LiteRT (`.tflite`) file written by `--runmode=export`.
+            model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=640"`, `"my.yaml"`), or a dict.
-            min_score_thresh: detections with lower scores are left out; None: the checkpoint's own
-                `nms_configs.score_thresh`, or 0.4 where that is 0 (not set).
+            min_score_thresh: drop detections with lower scores; None: the checkpoint's own
+                `nms_configs.score_thresh`, or 0.4 if that is 0 (not set).
             nms_method: `"hard"` or `"gaussian"`; None: as configured.
-            max_detections: for one photo; None: as configured.
-            use_ema: prefer moving averages of the weights, where there are any.
-            threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
-            trust: take a SavedModel or frozen graph whose operations may do more than compute
-                (read and write files, for example); only where you trust whoever made it.
+            max_detections: maximum number per photo; None: as configured.
+            use_ema: load averaged weights if the checkpoint has them.
+            threads: threads of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
+            trust: load a SavedModel or frozen graph even if its operations can do more than
+                compute (read and write files, for example); only if you trust its author.
             **overrides: further hyper-parameters by name.
 
         Raises:
-            UserError: the file is missing, cut short or of another model; or settings are given
-                that are baked into an exported model.
+            UserError: the file is missing, truncated or of another model; or a setting cannot be
+                changed because it is built into an exported model.
         """
         path = files.as_text(path)
         if is_export(path):
@@ -193,8 +194,8 @@ class Detector(Predictor[Detections]):
         return cls.from_loaded(loaded)
 
     @classmethod
-    def from_loaded(cls, loaded: LoadedModel, *, nms_mode: str = "per_class") -> Self:
-        """Makes a detector of a network in memory; its NMS settings decide what is returned.
+    def from_loaded(cls, loaded: LoadedModel, *, nms_mode: str = "per_class") -> "Detector":
+        """Creates a detector from a network in memory, with the NMS settings of its configuration.
 
         Args:
             loaded: network and configuration.
@@ -222,23 +223,21 @@ class Detector(Predictor[Detections]):
         model_name: str | None = None,
         min_score_thresh: float | None = None,
         label_map: Any = None,
-    ) -> Self:
-        """Makes a detector of what `load_export` found at `origin`.
+    ) -> "Detector":
+        """Creates a detector from an export opened by `load_export`.
 
         Args:
             run, metadata: see `load_export`.
-            origin: for what is said.
-            model_name: for a model that does not say its own.
-            min_score_thresh: None: as the model says.
-            label_map: names for a model that has none, as the hyper-parameter.
+            origin: path of the export, for messages.
+            model_name: name for a model without metadata.
+            min_score_thresh: drop detections with lower scores; None: as in the metadata.
+            label_map: class names for a model that has none, as in the hyper-parameter.
 
         Raises:
-            UserError: it is no detector.
+            UserError: the export is not a detector.
         """
         if metadata is None:
-            log.info(
-                f"{origin} does not say what it is: taken for a detector of the 90 COCO classes"
-            )
+            log.info(f"{origin} has no metadata: assuming a detector of the 90 COCO classes")
             metadata = DetectionMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )
@@ -251,7 +250,7 @@ class Detector(Predictor[Detections]):
 
     @property
     def class_names(self) -> dict[int, str]:
-        """Class number (1..K) -> name."""
+        """Class names by class number (1..K)."""
         return self.metadata.class_names
 
     def predict_photos(  # type: ignore[override]  # Its options have names.
@@ -268,12 +267,13 @@ class Detector(Predictor[Detections]):
         Args:
             photos: see `as_array`.
             batch_size: see `__call__`.
-            min_score_thresh: leave out lower scores; no lower than the detector's own.
-            classes: numbers or names of classes to keep; None: all.
-            top_k: keep so many of the best; None: all.
+            min_score_thresh: drop detections with lower scores; None: the detector's own
+                threshold. A checkpoint's NMS never returns scores below the detector's own.
+            classes: class numbers or names to keep; None: all.
+            top_k: keep at most this many detections, best first; None: all.
 
         Returns:
-            `Detections` of each photo, in pixels of that photo.
+            The detections of each photo.
 
         Raises:
             UserError: a class is unknown.
@@ -295,7 +295,7 @@ class Detector(Predictor[Detections]):
         max_boxes_to_draw: int | None = 100,
         line_thickness: int | None = None,
     ) -> Image.Image:
-        """Returns a copy of the photo with boxes and labels, see `draw_detections`."""
+        """Returns a copy of the photo with boxes and labels drawn, see `draw_detections`."""
         return draw_detections(
             as_array(photo),
             result.boxes_yxyx,
@@ -308,14 +308,11 @@ class Detector(Predictor[Detections]):
         )
 
     def detect_batch(self, image_arrays: np.ndarray) -> np.ndarray:
-        """Runs on photos of one size, without the names and the threshold.
-
-        Args:
-            image_arrays: uint8 [N, H, W, 3], RGB.
+        """Detects objects in photos of equal size, uint8 [N, H, W, 3], without thresholding.
 
         Returns:
             float32 [N, max, 7]: image_id, ymin, xmin, ymax, xmax in pixels of the photo, score,
-            class; score 0 where there is none.
+            class; padded with score 0.
         """
         return np.asarray(self._run(image_arrays))
 

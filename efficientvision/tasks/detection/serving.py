@@ -1,4 +1,4 @@
-"""The whole way from encoded images to detections, as one TensorFlow graph."""
+"""Object detection from encoded images to detections, as one TensorFlow graph."""
 
 import functools
 from collections.abc import Callable
@@ -15,12 +15,12 @@ from efficientvision.tasks.serving import Serving
 
 
 class Preprocessed(NamedTuple):
-    """A batch on its way into the network.
+    """A preprocessed batch.
 
     Attributes:
         images: float32 [N, h, w, 3], pixel values 0..255, padded at the bottom and the right.
-        image_scales: float32 [N], pixels of the photo for one pixel of the network input.
-        valid_hw: int32 [N, 2], the part of the input that shows the photo.
+        image_scales: float32 [N], size of a pixel of the network's input in pixels of the photo.
+        valid_hw: int32 [N, 2], height and width of the photo within the input.
     """
 
     images: tf.Tensor
@@ -29,17 +29,18 @@ class Preprocessed(NamedTuple):
 
 
 class DetectionServing(Serving):
-    """Network, preprocessing and postprocessing of one detector.
+    """Network, preprocessing and postprocessing of a detector.
 
     Its results are `detections`, float32 [N, max, 7], see `to_rows`.
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> class logits of each level, finest
-            first, then box deltas of each.
-        image_hw: input size of the network, pixels.
+            first, then box deltas of each level.
+        image_hw: input size of the network in pixels.
         mean_rgb: subtracted from the pixels (0..255), one number or three.
-        stddev_rgb: the difference is divided by it.
-        detect: (class logits, box deltas, image scales [N]) -> `Detections` in pixels of the photo.
+        stddev_rgb: divisor after the subtraction, one number or three.
+        detect: (class logits, box deltas, image scales [N]) -> `Detections` in pixels of the
+            photo.
     """
 
     result_name = "detections"
@@ -77,7 +78,7 @@ class DetectionServing(Serving):
         return Preprocessed(*resize_and_pad(image_arrays, self.image_hw))
 
     def detect(self, inputs: Preprocessed) -> Detections:
-        """Normalises, runs the network, decodes and suppresses boxes."""
+        """Normalises images, runs the network, decodes boxes and applies NMS."""
         with tf.name_scope("normalize"):
             images = normalize(inputs.images, inputs.valid_hw, self.mean_rgb, self.stddev_rgb)
         outputs = self.network(images)
@@ -90,11 +91,11 @@ class DetectionServing(Serving):
 
 
 def to_rows(detections: Detections) -> tf.Tensor:
-    """Packs detections as the published SavedModels do.
+    """Packs detections in the format of the published SavedModels.
 
     Returns:
-        float32 [N, max, 7]: image_id (place in the batch), ymin, xmin, ymax, xmax in pixels of the
-        photo, score, class (1..K). Rows beyond the last detection have score 0.
+        float32 [N, max, 7]: image_id (index in the batch), ymin, xmin, ymax, xmax in pixels of the
+        photo, score, class (1..K); padded with score 0.
     """
     scores = tf.cast(detections.scores, tf.float32)
     image_ids = tf.range(tf.shape(scores)[0], dtype=tf.int32)
@@ -110,20 +111,20 @@ def to_rows(detections: Detections) -> tf.Tensor:
 def detection_serving(
     model: Any, config: EfficientDetConfig, *, nms_mode: str = "per_class"
 ) -> DetectionServing:
-    """Joins a Keras detector with the preprocessing and postprocessing of its configuration.
+    """Combines a Keras detector with the preprocessing and postprocessing of its configuration.
 
     Args:
-        model: images [N, h, w, 3] -> (class logits, box deltas), as `build_model` makes it; further
-            heads are left out.
-        config: its hyper-parameters; `nms_configs` decides what is suppressed and left out.
-        nms_mode: see `detection.postprocess.postprocess`; the default is what evaluation does.
+        model: images [N, h, w, 3] -> (class logits, box deltas), from `build_model`; further
+            outputs are ignored.
+        config: its hyper-parameters; `nms_configs` sets NMS and thresholds.
+        nms_mode: see `detection.postprocess.postprocess`; the default is that of evaluation.
 
     Raises:
         UserError: the model has no detection head.
     """
     if "object_detection" not in config.heads:
         raise UserError(
-            f"heads={'+'.join(config.heads)}: only a model with the head object_detection detects"
+            f"heads={'+'.join(config.heads)}: detection needs the head object_detection"
         )
     anchors = generate_anchors(**config.anchor_options)
     detect = functools.partial(

@@ -1,4 +1,4 @@
-"""Typed configuration of an SSD detector: what differs from the shared hyper-parameters."""
+"""Typed configuration of an SSD detector: fields and defaults beyond the shared ones."""
 
 from __future__ import annotations
 
@@ -26,88 +26,99 @@ _NON_NEGATIVE = number(minimum=0)
 
 
 def _nms() -> NmsConfig:
-    """What the published detectors are measured with, less what never gets so far."""
+    """NMS settings with which the published detectors were evaluated."""
     return NmsConfig(method="hard", iou_thresh=0.45, max_nms_inputs=2000, max_output_size=200)
 
 
 @dataclasses.dataclass(slots=True)
 class SsdConfig(DetectionConfig):
-    """All that decides what an SSD is and how it is trained.
+    """Architecture and training hyper-parameters of an SSD.
 
-    The defaults are the recipe of EdgeNets' `train_detection.py` at 300 pixels. Make one with
-    `get_config`, change it with `override`; both check types.
+    The defaults are the recipe of EdgeNets' `train_detection.py` at 300 pixels. Create one with
+    `get_config` and change it with `override`; both check types.
     """
 
     name: str = hyperparameter("espnetv2_s_2.0", TEXT, "name of the backbone")
     image_size: int | str | tuple[int, int] = hyperparameter(
         SSD_IMAGE_SIZE,
         IMAGE_SIZE,
-        "input size, to which photos are stretched: side in pixels, WIDTHxHEIGHT, or "
+        "input size, to which images are stretched: side in pixels, WIDTHxHEIGHT, or "
         "(height, width)",
     )
     num_classes: int = hyperparameter(
         21,
         integer(minimum=2),
-        "classes, with the background; not set: one more than the records' labels.json has",
+        "number of classes including background; default: one more than in the records' "
+        "labels.json",
     )
     act_type: str | None = hyperparameter(
-        None, optional(one_of(*ACTIVATIONS)), "EfficientNet: activation; None: the published one"
+        None,
+        optional(one_of(*ACTIVATIONS)),
+        "EfficientNet: activation function; None: as published",
     )
     build_size: int | str | tuple[int, int] = hyperparameter(
-        224, IMAGE_SIZE, "DiCENet: image size that its kernels are made for, multiples of 32"
+        224, IMAGE_SIZE, "DiCENet: image size its kernels are built for, a multiple of 32"
     )
     prior_min_scale: float = hyperparameter(
-        0.1, number(0.005, 1), "size of the smallest square priors, in sides of the image"
+        0.1, number(0.005, 1), "side of the smallest square priors, as a share of the image's"
     )
     prior_max_scale: float = hyperparameter(
-        1.05, number(0.01, 2), "the same of a level that would follow the coarsest"
+        1.05, number(0.01, 2), "side of square priors one level beyond the coarsest, same unit"
     )
     photometric_distortion: bool = hyperparameter(
-        True, BOOLEAN, "training changes brightness, contrast, saturation, hue, order of channels"
+        True,
+        BOOLEAN,
+        "augmentation: random brightness, contrast, saturation, hue and channel order",
     )
     expand_prob: float = hyperparameter(
-        0.5, number(0, 1), "share of the training photos that are put on a larger canvas"
+        0.5, number(0, 1), "augmentation: probability of placing the image on a larger canvas"
     )
     expand_max: float = hyperparameter(
-        4.0, number(minimum=1), "greatest sides of that canvas, in those of the photo"
+        4.0, number(minimum=1), "maximum side of that canvas, as a multiple of the image's"
     )
     sample_crop: bool = hyperparameter(
-        True, BOOLEAN, "training cuts out parts that overlap an object by 0 to .9, drawn at random"
+        True, BOOLEAN, "augmentation: random crops with a minimum object overlap of 0 to 0.9"
     )
     voc_metrics: bool = hyperparameter(
-        True, BOOLEAN, "evaluations add PASCAL VOC's average precisions to COCO's"
+        True, BOOLEAN, "evaluation: report PASCAL VOC's average precision too"
     )
 
     learning_rate: float = hyperparameter(
-        0.01, _NON_NEGATIVE, "learning rate (of clr and hybrid the lowest of a cycle)"
+        0.01, _NON_NEGATIVE, "learning rate (clr, hybrid: the lowest of a cycle)"
     )
     lr_mult: float = hyperparameter(
-        1.0, _NON_NEGATIVE, "all but the backbone learns at so many times its learning rate"
+        1.0,
+        _NON_NEGATIVE,
+        "layers outside the backbone: learning rate, as a multiple of the backbone's",
     )
     scale_learning_rate: bool = hyperparameter(
-        False, BOOLEAN, "multiply the learning rates by batch / 64; false: take them as they are"
+        False, BOOLEAN, "multiply the learning rates by batch size / 64; false: use them as given"
     )
     lr_warmup_init: float = hyperparameter(
-        0.0, _NON_NEGATIVE, "learning rate of the first step, scaled as learning_rate is"
+        0.0, _NON_NEGATIVE, "learning rate at the first step, scaled like learning_rate"
     )
-    lr_warmup_epoch: float = hyperparameter(0.0, _NON_NEGATIVE, "length of the warm-up, epochs")
+    lr_warmup_epoch: float = hyperparameter(0.0, _NON_NEGATIVE, "length of warm-up in epochs")
     lr_decay_method: str = hyperparameter(
-        "hybrid", one_of(*LR_DECAY_METHODS), "schedule after the warm-up"
+        "hybrid", one_of(*LR_DECAY_METHODS), "learning-rate schedule after warm-up"
     )
     lr_steps: tuple[int, ...] = hyperparameter(
-        (51, 161, 201), EPOCHS, "clr, fixed: epochs from which the rate is lower by lr_decay"
+        (51, 161, 201), EPOCHS, "clr, fixed: epochs at which the rate is multiplied by lr_decay"
     )
-    lr_decay: float = hyperparameter(0.1, number(minimum=1e-12), "clr, fixed: that factor")
+    lr_decay: float = hyperparameter(
+        0.1, number(minimum=1e-12), "clr, fixed: factor applied at each of lr_steps"
+    )
     clip_gradients_norm: float = hyperparameter(
-        0.0, _NON_NEGATIVE, "largest norm of a gradient, each and all together; 0: no clipping"
+        0.0, _NON_NEGATIVE, "maximum gradient norm, per variable and globally (0 = no clipping)"
     )
-    num_epochs: int = hyperparameter(100, integer(minimum=1), "length of training, epochs")
+    num_epochs: int = hyperparameter(100, integer(minimum=1), "number of training epochs")
     moving_average_decay: float = hyperparameter(
-        0.0, number(0, below=1), "decay of the averaged weights per step; 0: no averages"
+        0.0,
+        number(0, below=1),
+        "decay per step of the exponential moving average of the weights (0 = off)",
     )
     weight_decay: float = hyperparameter(5e-4, _NON_NEGATIVE, "L2 factor of the kernels")
     weight_decay_all: bool = hyperparameter(
-        True, BOOLEAN, "weight_decay is of biases, batch norms and activations too"
+        True, BOOLEAN, "apply weight_decay to biases, batch norms and activations too"
     )
 
     nms_configs: NmsConfig = dataclasses.field(default_factory=_nms)
@@ -137,8 +148,8 @@ class SsdConfig(DetectionConfig):
             )
         if self.label_smoothing:
             raise UserError(
-                f"label_smoothing={self.label_smoothing:g}: SSD's loss has no smoothing, and "
-                "chooses its negatives by their loss; leave it out."
+                f"label_smoothing={self.label_smoothing:g} is not supported by SSD, whose loss "
+                "mines negatives by their unsmoothed loss: remove it."
             )
 
 
@@ -149,7 +160,7 @@ def default_ssd(model_name: str) -> SsdConfig:
         model_name: Name of its backbone.
 
     Raises:
-        UserError: No backbone has that name.
+        UserError: There is no backbone with that name.
     """
     classifier_image_size(model_name)
     values: dict[str, Any] = {"name": model_name}

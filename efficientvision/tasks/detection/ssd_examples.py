@@ -1,6 +1,6 @@
 """One record -> one augmented training example of an SSD.
 
-Every number drawn depends on (seed, position in the endless sequence) alone.
+Random numbers depend only on (seed, position in the endless sequence).
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import dataclasses
 
 import tensorflow as tf
 
+from efficientvision.data.boxes import clip_boxes
 from efficientvision.data.record_parsing import source_id
 from efficientvision.data.records import parse_example
-from efficientvision.data.transforms import boxes, decode, orientation, preprocess, sample_frame
+from efficientvision.data.transforms import boxes, decode, orientation, sample_frame
 from efficientvision.data.transforms.photometric import distort_colors
-from efficientvision.data.transforms.preprocess import Size
+from efficientvision.data.transforms.placement import Placement, place_boxes, render
+from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
 from efficientvision.tasks.detection.augmentation import SsdAugmentation
 from efficientvision.tasks.detection.training_examples import Scene
 
@@ -25,16 +27,16 @@ _ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)
 class SsdExamples:
     """Makes training examples; call it with a position and its record.
 
-    The colours are distorted where the photo has the input's size, not its own, which is much
-    less work; and pixels are rounded to whole values of 0..255.
+    Colours are distorted after the photo has been resized to the input, which is much less work;
+    pixels are rounded to whole values of 0..255.
 
     Attributes:
         image_hw: (height, width) of the network input.
-        max_instances: M, boxes of an example.
-        skip_crowd: leave out crowd boxes.
-        regenerate_source_id: name photos by a hash of their bytes.
-        augmentation: what is done to them.
-        seed: of all that is drawn.
+        max_instances: M, number of boxes in an example.
+        skip_crowd: Leave out crowd boxes.
+        regenerate_source_id: Name photos by a hash of their bytes.
+        augmentation: Augmentation of the photos.
+        seed: Seed of everything random.
     """
 
     image_hw: Size
@@ -48,7 +50,7 @@ class SsdExamples:
         """Makes one example.
 
         Args:
-            position: int64 [], its place in the endless sequence.
+            position: int64 [], position in the endless sequence.
             records: string [1].
 
         Returns:
@@ -77,7 +79,7 @@ class SsdExamples:
             frame = sample_frame.draw_sample(_fold(seed, _SAMPLE), frame, found)
         placement = sample_frame.place_frame(frame, source_hw, self.image_hw)
         shown = sample_frame.boxes_in_frame(found, frame)
-        found = sample_frame.place_boxes(found, placement, self.image_hw)
+        found = clip_boxes(place_boxes(found, placement), self.image_hw)
         shown &= boxes.has_area(found)
         stored = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
         part = decode.decode_crop(
@@ -97,22 +99,17 @@ class SsdExamples:
         self,
         part: tf.Tensor,
         turned: orientation.Orientation,
-        placement: sample_frame.Placement,
+        placement: Placement,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """The decoded part, as stored -> the network's input, uint8 [*image_hw, 3]."""
-        stored_hw = orientation.oriented_size(turned, placement.part_hw)
-        image = orientation.orient_image(turned, preprocess.resize_bilinear(part, stored_hw))
+        """Renders the decoded part, as stored, to the network's input, uint8 [*image_hw, 3]."""
+        image = render(part, turned, placement, dtype=tf.float32)
         if self.augmentation.photometric_distortion:
             image = distort_colors(image, seed)
         fill = tf.constant(self.augmentation.mean_rgb)
-        before = placement.part_yx
-        after = tf.constant(self.image_hw) - before - placement.part_hw
-        # What is padded with zeros becomes the fill colour.
-        padding = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], axis=0)
-        image = tf.pad(image - fill, padding) + fill
-        image = tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
-        return tf.ensure_shape(image, [*self.image_hw, 3])
+        # Padding with zeros becomes the fill colour.
+        image = pad_to_canvas(image - fill, self.image_hw, placement.part_yx) + fill
+        return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
 
 
 def _fold(seed: tf.Tensor, purpose: int) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The whole way from encoded images to an SSD's detections, as one TensorFlow graph."""
+"""SSD detection from encoded images to detections, as one TensorFlow graph."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ from efficientvision.tasks.serving import Serving
 
 
 class Stretched(NamedTuple):
-    """A batch on its way into the network.
+    """A preprocessed batch.
 
     Attributes:
-        images: uint8 [N, h, w, 3], photos that fill the network input.
-        photo_hw: int32 [N, 2], their own sizes, pixels.
+        images: uint8 [N, h, w, 3], photos stretched to the network's input.
+        photo_hw: int32 [N, 2], original sizes of the photos in pixels.
     """
 
     images: tf.Tensor
@@ -28,15 +28,15 @@ class Stretched(NamedTuple):
 
 
 class SsdServing(Serving):
-    """Network, preprocessing and postprocessing of one SSD.
+    """Network, preprocessing and postprocessing of an SSD.
 
     Its results are `detections`, float32 [N, max, 7], see `detection_serving.to_rows`.
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> confidences [N, P, C], locations
             [N, P, 4].
-        config: its hyper-parameters; `nms_configs` decides what is suppressed and left out.
-        static: suppress as the portable exports do: see `postprocess_ssd`.
+        config: its hyper-parameters; `nms_configs` sets NMS and thresholds.
+        static: apply NMS like the portable exports, see `postprocess_ssd`.
     """
 
     result_name = "detections"
@@ -85,19 +85,18 @@ class SsdServing(Serving):
 
 
 def ssd_serving(model: Any, config: SsdConfig, *, nms_mode: str = "per_class") -> SsdServing:
-    """Joins a Keras SSD with the preprocessing and postprocessing of its configuration.
+    """Combines a Keras SSD with the preprocessing and postprocessing of its configuration.
 
     Args:
-        model: images [N, h, w, 3] -> (confidences, locations), as `build_model` makes it.
+        model: images [N, h, w, 3] -> (confidences, locations), from `build_model`.
         config: its hyper-parameters.
-        nms_mode: "per_class", which is what evaluation does, or "offset", what the portable
-            exports do.
+        nms_mode: "per_class", as in evaluation, or "offset", as in the portable exports.
 
     Raises:
-        UserError: another mode.
+        UserError: the mode is unknown.
     """
     if nms_mode not in ("per_class", "offset"):
-        raise UserError(f"An SSD's NMS is per_class or offset, not {nms_mode!r}.")
+        raise UserError(f"An SSD's NMS mode must be per_class or offset, not {nms_mode!r}.")
     return SsdServing(
         lambda images: list(model(images, training=False)), config, static=nms_mode == "offset"
     )
@@ -106,15 +105,15 @@ def ssd_serving(model: Any, config: SsdConfig, *, nms_mode: str = "per_class") -
 def detector_serving(
     model: Any, config: DetectionConfig, *, nms_mode: str = "per_class"
 ) -> DetectionServing | SsdServing:
-    """What a detector serves.
+    """Creates the `Serving` of a detector.
 
     Args:
-        model: a Keras model, as `build_model` makes it.
+        model: a Keras model from `build_model`.
         config: its hyper-parameters.
         nms_mode: see `detection_serving` and `ssd_serving`.
 
     Raises:
-        UserError: the model has no detection head, or there is no such mode.
+        UserError: the model has no detection head, or the mode is unknown.
     """
     make = ssd_serving if isinstance(config, SsdConfig) else detection_serving
     return make(model, config, nms_mode=nms_mode)

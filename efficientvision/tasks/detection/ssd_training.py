@@ -10,11 +10,11 @@ import keras
 import tensorflow as tf
 
 from efficientvision.tasks.detection.augmentation import SsdAugmentation
+from efficientvision.tasks.detection.decoder import SsdDecoder
 from efficientvision.tasks.detection.matching import AnchorTargets
 from efficientvision.tasks.detection.multibox import assign_priors, multibox_losses
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_config import SsdConfig
-from efficientvision.tasks.detection.ssd_tta import SsdTTA
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.training_task import Batch
 
@@ -33,7 +33,7 @@ class SsdTrainingTask(DetectionTrainingTask):
         **options: As of `DetectionTrainingTask`.
     """
 
-    tta_class = SsdTTA
+    decoder_class = SsdDecoder
     loss_names = ("loss", "cls_loss", "box_loss", "det_loss")
     config: SsdConfig
 

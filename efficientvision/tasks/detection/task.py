@@ -12,9 +12,6 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import BUILTIN
 from efficientvision.errors import UserError
-from efficientvision.loading import (
-    LoadedModel,
-)
 from efficientvision.preflight.findings import Finding
 from efficientvision.preflight.record_scan import RecordScan
 from efficientvision.registry import SSD_IMAGE_SIZE, is_ssd
@@ -23,6 +20,7 @@ from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
+from efficientvision.tasks.detection.decoder import EfficientDetDecoder, SsdDecoder
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import (
@@ -32,9 +30,8 @@ from efficientvision.tasks.detection.efficientdet_training import (
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
-from efficientvision.tasks.detection.ssd_tta import SsdTTA
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
-from efficientvision.tasks.detection.tta import DetectionTTA
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.setup import (
     apply_published_size,
     check_freeze,
@@ -64,7 +61,7 @@ class EfficientDetTask(DetectionTask):
     family = "efficientdet"
     num_classes_from_data = False  # The published 90, as its commands expect.
     stretches = False
-    tta_class = DetectionTTA
+    decoder_class = EfficientDetDecoder
     parts = {
         "efficientnet": "backbone",
         "resample_p": "extra levels",
@@ -147,7 +144,7 @@ class SsdTask(DetectionTask):
 
     family = "ssd"
     stretches = True
-    tta_class = SsdTTA
+    decoder_class = SsdDecoder
     counts_background = True
     usual_rate = (0.01, 192)  # Before warm restarts.
     parts = {

@@ -1,6 +1,6 @@
 """One record, or one and its partners -> one augmented training example.
 
-Every number drawn depends on (seed, position in the endless sequence) alone.
+Random numbers depend only on (seed, position in the endless sequence).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from efficientvision.data.transforms import (
     mosaic,
     orientation,
 )
+from efficientvision.data.transforms.placement import place_boxes, render
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
 from efficientvision.tasks.detection.augmentation import Augmentation
 
@@ -36,11 +37,11 @@ class TrainingExamples:
 
     Attributes:
         image_hw: (height, width) of the network input.
-        max_instances: M, boxes of an example.
-        skip_crowd: leave out crowd boxes.
-        regenerate_source_id: name photos by a hash of their bytes.
-        augmentation: what is done to them.
-        seed: of all that is drawn.
+        max_instances: M, number of boxes in an example.
+        skip_crowd: Leave out crowd boxes.
+        regenerate_source_id: Name photos by a hash of their bytes.
+        augmentation: Augmentation of the photos.
+        seed: Seed of everything random.
     """
 
     image_hw: Size
@@ -54,8 +55,8 @@ class TrainingExamples:
         """Makes one example.
 
         Args:
-            position: int64 [], its place in the endless sequence.
-            records: string [1 + num_partners], its own record and then its partners'.
+            position: int64 [], position in the endless sequence.
+            records: string [1 + num_partners], its own record followed by its partners'.
 
         Returns:
             See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
@@ -69,7 +70,7 @@ class TrainingExamples:
                 lambda: scene,
             )
         found, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
-        found = boxes.clip_boxes(found, self.image_hw)
+        found = boxes.clip_to_last_pixel(found, self.image_hw)
         seen = boxes.has_area(found)
         found, classes = (tf.boolean_mask(values, seen) for values in (found, classes))
         return scene | {
@@ -85,7 +86,7 @@ class TrainingExamples:
             return photo
         is_mosaic = self._happens(self.augmentation.mosaic_prob, _fold(seed, _MOSAIC))
         origins, sizes = mosaic.draw_frames(_fold(seed, _FRAMES), self.image_hw)
-        # A photo of its own is a collage of one, in a frame that it need not fill.
+        # A single photo is a collage of one, in a frame that it need not fill.
         count = tf.where(is_mosaic, mosaic.NUM_FRAMES, 1)
         sizes = tf.where(is_mosaic, sizes, canvas_hw)
 
@@ -113,15 +114,12 @@ class TrainingExamples:
         }
 
     def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
-        """The scene with one photo more; its size and scale are those of the first."""
-        before = tf.concat([origin_yx, [0]], axis=0)
-        size = tf.concat([photo["valid_hw"], [3]], axis=0)
-        after = tf.constant([*self.image_hw, 3]) - before - size
-        placed = tf.pad(photo["images"], tf.stack([before, after], axis=1))
+        """Adds a photo to the scene, whose size and scale are those of the first photo."""
+        placed = pad_to_canvas(photo["images"], self.image_hw, origin_yx)
         first = tf.equal(k, 0)
         offset = tf.cast(tf.tile(origin_yx, [2]), tf.float32)
         return {
-            "images": scene["images"] + tf.ensure_shape(placed, [*self.image_hw, 3]),
+            "images": scene["images"] + placed,
             "valid_hw": tf.where(first, photo["valid_hw"], scene["valid_hw"]),
             "image_scale": tf.where(first, photo["image_scale"], scene["image_scale"]),
             "source_id": tf.where(
@@ -132,7 +130,7 @@ class TrainingExamples:
         }
 
     def _mixed(self, scene: Scene, record: tf.Tensor, seed: tf.Tensor) -> Scene:
-        """The scene, and another photo shown through the part of the canvas that it fills."""
+        """Blends another photo into the part of the canvas that the scene fills."""
         other = self._photo(record, seed, scene["valid_hw"], tf.constant(True))
         other_canvas = pad_to_canvas(other["images"], self.image_hw)
         ratio = mixup.draw_ratio(_fold(seed, _RATIO))
@@ -146,13 +144,13 @@ class TrainingExamples:
     def _photo(
         self, record: tf.Tensor, seed: tf.Tensor, frame_hw: tf.Tensor, fill_frame: tf.Tensor
     ) -> Scene:
-        """The part of a photo that is shown, at its size, not padded.
+        """Loads the visible part of a photo, at its size, not padded.
 
         Args:
             record: string [].
             seed: int [2].
-            frame_hw: int32 [2], the part of the canvas that is free for it.
-            fill_frame: bool []: no padding within the frame, and no boxes of slivers.
+            frame_hw: int32 [2], the part of the canvas available for it.
+            fill_frame: bool []: leave no padding within the frame, and drop boxes of slivers.
         """
         example = parse_example(record)
         found, classes = example["boxes_normalized_yxyx"], example["classes"]
@@ -172,26 +170,26 @@ class TrainingExamples:
         factor, offset = jitter.draw_jitter(
             _fold(seed, _JITTER), drawn.jitter_min, drawn.jitter_max
         )
-        plan = jitter.plan_jitter(
+        placement, image_scale = jitter.plan_jitter(
             source_hw, self.image_hw, factor, offset, frame_hw=frame_hw, fill_frame=fill_frame
         )
-        crop = orientation.stored_crop(turned, plan.crop_yx, plan.crop_hw, stored_hw)
-        found = jitter.place_boxes(orientation.orient_boxes(turned, found), source_hw, plan)
+        crop = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
+        found = place_boxes(orientation.orient_boxes(turned, found), placement, source_hw)
         cut, kept = boxes.crop_boxes(found, frame_hw)
         kept = kept | ~fill_frame
         return {
-            "images": jitter.render(decode_part(*crop), turned, plan),
-            "valid_hw": plan.valid_hw,
-            "image_scale": plan.image_scale,
+            "images": render(decode_part(*crop), turned, placement),
+            "valid_hw": placement.part_hw,
+            "image_scale": image_scale,
             "source_id": source_id(example, self.regenerate_source_id),
             "boxes_yxyx": tf.boolean_mask(tf.where(fill_frame, cut, found), kept),
             "classes": tf.boolean_mask(classes, kept),
         }
 
     def _pixels(self, encoded: tf.Tensor, found: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor):
-        """How to get at a part of the photo: (yx, hw) -> pixels; its size; its boxes and classes.
+        """Gives access to a photo: ((yx, hw) -> pixels; its size; its boxes; its classes).
 
-        Where nothing is done to the whole photo, only the part is decoded.
+        If no operation needs the whole photo, only the requested part is decoded.
         """
         drawn = self.augmentation
         if not drawn.needs_whole_photo:
@@ -223,7 +221,7 @@ class TrainingExamples:
 
 
 def _joined(*names: tf.Tensor) -> tf.Tensor:
-    """The name of a picture made of several photos."""
+    """Name of a picture made of several photos."""
     return tf.strings.join(names, "+")
 
 

@@ -15,9 +15,11 @@ from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.coco import CocoEvaluator
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
+from efficientvision.tasks.detection.decoder import Decoder
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation, draw_training_examples
 from efficientvision.tasks.detection.pipeline import detection_dataset
 from efficientvision.tasks.detection.tta import DetectionTTA
+from efficientvision.tasks.detection.views import boxes_on_photo
 from efficientvision.tasks.records import RecordTrainingTask
 from efficientvision.tasks.training_task import Batch, Evaluation
 from efficientvision.visualize.sheet import Picture
@@ -41,7 +43,7 @@ class DetectionTrainingTask(RecordTrainingTask):
     config: DetectionConfig
     training_inputs = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
     best_metric = "AP"
-    tta_class: type[DetectionTTA]
+    decoder_class: type[Decoder]
 
     def __init__(
         self,
@@ -57,19 +59,28 @@ class DetectionTrainingTask(RecordTrainingTask):
         super().__init__(config, **options)
         self.ground_truth_json = ground_truth_json
         self.class_names = dict(class_names or {})
-        self._tta = tta or self.tta_class(config)
-        self.prediction_inputs = self._tta.inputs
+        self.decoder = self.decoder_class(config)
+        self._tta = tta
+        self.prediction_inputs = tta.inputs if tta else ("images", "valid_hw", "original_hw")
         self._coco: CocoEvaluator | None = None
         self._results_path = testdev_dir and os.path.join(testdev_dir, TESTDEV_NAME)
         self._testdev_info_file = testdev_info_file
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """For each view the levels of the class head, then those of the box head, finest first."""
-        return self._tta.outputs(model, batch)
+        """The levels of the class head, then those of the box head, finest first; with test-time
+        augmentation for each view.
+        """
+        if self._tta is not None:
+            return self._tta.outputs(model, batch)
+        return tf.nest.flatten(self._forward(model, batch, training=False)[:2])
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
-        """Detections in pixels of the photos: see `tasks.detection.tta.DetectionTTA`."""
-        return self._tta.decode(outputs, batch)
+        """Detections in pixels of the photos: fields of `postprocess.Detections`."""
+        if self._tta is not None:
+            return self._tta.decode(outputs, batch)
+        found = self.decoder.detections(outputs, self.config.image_hw)
+        boxes = boxes_on_photo(found.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
+        return found._replace(boxes_yxyx=boxes)._asdict()
 
     def new_evaluation(self) -> Evaluation:
         if self._coco is None:
@@ -78,7 +89,7 @@ class DetectionTrainingTask(RecordTrainingTask):
             self._coco,
             self._results_path,
             self.num_evaluation_images,
-            merge=self._tta.merge,
+            merge=self._tta.merge if self._tta else None,
             voc=self.config.voc_metrics,
         )
 
@@ -121,7 +132,7 @@ class DetectionTrainingTask(RecordTrainingTask):
             image_hw=config.image_hw,
             batch_size=batch_size,
             training=training,
-            more_sizes=() if training else self._tta.sizes[1:],
+            more_sizes=self._tta.sizes[1:] if self._tta and not training else (),
             max_instances_per_image=config.max_instances_per_image,
             skip_crowd_during_training=config.skip_crowd_during_training,
             regenerate_source_id=config.regenerate_source_id,

@@ -12,22 +12,14 @@ import tensorflow as tf
 
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.errors import UserError
-from efficientvision.tasks.detection.anchors import generate_anchors
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.box_fusion import fuse_views
-from efficientvision.tasks.detection.postprocess import (
-    Candidates,
-    Detections,
-    postprocess,
-    select_candidates,
-    suppress_candidates,
-)
+from efficientvision.tasks.detection.decoder import Decoder
+from efficientvision.tasks.detection.postprocess import Candidates, Detections
 from efficientvision.tasks.detection.views import View, boxes_on_photo, make_views, mirror
 from efficientvision.tasks.training_task import Batch
 
 MERGES = ("wbf", "nms")
-# Candidates of an image that enter suppression in an evaluation, as in the original's.
-MAX_NMS_INPUTS = 5000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,20 +61,20 @@ class DetectionTTA:
 
     Args:
         config: Of the detector.
-        options: Test-time augmentation; None: none.
+        decoder: Of the detector.
+        options: The views, and how to merge them.
         build_network: Configuration -> network; needed where `options` has other scales.
     """
 
     def __init__(
         self,
         config: DetectionConfig,
-        options: TTAOptions | None = None,
+        decoder: Decoder,
+        options: TTAOptions,
         build_network: Callable[[DetectionConfig], keras.Model] | None = None,
     ):
         self._config = config
-        self._num_classes = config.num_object_classes
-        self._options = options or TTAOptions()
-        nms = config.nms_configs
+        self._options = options
         self.views = make_views(
             config.image_hw,
             self._options.scales,
@@ -90,11 +82,7 @@ class DetectionTTA:
             step=config.coarsest_stride,
         )
         is_fused = self._options.merge == "wbf" and len(self.views) > 1
-        self._nms = dataclasses.replace(
-            nms,
-            method="hard" if is_fused else nms.method,
-            max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS,
-        )
+        self._decoder = decoder.with_hard_suppression() if is_fused else decoder
         usual = (config.image_hw, config.image_hw)
         self.sizes = list(dict.fromkeys([usual, *(view[:2] for view in self.views)]))
         self._networks = {
@@ -129,7 +117,7 @@ class DetectionTTA:
         if self._options.merge == "nms" and len(by_view) > 1:
             pools = [self._candidates(view, part, batch) for view, part in by_view]
             pool = Candidates(*(tf.concat(column, axis=1) for column in zip(*pools, strict=True)))
-            return suppress_candidates(pool, num_classes=self._num_classes, nms=self._nms)._asdict()
+            return self._decoder.suppressed(pool)._asdict()
         found = [self._detections(view, part, batch) for view, part in by_view]
         if len(found) == 1:
             return found[0]._asdict()
@@ -141,7 +129,7 @@ class DetectionTTA:
         if predictions["scores"].ndim == 2:
             return dict(predictions)
         images = zip(*(predictions[name] for name in Detections._fields), strict=True)
-        size, iou_thresh = self._nms.max_output_size, self._options.iou_thresh
+        size, iou_thresh = self._decoder.nms.max_output_size, self._options.iou_thresh
         fused = [fuse_views(*i, max_output_size=size, iou_thresh=iou_thresh) for i in images]
         columns = zip(*fused, strict=True)
         return dict(zip(Detections._fields, map(np.stack, columns), strict=True))
@@ -162,34 +150,16 @@ class DetectionTTA:
         network = self._networks[view.image_hw]
         return tf.nest.flatten(with_weights_of(model, network, images)[:2])
 
-    def _anchors(self, view: View) -> np.ndarray:
-        return generate_anchors(**{**self._config.anchor_options, "image_hw": view.image_hw})
-
     def _on_photo(self, boxes_yxyx: tf.Tensor, view: View, batch: Batch) -> tf.Tensor:
         valid_hw = batch[f"valid_hw{self._number(view)}"]
         return boxes_on_photo(boxes_yxyx, valid_hw, batch["original_hw"], mirrored=view.mirrored)
 
     def _detections(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Detections:
-        levels = len(outputs) // 2
-        found = postprocess(
-            outputs[:levels],
-            outputs[levels:],
-            anchors=self._anchors(view),
-            image_hw=view.image_hw,
-            num_classes=self._num_classes,
-            nms=self._nms,
-        )
+        found = self._decoder.detections(outputs, view.image_hw)
         return found._replace(boxes_yxyx=self._on_photo(found.boxes_yxyx, view, batch))
 
     def _candidates(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Candidates:
-        levels = len(outputs) // 2
-        pool = select_candidates(
-            outputs[:levels],
-            outputs[levels:],
-            anchors=self._anchors(view),
-            num_classes=self._num_classes,
-            max_nms_inputs=self._nms.max_nms_inputs,
-        )
+        pool = self._decoder.candidates(outputs, view.image_hw)
         return pool._replace(boxes_yxyx=self._on_photo(pool.boxes_yxyx, view, batch))
 
 

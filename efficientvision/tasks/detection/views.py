@@ -91,7 +91,7 @@ def mirror(images: tf.Tensor, valid_hw: tf.Tensor) -> tf.Tensor:
 
 
 def boxes_on_photo(
-    boxes_yxyx: tf.Tensor, valid_hw: tf.Tensor, original_hw: tf.Tensor, *, mirrored: bool
+    boxes_yxyx: tf.Tensor, valid_hw: tf.Tensor, original_hw: tf.Tensor, *, mirrored: bool = False
 ) -> tf.Tensor:
     """Boxes of a view as boxes of the photo.
 

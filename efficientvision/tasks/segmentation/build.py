@@ -31,7 +31,7 @@ def build_segmentation(config: SegmentationConfig) -> keras.Model:
 
 
 def _detector_config(config: SegmentationConfig) -> EfficientDetConfig:
-    """The detector that a segmentation network of its name is."""
+    """The configuration of the EfficientDet behind a segmentation network."""
     shared = (
         "image_size",
         "heads",

@@ -1,4 +1,4 @@
-"""Masks against the network: their classes, what is ignored, and the windows of training."""
+"""Checks masks against the network: classes, ignored pixels, and training windows."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from efficientvision.errors import UserError
 from efficientvision.preflight.findings import AGAIN, ERROR, OK, WARNING, Finding, counted, listed
 from efficientvision.preflight.record_scan import RecordScan, scan_records
 
-# Decoding a mask takes longer than reading a header: fewer are looked at.
+# Decoding a mask takes longer than reading a header, so fewer are read.
 DEFAULT_LIMIT = 1000
 _SHOWN = 6
-# The published networks for Cityscapes have such an output, which no pixel is meant to have.
+# The published networks for Cityscapes have such an output, which no pixel should have.
 _OUTSIDE = "background"
-# Shares of pixels above which something is amiss with most data sets.
+# Shares of pixels above which something is probably wrong.
 _MUCH_IGNORED, _MUCH_PADDING = 0.5, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskScan:
-    """What is in the records of a pattern, and in the masks of the first ones of each file.
+    """Content of the records of a pattern, and of the masks of the first ones of each file.
 
     Attributes:
-        records: sizes, ids and hashes of the photos.
-        record_of: int64 [M], the record of each mask that was read.
+        records: Sizes, ids and hashes of the photos.
+        record_of: int64 [M], index of the record of each mask read.
         mask_hw: int32 [M, 2].
-        pixels: int32 [M, 256], pixels of each value.
+        pixels: int32 [M, 256], number of pixels of each value.
     """
 
     records: RecordScan
@@ -47,7 +47,7 @@ class MaskScan:
 
     @property
     def totals(self) -> np.ndarray:
-        """int64 [256], pixels of each value in all masks that were read."""
+        """int64 [256], pixels of each value in all masks read."""
         return self.pixels.sum(axis=0, dtype=np.int64)
 
     @property
@@ -61,25 +61,25 @@ def scan_masks(
     *,
     limit: int = DEFAULT_LIMIT,
     regenerate_source_id: bool = False,
-    description: str = "looking at the masks",
+    description: str = "checking masks",
 ) -> MaskScan:
     """Reads the headers of records, and the masks of about `limit` of them.
 
     Args:
-        file_pattern: the records.
-        limit: so many masks, the same number from the start of each file.
-        regenerate_source_id: name photos by a hash of their bytes, as the pipeline then does.
-        description: of the progress bar, which appears after two seconds.
+        file_pattern: Pattern of the records.
+        limit: Number of masks to read, equally many from the start of each file.
+        regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
+        description: Label of the progress bar, which appears after two seconds.
 
     Raises:
-        UserError: nothing matches, or a record is damaged or has no mask; the sentence names it.
+        UserError: Nothing matches, or a record is damaged or has no mask; the error names it.
     """
     records = scan_records(
         file_pattern, regenerate_source_id=regenerate_source_id, labels_only=True
     )
     each = max(1, math.ceil(limit / len(records.paths)))
     batches = list(mask_pixels(file_pattern, each=each, description=description))
-    # Both read the first records of each file, this one file after file.
+    # Both read the first records of each file; this one reads file after file.
     starts = [np.flatnonzero(records.file_of == file) for file in range(len(records.paths))]
     masks_of = np.bincount(
         np.concatenate([np.zeros(0, np.int64), *(batch["file"] for batch in batches)]),
@@ -100,23 +100,23 @@ def scan_masks(
 def mask_findings(
     scan: MaskScan, part: str, num_classes: int, names: Mapping[int, str]
 ) -> list[Finding]:
-    """The classes of the masks against the network's, and how much is ignored.
+    """Compares the classes of masks with the network's, and reports ignored pixels.
 
     Args:
-        scan: the records.
+        scan: The records.
         part: "train" or "val", for the table.
         num_classes: C; classes run from 0 to C - 1.
-        names: class (from 0) -> name; may be empty.
+        names: Class (from 0) -> name; may be empty.
     """
     subject = f"{part} masks".strip()
     if not len(scan.record_of):
-        return []  # No records at all: the files' row says so.
+        return []  # No records at all: the row about files says so.
     error = _size_error(scan, subject) or _range_error(scan, subject, num_classes)
     if error is not None:
         return [error]
     if num_classes == 1:
         found = "num_classes=1: with one class the softmax is always 1, so nothing can be learned"
-        advice = "set num_classes=2 and give what is not of the class a class, such as 0"
+        advice = "set num_classes=2 and give all other pixels a class, such as 0"
         return [Finding(ERROR, subject, found, advice)]
     labelled = int(scan.totals[:IGNORED].sum())
     if not labelled:
@@ -130,7 +130,7 @@ def mask_findings(
         findings.append(Finding(WARNING, subject, found, advice))
     nameless = sorted(k for k in scan.present if names and k not in names)
     if nameless:
-        found = f"classes {listed(nameless)} have pixels and no name"
+        found = f"classes {listed(nameless)} have pixels but no name"
         findings.append(Finding(WARNING, subject, found, "name them in labels.json or label_map"))
     return [*findings, _ignored_finding(scan, subject)]
 
@@ -144,9 +144,9 @@ def _size_error(scan: MaskScan, subject: str) -> Finding | None:
     found = (
         f"the mask of {scan.records.place(scan.record_of[wrong[0]])} has {mask_width}x"
         f"{mask_height} pixels and the image {width}x{height}"
-        + (f"; {len(wrong) - 1:,} more are so" if wrong[1:].size else "")
+        + (f"; {len(wrong) - 1:,} more differ" if wrong[1:].size else "")
     )
-    return Finding(ERROR, subject, found, f"make both of one size and {AGAIN}")
+    return Finding(ERROR, subject, found, f"give both the same size and {AGAIN}")
 
 
 def _range_error(scan: MaskScan, subject: str, num_classes: int) -> Finding | None:
@@ -183,15 +183,15 @@ def _ignored_finding(scan: MaskScan, subject: str) -> Finding:
     found = f"{share:.1%} of the pixels are ignored"
     if len(blank):
         found += (
-            f"; {len(blank):,} of {counted(len(scan.record_of), 'mask')} have no other, e.g. of "
-            f"{scan.records.place(scan.record_of[blank[0]])}"
+            f"; {len(blank):,} of {counted(len(scan.record_of), 'mask')} have no other pixels, "
+            f"e.g. that of {scan.records.place(scan.record_of[blank[0]])}"
         )
     if share > _MUCH_IGNORED:
-        advice = "is so much without a class? A background that counts is a class of its own"
+        advice = "is so much unlabelled? A background that counts needs a class of its own"
         return Finding(WARNING, subject, found, advice)
     if len(blank):
         return Finding(
-            WARNING, subject, found, "these teach nothing: leave them out, or label them"
+            WARNING, subject, found, "such masks teach nothing: leave them out, or label them"
         )
     return Finding(OK, subject, found)
 
@@ -199,12 +199,12 @@ def _ignored_finding(scan: MaskScan, subject: str) -> Finding:
 def window_findings(
     scan: MaskScan, image_hw: tuple[int, int], scale: tuple[float, float]
 ) -> list[Finding]:
-    """The sizes of the training photos against the windows that are cut from them.
+    """Compares the sizes of the training photos with the windows cut from them.
 
     Args:
-        scan: the training records.
+        scan: The training records.
         image_hw: (height, width) of the window.
-        scale: bounds of the factor that photos are scaled by before.
+        scale: Range of the factor that photos are scaled by first.
     """
     sizes = scan.records.image_hw
     if not len(sizes):
@@ -226,7 +226,7 @@ def window_findings(
 
 
 def mask_split_findings(train: MaskScan, val: MaskScan, names: Mapping[int, str]) -> list[Finding]:
-    """Classes that only one of the two sets has; silent where not all masks were read."""
+    """Finds classes that only one of the two sets has; empty if not all masks were read."""
     if not (train.complete and val.complete):
         return []
 
@@ -235,12 +235,12 @@ def mask_split_findings(train: MaskScan, val: MaskScan, names: Mapping[int, str]
 
     findings = []
     if unknown := val.present - train.present:
-        found = f"val has pixels of classes that train has none of: {named(unknown)}"
-        advice = "they cannot be right: split the images anew"
+        found = f"val has classes without pixels in train: {named(unknown)}"
+        advice = "these cannot be learned: split the images again"
         findings.append(Finding(WARNING, "train and val", found, advice))
     if unmeasured := train.present - val.present:
         found = f"val has no pixel of {named(unmeasured)}: the mIoU leaves these out"
-        findings.append(Finding(WARNING, "train and val", found, "split the images anew"))
+        findings.append(Finding(WARNING, "train and val", found, "split the images again"))
     return findings
 
 
@@ -251,15 +251,15 @@ def _named(number: int, names: Mapping[int, str]) -> str:
 def check_mask_classes(
     file_pattern: FilePattern, num_classes: int, names: Mapping[int, str]
 ) -> None:
-    """Makes sure that a network of `num_classes` outputs has the classes of masks.
+    """Makes sure that a network with `num_classes` outputs covers the classes of masks.
 
     Args:
-        file_pattern: the records, of which a sample is read.
+        file_pattern: Pattern of the records; a sample of them is read.
         num_classes: C.
-        names: class (from 0) -> name; may be empty.
+        names: Class (from 0) -> name; may be empty.
 
     Raises:
-        UserError: a class outside 0..C - 1, or masks of other sizes than their images.
+        UserError: A class is outside 0..C - 1, or masks and images differ in size.
     """
     for finding in mask_findings(scan_masks(file_pattern), "", num_classes, names):
         if finding.level == ERROR:

@@ -1,4 +1,4 @@
-"""Typed configuration of a segmentation network: what differs from the shared hyper-parameters."""
+"""Typed configuration of a segmentation network: fields and defaults beyond the shared ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from efficientvision.tasks.segmentation.field_types import (
     LABEL_MAP_OF_MASKS,
 )
 
-# What `train_segmentation.py` takes where nothing else is said.
+# The default of EdgeNets' `train_segmentation.py`.
 _RANDOM_SCALE = (0.5, 2.0)
 # EfficientNets keep the published detectors' batch norm.
 _EFFICIENTNET_BATCH_NORM = {"bn_momentum": 0.99, "bn_epsilon": 1e-3}
@@ -34,130 +34,136 @@ _EFFICIENTNET_BATCH_NORM = {"bn_momentum": 0.99, "bn_epsilon": 1e-3}
 
 @dataclasses.dataclass(slots=True)
 class SegmentationConfig(TrainingConfig):
-    """All that decides what a segmentation network is and how it is trained.
+    """Architecture and training hyper-parameters of a segmentation network.
 
-    The defaults are those of EdgeNets' `train_segmentation.py`. Make one with `get_config`, change
-    it with `override`; both check types.
+    The defaults are those of EdgeNets' `train_segmentation.py`. Create one with `get_config` and
+    change it with `override`; both check types.
     """
 
     name: str = hyperparameter("espnetv2_s_2.0", TEXT, "model name")
-    task: str = hyperparameter("segmentation", one_of("segmentation"), "what the model does")
+    task: str = hyperparameter("segmentation", one_of("segmentation"), "task of the model")
 
     image_size: int | str | tuple[int, int] = hyperparameter(
         256,
         IMAGE_SIZE,
-        "size of the training crops, and of the whole image in evaluation: side in pixels, "
+        "size of training crops, and of the resized image in evaluation: side in pixels, "
         "WIDTHxHEIGHT, or (height, width)",
     )
     num_classes: int = hyperparameter(
         21,
         integer(minimum=1),
-        "classes, background included where the records have one; not set: those of the records' "
-        "labels.json",
+        "number of classes, including background if the records have one; default: taken from the "
+        "records' labels.json",
     )
     label_map: str | dict[int, str] | None = hyperparameter(
         None,
         optional(LABEL_MAP_OF_MASKS),
-        "class names: {0: name}, voc, cityscapes or a file; None: labels.json of the records",
+        "class names: {0: name}, voc, cityscapes or a file; None: the records' labels.json",
     )
     act_type: str | None = hyperparameter(
-        None, optional(one_of(*ACTIVATIONS)), "EfficientNet: activation; None: the published one"
+        None,
+        optional(one_of(*ACTIVATIONS)),
+        "EfficientNet: activation function; None: as published",
     )
     build_size: int | str | tuple[int, int] = hyperparameter(
         224,
         IMAGE_SIZE,
-        "DiCENet: image size that its kernels are made for, multiples of 32; published: 224",
+        "DiCENet: image size its kernels are built for, a multiple of 32; published: 224",
     )
     decoder_width: int = hyperparameter(
-        16, integer(minimum=1), "decoder: channels of a map, times its level"
+        16, integer(minimum=1), "decoder: channels of a feature map, divided by its level"
     )
     pyramid_width: int | None = hyperparameter(
         None,
         optional(integer(minimum=1)),
-        "decoder: channels of each scale of a pyramid pooling; None: half the classes, at most "
-        "decoder_width",
+        "decoder: channels per scale of pyramid pooling; None: half the number of classes, but at "
+        "most decoder_width",
     )
     auxiliary: bool = hyperparameter(
-        False, BOOLEAN, "training adds the loss of a second output, at stride 8"
+        False, BOOLEAN, "add the loss of an auxiliary output at stride 8 in training"
     )
     heads: tuple[str, ...] = hyperparameter(
         ("segmentation",),
         HEADS,
-        "EfficientDet: segmentation; with object_detection too, a detector learns to segment, and "
-        "freeze=backbone+fpn+heads leaves it the detector that it was",
+        "EfficientDet: segmentation, or both heads, to teach a detector to segment; with "
+        "freeze=backbone+fpn+heads its detections do not change",
     )
     fpn_name: str | None = hyperparameter(
         None,
         optional(one_of("bifpn", "qufpn", "vfpn")),
-        "EfficientDet: fusion network; None: bifpn",
+        "EfficientDet: feature fusion network; None: bifpn",
     )
     detector_classes: int = hyperparameter(
-        90, integer(minimum=1), "EfficientDet: classes of its object_detection head"
+        90, integer(minimum=1), "EfficientDet: number of classes of its object_detection head"
     )
     grad_checkpoint: bool = hyperparameter(
-        False, BOOLEAN, "training computes intermediate results twice to save memory"
+        False, BOOLEAN, "gradient checkpointing: recompute activations to save memory"
     )
 
     random_scale: tuple[float, float] | None = hyperparameter(
         None,
         optional(number_range(1e-2)),
-        "training scales an image by a factor in between before it crops; None: 0.5 to 2, for "
+        "range of the random scale factor before cropping; None: 0.5 to 2, or with "
         "`dataset=city` by the crop's width",
     )
     loss_type: str = hyperparameter(
         "ce",
         one_of("ce", "bce"),
-        "ce: cross entropy of the pixels; bce: binary cross entropy of every class by itself",
+        "ce: cross entropy per pixel; bce: binary cross entropy per pixel and class",
     )
     class_weights: str | tuple[float, ...] | None = hyperparameter(
         None,
         optional(CLASS_WEIGHTS),
-        "weights of the classes in the loss: a list of num_classes numbers; city: those of "
-        "EdgeNets for Cityscapes; data: from the training records; None: all 1",
+        "class weights of the loss: a list of num_classes numbers; city: those of EdgeNets for "
+        "Cityscapes; data: computed from the training records; None: all 1",
     )
     class_map: dict[int, int] | None = hyperparameter(
         None,
         optional(CLASS_MAP),
-        "evaluation on records of other classes: {class of the network: class of the records}; "
-        "pixels of a class that is not named are left out of the confusion matrix",
+        "for evaluation on records with other classes: {network's class: records' class}; pixels "
+        "of unlisted classes are excluded from the confusion matrix",
     )
     freeze_bn: bool = hyperparameter(
         False,
         BOOLEAN,
-        "training keeps every batch norm as it is in `ckpt`: statistics, scales and offsets",
+        "freeze every batch norm as in `ckpt`: statistics, scales and offsets",
     )
     lr_mult: float = hyperparameter(
-        10.0, number(minimum=0), "the decoder learns at so many times the backbone's learning rate"
+        10.0, number(minimum=0), "decoder: learning rate, as a multiple of the backbone's"
     )
 
     learning_rate: float = hyperparameter(
-        0.009, number(minimum=0), "of the backbone (of clr and hybrid the lowest of a cycle)"
+        0.009,
+        number(minimum=0),
+        "learning rate of the backbone (clr, hybrid: the lowest of a cycle)",
     )
     scale_learning_rate: bool = hyperparameter(
-        False, BOOLEAN, "multiply the learning rates by batch / 64; false: take them as they are"
+        False, BOOLEAN, "multiply the learning rates by batch size / 64; false: use them as given"
     )
     lr_warmup_init: float = hyperparameter(
-        0.0, number(minimum=0), "learning rate of the first step, scaled as learning_rate is"
+        0.0, number(minimum=0), "learning rate at the first step, scaled like learning_rate"
     )
-    lr_warmup_epoch: float = hyperparameter(0.0, number(minimum=0), "length of the warm-up, epochs")
+    lr_warmup_epoch: float = hyperparameter(0.0, number(minimum=0), "length of warm-up in epochs")
     lr_decay_method: str = hyperparameter(
-        "hybrid", one_of(*LR_DECAY_METHODS), "schedule after the warm-up"
+        "hybrid", one_of(*LR_DECAY_METHODS), "learning-rate schedule after warm-up"
     )
     lr_steps: tuple[int, ...] = hyperparameter(
-        (51,), EPOCHS, "clr, fixed: epochs from which the rate is lower by the factor lr_decay"
+        (51,), EPOCHS, "clr, fixed: epochs at which the rate is multiplied by lr_decay"
     )
-    num_epochs: int = hyperparameter(100, integer(minimum=1), "length of training, epochs")
+    num_epochs: int = hyperparameter(100, integer(minimum=1), "number of training epochs")
     clip_gradients_norm: float = hyperparameter(
-        0.0, number(minimum=0), "largest norm of a gradient, each and all together; 0: no clipping"
+        0.0, number(minimum=0), "maximum gradient norm, per variable and globally (0 = no clipping)"
     )
     weight_decay_all: bool = hyperparameter(
-        True, BOOLEAN, "weight_decay is of biases, batch norms and activations too"
+        True, BOOLEAN, "apply weight_decay to biases, batch norms and activations too"
     )
     moving_average_decay: float = hyperparameter(
-        0.0, number(0, below=1), "decay of the averaged weights per step; 0: no averages"
+        0.0,
+        number(0, below=1),
+        "decay per step of the exponential moving average of the weights (0 = off)",
     )
     bn_momentum: float = hyperparameter(
-        0.9, number(0, below=1), "batch norm: what the moving statistics keep per step"
+        0.9, number(0, below=1), "batch norm: momentum of the moving statistics"
     )
     bn_epsilon: float = hyperparameter(
         1e-5, number(minimum=1e-12), "batch norm: added to the variance"
@@ -167,7 +173,7 @@ class SegmentationConfig(TrainingConfig):
 
     @property
     def scale_range(self) -> tuple[float, float]:
-        """Bounds of the factor by which training scales an image."""
+        """Range of the random scale factor in training."""
         return self.random_scale or _RANDOM_SCALE
 
     @property
@@ -178,14 +184,14 @@ class SegmentationConfig(TrainingConfig):
     def validate(self) -> None:
         if "segmentation" not in self.heads:
             raise UserError(
-                f"heads={'+'.join(self.heads)}: a network for segmentation needs the head "
-                "segmentation; without it, train with `task=detection`."
+                f"heads={'+'.join(self.heads)}: a segmentation network needs the head "
+                "segmentation. Add it, or train with `task=detection`."
             )
         weights = self.class_weights
         if isinstance(weights, tuple) and len(weights) != self.num_classes:
             raise UserError(
-                f"class_weights has {len(weights)} numbers, and num_classes={self.num_classes}: "
-                "give every class one."
+                f"class_weights has {len(weights)} numbers, but num_classes={self.num_classes}: "
+                "give one weight per class."
             )
 
 
@@ -196,7 +202,7 @@ def default_config(model_name: str) -> SegmentationConfig:
         model_name: One of `registry.list_models("segmentation")`.
 
     Raises:
-        UserError: The name is unknown or is not of such a network.
+        UserError: The name is unknown or does not belong to a segmentation network.
     """
     task_of(model_name, "segmentation")
     values: dict[str, Any] = {"name": model_name}

@@ -1,4 +1,4 @@
-"""Types of hyper-parameters of segmentation: what goes by classes."""
+"""Types of segmentation hyper-parameters that are given per class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from efficientvision.configs.field_types import LABEL_MAP, FieldType, integer, number, one_of
 
-_LAST_CLASS = 254  # 255 marks pixels that do not count.
+_LAST_CLASS = 254  # 255 marks ignored pixels.
 
 
 def _class_weights(value: Any) -> str | tuple[float, ...]:
@@ -23,7 +23,7 @@ CLASS_WEIGHTS = FieldType("a list of numbers, city or data", _class_weights)
 def _class_map(value: Any) -> dict[int, int]:
     if not isinstance(value, dict) or not value:
         raise ValueError
-    # A command line and a configuration file have the same keys as text and as numbers.
+    # Keys are text from a command line and numbers from a configuration file.
     pairs = {int(network): integer(0).convert(ours) for network, ours in value.items()}
     if not all(0 <= number <= _LAST_CLASS for pair in pairs.items() for number in pair):
         raise ValueError
@@ -31,7 +31,7 @@ def _class_map(value: Any) -> dict[int, int]:
 
 
 CLASS_MAP = FieldType(
-    "a mapping {class of the network: class of the records} of numbers from 0 to 254",
+    "a mapping {network's class: records' class} of numbers from 0 to 254",
     _class_map,
     takes_mapping=True,
 )
@@ -44,7 +44,7 @@ def _label_map_of_masks(value: Any) -> str | dict[int, str]:
 
 
 LABEL_MAP_OF_MASKS = FieldType(
-    "a mapping {0: name, ...}, a list of names, voc, cityscapes or the path of a label file",
+    "a mapping {0: name, ...}, a list of names, voc, cityscapes, or the path of a label file",
     _label_map_of_masks,
     takes_mapping=True,
 )

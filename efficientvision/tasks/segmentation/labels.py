@@ -1,4 +1,4 @@
-"""What the report of a segmenter calls things."""
+"""Labels of a segmenter's report."""
 
 from efficientvision.tasks.report_labels import Column, ReportLabels
 from efficientvision.tasks.segmentation.metrics import MEANINGS
@@ -16,18 +16,21 @@ LABELS = ReportLabels(
         Column("recall", "recall", "percent"),
     ),
     classes_note=(
-        "In percent, over the pixels of all images, at the masks' own sizes. A class without "
-        "pixels has none, and the mean leaves it out."
+        "In percent, over the pixels of all images at the masks' original sizes. Classes without "
+        "pixels have no IoU and do not count in the mean."
     ),
     pr_title="",
     things=("pixels", "pixels"),
     detected="predicted",
     matrix_title="Confusion matrix (pixels)",
-    matrix_note="What pixels of each class were taken for. The colour is the share of the row.",
+    matrix_note=(
+        "Pixels by true class (rows) and predicted class (columns). The colour is the share of "
+        "the row."
+    ),
     pairs=False,
     predictions_note=(
-        "Photo, truth and prediction; what the truth ignores stays as it is in the photo. The same "
-        "photos at every evaluation."
+        "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at "
+        "every evaluation."
     ),
-    predicted_alt=("Photo, truth and prediction.",),
+    predicted_alt=("Photo, ground truth and prediction.",),
 )

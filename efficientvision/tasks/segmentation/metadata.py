@@ -1,4 +1,4 @@
-"""What an exported segmenter says about itself."""
+"""The metadata of an exported segmenter."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from efficientvision.tasks.metadata_checks import (
     whole,
 )
 
-# What a segmenter may serve: the class of each pixel, or what speaks for each class.
+# Possible outputs of a segmenter: the class of each pixel, or the logits of all classes.
 RESULTS = ("class_map", "logits")
 _CHECKS = {
     **COMMON_CHECKS,

@@ -1,4 +1,4 @@
-"""A segmentation network at the size of each photo, for networks that take any."""
+"""Runs a segmentation network at the size of each photo."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
-from efficientvision.loading import LoadedModel
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.segmentation.serving import segmentation_serving
 
-# The coarsest map that a decoder begins from has a sixteenth of the input's sides; EdgeNets'
-# demonstration takes multiples of twice that.
+# The decoder starts at stride 16; EdgeNets' demonstration uses multiples of twice that.
 _MULTIPLE = 32
-# Networks that are kept, the latest used: photos of one folder are of few sizes.
+# Size of the cache of networks, one per input size: a folder's photos have few sizes.
 _KEPT = 4
 
 
 class PhotoSizedNetwork:
-    """Photos to class maps, each with a network of the photo's own size, rounded down to multiples
-    of 32, as EdgeNets' `segmentation_demo.py` does it.
+    """Segments photos with a network of each photo's size, rounded down to multiples of 32.
 
-    A size that comes for the first time takes seconds: its network is built and traced.
+    EdgeNets' `segmentation_demo.py` does the same. Every new size takes seconds, because its
+    network is built and traced.
 
     Args:
-        loaded: a segmenter of any size, whose weights are used.
+        loaded: a segmenter of any input size; its weights are used.
     """
 
     def __init__(self, loaded: LoadedModel):
@@ -35,7 +34,7 @@ class PhotoSizedNetwork:
         self._network = functools.lru_cache(_KEPT)(self._build)
 
     def __call__(self, image_arrays: np.ndarray) -> np.ndarray:
-        """uint8 [N, H, W, 3] -> uint8 [N, H, W]."""
+        """Maps photos uint8 [N, H, W, 3] to class maps uint8 [N, H, W]."""
         return self._network(input_hw(image_arrays.shape[1:3]))(image_arrays)
 
     def _build(self, image_hw: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
@@ -47,13 +46,13 @@ class PhotoSizedNetwork:
 
 
 def input_hw(photo_hw: tuple[int, int]) -> tuple[int, int]:
-    """Size of the network's input for a photo: multiples of 32, at least one."""
+    """Returns the network's input size for a photo: multiples of 32, at least 32."""
     height, width = (max(side // _MULTIPLE, 1) * _MULTIPLE for side in photo_hw)
     return height, width
 
 
 def compiled(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of photos as one graph for all their sizes, from array to array."""
+    """Compiles a function of photos into one graph for all sizes, from array to array."""
     photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
     graph = tf.function(function, [photos], autograph=False)
     return lambda image_arrays: graph(image_arrays).numpy()

@@ -1,9 +1,9 @@
 """TFRecords -> batches for semantic segmentation, with tf.data.
 
-Training: the order (:mod:`streams`) and every scale, window and flip are functions of (seed,
-position), so a run that starts again at step n continues exactly. Evaluation: shards in order, no
-randomness, and masks at their own size, where the field measures. The host sends uint8 either way;
-normalising happens on the device.
+Training: the order (:mod:`streams`) and every scale, window and flip depend only on (seed,
+position), so a run that resumes at step n continues exactly. Evaluation: shards in order, no
+randomness, and masks at their own size, at which the field computes metrics. The host sends uint8
+either way; normalising happens on the device.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from efficientvision.data.transforms.scale_crop import (
 )
 from efficientvision.errors import UserError
 
-# What Pillow decodes with, and so the published code.
+# Pillow's, and so the published code's.
 _DCT_METHOD = "INTEGER_ACCURATE"
-# What a random number is for.
+# One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _WINDOW = range(2)
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskAugmentation:
-    """What training does to the photos and, alike, to their masks.
+    """Augmentation of photos and their masks.
 
     Attributes:
-        scale: bounds of the factor that the photo's own size is multiplied by.
-        horizontal_flip, vertical_flip: mirror half of the photos.
-        quarter_turns: turn them by quarters.
+        scale: Range of the factor by which the photo's own size is multiplied.
+        horizontal_flip, vertical_flip: Mirror half of the photos.
+        quarter_turns: Rotate by a random multiple of 90 degrees.
     """
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -63,11 +63,12 @@ class MaskAugmentation:
 
 
 def published_scale(dataset: str, width: int) -> tuple[float, float]:
-    """The random scale that EdgeNets trains a data set with.
+    """Range of the random scale with which EdgeNets trains on a data set.
 
     Args:
-        dataset: "city" for Cityscapes, whose photos have 2048 x 1024 pixels; else as PASCAL VOC.
-        width: of the network input, pixels; the published ones are 512, 1024 and 2048.
+        dataset: "city" for Cityscapes, whose photos have 2048 x 1024 pixels; others are treated
+            like PASCAL VOC.
+        width: Width of the network input in pixels; the published ones are 512, 1024 and 2048.
     """
     if dataset != "city":
         return (0.5, 2.0)
@@ -88,32 +89,33 @@ def segmentation_dataset(
     regenerate_source_id: bool = False,
     **reading: Any,
 ) -> tf.data.Dataset:
-    """Batches of images and masks. Photos of a set may differ in size.
+    """Builds a data set of batches of images and masks. Photos may differ in size.
 
     Args:
-        file_pattern: see :func:`efficientvision.data.record_files.match_files`.
+        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
         image_hw: (height, width) of the network input.
-        batch_size: examples a batch.
-        training: shuffle, scale and cut at random, repeat; or read once, in order, as it is.
-        augmentation: training: what is done to the photos; None: its defaults.
-        more_sizes: evaluation: (height, width) of further inputs for each photo.
-        class_map: 256 values: what each value of the masks becomes; None: they stay.
-        regenerate_source_id: name images by a hash of their bytes, as is done if they have no name.
-        **reading: order, share and limits: see :class:`efficientvision.data.batches.RecordReader`.
+        batch_size: Examples per batch.
+        training: Shuffle, scale and crop at random, and repeat; otherwise read once, in order,
+            unaugmented.
+        augmentation: Training: augmentation of the photos; None: the defaults.
+        more_sizes: Evaluation: (height, width) of further inputs for each photo.
+        class_map: 256 values, the new value for each value of the masks; None: no change.
+        regenerate_source_id: Name images by a hash of their bytes, which unnamed images always get.
+        **reading: Order, share and limits; see :class:`efficientvision.data.batches.RecordReader`.
 
     Returns:
         A dataset of dicts:
         ``images`` uint8 [B, H, W, 3];
         ``masks`` uint8, classes from 0, 255 ignored: training: [B, H, W]; evaluation: [B, h, w], at
-        the masks' own sizes, filled up with 255 to the largest of the batch;
+        the masks' own sizes, padded with 255 to the largest of the batch;
         ``source_id`` string [B].
         Evaluation adds ``mask_sizes`` int32 [B, 2], height and width of each mask, and
         ``images_1``, ... for the first, ... of ``more_sizes``. Its images are the whole photos,
         resized to (H, W) as Pillow does (bilinear, antialiased, rounded).
 
     Raises:
-        UserError: no files, no records, or arguments that make no sense.
-        tf.errors.InvalidArgumentError: when read: a mask and its image differ in size;
+        UserError: There are no files or records, or an argument makes no sense.
+        tf.errors.InvalidArgumentError: When read: a mask and its image differ in size;
             :func:`efficientvision.data.checks.data_errors` names the record.
     """
     reader = RecordReader(file_pattern, batch_size=batch_size, training=training, **reading)
@@ -143,7 +145,7 @@ def _table(class_map: Sequence[int] | None) -> tf.Tensor | None:
 
 
 def _decoded(example: dict[str, tf.Tensor], table: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """(uint8 [h, w, 3], uint8 [h, w])."""
+    """Decodes photo, uint8 [h, w, 3], and mask, uint8 [h, w]."""
     photo = decode.decode_image(example["encoded"], dct_method=_DCT_METHOD)
     mask = tf.io.decode_png(example["mask_encoded"], channels=1)[..., 0]
     photo_hw, mask_hw = tf.shape(photo)[:2], tf.shape(mask)

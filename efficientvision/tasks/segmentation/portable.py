@@ -14,18 +14,18 @@ from efficientvision.tasks.segmentation.serving import fit_photos, network_logit
 def portable_segmenter(
     model: Any, config: TrainingConfig, *, result: str, batch_size: int = 1
 ) -> Any:
-    """Traces the network with normalisation and, if wanted, the choice of the class.
+    """Traces the network with normalisation and an optional argmax, with static shapes.
 
     Args:
         model: a Keras segmenter, images [N, h, w, 3] -> logits [N, h, w, C].
         config: its hyper-parameters.
         result: `"class_map"` or `"logits"`.
-        batch_size: images at a time.
+        batch_size: number of images per batch.
 
     Returns:
-        A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, as
-        `fit_photos` makes them, which returns a dict of the result: `class_map`, int32 [N, h, w],
-        or `logits`, float32 [N, h, w, C].
+        A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, prepared by
+        `fit_photos`. It returns a dict with `class_map`, int32 [N, h, w], or `logits`, float32
+        [N, h, w, C].
     """
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)
@@ -41,7 +41,7 @@ def portable_segmenter(
 
 
 class SegmentationRunner:
-    """Resizes photos, runs the network, and brings a class map to the photo's size."""
+    """Resizes photos, runs the network, and resizes the class map to the photo's size."""
 
     def __init__(self, network: PortableNetwork, metadata: SegmentationMetadata):
         self._network = network

@@ -1,9 +1,9 @@
-"""From any checkpoint or exported model to the classes of a photo's pixels, in Python."""
+"""Segments photos with any checkpoint or exported model."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,8 @@ from efficientvision.configs import parse_image_size
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import LoadedModel, load_segmenter, serving_metadata
+from efficientvision.loading import load_segmenter, serving_metadata
+from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
@@ -40,8 +41,8 @@ class Segmentation(PhotoResult):
 
     Attributes:
         class_map: uint8 [H, W] at the photo's size, class indices from 0.
-        present: the classes that are there, the largest first.
-        probabilities: float32 [H, W, C], if they were asked for.
+        present: the classes in the map with colour and share, the largest first.
+        probabilities: float32 [H, W, C] if requested, else None.
     """
 
     class_map: np.ndarray
@@ -55,14 +56,18 @@ class Segmentation(PhotoResult):
 
     @property
     def names(self) -> list[str]:
-        """Of the classes that are there."""
+        """Names of the classes in the map."""
         return [name for name, _, _ in self.present]
 
     def found(self) -> dict[str, Any]:
         return {"classes": [{"name": p.name, "share": float(p.share)} for p in self.present]}
 
     def save(self, folder: AnyPath) -> tuple[str, ...]:
-        """As `PhotoResult.save`, and `<name>.png`, whose pixel values are the class indices."""
+        """Writes the files of `PhotoResult.save`, and `<name>.png` with class indices as pixels.
+
+        Returns:
+            The paths of `<name>.jpg`, `<name>.json` and `<name>.png`.
+        """
         origin = self._needed_origin()
         content = io.BytesIO()
         picture = origin.predictor.index_map(self)
@@ -75,15 +80,15 @@ class Segmentation(PhotoResult):
 
 
 class Segmenter(Predictor[Segmentation]):
-    """Says of each pixel of a photo what it shows.
+    """Classifies the pixels of photos.
 
     Args:
         run: uint8 photos [N, H, W, 3] -> the result that `metadata` names: class maps,
             uint8 [N, H, W], or logits, float32 [N, h, w, C].
-        metadata: model, input size, names, palette.
-        overlap: see `from_checkpoint`; None: the photo is seen as a whole, resized to the
-            network's size. Otherwise `run` gives logits, of tiles of the network's size.
-        run_logits: gives logits where `run` gives class maps; None: nothing does.
+        metadata: model name, input size, class names, palette.
+        overlap: overlap of tiles in pixels, see `from_checkpoint`; `run` must then return logits.
+            None: the whole photo is resized to the network's input size.
+        run_logits: returns logits if `run` returns class maps; None: logits are not available.
 
     Example:
         >>> segmenter = Segmenter.from_checkpoint("espnetv2_s_2.0_city_1024x512.pth")
@@ -122,29 +127,29 @@ class Segmenter(Predictor[Segmentation]):
         threads: int = 0,
         trust: bool = False,
         **overrides: Any,
-    ) -> Self:
-        """Makes a segmenter of a checkpoint or of an exported model.
+    ) -> "Segmenter":
+        """Loads a segmenter from a checkpoint or an exported model.
 
         Args:
-            path: a published `.pth`, a checkpoint of any other kind that `load_weights` reads, a
-                training run's folder, or what `--runmode=saved_model` or `--runmode=export` wrote.
-            model_name: None: as the checkpoint's own configuration or its variables tell.
+            path: a published `.pth`, any other checkpoint that `load_weights` reads, a training
+                run's folder, or an export of `--runmode=saved_model` or `--runmode=export`.
+            model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=1024x512"`), or a dict.
-            tile: see large photos at their own resolution, by overlapping tiles of this size,
-                `"WIDTHxHEIGHT"` or (height, width). An exported model must give logits, and be
-                made for that size.
-            overlap: least number of pixels that two tiles share.
+            tile: process large photos at full resolution in overlapping tiles of this size,
+                `"WIDTHxHEIGHT"` or (height, width). An exported model must return logits and have
+                that input size.
+            overlap: minimum overlap of two tiles in pixels.
             at_photo_size: run the network at each photo's own size, rounded down to multiples of
-                32, instead of resizing all to one.
-            use_ema: prefer moving averages of the weights, where there are any.
-            threads: of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
-            trust: take a SavedModel or frozen graph whose operations may do more than compute
-                (read and write files, for example); only where you trust whoever made it.
+                32, instead of resizing photos to one size.
+            use_ema: load averaged weights if the checkpoint has them.
+            threads: threads of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
+            trust: load a SavedModel or frozen graph even if its operations can do more than
+                compute (read and write files, for example); only if you trust its author.
             **overrides: further hyper-parameters by name.
 
         Raises:
-            UserError: the file is missing, cut short or no segmenter's; or settings are given
-                that are baked into an exported model, or exclude each other.
+            UserError: the file is missing, truncated or not a segmenter; a setting cannot be
+                changed because it is built into an exported model; or settings contradict.
         """
         tile_hw = None if tile is None else parse_image_size(tile)
         if is_export(path):
@@ -169,44 +174,46 @@ class Segmenter(Predictor[Segmentation]):
         *,
         tile_hw: tuple[int, int] | None = None,
         overlap: int = DEFAULT_OVERLAP,
-    ) -> Self:
-        """Makes a segmenter of what `load_export` found at `origin`.
+    ) -> "Segmenter":
+        """Creates a segmenter from an export opened by `load_export`.
 
         Args:
             run, metadata: see `load_export`.
-            origin: for the error.
+            origin: path of the export, for errors.
             tile_hw, overlap: see `from_checkpoint`.
 
         Raises:
-            UserError: it is no segmenter of ours, or not made for such tiles.
+            UserError: the export is not a segmenter of this library, or not made for such tiles.
         """
         check_kind(metadata, SegmentationMetadata, origin)
         if tile_hw is not None and tile_hw != metadata.image_hw:
             height, width = metadata.image_hw
             raise UserError(
-                f"{origin} was made for images of {width}x{height}: `tile={width}x{height}`, or "
-                "export it again with `input_image_size`"
+                f"{origin} was exported for images of {width}x{height}: use "
+                f"`tile={width}x{height}`, or export it again with `input_image_size`"
             )
         return cls(run, metadata, overlap=None if tile_hw is None else overlap)
 
     @classmethod
     def from_loaded(
         cls, loaded: LoadedModel, *, overlap: int | None = None, at_photo_size: bool = False
-    ) -> Self:
-        """Makes a segmenter of a network in memory.
+    ) -> "Segmenter":
+        """Creates a segmenter from a network in memory.
 
         Args:
-            loaded: network and configuration; its `image_size` is that of the tiles.
-            overlap: of the tiles; None: no tiles.
+            loaded: network and configuration; its `image_size` is the size of the tiles.
+            overlap: overlap of the tiles in pixels; None: no tiles.
             at_photo_size: see `from_checkpoint`.
 
         Raises:
-            UserError: tiles and the photo's own size at once, or tiles that cannot overlap so.
+            UserError: both tiles and `at_photo_size` are requested, or the overlap is invalid.
         """
         metadata = serving_metadata(loaded, batch_size=None)
         if at_photo_size:
             if overlap is not None:
-                raise UserError("tiles have one size: leave out `tile` or the photo's own size")
+                raise UserError(
+                    "`tile` cannot be combined with running at each photo's own size: remove one"
+                )
             return cls(PhotoSizedNetwork(loaded), metadata)
         if overlap is not None:
             metadata = replace(metadata, result="logits")
@@ -221,24 +228,23 @@ class Segmenter(Predictor[Segmentation]):
 
     @property
     def class_names(self) -> dict[int, str]:
-        """Class index (0..C-1) -> name; may be empty."""
+        """Class names by class index (0..C-1); may be empty."""
         return self.metadata.class_names
 
     def predict(self, photos: Photo | Sequence[Photo], batch_size: int = 1) -> Any:
-        """The class of every pixel.
+        """Returns the class of every pixel.
 
         Args:
-            photos: a path, a uint8 RGB array [H, W, 3], a PIL image, or a list of these. Files and
-                PIL images are turned upright as their EXIF orientation tells.
-            batch_size: photos of a list, those of one size, or tiles of a photo, that the network
-                takes at a time. An exported model that was made for another number takes that many.
+            photos: a photo or a list of photos, see `__call__`.
+            batch_size: number of photos of equal size, or of tiles, per call of the network.
+                Ignored by exported models with a fixed batch size.
 
         Returns:
-            A class map, uint8 [H, W] at the photo's size, of class indices from 0; for a list of
-            photos a list of these.
+            A class map, uint8 [H, W] at the photo's size, with class indices from 0; for a list of
+            photos, a list of class maps.
 
         Raises:
-            UserError: a file is missing or no picture, an array is none of [H, W, 3].
+            UserError: a file is missing or not a picture, or an array is not a photo.
         """
         found = self(photos, batch_size)
         if isinstance(photos, (list, tuple)):
@@ -252,18 +258,19 @@ class Segmenter(Predictor[Segmentation]):
         *,
         probabilities: bool = False,
     ) -> list[Segmentation]:
-        """The class of every pixel of photos of any size.
+        """Segments photos of any size.
 
         Args:
             photos: see `as_array`.
-            batch_size: photos, or tiles of a photo, that the network takes at a time.
-            probabilities: those of every class too, float32 [H, W, C]: 4 * C bytes a pixel.
+            batch_size: number of photos or tiles per call of the network.
+            probabilities: also return the probabilities of all classes, float32 [H, W, C], which
+                take 4 * C bytes per pixel.
 
         Returns:
-            `Segmentation` of each photo, at the photo's size.
+            The segmentation of each photo.
 
         Raises:
-            UserError: probabilities of a network that was exported to give classes alone.
+            UserError: probabilities are requested with tiles, or from an export without logits.
         """
         if probabilities:
             return self._with_probabilities(photos, batch_size)
@@ -271,7 +278,7 @@ class Segmenter(Predictor[Segmentation]):
         return [self._segmentation(class_map) for class_map in class_maps]
 
     def predict_batch(self, image_arrays: np.ndarray) -> np.ndarray:
-        """The class maps of photos of one size, uint8 [N, H, W, 3] -> uint8 [N, H, W]."""
+        """Maps photos of equal size, uint8 [N, H, W, 3], to class maps, uint8 [N, H, W]."""
         results = np.asarray(self._run(image_arrays))
         if self.metadata.result == "class_map":
             return results
@@ -293,7 +300,7 @@ class Segmenter(Predictor[Segmentation]):
         opacity: float = OPACITY,
         legend: str | None = "outside",
     ) -> Image.Image:
-        """Returns a picture of the photo under the colours of its classes, see `draw_class_map`."""
+        """Returns the photo with its class map overlaid, see `draw_class_map`."""
         return draw_class_map(
             as_array(photo),
             result.class_map if isinstance(result, Segmentation) else result,
@@ -313,7 +320,7 @@ class Segmenter(Predictor[Segmentation]):
         run_logits = self._run_logits
         if run_logits is None or self._overlap is not None:
             raise UserError(
-                "probabilities need a network's logits of whole photos: load the checkpoint "
+                "probabilities need the network's logits for whole photos: load the checkpoint "
                 "without tiles, or export it with `segmentation_output=logits`"
             )
 
@@ -336,25 +343,25 @@ class Segmenter(Predictor[Segmentation]):
 
 
 def probabilities_at(logits: np.ndarray, photo_hw: tuple[int, int]) -> np.ndarray:
-    """Softmax of logits, resized bilinearly: float32 [N, h, w, C] -> float32 [N, H, W, C]."""
+    """Applies softmax to logits [N, h, w, C] and resizes bilinearly to float32 [N, H, W, C]."""
     probabilities = tf.nn.softmax(tf.cast(logits, tf.float32), axis=-1)
     return tf.image.resize(probabilities, photo_hw).numpy()
 
 
 def _check_tiles(metadata: SegmentationMetadata, overlap: int) -> None:
-    """Makes sure that a network can be run on tiles that overlap so.
+    """Checks that a network can be run on tiles with this overlap.
 
     Raises:
-        UserError: it gives no logits; or the overlap is too large or negative.
+        UserError: the model returns no logits, or the overlap is negative or too large.
     """
     if metadata.result != "logits":
         raise UserError(
-            f"{metadata.model_name} was exported to give classes, and tiles are joined by their "
-            "logits: export it with `segmentation_output=logits`"
+            f"{metadata.model_name} was exported without logits, which tiles need: export it with "
+            "`segmentation_output=logits`"
         )
     height, width = metadata.image_hw
     if not 0 <= overlap < min(height, width):
         raise UserError(
-            f"`tile_overlap={overlap}`: must be 0 or more, and less than either side of the tile "
+            f"`tile_overlap={overlap}` must be at least 0 and less than either side of the tile "
             f"({width}x{height})"
         )

@@ -1,4 +1,4 @@
-"""The whole way from encoded images to the class of every pixel, as one TensorFlow graph."""
+"""Semantic segmentation from encoded images to class maps, as one TensorFlow graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,20 +15,20 @@ from efficientvision.tasks.serving import Serving
 
 
 class SegmentationServing(Serving):
-    """Network, preprocessing and postprocessing of one segmenter.
+    """Network, preprocessing and postprocessing of a segmenter.
 
     Its results are one of
-    - `class_map`, uint8 [N, H, W] at the size of the photos: the likeliest class at the network's
-      size, each pixel of the photo with that of its nearest; 255 beyond a photo that is smaller
-      than another of its batch;
+    - `class_map`, uint8 [N, H, W] at the photos' size: the most likely classes at the network's
+      size, resized by nearest neighbour; padded with 255 if a photo is smaller than others in its
+      batch;
     - `logits`, float32 [N, h, w, C], at the network's size.
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> [logits].
-        image_hw: input size of the network, pixels.
+        image_hw: input size of the network in pixels.
         mean_rgb: subtracted from the pixels (0..255), one number or three.
-        stddev_rgb: the difference is divided by it.
-        result: which of the two.
+        stddev_rgb: divisor after the subtraction, one number or three.
+        result: `"class_map"` or `"logits"`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SegmentationServing(Serving):
         return tf.TensorSpec((*self.image_hw, 3), tf.uint8), tf.TensorSpec((2,), tf.int32)
 
     def preprocess_arrays(self, image_arrays: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Images at the network's size, uint8, and the sizes of the photos, int32 [N, 2]."""
+        """Returns uint8 images at the network's size, and the photos' sizes, int32 [N, 2]."""
         shape = tf.shape(image_arrays)
         sizes = tf.tile(shape[tf.newaxis, 1:3], [shape[0], 1])
         return fit_photos(image_arrays, self.image_hw), sizes
@@ -72,25 +72,25 @@ class SegmentationServing(Serving):
 
 
 def fit_photos(photos: tf.Tensor, image_hw: tuple[int, int]) -> tf.Tensor:
-    """Resizes photos of one size to the network's, as Pillow does: uint8 [N, h, w, 3]."""
+    """Resizes photos of equal size to the network's input like Pillow: uint8 [N, h, w, 3]."""
     return tf.ensure_shape(resize_like_pillow(photos, image_hw), (photos.shape[0], *image_hw, 3))
 
 
 def to_photo_sizes(classes: tf.Tensor, photo_hw: tf.Tensor) -> tf.Tensor:
-    """Resizes class maps to the nearest neighbour, each to its photo's size.
+    """Resizes class maps by nearest neighbour, each to its photo's size.
 
     Args:
         classes: int32 [N, h, w].
         photo_hw: int32 [N, 2].
 
     Returns:
-        int32 [N, H, W] for the largest height and width of the batch; 255 beyond the others.
+        int32 [N, H, W] with the largest height and width of the batch, padded with 255.
     """
     largest = tf.reduce_max(photo_hw, axis=0)
     rows, in_height = _nearest(largest[0], photo_hw[:, 0], tf.shape(classes)[1])
     columns, in_width = _nearest(largest[1], photo_hw[:, 1], tf.shape(classes)[2])
     classes = tf.gather(classes, rows, axis=1, batch_dims=1)
-    # Columns as rows: a gather along the second axis copies whole rows.
+    # Transposed, because a gather along the second axis copies whole rows.
     classes = tf.gather(tf.transpose(classes, [0, 2, 1]), columns, axis=1, batch_dims=1)
     inside = in_height[:, :, tf.newaxis] & in_width[:, tf.newaxis, :]
     return tf.where(inside, tf.transpose(classes, [0, 2, 1]), NO_CLASS)
@@ -99,9 +99,9 @@ def to_photo_sizes(classes: tf.Tensor, photo_hw: tf.Tensor) -> tf.Tensor:
 def _nearest(
     largest: tf.Tensor, sizes: tf.Tensor, source: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Source of each of `largest` places along one side, and whether the place is in the photo.
+    """Source index of each of `largest` pixels along a side, and whether it is in the photo.
 
-    Pixel i shows floor((i + 0.5) * source / size), in whole numbers. Both are [N, largest].
+    Pixel i is taken from floor((i + 0.5) * source / size), in integers. Both are [N, largest].
     """
     place, sizes = tf.range(largest)[tf.newaxis], sizes[:, tf.newaxis]
     nearest = (2 * place + 1) * source // (2 * sizes)
@@ -109,7 +109,7 @@ def _nearest(
 
 
 def to_photo_size(class_maps: np.ndarray, photo_hw: tuple[int, int]) -> np.ndarray:
-    """`to_photo_sizes` of class maps uint8 [N, h, w] for photos of one size, outside a graph."""
+    """Like `to_photo_sizes` for uint8 class maps [N, h, w] and photos of one size, in numpy."""
     rows, columns = (
         (2 * np.arange(size) + 1) * source // (2 * size)
         for size, source in zip(photo_hw, class_maps.shape[1:], strict=True)
@@ -120,7 +120,7 @@ def to_photo_size(class_maps: np.ndarray, photo_hw: tuple[int, int]) -> np.ndarr
 def segmentation_serving(
     model: Any, config: TrainingConfig, *, result: str = RESULTS[0]
 ) -> SegmentationServing:
-    """Joins a Keras segmenter with the preprocessing and postprocessing of its configuration.
+    """Combines a Keras segmenter with the preprocessing and postprocessing of its configuration.
 
     Args:
         model: images [N, h, w, 3], normalised -> logits [N, h, w, C], or a dict with them.
@@ -137,6 +137,6 @@ def segmentation_serving(
 
 
 def network_logits(model: Any, images: tf.Tensor) -> tf.Tensor:
-    """The logits of a segmenter, with or without an auxiliary output."""
+    """Returns the logits of a segmenter, with or without an auxiliary output."""
     outputs = model(images, training=False)
     return outputs["logits"] if isinstance(outputs, dict) else outputs

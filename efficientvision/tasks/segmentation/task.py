@@ -15,13 +15,14 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import LoadedModel, export_facts, load_segmenter
+from efficientvision.loading import load_segmenter
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.segmentation import results
 from efficientvision.tasks.segmentation.build import build_segmentation

@@ -21,7 +21,7 @@ from efficientvision.tasks.segmentation.losses import (
     cross_entropy_weight,
 )
 from efficientvision.tasks.segmentation.pipeline import MaskAugmentation, segmentation_dataset
-from efficientvision.tasks.segmentation.tta import SegmentationTTA
+from efficientvision.tasks.segmentation.tta import SegmentationTTA, logits_of, normalized
 from efficientvision.tasks.training_task import Batch, Evaluation
 from efficientvision.visualize.sheet import Picture
 
@@ -57,15 +57,15 @@ class SegmentationTrainingTask(RecordTrainingTask):
         self.class_names = all_names(class_names or {}, config.num_classes)
         self.evaluation_names = dict(evaluation_names or self.class_names)
         self.class_weights = class_weights
-        self._tta = tta or SegmentationTTA(config)
-        self.prediction_inputs = self._tta.inputs
+        self._tta = tta
+        self.prediction_inputs = tta.inputs if tta else ("images",)
         if config.auxiliary:
             self.loss_names = ("loss", "seg_loss", "aux_loss")
 
     @property
     def view_sizes(self) -> list[tuple[int, int]]:
         """(height, width) of each of `prediction_inputs`."""
-        return self._tta.sizes
+        return self._tta.sizes if self._tta else [self.config.image_hw]
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """Of the global batch: the weights of its pixels, or (bce) its pixels times the classes."""
@@ -88,7 +88,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
         Returns:
             `loss`, the sum of the others: `seg_loss`, and with an auxiliary output `aux_loss`.
         """
-        outputs = model(self._tta.normalized(batch["images"]), training=training)
+        outputs = model(normalized(batch["images"], self.config), training=training)
         outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
         loss_of = cross_entropy if self.config.loss_type == "ce" else binary_cross_entropy
         named = {"seg_loss": "logits", "aux_loss": "auxiliary"}
@@ -105,7 +105,9 @@ class SegmentationTrainingTask(RecordTrainingTask):
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
         """Scores of the classes, float32 [B, H, W, C]: logits, or the views' mean probabilities."""
-        return [self._tta.scores(model, batch)]
+        if self._tta is not None:
+            return [self._tta.scores(model, batch)]
+        return [logits_of(model(normalized(batch["images"], self.config), training=False))]
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
         """`classes` uint8 [B, H, W] at the network's size."""
@@ -129,7 +131,7 @@ class SegmentationTrainingTask(RecordTrainingTask):
             batch_size=batch_size,
             training=training,
             augmentation=mask_augmentation(config),
-            more_sizes=() if training else self._tta.sizes[1:],
+            more_sizes=() if training else self.view_sizes[1:],
             regenerate_source_id=config.regenerate_source_id,
             **options,
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -67,25 +69,17 @@ class SegmentationTTA:
         sizes = [f"{width}x{height}" for height, width in self._seen]
         return ", ".join(f"{size} and mirrored" if self._flip else size for size in sizes)
 
-    def normalized(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 [B, H, W, 3] -> what networks take."""
-        return normalize(images, None, self._config.mean_rgb, self._config.stddev_rgb)
-
     def scores(self, model: keras.Model, batch: Batch) -> tf.Tensor:
         """Scores of the classes at the network's size, float32 [B, H, W, C].
 
-        The logits of the one look; of several the mean of the probabilities, each resized
-        (bilinear) and mirrored back.
+        The mean of the views' probabilities, each resized (bilinear) and mirrored back.
 
         Args:
             model: The network of the configuration's size.
             batch: uint8 [B, ., ., 3] for each of `inputs`.
         """
-        looks = [(size, mirrored) for size in self._seen for mirrored in self._mirrors]
-        if looks == [(self._config.image_hw, False)]:
-            return self._logits(model, batch, *looks[0])
         probabilities = []
-        for size, mirrored in looks:
+        for size, mirrored in itertools.product(self._seen, self._mirrors):
             share = tf.nn.softmax(self._logits(model, batch, size, mirrored))
             share = tf.image.resize(share, self._config.image_hw)
             probabilities.append(tf.reverse(share, [2]) if mirrored else share)
@@ -98,15 +92,23 @@ class SegmentationTTA:
     def _logits(
         self, model: keras.Model, batch: Batch, size: tuple[int, int], mirrored: bool
     ) -> tf.Tensor:
-        images = self.normalized(batch[self.inputs[self.sizes.index(size)]])
+        images = normalized(batch[self.inputs[self.sizes.index(size)]], self._config)
         if mirrored:
             images = tf.reverse(images, [2])
         if size == self._config.image_hw:
-            outputs = model(images, training=False)
-        else:
-            outputs = with_weights_of(model, self._networks[size], images)
-        logits = outputs["logits"] if isinstance(outputs, dict) else outputs
-        return tf.cast(logits, tf.float32)
+            return logits_of(model(images, training=False))
+        return logits_of(with_weights_of(model, self._networks[size], images))
+
+
+def normalized(images: tf.Tensor, config: SegmentationConfig) -> tf.Tensor:
+    """uint8 [B, H, W, 3] -> what networks take."""
+    return normalize(images, None, config.mean_rgb, config.stddev_rgb)
+
+
+def logits_of(outputs: Any) -> tf.Tensor:
+    """The logits among a network's outputs, float32 [B, H, W, C]."""
+    logits = outputs["logits"] if isinstance(outputs, dict) else outputs
+    return tf.cast(logits, tf.float32)
 
 
 def _scaled(side: int, scale: float, step: int) -> int:

@@ -64,7 +64,7 @@ def test_ids_become_train_ids(root, ids):
 
 def test_coarse_masks_on_request(root):
     assert len(converted(root, coarse=True)) == 3
-    with pytest.raises(UserError, match="`coarse`: .*train_extra is no folder"):
+    with pytest.raises(UserError, match="`coarse`: .*train_extra is not a folder"):
         (root / "leftImg8bit" / "train_extra").rename(root / "elsewhere")
         cityscapes.find(str(root), coarse=True)
 

@@ -32,10 +32,10 @@ def test_as_many_classes_as_a_mask_holds(tmp_path):
     colors, names = read_palette(write_palette(tmp_path / "p.txt", 255))
     assert colors[254, 0, 7] == 254 and len(names) == 255
     for count in (256, 257):
-        with pytest.raises(UserError, match=f"has {count} classes, and masks hold at most 255"):
+        with pytest.raises(UserError, match=f"{count} classes, but masks can store at most 255"):
             read_palette(write_palette(tmp_path / "p.txt", count))
     (tmp_path / "n.txt").write_text("\n".join(f"c{k}" for k in range(256)))
-    with pytest.raises(UserError, match="n.txt` has 256 classes, and masks hold at most 255"):
+    with pytest.raises(UserError, match="n.txt` has 256 classes, but masks can store at most 255"):
         read_class_names(str(tmp_path / "n.txt"))
 
 
@@ -50,6 +50,6 @@ def test_names_with_their_numbers(tmp_path, capsys, form):
     names = ["my sky", "road", "2 cars"]
     (tmp_path / "n.txt").write_text("\n".join(form.format(k, n) for k, n in enumerate(names)))
     assert read_class_names(str(tmp_path / "n.txt")) == names
-    assert "the numbers from 0 are no part of the names" in capsys.readouterr().out
+    assert "the numbers from 0 are not part of the names" in capsys.readouterr().out
     (tmp_path / "n.txt").write_text("1 sky\n2 road\n")
     assert read_class_names(str(tmp_path / "n.txt")) == ["1 sky", "2 road"]

@@ -97,8 +97,8 @@ def test_objects_become_masks(tmp_path, content):
     np.testing.assert_array_equal(np.unique(masks["2"][200:]), [15])
     assert report.skipped == {
         "images with a side below 256 pixels left out": 1,
-        "images without an object of VOC's classes left out": 1,
-        "images with a mask of one value left out": 1,
+        "images without objects of VOC's classes left out": 1,
+        "images left out, as their mask has a single value": 1,
     }
     assert "coco_train2017-00000-of-" in report.files[0]
 
@@ -113,5 +113,5 @@ def test_an_image_that_is_missing(tmp_path, content):
     converted(tmp_path, content)
     (tmp_path / "train2017" / "1.png").unlink()
     found, _ = coco.find(str(tmp_path / "train2017"), str(tmp_path / "instances.json"))
-    with pytest.raises(UserError, match="1.png is in .*instances.json and missing"):
+    with pytest.raises(UserError, match="1.png is listed in .*instances.json but missing"):
         convert.convert(found, str(tmp_path / "out"), coco.rasterize, coco.LABELS, num_workers=1)

@@ -173,8 +173,8 @@ def _spoil(folder, case):
 
 
 SPOILT = {
-    "other size": "images/1.png has 56 x 40 pixels and its mask .*labels/1.png has 56 x 20",
-    "colours": r"labels/1.png is a picture in colours \(RGB\), .* `palette`",
+    "other size": "images/1.png has 56 x 40 pixels, but its mask .*labels/1.png has 56 x 20",
+    "colours": r"labels/1.png is a colour picture \(RGB\), .* `palette`",
     "unknown label": r"labels/1.png has label 7 \(row 1, column 4; 1 of its 2,240 pixels",
     "16 bits": "labels/1.png has label 100[0-3] .* with 8 bits",
     "no mask": "images/1.png has no mask: there is no .*labels/1.png",
@@ -213,12 +213,12 @@ def test_masks_in_black_and_white(tmp_path):
 def test_folders_that_cannot_be_read(tmp_path):
     write_pairs(tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="masks_dir: .*empty holds no pictures"):
+    with pytest.raises(UserError, match="masks_dir: .*empty has no pictures"):
         folders.find_pairs(str(tmp_path / "images"), str(tmp_path / "empty"))
-    with pytest.raises(UserError, match="images_dir: .*absent is no folder"):
+    with pytest.raises(UserError, match="images_dir: .*absent is not a folder"):
         folders.find_pairs(str(tmp_path / "absent"), str(tmp_path / "labels"))
     save(tmp_path / "images" / "1.jpg", picture(1)[0])
-    with pytest.raises(UserError, match="1.jpg and .*1.png differ in their ending only"):
+    with pytest.raises(UserError, match="1.jpg and .*1.png differ only in their extension"):
         folders.find_pairs(str(tmp_path / "images"), str(tmp_path / "labels"))
 
 

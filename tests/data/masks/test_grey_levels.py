@@ -24,7 +24,7 @@ REFUSED = {
     "white with specks": (counts(v0=500, v1=3, v254=3, v255=494), "values 0, 1, 254, 255, which"),
     "white with one speck": (
         counts(v0=500, v1=3, v255=497),
-        "values 0, 1, 255, and 255, .* is 50% of .*`ignore_label=255`",
+        "values 0, 1, 255, and 255, .* makes up 50% of .*`ignore_label=255`",
     ),
     "white with soft edges": (
         counts(v0=700, v255=237, **{f"v{k}": 1 for k in range(1, 255, 2)}),
@@ -34,9 +34,9 @@ REFUSED = {
         counts(v0=7000, v128=900, v250=900, **{f"v{k}": 3 for k in range(1, 128)}),
         "which look like greys",
     ),
-    "black and white": (counts(v0=500, v255=500), "know class 0 and nothing else beside 255"),
-    "one class": (counts(v3=500), "know class 3 and nothing else"),
-    "all ignored": (counts(v255=500), "know no class and nothing else"),
+    "black and white": (counts(v0=500, v255=500), "contain class 0 and nothing else besides 255"),
+    "one class": (counts(v3=500), "contain class 3 and nothing else"),
+    "all ignored": (counts(v255=500), "contain no class and nothing else"),
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_greys_are_refused_with_their_values(case):
     pixels, says = REFUSED[case]
     with pytest.raises(UserError, match=says) as raised:
         refuse_grey_levels(pixels)
-    assert "`palette`, lines of R G B name" in str(raised.value)
+    assert "`palette`, a file with lines of R G B name" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_classes_are_taken(pixels):
 def test_names_and_flags_have_the_last_word():
     refuse_grey_levels(counts(v0=900, v150=50, v250=50), named=True)
     refuse_grey_levels(counts(v0=500, v1=3, v255=497), white_is_ignored=True)
-    with pytest.raises(UserError, match="255, which is ignored, is 50%"):
+    with pytest.raises(UserError, match="255, which is ignored, makes up 50%"):
         refuse_grey_levels(counts(v0=500, v1=3, v255=497), named=True)
 
 
@@ -125,7 +125,7 @@ def test_black_and_white_among_masks_of_numbers(tmp_path):
     out = str(tmp_path / "out")
     with pytest.raises(UserError, match=r"masks/2.png has the values 0, 255, and .*/0.png .* 0, 1"):
         convert.convert(pairs, out, reader, None, num_workers=1)
-    with pytest.raises(UserError, match="255 255 255 crack; where it is no class, say `ignore_l"):
+    with pytest.raises(UserError, match="255 255 255 crack; if it means no class, set `ignore_l"):
         convert.convert(pairs, out, reader, {0: "sky", 1: "crack"}, num_workers=1)
     (report,) = convert.convert(pairs, out, reader, None, white_is_ignored=True, num_workers=1)
     assert report.num_images == 3

@@ -76,7 +76,7 @@ def test_folders_of_images_and_masks_in_each_part(tmp_path, put):
         "val": [("2", "val/images/2.jpg", "val/masks/2.png")],
     }
     ((reason, count),) = found.left_out.counted().items()
-    assert count == 1 and "pictures of overlays/, which is no part" in reason
+    assert count == 1 and "pictures of overlays/, which is not a part" in reason
 
 
 def test_masks_of_all_parts_in_one_folder(tmp_path, put):
@@ -122,7 +122,7 @@ def test_a_png_beside_the_jpeg_of_its_name(tmp_path, put):
 
 def test_one_folder_that_does_not_tell(tmp_path, put):
     put("set/1.jpg", "set/2.jpg")
-    with pytest.raises(UserError, match="folder of images and of masks, .* `mask_suffix=_mask`"):
+    with pytest.raises(UserError, match="contains both images and masks, .* `mask_suffix=_mask`"):
         find_pairs(str(tmp_path / "set"), str(tmp_path / "set"))
 
 
@@ -153,15 +153,15 @@ def test_a_test_part_without_masks_is_named(tmp_path, put):
 
 def test_a_training_part_without_masks_is_an_error(tmp_path, put):
     put("images/train/1.jpg", "masks/val/1.png", "images/val/1.jpg")
-    with pytest.raises(UserError, match="masks_dir: .*masks/train is no folder"):
+    with pytest.raises(UserError, match="masks_dir: .*masks/train is not a folder"):
         find_pairs(str(tmp_path / "images"), str(tmp_path / "masks"))
 
 
 def test_folders_and_parts_that_are_missing(tmp_path, put):
     put("masks/train/1.png", "images/test/1.jpg")
     for images, masks, says in (
-        ("absent", "masks", "images_dir: .*absent is no folder"),
-        ("images", "absent", "masks_dir: .*absent is no folder"),
+        ("absent", "masks", "images_dir: .*absent is not a folder"),
+        ("images", "absent", "masks_dir: .*absent is not a folder"),
         ("images", "masks", "No part of .*images has masks in .*masks"),
     ):
         with pytest.raises(UserError, match=says):
@@ -228,7 +228,7 @@ def test_the_heading_of_a_list_is_said(tmp_path, put, capsys):
     put("a.jpg", "mask.png")
     (tmp_path / "list.txt").write_text("image,mask\na.jpg,mask.png\n")
     assert len(read_list(str(tmp_path / "list.txt")).parts["train"]) == 1
-    assert "line 1, image,mask, is taken for the heading" in capsys.readouterr().out
+    assert "line 1, image,mask: taken as the heading" in capsys.readouterr().out
     (tmp_path / "list.txt").write_text("b.jpg,mask.png\na.jpg,mask.png\n")
     assert "line 1: there is no" in str(read_list(str(tmp_path / "list.txt")).spoilt[0])
 
@@ -237,9 +237,9 @@ def test_the_heading_of_a_list_is_said(tmp_path, put, capsys):
     ("content", "says"),
     [
         (b"a.jpg\n", "line 1: expected an image and its mask, got 'a.jpg'"),
-        (b"x y z.png w.png\n", "cannot be parted into two files"),
+        (b"x y z.png w.png\n", "cannot be split into two files"),
         ("a.jpg,m.png\n".encode("utf-16"), "is UTF-16 text: save it as UTF-8"),
-        ("\xe4.jpg,m.png\n".encode("latin-1"), r"is no UTF-8 text \(byte 0\)"),
+        ("\xe4.jpg,m.png\n".encode("latin-1"), r"is not UTF-8 text \(byte 0\)"),
     ],
 )
 def test_lists_that_cannot_be_read(tmp_path, content, says):

@@ -115,11 +115,11 @@ REFUSED = {
     ),
     "16 bits in colours": (
         lambda p: _written(p, rgb_png_of_16_bits(RGB.astype(np.uint16))),
-        "several channels of 16 bits, of which only 8",
+        "several channels with 16 bits, but only 8",
     ),
     "colours": (
         lambda p: _saved(p, RGB * np.array([1, 2, 3], np.uint8)),
-        r"is a picture in colours \(RGB\).*`palette`",
+        r"is a colour picture \(RGB\).*`palette`",
     ),
     "transparent": (
         lambda p: _saved(p, np.stack([labels(3), labels(2) * 255], axis=-1)),
@@ -173,7 +173,7 @@ def test_a_mask_of_several_pages(tmp_path, suffix, options):
     path = tmp_path / f"m.{suffix}"
     pages = [Image.fromarray(labels(count)) for count in (2, 3)]
     pages[0].save(path, save_all=True, append_images=pages[1:], **options)
-    with pytest.raises(SpoiltPair, match="has 2 pages or frames, and a mask has one"):
+    with pytest.raises(SpoiltPair, match="has 2 pages or frames, but a mask has one"):
         read(path)
 
 

@@ -85,7 +85,7 @@ def test_a_mask_with_a_tag_of_its_own(tmp_path):
 
 
 def test_a_mask_of_another_scale_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"photo.jpg has 40 x 56 pixels and its mask .* 28 x 20"):
+    with pytest.raises(UserError, match=r"photo.jpg has 40 x 56 pixels, but its mask .* 28 x 20"):
         loaded(tmp_path, picture(0)[1][::2, ::2], 6)
 
 
@@ -109,6 +109,6 @@ def test_what_was_done_is_counted(tmp_path):
     found = find_pairs(str(tmp_path / "images"), str(tmp_path / "masks"))
     (report,) = convert.convert(found, str(tmp_path / "out"), READER, None, num_workers=1)
     assert report.skipped == {
-        "photos turned upright as their EXIF tag says (stored as PNG)": 2,
+        "photos turned upright by their EXIF tag (stored as PNG)": 2,
         pairs.MASK_TURNED: 2,
     }

@@ -60,7 +60,7 @@ def test_the_list_of_sbd(root):
 
 def test_a_listed_image_that_is_missing(root):
     (root / "JPEGImages" / "1.jpg").unlink()
-    with pytest.raises(UserError, match="1 is in the list of train, and there is no .*/1.jpg"):
+    with pytest.raises(UserError, match="1 is in the list of train, but there is no .*/1.jpg"):
         converted(root)
 
 
@@ -73,7 +73,7 @@ def test_lists_of_other_names_are_named(root):
     lists = root / "ImageSets" / "Segmentation"
     (lists / "val.txt").unlink()
     (lists / "train.txt").rename(lists / "default.txt")
-    with pytest.raises(UserError, match="has default.txt, and .* copy default.txt to train.txt"):
+    with pytest.raises(UserError, match="has default.txt, but .* copy default.txt to train.txt"):
         voc.find(str(root))
 
 

@@ -41,16 +41,18 @@ def test_crop_is_torchvisions(source_hw, scale):
     rng = np.random.default_rng(source_hw[0])
     for _ in range(50):
         numbers = rng.random((10, 4)).astype("float32")
-        yx, hw = place_crop(numbers, tf.constant(source_hw), scale=scale, ratio=RATIO)
+        crop = place_crop(numbers, tf.constant(source_hw), (8, 8), scale=scale, ratio=RATIO)
         expected = crop_by_torchvisions_rules(numbers, source_hw, scale, RATIO)
         # A side halfway between two numbers may be rounded otherwise in float32.
-        np.testing.assert_allclose([*yx.numpy(), *hw.numpy()], expected, atol=1)
+        np.testing.assert_allclose([*crop.crop_yx.numpy(), *crop.crop_hw.numpy()], expected, atol=1)
 
 
 def test_a_photo_too_long_for_any_try_is_cut_in_the_middle():
     """1000 x 10: the widest allowed part of the middle."""
-    yx, hw = draw_crop(tf.constant([1, 2]), tf.constant([10, 1000]), scale=(0.5, 1.0), ratio=RATIO)
-    assert (*yx.numpy(), *hw.numpy()) == (0, (1000 - 13) // 2, 10, 13)
+    crop = draw_crop(
+        tf.constant([1, 2]), tf.constant([10, 1000]), (8, 8), scale=(0.5, 1.0), ratio=RATIO
+    )
+    assert (*crop.crop_yx.numpy(), *crop.crop_hw.numpy()) == (0, (1000 - 13) // 2, 10, 13)
 
 
 def photo(height, width, seed=0):

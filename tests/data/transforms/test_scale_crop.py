@@ -37,9 +37,9 @@ def test_a_window_is_a_piece_of_pillows_resize(source, scale):
     plan = place_scale_crop(
         tf.constant([0.0, 0.3, 0.8]), tf.constant(source), tf.constant([48, 64]), (scale, scale)
     )
-    height, width = plan.scaled_hw.numpy()
+    height, width = plan.part_hw.numpy()
     assert (height, width) == pytest.approx((source[0] * scale, source[1] * scale), abs=1)
-    start = plan.start_yx.numpy()
+    start = -plan.part_yx.numpy()
 
     resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
     found = render_image(tf.constant(image), plan).numpy()
@@ -49,7 +49,7 @@ def test_a_window_is_a_piece_of_pillows_resize(source, scale):
     found = render_mask(tf.constant(mask), plan, 255).numpy()
     # Where a centre lies exactly between two pixels, Pillow's sum of fractions may fall short.
     rows, columns = (
-        (2 * (start[a] + np.arange(side)) + 1) * source[a] % (2 * plan.scaled_hw[a].numpy()) == 0
+        (2 * (start[a] + np.arange(side)) + 1) * source[a] % (2 * plan.part_hw[a].numpy()) == 0
         for a, side in enumerate((48, 64))
     )
     clear = ~(rows[:, np.newaxis] | columns)
@@ -65,12 +65,12 @@ def test_a_small_photo_stands_in_the_middle():
     starts = {
         tuple(
             place_scale_crop(tf.constant([0.5, y, 0.0]), source, window, (1.0, 1.0))
-            .start_yx.numpy()
+            .part_yx.numpy()
             .tolist()
         )
         for y in np.linspace(0, 0.99, 20, dtype=np.float32)
     }
-    assert starts == {(-3, 0), (-2, 0)}
+    assert starts == {(3, 0), (2, 0)}
 
 
 def test_scale_is_uniform_in_the_logarithm_and_windows_reach_both_ends():
@@ -78,8 +78,8 @@ def test_scale_is_uniform_in_the_logarithm_and_windows_reach_both_ends():
     scaled, starts = [], []
     for number in range(300):
         plan = draw_scale_crop(tf.constant([0, number]), source, window, (0.5, 2.0))
-        scaled.append(int(plan.scaled_hw[0]))
-        starts.append(int(plan.start_yx[1]) / max(1, int(plan.scaled_hw[1]) - 50))
+        scaled.append(int(plan.part_hw[0]))
+        starts.append(-int(plan.part_yx[1]) / max(1, int(plan.part_hw[1]) - 50))
     assert 50 <= min(scaled) and max(scaled) <= 200
     assert np.mean(np.array(scaled) < 100) == pytest.approx(0.5, abs=0.08)
     assert min(starts) < 0.05 and max(starts) > 0.95

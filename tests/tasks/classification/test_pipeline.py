@@ -116,5 +116,5 @@ def test_png_and_grey_photos(tmp_path):
 
 
 def test_no_records_is_said(tmp_path):
-    with pytest.raises(UserError, match="hold no records"):
+    with pytest.raises(UserError, match="contain no records"):
         batches(write_class_records(tmp_path / "a.tfrecord", []), 1, training=True)

@@ -60,7 +60,7 @@ def test_a_multi_label_file_of_a_batch():
 def test_suppression_is_for_detectors(tmp_path):
     loaded, path = small_classifier(), tmp_path / "x.tflite"
     metadata = serving_metadata(loaded, batch_size=1)
-    with pytest.raises(UserError, match="`nms=none` is for detectors; espnetv2_s_0.5 is"):
+    with pytest.raises(UserError, match="`nms=none` applies to detectors only; espnetv2_s_0.5 is"):
         write_portable(loaded.model, loaded.config, metadata, FORMATS["litert"], path, nms="none")
     assert not list(tmp_path.iterdir())
 

@@ -96,11 +96,11 @@ def test_exports_give_the_same(classifier):
 
 
 def test_what_is_baked_in_or_of_another_kind_is_told():
-    with pytest.raises(UserError, match="image_size cannot be changed any more"):
+    with pytest.raises(UserError, match="so image_size cannot be changed"):
         Classifier.from_checkpoint(exported("classifier"), image_size=32)
-    with pytest.raises(UserError, match="efficientdet-d0, which is no classifier: use Detector"):
+    with pytest.raises(UserError, match="efficientdet-d0, which is not a classifier: use Detector"):
         Classifier.from_checkpoint(exported("detector"))
-    with pytest.raises(UserError, match="espnetv2_s_0.5, which is no detector: use Classifier"):
+    with pytest.raises(UserError, match="espnetv2_s_0.5, which is not a detector: use Classifier"):
         ev.Detector.from_checkpoint(exported("classifier"))
     with pytest.raises(UserError, match="nowhere"):
         Classifier.from_checkpoint("nowhere")

@@ -115,12 +115,12 @@ def test_files_that_are_something_else(info, tmp_path):
     with pytest.raises(UserError, match="no list of detections"):
         check_results_file(_saved(tmp_path, {"images": []}), info)
     (tmp_path / "cut.json").write_text('[{"image_id": 1')
-    with pytest.raises(UserError, match="cut.json is no valid JSON"):
+    with pytest.raises(UserError, match="cut.json is not valid JSON"):
         check_results_file(tmp_path / "cut.json", info)
     for content, fault in (
         ({"categories": []}, "no list 'images'"),
         ({"images": []}, "lists no images"),
-        ({"images": [{"file_name": "a.jpg"}]}, "without an id"),
+        ({"images": [{"file_name": "a.jpg"}]}, "needs an id"),
     ):
         info.write_text(json.dumps(content))
         with pytest.raises(UserError, match=fault):

@@ -101,7 +101,7 @@ def test_features_of_a_backbone(name):
     assert {level: x.shape[1:3] for level, x in features.items()} == {
         level: (64 >> level, 64 >> level) for level in range(1, 6)
     }
-    with pytest.raises(UserError, match="num_classes has no use"):
+    with pytest.raises(UserError, match="num_classes has no effect"):
         ev.build_model(name, include_top=False, num_classes=3)
-    with pytest.raises(UserError, match="for backbones"):
+    with pytest.raises(UserError, match="applies to backbones only"):
         ev.build_model("efficientdet-d0", include_top=False)

@@ -176,7 +176,7 @@ def test_a_checkpoint_tells_model_fusion_classes_and_names(fpn_name, tmp_path, c
 @pytest.mark.parametrize(
     ("photo", "complaint"),
     [
-        (np.zeros((0, 20, 3), np.uint8), "without pixels"),
+        (np.zeros((0, 20, 3), np.uint8), "has no pixels"),
         ("missing.jpg", "missing.jpg"),
     ],
 )

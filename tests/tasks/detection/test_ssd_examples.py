@@ -111,5 +111,5 @@ def test_images_without_objects_and_crowds(make_records):
 
 
 def test_a_canvas_smaller_than_the_photo_is_refused():
-    with pytest.raises(UserError, match="expand_max of 1 or more"):
+    with pytest.raises(UserError, match="expand_max of at least 1"):
         SsdAugmentation(expand_max=0.5)

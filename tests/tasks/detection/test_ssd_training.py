@@ -12,11 +12,11 @@ from efficientvision.api import build_from_config
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.augmentation import SsdAugmentation
+from efficientvision.tasks.detection.decoder import SsdDecoder
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
-from efficientvision.tasks.detection.ssd_tta import SsdTTA
-from efficientvision.tasks.detection.tta import TTAOptions
+from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
 from efficientvision.training.evaluator import Evaluator
 from tests.made_records import SIDE, SIZE, write_made_records
 
@@ -88,10 +88,11 @@ def test_what_is_trained_for_is_what_is_detected(records, options):
     task = SsdTrainingTask(config, evaluation_files=records)
     batch = next(iter(task.evaluation_dataset(1)))
     if options is None:
-        tta = SsdTTA(config)
+        decode, merge = task.decode, dict
         outputs = perfect_outputs(task, batch)
     else:
-        tta = SsdTTA(config, options)
+        tta = DetectionTTA(config, SsdDecoder(config), options)
+        decode, merge = tta.decode, tta.merge
         mirrored = dict(batch)
         boxes = batch["gt_boxes_yxyx"].numpy()[:, :1]
         mirrored["gt_boxes_yxyx"] = np.stack(
@@ -99,10 +100,10 @@ def test_what_is_trained_for_is_what_is_detected(records, options):
         )
         mirrored["gt_classes"] = batch["gt_classes"][:, :1]
         outputs = [*perfect_outputs(task, batch), *perfect_outputs(task, mirrored)]
-    found = tta.merge(
+    found = merge(
         {
             name: value.numpy()
-            for name, value in tta.decode(
+            for name, value in decode(
                 [tf.constant(x[None], tf.float32) for x in outputs], batch
             ).items()
         }

@@ -72,7 +72,7 @@ def sets(tmp_path):
     return write
 
 
-WRONG = "1 Even, 2 odd, and the network has 1 odd, 2 even"
+WRONG = "1 Even, 2 odd, but the network has 1 odd, 2 even"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from efficientvision.data.records import DetectionExample, encode_example
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.decoder import EfficientDetDecoder
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.tasks.detection.training_task import TESTDEV_NAME
 from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
@@ -123,7 +124,9 @@ def _spot_network(config):
 )
 def test_a_box_survives_from_record_to_json(records, tmp_path, flip, scales, merge):
     config = get_config("efficientdet-d0", OPTIONS)
-    tta = DetectionTTA(config, TTAOptions(flip, scales, merge), _spot_network)
+    tta = DetectionTTA(
+        config, EfficientDetDecoder(config), TTAOptions(flip, scales, merge), _spot_network
+    )
     task = EfficientDetTrainingTask(
         config, evaluation_files=records, testdev_dir=str(tmp_path / "out"), tta=tta
     )
@@ -150,7 +153,7 @@ def test_another_size_computes_what_a_network_of_that_size_does():
         built.append(build_from_config(config))
         return built[-1]
 
-    tta = DetectionTTA(config, TTAOptions(scales=(1.5,)), build)
+    tta = DetectionTTA(config, EfficientDetDecoder(config), TTAOptions(scales=(1.5,)), build)
     (view,) = tta.views
     assert view.image_hw == (256, 256) and view.fit_hw == (192, 192)
     assert tta.inputs == ("images_1", "valid_hw_1", "original_hw")
@@ -182,11 +185,11 @@ def test_max_nms_inputs_and_method_are_those_of_the_evaluation():
         "valid_hw": np.array([[128, 128]], np.int32),
         "original_hw": np.array([[128, 128]], np.int32),
     }
-    outputs = DetectionTTA(config).outputs(detector.model, batch)
+    outputs = EfficientDetTrainingTask(config).outputs(detector.model, batch)
 
     def detections(**nms):
         changed = get_config(config.name, config.as_dict(), {"nms_configs": nms})
-        return DetectionTTA(changed).decode(outputs, batch)
+        return EfficientDetTrainingTask(changed).decode(outputs, batch)
 
     assert int(detections(max_nms_inputs=3)["valid_len"][0]) <= 3
     default = detections(score_thresh=0.0)

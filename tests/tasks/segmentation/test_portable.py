@@ -54,7 +54,8 @@ def test_int8_is_smaller_and_runs(name):
 def test_suppression_is_for_detectors(tmp_path):
     loaded, path = small_segmenter(), tmp_path / "x.tflite"
     metadata = serving_metadata(loaded, batch_size=1)
-    with pytest.raises(UserError, match="`nms=none` is for detectors; espnetv2_s_0.5 is a segm"):
+    says = "`nms=none` applies to detectors only; espnetv2_s_0.5 is a segmenter"
+    with pytest.raises(UserError, match=says):
         write_portable(loaded.model, loaded.config, metadata, FORMATS["litert"], path, nms="none")
     assert not list(tmp_path.iterdir())
 
@@ -62,6 +63,6 @@ def test_suppression_is_for_detectors(tmp_path):
 def test_mixed_is_not_for_dicenet(tmp_path):
     config = get_config("dicenet_s_0.2", task="segmentation")
     metadata = serving_metadata(small_segmenter(), batch_size=1)
-    with pytest.raises(UserError, match="litert_mixed is not for DiCENet"):
+    with pytest.raises(UserError, match="litert_mixed is not available for DiCENet"):
         write_portable(None, config, metadata, FORMATS["litert_mixed"], tmp_path / "d.tflite")
     assert not list(tmp_path.iterdir())

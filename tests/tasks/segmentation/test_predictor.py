@@ -108,9 +108,9 @@ def test_tiles_of_an_export_are_those_of_the_network():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"tile": "96x64"}, "was exported to give classes.*`segmentation_output=logits`"),
-        ({"tile": "64x64"}, "was made for images of 96x64: `tile=96x64`"),
-        ({"image_size": 32}, "image_size cannot be changed any more"),
+        ({"tile": "96x64"}, "was exported without logits.*`segmentation_output=logits`"),
+        ({"tile": "64x64"}, "was exported for images of 96x64: use `tile=96x64`"),
+        ({"image_size": 32}, "so image_size cannot be changed"),
     ],
 )
 def test_what_an_export_cannot_do_is_told(options, complaint):
@@ -120,16 +120,16 @@ def test_what_an_export_cannot_do_is_told(options, complaint):
 
 def test_bad_tiles_are_told():
     for overlap in (-1, 64):
-        with pytest.raises(UserError, match=f"`tile_overlap={overlap}`: must be 0 or more, and"):
+        with pytest.raises(UserError, match=f"`tile_overlap={overlap}` must be at least 0 and"):
             Segmenter.from_loaded(small_segmenter(), overlap=overlap)
-    with pytest.raises(UserError, match="tiles have one size"):
+    with pytest.raises(UserError, match="`tile` cannot be combined"):
         Segmenter.from_loaded(small_segmenter(), overlap=8, at_photo_size=True)
 
 
 def test_another_kind_of_model_is_told():
-    with pytest.raises(UserError, match="espnetv2_s_0.5, which is no segmenter: use Classifier"):
+    with pytest.raises(UserError, match="espnetv2_s_0.5, which is not a segmenter: use Classifier"):
         Segmenter.from_checkpoint(exported("classifier"))
-    with pytest.raises(UserError, match="espnetv2_s_0.5, which is no classifier: use Segmenter"):
+    with pytest.raises(UserError, match="espnetv2_s_0.5, which is not a classifier: use Segmenter"):
         ev.Classifier.from_checkpoint(exported(**CLASS_MAPS))
 
 

@@ -1,0 +1,114 @@
+"""From a detector's outputs to detections in pixels of its input."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import tensorflow as tf
+
+from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.base_config import DetectionConfig
+from efficientvision.tasks.detection.postprocess import (
+    Candidates,
+    Detections,
+    postprocess,
+    select_candidates,
+    suppress_candidates,
+)
+from efficientvision.tasks.detection.priors import generate_priors
+from efficientvision.tasks.detection.ssd_postprocess import select_ssd_candidates
+
+# Candidates of an image that enter suppression in an evaluation, as in the original's.
+MAX_NMS_INPUTS = 5000
+# SSD: lower scores are not evaluated, as in the original's evaluation.
+LEAST_SSD_SCORE = 0.01
+
+
+class Decoder(abc.ABC):
+    """Decodes boxes and suppresses duplicates, for evaluation.
+
+    Args:
+        config: Hyper-parameters of the detector; its `nms_configs` say how to suppress.
+
+    Attributes:
+        nms: Settings of the suppression.
+    """
+
+    def __init__(self, config: DetectionConfig):
+        self._anchor_options = config.anchor_options
+        self._num_classes = config.num_object_classes
+        nms = config.nms_configs
+        self.nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
+
+    def with_hard_suppression(self) -> Self:
+        """The same with hard NMS."""
+        changed = object.__new__(type(self))
+        changed.__dict__.update(self.__dict__, nms=dataclasses.replace(self.nms, method="hard"))
+        return changed
+
+    @abc.abstractmethod
+    def candidates(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Candidates:
+        """The best candidates before suppression, boxes in pixels of the input.
+
+        Args:
+            outputs: Of the network, flattened.
+            image_hw: (height, width) of its input in pixels.
+        """
+
+    def detections(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Detections:
+        """Detections in pixels of the input; arguments as `candidates`."""
+        return self.suppressed(self.candidates(outputs, image_hw))
+
+    def suppressed(self, candidates: Candidates) -> Detections:
+        """What suppression leaves of candidates."""
+        return suppress_candidates(candidates, num_classes=self._num_classes, nms=self.nms)
+
+
+class EfficientDetDecoder(Decoder):
+    """Of EfficientDet: class logits of each level, then box deltas of each level."""
+
+    def candidates(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Candidates:
+        levels = len(outputs) // 2
+        return select_candidates(
+            outputs[:levels],
+            outputs[levels:],
+            anchors=self._anchors(image_hw),
+            num_classes=self._num_classes,
+            max_nms_inputs=self.nms.max_nms_inputs,
+        )
+
+    def detections(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Detections:
+        levels = len(outputs) // 2
+        return postprocess(
+            outputs[:levels],
+            outputs[levels:],
+            anchors=self._anchors(image_hw),
+            image_hw=image_hw,
+            num_classes=self._num_classes,
+            nms=self.nms,
+        )
+
+    def _anchors(self, image_hw: tuple[int, int]) -> np.ndarray:
+        return generate_anchors(**{**self._anchor_options, "image_hw": image_hw})
+
+
+class SsdDecoder(Decoder):
+    """Of SSD: confidences with the background, and locations."""
+
+    def __init__(self, config: DetectionConfig):
+        super().__init__(config)
+        least = config.nms_configs.score_thresh or LEAST_SSD_SCORE
+        self.nms = dataclasses.replace(self.nms, score_thresh=least)
+
+    def candidates(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Candidates:
+        pool = select_ssd_candidates(
+            *outputs,
+            priors_yxyx=generate_priors(**{**self._anchor_options, "image_hw": image_hw}),
+            max_nms_inputs=self.nms.max_nms_inputs,
+        )
+        sides = tf.constant([*image_hw, *image_hw], tf.float32)
+        return pool._replace(boxes_yxyx=pool.boxes_yxyx * sides)
