@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=20 -p 
 SINCE ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo zoo diagrams test test-changed test-random test-slow lint format clean
+.PHONY: help venv demo zoo diagrams test test-changed test-random test-slow lint types format clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -54,9 +54,12 @@ lint: $(STAMP)  ## check style and formatting
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+types: $(STAMP)  ## check types with mypy (pyproject.toml lists the files)
+	$(BIN)/mypy
+
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:  ## remove the output of demo and tests (not .venv)
-	rm -rf demo_output tutorial_output .pytest_cache .ruff_cache build *.egg-info
+	rm -rf demo_output tutorial_output .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -40,6 +40,8 @@ _EXTRAS = {
         "pytest-randomly",
         "filelock",  # tests/store.py
         "ruff",
+        "mypy",
+        "types-PyYAML",
         "scikit-learn",  # demo/make_digits.py
         "nbclient",  # docs/tutorial.ipynb, by its test
         "ipykernel",
@@ -63,7 +65,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["efficientvision", "efficientvision.*"]),
-    package_data={"efficientvision.report": ["style.css"], "efficientvision.video": ["live.html"]},
+    package_data={
+        "efficientvision": ["py.typed"],
+        "efficientvision.report": ["style.css"],
+        "efficientvision.video": ["live.html"],
+    },
     install_requires=_CORE,
     extras_require=_EXTRAS,
 )

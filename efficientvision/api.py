@@ -34,7 +34,8 @@ def build_model(
             the image size its kernels are built for).
 
     Returns:
-        A `keras.Model` of normalised float32 images `[N, H, W, 3]`. Its outputs are:
+        A `keras.Model` of float32 images `[N, H, W, 3]`, normalised to
+        `(pixel - mean_rgb) / stddev_rgb` for pixels in 0..255. Its outputs are:
 
         - EfficientDet: `(class_outputs, box_outputs)`, lists, finest level first, of logits
           `[N, h, w, A * K]` and box deltas `[N, h, w, A * 4]`, for A anchors per cell and K

@@ -18,7 +18,6 @@ from efficientvision.tasks.choice import (
     task_of_config,
 )
 from efficientvision.tasks.loaded_model import LoadedModel
-from efficientvision.tasks.metadata import ModelMetadata
 from efficientvision.weights.identify import Identified, identify
 from efficientvision.weights.report import LoadReport
 
@@ -77,11 +76,11 @@ def load_model(
         if task not in (None, config.task):
             raise UserError(f"{path} is a run of {config.task}, not of {task}")
     else:
-        task = task or (found.task if found.task in TASKS else None)
-        config = get_config(_model_name(path, model_name, found, task), *changes, task=task)
+        told = task or (found.task if found.task in TASKS else None)
+        config = get_config(_model_name(path, model_name, found, told), *changes, task=told)
     if found.task not in (None, config.task):
-        name = found.model or found.backbone_name
-        raise UserError(f"{path} is {found.described(name)}, not for {config.task}")
+        own_name = found.model or str(found.backbone_name)
+        raise UserError(f"{path} is {found.described(own_name)}, not for {config.task}")
     _follow_checkpoint(config, found, path)
     model = build_from_config(config)
     report = load_weights(model, path, use_ema=use_ema)
@@ -212,6 +211,6 @@ def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
     return task.head_names(found)
 
 
-def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> ModelMetadata:
-    """Returns the metadata of an export of this model."""
+def serving_metadata(loaded: LoadedModel, *, batch_size: int | None) -> Any:
+    """Returns the metadata of an export of this model, of its task's own class."""
     return task_of_config(loaded.config).metadata(loaded, batch_size)

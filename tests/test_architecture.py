@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -56,6 +57,9 @@ KERAS_ONLY = [
     *("layers", "backbones", "tasks/classification/network.py", "tasks/segmentation/network.py"),
     *("tasks/detection/efficientdet.py", "tasks/detection/ssd.py"),
 ]
+
+# Keras calls these with tensors or shapes; the class docstrings say which.
+CALLED_BY_KERAS = {"build", "call", "compute_output_shape"}
 
 
 def _sources(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -248,3 +252,45 @@ def test_source_files_stay_short():
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
     }
     assert not long
+
+
+def _public_functions(
+    body: list[ast.stmt], owner: str = ""
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from _public_functions(node.body, f"{node.name}.")
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if not node.name.startswith("_") or node.name in ("__init__", "__call__"):
+                yield owner + node.name, node
+        elif isinstance(node, (ast.If, ast.Try)):
+            yield from _public_functions(node.body, owner)
+
+
+def _bare(name: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Arguments without a type, and `return`."""
+    given = function.args
+    first = [*given.posonlyargs, *given.args]
+    is_static = any(getattr(d, "id", "") == "staticmethod" for d in function.decorator_list)
+    arguments = first[1:] if "." in name and not is_static else first
+    arguments += [*given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    bare = [argument.arg for argument in arguments if argument.annotation is None]
+    needs_result = function.returns is None and function.name != "__init__"
+    return bare + ["return"] * needs_result
+
+
+def test_public_functions_are_annotated():
+    missing = {
+        f"{path.relative_to(PACKAGE)}: {name}": bare
+        for path in _sources(PACKAGE)
+        for name, function in _public_functions(ast.parse(path.read_text(encoding="utf-8")).body)
+        if not (_part(path) in ("layers", "backbones") and function.name in CALLED_BY_KERAS)
+        if (bare := _bare(name, function))
+    }
+    assert not missing
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").exists()
+    setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
+    assert '"efficientvision": ["py.typed"]' in setup

@@ -1,5 +1,7 @@
 """DiCENet: image -> {level: features}."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -37,7 +39,7 @@ class DiCENet(EdgeNetwork):
         2.4: (24, 24, 278, 556, 1112, 1280),
     }
 
-    def __init__(self, width, build_hw=(224, 224), **kwargs):
+    def __init__(self, width: float, build_hw: tuple[int, int] = (224, 224), **kwargs: Any):
         kwargs.setdefault("name", f"dicenet_s_{width}")
         super().__init__(width, **kwargs)
         if build_hw[0] % 32 or build_hw[1] % 32:
@@ -84,5 +86,5 @@ class DiCENet(EdgeNetwork):
             features["logits"] = ops.squeeze(logits, axis=(1, 2))
         return features
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "build_hw": self.build_hw}

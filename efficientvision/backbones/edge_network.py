@@ -1,5 +1,8 @@
 """Base class of the EdgeNets backbones: batch norm, and a table of widths."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from efficientvision.backbones.levels import LAST_LEVEL, check_max_level
 from efficientvision.layers.composite import CompositeLayer
 from efficientvision.layers.pooling import max_pool_3x3
@@ -29,13 +32,13 @@ class EdgeNetwork(CompositeLayer):
 
     def __init__(
         self,
-        width,
-        num_classes=None,
-        dropout_rate=None,
-        grad_checkpoint=False,
-        batch_norm=None,
-        max_level=LAST_LEVEL,
-        **kwargs,
+        width: float,
+        num_classes: int | None = None,
+        dropout_rate: float | None = None,
+        grad_checkpoint: bool = False,
+        batch_norm: Mapping[str, Any] | None = None,
+        max_level: int = LAST_LEVEL,
+        **kwargs: Any,
     ):
         super().__init__(batch_norm={**BATCH_NORM, **(batch_norm or {})}, **kwargs)
         if width not in self.CHANNELS:
@@ -74,6 +77,6 @@ class EdgeNetwork(CompositeLayer):
             features[int(level)] = x
         return features
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "width num_classes dropout_rate grad_checkpoint max_level".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

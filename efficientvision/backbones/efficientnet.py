@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import keras
 
@@ -69,19 +70,19 @@ class BlockSpec:
     se_filters: int
 
 
-def is_lite(name):
+def is_lite(name: str) -> bool:
     """Whether `name` is a lite variant: no squeeze and excite, relu6, fixed stem and head."""
     return "lite" in name
 
 
-def round_filters(filters, width):
+def round_filters(filters: float, width: float) -> int:
     """Scales a channel count and rounds it to a multiple of 8, never below 90 % of it."""
     filters *= width
     rounded = max(_DEPTH_DIVISOR, int(filters + _DEPTH_DIVISOR / 2) // _DEPTH_DIVISOR * 8)
     return rounded + _DEPTH_DIVISOR if rounded < 0.9 * filters else rounded
 
 
-def block_specs(name):
+def block_specs(name: str) -> list[BlockSpec]:
     """Returns the `BlockSpec`s of the backbone called `name`, from input to output."""
     scaling, lite = SCALINGS[name], is_lite(name)
     specs = []
@@ -106,12 +107,12 @@ def block_specs(name):
     return specs
 
 
-def stem_filters(name):
+def stem_filters(name: str) -> int:
     """Channels of the first convolution."""
     return _STEM_FILTERS if is_lite(name) else round_filters(_STEM_FILTERS, SCALINGS[name].width)
 
 
-def head_filters(name):
+def head_filters(name: str) -> int:
     """Channels of the last convolution of the classifier."""
     return _HEAD_FILTERS if is_lite(name) else round_filters(_HEAD_FILTERS, SCALINGS[name].width)
 
@@ -150,14 +151,14 @@ class EfficientNet(CompositeLayer):
 
     def __init__(
         self,
-        architecture,
-        act_type=None,
-        survival_prob=0.8,
-        num_classes=None,
-        dropout_rate=None,
-        grad_checkpoint=False,
-        max_level=LAST_LEVEL,
-        **kwargs,
+        architecture: str,
+        act_type: str | None = None,
+        survival_prob: float = 0.8,
+        num_classes: int | None = None,
+        dropout_rate: float | None = None,
+        grad_checkpoint: bool = False,
+        max_level: int = LAST_LEVEL,
+        **kwargs: Any,
     ):
         kwargs.setdefault("name", architecture)
         super().__init__(**kwargs)
@@ -217,7 +218,7 @@ class EfficientNet(CompositeLayer):
             features["logits"] = self.head(x, training=training)
         return features
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = (
             "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint max_level"
         ).split()

@@ -1,6 +1,12 @@
 """Backbones by name, as the networks of every task stand on them."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
 from efficientvision.backbones.dicenet import DiCENet
+from efficientvision.backbones.edge_network import EdgeNetwork
 from efficientvision.backbones.efficientnet import EfficientNet
 from efficientvision.backbones.espnetv2 import ESPNetv2
 from efficientvision.backbones.shufflenetv2 import ShuffleNetv2
@@ -9,7 +15,7 @@ from efficientvision.registry import is_edge_network
 EDGE_NETWORKS = {"espnetv2": ESPNetv2, "dicenet": DiCENet, "shufflenetv2": ShuffleNetv2}
 
 
-def edge_network(name, /, **options):
+def edge_network(name: str, /, **options: Any) -> EdgeNetwork:
     """The ESPNetv2, DiCENet or ShuffleNetv2 backbone of a name such as `"espnetv2_s_2.0"`.
 
     Args:
@@ -21,8 +27,14 @@ def edge_network(name, /, **options):
 
 
 def efficientnet_backbone(
-    architecture, *, act_type=None, grad_checkpoint=False, batch_norm=None, dtype=None, max_level=5
-):
+    architecture: str,
+    *,
+    act_type: str | None = None,
+    grad_checkpoint: bool = False,
+    batch_norm: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+    max_level: int = 5,
+) -> EfficientNet:
     """The EfficientNet backbone as the published detectors train it.
 
     Stochastic depth is off for b0 and 0.8 for every other member, lite0 included. `max_level` is
@@ -40,7 +52,7 @@ def efficientnet_backbone(
     )
 
 
-def encoder(name, edge_name, **options):
+def encoder(name: str, edge_name: str, **options: Any) -> keras.Layer:
     """The layer image -> {level: features}, under the name that published weights have for it.
 
     Args:

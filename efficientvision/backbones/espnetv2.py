@@ -1,5 +1,7 @@
 """ESPNetv2: image -> {level: features}."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,13 @@ class ESPNetv2(EdgeNetwork):
         2.0: (32, 128, 256, 512, 1024, 1280),
     }
 
-    def __init__(self, width, reinforce_level5=False, expand_level5=False, **kwargs):
+    def __init__(
+        self,
+        width: float,
+        reinforce_level5: bool = False,
+        expand_level5: bool = False,
+        **kwargs: Any,
+    ):
         kwargs.setdefault("name", f"espnetv2_s_{width}")
         super().__init__(width, **kwargs)
         self.reinforce_level5 = reinforce_level5
@@ -109,6 +117,6 @@ class ESPNetv2(EdgeNetwork):
             features["logits"] = self.classifier(x)
         return features
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("reinforce_level5", "expand_level5")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -3,7 +3,7 @@
 LAST_LEVEL = 5
 
 
-def check_max_level(max_level, num_classes=None):
+def check_max_level(max_level: int, num_classes: int | None = None) -> None:
     """Checks the last level of a backbone.
 
     Args:

@@ -1,5 +1,7 @@
 """ShuffleNetv2 as the EdgeNets publish it: image -> {level: features}."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -29,7 +31,7 @@ class ShuffleNetv2(EdgeNetwork):
         2.0: (24, 24, 244, 488, 976, 2048),
     }
 
-    def __init__(self, width, **kwargs):
+    def __init__(self, width: float, **kwargs: Any):
         kwargs.setdefault("name", f"shufflenetv2_s_{width}")
         super().__init__(width, **kwargs)
         channels = self.CHANNELS[width]

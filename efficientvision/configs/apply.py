@@ -59,10 +59,11 @@ def apply_change(
     Raises:
         UserError: The name is unknown or unavailable, or the value is bad.
     """
-    name = config.aliases.get(name, name)
-    name = known_name(name, value, field_table(config), notes)
-    if name is None or config.apply_special(name, value, notes):
+    written_name = config.aliases.get(name, name)
+    known = known_name(written_name, value, field_table(config), notes)
+    if known is None or config.apply_special(known, value, notes):
         return
+    name = known
     if name == "name":
         if value != config.name:
             raise UserError(

@@ -233,7 +233,7 @@ LABEL_MAP = FieldType(
 )
 
 # Half precision, by the names that versions of the published code used.
-_PRECISIONS = {
+_PRECISIONS: dict[str | None, bool | str] = {
     None: False,
     "": False,
     "float32": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -84,13 +85,13 @@ def parse_value(text: str) -> Any:
 def _refuse_repeated_keys(text: str) -> None:
     """Raises UserError for `{1: 'a', 1: 'b'}`, where Python would silently keep the last."""
     for node in ast.walk(ast.parse(text, mode="eval")):
-        keys = [ast.literal_eval(key) for key in node.keys] if isinstance(node, ast.Dict) else []
+        keys = [ast.literal_eval(k) for k in node.keys if k] if isinstance(node, ast.Dict) else []
         for position, key in enumerate(keys):
             if key in keys[:position]:
                 raise UserError(f"The override {text!r} has the key {key!r} twice.")
 
 
-def read_overrides(override: str | dict | None) -> list[dict[str, Any]]:
+def read_overrides(override: str | Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Splits one override into successive changes.
 
     Args:
@@ -108,7 +109,7 @@ def read_overrides(override: str | dict | None) -> list[dict[str, Any]]:
         return []
     if isinstance(override, Recipe):
         return [Recipe(_nested(override))]
-    if isinstance(override, dict):
+    if isinstance(override, Mapping):
         return [_nested(override)]
     if not isinstance(override, str):
         raise UserError(
@@ -223,7 +224,7 @@ def _set_nested(target: dict[str, Any], path: list[str], value: Any) -> None:
     target[path[-1]] = value
 
 
-def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Nests a dictionary by the dots in its top-level keys, as in text."""
     result: dict[str, Any] = {}
     for key, value in flat.items():

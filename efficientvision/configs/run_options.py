@@ -31,7 +31,7 @@ NO_TENSORRT = (
     "TensorFlow no longer includes TensorRT; export with `runmode=export` `format=onnx` "
     "`nms=none` and convert the file with NVIDIA's trtexec"
 )
-_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool}
+_TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
 
 def option(default: Any, help_text: str, *, choices: tuple[str, ...] = (), **more: Any) -> Any:
@@ -226,7 +226,7 @@ def option_fields(options: type = RunOptions) -> list[dataclasses.Field]:
 
 def kind_of(field: dataclasses.Field) -> str | tuple[str, ...]:
     """The type of a field: `str`, `int`, `float`, `bool`, or its choices."""
-    return field.metadata["choices"] or field.type.partition(" ")[0]
+    return field.metadata["choices"] or str(field.type).partition(" ")[0]
 
 
 def options_from(values: Mapping[str, Any]) -> RunOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from efficientvision.configs.apply import apply_change
@@ -230,7 +231,7 @@ class TrainingConfig:
         """
         return name in self._written and getattr(self, name) is not None
 
-    def override(self, change: str | dict | None) -> Self:
+    def override(self, change: str | Mapping[str, Any] | None) -> Self:
         """Changes hyper-parameters in place.
 
         Args:

@@ -9,14 +9,18 @@ arrays (`xp=np`) alike.
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 import tensorflow as tf
+
+Array: TypeAlias = tf.Tensor | np.ndarray
 
 # Smallest side that the box code knows: log() of a degenerate box stays finite.
 EPSILON = 1e-8
 
 
-def area(boxes_yxyx, *, xp=tf, pixel_extent: float = 0.0):
+def area(boxes_yxyx: Array, *, xp: Any = tf, pixel_extent: float = 0.0) -> Array:
     """Areas [...] of boxes [..., 4]; a box with a negative side has area 0.
 
     Args:
@@ -29,7 +33,9 @@ def area(boxes_yxyx, *, xp=tf, pixel_extent: float = 0.0):
     return height * width
 
 
-def intersection_and_union(boxes_a, boxes_b, *, xp=tf, pixel_extent: float = 0.0):
+def intersection_and_union(
+    boxes_a: Array, boxes_b: Array, *, xp: Any = tf, pixel_extent: float = 0.0
+) -> tuple[Array, Array]:
     """Areas of intersection and union of boxes whose leading dimensions broadcast.
 
     For all pairs of [N, 4] and [M, 4] pass `a[:, None]` and `b[None]`: nothing of shape
@@ -53,7 +59,7 @@ def intersection_and_union(boxes_a, boxes_b, *, xp=tf, pixel_extent: float = 0.0
     return intersection, union
 
 
-def iou(boxes_a, boxes_b, *, xp=tf, pixel_extent: float = 0.0):
+def iou(boxes_a: Array, boxes_b: Array, *, xp: Any = tf, pixel_extent: float = 0.0) -> Array:
     """Intersection over union [...] of boxes whose leading dimensions broadcast.
 
     Two boxes without area have IoU 0.
@@ -62,7 +68,7 @@ def iou(boxes_a, boxes_b, *, xp=tf, pixel_extent: float = 0.0):
     return divide_or_zero(intersection, union, xp=xp)
 
 
-def divide_or_zero(numerator, denominator, *, xp=tf):
+def divide_or_zero(numerator: Array, denominator: Array, *, xp: Any = tf) -> Array:
     """`numerator / denominator`, and 0 (with zero gradient) where the denominator is 0."""
     if xp is np:
         safe = np.where(denominator == 0, 1, denominator)
@@ -70,13 +76,13 @@ def divide_or_zero(numerator, denominator, *, xp=tf):
     return tf.math.divide_no_nan(numerator, denominator)
 
 
-def centers_and_sizes(boxes_yxyx):
+def centers_and_sizes(boxes_yxyx: Array) -> tuple[Array, Array, Array, Array]:
     """(y center, x center, height, width), each [...], of boxes [..., 4]."""
     ymin, xmin, ymax, xmax = (boxes_yxyx[..., i] for i in range(4))
     return (ymin + ymax) / 2.0, (xmin + xmax) / 2.0, ymax - ymin, xmax - xmin
 
 
-def encode(boxes_yxyx, anchors_yxyx):
+def encode(boxes_yxyx: Array, anchors_yxyx: Array) -> tf.Tensor:
     """Deltas of boxes relative to anchors (Faster R-CNN, arXiv:1506.01497, equation 2).
 
     No variances: ty = (y - ya) / ha, tx = (x - xa) / wa, th = log(h / ha), tw = log(w / wa).
@@ -103,7 +109,7 @@ def encode(boxes_yxyx, anchors_yxyx):
     )
 
 
-def decode(box_deltas, anchors_yxyx):
+def decode(box_deltas: Array, anchors_yxyx: Array) -> tf.Tensor:
     """Boxes of deltas (ty, tx, th, tw): the inverse of `encode`.
 
     Args:
@@ -122,7 +128,7 @@ def decode(box_deltas, anchors_yxyx):
     return tf.stack([y - half_height, x - half_width, y + half_height, x + half_width], axis=-1)
 
 
-def clip_boxes(boxes_yxyx, size_hw):
+def clip_boxes(boxes_yxyx: Array, size_hw: Any) -> tf.Tensor:
     """Clips boxes [..., 4] to [0, height] x [0, width]."""
     height, width = size_hw[0], size_hw[1]
     upper = tf.cast(tf.stack([height, width, height, width]), boxes_yxyx.dtype)

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from efficientvision import files
 from efficientvision.data.names import composed
@@ -127,7 +128,7 @@ class YearPhotos:
         return self._listed[folder]
 
 
-def stated_name(root) -> str:
+def stated_name(root: Any) -> str:
     """Name of the photo according to an annotation; "" if it names none."""
     return (root.findtext("filename") or "").strip()
 

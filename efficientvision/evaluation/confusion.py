@@ -51,6 +51,6 @@ def confusion_matrix(
                 overlaps[:, best] = 0.0
     found = considered & (truth_of >= 0)
     np.add.at(matrix, (true_class[truth_of[found]], found_class[found]), 1)
-    np.add.at(matrix, (background, found_class[considered & (truth_of < 0)]), 1)
-    np.add.at(matrix, (true_class[~taken], background), 1)
+    np.add.at(matrix[background], found_class[considered & (truth_of < 0)], 1)
+    np.add.at(matrix[:, background], true_class[~taken], 1)
     return matrix

@@ -50,7 +50,7 @@ class _Folding:
         if any(self._uses[f"{norm.name}:{index}"] for index in range(1, 6)):
             return False
         scale, offset, mean, variance = (self._constant(name) for name in norm.input[1:5])
-        if any(value is None for value in (scale, offset, mean, variance)):
+        if scale is None or offset is None or mean is None or variance is None:
             return False
         bias, name = self._without_bias(norm.input[0], len(scale))
         convolution = self._nodes[_operation(name)]
@@ -67,13 +67,13 @@ class _Folding:
             self._graph, f"{norm.name}/kernel", kernel * by_channel, number_type
         )
         offset = (bias - mean) * factor + offset
-        bias = add_constant(self._graph, f"{norm.name}/bias", offset, number_type)
+        bias_name = add_constant(self._graph, f"{norm.name}/bias", offset, number_type)
         norm.op = "BiasAdd"
         norm.ClearField("attr")
         norm.attr["T"].type = number_type
         norm.attr["data_format"].s = b"NHWC"
         del norm.input[:]
-        norm.input.extend([name, bias])
+        norm.input.extend([name, bias_name])
         return True
 
     def _without_bias(self, name: str, channels: int) -> tuple[np.ndarray, str]:

@@ -89,7 +89,7 @@ def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
         interpreter.invoke()
         return {name: interpreter.get_tensor(index) for name, index in targets.items()}
 
-    run.input_shape = images["shape"].tolist()
+    run.input_shape = images["shape"].tolist()  # type: ignore[attr-defined]
     return run, metadata
 
 

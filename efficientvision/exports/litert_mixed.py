@@ -62,7 +62,7 @@ def _first_operations(content: bytes, share: float) -> list[str]:
     network that reads an early feature map, as in a decoder, is not among the first.
     """
     graph = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).subgraphs[0]
-    way = collections.defaultdict(int)
+    way: dict[int, int] = collections.defaultdict(int)
     for operation in reversed(graph.operators):
         length = max(way[tensor] for tensor in operation.outputs)
         for tensor in operation.inputs:

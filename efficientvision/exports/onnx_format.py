@@ -1,6 +1,6 @@
 """Writes ONNX files, and runs them with ONNX Runtime."""
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,9 @@ def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
         return dict(zip(names, session.run(names, {source: images}), strict=True))
 
     # Dynamic sizes have a name instead of a number.
-    run.input_shape = [side if isinstance(side, int) else None for side in images.shape]
+    run.input_shape = [  # type: ignore[attr-defined]
+        side if isinstance(side, int) else None for side in images.shape
+    ]
     return run, session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
 
 
@@ -107,6 +109,6 @@ def _rename(model: Any, names: dict[str, str]) -> None:
             _rename_in(ends, names)
 
 
-def _rename_in(ends: Sequence[str], names: dict[str, str]) -> None:
+def _rename_in(ends: MutableSequence[str], names: dict[str, str]) -> None:
     for index, name in enumerate(ends):
         ends[index] = names.get(name, name)

@@ -52,7 +52,12 @@ def join_prelus(model: Any) -> int:
             continue
         zero = next((name for name in least.input if name in values), None)
         source = next((name for name in least.input if name not in values), None)
-        if zero is None or source not in node.input or np.any(numpy_helper.to_array(values[zero])):
+        if (
+            zero is None
+            or source is None
+            or source not in node.input
+            or np.any(numpy_helper.to_array(values[zero]))
+        ):
             continue
         added = numpy_helper.from_array(
             (numpy_helper.to_array(values[slope]) + 1).astype(np.float32), f"{node.name}/slope"

@@ -78,7 +78,9 @@ def load(path: AnyPath, threads: int = 0) -> tuple[PortableNetwork, str | None]:
         return {name: results[index].copy() for index, name in enumerate(names)}
 
     sides = model.inputs[0].partial_shape
-    run.input_shape = [side.get_length() if side.is_static else None for side in sides]
+    run.input_shape = [  # type: ignore[attr-defined]
+        side.get_length() if side.is_static else None for side in sides
+    ]
     return run, metadata
 
 

@@ -265,7 +265,12 @@ def load_saved_model(
     signature = getattr(loaded, "signatures", {}).get("serving_default")
     inputs = signature.structured_input_signature[1] if signature is not None else {}
     outputs = signature.structured_outputs if signature is not None else {}
-    if len(inputs) != 1 or next(iter(inputs.values())).dtype != tf.uint8 or len(outputs) != 1:
+    if (
+        signature is None
+        or len(inputs) != 1
+        or next(iter(inputs.values())).dtype != tf.uint8
+        or len(outputs) != 1
+    ):
         raise UserError(
             f"the SavedModel {directory} is not from this library: its serving_default must "
             "take one uint8 batch of photos and return one tensor; export it with "

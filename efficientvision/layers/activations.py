@@ -1,11 +1,13 @@
 """Activation functions by the names that the published configurations use."""
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="efficientvision")
-def swish(inputs):
+def swish(inputs: keras.KerasTensor) -> keras.KerasTensor:
     """x * sigmoid(x), of any shape (Ramachandran et al. 2017, https://arxiv.org/abs/1710.05941).
 
     Written out because TensorFlow's own `silu` multiplies by a constant beta = 1 first.
@@ -25,7 +27,7 @@ _ACTIVATIONS = {
 }
 
 
-def get_activation(name):
+def get_activation(name: str) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     """Returns the element-wise function called `name`.
 
     Raises:

@@ -1,5 +1,7 @@
 """Bilinear resizing whose corners are those of the input."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,7 +9,7 @@ from keras import ops
 from efficientvision.layers.pooling import along_axis
 
 
-def resize_bilinear(inputs, target_hw):
+def resize_bilinear(inputs: keras.KerasTensor, target_hw: tuple[int, int]) -> keras.KerasTensor:
     """Bilinear interpolation with aligned corners, without antialiasing.
 
     Output position i reads input position i * (size - 1) / (target - 1).
@@ -41,7 +43,7 @@ class BilinearResize(keras.layers.Layer):
         target_hw: (height, width) of the output.
     """
 
-    def __init__(self, target_hw, **kwargs):
+    def __init__(self, target_hw: tuple[int, int], **kwargs: Any):
         super().__init__(**kwargs)
         self.target_hw = tuple(target_hw)
 
@@ -51,11 +53,11 @@ class BilinearResize(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.target_hw, input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target_hw": self.target_hw}
 
 
-def bilinear_weights(size, target):
+def bilinear_weights(size: int, target: int) -> np.ndarray:
     """The matrix of the interpolation along one axis.
 
     Args:

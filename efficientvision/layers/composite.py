@@ -1,5 +1,8 @@
 """Base class of the composite layers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from efficientvision.layers.normalization import BatchNorm
@@ -13,7 +16,7 @@ class CompositeLayer(keras.layers.Layer):
             `frozen`), or None for the published ones.
     """
 
-    def __init__(self, batch_norm=None, **kwargs):
+    def __init__(self, batch_norm: Mapping[str, Any] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.batch_norm = dict(batch_norm or {})
 
@@ -25,10 +28,10 @@ class CompositeLayer(keras.layers.Layer):
         # nests their paths under this layer's.
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "batch_norm": dict(self.batch_norm)}
 
 
-def numbered(name, index):
+def numbered(name: str, index: int) -> str:
     """`name`, then `name_1`, `name_2`...: the numbering of layers in the published checkpoints."""
     return name if index == 0 else f"{name}_{index}"

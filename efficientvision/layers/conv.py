@@ -1,5 +1,7 @@
 """Convolution, batch norm and activation; the classification head made of them."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,7 +9,7 @@ from efficientvision.layers.activations import get_activation
 from efficientvision.layers.composite import CompositeLayer
 
 
-def conv_initializer():
+def conv_initializer() -> keras.initializers.Initializer:
     """The published networks' initial kernels: normal with variance 2 / (k * k * outputs)."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
@@ -21,7 +23,14 @@ class ConvNormAct(CompositeLayer):
         act_type: activation.
     """
 
-    def __init__(self, filters, kernel_size, strides=1, act_type="swish", **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        act_type: str = "swish",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -42,7 +51,7 @@ class ConvNormAct(CompositeLayer):
     def call(self, inputs, training=None):
         return get_activation(self.act_type)(self.norm(self.conv(inputs), training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters kernel_size strides act_type".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -58,7 +67,14 @@ class ClassificationHead(ConvNormAct):
         act_type: activation.
     """
 
-    def __init__(self, filters, num_classes, dropout_rate=0.0, act_type="swish", **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        num_classes: int,
+        dropout_rate: float = 0.0,
+        act_type: str = "swish",
+        **kwargs: Any,
+    ):
         kwargs.setdefault("kernel_size", 1)
         super().__init__(filters, act_type=act_type, **kwargs)
         self.num_classes = num_classes
@@ -76,7 +92,7 @@ class ClassificationHead(ConvNormAct):
         x = self.dropout(ops.mean(x, axis=[1, 2]), training=training)
         return self.dense(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,

@@ -1,6 +1,7 @@
 """Dimension-wise convolution and fusion (DiCE), and its form that halves the size."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -30,7 +31,7 @@ class DiceUnit(CompositeLayer):
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1906.03516, sections 3.1 and 3.2.
     """
 
-    def __init__(self, filters, build_hw, **kwargs):
+    def __init__(self, filters: int, build_hw: tuple[int, int], **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.build_hw = tuple(build_hw)
@@ -98,7 +99,7 @@ class DiceUnit(CompositeLayer):
         x = self.width_conv(ops.transpose(x, (0, 1, 3, 2)), training=training)
         return _resize(ops.transpose(x, (0, 1, 3, 2)), (height, width))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "build_hw": self.build_hw}
 
 
@@ -112,7 +113,7 @@ class StridedDiceUnit(CompositeLayer):
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1906.03516, section 3.3.
     """
 
-    def __init__(self, build_hw, **kwargs):
+    def __init__(self, build_hw: tuple[int, int], **kwargs: Any):
         super().__init__(**kwargs)
         self.build_hw = tuple(build_hw)
 
@@ -138,7 +139,7 @@ class StridedDiceUnit(CompositeLayer):
             right = layer(right, training=training)
         return channel_shuffle(ops.concatenate([left, right], axis=-1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "build_hw": self.build_hw}
 
 
@@ -153,14 +154,14 @@ class ShuffleDiceUnit(ShuffleUnit):
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1906.03516, section 3.3.
     """
 
-    def __init__(self, filters, build_hw, **kwargs):
+    def __init__(self, filters: int, build_hw: tuple[int, int], **kwargs: Any):
         super().__init__(filters, **kwargs)
         self.build_hw = tuple(build_hw)
 
     def _worker(self, width, **options):
         return DiceUnit(width, self.build_hw, **options)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "build_hw": self.build_hw}
 
 

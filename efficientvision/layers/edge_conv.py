@@ -1,5 +1,8 @@
 """The EdgeNets' small building blocks: convolution, batch norm and PReLU under published names."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from efficientvision.layers.composite import CompositeLayer
@@ -26,13 +29,13 @@ class ConvBlock(CompositeLayer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=1,
-        groups=1,
-        activation=True,
-        names=ESP_NAMES,
-        **kwargs,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        groups: int = 1,
+        activation: bool = True,
+        names: Sequence[str] = ESP_NAMES,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.filters = filters
@@ -56,7 +59,7 @@ class ConvBlock(CompositeLayer):
         x = self.norm(self.conv(inputs, training=training), training=training)
         return x if self.act is None else self.act(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters kernel_size strides groups activation names".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -69,7 +72,7 @@ class NormAct(CompositeLayer):
         names: names of the two inner layers.
     """
 
-    def __init__(self, names=("bn", "act"), **kwargs):
+    def __init__(self, names: Sequence[str] = ("bn", "act"), **kwargs: Any):
         super().__init__(**kwargs)
         self.names = tuple(names)
         self.norm = self._batch_norm(self.names[0])
@@ -78,7 +81,7 @@ class NormAct(CompositeLayer):
     def call(self, inputs, training=None):
         return self.act(self.norm(inputs, training=training))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "names": self.names}
 
 
@@ -90,7 +93,7 @@ class LayerStack(CompositeLayer):
         layers: the layers, in their order; each takes `training`.
     """
 
-    def __init__(self, layers, **kwargs):
+    def __init__(self, layers: Sequence[keras.Layer], **kwargs: Any):
         super().__init__(**kwargs)
         self.layers = list(layers)
 
@@ -100,12 +103,12 @@ class LayerStack(CompositeLayer):
             x = layer(x, training=training)
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
         return {**super().get_config(), "layers": layers}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "LayerStack":
         # Built by themselves, their variables would not have this layer's name in their paths.
         layers = [
             keras.saving.deserialize_keras_object({**layer, "build_config": None})

@@ -1,5 +1,7 @@
 """The extremely efficient spatial pyramid of ESPNetv2, and its form that halves the size."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -10,7 +12,7 @@ from efficientvision.layers.pooling import avg_pool_3x3
 from efficientvision.layers.prelu import PReLU
 
 
-def branch_dilations(branches, receptive_limit):
+def branch_dilations(branches: int, receptive_limit: int) -> list[int]:
     """Dilation of each branch's 3x3 convolution, in rising order.
 
     Branch i is to see 3 + 2i pixels; one that would see more than the limit sees 3.
@@ -40,7 +42,13 @@ class EESP(CompositeLayer):
     """
 
     def __init__(
-        self, filters, strides=1, branches=4, receptive_limit=7, final_activation=True, **kwargs
+        self,
+        filters: int,
+        strides: int = 1,
+        branches: int = 4,
+        receptive_limit: int = 7,
+        final_activation: bool = True,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if filters % branches:
@@ -90,7 +98,7 @@ class EESP(CompositeLayer):
             x = x + inputs
         return self.act(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters strides branches receptive_limit final_activation".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -111,7 +119,14 @@ class DownSampler(CompositeLayer):
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1811.11431, section 3.2, figure 2.
     """
 
-    def __init__(self, filters, branches=4, receptive_limit=9, image_channels=3, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        branches: int = 4,
+        receptive_limit: int = 9,
+        image_channels: int = 3,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.branches = branches
@@ -151,6 +166,6 @@ class DownSampler(CompositeLayer):
             x = x + self.reinforce(image, training=training)
         return self.act(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters branches receptive_limit image_channels".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

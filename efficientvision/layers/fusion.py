@@ -1,6 +1,8 @@
 """Weighted feature fusion: the nodes and cells of BiFPN, QuFPN and VFPN."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -27,7 +29,12 @@ class CombineConv(CompositeLayer):
     """
 
     def __init__(
-        self, filters, act_type="swish", separable_conv=True, conv_bn_act_pattern=False, **kwargs
+        self,
+        filters: int,
+        act_type: str = "swish",
+        separable_conv: bool = True,
+        conv_bn_act_pattern: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.filters = filters
@@ -44,7 +51,7 @@ class CombineConv(CompositeLayer):
         x = self.norm(self.conv(x), training=training)
         return activation(x) if self.conv_bn_act_pattern else x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters act_type separable_conv conv_bn_act_pattern".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -70,17 +77,17 @@ class FusionNodeLayer(CompositeLayer):
 
     def __init__(
         self,
-        filters,
-        target_hw,
-        input_offsets,
-        node_offset,
-        weight_method="fastattn",
-        act_type="swish",
-        separable_conv=True,
-        conv_bn_act_pattern=False,
-        apply_bn_for_resampling=True,
-        conv_after_downsample=False,
-        **kwargs,
+        filters: int,
+        target_hw: Sequence[int],
+        input_offsets: Sequence[int],
+        node_offset: int,
+        weight_method: str = "fastattn",
+        act_type: str = "swish",
+        separable_conv: bool = True,
+        conv_bn_act_pattern: bool = False,
+        apply_bn_for_resampling: bool = True,
+        conv_after_downsample: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if weight_method not in WEIGHT_METHODS:
@@ -117,7 +124,7 @@ class FusionNodeLayer(CompositeLayer):
             name=f"op_after_combine{node_offset}",
             **shared,
         )
-        self.fusion_weights = []
+        self.fusion_weights: list[keras.Variable] = []
 
     def build(self, input_shape):
         if self.weight_method != "sum":
@@ -151,7 +158,7 @@ class FusionNodeLayer(CompositeLayer):
             total = sum(weights)
         return [weight / total for weight in weights]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = (
             "filters target_hw input_offsets node_offset weight_method act_type separable_conv "
             "conv_bn_act_pattern apply_bn_for_resampling conv_after_downsample"
@@ -177,13 +184,13 @@ class FusionCell(CompositeLayer):
 
     def __init__(
         self,
-        nodes,
-        min_level,
-        max_level,
-        filters,
-        node_options=None,
-        grad_checkpoint=False,
-        **kwargs,
+        nodes: Sequence[Any],
+        min_level: int,
+        max_level: int,
+        filters: int,
+        node_options: Mapping[str, Any] | None = None,
+        grad_checkpoint: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.nodes = [_as_node(node) for node in nodes]
@@ -192,7 +199,7 @@ class FusionCell(CompositeLayer):
         self.filters = filters
         self.node_options = dict(node_options or {})
         self.grad_checkpoint = grad_checkpoint
-        self.node_layers = []
+        self.node_layers: list[FusionNodeLayer] = []
 
     def build(self, input_shape):
         num_levels = self.max_level - self.min_level + 1
@@ -227,7 +234,7 @@ class FusionCell(CompositeLayer):
         outputs = output_offsets(self.nodes, self.min_level, self.max_level)
         return [maps[offset] for offset in outputs.values()]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "nodes": _as_lists(self.nodes),
@@ -252,14 +259,14 @@ class FusionStack(CompositeLayer):
 
     def __init__(
         self,
-        repeats,
-        nodes,
-        min_level,
-        max_level,
-        filters,
-        node_options=None,
-        grad_checkpoint=False,
-        **kwargs,
+        repeats: int,
+        nodes: Sequence[Any],
+        min_level: int,
+        max_level: int,
+        filters: int,
+        node_options: Mapping[str, Any] | None = None,
+        grad_checkpoint: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.repeats = repeats
@@ -291,7 +298,7 @@ class FusionStack(CompositeLayer):
             inputs = cell(inputs, training=training)
         return inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "repeats": self.repeats, **self._cell_config}
 
 

@@ -7,6 +7,7 @@ the published checkpoints.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class _Builder:
         return self.offsets[level][-1]
 
 
-def bifpn(min_level, max_level):
+def bifpn(min_level: int, max_level: int) -> list[FusionNode]:
     """One BiFPN cell: top-down, then bottom-up with an edge from the input.
 
     Reference: Tan, Pang, Le 2020 (EfficientDet), https://arxiv.org/abs/1911.09070, section 3.2.
@@ -53,7 +54,7 @@ def bifpn(min_level, max_level):
     return graph.nodes
 
 
-def qufpn(min_level, max_level):
+def qufpn(min_level: int, max_level: int) -> list[FusionNode]:
     """One QuFPN cell: a BiFPN and its mirror image (bottom-up first) on the same inputs, added.
 
     The adding nodes come coarsest first and always have `fastattn` weights.
@@ -79,7 +80,7 @@ def qufpn(min_level, max_level):
     return graph.nodes
 
 
-def vfpn(min_level, max_level, cells):
+def vfpn(min_level: int, max_level: int, cells: int) -> list[FusionNode]:
     """VFPN: `cells` BiFPN cells side by side on the same inputs, then one node a level over all.
 
     Within a cell the raw input comes last, except in the first node.
@@ -88,7 +89,7 @@ def vfpn(min_level, max_level, cells):
     the published weights do not have.
     """
     graph = _Builder(min_level, max_level)
-    outputs = {level: [] for level in graph.levels}
+    outputs: dict[int, list[int]] = {level: [] for level in graph.levels}
     for _ in range(cells):
         cell = {level: [graph.first(level)] for level in graph.levels}
 
@@ -109,7 +110,7 @@ def vfpn(min_level, max_level, cells):
     return graph.nodes
 
 
-def output_offsets(nodes, min_level, max_level):
+def output_offsets(nodes: Sequence[FusionNode], min_level: int, max_level: int) -> dict[int, int]:
     """Returns `{level: offset}` of the last map of each level: the outputs of a cell."""
     last = {level: level - min_level for level in range(min_level, max_level + 1)}
     for index, node in enumerate(nodes):

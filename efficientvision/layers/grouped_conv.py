@@ -1,6 +1,7 @@
 """Convolution in groups with symmetric padding, as the EdgeNets use it everywhere."""
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,14 +34,14 @@ class GroupedConv2D(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size=3,
-        strides=1,
-        dilation=1,
-        groups=1,
-        use_bias=False,
-        kernel_initializer=None,
-        **kwargs,
+        filters: int,
+        kernel_size: int = 3,
+        strides: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        use_bias: bool = False,
+        kernel_initializer: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if kernel_size % 2 == 0:
@@ -82,7 +83,7 @@ class GroupedConv2D(keras.layers.Layer):
         spatial = (None if s is None else -(-s // self.strides) for s in input_shape[1:3])
         return (input_shape[0], *spatial, self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters kernel_size strides dilation groups use_bias".split()
         return {
             **super().get_config(),
@@ -91,7 +92,13 @@ class GroupedConv2D(keras.layers.Layer):
         }
 
 
-def grouped_conv(inputs, kernel, strides=1, dilation=1, training=False):
+def grouped_conv(
+    inputs: keras.KerasTensor,
+    kernel: keras.KerasTensor,
+    strides: int = 1,
+    dilation: int = 1,
+    training: bool | None = False,
+) -> keras.KerasTensor:
     """The convolution itself.
 
     Args:

@@ -1,5 +1,7 @@
 """The mobile inverted bottleneck with squeeze and excitation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -19,7 +21,7 @@ class SqueezeExcite(keras.layers.Layer):
     Reference: Hu et al. 2018, https://arxiv.org/abs/1709.01507, section 3.
     """
 
-    def __init__(self, filters, reduced_filters, act_type="swish", **kwargs):
+    def __init__(self, filters: int, reduced_filters: int, act_type: str = "swish", **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.reduced_filters = reduced_filters
@@ -36,7 +38,7 @@ class SqueezeExcite(keras.layers.Layer):
         gate = self.expand(get_activation(self.act_type)(self.reduce(gate)))
         return ops.sigmoid(gate) * inputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,
@@ -68,15 +70,15 @@ class MBConv(CompositeLayer):
 
     def __init__(
         self,
-        kernel_size,
-        strides,
-        in_filters,
-        out_filters,
-        expand_ratio,
-        se_filters=0,
-        act_type="swish",
-        survival_prob=1.0,
-        **kwargs,
+        kernel_size: int,
+        strides: int,
+        in_filters: int,
+        out_filters: int,
+        expand_ratio: int,
+        se_filters: int = 0,
+        act_type: str = "swish",
+        survival_prob: float = 1.0,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
@@ -142,7 +144,7 @@ class MBConv(CompositeLayer):
             x = x + inputs
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = (
             "kernel_size strides in_filters out_filters expand_ratio se_filters act_type "
             "survival_prob"

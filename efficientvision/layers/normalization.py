@@ -1,5 +1,7 @@
 """Batch normalisation with TensorFlow's fused kernel."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -25,7 +27,9 @@ class BatchNorm(keras.layers.BatchNormalization):
     Reference: Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167, algorithms 1 and 2.
     """
 
-    def __init__(self, momentum=0.99, epsilon=1e-3, frozen=False, **kwargs):
+    def __init__(
+        self, momentum: float = 0.99, epsilon: float = 1e-3, frozen: bool = False, **kwargs: Any
+    ):
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
         self.frozen = frozen
 
@@ -82,7 +86,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average * self.momentum + value * (1.0 - self.momentum))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "frozen": self.frozen}
 
 

@@ -1,5 +1,6 @@
 """Pooling as PyTorch does it: symmetric padding, and windows that adapt to the output's size."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -8,7 +9,7 @@ from efficientvision.layers import integers
 _PADDING = ((0, 0), (1, 1), (1, 1), (0, 0))
 
 
-def avg_pool_3x3(inputs):
+def avg_pool_3x3(inputs: keras.KerasTensor) -> keras.KerasTensor:
     """Means of 3x3 windows, stride 2, one pixel of zeros around, which count.
 
     Args:
@@ -20,7 +21,7 @@ def avg_pool_3x3(inputs):
     return ops.average_pool(ops.pad(inputs, _PADDING), 3, 2, "valid")
 
 
-def max_pool_3x3(inputs):
+def max_pool_3x3(inputs: keras.KerasTensor) -> keras.KerasTensor:
     """Largest values of 3x3 windows, stride 2; the border of one pixel is never the largest.
 
     Args:
@@ -38,7 +39,7 @@ def max_pool_3x3(inputs):
     return ops.max_pool(inputs, 3, 2, "valid")
 
 
-def adaptive_weights(size, target):
+def adaptive_weights(size: int, target: int) -> np.ndarray:
     """The matrix of adaptive average pooling along one axis.
 
     Window i is [floor(i * size / target), ceil((i + 1) * size / target)); windows may overlap.
@@ -57,7 +58,7 @@ def adaptive_weights(size, target):
     return (inside / inside.sum(1, keepdims=True)).astype("float32")
 
 
-def adaptive_avg_pool(inputs, target_hw):
+def adaptive_avg_pool(inputs: keras.KerasTensor, target_hw: tuple[int, int]) -> keras.KerasTensor:
     """Means over windows that cover the input evenly, whatever its size.
 
     Args:
@@ -77,7 +78,7 @@ def adaptive_avg_pool(inputs, target_hw):
     return inputs
 
 
-def along_axis(inputs, weights, axis):
+def along_axis(inputs: keras.KerasTensor, weights: np.ndarray, axis: int) -> keras.KerasTensor:
     """A matrix applied to one spatial axis.
 
     Args:

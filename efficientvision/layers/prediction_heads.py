@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -38,16 +39,16 @@ class PredictionHead(CompositeLayer):
 
     def __init__(
         self,
-        kind,
-        out_filters,
-        filters,
-        repeats,
-        min_level=3,
-        act_type="swish",
-        separable_conv=True,
-        survival_prob=None,
-        grad_checkpoint=False,
-        **kwargs,
+        kind: str,
+        out_filters: int,
+        filters: int,
+        repeats: int,
+        min_level: int = 3,
+        act_type: str = "swish",
+        separable_conv: bool = True,
+        survival_prob: float | None = None,
+        grad_checkpoint: bool = False,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if kind not in ("class", "box"):
@@ -70,7 +71,7 @@ class PredictionHead(CompositeLayer):
         self.predict = self._conv(
             out_filters, f"{kind}-predict", keras.initializers.Constant(bias), "float32"
         )
-        self.norms = []
+        self.norms: list[list[keras.Layer]] = []
         self.drop = None
         if survival_prob:
             self.drop = keras.layers.Dropout(
@@ -132,7 +133,7 @@ class PredictionHead(CompositeLayer):
         drops = [self.drop] if self.drop is not None and self.repeats > 1 else []
         return [*self.convs, *norms, *drops]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = (
             "kind out_filters filters repeats min_level act_type separable_conv survival_prob "
             "grad_checkpoint"
@@ -156,7 +157,14 @@ class SegmentationHead(CompositeLayer):
     Reference: the segmentation head of google/automl's EfficientDet.
     """
 
-    def __init__(self, num_classes, filters, num_levels, act_type="swish", **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        filters: int,
+        num_levels: int,
+        act_type: str = "swish",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.filters = filters
@@ -189,6 +197,6 @@ class SegmentationHead(CompositeLayer):
             x = ops.concatenate([x, skip], axis=-1)
         return self.predict(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "num_classes filters num_levels act_type".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,5 +1,7 @@
 """Parametric ReLU with a slope for each channel."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -19,7 +21,7 @@ class PReLU(keras.layers.Layer):
     Reference: He et al. 2015, https://arxiv.org/abs/1502.01852, equation 1.
     """
 
-    def __init__(self, alpha_initializer=0.25, **kwargs):
+    def __init__(self, alpha_initializer: Any = 0.25, **kwargs: Any):
         super().__init__(**kwargs)
         self.alpha_initializer = alpha_initializer
 
@@ -42,5 +44,5 @@ class PReLU(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha_initializer": self.alpha_initializer}

@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -35,7 +37,14 @@ class PyramidPooling(CompositeLayer):
     pyramid pooling").
     """
 
-    def __init__(self, filters, width, scales=SCALES, final_activation=True, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        width: int,
+        scales: Sequence[float] = SCALES,
+        final_activation: bool = True,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.width = width
@@ -73,7 +82,7 @@ class PyramidPooling(CompositeLayer):
         x = self.last(x)
         return x if self.final is None else self.final(x, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters width scales final_activation".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -100,7 +109,7 @@ class PointwiseConv(CompositeLayer):
     Reference: Mehta et al. 2019, https://arxiv.org/abs/1906.03516, section 5.3.
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.expand = None
@@ -122,5 +131,5 @@ class PointwiseConv(CompositeLayer):
         weights = self.weigh(ops.mean(inputs, axis=(1, 2), keepdims=True))
         return self.expand(inputs, training=training) * ops.sigmoid(weights)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}

@@ -1,9 +1,14 @@
 """Rematerialisation: recomputes intermediate results when the gradient needs them."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 
 
-def rematerialized(function, layers, inputs):
+def rematerialized(
+    function: Callable[[Any], Any], layers: Sequence[keras.Layer], inputs: Any
+) -> Any:
     """`function(inputs)`, of which only inputs and output are kept for the gradient.
 
     The gradient runs the function a second time, on the same inputs, variable values and random

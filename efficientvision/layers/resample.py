@@ -1,5 +1,8 @@
 """Bringing a feature map to another pyramid level's size and channels."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -23,7 +26,14 @@ class Resample(CompositeLayer):
     Reference: EfficientDet, section 3; the 1x1 convolution follows the published code.
     """
 
-    def __init__(self, filters, target_hw, apply_bn=True, conv_after_downsample=False, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        target_hw: Sequence[int],
+        apply_bn: bool = True,
+        conv_after_downsample: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.filters = filters
         self.target_hw = tuple(target_hw)
@@ -70,12 +80,14 @@ class Resample(CompositeLayer):
         ]
         return ops.max_pool(inputs, [s + 1 for s in strides], strides, padding="same")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "filters target_hw apply_bn conv_after_downsample".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def resize_nearest(inputs, target_hw, training=False):
+def resize_nearest(
+    inputs: keras.KerasTensor, target_hw: Sequence[int], training: bool | None = False
+) -> keras.KerasTensor:
     """Nearest neighbour upsampling where output row i takes input row floor(i * H / target).
 
     TensorFlow's current `resize` takes floor((i + 0.5) * H / target), which differs for ratios

@@ -1,5 +1,7 @@
 """Channel shuffle and the units of ShuffleNetv2."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,7 +9,7 @@ from efficientvision.layers.composite import CompositeLayer
 from efficientvision.layers.edge_conv import CB_NAMES, CBR_NAMES, ConvBlock
 
 
-def channel_shuffle(inputs, groups=2):
+def channel_shuffle(inputs: keras.KerasTensor, groups: int = 2) -> keras.KerasTensor:
     """Mixes groups of channels: channel i of group g becomes channel i * groups + g.
 
     Args:
@@ -39,7 +41,7 @@ class SeparableConvBlock(CompositeLayer):
     the published code.
     """
 
-    def __init__(self, filters, strides=1, **kwargs):
+    def __init__(self, filters: int, strides: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.strides = strides
@@ -64,7 +66,7 @@ class SeparableConvBlock(CompositeLayer):
     def call(self, inputs, training=None):
         return self.pointwise(self.depthwise(inputs, training=training), training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "strides": self.strides}
 
 
@@ -80,7 +82,7 @@ class ShuffleUnit(CompositeLayer):
     Reference: Ma et al. 2018, https://arxiv.org/abs/1807.11164, figure 3c.
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.filters = filters
         self.reduce = self.work = None
@@ -100,7 +102,7 @@ class ShuffleUnit(CompositeLayer):
         right = self.work(self.reduce(right, training=training), training=training)
         return channel_shuffle(ops.concatenate([passing, right], axis=-1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}
 
 
@@ -111,7 +113,7 @@ class StridedShuffleUnit(CompositeLayer):
     Reference: Ma et al. 2018, https://arxiv.org/abs/1807.11164, figure 3d.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.left = self.reduce = self.right = None
 

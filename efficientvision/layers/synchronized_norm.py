@@ -1,9 +1,12 @@
 """Batch normalisation whose statistics are those of all replicas of a `tf.distribute` strategy."""
 
+import keras
 from keras import ops
 
 
-def synchronized_batch_norm(values, gamma, beta, epsilon: float):
+def synchronized_batch_norm(
+    values: keras.KerasTensor, gamma: keras.KerasTensor, beta: keras.KerasTensor, epsilon: float
+) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
     """Normalises with the mean and variance over all replicas, which have equally many values.
 
     Two replicas must train exactly as one does, so sums are computed with care: axis by axis,

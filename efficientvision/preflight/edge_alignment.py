@@ -97,7 +97,8 @@ def edge_alignment(
     gains = np.array([photo[:, best].mean() - photo[:, 0].mean() for photo in rows])
     error = gains.std() / math.sqrt(len(gains))
     z = gains.mean() / error if error else 0.0
-    return Alignment(len(values), *means[[0, best, 3]].tolist(), float(z))
+    as_given, swapped, elsewhere = means[[0, best, 3]].tolist()
+    return Alignment(len(values), as_given, swapped, elsewhere, float(z))
 
 
 def _edges(encoded: bytes) -> tuple[np.ndarray, np.ndarray] | None:

@@ -106,7 +106,7 @@ def train(
     code = training.train(run_setup.check_options(decided), command, callbacks)
     if code:
         raise KeyboardInterrupt
-    return finished_run(decided.model_dir)
+    return finished_run(model_dir)
 
 
 def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) -> dict[str, float]:
@@ -141,10 +141,12 @@ def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Pr
         **hyper_parameters: hyper-parameters for a checkpoint; `threads` and `trust` for an export.
 
     Returns:
-        A `Detector`, `Classifier` or `Segmenter`, depending on the model's task.
+        A `Detector`, `Classifier` or `Segmenter`, depending on the model's task. Call it with
+        photos, see `Predictor.__call__`.
 
     Raises:
-        UserError: the model is missing, damaged or of an unknown kind.
+        UserError: the model is missing, damaged or of an unknown kind; a hyper-parameter is
+            unknown, or fixed in the exported model.
 
     Example:
         >>> detector = load("runs/cells")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from efficientvision.configs.overrides import read_yaml
@@ -47,7 +48,7 @@ def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving
 
 
 def get_config(
-    model_name: str, *overrides: str | dict | None, task: str | None = None
+    model_name: str, *overrides: str | Mapping[str, Any] | None, task: str | None = None
 ) -> TrainingConfig:
     """Returns the configuration of a model.
 
@@ -74,7 +75,7 @@ def get_config(
     return config
 
 
-def config_from_yaml(path: str, *overrides: str | dict | None) -> TrainingConfig:
+def config_from_yaml(path: str, *overrides: str | Mapping[str, Any] | None) -> TrainingConfig:
     """Reads the `config.yaml` of a run folder and applies further overrides.
 
     Raises:

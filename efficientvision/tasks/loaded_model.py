@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from efficientvision.configs import TrainingConfig
-
 if TYPE_CHECKING:
     from efficientvision.weights.report import LoadReport
 
@@ -25,7 +23,7 @@ class LoadedModel:
     """
 
     model: keras.Model
-    config: TrainingConfig
+    config: Any
     class_names: dict[int, str]
     report: LoadReport | None = None
 

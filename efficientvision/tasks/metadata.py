@@ -5,7 +5,7 @@ import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS
@@ -83,7 +83,10 @@ class ModelMetadata:
         return {}
 
 
-def check_kind(metadata: ModelMetadata | None, wanted: type[ModelMetadata], origin: Any) -> None:
+Metadata = TypeVar("Metadata", bound=ModelMetadata)
+
+
+def check_kind(metadata: ModelMetadata | None, wanted: type[Metadata], origin: Any) -> Metadata:
     """Checks that an exported model is of the expected kind.
 
     Args:
@@ -91,11 +94,14 @@ def check_kind(metadata: ModelMetadata | None, wanted: type[ModelMetadata], orig
         wanted: the expected kind.
         origin: path of the model, for the error.
 
+    Returns:
+        The metadata.
+
     Raises:
         UserError: the model is of another kind.
     """
     if isinstance(metadata, wanted):
-        return
+        return metadata
     if metadata is None:
         raise UserError(
             f"{origin} has no metadata of this library, so it is not known to be {wanted.kind}: "

@@ -9,8 +9,8 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -59,10 +59,9 @@ class PhotoResult(abc.ABC):
         where: dict[str, Any] = {}
         if self.origin is not None:
             photo = self.origin.photo
-            is_path = isinstance(photo, (str, os.PathLike))
             height, width = self.origin.hw
             where = {
-                "photo": files.as_text(photo) if is_path else None,
+                "photo": files.as_text(photo) if isinstance(photo, (str, os.PathLike)) else None,
                 "height": int(height),
                 "width": int(width),
             }
@@ -81,7 +80,7 @@ class PhotoResult(abc.ABC):
         origin = self._needed_origin()
         return origin.predictor.draw(origin.photo, self, **options)
 
-    def save(self, folder: AnyPath) -> tuple[str, str]:
+    def save(self, folder: AnyPath) -> tuple[str, ...]:
         """Writes the drawn picture and the result, named after the photo.
 
         Args:
@@ -166,6 +165,24 @@ class Predictor(abc.ABC, Generic[Result]):
                 return self._stream(named_files, batch_size, options)
         return self._results([(source, _name(source, "photo"))], batch_size, options)[0]
 
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: AnyPath,
+        model_name: str | None = None,
+        hparams: str | Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Returns a predictor for a checkpoint of any kind, or for an exported model."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_run(
+        cls, run: Callable[[np.ndarray], np.ndarray], metadata: Any, origin: AnyPath
+    ) -> Self:
+        """Returns a predictor for what `load_export` loaded from `origin`."""
+        raise NotImplementedError
+
     @abc.abstractmethod
     def predict_photos(
         self, photos: Sequence[Photo], batch_size: int, **options: Any
@@ -195,7 +212,7 @@ class Predictor(abc.ABC, Generic[Result]):
         opened = _Opened([photo for photo, _ in named])
         results = self.predict_photos(opened, batch_size, **options)
         return [
-            dataclasses.replace(result, origin=Origin(photo, name, hw, self))
+            _with_origin(result, Origin(photo, name, hw, self))
             for result, (photo, name), hw in zip(results, named, opened.sizes, strict=True)
         ]
 
@@ -206,6 +223,10 @@ class Predictor(abc.ABC, Generic[Result]):
         size = self.metadata.batch_size or batch_size
         while chunk := list(itertools.islice(waiting, size)):
             yield from self._results(chunk, batch_size, options)
+
+
+def _with_origin(result: Any, origin: Origin) -> Any:
+    return dataclasses.replace(result, origin=origin)
 
 
 class _Opened(Sequence):

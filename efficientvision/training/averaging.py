@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ import tensorflow as tf
 from efficientvision.training.flat_variables import FlatVariables
 
 
-def ramp_up(step):
+def ramp_up(step: Any) -> Any:
     """Largest decay of the averages after `step` (number or tensor, counted from 0)."""
     return (1.0 + step) / (10.0 + step)
 
@@ -40,7 +41,7 @@ class WeightAverages:
             for index, group in enumerate(self._groups)
         ]
 
-    def update(self, step) -> None:
+    def update(self, step: tf.Tensor | int) -> None:
         """Moves the averages towards the groups' vectors after step `step` (scalar, from 0)."""
         t = tf.cast(step, tf.float32)
         rate = 1.0 - tf.minimum(self.decay, ramp_up(t))

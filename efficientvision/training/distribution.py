@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
 from efficientvision.errors import UserError
+from efficientvision.tasks.training_task import Batch
 from efficientvision.training.tpu import tpu_strategy
 
 
@@ -98,7 +99,7 @@ def share_out(
     read: Callable[..., tf.data.Dataset],
     batch_size: int,
     start_step: int,
-):
+) -> Iterable[Batch]:
     """Batches for `strategy.run`: the replicas together see the same batches as one device.
 
     Worker w of W reads examples w, w + W, ... of the single endless sequence, so that each step

@@ -118,7 +118,7 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         starts = np.arange(1, len(self.rates)) * steps_per_epoch
         self._starts = np.floor(starts + 1e-6).astype(np.int64)
 
-    def __call__(self, step) -> tf.Tensor:
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         """Returns the learning rate (float32 scalar) of `step` (number or scalar tensor)."""
         step = tf.cast(step, tf.int64)
         epoch = tf.reduce_sum(tf.cast(step >= self._starts, tf.int32))

@@ -12,6 +12,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 from efficientvision.errors import UserError
 from efficientvision.training.cluster import Cluster
@@ -37,7 +38,7 @@ class Connection:
         self._rest = b""
         self._waiting: list[dict] = []
 
-    def send(self, **message) -> None:
+    def send(self, **message: Any) -> None:
         """Sends a message. Raises OSError if the other side is gone."""
         self._said = time.monotonic()
         self.socket.sendall(json.dumps(message).encode() + b"\n")

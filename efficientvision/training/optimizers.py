@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,9 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 _ITERATIONS = "iterations"
 _UPDATES = "updates"
 
+# A number, or a function of the step.
+LearningRate: TypeAlias = float | Callable[[tf.Tensor], tf.Tensor]
+
 
 class UpdateRule(Protocol):
     """The update rule of an optimizer, on a vector of weights.
@@ -27,7 +30,9 @@ class UpdateRule(Protocol):
     """
 
     slots: ClassVar[tuple[str, ...]]
-    weight_decay: float
+
+    @property
+    def weight_decay(self) -> float: ...
 
     def update(
         self,
@@ -56,7 +61,14 @@ class Sgd:
     momentum: float = 0.9
     weight_decay: float = 0.0
 
-    def update(self, weights, slots, gradient, learning_rate, updates) -> None:
+    def update(
+        self,
+        weights: tf.Variable,
+        slots: Sequence[tf.Variable],
+        gradient: tf.Tensor,
+        learning_rate: tf.Tensor,
+        updates: tf.Tensor,
+    ) -> None:
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=weights.handle,
             accum=slots[0].handle,
@@ -79,7 +91,14 @@ class Adam:
     epsilon: float = 1e-7
     weight_decay: float = 0.0
 
-    def update(self, weights, slots, gradient, learning_rate, updates) -> None:
+    def update(
+        self,
+        weights: tf.Variable,
+        slots: Sequence[tf.Variable],
+        gradient: tf.Tensor,
+        learning_rate: tf.Tensor,
+        updates: tf.Tensor,
+    ) -> None:
         tf.raw_ops.ResourceApplyAdam(
             var=weights.handle,
             m=slots[0].handle,
@@ -158,7 +177,7 @@ class FlatOptimizer:
     def __init__(
         self,
         rule: UpdateRule,
-        learning_rate,
+        learning_rate: LearningRate,
         variables: Sequence,
         *,
         decay_all: bool = False,

@@ -79,7 +79,7 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
         self.second_drop_step = second_drop_step
         self.power = power
 
-    def __call__(self, step) -> tf.Tensor:
+    def __call__(self, step: tf.Tensor | int) -> tf.Tensor:
         """Returns the learning rate (float32 scalar) of `step` (number or scalar tensor)."""
         step = tf.cast(step, tf.float32)
         warmup = self.warmup_init + (step / max(self.warmup_steps, 1)) * (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from efficientvision.training.checkpoints import Checkpoint
 from efficientvision.training.distribution import average_statistics
 from efficientvision.training.flat_variables import FlatVariables, counter
 from efficientvision.training.loss_scale import LossScale
-from efficientvision.training.optimizers import FlatOptimizer, UpdateRule
+from efficientvision.training.optimizers import FlatOptimizer, LearningRate, UpdateRule
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class TrainingState:
         optimizer: UpdateRule,
         strategy: tf.distribute.Strategy,
         *,
-        learning_rate,
+        learning_rate: LearningRate,
         moving_average_decay: float = 0.0,
         freeze_pattern: str | None = None,
         seed: int = 0,
@@ -135,7 +136,7 @@ class TrainingState:
         step = self.optimizer.iterations + 1
         self.last_skipped.assign(tf.where(overflow, self.last_skipped, step))
 
-    def seed_layers(self, part=0) -> None:
+    def seed_layers(self, part: tf.Tensor | int = 0) -> None:
         """Sets the layers' random state as a function of seed, step, part, replica and layer.
 
         Called in replica context at the start of each step, so that a resumed run draws the same
@@ -162,7 +163,7 @@ class TrainingState:
         average_statistics(self.strategy, self.statistics.variables)
         average_statistics(self.strategy, self.averages.variables)
 
-    def snapshot(self, **meta) -> Checkpoint:
+    def snapshot(self, **meta: Any) -> Checkpoint:
         """The state as a checkpoint; `meta` is stored with it (JSON values)."""
         self.synchronize()
         return Checkpoint(
@@ -219,7 +220,9 @@ def trainable_variables(model: keras.Model, freeze_pattern: str | None) -> list:
     return kept
 
 
-def assign_by_path(variables, values: Mapping[str, np.ndarray], what: str, source) -> None:
+def assign_by_path(
+    variables: Iterable[keras.Variable], values: Mapping[str, np.ndarray], what: str, source: Any
+) -> None:
     """Assigns values to variables by path; all must exist and have the right shape.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -89,7 +89,7 @@ class TrainStep:
             self._finish = self._compile(self._finish_on_replica)
         self._run = tf.function(self._run_steps)
 
-    def __call__(self, iterator, steps: int) -> dict[str, float]:
+    def __call__(self, iterator: Iterator, steps: int) -> dict[str, float]:
         """Trains `steps` steps on batches of `iterator`.
 
         Returns:

@@ -51,7 +51,7 @@ def classes_present(
     counts = np.bincount(class_map.reshape(-1), minlength=256)[: len(colors)]
     order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
     return [
-        Present(names.get(i, f"class {i}"), tuple(colors[i]), counts[i] / class_map.size)
+        Present(names.get(i, f"class {i}"), _three(colors[i]), counts[i] / class_map.size)
         for i in order
     ]
 
@@ -177,6 +177,11 @@ def _draw_inside(picture: Image.Image, present: Sequence[Present]) -> None:
     picture.paste(Image.blend(picture.crop(place), panel, _INSIDE_BACK / 255), place)
 
 
+def _three(color: Sequence[int]) -> tuple[int, int, int]:
+    red, green, blue = color
+    return red, green, blue
+
+
 def _draw_entries(
     pen: ImageDraw.ImageDraw,
     corner_xy: tuple[int, int],
@@ -188,8 +193,9 @@ def _draw_entries(
     font = ImageFont.load_default(size=points)
     entry, row, side = _ENTRY_WIDTH * points, _ROW_HEIGHT * points, _SWATCH * points
     if not present:
-        middle = (corner_xy[0], corner_xy[1] + row / 2)
-        pen.text(middle, "no class", fill=INK, font=font, anchor="lm")
+        pen.text(
+            (corner_xy[0], corner_xy[1] + row / 2), "no class", fill=INK, font=font, anchor="lm"
+        )
     for index, (name, color, share) in enumerate(present):
         left = corner_xy[0] + index % columns * entry
         middle = corner_xy[1] + (index // columns + 0.5) * row

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from efficientvision.data.names import one_line
@@ -25,14 +26,14 @@ class Picture(NamedTuple):
     caption: str
 
 
-def fit(image, longest: int) -> Image.Image:
+def fit(image: Image.Image | np.ndarray, longest: int) -> Image.Image:
     """Returns a copy of a picture, resized so that its longer side has `longest` pixels."""
     width, height = to_pil(image).size
     scale = longest / max(width, height)
     return resized(image, [max(1, round(side * scale)) for side in (height, width)])
 
 
-def resized(image, size_hw: Sequence[int]) -> Image.Image:
+def resized(image: Image.Image | np.ndarray, size_hw: Sequence[int]) -> Image.Image:
     """Returns a copy of a picture, resized to [height, width]."""
     height, width = map(int, size_hw)
     return to_pil(image).resize((width, height), Image.Resampling.LANCZOS)
@@ -91,7 +92,7 @@ def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) ->
     The file's comment stores the captions and the layout, for `read_sheet`.
     """
     columns = min(columns, len(pictures))
-    tile = tuple(max(p.image.size[axis] for p in pictures) for axis in (0, 1))
+    tile = (max(p.image.width for p in pictures), max(p.image.height for p in pictures))
     sheet = contact_sheet([p.image for p in pictures], columns=columns, tile=tile, gap=_GAP)
     note = {
         "columns": columns,

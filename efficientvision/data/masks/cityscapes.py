@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+
 from efficientvision import files
 from efficientvision.data.labels import BUILTIN_OF_MASKS
 from efficientvision.data.masks.folders import Found
@@ -29,7 +31,7 @@ class CityscapesMasks:
         # EdgeNets' networks have a 20th output for ignored pixels, which its own masks may contain.
         self._train_ids = MaskFiles(len(LABELS), {len(LABELS): IGNORED})
 
-    def __call__(self, path: str, image_hw: tuple[int, int]):
+    def __call__(self, path: str, image_hw: tuple[int, int]) -> np.ndarray:
         reader = self._train_ids if path.endswith("_labelTrainIds.png") else self._ids
         return reader(path, image_hw)
 

@@ -1,5 +1,7 @@
 """Image classifiers of every family."""
 
+from typing import Any
+
 import keras
 
 from efficientvision.backbones.efficientnet import EfficientNet
@@ -8,8 +10,14 @@ from efficientvision.registry import is_edge_network
 
 
 def build_classifier(
-    name, *, image_hw, num_classes=1000, dropout_rate=None, include_top=True, **options
-):
+    name: str,
+    *,
+    image_hw: tuple[int, int],
+    num_classes: int = 1000,
+    dropout_rate: float | None = None,
+    include_top: bool = True,
+    **options: Any,
+) -> keras.Model:
     """Builds a classifier.
 
     Args:

@@ -209,7 +209,7 @@ class Classifier(Predictor[Classification]):
             return [one.predictions for one in found]
         return found.predictions
 
-    def predict_photos(
+    def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
         photos: Sequence[Photo],
         batch_size: int,
@@ -257,7 +257,9 @@ class Classifier(Predictor[Classification]):
         named = [f"{name} {probability:.1%}" for name, probability in result]
         return ", ".join(named) or "no class is likely enough"
 
-    def draw(self, photo: Photo, result: Sequence[Prediction]) -> Image.Image:
+    def draw(  # type: ignore[override]
+        self, photo: Photo, result: Sequence[Prediction]
+    ) -> Image.Image:
         """Returns a picture of the photo with its classes, see `draw_classes`."""
         return draw_classes(as_array(photo), result)
 

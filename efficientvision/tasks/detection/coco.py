@@ -104,11 +104,11 @@ class CocoEvaluator:
 
     def update(
         self,
-        source_ids,
-        boxes_yxyx,
-        scores,
-        classes,
-        valid_len,
+        source_ids: np.ndarray,
+        boxes_yxyx: np.ndarray,
+        scores: np.ndarray,
+        classes: np.ndarray,
+        valid_len: np.ndarray,
         groundtruth: Mapping[str, Any] | None = None,
     ) -> list[int]:
         """Adds the detections of a batch.

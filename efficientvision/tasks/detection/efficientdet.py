@@ -1,5 +1,8 @@
 """EfficientDet: a detector made of backbone, feature fusion and heads."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import keras
 
 from efficientvision.layers import fusion_graphs
@@ -12,30 +15,30 @@ FUSIONS = ("bifpn", "qufpn", "vfpn")
 
 def efficientdet(
     *,
-    name,
-    backbone,
-    image_hw,
-    num_classes,
-    anchors_per_location=9,
-    min_level=3,
-    max_level=7,
-    fusion="bifpn",
-    fpn_num_filters=64,
-    fpn_cell_repeats=3,
-    fpn_weight_method="fastattn",
-    box_class_repeats=3,
-    act_type="swish",
-    separable_conv=True,
-    apply_bn_for_resampling=True,
-    conv_after_downsample=False,
-    conv_bn_act_pattern=False,
-    survival_prob=None,
-    heads=("object_detection",),
-    seg_num_classes=3,
-    grad_checkpoint=False,
-    batch_norm=None,
-    dtype=None,
-):
+    name: str,
+    backbone: keras.Layer,
+    image_hw: tuple[int, int],
+    num_classes: int,
+    anchors_per_location: int = 9,
+    min_level: int = 3,
+    max_level: int = 7,
+    fusion: str = "bifpn",
+    fpn_num_filters: int = 64,
+    fpn_cell_repeats: int = 3,
+    fpn_weight_method: str = "fastattn",
+    box_class_repeats: int = 3,
+    act_type: str = "swish",
+    separable_conv: bool = True,
+    apply_bn_for_resampling: bool = True,
+    conv_after_downsample: bool = False,
+    conv_bn_act_pattern: bool = False,
+    survival_prob: float | None = None,
+    heads: Sequence[str] = ("object_detection",),
+    seg_num_classes: int = 3,
+    grad_checkpoint: bool = False,
+    batch_norm: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+) -> keras.Model:
     """Builds an EfficientDet.
 
     Args:

@@ -31,7 +31,8 @@ class FitDetector(keras.Model):
         network: the detector itself, for `network.save`, or `Detector.from_loaded` to predict.
 
     Raises:
-        UserError: the name or a hyper-parameter is unknown, or a value is invalid.
+        UserError: the name or a hyper-parameter is unknown, a value is invalid, or the network has
+            no detection head.
 
     Example:
         >>> model = FitDetector("efficientdet-d0", num_classes=3, image_size=256)
@@ -42,8 +43,9 @@ class FitDetector(keras.Model):
     def __init__(self, name: str, task: str | None = None, **hyper_parameters: Any):
         super().__init__(name=f"fit_{name}")
         self.config = get_config(name, hyper_parameters, task=task)
-        kind = SsdTrainingTask if isinstance(self.config, SsdConfig) else EfficientDetTrainingTask
-        self._task = kind(self.config)
+        config: Any = self.config
+        is_ssd = isinstance(config, SsdConfig)
+        self._task = SsdTrainingTask(config) if is_ssd else EfficientDetTrainingTask(config)
         self.network = build_from_config(self.config)
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> Any:
@@ -62,7 +64,16 @@ class FitDetector(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """Returns the detector's total loss, see `detection.losses` and `detection.multibox`."""
+        """Returns the detector's total loss, see `detection.losses` and `detection.multibox`.
+
+        Args:
+            x, sample_weight, training: ignored.
+            y: (boxes, classes) as described for the class.
+            y_pred: outputs of `call`.
+
+        Returns:
+            float32 scalar, a mean over the batch's positive anchors.
+        """
         del x, sample_weight, training
         boxes, classes = y
         batch = self._task.prepare(

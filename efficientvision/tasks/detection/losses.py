@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.data import boxes as box_ops
@@ -70,14 +71,20 @@ def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_s
     return (1.0 - alpha) * tf.reduce_sum(negatives) + tf.reduce_sum(exchange)
 
 
-def huber(errors, delta: float):
-    """Elementwise Huber loss: e^2 / 2 up to `delta`, linear beyond."""
+def huber(errors: tf.Tensor, delta: float) -> tf.Tensor:
+    """Elementwise huber loss: e^2 / 2 up to `delta`, linear beyond."""
     size = tf.abs(errors)
     quadratic = tf.minimum(size, delta)
     return quadratic * (size - 0.5 * quadratic)
 
 
-def box_loss(box_outputs, box_targets, *, num_positives, delta: float = 0.1):
+def box_loss(
+    box_outputs: tf.Tensor,
+    box_targets: tf.Tensor,
+    *,
+    num_positives: tf.Tensor | float,
+    delta: float = 0.1,
+) -> tf.Tensor:
     """Huber loss of box deltas, over the non-zero targets, divided by 4 * `num_positives`.
 
     Args:
@@ -95,8 +102,10 @@ def box_loss(box_outputs, box_targets, *, num_positives, delta: float = 0.1):
     return tf.reduce_sum(loss) / (4.0 * tf.cast(num_positives, tf.float32))
 
 
-def iou_loss(pred_boxes_yxyx, target_boxes_yxyx, iou_loss_type: str = "iou"):
-    """1 - IoU, GIoU, DIoU or CIoU of each pair of boxes; 0 if the target has no area.
+def iou_loss(
+    pred_boxes_yxyx: tf.Tensor, target_boxes_yxyx: tf.Tensor, iou_loss_type: str = "iou"
+) -> tf.Tensor:
+    """1 - IoU, GIoU, DIoU or CIoU of each pair of boxes; 0 where the target has no area.
 
     Args:
         pred_boxes_yxyx: [..., 4].
@@ -152,8 +161,15 @@ def _shape_penalty(pred, target):
     return (2.0 / math.pi * difference) ** 2
 
 
-def box_iou_loss(box_outputs, box_targets, anchors_yxyx, *, num_positives, iou_loss_type: str):
-    """IoU loss of decoded boxes, divided by 4 * `num_positives`.
+def box_iou_loss(
+    box_outputs: tf.Tensor,
+    box_targets: tf.Tensor,
+    anchors_yxyx: tf.Tensor,
+    *,
+    num_positives: tf.Tensor | float,
+    iou_loss_type: str,
+) -> tf.Tensor:
+    """IoU loss of the decoded boxes, divided by 4 * `num_positives`.
 
     Both sides are decoded; then coordinates whose target code is zero are set to zero.
 
@@ -185,7 +201,7 @@ def detection_losses(
     labels: AnchorTargets,
     *,
     num_classes: int,
-    anchors,
+    anchors: np.ndarray,
     alpha: float = 0.25,
     gamma: float = 1.5,
     label_smoothing: float = 0.0,
@@ -193,7 +209,7 @@ def detection_losses(
     box_loss_weight: float = 50.0,
     iou_loss_type: str | None = None,
     iou_loss_weight: float = 1.0,
-    normalizer,
+    normalizer: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
     """Computes the losses of EfficientDet's two heads (arXiv:1911.09070, section 5.1).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.data import boxes as box_ops
@@ -26,9 +27,9 @@ class AnchorTargets(NamedTuple):
 
 
 def assign_targets(
-    anchors_yxyx,
-    gt_boxes_yxyx,
-    gt_classes,
+    anchors_yxyx: np.ndarray,
+    gt_boxes_yxyx: tf.Tensor,
+    gt_classes: tf.Tensor,
     match_threshold: float = 0.5,
     *,
     last_box_forces: bool = False,

@@ -5,6 +5,7 @@ Losses are computed in float32, whatever the network's precision.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
@@ -14,8 +15,10 @@ MATCH_THRESHOLD = 0.45
 NEGATIVES_PER_POSITIVE = 3
 
 
-def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
-    """Assigns a target class and box to each prior: SSD's version of `assign_targets`.
+def assign_priors(
+    priors_yxyx: np.ndarray, gt_boxes_yxyx: tf.Tensor, gt_classes: tf.Tensor
+) -> AnchorTargets:
+    """Gives each prior a class and a box to predict: `assign_targets` as SSD has it.
 
     A prior is matched to the box with the highest IoU if that is at least 0.45. In addition, every
     box claims its best prior; if two boxes claim the same one, the later wins. Compiles under XLA.
@@ -40,8 +43,10 @@ def assign_priors(priors_yxyx, gt_boxes_yxyx, gt_classes) -> AnchorTargets:
     )
 
 
-def mined_negatives(background_losses, positive, ratio: int = NEGATIVES_PER_POSITIVE):
-    """Selects the background priors with the highest loss in each image (hard negatives).
+def mined_negatives(
+    background_losses: tf.Tensor, positive: tf.Tensor, ratio: int = NEGATIVES_PER_POSITIVE
+) -> tf.Tensor:
+    """The background priors of each image that are wrong most.
 
     Args:
         background_losses: float32 [B, P], -log of the background probability.
@@ -61,11 +66,11 @@ def mined_negatives(background_losses, positive, ratio: int = NEGATIVES_PER_POSI
 
 
 def multibox_losses(
-    confidences,
-    locations,
+    confidences: tf.Tensor,
+    locations: tf.Tensor,
     targets: AnchorTargets,
     *,
-    normalizer=None,
+    normalizer: tf.Tensor | None = None,
     ratio: int = NEGATIVES_PER_POSITIVE,
 ) -> dict[str, tf.Tensor]:
     """Cross entropy of positive and mined priors, and box loss of positive priors.

@@ -6,7 +6,7 @@ Boxes are [n, 4] = ymin, xmin, ymax, xmax in any unit. Soft-NMS: arXiv:1704.0450
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -14,6 +14,9 @@ from efficientvision.errors import UserError
 
 DEFAULT_IOU_THRESH = 0.5
 DEFAULT_SIGMA = 0.5
+
+# Indices of what is kept, its scores, and how many of them are no padding.
+Kept: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 class Thresholds(NamedTuple):
@@ -51,8 +54,15 @@ def resolve_thresholds(
     raise UserError(f"Unknown nms_configs.method {method!r}; use hard or gaussian.")
 
 
-def suppress(boxes_yxyx, scores, thresholds: Thresholds, max_output_size: int, *, pad: bool):
-    """Applies NMS to all boxes of one image, regardless of class.
+def suppress(
+    boxes_yxyx: tf.Tensor,
+    scores: tf.Tensor,
+    thresholds: Thresholds,
+    max_output_size: int,
+    *,
+    pad: bool,
+) -> Kept:
+    """Suppression among all boxes of one image, whatever their classes.
 
     Args:
         boxes_yxyx: float32 [n, 4].
@@ -77,9 +87,14 @@ def suppress(boxes_yxyx, scores, thresholds: Thresholds, max_output_size: int, *
 
 
 def suppress_per_class(
-    boxes_yxyx, scores, classes, thresholds: Thresholds, max_output_size: int, num_classes: int
-):
-    """Applies NMS within each class of one image, then keeps the best boxes of all classes.
+    boxes_yxyx: tf.Tensor,
+    scores: tf.Tensor,
+    classes: tf.Tensor,
+    thresholds: Thresholds,
+    max_output_size: int,
+    num_classes: int,
+) -> Kept:
+    """Suppression within each class of one image, then the best of all classes.
 
     Loops over the classes that occur; each sees only its own candidates.
 
@@ -128,15 +143,15 @@ def suppress_per_class(
 
 
 def suppress_with_class_offsets(
-    boxes_yxyx,
-    scores,
-    classes,
+    boxes_yxyx: tf.Tensor,
+    scores: tf.Tensor,
+    classes: tf.Tensor,
     thresholds: Thresholds,
     max_output_size: int,
     num_classes: int,
     image_hw: tuple[int, int],
-):
-    """Hard per-class NMS by one class-agnostic operation with static shapes.
+) -> Kept:
+    """Hard suppression within each class with one class-agnostic, static-shaped operation.
 
     See `move_to_class_cells`. `tf.image.non_max_suppression_padded` runs in SavedModel, LiteRT,
     ONNX and OpenVINO.
@@ -175,7 +190,9 @@ def suppress_with_class_offsets(
     return indices, tf.where(valid, kept_scores, 0.0), valid_len
 
 
-def move_to_class_cells(boxes_yxyx, classes, num_classes: int, image_hw: tuple[int, int]):
+def move_to_class_cells(
+    boxes_yxyx: tf.Tensor, classes: tf.Tensor, num_classes: int, image_hw: tuple[int, int]
+) -> tf.Tensor:
     """Moves the boxes of each class to its own cell of a square grid.
 
     Boxes of different classes then cannot overlap, so class-agnostic NMS acts within each class. A

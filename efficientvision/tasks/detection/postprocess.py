@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.data import boxes as box_ops
@@ -52,7 +53,7 @@ def select_candidates(
     class_outputs: Sequence,
     box_outputs: Sequence,
     *,
-    anchors,
+    anchors: np.ndarray,
     num_classes: int,
     max_nms_inputs: int = 0,
 ) -> Candidates:
@@ -82,8 +83,8 @@ def select_candidates(
     return Candidates(boxes, tf.sigmoid(top_logits), classes)
 
 
-def top_pairs(values, count: int):
-    """Selects the (anchor, class) pairs with the greatest values in each image.
+def top_pairs(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The greatest (anchor, class) pairs of each image.
 
     Args:
         values: float32 [B, A_total, K], static except for B.
@@ -108,9 +109,9 @@ def top_pairs(values, count: int):
 def postprocess(
     class_outputs: Sequence,
     box_outputs: Sequence,
-    image_scales=None,
+    image_scales: tf.Tensor | None = None,
     *,
-    anchors,
+    anchors: np.ndarray,
     image_hw: tuple[int, int],
     num_classes: int,
     nms: NmsConfig,

@@ -241,19 +241,19 @@ class Detector(Predictor[Detections]):
             metadata = DetectionMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )
-        check_kind(metadata, DetectionMetadata, origin)
+        facts = check_kind(metadata, DetectionMetadata, origin)
         names = resolve_label_map(label_map)
-        if names and not metadata.class_names:
-            metadata = replace(metadata, class_names=names)
-        least = metadata.min_score_thresh if min_score_thresh is None else min_score_thresh
-        return cls(run, metadata, min_score_thresh=least)
+        if names and not facts.class_names:
+            facts = replace(facts, class_names=names)
+        least = facts.min_score_thresh if min_score_thresh is None else min_score_thresh
+        return cls(run, facts, min_score_thresh=least)
 
     @property
     def class_names(self) -> dict[int, str]:
         """Class names by class number (1..K)."""
         return self.metadata.class_names
 
-    def predict_photos(
+    def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
         photos: Sequence[Photo],
         batch_size: int,
@@ -286,7 +286,7 @@ class Detector(Predictor[Detections]):
     def describe(self, result: Detections) -> str:
         return f"{len(result)} objects"
 
-    def draw(
+    def draw(  # type: ignore[override]
         self,
         photo: Photo,
         result: Detections,

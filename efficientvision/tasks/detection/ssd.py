@@ -1,5 +1,8 @@
 """SSD detectors: a backbone, three coarser levels, top-down pyramid poolings, 1x1 heads."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -27,7 +30,15 @@ _POOLINGS = {
 }
 
 
-def build_ssd(name, *, image_hw, num_classes=21, batch_norm=None, dtype=None, **options):
+def build_ssd(
+    name: str,
+    *,
+    image_hw: tuple[int, int],
+    num_classes: int = 21,
+    batch_norm: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+    **options: Any,
+) -> keras.Model:
     """Builds an SSD detector.
 
     Args:

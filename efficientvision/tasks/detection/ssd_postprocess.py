@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.tasks.detection.base_config import NmsConfig
@@ -16,7 +17,11 @@ from efficientvision.tasks.detection.priors import decode_locations
 
 
 def select_ssd_candidates(
-    confidences, locations, *, priors_yxyx, max_nms_inputs: int = 0
+    confidences: tf.Tensor,
+    locations: tf.Tensor,
+    *,
+    priors_yxyx: np.ndarray,
+    max_nms_inputs: int = 0,
 ) -> Candidates:
     """Selects and decodes the candidates for NMS.
 
@@ -39,7 +44,7 @@ def select_ssd_candidates(
 
 
 def best_class_candidates(
-    confidences, locations, *, priors_yxyx, max_nms_inputs: int
+    confidences: tf.Tensor, locations: tf.Tensor, *, priors_yxyx: np.ndarray, max_nms_inputs: int
 ) -> Candidates:
     """Like `select_ssd_candidates`, but keeps only the best class of each prior.
 
@@ -60,11 +65,11 @@ def best_class_candidates(
 
 
 def postprocess_ssd(
-    confidences,
-    locations,
-    photo_hw=None,
+    confidences: tf.Tensor,
+    locations: tf.Tensor,
+    photo_hw: tf.Tensor | None = None,
     *,
-    priors_yxyx,
+    priors_yxyx: np.ndarray,
     nms: NmsConfig,
     image_hw: tuple[int, int] | None = None,
 ) -> Detections:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -162,8 +163,8 @@ class DetectionTTA:
         return pool._replace(boxes_yxyx=self._on_photo(pool.boxes_yxyx, view, batch))
 
 
-def with_weights_of(model: keras.Model, network: keras.Model, images: tf.Tensor):
-    """Runs `network` on images with the present weights of `model`.
+def with_weights_of(model: keras.Model, network: keras.Model, images: tf.Tensor) -> Any:
+    """What `network` makes of images with the weights that `model` has at that moment.
 
     Args:
         model: Network that provides the weights.

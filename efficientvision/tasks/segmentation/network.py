@@ -1,5 +1,8 @@
 """Segmentation networks: a backbone, and a decoder from its level 4 up to the image size."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 from efficientvision.backbones.edge_network import BATCH_NORM
@@ -16,18 +19,18 @@ _EDGE_ENCODER = "base_net"
 
 
 def build_segmenter(
-    name,
+    name: str,
     *,
-    image_hw,
-    num_classes=21,
-    decoder_width=16,
-    pyramid_width=None,
-    auxiliary=False,
-    batch_norm=None,
-    dtype=None,
-    **options,
-):
-    """Builds a network that predicts the class of every pixel.
+    image_hw: tuple[int, int],
+    num_classes: int = 21,
+    decoder_width: int = 16,
+    pyramid_width: int | None = None,
+    auxiliary: bool = False,
+    batch_norm: Mapping[str, Any] | None = None,
+    dtype: Any = None,
+    **options: Any,
+) -> keras.Model:
+    """Builds a network that gives every pixel its class.
 
     Args:
         name: Backbone name, e.g. `"espnetv2_s_2.0"`, `"efficientnet-b0"`; its levels 1 to 4
@@ -93,8 +96,8 @@ def build_segmenter(
     return keras.Model(images, {"logits": logits, "auxiliary": x}, name=name)
 
 
-def segmenting_detector(detector):
-    """Turns an EfficientDet with a segmentation head into a segmentation network.
+def segmenting_detector(detector: keras.Model) -> keras.Model:
+    """EfficientDet with a segmentation head as a network that gives every pixel its class.
 
     Args:
         detector: Result of `efficientdet` with that head, alone or with the detection head.

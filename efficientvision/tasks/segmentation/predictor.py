@@ -70,7 +70,9 @@ class Segmentation(PhotoResult):
         """
         origin = self._needed_origin()
         content = io.BytesIO()
-        origin.predictor.index_map(self).save(content, "PNG")
+        picture = origin.predictor.index_map(self)
+        assert picture is not None
+        picture.save(content, "PNG")
         written = super().save(folder)
         path = files.join(files.as_text(folder), f"{origin.name}.png")
         files.write_bytes(path, content.getvalue())
@@ -249,7 +251,7 @@ class Segmenter(Predictor[Segmentation]):
             return [one.class_map for one in found]
         return found.class_map
 
-    def predict_photos(
+    def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
         photos: Sequence[Photo],
         batch_size: int,
@@ -290,7 +292,7 @@ class Segmenter(Predictor[Segmentation]):
     def index_map(self, result: Segmentation) -> Image.Image:
         return indexed_picture(result.class_map, self.metadata.palette)
 
-    def draw(
+    def draw(  # type: ignore[override]
         self,
         photo: Photo,
         result: Segmentation | np.ndarray,
@@ -315,14 +317,15 @@ class Segmenter(Predictor[Segmentation]):
         return Segmentation(class_map, present, probabilities)
 
     def _with_probabilities(self, photos: Sequence[Photo], batch_size: int) -> list[Segmentation]:
-        if self._run_logits is None or self._overlap is not None:
+        run_logits = self._run_logits
+        if run_logits is None or self._overlap is not None:
             raise UserError(
                 "probabilities need the network's logits for whole photos: load the checkpoint "
                 "without tiles, or export it with `segmentation_output=logits`"
             )
 
         def run(image_arrays: np.ndarray) -> np.ndarray:
-            logits = np.asarray(self._run_logits(image_arrays))
+            logits = np.asarray(run_logits(image_arrays))
             return probabilities_at(logits, image_arrays.shape[1:3])
 
         found = self._run_by_size(run, photos, batch_size)
