@@ -72,7 +72,7 @@ def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_s
 
 
 def huber(errors: tf.Tensor, delta: float) -> tf.Tensor:
-    """Elementwise huber loss: e^2 / 2 up to `delta`, linear beyond."""
+    """Elementwise Huber loss: e^2 / 2 up to `delta`, linear beyond."""
     size = tf.abs(errors)
     quadratic = tf.minimum(size, delta)
     return quadratic * (size - 0.5 * quadratic)
@@ -105,7 +105,7 @@ def box_loss(
 def iou_loss(
     pred_boxes_yxyx: tf.Tensor, target_boxes_yxyx: tf.Tensor, iou_loss_type: str = "iou"
 ) -> tf.Tensor:
-    """1 - IoU, GIoU, DIoU or CIoU of each pair of boxes; 0 where the target has no area.
+    """1 - IoU, GIoU, DIoU or CIoU of each pair of boxes; 0 if the target has no area.
 
     Args:
         pred_boxes_yxyx: [..., 4].
@@ -169,7 +169,7 @@ def box_iou_loss(
     num_positives: tf.Tensor | float,
     iou_loss_type: str,
 ) -> tf.Tensor:
-    """IoU loss of the decoded boxes, divided by 4 * `num_positives`.
+    """IoU loss of decoded boxes, divided by 4 * `num_positives`.
 
     Both sides are decoded; then coordinates whose target code is zero are set to zero.
 

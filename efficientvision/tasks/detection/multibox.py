@@ -18,7 +18,7 @@ NEGATIVES_PER_POSITIVE = 3
 def assign_priors(
     priors_yxyx: np.ndarray, gt_boxes_yxyx: tf.Tensor, gt_classes: tf.Tensor
 ) -> AnchorTargets:
-    """Gives each prior a class and a box to predict: `assign_targets` as SSD has it.
+    """Assigns a target class and box to each prior: SSD's version of `assign_targets`.
 
     A prior is matched to the box with the highest IoU if that is at least 0.45. In addition, every
     box claims its best prior; if two boxes claim the same one, the later wins. Compiles under XLA.
@@ -46,7 +46,7 @@ def assign_priors(
 def mined_negatives(
     background_losses: tf.Tensor, positive: tf.Tensor, ratio: int = NEGATIVES_PER_POSITIVE
 ) -> tf.Tensor:
-    """The background priors of each image that are wrong most.
+    """Selects the background priors with the highest loss in each image (hard negatives).
 
     Args:
         background_losses: float32 [B, P], -log of the background probability.

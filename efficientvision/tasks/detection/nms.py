@@ -62,7 +62,7 @@ def suppress(
     *,
     pad: bool,
 ) -> Kept:
-    """Suppression among all boxes of one image, whatever their classes.
+    """Applies NMS to all boxes of one image, regardless of class.
 
     Args:
         boxes_yxyx: float32 [n, 4].
@@ -94,7 +94,7 @@ def suppress_per_class(
     max_output_size: int,
     num_classes: int,
 ) -> Kept:
-    """Suppression within each class of one image, then the best of all classes.
+    """Applies NMS within each class of one image, then keeps the best boxes of all classes.
 
     Loops over the classes that occur; each sees only its own candidates.
 
@@ -151,7 +151,7 @@ def suppress_with_class_offsets(
     num_classes: int,
     image_hw: tuple[int, int],
 ) -> Kept:
-    """Hard suppression within each class with one class-agnostic, static-shaped operation.
+    """Hard per-class NMS by one class-agnostic operation with static shapes.
 
     See `move_to_class_cells`. `tf.image.non_max_suppression_padded` runs in SavedModel, LiteRT,
     ONNX and OpenVINO.

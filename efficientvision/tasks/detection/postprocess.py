@@ -84,7 +84,7 @@ def select_candidates(
 
 
 def top_pairs(values: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The greatest (anchor, class) pairs of each image.
+    """Selects the (anchor, class) pairs with the greatest values in each image.
 
     Args:
         values: float32 [B, A_total, K], static except for B.

@@ -164,7 +164,7 @@ class DetectionTTA:
 
 
 def with_weights_of(model: keras.Model, network: keras.Model, images: tf.Tensor) -> Any:
-    """What `network` makes of images with the weights that `model` has at that moment.
+    """Runs `network` on images with the present weights of `model`.
 
     Args:
         model: Network that provides the weights.

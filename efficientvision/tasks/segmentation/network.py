@@ -30,7 +30,7 @@ def build_segmenter(
     dtype: Any = None,
     **options: Any,
 ) -> keras.Model:
-    """Builds a network that gives every pixel its class.
+    """Builds a network that predicts the class of every pixel.
 
     Args:
         name: Backbone name, e.g. `"espnetv2_s_2.0"`, `"efficientnet-b0"`; its levels 1 to 4
@@ -97,7 +97,7 @@ def build_segmenter(
 
 
 def segmenting_detector(detector: keras.Model) -> keras.Model:
-    """EfficientDet with a segmentation head as a network that gives every pixel its class.
+    """Turns an EfficientDet with a segmentation head into a segmentation network.
 
     Args:
         detector: Result of `efficientdet` with that head, alone or with the detection head.
