@@ -1,5 +1,6 @@
-"""The exception for mistakes that the user can correct."""
+"""The exception for mistakes that the user can correct, and commands in its advice."""
 
+import shlex
 from collections.abc import Sequence
 
 
@@ -17,3 +18,16 @@ class UserError(ValueError):
         super().__init__("\n".join([sentence, *lines]))
         self.sentence = sentence
         self.lines = tuple(lines)
+
+
+def as_command(program: str, **options: object) -> str:
+    """Writes a command for the user to copy, with its options quoted for a shell.
+
+    Only for programs other than the one that runs: messages name its own arguments in backticks.
+
+    Args:
+        program: Program with its positional arguments.
+        **options: Values by name.
+    """
+    written = [f"--{name}={shlex.quote(str(value))}" for name, value in options.items()]
+    return " ".join([program, *written])

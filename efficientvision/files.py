@@ -45,7 +45,7 @@ _SAID_CODES = (errno.EFBIG, *_NO_SPACE)
 
 
 def as_text(path: AnyPath) -> str:
-    """Returns a path as text, with `~` expanded, because shells do not in `--flag=~/a`.
+    """Returns a path as text, with `~` expanded, because shells do not in `name=~/a`.
 
     Raises:
         UserError: `pathlib` has turned `gs://bucket` into `gs:/bucket`.

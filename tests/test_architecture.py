@@ -243,6 +243,36 @@ def test_no_machine_paths_and_no_registry_hosts():
     assert not wrong
 
 
+# An option, but no custom property of a style sheet (`--name:`, `var(--name)`).
+_DASHED_OPTION = re.compile(r"(?<![\w(-])--[a-z]\w*(?![\w:])")
+
+
+def _texts(tree: ast.AST) -> Iterator[ast.Constant]:
+    """String literals, without docstrings."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in docstrings:
+                yield node
+
+
+def test_only_the_command_lines_write_options_with_dashes():
+    """The library names an argument in backticks; `cli.console` shows it as a flag."""
+    wrong = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}: {node.value!r}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] != "cli"
+        for node in _texts(ast.parse(path.read_text(encoding="utf-8")))
+        if _DASHED_OPTION.search(node.value)
+    ]
+    assert not wrong
+
+
 def test_source_files_stay_short():
     """A file has one reason to exist; one much longer than this has a second."""
     long = {

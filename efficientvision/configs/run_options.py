@@ -35,7 +35,7 @@ _TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool":
 
 
 def option(default: Any, help_text: str, *, choices: tuple[str, ...] = (), **more: Any) -> Any:
-    """A field of options: its default, its text in `--help`, and its allowed values."""
+    """A field of options: its default, its help text, and its allowed values."""
     metadata = {"help": help_text, "choices": choices, **more}
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-import shlex
 from dataclasses import dataclass
 
 from efficientvision import files
@@ -12,7 +11,7 @@ from efficientvision.data.photos import is_photo_name
 from efficientvision.data.picture_folders import find_parts, list_folders
 from efficientvision.data.record_files import shard_prefix
 from efficientvision.data.truth_file import truth_path
-from efficientvision.errors import UserError
+from efficientvision.errors import UserError, as_command
 
 # Usual places, relative to the folder.
 RECORD_FOLDERS = ("", "tfrecord", "tfrecords", "records")
@@ -58,10 +57,15 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     evaluation = find_records(folder, "val")
     none = training is None and evaluation is None
     if none and of_classes and _holds_class_folders(folder):
+        command = as_command(
+            "python dataset/create_imagenet_tfrecord.py",
+            data_dir=files.as_text(folder),
+            output_dir=files.join(folder, "tfrecord"),
+            **_split_option(folder),
+        )
         raise UserError(
-            f"`data_dir={folder}` contains class folders but no records; convert them with: python "
-            f"dataset/create_imagenet_tfrecord.py --data_dir={_quoted(folder)} "
-            f"--output_dir={_quoted(files.join(folder, 'tfrecord'))}{_split_option(folder)}"
+            f"`data_dir={folder}` contains class folders but no records; convert them with: "
+            f"{command}"
         )
     if none:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
@@ -91,13 +95,9 @@ def _holds_class_folders(folder: files.AnyPath) -> bool:
     return any(map(is_photo_name, itertools.islice(paths, 1000)))
 
 
-def _quoted(path: files.AnyPath) -> str:
-    return shlex.quote(files.as_text(path))
-
-
-def _split_option(folder: files.AnyPath) -> str:
+def _split_option(folder: files.AnyPath) -> dict[str, float]:
     """Returns the option that holds out images for evaluation, if no folder is meant for that."""
-    return "" if "val" in find_parts(files.as_text(folder)) else " --val_fraction=0.1"
+    return {} if "val" in find_parts(files.as_text(folder)) else {"val_fraction": 0.1}
 
 
 def find_records(folder: files.AnyPath, prefix: str) -> str | None:

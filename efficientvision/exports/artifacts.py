@@ -23,7 +23,7 @@ class Format:
     """An export format.
 
     Attributes:
-        name: name as in `--format`.
+        name: name as in the option `format`.
         suffix: suffix of the file name, after the model's name.
         module: module of `efficientvision.exports` with `write` and `load`.
         precision: precision of the weights.

@@ -64,7 +64,7 @@ def _load_portable(path: str, threads: int) -> tuple[RunPhotos, ModelMetadata]:
     if text is None:
         raise UserError(
             f"{path} has no metadata of this library, so the preprocessing of its images is "
-            "unknown: export it with model_inspect.py --runmode=export"
+            "unknown: export it with model_inspect.py (`runmode=export`)"
         )
     metadata = metadata_from_json(text, path)
     check_portable(metadata, getattr(network, "input_shape", None), path)

@@ -11,6 +11,7 @@ from PIL import Image
 
 import efficientvision
 from efficientvision import files
+from efficientvision.errors import as_command
 from efficientvision.report import sections
 from efficientvision.report.markup import Markup, data_uri, join, tag
 from efficientvision.report.run_files import RunFiles
@@ -26,16 +27,15 @@ _FOLDER = {
     "config.yaml, labels.json": "hyper-parameters and class names, read back by every command",
     "command.txt, run.json": "the command, versions and devices of the run",
     "results.csv": "losses and metrics, one row per epoch; losses.csv has the losses in finer "
-    "steps, evaluations.csv the results of --mode=eval",
-    "last, best": "point to the latest and the best checkpoint: --ckpt=RUN/best, "
-    "--ckpt_path=RUN/last",
+    "steps, evaluations.csv the results of mode=eval",
+    "last, best": "point to the latest and the best checkpoint: ckpt=RUN/best, ckpt_path=RUN/last",
     "ckpt-*.npz, archive/": "the latest checkpoints, and the best one with its metrics",
     "evaluation.json, per_class.csv, pr_curves.csv, confusion_matrix.csv": (
         "details of the last evaluation"
     ),
     "curves.png, pr_curves.png, confusion_matrix.png": "the plots on this page",
     "train_batch.jpg, val_predictions.jpg": "the photos on this page",
-    "train/, eval/": "TensorBoard logs: tensorboard --logdir=RUN",
+    "train/, eval/": f"TensorBoard logs: {as_command('tensorboard', logdir='RUN')}",
 }
 
 
@@ -173,7 +173,7 @@ def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     if threshold is not None:
         said += (
             f" Only detections with a score of at least {threshold:g} are counted, the threshold "
-            "with the best mean F1 over the classes: a good --min_score_thresh."
+            "with the best mean F1 over the classes: a good min_score_thresh."
         )
     matrix = sections.confusion_table(run)
     if matrix is None and matrix_png:

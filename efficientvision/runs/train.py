@@ -13,7 +13,7 @@ from efficientvision import files
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
-from efficientvision.errors import UserError
+from efficientvision.errors import UserError, as_command
 from efficientvision.registry import nearest_names
 from efficientvision.report.build import REPORT_NAME, build_report
 from efficientvision.report.observer import RunReport, said_in_a_line
@@ -232,7 +232,7 @@ def final_message(trainer: Trainer, metric: str) -> str:
     page = files.join(folder, REPORT_NAME)
     if files.is_file(page):
         lines.append(f"  full report      {page}")
-    lines.append(f"  curves           tensorboard, `logdir={folder}`")
+    lines.append(f"  curves           {as_command('tensorboard', logdir=folder)}")
     return "\n".join(lines)
 
 

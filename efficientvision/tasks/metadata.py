@@ -105,7 +105,7 @@ def check_kind(metadata: ModelMetadata | None, wanted: type[Metadata], origin: A
     if metadata is None:
         raise UserError(
             f"{origin} has no metadata of this library, so it is not known to be {wanted.kind}: "
-            "export the model again with model_inspect.py --runmode=export"
+            "export the model again with model_inspect.py (`runmode=export`)"
         )
     raise UserError(
         f"{origin} is {metadata.model_name}, which is not {wanted.kind}: use "

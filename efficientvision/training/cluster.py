@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from efficientvision.errors import UserError
+from efficientvision.errors import UserError, as_command
 
 STRATEGIES = ("none", "gpus", "multi_worker", "tpu")
 # Offset from a worker's TensorFlow port to the port of the parents' heartbeat.
@@ -167,8 +167,8 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
     ):
         raise UserError(
             "SLURM does not assign tasks to nodes in blocks (SLURM_DISTRIBUTION="
-            f"{environment['SLURM_DISTRIBUTION']}): use srun --distribution=block, or one task "
-            "per node."
+            f"{environment['SLURM_DISTRIBUTION']}): use "
+            f"{as_command('srun', distribution='block')}, or one task per node."
         )
     if max(tasks) >= _SLURM_PORTS:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Opens the input of --input_video: a file, a camera by number, or a stream by URL."""
+"""Opens the option `input_video`: a file, a camera by number, or a stream by URL."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_records_without_ids_and_what_to_do(tmp_path, nothing):
     path = write_changed(tmp_path, {"image/source_id": nothing})
     with pytest.raises(UserError, match=r"record 0 of .* no image/source_id: set regenerate_sour"):
         coco_ground_truth(path)
-    with pytest.raises(UserError, match="no image/source_id: .* --image_info_file"):
+    with pytest.raises(UserError, match=r"no image/source_id: .* \(`image_info_file`\)"):
         image_ids(path)
     file = tmp_path / "val.json"
     file.write_text(json.dumps({"images": [{"id": 1}], "annotations": [], "categories": []}))

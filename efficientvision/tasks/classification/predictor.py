@@ -110,7 +110,7 @@ class Classifier(Predictor[Classification]):
 
         Args:
             path: any checkpoint that `load_weights` reads, a training run's folder, or an export
-                of `--runmode=saved_model` or `--runmode=export`.
+                of `runmode=saved_model` or `runmode=export`.
             model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=256"`, `"my.yaml"`), or a dict.
             min_probability: see the class.

@@ -151,7 +151,7 @@ class Detector(Predictor[Detections]):
         Args:
             path: a TF1 or TF2 checkpoint (prefix, file or folder), `.h5`, `.weights.h5`, `.keras`,
                 a training run's folder, a SavedModel folder, `<model>_frozen.pb`, or an ONNX,
-                OpenVINO (`.xml`) or LiteRT (`.tflite`) file written by `--runmode=export`.
+                OpenVINO (`.xml`) or LiteRT (`.tflite`) file written by `runmode=export`.
             model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=640"`, `"my.yaml"`), or a dict.
             min_score_thresh: drop detections with lower scores; None: the checkpoint's own

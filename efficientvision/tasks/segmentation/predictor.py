@@ -132,7 +132,7 @@ class Segmenter(Predictor[Segmentation]):
 
         Args:
             path: a published `.pth`, any other checkpoint that `load_weights` reads, a training
-                run's folder, or an export of `--runmode=saved_model` or `--runmode=export`.
+                run's folder, or an export of `runmode=saved_model` or `runmode=export`.
             model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=1024x512"`), or a dict.
             tile: process large photos at full resolution in overlapping tiles of this size,
