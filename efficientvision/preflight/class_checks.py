@@ -90,7 +90,7 @@ def _class_range_error(
     elif shift is None and ids[0] > 1 and ids[-1] == num_classes + 1:
         shift = 1
     if shift:
-        found += f"; ids are {ids[0]}..{ids[-1]}: off by one" if abs(shift) == 1 else ""
+        found += f"; ids are {ids[0]}..{ids[-1]}: shifted by one" if abs(shift) == 1 else ""
         advice = f"number the classes 1..{num_classes} (0 is the background) and {AGAIN}"
     elif ids[0] < 1:
         advice = f"class ids start at 1: {AGAIN}"
@@ -141,7 +141,7 @@ def _name_findings(
         shift = _shift_against_names(scan, ids, names)
         advice = "use the names of these records: labels.json beside them, or label_map"
         if shift:
-            found += f"; off by {abs(shift)}"
+            found += f"; shifted by {abs(shift)}"
             advice = f"number the classes in the order of the names, and {AGAIN}"
         level = WARNING
         id_of = {_plain(name): class_id for class_id, name in names.items()}

@@ -62,7 +62,7 @@ SAYS = {
     "segmentation": (
         "num_classes=4, from the names beside the records.",
         "Weights of the classes: ",
-        "train windows",
+        "train crops",
         "4 steps of 2 images",
     ),
     "ssd": (

@@ -75,7 +75,7 @@ def test_width_and_height_in_place_of_the_corner(scan):
 def test_pixels_in_place_of_shares(scan):
     size = np.array([HEIGHT, WIDTH] * 2)
     (row,) = box_findings(changed(scan, lambda boxes: boxes * size), "train")
-    assert row.level == ERROR and "pixels, not shares" in row.found
+    assert row.level == ERROR and "pixels, expected fractions" in row.found
     assert "divide x by the width" in row.advice
 
 
@@ -85,7 +85,7 @@ def test_x_and_y_swapped_so_that_boxes_leave_their_photos(scan):
 
     (row,) = box_findings(changed(scan, lower_right), "train")
     assert row.level == ERROR
-    assert "x and y are swapped" in row.found and "reach beyond" in row.found
+    assert "x and y are swapped" in row.found and "extend beyond" in row.found
 
 
 def test_x_and_y_swapped_inside_the_photos(scan):
@@ -104,7 +104,7 @@ def test_boxes_beyond_the_border(scan):
         scan([example(0, GOOD), example(1, beyond), example(2, touching)]), "train"
     )
     assert row.level == WARNING
-    assert row.found.startswith("1 of 4 reach beyond their photo, e.g. in image '2'")
+    assert row.found.startswith("1 of 4 extend beyond their photo, e.g. in image '2'")
 
 
 def test_more_objects_than_are_trained_on(scan):
@@ -121,13 +121,13 @@ def test_more_objects_than_are_trained_on(scan):
 def test_sizes_of_photos(scan):
     (row,) = photo_findings(scan([example(0), example(1)]), (40, 60))
     assert (row.level, row.advice) == (OK, "")
-    assert row.found == f"{WIDTH}x{HEIGHT}, fitted into 60x40 (times 0.67)"
+    assert row.found == f"{WIDTH}x{HEIGHT}, fitted into 60x40 (scale 0.67)"
 
 
 def test_an_input_of_another_shape(scan):
     wide = photo(100, 400)
     (row,) = photo_findings(scan([example(0, encoded=wide, height=100, width=400)]), (512, 512))
-    assert "75% of the input stays empty" in row.found
+    assert "75% of the input is padding" in row.found
     assert row.advice == "image_size=1024x256 would waste less"
 
 
@@ -135,7 +135,10 @@ def test_a_stated_size_that_is_not_the_photos(scan):
     turned = example(1, height=WIDTH, width=HEIGHT)
     _, row = photo_findings(scan([example(0), turned]), (64, 96))
     assert row.level == WARNING
-    assert f"image '2' in set-00000-of-00001.tfrecord: {HEIGHT}x{WIDTH}, not" in row.found
+    assert (
+        f"image '2' in set-00000-of-00001.tfrecord: {HEIGHT}x{WIDTH} instead of {WIDTH}x"
+        in row.found
+    )
 
 
 def test_boxes_too_small_for_the_input(scan):

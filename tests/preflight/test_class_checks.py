@@ -59,14 +59,14 @@ def test_shifted_within_range_shows_in_the_records_own_names(scan):
     read = made(scan, 2, 3, 4, texts=["cat", "DOG ", "fox"])
     rows = class_findings(read, "train", 4, {**NAMES, 4: "owl"})
     row = rows[-1]
-    assert row.level == WARNING and "2 is 'cat' in the records and 'dog' here" in row.found
+    assert row.level == WARNING and "2 is 'cat' in the records but 'dog' here" in row.found
     assert "shifted by 1" in row.found
 
 
 def test_names_of_another_set(scan):
     rows = class_findings(made(scan, 1, 2, texts=["cell", "dog"]), "train", 3, NAMES)
     row = rows[-1]
-    assert row.level == WARNING and "1 is 'cell' in the records and 'cat' here" in row.found
+    assert row.level == WARNING and "1 is 'cell' in the records but 'cat' here" in row.found
     assert "2 is" not in row.found and "label_map" in row.advice
 
 
@@ -99,13 +99,13 @@ def test_val_that_numbers_the_classes_otherwise(scan, write):
     train = made(scan, 1, 2, 3)
     val = scan([example(0, [BOX], [2], class_names=["fox"])], "val")
     row = class_findings(val, "val", 3, NAMES)[-1]
-    assert row.level == ERROR and "2 is 'fox' in the records and 'dog' here" in row.found
+    assert row.level == ERROR and "2 is 'fox' in the records but 'dog' here" in row.found
     assert "`label_map_json_path=" in row.advice
     (row,) = numbering_findings(train, val, {})
     assert row.level == ERROR and row.found == "class 'fox' is 2 in val and 3 in train"
     assert numbering_findings(train, val, NAMES) == []  # Said already.
     assert numbering_findings(train, train, {}) == []
     pattern = write([example(0, [BOX], [2], class_names=["fox"])], "fox")
-    with pytest.raises(UserError, match="'fox' in the records and 'dog' here"):
+    with pytest.raises(UserError, match="'fox' in the records but 'dog' here"):
         check_classes(pattern, 3, NAMES)
     check_classes(pattern, 3, NAMES, part="train")

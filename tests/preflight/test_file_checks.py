@@ -33,7 +33,9 @@ def test_an_empty_shard_is_named_and_an_empty_set_stops(write, tmp_path):
     (tmp_path / "set-00001-of-00002.tfrecord").write_bytes(b"")
     ok, row = findings(pattern)
     assert ok.level == OK and "2 records" in ok.found
-    assert row.level == WARNING and row.found == "1 of 2 files empty: set-00001-of-00002.tfrecord"
+    assert (
+        row.level == WARNING and row.found == "1 of 2 files are empty: set-00001-of-00002.tfrecord"
+    )
     (tmp_path / "set-00000-of-00002.tfrecord").write_bytes(b"")
     (row,) = findings(pattern)
     assert row.level == ERROR and "no records" in row.found
@@ -70,7 +72,7 @@ def test_a_missing_shard_is_named(write, tmp_path):
     (tmp_path / "set-00001-of-00003.tfrecord").unlink()
     _, row = findings(pattern)
     assert row.level == WARNING
-    assert row.found == "1 of 3 numbered files missing: set-00001-of-00003.tfrecord"
+    assert row.found == "1 of 3 numbered files are missing: set-00001-of-00003.tfrecord"
 
 
 def test_two_conversions_side_by_side(write, tmp_path):

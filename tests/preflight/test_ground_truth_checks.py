@@ -115,7 +115,7 @@ def test_records_as_their_own_ground_truth(write):
 def test_repeated_ids(write, truth_file):
     twice = scan_records(write([example(0), example(1, source_id="1")], "twice"))
     (row,) = id_findings(twice, None)
-    assert row.level == ERROR and row.found == "1 image id twice or more: 1"
+    assert row.level == ERROR and row.found == "1 image id used more than once: 1"
     assert id_findings(twice, truth_file())[0].level == WARNING
 
 
@@ -126,4 +126,4 @@ def test_photos_in_both_sets(scan):
     shared = [example(9, encoded=train.photos[1]), example(0, encoded=photo(seed=77))]
     (row,) = overlap_findings(train, scan(shared, "leak"))
     assert row.level == WARNING
-    assert row.found.startswith("1 of 2 photos of val are in train too, e.g. image '10'")
+    assert row.found.startswith("1 of 2 photos of val are also in train, e.g. image '10'")

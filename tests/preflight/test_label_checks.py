@@ -134,7 +134,7 @@ def test_classes_that_only_one_part_has(scan):
     val = scan(made_class_record(3), made_class_record(5), name="val")
     extra, absent = split_findings(train, val, NAMES)
     assert extra.level == absent.level == WARNING
-    assert "without images in train: red" in extra.found and "no image of green" in absent.found
+    assert "without images in train: red" in extra.found and "no images of green" in absent.found
 
 
 def test_sets_that_number_their_classes_otherwise(scan):
@@ -146,7 +146,7 @@ def test_sets_that_number_their_classes_otherwise(scan):
         name="val",
     )
     (absent,) = split_findings(numbered(train, [1, 2, 3]), numbered(val, [3, 1, 2]), NAMES)
-    assert "no image of blue" in absent.found
+    assert "no images of blue" in absent.found
 
 
 def test_the_same_photo_in_both_parts(scan):

@@ -56,7 +56,7 @@ def test_right_records(scan):
 def test_a_class_that_no_pixel_has(scan):
     train = scan(0, 1)
     finding = worst(mask_findings(train, "train", 6, NAMES | {4: "dog", 5: "bus"}), WARNING)
-    assert finding.found == "no pixel of 4 dog, 5 bus"
+    assert finding.found == "no pixels of 4 dog, 5 bus"
     # The published networks for Cityscapes have an output that is never right.
     found = mask_findings(train, "train", 5, NAMES | {4: "background"})
     assert all(f.level == OK for f in found)
@@ -113,9 +113,9 @@ def test_a_class_without_a_name(scan):
 )
 def test_photos_against_windows(scan, window, scale, level, padding):
     (finding,) = window_findings(scan(0, 1), window, scale)
-    assert finding.level == level and f": {padding} of them is padding" in finding.found
+    assert finding.level == level and f": {padding} of the crops is padding" in finding.found
     never = window == (81, 28) or scale == (0.25, 0.25)
-    assert ("2 of 2 photos never fill one" in finding.found) == never
+    assert ("2 of 2 photos never fill a crop" in finding.found) == never
 
 
 def test_train_against_val(scan):
@@ -123,10 +123,10 @@ def test_train_against_val(scan):
     found = [f.found for f in mask_split_findings(train, val, NAMES)]
     assert found == [
         "val has classes without pixels in train: 5",
-        "val has no pixel of 0 sky, 1 road, 2 tree: the mIoU leaves these out",
+        "val has no pixels of 0 sky, 1 road, 2 tree: mIoU excludes them",
     ]
     (finding,) = overlap_findings(train.records, val.records)
-    assert finding.found.startswith("1 of 2 photos of val are in train too, e.g. image '0'")
+    assert finding.found.startswith("1 of 2 photos of val are also in train, e.g. image '0'")
 
 
 def test_only_the_first_masks_are_read(scan, tmp_path):

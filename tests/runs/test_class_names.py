@@ -99,7 +99,7 @@ def test_the_command_says_whose_names_count(tmp_path, records, recipe, model, op
         *(f"--train_file_pattern={records}", "--train_batch_size=2", "--preflight=only"),
     )
     assert done.code == 0, done.stderr
-    assert "the names beside the records (1 dark, 2 light)" in done.stdout
+    assert "the class names beside the records (1 dark, 2 light)" in done.stdout
     assert "1 dark 2, 2 light 2" in " ".join(done.stdout.split())  # A table wraps it.
 
 
@@ -131,5 +131,5 @@ def test_a_run_that_goes_on_takes_no_new_classes(tmp_path, task, model, count, f
     names = {first: "dark", first + 1: "light"}
     (tmp_path / "labels.json").write_text(json.dumps(names))
     check_no_new_classes(str(tmp_path), config, names)
-    with pytest.raises(UserError, match=f"class {first + 2} new too.*`ckpt={tmp_path}`"):
+    with pytest.raises(UserError, match=f"class {first + 2} new: .*`ckpt={tmp_path}`"):
         check_no_new_classes(str(tmp_path), config, {**names, first + 2: "new"})

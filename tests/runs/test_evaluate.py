@@ -52,7 +52,7 @@ def test_waits_for_a_newer_checkpoint_and_says_for_what(tmp_path, monkeypatch, c
     lines = capsys.readouterr().out.splitlines()
     assert f"Waiting for a checkpoint in {tmp_path} after step 5 of 20" in lines[0]
     assert "`eval_timeout=SECONDS`" in lines[0]
-    assert [re.search(r"since (\d+) minutes", line)[1] for line in lines[1:]] == ["10", "20"]
+    assert [re.search(r"after (\d+) minutes", line)[1] for line in lines[1:]] == ["10", "20"]
 
 
 def test_waiting_ends_by_the_timeout(tmp_path, monkeypatch, capsys):
@@ -61,7 +61,7 @@ def test_waiting_ends_by_the_timeout(tmp_path, monkeypatch, capsys):
     assert clock.now == pytest.approx(30, abs=1)
     out = capsys.readouterr().out
     assert f"the first checkpoint in {tmp_path}" in out
-    assert "none in 30 s" in out
+    assert "No new checkpoint within 30 s" in out
 
 
 def test_waiting_ends_when_the_training_ended_early(tmp_path, monkeypatch, capsys):
@@ -69,7 +69,7 @@ def test_waiting_ends_when_the_training_ended_early(tmp_path, monkeypatch, capsy
     ended = CheckpointFolder(tmp_path).mark_ended
     monkeypatch.setattr(evaluate, "time", Clock({7: ended}))
     assert evaluate.wait_for_checkpoint(str(tmp_path), first, None, 20) is None
-    assert "ended early" in capsys.readouterr().out
+    assert "stopped early" in capsys.readouterr().out
     # A run that goes on takes it back.
     _save(tmp_path, 6)
     assert not has_ended(tmp_path)

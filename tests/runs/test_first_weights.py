@@ -110,7 +110,7 @@ def test_a_run_of_ours_says_its_names(coco, tmp_path):
 
 
 def test_a_frozen_part_must_not_be_random(coco):
-    with pytest.raises(UserError, match="freeze=backbone would keep random weights in backbone"):
+    with pytest.raises(UserError, match="freeze=backbone would freeze random weights in backbone"):
         begin("freeze=backbone")
     with pytest.raises(UserError, match="random weights in fpn: .*`ckpt`"):
         begin("freeze=backbone+fpn", backbone_ckpt=coco[0])

@@ -68,7 +68,7 @@ def test_training(capfd):
     first, lines = answer(capfd, "--train_batch_size=8")
     assert first.startswith(
         "error: Out of memory in training, with 8 images of 512x512 in float32 at a time "
-        "(--train_batch_size=8). 192 MiB more were wanted. This process had up to "
+        "(--train_batch_size=8). 192 MiB more were requested. Peak use of this process: "
     )
     assert [line.partition(":")[0].strip() for line in lines] == [
         "1. mixed_precision=true in --hparams",
@@ -77,9 +77,12 @@ def test_training(capfd):
         "4. --train_batch_size=4",
         "5. image_size=384 in --hparams",
     ]
-    assert "the 8 images of a step in 2 parts of 4, activations 50% of now" in lines[1]
+    assert (
+        "splits the 8 images of a step into 2 micro-batches of 4, activations shrink to 50%"
+        in lines[1]
+    )
     # 0.08 is for batches of 64.
-    assert "4 of 8 images at a time, activations 50% of now" in lines[3]
+    assert "4 of 8 images at a time, activations shrink to 50%" in lines[3]
     assert "the learning rate follows from 0.01 to 0.005" in lines[3]
     assert "56% of the pixels" in lines[4]
 
@@ -98,8 +101,11 @@ def test_remedies_in_use_are_left_out(capfd):
         "2. --train_batch_size=12",
         "3. image_size=512x384 in --hparams",
     ]
-    assert "the 12 images of a step in 4 parts of 3, activations 75% of now" in lines[0]
-    assert "2 of 4 images at a time, activations 50% of now" in lines[1]
+    assert (
+        "splits the 12 images of a step into 4 micro-batches of 3, activations shrink to 75%"
+        in lines[0]
+    )
+    assert "2 of 4 images at a time, activations shrink to 50%" in lines[1]
     assert "stays 0.002 (scale_learning_rate=false), consider 0.001" in lines[1]
     assert "60% of the pixels" in lines[2]
 
@@ -107,17 +113,17 @@ def test_remedies_in_use_are_left_out(capfd):
 def test_a_batch_that_cannot_be_halved_is_cut_into_single_images(capfd):
     _, lines = answer(capfd, "--train_batch_size=3")
     assert (
-        "2. gradient_accumulation=3 in --hparams: the 3 images of a step in 3 parts of 1"
-        in (lines[1])
+        "2. gradient_accumulation=3 in --hparams: splits the 3 images of a step into 3 "
+        "micro-batches of 1" in lines[1]
     )
-    assert "--train_batch_size=1: 1 of 3 images at a time, activations 33% of now" in lines[3]
+    assert "--train_batch_size=1: 1 of 3 images at a time, activations shrink to 33%" in lines[3]
 
 
 def test_nothing_is_left(capfd):
     hparams = "mixed_precision=true,grad_checkpoint=true,image_size=64"
     first, lines = answer(capfd, "--train_batch_size=2", hparams=hparams, replicas=2)
     assert "with 1 image of 64x64" in first
-    assert first.endswith("Nothing is left to make smaller but the network (--model_name).")
+    assert first.endswith("Only a smaller network (--model_name) can help.")
     assert lines == []
 
 
@@ -132,14 +138,14 @@ def test_the_gpu_that_was_full(capfd, monkeypatch):
     peaks = {"GPU:1": {"current": 0, "peak": 15 * 2**30}}
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", peaks.get)
     first, _ = answer(capfd, "--train_batch_size=4")
-    assert "16 MiB more were wanted. On GPU:1 up to 15.0 GiB were in use." in first
+    assert "16 MiB more were requested. Peak use of GPU:1: 15.0 GiB." in first
 
 
 def test_where_training_goes_on(capfd, tmp_path):
     (tmp_path / "ckpt-00000040.npz").touch()
     _, lines = answer(capfd, folder=tmp_path)
     assert lines[-1] == (
-        f"{tmp_path} keeps what was trained: the same command with a remedy goes on from step 40."
+        f"Progress is saved in {tmp_path}: the same command with a remedy resumes from step 40."
     )
 
 
@@ -150,7 +156,7 @@ def test_evaluation_inside_a_training(capfd):
     assert "Out of memory in evaluation, with 8 images" in first
     assert [line.partition(":")[0].strip() for line in lines] == [
         "1. --eval_batch_size=8",
-        "2. --mode=train, and --mode=eval in another process when it is over",
+        "2. --mode=train, then --mode=eval in a separate process",
         "3. mixed_precision=true in --hparams",
         "4. image_size=384 in --hparams",
     ]

@@ -105,14 +105,14 @@ def test_x_and_y_swapped(look):
 def test_an_empty_shard_is_a_warning(look, tmp_path, capsys):
     look(with_json(tmp_path), emptied=2)
     text = " ".join(capsys.readouterr().out.split())
-    assert "1 of 4 files empty:" in text and "train-00002-of-00004.tfrecord" in text
+    assert "1 of 4 files are empty:" in text and "train-00002-of-00004.tfrecord" in text
     assert "0 errors, 1 warning." in text
 
 
 def test_photos_of_val_in_train_are_a_warning(look, capsys):
     look(val={"encoded": photo(seed=3)}, encoded=photo(seed=3))
     text = " ".join(capsys.readouterr().out.split())
-    assert "are in train too" in text, text
+    assert "are also in train" in text, text
 
 
 def test_off_it_looks_at_the_classes_alone(look, capsys):

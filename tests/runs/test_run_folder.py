@@ -57,7 +57,7 @@ def test_a_deleted_folder_is_said_once_and_complete_again(tmp_path, capsys):
         keeper.saving(15)
         said = capsys.readouterr().out
         assert said.count("Warning") == 1
-        assert f"{folder}, or its lock, was deleted" in said and "step 10" in said
+        assert f"{folder} or its lock was deleted" in said and "step 10" in said
     assert set(os.listdir(folder)) == {"config.yaml", "labels.json"}
 
 
@@ -69,8 +69,8 @@ def test_what_a_run_goes_on_with_otherwise_is_said(tmp_path, monkeypatch, capsys
         ("image_size=32,optimizer=adam", ""),
         (
             "image_size=64,optimizer=sgd",
-            "optimizer is sgd from here on; this run began with optimizer=adam.\n"
-            "image_size is 64 from here on; this run began with image_size=32x32.\n",
+            "optimizer is sgd from now on; this run began with optimizer=adam.\n"
+            "image_size is 64 from now on; this run began with image_size=32x32.\n",
         ),
     ):
         options = RunOptions(

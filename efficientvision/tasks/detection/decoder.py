@@ -52,24 +52,24 @@ class Decoder(abc.ABC):
 
     @abc.abstractmethod
     def candidates(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Candidates:
-        """The best candidates before suppression, boxes in pixels of the input.
+        """Selects the best candidates before NMS, with boxes in input pixels.
 
         Args:
-            outputs: Of the network, flattened.
-            image_hw: (height, width) of its input in pixels.
+            outputs: Network outputs, flattened.
+            image_hw: Network input (height, width) in pixels.
         """
 
     def detections(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Detections:
-        """Detections in pixels of the input; arguments as `candidates`."""
+        """Decodes detections in input pixels; arguments as in `candidates`."""
         return self.suppressed(self.candidates(outputs, image_hw))
 
     def suppressed(self, candidates: Candidates) -> Detections:
-        """What suppression leaves of candidates."""
+        """Applies NMS to candidates."""
         return suppress_candidates(candidates, num_classes=self._num_classes, nms=self.nms)
 
 
 class EfficientDetDecoder(Decoder):
-    """Of EfficientDet: class logits of each level, then box deltas of each level."""
+    """Decodes EfficientDet outputs: class logits per level, then box deltas per level."""
 
     def candidates(self, outputs: Sequence[tf.Tensor], image_hw: tuple[int, int]) -> Candidates:
         levels = len(outputs) // 2
@@ -97,7 +97,7 @@ class EfficientDetDecoder(Decoder):
 
 
 class SsdDecoder(Decoder):
-    """Of SSD: confidences with the background, and locations."""
+    """Decodes SSD outputs: confidences with the background, and locations."""
 
     def __init__(self, config: DetectionConfig):
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""What an exported detector says about itself."""
+"""Metadata of exported detectors."""
 
 import math
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ from efficientvision.errors import UserError
 DEFAULT_IOU_THRESH = 0.5
 DEFAULT_SIGMA = 0.5
 
-# Indices of what is kept, its scores, and how many of them are no padding.
+# (indices of the boxes kept, their scores, number of valid rows before the padding)
 Kept: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 

@@ -61,7 +61,7 @@ class DetectionTTA:
 
     Args:
         config: Hyper-parameters of the detector.
-        decoder: Of the detector.
+        decoder: Decoder of the detector's outputs.
         options: The views, and how to merge them.
         build_network: Function config -> network; required for scales other than 1.
     """

@@ -13,7 +13,7 @@ def apply_decoder(
 
     Args:
         config: Changed in place.
-        found: Result of `identify`; ignored if it is of another task.
+        found: Result of `identify`; ignored if it belongs to a different task.
         keep_classes: Keep the configured number of classes (fine-tuning). The width of the
             pyramid poolings, which by default depends on it, still comes from the checkpoint.
 

@@ -38,7 +38,7 @@ class SegmentationEvaluation(Evaluation):
     """Accumulates one confusion matrix over the data set, at the masks' own sizes.
 
     Args:
-        names: Class (from 0) of the records -> name, for all of them.
+        names: Class (from 0) of the records -> name, complete.
         class_map: Class of the network -> class of the records, if they differ.
         num_images: Number of images to come, if known, for choosing the same few photos to show
             in every evaluation.
@@ -110,8 +110,8 @@ def scores_text(counts: PixelCounts, names: Mapping[int, str]) -> str:
     """The metrics, then the IoU of every class.
 
     Args:
-        counts: Of all images.
-        names: Class (from 0) of the records -> name, for all of them.
+        counts: Confusion matrix of all images.
+        names: Class (from 0) of the records -> name, complete.
     """
     metrics = segmentation_metrics(counts)
     lines = [f"{name:>14} {value:.4f}  {MEANINGS[name]}" for name, value in metrics.items()]
