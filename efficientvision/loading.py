@@ -66,8 +66,7 @@ def load_model(
         path: a checkpoint of any kind; None: random weights.
         model_name: None: the checkpoint's.
         hparams: overrides as text, a YAML file, or a dict.
-        task: "detection", "classification" or "segmentation"; None: as the checkpoint says, or
-            the model's name.
+        task: one of `registry.TASKS`; None: as the checkpoint says, or the model's name.
         use_ema: prefer moving averages of the weights.
         **overrides: further hyper-parameters by name.
 
@@ -103,39 +102,6 @@ def load_model(
     report = load_weights(model, path, use_ema=use_ema)
     _check_complete(path, report)
     return LoadedModel(model, config, class_names(config, path), report)
-
-
-def load_detector(
-    path: AnyPath | None,
-    model_name: str | None = None,
-    hparams: str | Mapping[str, Any] | None = None,
-    **options: Any,
-) -> LoadedModel:
-    """`load_model` of a detector."""
-    return load_model(path, model_name, hparams, task="detection", **options)
-
-
-def load_classifier(
-    path: AnyPath | None,
-    model_name: str | None = None,
-    hparams: str | Mapping[str, Any] | None = None,
-    **options: Any,
-) -> LoadedModel:
-    """`load_model` of a classifier."""
-    return load_model(path, model_name, hparams, task="classification", **options)
-
-
-def load_segmenter(
-    path: AnyPath | None,
-    model_name: str | None = None,
-    hparams: str | Mapping[str, Any] | None = None,
-    **options: Any,
-) -> LoadedModel:
-    """`load_model` of a segmenter: images -> logits of every pixel, no second output.
-
-    A published file that says its size in its name (`..._1024x512.pth`) gets that.
-    """
-    return load_model(path, model_name, hparams, task="segmentation", **options)
 
 
 def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath) -> None:

@@ -168,7 +168,7 @@ def list_models(task: str | None = None) -> list[str]:
     """Names of every model that can be built.
 
     Args:
-        task: `"detection"`, `"classification"`, `"segmentation"` or None for all.
+        task: One of `TASKS`, e.g. `"detection"`, or None for all.
 
     Returns:
         Model names, smallest first within each family. A name may stand for a network of several
@@ -218,7 +218,7 @@ def task_of(model_name: str, task: str | None = None) -> str:
     Args:
         model_name: Its name.
         task: Which of its tasks; None: `"detection"` for an EfficientDet, `"classification"` for a
-            backbone.
+            backbone, the task of any other model.
 
     Returns:
         The task.
@@ -230,7 +230,9 @@ def task_of(model_name: str, task: str | None = None) -> str:
     names = list_models(task)
     tasks = [known for known in TASKS if model_name in TASKS[known].models]
     if model_name in names:
-        return task or ("detection" if model_name in _DETECTORS else "classification")
+        if task or len(tasks) == 1:
+            return task or tasks[0]
+        return "detection" if model_name in _DETECTORS else "classification"
     hint = nearest_names(str(model_name), tuple(names))
     if tasks:
         raise UserError(f"{model_name} is for {' and '.join(tasks)}, not for {task}. {hint}")

@@ -11,6 +11,7 @@ from typing import Any
 from efficientvision.configs.kinds import parse_image_size
 from efficientvision.configs.run_options import EXPORT_FORMATS, HPARAMS_HELP, USE_XLA_HELP, option
 from efficientvision.errors import UserError
+from efficientvision.registry import TASKS
 
 RUNMODES = (
     "dry",
@@ -52,7 +53,7 @@ class InspectSettings:
     task: str | None = option(
         None,
         "what the model does; by default what the checkpoint, or the model's name, says",
-        choices=("detection", "classification", "segmentation"),
+        choices=lambda: tuple(TASKS),
         runmodes=_BUILD,
     )
     hparams: str | None = option("", HPARAMS_HELP)

@@ -227,20 +227,6 @@ def _aspect_ratios(value: Any) -> tuple[float | tuple[float, float], ...]:
 
 ASPECT_RATIOS = Kind("a list of width/height ratios or of (width, height) factors", _aspect_ratios)
 
-HEAD_NAMES = ("object_detection", "segmentation")
-
-
-def _heads(value: Any) -> tuple[str, ...]:
-    names = value.split(",") if isinstance(value, str) else value
-    heads = tuple(one_of(*HEAD_NAMES).convert(name.strip()) for name in names)
-    if not heads or len(set(heads)) != len(heads):
-        raise ValueError
-    return heads
-
-
-HEADS = Kind("a list of heads out of " + ", ".join(HEAD_NAMES), _heads)
-
-
 # What `freeze` names. The heads may be named together.
 PART_NAMES = ("backbone", "fpn", "class_net", "box_net")
 _HEADS_TOGETHER = {"heads": ("class_net", "box_net")}

@@ -11,7 +11,7 @@ from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
 from efficientvision.loading import LoadedModel, load_model
 from efficientvision.tasks.base import Task
-from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.choice import task_of_config, tasks_that
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ def report_unused(settings: InspectSettings, task_name: str, task: Task) -> None
             log.info(f"`{field.name}` has no effect: the model is {task.noun}")
     refused = f"`input_image_size={PHOTO}`" if settings.at_photo_size else f"`tile={settings.tile}`"
     if (settings.at_photo_size or settings.tile) and not task.takes_any_size:
-        raise UserError(f"{refused} is only for segmenters, but the model is {task.noun}")
+        able = tasks_that(lambda other: other.takes_any_size)
+        raise UserError(f"{refused} is only for {able}, but the model is {task.noun}")
 
 
 def need_export(settings: InspectSettings, otherwise: str = "") -> None:

@@ -4,36 +4,46 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.record_files import FilePattern
+from efficientvision.loading import LoadedModel, export_facts, load_model
+from efficientvision.preflight.file_checks import files_findings
 from efficientvision.preflight.findings import Finding
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
-from efficientvision.tasks.metadata import ModelMetadata
+from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.report_labels import ReportLabels
 from efficientvision.tasks.serving import Serving
+from efficientvision.tasks.setup import count_images, record_names
+from efficientvision.tasks.stretched import StretchedRunner, StretchedServing, stretched_portable
 from efficientvision.tasks.training_task import TrainingTask
 
 if TYPE_CHECKING:
     from efficientvision.configs.inspect_options import InspectSettings
-    from efficientvision.loading import LoadedModel
     from efficientvision.weights.identify import Identified
+
+log = logging.getLogger(__name__)
 
 
 class Task(abc.ABC):
     """One kind of network: how it is configured, built, trained, measured, exported and used.
 
     Everything outside `tasks/` reaches a task through this class alone. `registry.TASKS` names the
-    folders; `tasks.choice.find_task` finds the task of a model.
+    folders; `tasks.choice.find_task` finds the task of a model. What is not abstract here suits a
+    task of records whose photos are stretched to the network's input.
 
     Attributes:
         noun: What its networks are called, with an article, e.g. "a detector".
@@ -76,13 +86,13 @@ class Task(abc.ABC):
     def build(self, config: TrainingConfig) -> keras.Model:
         """The network that a configuration describes, with random weights."""
 
-    @abc.abstractmethod
     def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
         """The network of `api.build_model`: of a model's name and a few hyper-parameters.
 
         Raises:
             UserError: A hyper-parameter is unknown or its value is bad.
         """
+        return self.build(get_config(name, hyper_parameters, task=self.metadata_class.task))
 
     def freeze_layers(self, model: keras.Model, config: TrainingConfig) -> None:  # noqa: B027
         """Freezes layers of a network before it is trained, beside those of `freeze`."""
@@ -148,13 +158,13 @@ class Task(abc.ABC):
             config: Changed in place; None: only the options are completed.
 
         Returns:
-            The options, completed.
+            The options, completed; here with the numbers of images.
         """
-        return options
+        return count_images(options, options.val_file_pattern)
 
-    @abc.abstractmethod
     def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
         """Class number of the network -> name, for the report and the run's folder."""
+        return record_names(config, *patterns)
 
     def rate_factor(self, config: TrainingConfig) -> Callable[[str], float] | None:
         """Path of a variable -> factor of its learning rate; None: 1."""
@@ -175,21 +185,30 @@ class Task(abc.ABC):
         training the preflight does that.
         """
 
-    @abc.abstractmethod
-    def check_classes(
+    def check_classes(  # noqa: B027
         self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
     ) -> None:
         """Raises UserError where the classes of the records do not fit the network."""
 
-    @abc.abstractmethod
     def findings(
         self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
     ) -> tuple[list[Finding], int]:
         """What the preflight finds in the data, and the number of training records."""
+        return files_findings(
+            options.train_file_pattern,
+            options.val_file_pattern,
+            regenerate_source_id=config.regenerate_source_id,
+        )
 
-    @abc.abstractmethod
     def load(self, options: RunOptions) -> LoadedModel:
         """The model of `model_dir`, for an evaluation; call it under the strategy's scope."""
+        return load_model(
+            options.model_dir,
+            options.model_name if "model_name" in options.written else None,
+            options.hparams,
+            task=self.metadata_class.task,
+            **{**(self.dataset_changes(options) or {}), **options.hyper_parameters},
+        )
 
     def write_test_results(self, options: RunOptions, prepare: Callable[[], Any]) -> bool:
         """Writes predictions for a test server that measures them itself.
@@ -219,7 +238,11 @@ class Task(abc.ABC):
             run: The export.
             metadata: Of the export; None for a model of other makers.
         """
-        raise NotImplementedError(f"{type(self).__name__} measures no exports")
+        check_kind(metadata, self.metadata_class, options.model_dir)
+        evaluation = evaluate_export(self, run, metadata, options)
+        metrics = evaluation.compute()
+        log.info(evaluation.report(metrics))
+        return metrics
 
     def sample_pictures(
         self,
@@ -244,15 +267,19 @@ class Task(abc.ABC):
 
     # Exports and prediction.
 
-    @abc.abstractmethod
     def metadata(self, loaded: LoadedModel, batch_size: int | None) -> ModelMetadata:
         """What an export of a model says about itself."""
+        facts = export_facts(loaded, batch_size)
+        return self.metadata_class(**facts, num_classes=loaded.config.num_classes)
 
-    @abc.abstractmethod
+    def results(self, outputs: list[tf.Tensor]) -> tf.Tensor:
+        """What is served of the network's outputs, in operations that every runtime has."""
+        return tf.cast(outputs[0], tf.float32)
+
     def serving(self, model: keras.Model, config: TrainingConfig, **options: Any) -> Serving:
         """Photos to results as one graph, for TensorFlow's formats."""
+        return StretchedServing(model, config, self.results, self.metadata_class.result_name)
 
-    @abc.abstractmethod
     def portable(
         self, model: keras.Model, config: TrainingConfig, metadata: ModelMetadata, nms: str
     ) -> tuple[Any, ModelMetadata]:
@@ -267,10 +294,12 @@ class Task(abc.ABC):
         Returns:
             A concrete function, and the metadata with what is particular to it.
         """
+        serving = self.serving(model, config)
+        return stretched_portable(serving, metadata.batch_size or 1), metadata
 
-    @abc.abstractmethod
     def runner(self, network: PortableNetwork, metadata: ModelMetadata) -> RunPhotos:
         """What surrounds a portable file: photos resized for it, its outputs made results."""
+        return StretchedRunner(network, metadata)
 
     def apply_settings(  # noqa: B027
         self, config: TrainingConfig, settings: InspectSettings
@@ -281,17 +310,16 @@ class Task(abc.ABC):
         """Arguments of `serving`, and facts of the metadata, that settings stand for."""
         return {}
 
-    @abc.abstractmethod
     def export_checks(
         self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]
     ) -> ExportChecks:
         """Compares exports with the network."""
+        return ExportChecks(settings, loaded, photos)
 
-    @abc.abstractmethod
     def predictor(self, loaded: LoadedModel, settings: InspectSettings) -> Predictor:
         """A network in memory, to be called with photos."""
+        return self.predictor_class.from_loaded(loaded)
 
-    @abc.abstractmethod
     def export_predictor(
         self,
         run: RunPhotos,
@@ -307,6 +335,7 @@ class Task(abc.ABC):
             settings: Its `saved_model_dir` is where the export came from.
             config: Hyper-parameters that the user gave, such as `label_map`.
         """
+        return self.predictor_class.from_run(run, metadata, settings.saved_model_dir)
 
     def baked(self, settings: InspectSettings, metadata: ModelMetadata) -> dict[str, Any]:
         """Settings that an export fixed, beside those of every task: name -> (asked, fixed)."""

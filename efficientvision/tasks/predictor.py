@@ -9,17 +9,23 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from efficientvision import files
 from efficientvision.data.photos import list_photos
 from efficientvision.errors import UserError
+from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
+from efficientvision.loading import LoadedModel, load_model, serving_metadata
+from efficientvision.tasks.choice import build_serving
+from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array, run_by_size
+from efficientvision.tasks.portable import RunPhotos
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -113,6 +119,7 @@ class Predictor(abc.ABC, Generic[Result]):
 
     Attributes:
         metadata: model, input size, names.
+        metadata_class: of the exports that it takes.
         draw_options: keyword arguments of `draw` that go by the names of command-line options.
         frame_options: arguments of `draw` for frames of a video, whose size stays; None: results
             cannot be drawn into frames.
@@ -120,9 +127,59 @@ class Predictor(abc.ABC, Generic[Result]):
     """
 
     metadata: Any
+    metadata_class: ClassVar[type[ModelMetadata]]
     draw_options: ClassVar[tuple[str, ...]] = ()
     frame_options: ClassVar[dict[str, Any] | None] = {}
     counted: ClassVar[str] = "Frames with each class"
+
+    def __init__(self, run: RunPhotos, metadata: ModelMetadata):
+        self._run = run
+        self.metadata = metadata
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: AnyPath,
+        model_name: str | None = None,
+        hparams: str | Mapping[str, Any] | None = None,
+        *,
+        use_ema: bool = True,
+        threads: int = 0,
+        trust: bool = False,
+        **overrides: Any,
+    ) -> Predictor:
+        """Makes a predictor of a checkpoint or of an exported model.
+
+        Args:
+            path: a checkpoint of any kind, a training run's folder, or an exported model.
+            model_name: None: as the checkpoint's own configuration or its variables tell.
+            hparams: overrides, as on the command line, or a dict.
+            use_ema: prefer moving averages of the weights, where there are any.
+            threads, trust: of an exported model, see `load_export`.
+            **overrides: further hyper-parameters by name.
+
+        Raises:
+            UserError: the file is missing, damaged or of another task; or settings are given that
+                are baked into an exported model.
+        """
+        if is_export(path):
+            check_not_baked(path, {"hparams": hparams, **overrides})
+            return cls.from_run(*load_export(path, threads, trust=trust), path)
+        task = cls.metadata_class.task
+        return cls.from_loaded(
+            load_model(path, model_name, hparams, task=task, use_ema=use_ema, **overrides)
+        )
+
+    @classmethod
+    def from_run(cls, run: RunPhotos, metadata: ModelMetadata | None, origin: AnyPath) -> Predictor:
+        """Makes a predictor of what `load_export` found at `origin`."""
+        check_kind(metadata, cls.metadata_class, origin)
+        return cls(run, metadata)
+
+    @classmethod
+    def from_loaded(cls, loaded: LoadedModel) -> Predictor:
+        """Makes a predictor of a network in memory."""
+        return cls(network_run(loaded), serving_metadata(loaded, batch_size=None))
 
     def __call__(self, source: Any, batch_size: int = 1, **options: Any) -> Any:
         """Looks at photos.
@@ -199,6 +256,14 @@ class Predictor(abc.ABC, Generic[Result]):
         size = self.metadata.batch_size or batch_size
         while chunk := list(itertools.islice(waiting, size)):
             yield from self._results(chunk, batch_size, options)
+
+
+def network_run(loaded: LoadedModel) -> RunPhotos:
+    """A network with pre- and postprocessing, as its exports run."""
+    serving = build_serving(loaded.model, loaded.config)
+    photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
+    function = tf.function(serving.results_from_arrays, [photos], autograph=False)
+    return lambda image_arrays: function(image_arrays).numpy()
 
 
 class _Opened(Sequence):

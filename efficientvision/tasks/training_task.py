@@ -31,8 +31,8 @@ class TrainingTask(abc.ABC):
         evaluation_files: Pattern of the evaluation records, or None.
     """
 
-    prediction_inputs: tuple[str, ...]
-    loss_names: tuple[str, ...]
+    prediction_inputs: tuple[str, ...] = ("images",)
+    loss_names: tuple[str, ...] = ("loss",)
     best_metric: str
     training_files: str | None = None
     evaluation_files: str | None = None
@@ -152,8 +152,8 @@ class Evaluation(abc.ABC):
         return "\n".join(f"{name:>24} {value:.4f}" for name, value in metrics.items())
 
     def details(self) -> Details | None:
-        """What stands behind the metrics, once they are computed; None if there is no more."""
-        return None
+        """What stands behind the metrics, once they are computed; None if nothing was evaluated."""
+        return Details({}, {})
 
     def pictures(self) -> list[Picture]:
         """A fixed handful of images with truth and prediction, once metrics are computed."""

@@ -8,7 +8,6 @@ LABELS = ReportLabels(
     curves=("top1", "top5", "mAP", "F_O"),
     curves_title="Accuracy (validation), percent",
     metrics=tuple((name, f"{name}: {meaning}") for name, meaning in MEANINGS.items()),
-    metrics_caption="Metrics in percent",
     columns=(
         Column("images", "images", "count"),
         Column("AP", "AP", "bar"),
@@ -22,15 +21,10 @@ LABELS = ReportLabels(
         "In percent. Where a score is given, F1 is the best of all thresholds, that score; "
         "precision and recall are those the class then has."
     ),
-    pr_title="Precision and recall",
     things=("labels", "labels"),
-    detected="predicted",
-    matrix_title="Confusion matrix",
     matrix_note="What images of each class were taken for. The colour is the share of the row.",
-    pairs=False,
     predictions_note=(
         "As the network saw them, under their truth and what was predicted; the same photos at "
         "every evaluation."
     ),
-    predicted_alt=("Evaluated image.",),
 )

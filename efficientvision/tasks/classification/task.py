@@ -17,7 +17,7 @@ from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import LoadedModel, export_facts, load_classifier
+from efficientvision.loading import LoadedModel, export_facts
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
 from efficientvision.preflight.findings import ERROR, Finding
 from efficientvision.preflight.record_scan import RecordScan, scan_records
@@ -46,6 +46,7 @@ from efficientvision.tasks.classification.training_task import (
     cropping_of,
 )
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     check_freeze,
@@ -171,14 +172,10 @@ class ClassificationTask(Task):
         train, val = options.train_file_pattern, options.val_file_pattern
         return ClassificationTrainingTask(
             config,
-            training_files=train,
-            evaluation_files=val,
+            **record_options(options),
             class_names=names,
             training_ids=self._ids(config, names, train) if options.mode != "eval" else None,
             evaluation_ids=self._ids(config, names, val),
-            evaluation_images=options.eval_samples,
-            fake_data=options.use_fake_data,
-            data_service=options.tf_data_service or None,
         )
 
     def check_classes(
@@ -220,11 +217,6 @@ class ClassificationTask(Task):
             findings += split_findings(scans["train"], scans["val"], names)
             findings += overlap_findings(scans["train"], scans["val"])
         return findings, scans["train"].num_records if "train" in scans else 0
-
-    def load(self, options: RunOptions) -> LoadedModel:
-        named = options.model_name if "model_name" in options.written else None
-        changes = {**(self.dataset_changes(options) or {}), **options.hyper_parameters}
-        return load_classifier(options.model_dir, named, options.hparams, **changes)
 
     def evaluate_export(
         self, options: RunOptions, run: RunPhotos, metadata: ClassificationMetadata

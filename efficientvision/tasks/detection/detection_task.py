@@ -23,7 +23,7 @@ from efficientvision.loading import (
     CONFIG_FILE,
     LoadedModel,
     export_facts,
-    load_detector,
+    load_model,
     run_folder_of,
 )
 from efficientvision.preflight.class_checks import check_classes
@@ -49,6 +49,7 @@ from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.detection.tta import DetectionViews, ViewOptions
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     record_names,
@@ -97,16 +98,12 @@ class DetectionTask(Task):
             DataChecks(options, config, names, self).check_classes("val")
         return self.new_task(
             config,
-            training_files=options.train_file_pattern,
-            evaluation_files=options.val_file_pattern,
+            **record_options(options),
             ground_truth_json=None if options.testdev_dir else options.val_json_file,
             class_names=names,
-            evaluation_images=options.eval_samples,
-            fake_data=options.use_fake_data,
             testdev_dir=options.testdev_dir,
             testdev_info_file=options.testdev_info_file,
             views=self.tta(options, config),
-            data_service=options.tf_data_service or None,
         )
 
     def check_classes(
@@ -121,8 +118,12 @@ class DetectionTask(Task):
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
-        loaded = load_detector(
-            options.model_dir, named, options.hparams, **options.hyper_parameters
+        loaded = load_model(
+            options.model_dir,
+            named,
+            options.hparams,
+            task="detection",
+            **options.hyper_parameters,
         )
         own = files.is_file(files.join(run_folder_of(options.model_dir), CONFIG_FILE))
         # For test-dev the classes of the detector count, whose records have no objects.

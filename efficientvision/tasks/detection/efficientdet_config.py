@@ -9,8 +9,8 @@ from efficientvision.configs.apply import field_table
 from efficientvision.configs.kinds import (
     ASPECT_RATIOS,
     BOOLEAN,
-    HEADS,
     TEXT,
+    Kind,
     hyperparameter,
     integer,
     number,
@@ -25,6 +25,19 @@ from efficientvision.tasks.detection.base_config import DetectionConfig
 _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
+
+_HEAD_NAMES = ("object_detection", "segmentation")
+
+
+def _heads(value: Any) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    heads = tuple(one_of(*_HEAD_NAMES).convert(name.strip()) for name in names)
+    if not heads or len(set(heads)) != len(heads):
+        raise ValueError
+    return heads
+
+
+HEADS = Kind("a list of heads out of " + ", ".join(_HEAD_NAMES), _heads)
 
 # The fork's fusion names carried the weighing with them.
 _FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from efficientvision.configs.apply import with_values
 from efficientvision.configs.kinds import (
     BOOLEAN,
-    HEADS,
     IMAGE_SIZE,
     TEXT,
     hyperparameter,
@@ -21,6 +20,7 @@ from efficientvision.configs.list_kinds import EPOCHS, number_range
 from efficientvision.configs.training import ACTIVATIONS, LR_DECAY_METHODS, TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.registry import family_of, task_of
+from efficientvision.tasks.detection.efficientdet_config import HEADS
 from efficientvision.tasks.segmentation.field_types import (
     CLASS_MAP,
     CLASS_WEIGHTS,

@@ -8,7 +8,6 @@ LABELS = ReportLabels(
     curves=("miou", "pixel_accuracy"),
     curves_title="mIoU and pixel accuracy (validation), percent",
     metrics=tuple(MEANINGS.items()),
-    metrics_caption="Metrics in percent",
     columns=(
         Column("pixels", "pixels", "count"),
         Column("IoU", "IoU", "bar"),
@@ -19,12 +18,9 @@ LABELS = ReportLabels(
         "In percent, over the pixels of all images, at the masks' own sizes. A class without "
         "pixels has none, and the mean leaves it out."
     ),
-    pr_title="",
     things=("pixels", "pixels"),
-    detected="predicted",
     matrix_title="Confusion matrix (pixels)",
     matrix_note="What pixels of each class were taken for. The colour is the share of the row.",
-    pairs=False,
     predictions_note=(
         "Photo, truth and prediction; what the truth ignores stays as it is in the photo. The same "
         "photos at every evaluation."

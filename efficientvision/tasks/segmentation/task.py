@@ -15,7 +15,7 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import LoadedModel, export_facts, load_segmenter
+from efficientvision.loading import LoadedModel, export_facts, load_model
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
@@ -55,6 +55,7 @@ from efficientvision.tasks.segmentation.training_task import (
     mask_augmentation,
 )
 from efficientvision.tasks.segmentation.tta import tta
+from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     apply_published_size,
@@ -223,14 +224,10 @@ class SegmentationTask(Task):
             return SegmentationTrainingTask(config, class_names=names, views=views)
         return SegmentationTrainingTask(
             config,
-            training_files=train,
-            evaluation_files=val,
+            **record_options(options),
             class_names=names,
             evaluation_names=evaluation_names(config, names, val) if val else None,
             class_weights=None if options.mode == "eval" else class_weights(config, train),
-            evaluation_images=options.eval_samples,
-            fake_data=options.use_fake_data,
-            data_service=options.tf_data_service or None,
             views=views,
         )
 
@@ -248,8 +245,12 @@ class SegmentationTask(Task):
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
-        loaded = load_segmenter(
-            options.model_dir, named, options.hparams, **options.hyper_parameters
+        loaded = load_model(
+            options.model_dir,
+            named,
+            options.hparams,
+            task="segmentation",
+            **options.hyper_parameters,
         )
         count = loaded.config.num_classes
         wanted = DATASETS.get(options.dataset, {}).get("num_classes", count)
