@@ -4,10 +4,9 @@ import functools
 import math
 
 import keras
-from keras import ops
 
 from efficientvision.layers.activations import get_activation
-from efficientvision.layers.composite import CompositeLayer, numbered
+from efficientvision.layers.composite import CompositeLayer
 from efficientvision.layers.rematerialization import rematerialized
 
 _FOREGROUND_PRIOR = 0.01

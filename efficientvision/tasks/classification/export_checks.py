@@ -51,4 +51,3 @@ class ClassificationChecks(ExportChecks):
         pattern = self.settings.val_file_pattern
         metrics = evaluate_classifier_export(run, metadata, pattern).compute()
         return (100 * metrics["mAP" if metadata.multilabel else "top1"],)
-

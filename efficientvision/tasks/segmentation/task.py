@@ -23,6 +23,7 @@ from efficientvision.tasks.base import Task
 from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.records import record_options
 from efficientvision.tasks.segmentation import results
 from efficientvision.tasks.segmentation.build import build_segmentation
 from efficientvision.tasks.segmentation.checkpoint import apply_decoder
@@ -55,7 +56,6 @@ from efficientvision.tasks.segmentation.training_task import (
     mask_augmentation,
 )
 from efficientvision.tasks.segmentation.tta import tta
-from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     apply_published_size,
