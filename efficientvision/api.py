@@ -20,8 +20,8 @@ def build_model(
 
     Args:
         name: one of `list_models()`.
-        task: `"detection"`, `"classification"` or `"segmentation"`; None: `"detection"` for an
-            EfficientDet, `"classification"` for a backbone.
+        task: one of `registry.TASKS`; None: `"detection"` for an EfficientDet, `"classification"`
+            for a backbone.
         include_top: False: a backbone without its classifier, which gives its features.
         **hyper_parameters: any hyper-parameter of `configs.EfficientDetConfig` by name, e.g.
             `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT);
@@ -55,7 +55,7 @@ def build_model(
     """
     task = task_of(name, task)
     if not include_top:
-        if task != "classification":
+        if not find_task(task, name).has_top:
             raise UserError(f"include_top=False is for backbones; {name} is for {task}.")
         if "num_classes" in hyper_parameters:
             raise UserError("include_top=False leaves out the classes: num_classes has no use.")

@@ -55,7 +55,7 @@ def setup(run: RunFiles) -> Markup:
         "Classes": run.num_classes or None,
         "Training data": facts.get("training_files"),
         "Validation data": facts.get("evaluation_files"),
-        "Validation images": evaluation and _images(evaluation, run.words.things),
+        "Validation images": "images" in evaluation and _images(evaluation, run.words.things),
         "Batch": facts.get("batch_size") and _batch(facts),
         "Length": epochs
         and f"{epochs:,} epochs of {facts['examples_per_epoch']:,} images, "

@@ -16,6 +16,7 @@ from PIL import Image
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.record_files import FilePattern
+from efficientvision.errors import UserError
 from efficientvision.loading import LoadedModel, export_facts, load_model
 from efficientvision.preflight.file_checks import files_findings
 from efficientvision.preflight.findings import Finding
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Options that a task must know to honour.
+_OF_SOME_TASKS = (
+    *("val_json_file", "testdev_dir", "testdev_info_file"),
+    *("test_flip", "test_scales", "test_merge", "test_iou_thresh"),
+)
+
 
 class Task(abc.ABC):
     """One kind of network: how it is configured, built, trained, measured, exported and used.
@@ -51,6 +58,7 @@ class Task(abc.ABC):
         metadata_class: Of its exports.
         predictor_class: Called with photos.
         labels: Words of the report and the progress bar.
+        settings: Those of `InspectSettings` that it uses and not every task does.
         takes_any_size: Whether photos may be processed in tiles, or at their own size.
         architecture: Hyper-parameters that are fixed when a run begins, and kept on resuming.
         parts: Beginning of a top-level layer's name -> the part of the network that it belongs to.
@@ -58,6 +66,7 @@ class Task(abc.ABC):
         counted_in_summary: What the summary's last line counts, as the original program says it.
         takes_ground_truth_file: Whether an evaluation may have a ground truth beside its records.
         takes_class_folders: Whether its data are published as a folder of images for each class.
+        has_top: Whether its networks are backbones with a top that can be left out.
         of_masks: Whether every record must hold a mask; classes then count from 0.
         num_classes_from_data: Whether `fit_to_data` takes `num_classes` from the records where it
             is not given.
@@ -69,6 +78,7 @@ class Task(abc.ABC):
     metadata_class: ClassVar[type[ModelMetadata]]
     predictor_class: ClassVar[type[Predictor]]
     labels: ClassVar[ReportLabels]
+    settings: ClassVar[tuple[str, ...]] = ()
     takes_any_size: ClassVar[bool] = False
     architecture: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[Mapping[str, str]] = {}
@@ -76,6 +86,7 @@ class Task(abc.ABC):
     counted_in_summary: ClassVar[str] = "params/flops"
     takes_ground_truth_file: ClassVar[bool] = False
     takes_class_folders: ClassVar[bool] = False
+    has_top: ClassVar[bool] = False
     of_masks: ClassVar[bool] = False
     num_classes_from_data: ClassVar[bool] = True
     counts_background: ClassVar[bool] = False
@@ -140,8 +151,15 @@ class Task(abc.ABC):
 
     # A run.
 
-    def check_options(self, options: RunOptions) -> None:  # noqa: B027
+    def check_options(self, options: RunOptions) -> None:
         """Raises UserError for options that the task does not have; opens no file."""
+        if options.dataset and self.dataset_changes(options) is None:
+            raise UserError(
+                f"`dataset={options.dataset}` is of other tasks; {self.noun} has no use for it."
+            )
+        for name in _OF_SOME_TASKS:
+            if name in options.written and getattr(options, name):
+                raise UserError(f"`{name}` is of other tasks; {self.noun} has no use for it.")
 
     def dataset_changes(self, options: RunOptions) -> dict | None:
         """The hyper-parameters that the option `dataset` stands for; None: it is not given."""

@@ -14,7 +14,7 @@ from efficientvision.data.records import DetectionExample, encode_example
 from efficientvision.errors import UserError
 from efficientvision.report import observer
 from tests.made_class_records import write_class_records
-from tests.programs import inspect, train_program
+from tests.programs import error_line, inspect, train_program
 from tests.store import stored
 from tests.trained_runs import eagerly
 
@@ -95,7 +95,7 @@ def rows(run: pathlib.Path, name: str) -> list[dict[str, str]]:
     return [dict(zip(head.split(","), line.split(","), strict=True)) for line in lines]
 
 
-def test_trains_evaluates_and_reports():
+def test_trains_evaluates_and_reports(capsys):
     run = trained()
     losses = [float(row["loss"]) for row in rows(run, "losses.csv")]
     assert losses[-1] < 0.2 * losses[0]
@@ -105,6 +105,7 @@ def test_trains_evaluates_and_reports():
     page = (run / "report.html").read_text()
     for words in ("exact counts", "share of the pictures counted exactly", "What was counted"):
         assert words in page
+    assert "damaged" not in capsys.readouterr().out
     assert json.loads((run / "labels.json").read_text()) == {"1": "blob"}
 
 
@@ -157,6 +158,13 @@ def test_preflight_looks_at_the_records(tmp_path):
     done = train_program("--model_name=blob_counter", *arguments, "--mode=train_and_eval")
     assert done.code == 0, done.stderr
     assert "64 records in 1 file, all read" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--test_flip", "--dataset=pascal", "--val_json_file=a.json"])
+def test_refuses_what_only_other_tasks_do(option, tmp_path):
+    arguments = (f"--data_dir={data()}", f"--model_dir={tmp_path}", option)
+    message = error_line(train_program("--model_name=blob_counter", *arguments))
+    assert "is of other tasks; a counter has no use for it" in message
 
 
 def test_predicts_a_folder(tmp_path):

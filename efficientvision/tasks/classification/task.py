@@ -58,15 +58,6 @@ from efficientvision.weights.identify import Identified
 
 log = logging.getLogger(__name__)
 
-_OF_OTHERS = (
-    "val_json_file",
-    "testdev_dir",
-    "testdev_info_file",
-    "test_flip",
-    "test_scales",
-    "test_merge",
-    "test_iou_thresh",
-)
 _EVAL_BATCH_SIZE = 32
 
 # `--dataset` -> hyper-parameters.
@@ -85,11 +76,13 @@ class ClassificationTask(Task):
     metadata_class = ClassificationMetadata
     predictor_class = Classifier
     labels = LABELS
+    settings = ("min_score_thresh",)
     # EfficientNet's and the EdgeNets' names of it; all else is the backbone.
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
     takes_class_folders = True
+    has_top = True
 
     def build(self, config: ClassificationConfig) -> keras.Model:
         return build_classifier(
@@ -134,9 +127,7 @@ class ClassificationTask(Task):
                 f"`dataset={options.dataset}` is for segmentation: add `task=segmentation`, or "
                 "remove it."
             )
-        for name in _OF_OTHERS:
-            if name in options.written and getattr(options, name):
-                raise UserError(f"`{name}` is of other tasks; a classifier has no use for it.")
+        super().check_options(options)
 
     def check_config(self, options: RunOptions, config: ClassificationConfig) -> None:
         check_freeze(config, "a classifier")

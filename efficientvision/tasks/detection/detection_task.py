@@ -69,6 +69,14 @@ class DetectionTask(Task):
     metadata_class = DetectionMetadata
     predictor_class = Detector
     labels = LABELS
+    settings = (
+        "line_thickness",
+        "max_boxes_to_draw",
+        "min_score_thresh",
+        "nms_method",
+        "nms",
+        "val_json_file",
+    )
     takes_ground_truth_file = True
     family: ClassVar[str]
     stretches: ClassVar[bool]

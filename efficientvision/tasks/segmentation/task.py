@@ -93,6 +93,11 @@ class SegmentationTask(Task):
     metadata_class = SegmentationMetadata
     predictor_class = Segmenter
     labels = LABELS
+    settings = (
+        "raw_maps",
+        "tile_overlap",
+        "segmentation_output",
+    )
     # ESPNetv2's and DiCENet's names; all else is the backbone.
     parts = {
         **dict.fromkeys(("bu_dec", "merge_enc_dec", "bu_br", "eff_pool", "proj_enc"), "decoder"),
