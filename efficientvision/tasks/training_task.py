@@ -152,8 +152,11 @@ class Evaluation(abc.ABC):
         return "\n".join(f"{name:>24} {value:.4f}" for name, value in metrics.items())
 
     def details(self) -> Details | None:
-        """What stands behind the metrics, once they are computed; None if nothing was evaluated."""
-        return Details({}, {})
+        """What stands behind the metrics, once they are computed; None if there is no more.
+
+        Without it a run's folder shows the metrics alone, and no `pictures`.
+        """
+        return None
 
     def pictures(self) -> list[Picture]:
         """A fixed handful of images with truth and prediction, once metrics are computed."""

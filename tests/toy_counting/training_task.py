@@ -11,6 +11,7 @@ import tensorflow as tf
 from efficientvision.data.batches import RecordReader
 from efficientvision.data.record_parsing import source_id
 from efficientvision.data.records import parse_example
+from efficientvision.evaluation.details import Details
 from efficientvision.tasks.records import RecordTrainingTask
 from efficientvision.tasks.serving import decode_image
 from efficientvision.tasks.stretched import stretch_photos
@@ -69,6 +70,9 @@ class CountingEvaluation(Evaluation):
     def compute(self) -> dict[str, float]:
         errors = np.array(self._errors)
         return {"exact": float(np.mean(errors < 0.5)), "val_loss": float(np.mean(errors))}
+
+    def details(self) -> Details:
+        return Details({"images": len(self._errors)}, {})
 
     def pictures(self) -> list[Picture]:
         return self._shown[:6]
