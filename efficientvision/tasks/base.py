@@ -257,8 +257,8 @@ class Task(abc.ABC):
             run: The exported model.
             metadata: Metadata of the export; None for a third-party model.
         """
-        check_kind(metadata, self.metadata_class, options.model_dir)
-        evaluation = evaluate_export(self, run, metadata, options)
+        own = check_kind(metadata, self.metadata_class, options.model_dir)
+        evaluation = evaluate_export(self, run, own, options)
         metrics = evaluation.compute()
         log.info(evaluation.report(metrics))
         return metrics
@@ -297,6 +297,9 @@ class Task(abc.ABC):
 
     def serving(self, model: keras.Model, config: TrainingConfig, **options: Any) -> Serving:
         """Wraps a network as one graph from photos to results, for the TensorFlow formats."""
+        return self._stretched(model, config)
+
+    def _stretched(self, model: keras.Model, config: TrainingConfig) -> StretchedServing:
         return StretchedServing(model, config, self.results, self.metadata_class.result_name)
 
     def portable(
@@ -313,7 +316,7 @@ class Task(abc.ABC):
         Returns:
             A concrete function, and the metadata completed for it.
         """
-        serving = self.serving(model, config)
+        serving = self._stretched(model, config)
         return stretched_portable(serving, metadata.batch_size or 1), metadata
 
     def runner(self, network: PortableNetwork, metadata: ModelMetadata) -> RunPhotos:

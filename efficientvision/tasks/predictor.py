@@ -179,8 +179,7 @@ class Predictor(abc.ABC, Generic[Result]):
     @classmethod
     def from_run(cls, run: RunPhotos, metadata: ModelMetadata | None, origin: AnyPath) -> Self:
         """Creates a predictor from the result of `load_export`."""
-        check_kind(metadata, cls.metadata_class, origin)
-        return cls(run, metadata)
+        return cls(run, check_kind(metadata, cls.metadata_class, origin))
 
     @classmethod
     def from_loaded(cls, loaded: LoadedModel) -> Self:

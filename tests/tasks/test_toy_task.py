@@ -116,7 +116,7 @@ def test_is_one_of_the_tasks():
     # A name of several tasks means another one, unless this is named.
     assert ev.get_config("espnetv2_s_0.5").task == "classification"
     assert ev.get_config("espnetv2_s_0.5", task="counting").task == "counting"
-    with pytest.raises(UserError, match="blob_counter is for counting, not for detection"):
+    with pytest.raises(UserError, match="blob_counter supports counting, not detection"):
         ev.build_model("blob_counter", task="detection")
 
 
@@ -164,7 +164,7 @@ def test_preflight_looks_at_the_records(tmp_path):
 def test_refuses_what_only_other_tasks_do(option, tmp_path):
     arguments = (f"--data_dir={data()}", f"--model_dir={tmp_path}", option)
     message = error_line(train_program("--model_name=blob_counter", *arguments))
-    assert "is of other tasks; a counter has no use for it" in message
+    assert "does not apply to a counter: remove it" in message
 
 
 def test_predicts_a_folder(tmp_path):

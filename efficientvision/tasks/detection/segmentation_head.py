@@ -1,5 +1,7 @@
 """The small segmentation head of an EfficientDet."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -23,7 +25,14 @@ class SegmentationHead(CompositeLayer):
     Reference: the segmentation head of google/automl's EfficientDet.
     """
 
-    def __init__(self, num_classes, filters, num_levels, act_type="swish", **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        filters: int,
+        num_levels: int,
+        act_type: str = "swish",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.filters = filters
@@ -46,7 +55,7 @@ class SegmentationHead(CompositeLayer):
             dtype=dtype,
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: list[Any], training: bool | None = None) -> Any:
         activation = get_activation(self.act_type)
         x = inputs[-1]
         for conv, norm, skip in zip(self.convs, self.norms, inputs[-2::-1], strict=True):
@@ -56,6 +65,6 @@ class SegmentationHead(CompositeLayer):
             x = ops.concatenate([x, skip], axis=-1)
         return self.predict(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "num_classes filters num_levels act_type".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
