@@ -179,7 +179,7 @@ def test_soft_nms_is_for_saved_models(given, tmp_path, capsys, litert):
     [
         ("tensorrt", "export with --runmode=export --format=onnx --nms=none and convert"),
         ("onx", "--format=onx: unknown. Did you mean onnx"),
-        (",", "--format names none of saved_model"),
+        (",", "--format is empty: use one or more of saved_model"),
     ],
 )
 def test_formats_that_cannot_be_written(given, tmp_path, capsys, names, answer):

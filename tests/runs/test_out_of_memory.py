@@ -83,7 +83,7 @@ def test_training(capfd):
     )
     # 0.08 is for batches of 64.
     assert "4 of 8 images at a time, activations shrink to 50%" in lines[3]
-    assert "the learning rate follows from 0.01 to 0.005" in lines[3]
+    assert "the learning rate is scaled from 0.01 to 0.005" in lines[3]
     assert "56% of the pixels" in lines[4]
 
 
@@ -106,7 +106,7 @@ def test_remedies_in_use_are_left_out(capfd):
         in lines[0]
     )
     assert "2 of 4 images at a time, activations shrink to 50%" in lines[1]
-    assert "stays 0.002 (scale_learning_rate=false), consider 0.001" in lines[1]
+    assert "stays 0.002 (scale_learning_rate=false); consider 0.001" in lines[1]
     assert "60% of the pixels" in lines[2]
 
 

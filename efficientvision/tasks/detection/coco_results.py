@@ -147,7 +147,7 @@ def check_results_file(
 def _fault(entry: Any, categories: Collection[int]) -> str | None:
     """Describes what is wrong with an entry, or returns None."""
     if not isinstance(entry, dict) or set(entry) != _KEYS:
-        return f"must have exactly the keys {', '.join(sorted(_KEYS))}"
+        return f"must have the keys {', '.join(sorted(_KEYS))}, and no others"
     for key in ("image_id", "category_id"):
         if type(entry[key]) is not int:
             return f"has {key} {entry[key]!r}, which is not an integer"

@@ -1,4 +1,4 @@
-"""From a detector's outputs to detections in pixels of its input."""
+"""Decodes a detector's outputs to detections in input pixels."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from efficientvision.tasks.detection.postprocess import (
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_postprocess import select_ssd_candidates
 
-# Candidates of an image that enter suppression in an evaluation, as in the original's.
+# Maximum number of NMS candidates per image in an evaluation, as in the original.
 MAX_NMS_INPUTS = 5000
-# SSD: lower scores are not evaluated, as in the original's evaluation.
+# SSD: detections with lower scores are not evaluated, as in the original.
 LEAST_SSD_SCORE = 0.01
 
 
 class Decoder(abc.ABC):
-    """Decodes boxes and suppresses duplicates, for evaluation.
+    """Decodes boxes and applies NMS, for evaluation.
 
     Args:
-        config: Hyper-parameters of the detector; its `nms_configs` say how to suppress.
+        config: Hyper-parameters of the detector; `nms_configs` sets the NMS.
 
     Attributes:
-        nms: Settings of the suppression.
+        nms: NMS settings.
     """
 
     def __init__(self, config: DetectionConfig):
@@ -45,7 +45,7 @@ class Decoder(abc.ABC):
         self.nms = dataclasses.replace(nms, max_nms_inputs=nms.max_nms_inputs or MAX_NMS_INPUTS)
 
     def with_hard_suppression(self) -> Self:
-        """The same with hard NMS."""
+        """Returns a copy with hard NMS."""
         changed = object.__new__(type(self))
         changed.__dict__.update(self.__dict__, nms=dataclasses.replace(self.nms, method="hard"))
         return changed

@@ -75,7 +75,7 @@ def test_an_error_leaves_no_file(tmp_path):
         write_results(tmp_path / "results.json", [_rows(1), _rows(9)], IDS)
     broken = _rows(2)
     broken[0, 5] = np.nan
-    with pytest.raises(UserError, match="Image 20000000007 .*no finite numbers"):
+    with pytest.raises(UserError, match="Image 20000000007 .*detections that are not finite"):
         write_results(tmp_path / "results.json", [_rows(1), broken], IDS)
     assert list(tmp_path.iterdir()) == []
 
@@ -95,12 +95,12 @@ def test_missing_and_foreign_images_are_refused(info, tmp_path):
     [
         ({"image_id": "139"}, "image_id '139'"),
         ({"category_id": 1.0}, "category_id 1.0"),
-        ({"category_id": 2}, "category_id 2, which is none of the info file's"),
+        ({"category_id": 2}, "category_id 2, which is not in the info file"),
         ({"bbox": [1, 2, 3]}, "not four finite numbers"),
         ({"bbox": [1, 2, 3, float("nan")]}, "not four finite numbers"),
         ({"bbox": [1, 2, -3, 4]}, "negative size"),
-        ({"score": None}, "no finite number"),
-        ({"score": float("inf")}, "no finite number"),
+        ({"score": None}, "not a finite number"),
+        ({"score": float("inf")}, "not a finite number"),
         ({"area": 7}, "and no others"),
     ],
 )
@@ -112,7 +112,7 @@ def test_malformed_entries_are_refused(info, tmp_path, change, fault):
 def test_files_that_are_something_else(info, tmp_path):
     with pytest.raises(UserError, match="Cannot read .*absent.json"):
         check_results_file(tmp_path / "absent.json", info)
-    with pytest.raises(UserError, match="no list of detections"):
+    with pytest.raises(UserError, match="does not contain a list of detections"):
         check_results_file(_saved(tmp_path, {"images": []}), info)
     (tmp_path / "cut.json").write_text('[{"image_id": 1')
     with pytest.raises(UserError, match="cut.json is not valid JSON"):

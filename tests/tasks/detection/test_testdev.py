@@ -21,14 +21,17 @@ def _given(*more, mode="eval"):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["--testdev_info_file=a.json"], "give `testdev_dir`"),
-        (["--testdev_dir=out", "--val_json_file=a.json"], "`val_json_file` has no use"),
+        (["--testdev_info_file=a.json"], "also set `testdev_dir`"),
+        (
+            ["--testdev_dir=out", "--val_json_file=a.json"],
+            "cannot be combined with `val_json_file`",
+        ),
         (["--test_merge=nms"], "`test_merge` has nothing to merge"),
         (["--test_scales=1.5", "--test_iou_thresh=0.6"], "`test_iou_thresh` has nothing to merge"),
         (["--test_flip", "--test_merge=nms", "--test_iou_thresh=0.6"], "nms_configs.iou_thresh"),
-        (["--test_scales=1,big"], "`test_scales=1,big` is no list of factors"),
-        (["--test_scales=0"], "no list of factors"),
-        (["--test_scales="], "no list of factors"),
+        (["--test_scales=1,big"], "`test_scales=1,big` is not a list of factors"),
+        (["--test_scales=0"], "not a list of factors"),
+        (["--test_scales="], "not a list of factors"),
     ],
 )
 def test_flags_that_cannot_be_honoured(arguments, fault):
@@ -39,7 +42,7 @@ def test_flags_that_cannot_be_honoured(arguments, fault):
 def test_a_training_has_no_views_and_no_results():
     info = ("--testdev_dir=out", "--testdev_info_file=a.json")
     given = _given("--train_file_pattern=train*", *info, mode="train_and_eval")
-    with pytest.raises(UserError, match="`testdev_info_file` is for `mode=eval`"):
+    with pytest.raises(UserError, match="`testdev_info_file` only works with `mode=eval`"):
         run_setup.check_options(given)
     given = _given("--train_file_pattern=train*", "--test_flip", mode="train_and_eval")
     with pytest.raises(UserError, match="`test_flip` is for `mode=eval`"):
@@ -118,8 +121,8 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, records, info):
 @pytest.mark.parametrize(
     ("option", "line"),
     [
-        (["--eval_samples=20288"], "`eval_samples=20288`, and there are 4 images: all are"),
-        (["--eval_samples=3"], "3 of 4 images are evaluated (`eval_samples=3`)."),
+        (["--eval_samples=20288"], "`eval_samples=20288`, but only 4 images exist: evaluating all"),
+        (["--eval_samples=3"], "Evaluating 3 of 4 images (`eval_samples=3`)."),
         ([], ""),
     ],
 )

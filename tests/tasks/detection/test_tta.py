@@ -212,13 +212,13 @@ def test_names_are_no_ids_for_the_test_server(tmp_path):
         writer.write(example.SerializeToString())
     config = get_config("efficientdet-d0", OPTIONS)
     task = EfficientDetTrainingTask(config, evaluation_files=path, testdev_dir=str(tmp_path))
-    with pytest.raises(UserError, match="by numbers.*'cat_01'"):
+    with pytest.raises(UserError, match="by number.*'cat_01'"):
         task.new_evaluation()
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
-    [({"merge": "mean"}, "'mean'.*wbf or nms"), ({"iou_thresh": 0.0}, "above 0")],
+    [({"merge": "mean"}, "'mean'.*wbf or nms"), ({"iou_thresh": 0.0}, r"in \(0, 1\]")],
 )
 def test_bad_options(options, fault):
     with pytest.raises(UserError, match=fault):

@@ -87,5 +87,5 @@ def test_two_photos_of_one_name(photos, tmp_path):
     for name, photo in zip("ab", sorted(photos.iterdir()), strict=True):
         (photos / name).mkdir()
         photo.rename(photos / name / "ulm.png")
-    with pytest.raises(UserError, match="Two images are called ulm"):
+    with pytest.raises(UserError, match="Two images are named ulm"):
         written(f"{photos}/*/*.png", tmp_path / "out", "cityscapes", 19, [0])

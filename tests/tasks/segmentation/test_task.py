@@ -63,7 +63,7 @@ def test_evaluation_masks_in_another_order(tmp_path):
     findings, _ = SETUP.findings(options, config, NETWORK)
     (error,) = [finding for finding in findings if finding.level == "error"]
     assert error.subject == "val class names"
-    assert "classes 0 sky, 1 road, 2 car, and training 0 road, 1 sky, 2 car" in error.found
+    assert "classes 0 sky, 1 road, 2 car, but training 0 road, 1 sky, 2 car" in error.found
     assert "convert them again" in error.advice
     with pytest.raises(UserError, match="0 sky, 1 road, 2 car"):
         SETUP.check_classes(options, config, NETWORK)
@@ -79,8 +79,8 @@ def test_records_without_names_have_the_networks(tmp_path):
     ("name", "options", "says"),
     [
         ("espnetv2_s_0.5", {"freeze": "backbone+fpn"}, "no fpn"),
-        ("efficientdet-d0", {"auxiliary": True}, "no second output"),
-        ("espnetv2_s_0.5", {"class_map": {0: 1}}, "for `mode=eval`"),
+        ("efficientdet-d0", {"auxiliary": True}, "no auxiliary output"),
+        ("espnetv2_s_0.5", {"class_map": {0: 1}}, "only works with `mode=eval`"),
     ],
 )
 def test_what_cannot_be_trained_with(name, options, says):

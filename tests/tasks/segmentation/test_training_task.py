@@ -81,7 +81,7 @@ def test_a_network_that_sees_the_class_is_always_right(records):
     evaluation, metrics = evaluate(task, grey_network(task.config))
     assert metrics["pixel_accuracy"] > 0.97 and metrics["miou"] > 0.95
     text = evaluation.report(metrics)
-    assert "miou" in text and "wood" in text and "Left out" not in text
+    assert "miou" in text and "wood" in text and "Excluded" not in text
     details = evaluation.details()
     assert (details.facts["task"], details.facts["images"]) == ("segmentation", 7)
     assert details.facts["pixels"] == 4 * 40 * 56 + 3 * 80 * 112
@@ -95,14 +95,14 @@ def test_classes_of_the_records_are_others(records):
     assert metrics["pixel_accuracy"] > 0.97
     rows = {row["class"]: row for row in evaluation.details().tables["per_class"]}
     assert rows["a"]["IoU"] > 0.95 and rows["d"]["pixels"] < 0.05 * rows["a"]["pixels"]
-    assert evaluation.details().facts["left_out"] > 5000 and "Left out" in evaluation.report(
+    assert evaluation.details().facts["left_out"] > 5000 and "Excluded" in evaluation.report(
         metrics
     )
 
 
 def test_a_class_without_a_name_is_said(records):
     task = task_of(records, names={0: "a", 1: "b"})
-    with pytest.raises(UserError, match="has the class 3, and the records' classes are 0 to 1"):
+    with pytest.raises(UserError, match="has class 3, but the records' classes are 0 to 1"):
         evaluate(task, grey_network(task.config))
 
 
@@ -110,7 +110,7 @@ def test_pictures_say_how_much_is_right(records):
     task = task_of(records)
     evaluation, _ = evaluate(task, grey_network(task.config))
     pictures = evaluation.pictures()
-    assert len(pictures) == 7 and pictures[0].caption == "Image 0: 100% of the pixels right."
+    assert len(pictures) == 7 and pictures[0].caption == "Image 0: 100% of pixels correct."
     assert pictures[0].image.width > 3 * 400
     batch = next(iter(task.training_dataset(4, start_step=0)))
     shown = task.training_pictures({k: v.numpy() for k, v in batch.items()}, 2)
@@ -143,5 +143,5 @@ def test_several_sizes(records):
     assert task.prediction_inputs == ("images", "images_1")
     _, metrics = evaluate(task, grey_network(task.config))
     assert metrics["miou"] > 0.95
-    with pytest.raises(UserError, match="the same size"):
+    with pytest.raises(UserError, match="the same input size"):
         task_of(records, lambda config: SegmentationTTA(config, scales=(1.0, 1.1)))
