@@ -55,7 +55,8 @@ FRONT = {
 TASK_FOLDERS = {"detection", "classification", "segmentation"}
 KERAS_ONLY = [
     *("layers", "backbones", "tasks/classification/network.py", "tasks/segmentation/network.py"),
-    *("tasks/detection/efficientdet.py", "tasks/detection/ssd.py"),
+    *("tasks/detection/efficientdet.py", "tasks/detection/segmentation_head.py"),
+    "tasks/detection/ssd.py",
 ]
 
 # Keras calls these with tensors or shapes; the class docstrings say which.
