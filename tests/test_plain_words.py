@@ -70,6 +70,9 @@ def _compiled(patterns: dict[str, str]) -> dict[re.Pattern, str]:
     return {re.compile(text.replace(" ", gap)): plain for text, plain in patterns.items()}
 
 
+# Texts that the tests of hostile files hold.
+KEPT = {("efficientvision/weights/hdf5_texts.py", "is no text")}
+
 _PHRASES = _compiled(PHRASES)
 _DOCSTRINGS = {re.compile(text): plain for text, plain in DOCSTRINGS.items()}
 
@@ -90,6 +93,7 @@ def test_plain_words():
         f"{path.relative_to(REPOSITORY)}:{line}: {words!r} -> {plain}"
         for path in FILES
         for line, words, plain in hits(path.read_text("utf8"), is_python=path.suffix == ".py")
+        if (str(path.relative_to(REPOSITORY)), words) not in KEPT
     ]
     assert not found, "\n".join(found)
 

@@ -53,13 +53,12 @@ def efficientnet_backbone(
 
 
 def encoder(name: str, edge_name: str, **options: Any) -> keras.Layer:
-    """The layer image -> {level: features}, under the name that published weights have for it.
+    """Returns the layer image -> {level: features}, named as in the published weights.
 
     Args:
-        name: of the backbone.
-        edge_name: of the layer where the backbone is one of the EdgeNets; an EfficientNet is
-            called after itself.
-        **options: of the backbone.
+        name: Backbone name.
+        edge_name: Layer name for an EdgeNets backbone; an EfficientNet has its own name.
+        **options: Arguments of the backbone.
     """
     if is_edge_network(name):
         return edge_network(name, name=edge_name, **options)

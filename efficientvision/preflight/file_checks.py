@@ -82,7 +82,7 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
 def files_findings(
     training: str | None, evaluation: str | None, *, regenerate_source_id: bool = False
 ) -> tuple[list[Finding], int]:
-    """What is to be said of the record files of any task.
+    """Checks the record files of any task.
 
     Args:
         training: Pattern of the training records, or None.

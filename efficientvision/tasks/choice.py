@@ -34,10 +34,10 @@ def task_of_config(config: TrainingConfig) -> Task:
 
 
 def tasks_that(can: Callable[[Task], bool]) -> str:
-    """What the networks of some tasks are called together, e.g. "detectors and segmenters".
+    """Returns the plural nouns of some tasks, e.g. "detectors and segmenters".
 
     Args:
-        can: Whether a task is one of them.
+        can: Returns whether a task is one of them.
     """
     tasks = (find_task(name, "") for name in TASKS)
     return " and ".join(f"{task.noun.partition(' ')[2]}s" for task in tasks if can(task))

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def evaluate_export(
     task: Task, run: RunPhotos, metadata: ModelMetadata, options: RunOptions
 ) -> Evaluation:
-    """Runs an export on the images of records, which have the size of its input already.
+    """Runs an export on the images of records, resized to its input.
 
-    For tasks whose `TrainingTask.decode` calls predictions what their exports call results.
+    For tasks whose `TrainingTask.decode` names predictions as their exports name results.
 
     Args:
-        task: Of the export.
+        task: Task of the export.
         run, metadata: See `load_export`.
-        options: `val_file_pattern` and `eval_samples` count.
+        options: Only `val_file_pattern` and `eval_samples` are used.
 
     Returns:
         An evaluation, to be computed.

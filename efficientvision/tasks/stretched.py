@@ -1,6 +1,6 @@
-"""What most tasks serve: photos stretched to the network's input, and a tensor for each photo.
+"""Serving for most tasks: photos stretched to the network's input, one tensor per photo.
 
-A task whose photos are prepared otherwise has its own `serving`, `portable` and `runner`.
+A task that prepares photos differently overrides `serving`, `portable` and `runner`.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ class StretchedServing(Serving):
     Args:
         model: Keras model of normalised images [N, h, w, 3].
         config: Its hyper-parameters.
-        results: What is served of the network's outputs.
-        result_name: What that is called.
+        results: Network outputs -> results.
+        result_name: Name of the results.
     """
 
     def __init__(self, model: Any, config: TrainingConfig, results: Results, result_name: str):

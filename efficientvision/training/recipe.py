@@ -1,4 +1,4 @@
-"""How the weights are updated: optimizer, regularisation, precision and what is frozen."""
+"""The update of the weights: optimizer, regularisation, precision and what is frozen."""
 
 from __future__ import annotations
 

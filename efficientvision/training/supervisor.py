@@ -157,7 +157,7 @@ class Child:
 
 
 def describe_end(code: int) -> tuple[int, str]:
-    """How a process with this exit code ended, and a message; negative codes are signals."""
+    """Returns how a process ended, by its exit code, and a message; negative codes are signals."""
     if code == 0:
         return DONE, "is done"
     if code < 0:
