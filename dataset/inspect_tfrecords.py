@@ -20,7 +20,9 @@ from efficientvision import files
 from efficientvision.cli import run_main
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
-# Kind of record, which is the network's task -> default model.
+# Of what records are -> the task of their networks.
+TASK_OF = {"boxes": "detection", "classes": "classification", "masks": "segmentation"}
+# Task -> the model whose defaults serve where none is named.
 MODELS = {
     "detection": "efficientdet-d0",
     "classification": "efficientnet-b0",
@@ -54,7 +56,7 @@ def main(_: list[str]) -> None:
     from efficientvision.tasks.choice import get_config, task_of_config
     from efficientvision.visualize.draw import contact_sheet
 
-    kind = record_kind(FLAGS.file_pattern)
+    kind = TASK_OF[record_kind(FLAGS.file_pattern)]
     config = get_config(FLAGS.model_name or MODELS[kind], FLAGS.hparams, task=kind)
     of_masks = kind == "segmentation"
     labels = (

@@ -88,39 +88,6 @@ def load_model(
     return LoadedModel(model, config, class_names(config, path), report)
 
 
-def load_detector(
-    path: AnyPath | None,
-    model_name: str | None = None,
-    hparams: str | Mapping[str, Any] | None = None,
-    **options: Any,
-) -> LoadedModel:
-    """Loads a detector; see `load_model`."""
-    return load_model(path, model_name, hparams, task="detection", **options)
-
-
-def load_classifier(
-    path: AnyPath | None,
-    model_name: str | None = None,
-    hparams: str | Mapping[str, Any] | None = None,
-    **options: Any,
-) -> LoadedModel:
-    """Loads a classifier; see `load_model`."""
-    return load_model(path, model_name, hparams, task="classification", **options)
-
-
-def load_segmenter(
-    path: AnyPath | None,
-    model_name: str | None = None,
-    hparams: str | Mapping[str, Any] | None = None,
-    **options: Any,
-) -> LoadedModel:
-    """Loads a segmenter without its auxiliary output; see `load_model`.
-
-    A published file with an input size in its name (`..._1024x512.pth`) gets that size.
-    """
-    return load_model(path, model_name, hparams, task="segmentation", **options)
-
-
 def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath) -> None:
     """Sets, and logs, what the checkpoint tells and the user did not say."""
     for line in task_of_config(config).follow_checkpoint(config, found, files.as_text(path)):

@@ -216,9 +216,12 @@ def task_of(model_name: str, task: str | None = None) -> str:
     """Returns the task of a model, after checking that the model supports it.
 
     Args:
-        model_name: Name of the model.
-        task: The requested task; None: `"detection"` for an EfficientDet, `"classification"` for
-            a backbone.
+        model_name: Its name.
+        task: Which of its tasks; None: `"detection"` for an EfficientDet, `"classification"` for a
+            backbone, the task of any other model.
+
+    Returns:
+        The task.
 
     Raises:
         UserError: The task or the model is unknown, or the model does not support the task; the
@@ -227,7 +230,9 @@ def task_of(model_name: str, task: str | None = None) -> str:
     names = list_models(task)
     tasks = [known for known in TASKS if model_name in TASKS[known].models]
     if model_name in names:
-        return task or ("detection" if model_name in _DETECTORS else "classification")
+        if task or len(tasks) == 1:
+            return task or tasks[0]
+        return "detection" if model_name in _DETECTORS else "classification"
     hint = nearest_names(str(model_name), tuple(names))
     if tasks:
         raise UserError(f"{model_name} supports {' and '.join(tasks)}, not {task}. {hint}")

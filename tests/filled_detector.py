@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from efficientvision.exports.saved_model import export_saved_model
-from efficientvision.loading import load_detector, serving_metadata
+from efficientvision.loading import load_model, serving_metadata
 from efficientvision.tasks.choice import build_serving
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.names import published_variables
@@ -40,10 +40,11 @@ def filled_detector(fpn_name: str = "bifpn", shallow: bool = True) -> LoadedMode
         fpn_name: feature fusion.
         shallow: one fusion cell and one convolution in each head, which is traced faster.
     """
-    loaded = load_detector(
+    loaded = load_model(
         None,
         "efficientdet-d0",
         {"nms_configs": {"method": "hard", "score_thresh": 0.6}},
+        task="detection",
         num_classes=3,
         image_size="128x128",
         label_map=NAMES,

@@ -55,7 +55,8 @@ FRONT = {
 TASK_FOLDERS = {"detection", "classification", "segmentation"}
 KERAS_ONLY = [
     *("layers", "backbones", "tasks/classification/network.py", "tasks/segmentation/network.py"),
-    *("tasks/detection/efficientdet.py", "tasks/detection/ssd.py"),
+    *("tasks/detection/efficientdet.py", "tasks/detection/segmentation_head.py"),
+    "tasks/detection/ssd.py",
 ]
 
 # Keras calls these with tensors or shapes; the class docstrings say which.
@@ -161,6 +162,55 @@ def test_nothing_asks_for_the_type_of_a_configuration():
         if asks.search(path.read_text(encoding="utf-8"))
     ]
     assert not wrong
+
+
+# Words of the formats that data come in: COCO's and the record's keys, VOC's folders, names that
+# folders of masks bear.
+FORMAT_WORDS = {
+    *("segmentation", "image/segmentation/class/encoded", "image/segmentation/class/format"),
+    *("Segmentation", "SegmentationClass", "segmentationclass", "_segmentation"),
+    r"(.+?)[ _-]?(?:masks?|labels?|annots?|annotations?|gt|segmentations?)",
+}
+# The public names of the package; the texts of two tables of flags.
+KNOW_SEGMENTATION = {"__init__.py", "configs/inspect_options.py", "configs/run_options.py"}
+
+
+def _words(path: pathlib.Path) -> set[str]:
+    """Names and strings of a file, without docstrings and comments."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    nodes = list(ast.walk(tree))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in nodes
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None
+    }
+    words = set()
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            words |= set() if id(node) in docstrings else {node.value}
+        elif isinstance(node, ast.ImportFrom):
+            words |= {node.module or "", *(alias.name for alias in node.names)}
+        else:
+            fields = (getattr(node, field, None) for field in ("id", "attr", "name", "arg"))
+            words |= {word for word in fields if isinstance(word, str)}
+    return words
+
+
+def test_generic_rooms_do_not_name_a_task():
+    """Segmentation stands for every task: a new one needs its folder and a line of the registry.
+
+    The registry, published weights and the original command lines know the tasks there are.
+    """
+    naming = set()
+    for path in _sources(PACKAGE):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith(("tasks/", "weights/", "cli/compat/")) or name == "registry.py":
+            continue
+        words = {word for word in _words(path) if re.search("segmentation|segmenter", word, re.I)}
+        if words - (FORMAT_WORDS if name.startswith("data/") else set()):
+            naming.add(name)
+    assert naming <= KNOW_SEGMENTATION
 
 
 @pytest.mark.parametrize("part", KERAS_ONLY)

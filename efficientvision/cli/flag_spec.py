@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from efficientvision.configs.run_options import kind_of, option_fields
+from efficientvision.configs.run_options import Choices, kind_of, option_fields
 
 
 class FlagSpec(NamedTuple):
-    """One flag. Its type is `str`, `int`, `float`, `bool`, `ints` or a tuple of choices."""
+    """One flag. Its type is `str`, `int`, `float`, `bool`, `ints` or its choices."""
 
-    type: str | tuple[str, ...]
+    type: str | Choices
     default: Any
     help: str
 
@@ -30,6 +30,8 @@ class UnavailableFlag(NamedTuple):
 def specs_of(options: type) -> dict[str, FlagSpec]:
     """The flags for a dataclass of options, by name."""
     return {
-        field.name: FlagSpec(kind_of(field), field.default, field.metadata["help"])
+        field.name: FlagSpec(
+            field.metadata["choices"] or kind_of(field), field.default, field.metadata["help"]
+        )
         for field in option_fields(options)
     }

@@ -86,8 +86,9 @@ def _define(program: str, flag_values: flags.FlagValues) -> None:
 
 def define_flag(name: str, spec: FlagSpec, flag_values: flags.FlagValues) -> None:
     """Declares one flag."""
-    if isinstance(spec.type, tuple):
-        flags.DEFINE_enum(name, spec.default, spec.type, spec.help, flag_values=flag_values)
+    kind = spec.type() if callable(spec.type) else spec.type
+    if isinstance(kind, tuple):
+        flags.DEFINE_enum(name, spec.default, kind, spec.help, flag_values=flag_values)
         return
     define = {
         "str": flags.DEFINE_string,
@@ -95,5 +96,5 @@ def define_flag(name: str, spec: FlagSpec, flag_values: flags.FlagValues) -> Non
         "float": flags.DEFINE_float,
         "bool": flags.DEFINE_bool,
         "ints": flags.DEFINE_multi_integer,
-    }[spec.type]
+    }[kind]
     define(name, spec.default, spec.help, flag_values=flag_values)

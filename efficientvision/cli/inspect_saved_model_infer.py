@@ -31,7 +31,7 @@ def open_export(settings: InspectSettings) -> Predictor:
     # An export of another maker, or of a detector, may bear any name.
     known = metadata.model_name if task_name != DEFAULT_TASK else task.default_model
     config = get_config(settings.model_name or known, settings.hparams, task=task_name)
-    inspection.report_unused(settings, task_name, task)
+    inspection.report_unused(settings, task)
     predictor = task.export_predictor(run_batch, metadata, settings, config)
     if metadata is not None:
         _say_what_is_baked(settings, metadata, config, task)

@@ -13,6 +13,7 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
 from efficientvision.runs import inspection
+from efficientvision.tasks.choice import tasks_that
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.video.live_page import LivePage
 from efficientvision.video.pacing import Pacing
@@ -107,8 +108,9 @@ def _frame_options(predictor: Predictor, settings: InspectSettings) -> dict[str,
         UserError: The results are drawn beside a photo.
     """
     if predictor.frame_options is None:
+        able = tasks_that(lambda task: task.predictor_class.frame_options is not None)
         raise UserError(
-            "--runmode=saved_model_video is for detectors and segmenters, and "
+            f"--runmode=saved_model_video is for {able}, and "
             f"{predictor.metadata.model_name} is {predictor.metadata.kind}: use --runmode=infer "
             "with photos"
         )

@@ -24,12 +24,11 @@ from absl import flags
 from efficientvision import files
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
-from efficientvision.registry import efficientdet_names, task_of
+from efficientvision.registry import TASKS, efficientdet_names, task_of
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
 from efficientvision.weights.identify import Identified, identify
 
 _OUTPUT_ENDINGS = (".weights.h5", ".keras")
-_TASKS = ["classification", "detection", "segmentation"]
 _SIZE_IN_NAME = re.compile(r"_([1-9]\d{1,3}x[1-9]\d{1,3})\.[\w.]+$")
 _USAGE = "expected: show FILE, or convert FILE OUTPUT; see --help"
 
@@ -40,7 +39,11 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
         "model_name", None, "network, if it cannot be identified from the file", flag_values=values
     )
     flags.DEFINE_enum(
-        "task", None, _TASKS, "task, if it cannot be identified from the file", flag_values=values
+        "task",
+        None,
+        list(TASKS),
+        "task, if it cannot be identified from the file",
+        flag_values=values,
     )
     flags.DEFINE_integer(
         "num_classes",
@@ -135,12 +138,12 @@ def _loaded_model(
     reader: CheckpointReader, found: Identified, name: str, task: str, given: flags.FlagValues
 ) -> Any:
     from efficientvision.api import build_model, load_weights
-    from efficientvision.loading import load_detector
+    from efficientvision.loading import load_model
 
     options = {"num_classes": given.num_classes, "image_size": given.image_size}
     options = {key: value for key, value in options.items() if value is not None}
     if name in efficientdet_names():
-        return load_detector(reader.path, name, **options).model
+        return load_model(reader.path, name, task="detection", **options).model
     identified = {
         "num_classes": found.num_classes,
         "image_size": _size_in(reader.path),

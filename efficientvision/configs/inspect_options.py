@@ -11,6 +11,7 @@ from typing import Any
 from efficientvision.configs.field_types import parse_image_size
 from efficientvision.configs.run_options import EXPORT_FORMATS, HPARAMS_HELP, USE_XLA_HELP, option
 from efficientvision.errors import UserError
+from efficientvision.registry import TASKS
 
 RUNMODES = (
     "dry",
@@ -31,7 +32,6 @@ _PHOTOS = ("infer", "saved_model_infer")
 _VIDEO = ("saved_model_video",)
 _DRAW = _PHOTOS + _VIDEO
 _EXPORTED = ("saved_model_infer", "saved_model_video", "saved_model_benchmark")
-_DETECTION, _SEGMENTATION = ("detection",), ("segmentation",)
 
 # The value of `input_image_size` for each photo's own size.
 PHOTO = "photo"
@@ -41,8 +41,10 @@ PHOTO = "photo"
 class InspectSettings:
     """Settings for inspecting, running or exporting a model: the flags of `model_inspect.py`.
 
-    `ckpt_path` None means random weights, `batch_size` None any number of images. The metadata of a
-    field list the runmodes and tasks that use it; without them, all do.
+    `ckpt_path` None stands for random weights, `batch_size` None for any number of images.
+
+    The metadata of a field say which runmodes use it, and whether only some tasks do: those whose
+    `Task.settings` names it. Without them, all do.
     """
 
     model_name: str | None = option(
@@ -50,8 +52,8 @@ class InspectSettings:
     )
     task: str | None = option(
         None,
-        "task of the model; by default inferred from the checkpoint or the model's name",
-        choices=("detection", "classification", "segmentation"),
+        "what the model does; by default what the checkpoint, or the model's name, says",
+        choices=lambda: tuple(TASKS),
         runmodes=_BUILD,
     )
     hparams: str | None = option("", HPARAMS_HELP)
@@ -118,7 +120,7 @@ class InspectSettings:
         False,
         "segmentation: also write the class indices as <i>_classes.png",
         runmodes=_PHOTOS,
-        tasks=_SEGMENTATION,
+        of_some_tasks=True,
     )
     tile: str | None = option(
         None,
@@ -129,7 +131,7 @@ class InspectSettings:
         None,
         "pixels by which neighbouring tiles overlap (default 128)",
         runmodes=_DRAW,
-        tasks=_SEGMENTATION,
+        of_some_tasks=True,
     )
     segmentation_output: str | None = option(
         None,
@@ -137,33 +139,33 @@ class InspectSettings:
         "at the network's size, which tiles need",
         choices=("class_map", "logits"),
         runmodes=_EXPORT,
-        tasks=_SEGMENTATION,
+        of_some_tasks=True,
     )
     line_thickness: int | None = option(
         None,
         "line width of the boxes, in pixels; by default it grows with the picture",
         runmodes=_DRAW,
-        tasks=_DETECTION,
+        of_some_tasks=True,
     )
     max_boxes_to_draw: int | None = option(
         None,
         "maximum number of boxes per picture (default 100)",
         runmodes=_DRAW + _EXPORT,
-        tasks=_DETECTION,
+        of_some_tasks=True,
     )
     min_score_thresh: float | None = option(
         None,
         "minimum score of a box (default 0.4), or probability of a class (default 0.5 for a "
         "multi-label classifier, else 0)",
         runmodes=_DRAW + _EXPORT,
-        tasks=("detection", "classification"),
+        of_some_tasks=True,
     )
     nms_method: str | None = option(
         None,
         "non-maximum suppression; by default nms_configs.method in `hparams`, else hard",
         choices=("hard", "gaussian"),
         runmodes=_DRAW + _EXPORT,
-        tasks=_DETECTION,
+        of_some_tasks=True,
     )
     saved_model_dir: str = option(
         "/tmp/saved_model",
@@ -186,7 +188,7 @@ class InspectSettings:
         "use their own",
         choices=("offset", "none"),
         runmodes=("export",),
-        tasks=_DETECTION,
+        of_some_tasks=True,
     )
     calibration_file_pattern: str | None = option(
         None,
@@ -200,7 +202,7 @@ class InspectSettings:
         None,
         "ground truth for `val_file_pattern`; by default that of the records",
         runmodes=("export",),
-        tasks=_DETECTION,
+        of_some_tasks=True,
     )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from efficientvision.configs.field_types import TEXT, FieldType, integer, number, one_of
+from efficientvision.configs.field_types import TEXT, FieldType, integer, number
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 
@@ -53,19 +53,6 @@ def _aspect_ratios(value: Any) -> tuple[float | tuple[float, float], ...]:
 ASPECT_RATIOS = FieldType(
     "a list of width/height ratios or of (width, height) factors", _aspect_ratios
 )
-
-HEAD_NAMES = ("object_detection", "segmentation")
-
-
-def _heads(value: Any) -> tuple[str, ...]:
-    names = value.split(",") if isinstance(value, str) else value
-    heads = tuple(one_of(*HEAD_NAMES).convert(name.strip()) for name in names)
-    if not heads or len(set(heads)) != len(heads):
-        raise ValueError
-    return heads
-
-
-HEADS = FieldType("a list of heads: " + ", ".join(HEAD_NAMES), _heads)
 
 
 # Valid names in `freeze`; "heads" stands for both heads.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from efficientvision.errors import UserError
-from efficientvision.registry import nearest_names
+from efficientvision.registry import TASKS, nearest_names
 
 MODES = ("train", "eval", "train_and_eval", "report")
 HPARAMS_HELP = (
@@ -34,8 +34,14 @@ NO_TENSORRT = (
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
 
-def option(default: Any, help_text: str, *, choices: tuple[str, ...] = (), **more: Any) -> Any:
-    """A field of options: its default, its help text, and its allowed values."""
+Choices = tuple[str, ...] | Callable[[], tuple[str, ...]]
+
+
+def option(default: Any, help_text: str, *, choices: Choices = (), **more: Any) -> Any:
+    """A field of options: its default, its text in `--help`, and its allowed values.
+
+    What may grow after this module was imported, as `registry.TASKS`, is given by a function.
+    """
     metadata = {"help": help_text, "choices": choices, **more}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -58,7 +64,7 @@ class RunOptions:
     task: str = option(
         "",
         "task to learn; by default the task that `model_name` is for",
-        choices=("", "detection", "classification", "segmentation"),
+        choices=lambda: ("", *TASKS),
     )
     dataset: str = option(
         "",
@@ -226,7 +232,8 @@ def option_fields(options: type = RunOptions) -> list[dataclasses.Field]:
 
 def kind_of(field: dataclasses.Field) -> str | tuple[str, ...]:
     """The type of a field: `str`, `int`, `float`, `bool`, or its choices."""
-    return field.metadata["choices"] or str(field.type).partition(" ")[0]
+    choices = field.metadata["choices"]
+    return (choices() if callable(choices) else choices) or field.type.partition(" ")[0]
 
 
 def options_from(values: Mapping[str, Any]) -> RunOptions:

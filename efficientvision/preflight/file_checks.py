@@ -8,7 +8,7 @@ from collections import Counter
 from efficientvision import files
 from efficientvision.data.picture_files import orientation_of
 from efficientvision.preflight.findings import AGAIN, ERROR, OK, WARNING, Finding, counted, listed
-from efficientvision.preflight.record_scan import RecordScan
+from efficientvision.preflight.record_scan import RecordScan, scan_records
 
 _NUMBERED = re.compile(r"(?P<prefix>.*)-(?P<index>\d{5})-of-(?P<total>\d{5})(?P<suffix>.*)")
 
@@ -77,6 +77,35 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
             advice = "delete the outdated ones: the pattern matches the same photos twice"
             findings.append(Finding(WARNING, subject, found, advice))
     return findings
+
+
+def files_findings(
+    training: str | None, evaluation: str | None, *, regenerate_source_id: bool = False
+) -> tuple[list[Finding], int]:
+    """What is to be said of the record files of any task.
+
+    Args:
+        training: Pattern of the training records, or None.
+        evaluation: Pattern of the evaluation records, or None.
+        regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
+
+    Returns:
+        The findings, and the number of training records.
+    """
+    scans = {
+        part: scan_records(
+            pattern,
+            labels_only=True,
+            regenerate_source_id=regenerate_source_id,
+            description=f"looking at the {part} records",
+        )
+        for part, pattern in (("train", training), ("val", evaluation))
+        if pattern
+    }
+    findings = [one for part, scan in scans.items() for one in file_findings(scan, part)]
+    if len(scans) == 2:
+        findings += overlap_findings(scans["train"], scans["val"])
+    return findings, scans["train"].num_records if "train" in scans else 0
 
 
 def overlap_findings(train: RecordScan, val: RecordScan) -> list[Finding]:

@@ -11,7 +11,7 @@ from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
 from efficientvision.loading import load_model
 from efficientvision.tasks.base import Task
-from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.choice import task_of_config, tasks_that
 from efficientvision.tasks.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -52,23 +52,24 @@ def load(settings: InspectSettings) -> LoadedModel:
     )
     task = task_of_config(loaded.config)
     task.apply_settings(loaded.config, settings)
-    report_unused(settings, loaded.config.task, task)
+    report_unused(settings, task)
     return loaded
 
 
-def report_unused(settings: InspectSettings, task_name: str, task: Task) -> None:
+def report_unused(settings: InspectSettings, task: Task) -> None:
     """Logs which settings have no effect on a model of this task.
 
     Raises:
         UserError: Tiles or the photo's own size are set, but the task has neither.
     """
     for field in option_fields(InspectSettings):
-        used = task_name in field.metadata.get("tasks", (task_name,))
+        used = field.name in task.settings or not field.metadata.get("of_some_tasks")
         if not used and getattr(settings, field.name) not in (None, False):
             log.info(f"`{field.name}` has no effect: the model is {task.noun}")
     refused = f"`input_image_size={PHOTO}`" if settings.at_photo_size else f"`tile={settings.tile}`"
     if (settings.at_photo_size or settings.tile) and not task.takes_any_size:
-        raise UserError(f"{refused} is only for segmenters, but the model is {task.noun}")
+        able = tasks_that(lambda other: other.takes_any_size)
+        raise UserError(f"{refused} is only for {able}, but the model is {task.noun}")
 
 
 def need_export(settings: InspectSettings, otherwise: str = "") -> None:

@@ -4,36 +4,54 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.record_files import FilePattern
+from efficientvision.errors import UserError
+from efficientvision.loading import load_model
+from efficientvision.preflight.file_checks import files_findings
 from efficientvision.preflight.findings import Finding
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
-from efficientvision.tasks.loaded_model import LoadedModel
-from efficientvision.tasks.metadata import ModelMetadata
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts
+from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.report_labels import ReportLabels
 from efficientvision.tasks.serving import Serving
+from efficientvision.tasks.setup import count_images, record_names
+from efficientvision.tasks.stretched import StretchedRunner, StretchedServing, stretched_portable
 from efficientvision.tasks.training_task import TrainingTask
 
 if TYPE_CHECKING:
     from efficientvision.configs.inspect_options import InspectSettings
     from efficientvision.weights.identify import Identified
 
+log = logging.getLogger(__name__)
+
+# Options that a task must know to honour.
+_OF_SOME_TASKS = (
+    *("val_json_file", "testdev_dir", "testdev_info_file"),
+    *("test_flip", "test_scales", "test_merge", "test_iou_thresh"),
+)
+
 
 class Task(abc.ABC):
     """A task: how its networks are configured, built, trained, evaluated, exported and used.
 
     Code outside `tasks/` uses a task only through this class. `registry.TASKS` lists the folders;
-    `tasks.choice.find_task` returns the task of a model.
+    `tasks.choice.find_task` returns the task of a model. The methods that are not abstract suit a
+    task of records whose photos are stretched to the network's input.
 
     Attributes:
         noun: Noun for its networks, with an article, e.g. "a detector".
@@ -41,6 +59,7 @@ class Task(abc.ABC):
         metadata_class: Metadata class of its exports.
         predictor_class: Predictor class, called with photos.
         labels: Labels for the report and the progress bar.
+        settings: Names of `InspectSettings` that this task uses and not all do.
         takes_any_size: Whether photos can be processed in tiles or at their own size.
         architecture: Hyper-parameters that a resumed run keeps.
         parts: Prefix of a top-level layer's name -> part of the network.
@@ -48,6 +67,7 @@ class Task(abc.ABC):
         counted_in_summary: Wording of the summary's last line, as in the original program.
         takes_ground_truth_file: Whether the ground truth may be a separate file.
         takes_class_folders: Whether its data come as one folder of images per class.
+        has_top: Whether its networks are backbones with a top that can be left out.
         of_masks: Whether every record must contain a mask; class ids then start at 0.
         num_classes_from_data: Whether `fit_to_data` takes `num_classes` from the records if it is
             not set.
@@ -59,6 +79,7 @@ class Task(abc.ABC):
     metadata_class: ClassVar[type[ModelMetadata]]
     predictor_class: ClassVar[type[Predictor]]
     labels: ClassVar[ReportLabels]
+    settings: ClassVar[tuple[str, ...]] = ()
     takes_any_size: ClassVar[bool] = False
     architecture: ClassVar[tuple[str, ...]] = ()
     parts: ClassVar[Mapping[str, str]] = {}
@@ -66,6 +87,7 @@ class Task(abc.ABC):
     counted_in_summary: ClassVar[str] = "params/flops"
     takes_ground_truth_file: ClassVar[bool] = False
     takes_class_folders: ClassVar[bool] = False
+    has_top: ClassVar[bool] = False
     of_masks: ClassVar[bool] = False
     num_classes_from_data: ClassVar[bool] = True
     counts_background: ClassVar[bool] = False
@@ -76,13 +98,13 @@ class Task(abc.ABC):
     def build(self, config: TrainingConfig) -> keras.Model:
         """Builds the network of a configuration, with random weights."""
 
-    @abc.abstractmethod
     def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
         """Builds a network from its name and a few hyper-parameters, for `api.build_model`.
 
         Raises:
             UserError: A hyper-parameter is unknown or has an invalid value.
         """
+        return self.build(get_config(name, hyper_parameters, task=self.metadata_class.task))
 
     def freeze_layers(self, model: keras.Model, config: TrainingConfig) -> None:  # noqa: B027
         """Freezes further layers before training, beyond the hyper-parameter `freeze`."""
@@ -130,8 +152,15 @@ class Task(abc.ABC):
 
     # A run.
 
-    def check_options(self, options: RunOptions) -> None:  # noqa: B027
+    def check_options(self, options: RunOptions) -> None:
         """Raises UserError for options that do not apply to the task; opens no file."""
+        if options.dataset and self.dataset_changes(options) is None:
+            raise UserError(
+                f"`dataset={options.dataset}` does not apply to {self.noun}: remove it."
+            )
+        for name in _OF_SOME_TASKS:
+            if name in options.written and getattr(options, name):
+                raise UserError(f"`{name}` does not apply to {self.noun}: remove it.")
 
     def dataset_changes(self, options: RunOptions) -> dict | None:
         """Returns the hyper-parameters that the option `dataset` implies; None if it is not set."""
@@ -148,13 +177,13 @@ class Task(abc.ABC):
             config: Changed in place; if None, only the options are completed.
 
         Returns:
-            The completed options.
+            The completed options; here with the numbers of images.
         """
-        return options
+        return count_images(options, options.val_file_pattern)
 
-    @abc.abstractmethod
     def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
         """Returns class number of the network -> name, for the report and the run's folder."""
+        return record_names(config, *patterns)
 
     def rate_factor(self, config: TrainingConfig) -> Callable[[str], float] | None:
         """Returns a function: variable path -> learning-rate multiplier; None means 1 for all."""
@@ -175,21 +204,30 @@ class Task(abc.ABC):
         before training the preflight does that.
         """
 
-    @abc.abstractmethod
-    def check_classes(
+    def check_classes(  # noqa: B027
         self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
     ) -> None:
         """Raises UserError if the classes of the records do not fit the network."""
 
-    @abc.abstractmethod
     def findings(
         self, options: RunOptions, config: TrainingConfig, names: Mapping[int, str]
     ) -> tuple[list[Finding], int]:
         """Returns the preflight's findings on the data, and the number of training records."""
+        return files_findings(
+            options.train_file_pattern,
+            options.val_file_pattern,
+            regenerate_source_id=config.regenerate_source_id,
+        )
 
-    @abc.abstractmethod
     def load(self, options: RunOptions) -> LoadedModel:
         """Loads the model in `model_dir` for an evaluation; call it in the strategy's scope."""
+        return load_model(
+            options.model_dir,
+            options.model_name if "model_name" in options.written else None,
+            options.hparams,
+            task=self.metadata_class.task,
+            **{**(self.dataset_changes(options) or {}), **options.hyper_parameters},
+        )
 
     def write_test_results(self, options: RunOptions, prepare: Callable[[], Any]) -> bool:
         """Writes predictions for a test server, if the options ask for them.
@@ -219,7 +257,11 @@ class Task(abc.ABC):
             run: The exported model.
             metadata: Metadata of the export; None for a third-party model.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot evaluate exports")
+        own = check_kind(metadata, self.metadata_class, options.model_dir)
+        evaluation = evaluate_export(self, run, own, options)
+        metrics = evaluation.compute()
+        log.info(evaluation.report(metrics))
+        return metrics
 
     def sample_pictures(
         self,
@@ -244,15 +286,22 @@ class Task(abc.ABC):
 
     # Exports and prediction.
 
-    @abc.abstractmethod
     def metadata(self, loaded: LoadedModel, batch_size: int | None) -> ModelMetadata:
         """Returns the metadata for an export of a model."""
+        facts = export_facts(loaded, batch_size)
+        return self.metadata_class(**facts, num_classes=loaded.config.num_classes)
 
-    @abc.abstractmethod
+    def results(self, outputs: list[tf.Tensor]) -> tf.Tensor:
+        """What is served of the network's outputs, in operations that every runtime has."""
+        return tf.cast(outputs[0], tf.float32)
+
     def serving(self, model: keras.Model, config: TrainingConfig, **options: Any) -> Serving:
         """Wraps a network as one graph from photos to results, for the TensorFlow formats."""
+        return self._stretched(model, config)
 
-    @abc.abstractmethod
+    def _stretched(self, model: keras.Model, config: TrainingConfig) -> StretchedServing:
+        return StretchedServing(model, config, self.results, self.metadata_class.result_name)
+
     def portable(
         self, model: keras.Model, config: TrainingConfig, metadata: ModelMetadata, nms: str
     ) -> tuple[Any, ModelMetadata]:
@@ -267,10 +316,12 @@ class Task(abc.ABC):
         Returns:
             A concrete function, and the metadata completed for it.
         """
+        serving = self._stretched(model, config)
+        return stretched_portable(serving, metadata.batch_size or 1), metadata
 
-    @abc.abstractmethod
     def runner(self, network: PortableNetwork, metadata: ModelMetadata) -> RunPhotos:
         """Wraps a portable file: resizes photos for it and decodes its outputs."""
+        return StretchedRunner(network, metadata)
 
     def apply_settings(  # noqa: B027
         self, config: TrainingConfig, settings: InspectSettings
@@ -281,17 +332,16 @@ class Task(abc.ABC):
         """Returns arguments of `serving`, and metadata fields, that the settings imply."""
         return {}
 
-    @abc.abstractmethod
     def export_checks(
         self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]
     ) -> ExportChecks:
         """Returns the checks that compare exports with the network."""
+        return ExportChecks(settings, loaded, photos)
 
-    @abc.abstractmethod
     def predictor(self, loaded: LoadedModel, settings: InspectSettings) -> Predictor:
         """Wraps a network in memory as a predictor for photos."""
+        return self.predictor_class.from_loaded(loaded)
 
-    @abc.abstractmethod
     def export_predictor(
         self,
         run: RunPhotos,
@@ -307,6 +357,7 @@ class Task(abc.ABC):
             settings: `saved_model_dir` is the path of the export.
             config: Hyper-parameters set by the user, such as `label_map`.
         """
+        return self.predictor_class.from_run(run, metadata, settings.saved_model_dir)
 
     def baked(self, settings: InspectSettings, metadata: ModelMetadata) -> dict[str, Any]:
         """Task-specific settings fixed in an export: name -> (requested, fixed)."""

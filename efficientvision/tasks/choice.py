@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from efficientvision.configs.overrides import read_yaml
@@ -31,6 +31,16 @@ def find_task(task: str, model_name: str) -> Task:
 def task_of_config(config: TrainingConfig) -> Task:
     """Returns the task of a configuration."""
     return find_task(config.task, config.name)
+
+
+def tasks_that(can: Callable[[Task], bool]) -> str:
+    """What the networks of some tasks are called together, e.g. "detectors and segmenters".
+
+    Args:
+        can: Whether a task is one of them.
+    """
+    tasks = (find_task(name, "") for name in TASKS)
+    return " and ".join(f"{task.noun.partition(' ')[2]}s" for task in tasks if can(task))
 
 
 def build_serving(model: Any, config: TrainingConfig, **options: Any) -> Serving:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.exports.artifacts import FORMATS
+from efficientvision.loading import serving_metadata
+from efficientvision.progress import tqdm
+from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata
+from efficientvision.tasks.predictor import network_run
+from efficientvision.tasks.stretched import stretch_photos
 
+if TYPE_CHECKING:
+    from efficientvision.tasks.base import Task
+
+# Of numbers around 1.
+TENSORFLOW_TOLERANCE = 1e-3
 Run = Callable[[np.ndarray], np.ndarray]
 
 
@@ -30,8 +41,11 @@ class Compared(NamedTuple):
     failed: bool
 
 
-class ExportChecks(abc.ABC):
-    """Compares the exports of one network with the network.
+class ExportChecks:
+    """The exports of one network, held against it: results as numbers, and the first metric.
+
+    A task whose results are no numbers of one shape, or whose photos are not stretched to the
+    input's size, has a class of its own.
 
     Args:
         settings: Options of the export.
@@ -43,8 +57,7 @@ class ExportChecks(abc.ABC):
         measured_columns: Table columns of the metrics on `val_file_pattern`.
     """
 
-    compared_columns: tuple[str, ...]
-    measured_columns: tuple[str, ...]
+    compared_columns: tuple[str, ...] = ("difference",)
 
     def __init__(self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]):
         self.settings = settings
@@ -52,29 +65,54 @@ class ExportChecks(abc.ABC):
         self.photos = photos
 
     @property
+    def measured_columns(self) -> tuple[str, ...]:
+        return tuple(self._task.labels.headline)[:1]
+
+    @property
     def nms(self) -> str | None:
         """The NMS mode from the settings; None for tasks without NMS."""
         return None
 
-    @abc.abstractmethod
     def metadata(self) -> ModelMetadata:
         """Metadata for the exports."""
+        return serving_metadata(self.loaded, batch_size=self.settings.batch_size)
 
-    @abc.abstractmethod
     def calibration_image(self, photo: Any) -> np.ndarray:
         """Converts a photo uint8 [H, W, 3] to a portable function's input float32 [1, h, w, 3]."""
+        image = stretch_photos(photo[np.newaxis], self.loaded.config.image_hw)
+        return image.numpy().astype(np.float32)
 
-    @abc.abstractmethod
     def compare(self, name: str, run: Run, metadata: ModelMetadata) -> Compared:
         """Compares an export of the format `name` with the network on the photos."""
+        progress = tqdm(self.photos, desc=f"check {name}", unit="photo")
+        found = np.stack([results_of_one(run, photo, metadata.batch_size) for photo in progress])
+        difference = float(np.abs(found - self._expected).max())
+        tolerance = FORMATS[name].score_tolerance if is_portable(name) else TENSORFLOW_TOLERANCE
+        scale = max(1.0, float(np.abs(self._expected).max()))
+        failed = tolerance is not None and not difference <= tolerance * scale
+        return Compared((f"{difference:.2g}",), failed)
 
-    @abc.abstractmethod
     def measure(self, run: Run, metadata: ModelMetadata) -> tuple[float, ...]:
         """Metrics of an export on `val_file_pattern`, in percent, for `measured_columns`."""
+        options = RunOptions(mode="eval", val_file_pattern=self.settings.val_file_pattern)
+        options = self._task.fit_to_data(options, None)
+        metrics = evaluate_export(self._task, run, metadata, options).compute()
+        return tuple(100 * metrics[name] for name in self.measured_columns)
 
-    @abc.abstractmethod
     def network_run(self) -> Run:
         """Wraps the network itself like an export that takes one photo at a time."""
+        return network_run(self.loaded)
+
+    @functools.cached_property
+    def _task(self) -> Task:
+        return task_of_config(self.loaded.config)
+
+    @functools.cached_property
+    def _expected(self) -> np.ndarray:
+        """The network's own results, one for each photo."""
+        run = self.network_run()
+        progress = tqdm(self.photos, desc="network", unit="photo")
+        return np.stack([run(photo[np.newaxis])[0] for photo in progress])
 
     @functools.cached_property
     def network_measured(self) -> tuple[float, ...]:

@@ -9,17 +9,23 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from efficientvision import files
 from efficientvision.data.photos import list_photos
 from efficientvision.errors import UserError
+from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
+from efficientvision.loading import LoadedModel, load_model, serving_metadata
+from efficientvision.tasks.choice import build_serving
+from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array, run_by_size
+from efficientvision.tasks.portable import RunPhotos
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -119,6 +125,7 @@ class Predictor(abc.ABC, Generic[Result]):
 
     Attributes:
         metadata: model, input size, names.
+        metadata_class: of the exports that it takes.
         draw_options: keyword arguments of `draw` that go by the names of command-line options.
         frame_options: arguments of `draw` for frames of a video, whose size stays; None: results
             cannot be drawn into frames.
@@ -126,9 +133,58 @@ class Predictor(abc.ABC, Generic[Result]):
     """
 
     metadata: Any
+    metadata_class: ClassVar[type[ModelMetadata]]
     draw_options: ClassVar[tuple[str, ...]] = ()
     frame_options: ClassVar[dict[str, Any] | None] = {}
     counted: ClassVar[str] = "Frames with each class"
+
+    def __init__(self, run: RunPhotos, metadata: ModelMetadata):
+        self._run = run
+        self.metadata = metadata
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: AnyPath,
+        model_name: str | None = None,
+        hparams: str | Mapping[str, Any] | None = None,
+        *,
+        use_ema: bool = True,
+        threads: int = 0,
+        trust: bool = False,
+        **overrides: Any,
+    ) -> Self:
+        """Creates a predictor from a checkpoint or an exported model.
+
+        Args:
+            path: a checkpoint of any kind, a training run's folder, or an exported model.
+            model_name: None: inferred from the checkpoint.
+            hparams: overrides as text, a YAML file, or a dict.
+            use_ema: load averaged weights if the checkpoint has them.
+            threads, trust: for an exported model, see `load_export`.
+            **overrides: further hyper-parameters by name.
+
+        Raises:
+            UserError: the file is missing, damaged or for another task; or a setting is fixed in
+                the exported model.
+        """
+        if is_export(path):
+            check_not_baked(path, {"hparams": hparams, **overrides})
+            return cls.from_run(*load_export(path, threads, trust=trust), path)
+        task = cls.metadata_class.task
+        return cls.from_loaded(
+            load_model(path, model_name, hparams, task=task, use_ema=use_ema, **overrides)
+        )
+
+    @classmethod
+    def from_run(cls, run: RunPhotos, metadata: ModelMetadata | None, origin: AnyPath) -> Self:
+        """Creates a predictor from the result of `load_export`."""
+        return cls(run, check_kind(metadata, cls.metadata_class, origin))
+
+    @classmethod
+    def from_loaded(cls, loaded: LoadedModel) -> Self:
+        """Creates a predictor from a network in memory."""
+        return cls(network_run(loaded), serving_metadata(loaded, batch_size=None))
 
     def __call__(self, source: Any, batch_size: int = 1, **options: Any) -> Any:
         """Predicts photos.
@@ -164,24 +220,6 @@ class Predictor(abc.ABC, Generic[Result]):
                 named_files = ((file, _name(file, "")) for file in list_photos(path))
                 return self._stream(named_files, batch_size, options)
         return self._results([(source, _name(source, "photo"))], batch_size, options)[0]
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        path: AnyPath,
-        model_name: str | None = None,
-        hparams: str | Mapping[str, Any] | None = None,
-        **options: Any,
-    ) -> Self:
-        """Returns a predictor for a checkpoint of any kind, or for an exported model."""
-        raise NotImplementedError
-
-    @classmethod
-    def from_run(
-        cls, run: Callable[[np.ndarray], np.ndarray], metadata: Any, origin: AnyPath
-    ) -> Self:
-        """Returns a predictor for what `load_export` loaded from `origin`."""
-        raise NotImplementedError
 
     @abc.abstractmethod
     def predict_photos(
@@ -227,6 +265,14 @@ class Predictor(abc.ABC, Generic[Result]):
 
 def _with_origin(result: Any, origin: Origin) -> Any:
     return dataclasses.replace(result, origin=origin)
+
+
+def network_run(loaded: LoadedModel) -> RunPhotos:
+    """A network with pre- and postprocessing, as its exports run."""
+    serving = build_serving(loaded.model, loaded.config)
+    photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
+    function = tf.function(serving.results_from_arrays, [photos], autograph=False)
+    return lambda image_arrays: function(image_arrays).numpy()
 
 
 class _Opened(Sequence):

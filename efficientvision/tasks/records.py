@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.record_files import count_records, match_files
 from efficientvision.data.streams import without_autograph
-from efficientvision.tasks.training_task import TrainingTask
+from efficientvision.tasks.training_task import Batch, TrainingTask
+
+
+def record_options(options: RunOptions) -> dict[str, Any]:
+    """The arguments of `RecordTrainingTask` that the options of a run say."""
+    return {
+        "training_files": options.train_file_pattern,
+        "evaluation_files": options.val_file_pattern,
+        "evaluation_images": options.eval_samples,
+        "fake_data": options.use_fake_data,
+        "data_service": options.tf_data_service or None,
+    }
 
 
 class RecordTrainingTask(TrainingTask):
@@ -29,7 +43,7 @@ class RecordTrainingTask(TrainingTask):
         training_inputs: Batch keys that a training step needs.
     """
 
-    training_inputs: tuple[str, ...]
+    training_inputs: tuple[str, ...] = ("images", "labels")
 
     def __init__(
         self,
@@ -47,6 +61,19 @@ class RecordTrainingTask(TrainingTask):
         self.fake_data = fake_data
         self._evaluation_images = evaluation_images
         self._data_service = data_service
+
+    def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """Images of the global batch."""
+        return reduce_sum(tf.cast(tf.shape(batch["images"])[0], tf.float32))
+
+    def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
+        """The network's one output, float32."""
+        return [tf.cast(model(self._normalized(batch["images"]), training=False), tf.float32)]
+
+    def _normalized(self, images: tf.Tensor) -> tf.Tensor:
+        """uint8 images [B, H, W, 3] as the network takes them."""
+        mean, stddev = self.config.mean_rgb, self.config.stddev_rgb
+        return (tf.cast(images, tf.float32) - tf.constant(mean)) / tf.constant(stddev)
 
     @abc.abstractmethod
     def _dataset(

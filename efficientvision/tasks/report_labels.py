@@ -41,17 +41,17 @@ class ReportLabels(NamedTuple):
     """
 
     headline: dict[str, str]
-    curves: tuple[str, ...]
-    curves_title: str
     metrics: tuple[tuple[str, str], ...]
-    metrics_caption: str
-    columns: tuple[Column, ...]
-    classes_note: str
-    pr_title: str
-    things: tuple[str, str] | None
-    detected: str
-    matrix_title: str
-    matrix_note: str
-    pairs: bool
-    predictions_note: str
-    predicted_alt: tuple[str, ...]
+    curves: tuple[str, ...] = ()
+    curves_title: str = "Metrics (validation), percent"
+    metrics_caption: str = "Metrics in percent"
+    columns: tuple[Column, ...] = ()
+    classes_note: str = ""
+    pr_title: str = "Precision and recall"
+    things: tuple[str, str] | None = None
+    detected: str = "predicted"
+    matrix_title: str = "Confusion matrix"
+    matrix_note: str = ""
+    pairs: bool = False
+    predictions_note: str = "The same photos at every evaluation."
+    predicted_alt: tuple[str, ...] = ("Evaluated image.",)

@@ -29,8 +29,8 @@ class TrainingTask(abc.ABC):
         evaluation_files: Pattern of the evaluation records, or None.
     """
 
-    prediction_inputs: tuple[str, ...]
-    loss_names: tuple[str, ...]
+    prediction_inputs: tuple[str, ...] = ("images",)
+    loss_names: tuple[str, ...] = ("loss",)
     best_metric: str
     training_files: str | None = None
     evaluation_files: str | None = None

@@ -175,7 +175,7 @@ def test_no_example_at_all(tmp_path):
         record_kind(path)
     # One such record hides nothing of the others.
     good = write_examples(tmp_path / "good", [example(0)])
-    assert record_kind(f"{path},{good}") == "detection"
+    assert record_kind(f"{path},{good}") == "boxes"
 
 
 @pytest.mark.parametrize("nothing", [None, tf.train.Feature(bytes_list={})])

@@ -15,14 +15,14 @@ from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
 MAX_NAMED = 5
-_MARKS = {MASK: "segmentation", LABEL: "classification"}
+_MARKS = {MASK: "masks", LABEL: "classes"}
 
 
 def record_kind(file_pattern: FilePattern) -> str:
     """Returns the task that records are for, by the features of the first readable one.
 
     Returns:
-        "segmentation", "classification" or "detection".
+        "masks", "classes" or "boxes".
 
     Raises:
         UserError: Nothing matches, there are no records, or none can be read.
@@ -35,7 +35,7 @@ def record_kind(file_pattern: FilePattern) -> str:
         except UserError as error:
             unreadable = unreadable or error
             continue
-        return next((kind for mark, kind in _MARKS.items() if mark in features), "detection")
+        return next((kind for mark, kind in _MARKS.items() if mark in features), "boxes")
     if unreadable is not None:
         raise UserError(f"{file_pattern}: record 0: {unreadable.sentence}.") from unreadable
     raise UserError(f"{file_pattern}: there are no records in {len(paths)} files.")

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from efficientvision.exports.artifacts import FORMATS
-from efficientvision.loading import serving_metadata
 from efficientvision.progress import tqdm
 from efficientvision.tasks.classification.evaluate_export import evaluate_classifier_export
 from efficientvision.tasks.classification.metadata import ClassificationMetadata
-from efficientvision.tasks.classification.predictor import Classifier
 from efficientvision.tasks.classification.serving import crop_fraction_of, fit_photos
 from efficientvision.tasks.export_checks import (
+    TENSORFLOW_TOLERANCE,
     Compared,
     ExportChecks,
     Run,
     is_portable,
     results_of_one,
 )
-
-_TENSORFLOW_TOLERANCE = 1e-3
 
 
 class ClassificationChecks(ExportChecks):
@@ -34,9 +30,6 @@ class ClassificationChecks(ExportChecks):
     def measured_columns(self) -> tuple[str, ...]:
         return ("mAP",) if self.loaded.config.multi_label else ("accuracy",)
 
-    def metadata(self) -> ClassificationMetadata:
-        return serving_metadata(self.loaded, batch_size=self.settings.batch_size)
-
     def calibration_image(self, photo: Any) -> np.ndarray:
         config = self.loaded.config
         fitted = fit_photos(photo[np.newaxis], config.image_hw, crop_fraction_of(config))
@@ -47,7 +40,7 @@ class ClassificationChecks(ExportChecks):
         found = np.stack([results_of_one(run, photo, metadata.batch_size) for photo in progress])
         difference = float(np.abs(found - self._expected).max())
         same = int((found.argmax(axis=1) == self._expected.argmax(axis=1)).sum())
-        tolerance = FORMATS[name].score_tolerance if is_portable(name) else _TENSORFLOW_TOLERANCE
+        tolerance = FORMATS[name].score_tolerance if is_portable(name) else TENSORFLOW_TOLERANCE
         if tolerance is None:
             failed = len(found) - same > FORMATS[name].differ_tolerance * len(found)
         else:
@@ -58,13 +51,3 @@ class ClassificationChecks(ExportChecks):
         pattern = self.settings.val_file_pattern
         metrics = evaluate_classifier_export(run, metadata, pattern).compute()
         return (100 * metrics["mAP" if metadata.multilabel else "top1"],)
-
-    def network_run(self) -> Run:
-        return Classifier.from_loaded(self.loaded).classify_batch
-
-    @functools.cached_property
-    def _expected(self) -> np.ndarray:
-        """The network's own probabilities for each photo, float32 [photos, K]."""
-        classifier = Classifier.from_loaded(self.loaded)
-        progress = tqdm(self.photos, desc="network", unit="photo")
-        return np.stack([classifier.classify_batch(photo[np.newaxis])[0] for photo in progress])

@@ -8,7 +8,6 @@ LABELS = ReportLabels(
     curves=("top1", "top5", "mAP", "F_O"),
     curves_title="Accuracy (validation), percent",
     metrics=tuple((name, f"{name}: {meaning}") for name, meaning in MEANINGS.items()),
-    metrics_caption="Metrics in percent",
     columns=(
         Column("images", "images", "count"),
         Column("AP", "AP", "bar"),
@@ -22,7 +21,6 @@ LABELS = ReportLabels(
         "In percent. If a score is shown, it is the threshold with the best F1, and precision and "
         "recall are measured at that threshold."
     ),
-    pr_title="Precision and recall",
     things=("labels", "labels"),
     detected="predicted",
     matrix_title="Confusion matrix",
@@ -35,5 +33,4 @@ LABELS = ReportLabels(
         "The network's input, with true and predicted classes above. The same photos at every "
         "evaluation."
     ),
-    predicted_alt=("Evaluated image.",),
 )

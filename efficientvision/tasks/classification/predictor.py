@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from efficientvision.data.class_order import network_names
@@ -16,11 +15,10 @@ from efficientvision.files import AnyPath
 from efficientvision.loading import load_model, serving_metadata
 from efficientvision.registry import nearest_names
 from efficientvision.tasks.classification.metadata import ClassificationMetadata
-from efficientvision.tasks.classification.serving import classification_serving
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
-from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
+from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor, network_run
 from efficientvision.visualize.draw_classes import draw_classes
 
 # Minimum probability of a class that a multi-label model predicts.
@@ -79,6 +77,7 @@ class Classifier(Predictor[Classification]):
         [Prediction(name='seven', probability=0.93), Prediction(name='one', probability=0.05)]
     """
 
+    metadata_class = ClassificationMetadata
     frame_options = None
 
     def __init__(
@@ -167,15 +166,9 @@ class Classifier(Predictor[Classification]):
     def from_loaded(
         cls, loaded: LoadedModel, *, min_probability: float | None = None
     ) -> "Classifier":
-        """Creates a classifier from a network in memory."""
-        serving = classification_serving(loaded.model, loaded.config)
-        function = tf.function(
-            serving.results_from_arrays,
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
-            autograph=False,
-        )
+        """Makes a classifier of a network in memory."""
         return cls(
-            lambda image_arrays: function(image_arrays).numpy(),
+            network_run(loaded),
             serving_metadata(loaded, batch_size=None),
             min_probability=min_probability,
         )

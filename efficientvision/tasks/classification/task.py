@@ -17,7 +17,6 @@ from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import load_classifier
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
 from efficientvision.preflight.findings import ERROR, Finding
 from efficientvision.preflight.record_scan import RecordScan, scan_records
@@ -47,6 +46,7 @@ from efficientvision.tasks.classification.training_task import (
 )
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     check_freeze,
@@ -58,15 +58,6 @@ from efficientvision.weights.identify import Identified
 
 log = logging.getLogger(__name__)
 
-_OF_OTHERS = (
-    "val_json_file",
-    "testdev_dir",
-    "testdev_info_file",
-    "test_flip",
-    "test_scales",
-    "test_merge",
-    "test_iou_thresh",
-)
 _EVAL_BATCH_SIZE = 32
 
 # Option `dataset` -> hyper-parameters.
@@ -85,11 +76,13 @@ class ClassificationTask(Task):
     metadata_class = ClassificationMetadata
     predictor_class = Classifier
     labels = LABELS
-    # Names of the head in EfficientNet and the EdgeNets; everything else is the backbone.
+    settings = ("min_score_thresh",)
+    # EfficientNet's and the EdgeNets' names of it; all else is the backbone.
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
     takes_class_folders = True
+    has_top = True
 
     def build(self, config: ClassificationConfig) -> keras.Model:
         return build_classifier(
@@ -134,9 +127,7 @@ class ClassificationTask(Task):
                 f"`dataset={options.dataset}` is for segmentation: add `task=segmentation`, or "
                 "remove it."
             )
-        for name in _OF_OTHERS:
-            if name in options.written and getattr(options, name):
-                raise UserError(f"`{name}` does not apply to a classifier: remove it.")
+        super().check_options(options)
 
     def check_config(self, options: RunOptions, config: ClassificationConfig) -> None:
         check_freeze(config, "a classifier")
@@ -172,14 +163,10 @@ class ClassificationTask(Task):
         train, val = options.train_file_pattern, options.val_file_pattern
         return ClassificationTrainingTask(
             config,
-            training_files=train,
-            evaluation_files=val,
+            **record_options(options),
             class_names=names,
             training_ids=self._ids(config, names, train) if options.mode != "eval" else None,
             evaluation_ids=self._ids(config, names, val),
-            evaluation_images=options.eval_samples,
-            fake_data=options.use_fake_data,
-            data_service=options.tf_data_service or None,
         )
 
     def check_classes(
@@ -221,11 +208,6 @@ class ClassificationTask(Task):
             findings += split_findings(scans["train"], scans["val"], names)
             findings += overlap_findings(scans["train"], scans["val"])
         return findings, scans["train"].num_records if "train" in scans else 0
-
-    def load(self, options: RunOptions) -> LoadedModel:
-        named = options.model_name if "model_name" in options.written else None
-        changes = {**(self.dataset_changes(options) or {}), **options.hyper_parameters}
-        return load_classifier(options.model_dir, named, options.hparams, **changes)
 
     def evaluate_export(
         self, options: RunOptions, run: RunPhotos, metadata: ClassificationMetadata

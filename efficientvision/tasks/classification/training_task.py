@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -48,8 +48,6 @@ class ClassificationTrainingTask(RecordTrainingTask):
     """
 
     config: ClassificationConfig
-    training_inputs = ("images", "labels")
-    prediction_inputs = ("images",)
     loss_names = ("loss", "cls_loss")
 
     def __init__(
@@ -67,10 +65,6 @@ class ClassificationTrainingTask(RecordTrainingTask):
         self.best_metric = "F_O" if config.multi_label else "top1"
         self._training_ids = list(training_ids or numbers)
         self._evaluation_ids = list(evaluation_ids or numbers)
-
-    def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """Number of images in the global batch."""
-        return reduce_sum(tf.cast(tf.shape(batch["images"])[0], tf.float32))
 
     def losses(
         self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
@@ -95,10 +89,6 @@ class ClassificationTrainingTask(RecordTrainingTask):
         )
         return {"loss": loss, "cls_loss": loss}
 
-    def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
-        """The logits, float32 [B, K]."""
-        return [tf.cast(model(self._normalized(batch["images"]), training=False), tf.float32)]
-
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
         """`logits` float32 [B, K]."""
         return {"logits": outputs[0]}
@@ -109,10 +99,6 @@ class ClassificationTrainingTask(RecordTrainingTask):
 
     def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
         return draw_training_images(batch, self.class_names, limit)
-
-    def _normalized(self, images: tf.Tensor) -> tf.Tensor:
-        mean, stddev = self.config.mean_rgb, self.config.stddev_rgb
-        return (tf.cast(images, tf.float32) - tf.constant(mean)) / tf.constant(stddev)
 
     def _dataset(
         self, files: str | None, batch_size: int, *, training: bool, **options: Any

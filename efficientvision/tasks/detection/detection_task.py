@@ -19,7 +19,7 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
-from efficientvision.loading import CONFIG_FILE, load_detector, run_folder_of
+from efficientvision.loading import CONFIG_FILE, load_model, run_folder_of
 from efficientvision.preflight.class_checks import check_classes
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan
@@ -45,6 +45,7 @@ from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
     record_names,
@@ -64,6 +65,14 @@ class DetectionTask(Task):
     metadata_class = DetectionMetadata
     predictor_class = Detector
     labels = LABELS
+    settings = (
+        "line_thickness",
+        "max_boxes_to_draw",
+        "min_score_thresh",
+        "nms_method",
+        "nms",
+        "val_json_file",
+    )
     takes_ground_truth_file = True
     family: ClassVar[str]
     stretches: ClassVar[bool]
@@ -93,16 +102,12 @@ class DetectionTask(Task):
             DataChecks(options, config, names, self).check_classes("val")
         return self.new_task(
             config,
-            training_files=options.train_file_pattern,
-            evaluation_files=options.val_file_pattern,
+            **record_options(options),
             ground_truth_json=None if options.testdev_dir else options.val_json_file,
             class_names=names,
-            evaluation_images=options.eval_samples,
-            fake_data=options.use_fake_data,
             testdev_dir=options.testdev_dir,
             testdev_info_file=options.testdev_info_file,
             tta=self.tta(options, config),
-            data_service=options.tf_data_service or None,
         )
 
     def check_classes(
@@ -117,8 +122,12 @@ class DetectionTask(Task):
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
-        loaded = load_detector(
-            options.model_dir, named, options.hparams, **options.hyper_parameters
+        loaded = load_model(
+            options.model_dir,
+            named,
+            options.hparams,
+            task="detection",
+            **options.hyper_parameters,
         )
         own = files.is_file(files.join(run_folder_of(options.model_dir), CONFIG_FILE))
         # Records of test-dev have no objects, so the detector's classes are used.

@@ -7,8 +7,9 @@ import keras
 
 from efficientvision.layers import fusion_graphs
 from efficientvision.layers.fusion import FusionCell, FusionStack
-from efficientvision.layers.prediction_heads import PredictionHead, SegmentationHead
+from efficientvision.layers.prediction_heads import PredictionHead
 from efficientvision.layers.resample import Resample
+from efficientvision.tasks.detection.segmentation_head import SegmentationHead
 
 FUSIONS = ("bifpn", "qufpn", "vfpn")
 

@@ -9,13 +9,14 @@ from efficientvision.configs.apply import field_table
 from efficientvision.configs.field_types import (
     BOOLEAN,
     TEXT,
+    FieldType,
     hyperparameter,
     integer,
     number,
     one_of,
     optional,
 )
-from efficientvision.configs.list_field_types import ASPECT_RATIOS, HEADS
+from efficientvision.configs.list_field_types import ASPECT_RATIOS
 from efficientvision.configs.training import ACTIVATIONS
 from efficientvision.errors import UserError
 from efficientvision.registry import backbone_names, detection_defaults, vfpn_cell_repeats
@@ -24,6 +25,19 @@ from efficientvision.tasks.detection.base_config import DetectionConfig
 _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
+
+_HEAD_NAMES = ("object_detection", "segmentation")
+
+
+def _heads(value: Any) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    heads = tuple(one_of(*_HEAD_NAMES).convert(name.strip()) for name in names)
+    if not heads or len(set(heads)) != len(heads):
+        raise ValueError
+    return heads
+
+
+HEADS = FieldType("a list of heads: " + ", ".join(_HEAD_NAMES), _heads)
 
 # The VFPN fork's names for fusion networks include the weighting method.
 _FPN_NAMES = {"bifpn_sum": "sum", "bifpn_fa": "fastattn", "bifpn_dyn": None}

@@ -15,7 +15,7 @@ from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import load_detector, serving_metadata
+from efficientvision.loading import load_model, serving_metadata
 from efficientvision.registry import nearest_names
 from efficientvision.tasks.detection.metadata import DetectionMetadata
 from efficientvision.tasks.detection.ssd_serving import detector_serving
@@ -187,7 +187,9 @@ class Detector(Predictor[Detections]):
             nms["method"] = nms_method
         if max_detections is not None:
             nms["max_output_size"] = max_detections
-        loaded = load_detector(path, model_name, hparams, use_ema=use_ema, **overrides)
+        loaded = load_model(
+            path, model_name, hparams, task="detection", use_ema=use_ema, **overrides
+        )
         configured = loaded.config.nms_configs.score_thresh or DEFAULT_MIN_SCORE
         nms["score_thresh"] = configured if min_score_thresh is None else min_score_thresh
         loaded.config.override({"nms_configs": nms})

@@ -130,6 +130,9 @@ class EfficientDetTask(DetectionTask):
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
         return apply_checkpoint_architecture(config, identify(ckpt))
 
+    def fit_to_data(self, options: RunOptions, config: EfficientDetConfig | None) -> RunOptions:
+        return options  # The published program has numbers of its own, and counts nothing.
+
     def new_task(self, config: EfficientDetConfig, **options: Any) -> DetectionTrainingTask:
         return EfficientDetTrainingTask(config, **options)
 

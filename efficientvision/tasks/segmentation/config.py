@@ -16,10 +16,11 @@ from efficientvision.configs.field_types import (
     one_of,
     optional,
 )
-from efficientvision.configs.list_field_types import EPOCHS, HEADS, number_range
+from efficientvision.configs.list_field_types import EPOCHS, number_range
 from efficientvision.configs.training import ACTIVATIONS, LR_DECAY_METHODS, TrainingConfig
 from efficientvision.errors import UserError
 from efficientvision.registry import family_of, task_of
+from efficientvision.tasks.detection.efficientdet_config import HEADS
 from efficientvision.tasks.segmentation.field_types import (
     CLASS_MAP,
     CLASS_WEIGHTS,

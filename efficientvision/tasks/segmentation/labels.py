@@ -8,7 +8,6 @@ LABELS = ReportLabels(
     curves=("miou", "pixel_accuracy"),
     curves_title="mIoU and pixel accuracy (validation), percent",
     metrics=tuple(MEANINGS.items()),
-    metrics_caption="Metrics in percent",
     columns=(
         Column("pixels", "pixels", "count"),
         Column("IoU", "IoU", "bar"),
@@ -19,9 +18,7 @@ LABELS = ReportLabels(
         "In percent, over the pixels of all images at the masks' original sizes. Classes without "
         "pixels have no IoU and do not count in the mean."
     ),
-    pr_title="",
     things=("pixels", "pixels"),
-    detected="predicted",
     matrix_title="Confusion matrix (pixels)",
     matrix_note=(
         "Pixels by true class (rows) and predicted class (columns). The colour is the share of "

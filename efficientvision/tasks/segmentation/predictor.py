@@ -14,7 +14,7 @@ from efficientvision.configs import parse_image_size
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import load_segmenter, serving_metadata
+from efficientvision.loading import load_model, serving_metadata
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
@@ -160,7 +160,9 @@ class Segmenter(Predictor[Segmentation]):
             return cls.from_run(run, metadata, path, tile_hw=tile_hw, overlap=overlap)
         if tile_hw is not None:
             overrides["image_size"] = tile_hw
-        loaded = load_segmenter(path, model_name, hparams, use_ema=use_ema, **overrides)
+        loaded = load_model(
+            path, model_name, hparams, task="segmentation", use_ema=use_ema, **overrides
+        )
         return cls.from_loaded(
             loaded, overlap=None if tile is None else overlap, at_photo_size=at_photo_size
         )

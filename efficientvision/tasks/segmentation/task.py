@@ -15,7 +15,7 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import load_segmenter
+from efficientvision.loading import load_model
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
@@ -24,6 +24,7 @@ from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.records import record_options
 from efficientvision.tasks.segmentation import results
 from efficientvision.tasks.segmentation.build import build_segmentation
 from efficientvision.tasks.segmentation.checkpoint import apply_decoder
@@ -93,7 +94,12 @@ class SegmentationTask(Task):
     metadata_class = SegmentationMetadata
     predictor_class = Segmenter
     labels = LABELS
-    # ESPNetv2's and DiCENet's names; everything else is the backbone.
+    settings = (
+        "raw_maps",
+        "tile_overlap",
+        "segmentation_output",
+    )
+    # ESPNetv2's and DiCENet's names; all else is the backbone.
     parts = {
         **dict.fromkeys(("bu_dec", "merge_enc_dec", "bu_br", "eff_pool", "proj_enc"), "decoder"),
         "logits": "decoder",
@@ -224,14 +230,10 @@ class SegmentationTask(Task):
             return SegmentationTrainingTask(config, class_names=names, tta=tta)
         return SegmentationTrainingTask(
             config,
-            training_files=train,
-            evaluation_files=val,
+            **record_options(options),
             class_names=names,
             evaluation_names=evaluation_names(config, names, val) if val else None,
             class_weights=None if options.mode == "eval" else class_weights(config, train),
-            evaluation_images=options.eval_samples,
-            fake_data=options.use_fake_data,
-            data_service=options.tf_data_service or None,
             tta=tta,
         )
 
@@ -249,8 +251,12 @@ class SegmentationTask(Task):
 
     def load(self, options: RunOptions) -> LoadedModel:
         named = options.model_name if "model_name" in options.written else None
-        loaded = load_segmenter(
-            options.model_dir, named, options.hparams, **options.hyper_parameters
+        loaded = load_model(
+            options.model_dir,
+            named,
+            options.hparams,
+            task="segmentation",
+            **options.hyper_parameters,
         )
         count = loaded.config.num_classes
         wanted = DATASETS.get(options.dataset, {}).get("num_classes", count)

@@ -8,7 +8,7 @@ from tests.made_class_records import NAMES, made_class_record, write_class_recor
 def test_right_records(tmp_path):
     records = [made_class_record(k) for k in range(5)]
     pattern = write_class_records(tmp_path / "a.tfrecord", records)
-    assert record_kind(pattern) == "classification"
+    assert record_kind(pattern) == "classes"
     report = inspect_records(pattern, ClassReport(NAMES))
     assert report.classes == {1: 2, 2: 2, 3: 1} and report.class_ids() == [1, 2, 3]
     assert report.problems == {}
@@ -27,4 +27,4 @@ def test_odd_records(tmp_path):
 
 
 def test_records_of_objects_are_of_detection(make_records):
-    assert record_kind(make_records(2)) == "detection"
+    assert record_kind(make_records(2)) == "boxes"

@@ -16,7 +16,7 @@ NAMES = {0: "sky", 1: "road", 2: "tree", 3: "car"}
 
 def test_right_records(tmp_path):
     pattern = write_records(tmp_path / "a.tfrecord", 5, [(40, 56), (24, 30)])
-    assert record_kind(pattern) == "segmentation"
+    assert record_kind(pattern) == "masks"
     report = inspect_records(pattern, MaskReport(NAMES))
     pixels = [picture(k, [(40, 56), (24, 30)][k % 2])[1].reshape(-1) for k in range(5)]
     expected = np.bincount(np.concatenate(pixels), minlength=256)
