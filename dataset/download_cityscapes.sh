@@ -31,7 +31,7 @@ package() {
   esac
 }
 
-# log_in: asks, and keeps what the server says of it in a cookie, for this run only.
+# log_in: asks, and keeps what the server answers in a cookie, for this run only.
 log_in() {
   local user="" password=""
   if [ -t 0 ]; then printf 'Cityscapes user name: ' >&2; fi

@@ -90,7 +90,7 @@ checksum() {
   esac | cut -d ' ' -f 1
 }
 
-# published_md5 HEADERS: what Google's storage says of a file, in hexadecimal digits; may be empty.
+# published_md5 HEADERS: a file's checksum in Google's storage, in hexadecimal digits; may be empty.
 published_md5() {
   local encoded
   encoded="$(header x-goog-hash "$1" | tr ',' '\n' | sed -n 's/^ *md5=//p')"

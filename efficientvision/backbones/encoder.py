@@ -56,8 +56,8 @@ def encoder(name: str, edge_name: str, **options: Any) -> keras.Layer:
     """The layer image -> {level: features}, under the name that published weights have for it.
 
     Args:
-        name: of the backbone.
-        edge_name: of the layer where the backbone is one of the EdgeNets; an EfficientNet is
+        name: backbone name.
+        edge_name: layer name if the backbone is one of the EdgeNets; an EfficientNet is
             called after itself.
         **options: of the backbone.
     """

@@ -52,7 +52,7 @@ class Written:
 
 @dataclass
 class ConversionReport:
-    """What a conversion wrote, and what it left out and why.
+    """The results of a conversion: what it wrote, and what it left out and why.
 
     `num_boxes` counts boxes, or whatever `unit` says; `details` are further lines.
     """

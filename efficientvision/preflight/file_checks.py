@@ -82,12 +82,12 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
 def files_findings(
     training: str | None, evaluation: str | None, *, regenerate_source_id: bool = False
 ) -> tuple[list[Finding], int]:
-    """What is to be said of the record files of any task.
+    """Checks the record files, for any task.
 
     Args:
         training: Pattern of the training records, or None.
         evaluation: Pattern of the evaluation records, or None.
-        regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
+        regenerate_source_id: Use a hash of the photo's bytes as its id, like the pipeline.
 
     Returns:
         The findings, and the number of training records.

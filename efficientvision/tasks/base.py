@@ -292,7 +292,7 @@ class Task(abc.ABC):
         return self.metadata_class(**facts, num_classes=loaded.config.num_classes)
 
     def results(self, outputs: list[tf.Tensor]) -> tf.Tensor:
-        """What is served of the network's outputs, in operations that every runtime has."""
+        """Selects the result from the network's outputs, in operations that every runtime has."""
         return tf.cast(outputs[0], tf.float32)
 
     def serving(self, model: keras.Model, config: TrainingConfig, **options: Any) -> Serving:

@@ -34,10 +34,10 @@ def task_of_config(config: TrainingConfig) -> Task:
 
 
 def tasks_that(can: Callable[[Task], bool]) -> str:
-    """What the networks of some tasks are called together, e.g. "detectors and segmenters".
+    """Joins the nouns of the tasks that meet a condition, e.g. "detectors and segmenters".
 
     Args:
-        can: Whether a task is one of them.
+        can: Condition on a task.
     """
     tasks = (find_task(name, "") for name in TASKS)
     return " and ".join(f"{task.noun.partition(' ')[2]}s" for task in tasks if can(task))

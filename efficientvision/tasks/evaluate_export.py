@@ -1,4 +1,4 @@
-"""Metrics of an exported model, on the images that the training task evaluates on."""
+"""Evaluates an exported model on the images that the training task evaluates on."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 def evaluate_export(
     task: Task, run: RunPhotos, metadata: ModelMetadata, options: RunOptions
 ) -> Evaluation:
-    """Runs an export on the images of records, which have the size of its input already.
+    """Runs an export on the images of records that already have its input size.
 
-    For tasks whose `TrainingTask.decode` calls predictions what their exports call results.
+    For tasks whose `TrainingTask.decode` names its predictions like the results of their exports.
 
     Args:
-        task: Of the export.
+        task: Task of the export.
         run, metadata: See `load_export`.
-        options: `val_file_pattern` and `eval_samples` count.
+        options: Options of the run; `val_file_pattern` and `eval_samples` are used.
 
     Returns:
-        An evaluation, to be computed.
+        An evaluation, not yet computed.
     """
     facts = {"image_size": list(metadata.image_hw), "num_classes": metadata.num_classes}
     config = get_config(metadata.model_name, facts, task=metadata.task)

@@ -125,7 +125,7 @@ class Predictor(abc.ABC, Generic[Result]):
 
     Attributes:
         metadata: model, input size, names.
-        metadata_class: of the exports that it takes.
+        metadata_class: metadata class of its exports.
         draw_options: keyword arguments of `draw` that go by the names of command-line options.
         frame_options: arguments of `draw` for frames of a video, whose size stays; None: results
             cannot be drawn into frames.

@@ -1,6 +1,6 @@
-"""What most tasks serve: photos stretched to the network's input, and a tensor for each photo.
+"""Default serving of a task: photos stretched to the network's input, one result tensor each.
 
-A task whose photos are prepared otherwise has its own `serving`, `portable` and `runner`.
+Tasks that prepare photos differently have their own `serving`, `portable` and `runner`.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ class StretchedServing(Serving):
     Args:
         model: Keras model of normalised images [N, h, w, 3].
         config: Its hyper-parameters.
-        results: What is served of the network's outputs.
-        result_name: What that is called.
+        results: Selects the result from the network's outputs.
+        result_name: Name of the result.
     """
 
     def __init__(self, model: Any, config: TrainingConfig, results: Results, result_name: str):

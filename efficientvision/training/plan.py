@@ -10,7 +10,7 @@ from efficientvision.files import AnyPath
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long a run trains, where and how often it saves, and how it evaluates.
+    """The length of a run, where and how often it saves, and how it evaluates.
 
     Attributes:
         batch_size: Images per step, over all replicas.

@@ -1,4 +1,4 @@
-"""How the weights are updated: optimizer, regularisation, precision and what is frozen."""
+"""Settings of the weight update: optimizer, regularisation, precision and frozen layers."""
 
 from __future__ import annotations
 

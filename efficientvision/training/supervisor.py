@@ -157,7 +157,7 @@ class Child:
 
 
 def describe_end(code: int) -> tuple[int, str]:
-    """How a process with this exit code ended, and a message; negative codes are signals."""
+    """Classifies the end of a process by its exit code, with a message; negative means a signal."""
     if code == 0:
         return DONE, "is done"
     if code < 0:

@@ -64,7 +64,7 @@ def _plain(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class HeadLayout:
-    """How the classes are laid out along the last axis of a class head.
+    """The layout of the classes along the last axis of a class head.
 
     Attributes:
         variables: Published names of the head's weights.

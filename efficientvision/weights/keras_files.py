@@ -134,7 +134,7 @@ def _damage_is_told(path: str) -> Iterator[None]:
 
 
 def _what_else(path: str) -> str | None:
-    """What an unreadable file is instead, and what to do; None if unknown."""
+    """Recognises what an unreadable file is, and says what to do; None if unknown."""
     try:
         with files.reading(path) as file:
             head = file.read(_HEAD_BYTES)

@@ -38,7 +38,7 @@ def refusals_name(path: str) -> Iterator[None]:
 
 
 def no_weights(head: bytes) -> str | None:
-    """What a file is instead of weights, and what to do, as the end of a sentence.
+    """Recognises a file that holds no weights, and says what to do, as the end of a sentence.
 
     Args:
         head: The first 512 bytes of a file.

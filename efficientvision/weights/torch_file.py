@@ -117,7 +117,7 @@ def _opened(path: str) -> Iterator:
 
 
 def _what_else(head: bytes) -> str | None:
-    """What a file is instead of a PyTorch file, and what to do; None if it may be one."""
+    """Recognises a file that is not from PyTorch, and says what to do; None if it may be one."""
     if head.startswith(HDF5_MAGIC):
         return "is an HDF5 file, as Keras writes it: rename it to .h5 (from Keras 3: .weights.h5)"
     if head.startswith((torch_zip.MAGIC_BYTES, b"\x80", b"c", b"(", b"i")):

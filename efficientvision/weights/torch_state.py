@@ -164,7 +164,7 @@ def _plain(tensors: _Tensors) -> tuple[_Tensors, _Tensors]:
 
 
 def _choose(places: Collection[str]) -> str | None:
-    """Which of several prefixes is the network's; None if it is ambiguous."""
+    """Returns the network's prefix among several; None if it is ambiguous."""
     if "" in places:
         return ""
     if len(places) == 1:

@@ -94,7 +94,7 @@ def classes_of_colors(
     raise SpoiltPair(
         f"{path} has the colour {color} (row {row}, column {column}; {wrong.sum():,} of its "
         f"{wrong.size:,} pixels), which the palette lacks: add it, named ignored if "
-        f"it is no class, {advice}.",
+        f"it is not a class, {advice}.",
         UNKNOWN_COLOR,
     )
 

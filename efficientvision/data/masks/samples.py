@@ -178,7 +178,7 @@ def _opaque(picture: Image.Image, path: str) -> Image.Image:
     if (alpha < 255).any():
         raise SpoiltPair(
             f"{path} has an alpha channel, and {(alpha < 255).mean():.1%} of its pixels are "
-            "transparent, which is no class: save it without alpha.",
+            "transparent, which is not a class: save it without alpha.",
             TRANSPARENT,
         )
     return picture.convert("L" if picture.mode in ("LA", "La") else "RGB")
