@@ -87,7 +87,7 @@ def files_findings(
     Args:
         training: Pattern of the training records, or None.
         evaluation: Pattern of the evaluation records, or None.
-        regenerate_source_id: Name photos by a hash of their bytes, as the pipeline then does.
+        regenerate_source_id: Use a hash of the photo's bytes as its id, like the pipeline.
 
     Returns:
         The findings, and the number of training records.

@@ -1,4 +1,4 @@
-"""Metrics of an exported model, on the images that the training task evaluates on."""
+"""Evaluates an exported model on the images that the training task evaluates on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def evaluate_export(
         options: Only `val_file_pattern` and `eval_samples` are used.
 
     Returns:
-        An evaluation, to be computed.
+        An evaluation, not yet computed.
     """
     facts = {"image_size": list(metadata.image_hw), "num_classes": metadata.num_classes}
     config = get_config(metadata.model_name, facts, task=metadata.task)

@@ -64,7 +64,7 @@ class TextReader:
 
     def _value(self, attribute: _Attribute | None, name: str) -> str:
         if attribute is None or not attribute.is_single:
-            raise Refused(f"has an attribute {name!r} that is no text")
+            raise Refused(f"has no text in its attribute {name!r}")
         kind = attribute.datatype[0] & 15
         if kind == _FIXED_TEXT:
             raw = attribute.data[: struct.unpack_from("<I", attribute.datatype, 4)[0]]
@@ -72,7 +72,7 @@ class TextReader:
             length, heap, number = struct.unpack_from("<IQI", attribute.data)
             raw = self._heap_object(heap, number)[:length]
         else:
-            raise Refused(f"has an attribute {name!r} that is no text")
+            raise Refused(f"has no text in its attribute {name!r}")
         text = raw.rstrip(b"\0").decode("utf8")
         if len(raw) > _MAX_TEXT or not text.isprintable():
             raise Refused("has a name that is no name of a layer")

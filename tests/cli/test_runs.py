@@ -56,17 +56,17 @@ def printed(done: Done) -> str:
 
 SAYS = {
     "classification": (
-        "num_classes=3, from the names beside the records.",
+        "num_classes=3 (from the class names beside the records).",
         "4 steps of 2 images",  # An epoch is the 4 records, without a flag.
     ),
     "segmentation": (
-        "num_classes=4, from the names beside the records.",
-        "Weights of the classes: ",
+        "num_classes=4 (from the class names beside the records).",
+        "Class weights: ",
         "train crops",
         "4 steps of 2 images",
     ),
     "ssd": (
-        "num_classes=3, from the names beside the records: 2 and the background.",
+        "num_classes=3 (from the class names beside the records: 2 and the background).",
         "num_classes=3 (2 and the background)",
         "75% of the boxes overlap a prior by half or more",
         "PASCAL VOC",
@@ -289,7 +289,7 @@ def test_predictions_for_the_test_servers(task, run, tmp_path):
                 f"--testdev_dir={tmp_path / 'out'}",
             )
         )
-    assert "2 predictions in" in text
+    assert "2 predictions written to" in text
     with Image.open(tmp_path / "out" / "bonn_000001_000019_leftImg8bit.png") as written:
         assert written.mode == "P" and written.size == (70, 30)
         assert set(np.unique(np.asarray(written))) <= {0, 1, 2, 3}

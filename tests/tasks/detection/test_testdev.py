@@ -45,7 +45,7 @@ def test_a_training_has_no_views_and_no_results():
     with pytest.raises(UserError, match="`testdev_info_file` only works with `mode=eval`"):
         run_setup.check_options(given)
     given = _given("--train_file_pattern=train*", "--test_flip", mode="train_and_eval")
-    with pytest.raises(UserError, match="`test_flip` is for `mode=eval`"):
+    with pytest.raises(UserError, match="`test_flip` only works with `mode=eval`"):
         run_setup.check_options(given)
 
 
