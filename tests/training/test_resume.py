@@ -69,7 +69,8 @@ def test_killed_at_any_point_resumes_bit_for_bit(tmp_path):
         expected = 128 + signal.SIGTERM if asked else -signal.SIGKILL
         assert done.code == expected, done.stderr[-2000:]
         if asked:
-            assert f"interrupted at step 12 of {STEPS}. {killed / 'ckpt-12.npz'} is" in done.stdout
+            assert f"interrupted at step 12 of {STEPS}. Run the same command" in done.stdout
+            assert f"to resume from {killed / 'ckpt-12.npz'}" in done.stdout
         if left is not None:
             assert f"Resuming from step {left} of {STEPS}" in done.stdout
         left = newest
