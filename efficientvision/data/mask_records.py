@@ -86,7 +86,7 @@ def mask_of(serialized: bytes) -> bytes | None:
     """Returns the encoded mask of a record of any schema, in Python; None if it has none.
 
     Raises:
-        UserError: As :func:`efficientvision.data.records.decode_example`.
+        UserError: As `efficientvision.data.records.decode_example`.
     """
     return next(iter(values_of(read_features(serialized), MASK)), None)
 

@@ -258,7 +258,7 @@ def stated_size(serialized: bytes) -> tuple[int, int] | None:
     """(height, width) of the image as its record states them, right or wrong.
 
     Raises:
-        UserError: As :func:`decode_example`.
+        UserError: As `decode_example`.
     """
     return _stated_size(read_features(serialized))
 
