@@ -27,9 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import flags  # noqa: E402
-from process_memory import peak_bytes  # noqa: E402
 from tqdm import tqdm  # noqa: E402
-from yardstick import YARDSTICK, yardstick  # noqa: E402
+from yardstick import YARDSTICK, peak_bytes, yardstick  # noqa: E402
 
 from efficientvision.cli import run_main  # noqa: E402
 from efficientvision.configs import parse_image_size  # noqa: E402

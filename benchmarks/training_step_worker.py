@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 
-from process_memory import peak_bytes
+from yardstick import peak_bytes, yardstick
 
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
@@ -58,8 +58,6 @@ def main(hparams, model_name, image_size, batch_size, threads):
 
 def yardstick_run(image_size):
     """Returns a function of the number of steps that measures seconds per yardstick call."""
-    from yardstick import yardstick
-
     call = yardstick(image_size)
 
     def run(steps):

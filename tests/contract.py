@@ -12,11 +12,8 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -29,10 +26,10 @@ from efficientvision.api import build_model
 from efficientvision.exports import litert_format
 from efficientvision.layers.normalization import BatchNorm
 from tests.filled_segmenter import filled_model, noise
+from tests.programs import in_a_process
 from tests.store import stored
 
 HW = (64, 96)
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -230,16 +227,9 @@ def _read_again(
     files = {key: _written(key, network) for key, network in networks.items()}
 
     def run(folder: pathlib.Path) -> None:
-        done = subprocess.run(
-            [sys.executable, str(REPOSITORY / "tests" / "read_networks.py"), str(folder)]
-            + [f"{key}={file}={int(key in replicated)}" for key, file in files.items()],
-            cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        networks = [f"{key}={file}={int(key in replicated)}" for key, file in files.items()]
+        done = in_a_process("tests/read_networks.py", folder, *networks, timeout=None)
+        assert done.code == 0, done.stderr[-3000:]
 
     folder = stored("read_again_" + "_".join(sorted(replicated)), run)
     with np.load(folder / f"{name}.npz") as arrays:

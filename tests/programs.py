@@ -99,16 +99,22 @@ def dataset_program(script: str, *arguments: object, folder: str | os.PathLike) 
         del sys.modules[spec.name]
 
 
-def in_a_process(program: str, *arguments: object, folder: str | os.PathLike = REPOSITORY) -> Done:
+def in_a_process(
+    program: str,
+    *arguments: object,
+    folder: str | os.PathLike = REPOSITORY,
+    timeout: float | None = 600,
+    **environment: str,
+) -> Done:
     """`python <program> <arguments>`, as a user runs it."""
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / program), *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=timeout,
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

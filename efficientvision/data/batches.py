@@ -25,7 +25,7 @@ class RecordReader:
     """Reads records in training or evaluation order and turns them into examples and batches.
 
     Args:
-        file_pattern: See :func:`efficientvision.data.record_files.match_files`.
+        file_pattern: See `efficientvision.data.record_files.match_files`.
         batch_size: Examples per batch.
         training: Shuffle and repeat; otherwise read once, in order.
         seed: Seed of order and augmentation; None: a different one each time.
@@ -34,12 +34,12 @@ class RecordReader:
         num_epochs: Training: stop after this many epochs; None: never.
         max_examples: Use only this many records, the first in shard order.
         shuffle_buffer: Number of encoded records to shuffle among; None: see
-            :func:`efficientvision.data.streams.default_shuffle_buffer`.
+            `efficientvision.data.streams.default_shuffle_buffer`.
         input_shard: (index, count): this reader gets every count-th example; ``batch_size`` and
             ``start_step`` then refer to its share.
         num_parallel_calls: Parallel decoders; None: tuned by tf.data.
         data_service: Training: address of a tf.data service that does the work, or None; see
-            :func:`efficientvision.data.service.through_service`. Order and ``start_step`` are
+            `efficientvision.data.service.through_service`. Order and ``start_step`` are
             then only approximate.
 
     Attributes:

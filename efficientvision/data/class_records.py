@@ -14,29 +14,18 @@ import tensorflow as tf
 
 from efficientvision.data.record_features import LABEL, OBJECT_LABEL, OBJECT_TEXT, TEXT
 from efficientvision.data.record_parsing import checked_classes, parsed_features
-from efficientvision.data.records import bytes_feature, image_features, int_feature
+from efficientvision.data.records import ImageExample, bytes_feature, image_features, int_feature
 
 
 @dataclass(frozen=True)
-class ClassExample:
+class ClassExample(ImageExample):
     """One image with its classes, as it goes into a record.
 
     Attributes:
-        encoded: JPEG or PNG file, byte for byte.
-        image_format: "jpeg" or "png".
-        filename: For people; only reports read it back.
-        source_id: Name of the image in reports, as a string.
-        height, width: Size in pixels.
         classes: Class ids, 1..K: exactly one for single-label data, any number for multi-label.
         class_names: Names of these classes.
     """
 
-    encoded: bytes
-    image_format: str
-    filename: str
-    source_id: str
-    height: int
-    width: int
     classes: Sequence[int]
     class_names: Sequence[str]
 

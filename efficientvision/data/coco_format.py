@@ -126,11 +126,6 @@ def build_record(
     return BuiltRecord(serialized, tuple(counts.elements()), truth, photo.remarks)
 
 
-def encode_image(image: CocoImage, labels: LabelMap, include_masks: bool) -> bytes:
-    """Returns only the serialised record of `build_record`."""
-    return build_record(image, labels, include_masks).serialized
-
-
 def convert(
     image_dir: str,
     output_prefix: str,

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from efficientvision.data.labels import LabelMap
+from typing import Any
 
 LEFT_OUT = "images left out, as they cannot be used"
 _LISTED = 10
@@ -59,7 +56,7 @@ class ConversionReport:
 
     files: list[str] = field(default_factory=list)
     sidecars: list[str] = field(default_factory=list)
-    labels: LabelMap = field(default_factory=dict)
+    labels: dict[int, str] = field(default_factory=dict)
     num_images: int = 0
     num_boxes: int = 0
     skipped: Counter = field(default_factory=Counter)

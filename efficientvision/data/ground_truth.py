@@ -100,7 +100,7 @@ def image_ids(file_pattern: FilePattern, *, max_examples: int | None = None) -> 
         max_examples: Use only this many records, the first in shard order.
 
     Raises:
-        UserError: As :func:`coco_ground_truth`.
+        UserError: As `coco_ground_truth`.
     """
     advice = "make the records with dataset/create_coco_tfrecord.py (`image_info_file`)"
     return [image_id for image_id, _ in _examples(file_pattern, max_examples, advice)]

@@ -34,7 +34,6 @@ __all__ = [
     "build_record",
     "class_map",
     "convert",
-    "encode_image",
     "find_images",
     "read_csv",
     "read_folders",
@@ -63,11 +62,6 @@ def class_map(parts: Split, label_map_file: str | None = None) -> LabelMap:
     if twice := sorted(name for name in used if counts[name] > 1):
         raise UserError(f"{label_map_file} has several ids for the class {twice[0]!r}.")
     return labels
-
-
-def encode_image(image: LabelledImage, id_of: Mapping[str, int]) -> bytes:
-    """Returns only the serialised record of `build_record`."""
-    return build_record(image, id_of).serialized
 
 
 def build_record(

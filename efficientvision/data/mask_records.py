@@ -18,7 +18,7 @@ from efficientvision.data.image_bytes import PNG_SIGNATURE, is_whole_png
 from efficientvision.data.picture_files import PILLOW_ERRORS, open_header
 from efficientvision.data.record_features import MASK, read_features, values_of
 from efficientvision.data.record_parsing import only_if, parsed_features
-from efficientvision.data.records import bytes_feature, image_features
+from efficientvision.data.records import ImageExample, bytes_feature, image_features
 from efficientvision.errors import UserError
 
 # Value of pixels that belong to no class.
@@ -30,24 +30,13 @@ _MASK_FORMAT = "image/segmentation/class/format"
 
 
 @dataclass(frozen=True)
-class MaskExample:
+class MaskExample(ImageExample):
     """One image with its label map, as it goes into a record.
 
     Attributes:
-        encoded: JPEG or PNG file, byte for byte.
-        image_format: "jpeg" or "png".
-        filename: For people; only reports read it back.
-        source_id: Name of the image in reports and of its prediction, as a string.
-        height, width: Size of the image and of the mask, in pixels.
-        mask_encoded: The mask; see `encode_mask`.
+        mask_encoded: The mask, of the image's size; see `encode_mask`.
     """
 
-    encoded: bytes
-    image_format: str
-    filename: str
-    source_id: str
-    height: int
-    width: int
     mask_encoded: bytes
 
 
@@ -97,7 +86,7 @@ def mask_of(serialized: bytes) -> bytes | None:
     """Returns the encoded mask of a record of any schema, in Python; None if it has none.
 
     Raises:
-        UserError: As :func:`efficientvision.data.records.decode_example`.
+        UserError: As `efficientvision.data.records.decode_example`.
     """
     return next(iter(values_of(read_features(serialized), MASK)), None)
 

@@ -234,7 +234,7 @@ def convert(
         set_name: Name of the image list: train, val, trainval, test, or any other list that exists.
         output_prefix: Path prefix of the shards.
         annotations_dir: Folder of the annotations inside the year's folder.
-        label_map_json_path: ``{name: id}`` or ``{id: name}``; None: see :func:`discover_labels`.
+        label_map_json_path: ``{name: id}`` or ``{id: name}``; None: see `discover_labels`.
         ignore_difficult: Leave out objects marked difficult.
         skip_bad: Skip images that cannot be used, and count them.
         max_pixels: Reject photos with more pixels; None: no limit.

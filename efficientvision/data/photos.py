@@ -224,14 +224,12 @@ def decode_picture(
     return _decoded(encoded, name, max_pixels, recover=False)[0]
 
 
-def store_photo(
-    encoded: bytes, name: str, *, max_pixels: int | None = MAX_PIXELS, recover: bool = True
-) -> StoredPhoto:
-    """Decodes a photo, and re-encodes it if TensorFlow would not see the same pixels.
+def store_photo(encoded: bytes, name: str, *, max_pixels: int | None = MAX_PIXELS) -> StoredPhoto:
+    """Recovers and decodes a photo, and re-encodes it if TensorFlow would see other pixels.
 
     Arguments and errors: see `decode_photo`.
     """
-    photo = decode_photo(encoded, name, max_pixels=max_pixels, recover=recover)
+    photo = decode_photo(encoded, name, max_pixels=max_pixels, recover=True)
     image_format = sniff_format(encoded)
     if not photo.is_plain:
         file = io.BytesIO()

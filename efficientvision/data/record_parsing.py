@@ -1,7 +1,7 @@
 """Parses records of any task in a graph, which fails if a feature breaks a rule.
 
 The counterpart of `record_features`, without its messages:
-:func:`efficientvision.data.checks.data_errors` finds the record and says what is wrong with it.
+`efficientvision.data.checks.data_errors` finds the record and says what is wrong with it.
 """
 
 from __future__ import annotations

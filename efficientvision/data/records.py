@@ -39,15 +39,31 @@ from efficientvision.errors import UserError
 
 
 @dataclass(frozen=True)
-class DetectionExample:
-    """One image with its objects, as it goes into a record.
+class ImageExample:
+    """The image of a record, whatever its task.
 
     Attributes:
         encoded: JPEG or PNG file, byte for byte.
         image_format: "jpeg" or "png".
         filename: For people; only reports read it back.
-        source_id: Id of the image in the COCO ground truth, as a string.
+        source_id: Name of the image in reports and predictions, or its id in the COCO ground
+            truth, as a string.
         height, width: Size in pixels.
+    """
+
+    encoded: bytes
+    image_format: str
+    filename: str
+    source_id: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class DetectionExample(ImageExample):
+    """One image with its objects, as it goes into a record.
+
+    Attributes:
         boxes_yxyx: float [n, 4] in pixels of this image.
         classes: Class ids [n], 1..K.
         class_names: Names [n].
@@ -59,12 +75,6 @@ class DetectionExample:
         views: Poses [n] (PASCAL), or None.
     """
 
-    encoded: bytes
-    image_format: str
-    filename: str
-    source_id: str
-    height: int
-    width: int
     boxes_yxyx: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     classes: Sequence[int] = ()
     class_names: Sequence[str] = ()
@@ -93,13 +103,8 @@ def float_feature(values: Sequence[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=[float(v) for v in values]))
 
 
-def image_features(example: Any) -> dict[str, tf.train.Feature]:
-    """Features of the image, which records of every task have.
-
-    Args:
-        example: Has `height`, `width` (pixels), `filename`, `source_id`, `encoded` and
-            `image_format`.
-    """
+def image_features(example: ImageExample) -> dict[str, tf.train.Feature]:
+    """Features of the image, which records of every task have."""
     return {
         HEIGHT: int_feature([example.height]),
         WIDTH: int_feature([example.width]),
@@ -253,7 +258,7 @@ def stated_size(serialized: bytes) -> tuple[int, int] | None:
     """(height, width) of the image as its record states them, right or wrong.
 
     Raises:
-        UserError: As :func:`decode_example`.
+        UserError: As `decode_example`.
     """
     return _stated_size(read_features(serialized))
 

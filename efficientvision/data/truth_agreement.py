@@ -44,7 +44,7 @@ class Agreement:
     other_boxes: int = 0
 
 
-def look(file: CocoFile, file_pattern: FilePattern, limit: int = _LIMIT) -> Agreement:
+def look(file: CocoFile, file_pattern: FilePattern) -> Agreement:
     """Compares the first records of each file of a pattern with a COCO file.
 
     Images without boxes on either side are not compared. Takes about 0.3 ms per record.
@@ -52,12 +52,11 @@ def look(file: CocoFile, file_pattern: FilePattern, limit: int = _LIMIT) -> Agre
     Args:
         file: The ground truth.
         file_pattern: Pattern of the records.
-        limit: Approximate maximum number of records.
     """
     listed = {image["id"]: image for image in file.images}
     has_boxes = False
     images = other_sizes = boxes = other_boxes = 0
-    for example in _some(file_pattern, limit):
+    for example in _some(file_pattern, _LIMIT):
         image_id = image_id_of(example.source_id)
         if image_id not in listed:
             continue

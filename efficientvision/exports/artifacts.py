@@ -81,31 +81,21 @@ FORMATS = {
         ),
         # Eight bits are too few for coordinates of up to 1,000 pixels: only the network is
         # quantised, and boxes are decoded outside.
-        Format(
-            "litert_int8",
-            "_int8.tflite",
-            "litert_format",
-            "int8",
-            nms="none",
-            box_tolerance=None,
-            score_tolerance=None,
-            differ_tolerance=0.2,
-            pixel_tolerance=0.1,
-            metric_tolerance=2.0,
-            json_beside=True,
-        ),
-        Format(
-            "litert_mixed",
-            "_mixed.tflite",
-            "litert_format",
-            "mixed",
-            nms="none",
-            box_tolerance=None,
-            score_tolerance=None,
-            differ_tolerance=0.2,
-            pixel_tolerance=0.1,
-            metric_tolerance=2.0,
-            json_beside=True,
+        *(
+            Format(
+                f"litert_{precision}",
+                f"_{precision}.tflite",
+                "litert_format",
+                precision,
+                nms="none",
+                box_tolerance=None,
+                score_tolerance=None,
+                differ_tolerance=0.2,
+                pixel_tolerance=0.1,
+                metric_tolerance=2.0,
+                json_beside=True,
+            )
+            for precision in IN_INTEGERS
         ),
         # coremltools has no NMS with static shapes: boxes are decoded outside.
         Format(

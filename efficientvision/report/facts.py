@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,9 +13,7 @@ import tensorflow as tf
 import efficientvision
 from efficientvision import files
 from efficientvision.files import AnyPath
-
-if TYPE_CHECKING:
-    from efficientvision.training.trainer import Trainer
+from efficientvision.training.callbacks import TrainerView
 
 COMMAND_NAME = "command.txt"
 FACTS_NAME = "run.json"
@@ -79,9 +77,9 @@ def _processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def write_facts(model_dir: AnyPath, trainer: Trainer) -> None:
+def write_facts(model_dir: AnyPath, trainer: TrainerView) -> None:
     """Writes `run.json`: facts known before the first step that are in no other file."""
-    plan, task, model = trainer.plan, trainer.task, trainer.model
+    plan, task, model = trainer.plan, trainer.task, trainer.state.model
     facts = {
         "batch_size": plan.batch_size,
         "total_steps": plan.total_steps,

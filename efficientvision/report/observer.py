@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -19,13 +18,10 @@ from efficientvision.report.history import LOSSES_NAME, LossHistory
 from efficientvision.report.plots import can_plot
 from efficientvision.report.run_files import TRAIN_BATCH_NAME
 from efficientvision.tasks.training_task import Evaluation
-from efficientvision.training.callbacks import Callback
+from efficientvision.training.callbacks import Callback, TrainerView
 from efficientvision.visualize.sheet import write_sheet
 
 log = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from efficientvision.training.trainer import Trainer
 
 _SHOWN_EXAMPLES = 12
 _COLUMNS = 4
@@ -55,7 +51,7 @@ class RunReport(Callback):
         self._evaluated = False
         self._next_page = 0.0
 
-    def begin(self, trainer: Trainer) -> None:
+    def begin(self, trainer: TrainerView) -> None:
         self._dir = trainer.model_dir
         step = trainer.state.step
         with said_in_a_line("the earlier losses.csv"):
@@ -120,7 +116,7 @@ class RunReport(Callback):
         self._next_page = ended + _PAUSE * (ended - started)
         self._new = self._evaluated = False
 
-    def _draw_training_batch(self, trainer: Trainer) -> None:
+    def _draw_training_batch(self, trainer: TrainerView) -> None:
         data = trainer.task.training_dataset(trainer.plan.batch_size, start_step=trainer.state.step)
         batch = {name: value.numpy() for name, value in next(iter(data)).items()}
         pictures = trainer.task.training_pictures(batch, _SHOWN_EXAMPLES)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from efficientvision.tasks.training_task import Evaluation
+import tensorflow as tf
 
-if TYPE_CHECKING:
-    from efficientvision.training.trainer import Trainer
+from efficientvision.tasks.training_task import Evaluation, TrainingTask
+from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.state import TrainingState
+
+
+class TrainerView(Protocol):
+    """The part of a `Trainer` that callbacks may use."""
+
+    task: TrainingTask
+    plan: TrainingPlan
+    state: TrainingState
+    strategy: tf.distribute.Strategy
+    model_dir: str
 
 
 class Callback:
@@ -18,7 +29,7 @@ class Callback:
     floats by name.
     """
 
-    def begin(self, trainer: Trainer) -> None:
+    def begin(self, trainer: TrainerView) -> None:
         """Called before the first step; `trainer.state.step` steps were done by earlier runs."""
 
     def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from efficientvision.tasks.training_task import Evaluation
-from efficientvision.training.callbacks import Callback
+from efficientvision.training.callbacks import Callback, TrainerView
 from efficientvision.training.run_log import read_results
-
-if TYPE_CHECKING:
-    from efficientvision.training.trainer import Trainer
 
 
 class EarlyStopping(Callback):
@@ -33,7 +29,7 @@ class EarlyStopping(Callback):
         self._best_step = 0
         self._waited = 0
 
-    def begin(self, trainer: Trainer) -> None:
+    def begin(self, trainer: TrainerView) -> None:
         """Counts the evaluations of earlier runs."""
         self._best, self._waited = None, 0
         for row in read_results(trainer.model_dir):

@@ -86,7 +86,7 @@ def halves(pair: Image.Image) -> tuple[Image.Image, Image.Image]:
     return pair.crop((0, 0, width, pair.height)), pair.crop(right)
 
 
-def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) -> bytes:
+def write_sheet(pictures: Sequence[Picture], columns: int) -> bytes:
     """Arranges pictures on one sheet and returns the content of a JPEG file.
 
     The file's comment stores the captions and the layout, for `read_sheet`.
@@ -101,7 +101,7 @@ def write_sheet(pictures: Sequence[Picture], columns: int, quality: int = 85) ->
         "captions": [p.caption for p in pictures],
     }
     content = io.BytesIO()
-    sheet.save(content, "JPEG", quality=quality, comment=json.dumps(note).encode())
+    sheet.save(content, "JPEG", quality=85, comment=json.dumps(note).encode())
     return content.getvalue()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from efficientvision import registry
@@ -237,13 +237,7 @@ _FROM_CHECKPOINT = (
 )
 
 
-def apply_checkpoint_architecture(
-    config: Any,
-    identified: Identified,
-    explicit_keys: Collection[str] = (),
-    *,
-    keep: Collection[str] = (),
-) -> list[str]:
+def apply_checkpoint_architecture(config: Any, identified: Identified) -> list[str]:
     """Sets hyper-parameters from a checkpoint, unless the user set them.
 
     A checkpoint of another registry model changes only the fusion: the error at loading then names
@@ -252,18 +246,11 @@ def apply_checkpoint_architecture(
     Args:
         config: A `EfficientDetConfig`; changed in place through its `override`.
         identified: Result of `identify`.
-        explicit_keys: Hyper-parameters that the user set, besides those that the configuration
-            remembers as set; they are not changed.
-        keep: Further hyper-parameters not to change, such as `num_classes` when fine-tuning.
 
     Returns:
         One line to print for each choice. The fusion's line is there whenever it was read from
         the checkpoint.
     """
-    fixed = {*explicit_keys, *keep}
-
-    def is_open(key: str) -> bool:
-        return key not in fixed and not config.is_set(key)
 
     def choose(key: str, value: Any) -> None:
         config.override({key: value})
@@ -272,16 +259,16 @@ def apply_checkpoint_architecture(
     lines: list[str] = []
     if identified.fpn_name is None:
         return lines
-    if is_open("fpn_name"):
+    if not config.is_set("fpn_name"):
         # Other defaults follow from it (VFPN's cells and anchors), hence first.
         choose("fpn_name", identified.fpn_name)
     method = config.fpn_weight_method or "fastattn"
-    if is_open("fpn_weight_method") and method not in identified.fpn_weight_methods:
+    if not config.is_set("fpn_weight_method") and method not in identified.fpn_weight_methods:
         choose("fpn_weight_method", identified.fpn_weight_method)
     if config.name in identified.candidates or not identified.candidates:
         for key in _FROM_CHECKPOINT:
             value = getattr(identified, key)
-            if value in (None, ()) or not is_open(key) or value == getattr(config, key):
+            if value in (None, ()) or config.is_set(key) or value == getattr(config, key):
                 continue
             choose(key, value)
     return lines

@@ -17,7 +17,6 @@ _ROOT = re.compile(
     r"|_stem|_blocks|_head)/.+)$"
 )
 _BACKBONE_MODULES = re.compile(r"^(?:backbone/)?((?:_stem|_blocks|_head)/.+)$")
-_HEAD_LAYER = re.compile(r"^(class|box)_net/(?:conv_ops/(\d+)|bns/(\d+)/(\d+)|classes|boxes)$")
 _DEFAULT_MIN_LEVEL = 3
 _LAST_BACKBONE_LEVEL = 5
 

@@ -32,7 +32,7 @@ def scene() -> np.ndarray:
 def recorded(path, classes=("x",)) -> np.ndarray:
     """What training and evaluation of an EdgeNet see of a file."""
     image = image_folders.LabelledImage(str(path), path.name, classes)
-    record = image_folders.encode_image(image, {"x": 1})
+    record = image_folders.build_record(image, {"x": 1}).serialized
     encoded = parse_class_example(tf.constant(record))["encoded"]
     return decode_image(encoded, dct_method=ACCURATE_DCT_METHOD).numpy()
 

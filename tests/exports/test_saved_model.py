@@ -24,7 +24,7 @@ from tests.small_networks import DETECTOR_HW, OBJECT_NAMES, small_detector
 
 
 def step_by_step(photo):
-    """The same detections without anything of export/: [n, 6] boxes, scores, classes."""
+    """The same detections without anything of exports/: [n, 6] boxes, scores, classes."""
     loaded = small_detector()
     height, width = photo.shape[:2]
     scale = min(DETECTOR_HW[0] / height, DETECTOR_HW[1] / width)

@@ -33,8 +33,9 @@ def _trainer(folder, step=0):
     return types.SimpleNamespace(
         model_dir=str(folder),
         task=_Task(),
-        model=types.SimpleNamespace(count_params=lambda: 10),
-        state=types.SimpleNamespace(step=step),
+        state=types.SimpleNamespace(
+            step=step, model=types.SimpleNamespace(count_params=lambda: 10)
+        ),
         strategy=tf.distribute.get_strategy(),
         plan=types.SimpleNamespace(
             batch_size=4, total_steps=20, examples_per_epoch=40, num_epochs=2

@@ -11,9 +11,6 @@ Tests call `results` and `assert_alike`.
 
 import functools
 import json
-import os
-import pathlib
-import subprocess
 import sys
 import typing
 from collections.abc import Callable
@@ -39,6 +36,7 @@ from efficientvision.training.optimizers import build_optimizer
 from efficientvision.training.state import TrainingState
 from efficientvision.training.train_step import TrainStep
 from tests.depth import set_depth
+from tests.programs import in_a_process
 from tests.store import stored
 
 STEPS = 5
@@ -311,16 +309,8 @@ def results(*cases):
 
 
 def _run(cases, folder):
-    repository = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, __file__, *cases],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = in_a_process(__file__, *cases, timeout=None)
+    assert done.code == 0, done.stderr[-3000:]
     (folder / "results.json").write_text(done.stdout.strip().splitlines()[-1])
 
 

@@ -2,18 +2,15 @@
 
 import collections
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from efficientvision.training.checkpoints import read_checkpoint
 from efficientvision.training.tables import read_table
 from tests.made_records import write_made_records
+from tests.programs import in_a_process
 
-PROGRAM = os.path.join(os.path.dirname(__file__), "killed_chain.py")
 HPARAMS = (
     "image_size=64,min_level=3,max_level=3,num_classes=2,survival_prob=0.8,fpn_num_filters=8,"
     "moving_average_decay=0.9,learning_rate=0.5,early_stopping_patience=2"
@@ -35,25 +32,19 @@ CHAINS = {
 }
 
 
-def _run(repository, folder, points):
+def _run(folder, points):
     """How each start ended, by its number, and all that was printed."""
     records = folder.parent / "made.tfrecord"
     if not records.exists():
         write_made_records(records, 4)
-    done = subprocess.run(
-        [
-            *(sys.executable, PROGRAM, points, "--mode=train_and_eval"),
-            *("--model_name=efficientdet-d0", f"--model_dir={folder}"),
-            *(f"--train_file_pattern={records}", f"--val_file_pattern={records}"),
-            *("--train_batch_size=2", "--eval_batch_size=2", "--num_examples_per_epoch=4"),
-            *("--num_epochs=8", "--preflight=false", f"--hparams={HPARAMS}", "--deterministic"),
-            "--iterations_per_loop=1",
-        ],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = in_a_process(
+        *("tests/training/killed_chain.py", points, "--mode=train_and_eval"),
+        *("--model_name=efficientdet-d0", f"--model_dir={folder}"),
+        *(f"--train_file_pattern={records}", f"--val_file_pattern={records}"),
+        *("--train_batch_size=2", "--eval_batch_size=2", "--num_examples_per_epoch=4"),
+        *("--num_epochs=8", "--preflight=false", f"--hparams={HPARAMS}", "--deterministic"),
+        "--iterations_per_loop=1",
+        timeout=None,
     )
     assert "Traceback" not in done.stderr, done.stderr[-3000:]
     return [int(code) for code in re.findall(r"^== .* ended with (\S+)$", done.stdout, re.M)], done
@@ -74,10 +65,10 @@ def _results(folder):
 
 
 @pytest.fixture(scope="module")
-def control(repository, tmp_path_factory):
+def control(tmp_path_factory):
     """A run that nobody killed."""
     folder = tmp_path_factory.mktemp("chains") / "control"
-    codes, done = _run(repository, folder, "never")
+    codes, done = _run(folder, "never")
     assert codes == [0], done.stderr[-3000:]
     assert [row["step"] for row in _results(folder)] == ["2", "4", "6", "8", "10", "12"]
     assert (read_checkpoint(folder).step, read_checkpoint(folder / "archive").step) == (LAST, BEST)
@@ -93,9 +84,9 @@ def test_the_chains_have_34_kills():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chain", CHAINS)
-def test_a_chain_of_kills_loses_nothing(repository, control, chain):
+def test_a_chain_of_kills_loses_nothing(control, chain):
     folder = control.parent / chain
-    codes, done = _run(repository, folder, CHAINS[chain] + ",never")
+    codes, done = _run(folder, CHAINS[chain] + ",never")
     kills = CHAINS[chain].count(",") + 1
     assert codes == [-9] * kills + [0], done.stdout[-3000:]
     assert _results(folder) == _results(control)

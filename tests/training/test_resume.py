@@ -3,17 +3,15 @@
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from efficientvision.runs import run_setup
 from efficientvision.training.checkpoints import read_checkpoint, step_of
 from tests.made_records import write_made_records
-from tests.programs import error_line, train_program
+from tests.programs import error_line, in_a_process, train_program
 from tests.training.killed_training import tiny_detector
 
-PROGRAM = os.path.join(os.path.dirname(__file__), "killed_training.py")
 IMAGES = 8
 STEPS = 20
 HPARAMS = (
@@ -36,16 +34,10 @@ def _flags(records, model_dir, filters):
     ]
 
 
-def _train(repository, records, model_dir, point, steps_a_call=100):
+def _train(records, model_dir, point, steps_a_call=100):
     options = [f"--iterations_per_loop={steps_a_call}", "--deterministic"]
-    return subprocess.run(
-        [sys.executable, PROGRAM, point, *_flags(records, model_dir, 8), *options],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    flags = [*_flags(records, model_dir, 8), *options]
+    return in_a_process("tests/training/killed_training.py", point, *flags, timeout=None)
 
 
 def _bytes_by_name(folder):
@@ -59,11 +51,11 @@ def _bytes_by_name(folder):
 
 
 @pytest.mark.slow
-def test_killed_at_any_point_resumes_bit_for_bit(repository, tmp_path):
+def test_killed_at_any_point_resumes_bit_for_bit(tmp_path):
     records = write_made_records(tmp_path / "made.tfrecord", IMAGES)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = _train(repository, records, whole, "never")
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = _train(records, whole, "never")
+    assert done.code == 0, done.stderr[-2000:]
 
     # Between two checkpoints; asked to end; inside the writing of one.
     left = None
@@ -72,20 +64,21 @@ def test_killed_at_any_point_resumes_bit_for_bit(repository, tmp_path):
         ("interrupted:12", 1, 12),
         ("writing:15", 100, 12),
     ):
-        done = _train(repository, records, killed, point, steps_a_call)
+        done = _train(records, killed, point, steps_a_call)
         asked = point.startswith("interrupted")
         expected = 128 + signal.SIGTERM if asked else -signal.SIGKILL
-        assert done.returncode == expected, done.stderr[-2000:]
+        assert done.code == expected, done.stderr[-2000:]
         if asked:
-            assert f"interrupted at step 12 of {STEPS}. {killed / 'ckpt-12.npz'} is" in done.stdout
+            assert f"interrupted at step 12 of {STEPS}. Run the same command" in done.stdout
+            assert f"to resume from {killed / 'ckpt-12.npz'}" in done.stdout
         if left is not None:
             assert f"Resuming from step {left} of {STEPS}" in done.stdout
         left = newest
         files = {path.name for path in killed.iterdir() if "ckpt-" in path.name}
         assert max(step_of(name) for name in files if name.endswith(".npz")) == newest
         assert any(name.startswith(".ckpt-15") for name in files) == point.endswith(":15")
-    done = _train(repository, records, killed, "never")
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = _train(records, killed, "never")
+    assert done.code == 0, done.stderr[-2000:]
     assert f"Resuming from step 12 of {STEPS}" in done.stdout
     assert not list(killed.glob(".*"))
 

@@ -88,11 +88,8 @@ def test_the_fusion_is_taken_from_the_checkpoint(vfpn_shapes):
 
 
 def test_what_the_user_gave_stays(vfpn_shapes):
-    config = get_config("efficientdet-d0", "fpn_name=bifpn,num_classes=3")
-    assert (
-        apply_checkpoint_architecture(config, identify(vfpn_shapes), keep=["fpn_cell_repeats"])
-        == []
-    )
+    config = get_config("efficientdet-d0", "fpn_name=bifpn,num_classes=3,fpn_cell_repeats=3")
+    assert apply_checkpoint_architecture(config, identify(vfpn_shapes)) == []
     assert (config.fpn_name, config.num_classes) == ("bifpn", 3)
 
 

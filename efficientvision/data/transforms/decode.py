@@ -61,7 +61,7 @@ def decode_crop(
         encoded: string [], bytes of the file.
         offset_yx: int32 [2], first row and column of the rectangle.
         size_hw: int32 [2], height and width of the rectangle, which must lie inside the image.
-        dct_method: As in :func:`decode_image`.
+        dct_method: As in `decode_image`.
 
     Returns:
         uint8 [h, w, 3].

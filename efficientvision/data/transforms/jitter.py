@@ -36,7 +36,7 @@ def plan_jitter(
     The photo is fitted to ``scale_factor`` times the canvas. Anything beyond the canvas is cut off,
     at an offset that is the given fraction of the excess; anything missing is padding. The visible
     part is rounded to whole pixels of the photo, so that nothing else need be decoded; boxes follow
-    the rounded part exactly (:func:`placement.place_boxes`).
+    the rounded part exactly (`placement.place_boxes`).
 
     Args:
         source_hw: int32 [2], the photo's size.

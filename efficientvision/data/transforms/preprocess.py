@@ -88,7 +88,7 @@ def resize_and_pad(
         (image, image_scale, valid_hw): float32 [h, w, 3] or [N, h, w, 3], raw pixel values and zero
         padding; ``image_scale`` float32 [] or [N], which converts pixels of the network input to
         pixels of the photo by multiplication; ``valid_hw`` int32 [2] or [N, 2], the size of the
-        photo part, for :func:`normalize`.
+        photo part, for `normalize`.
     """
     image = tf.convert_to_tensor(image)
     rank = image.shape.rank

@@ -92,8 +92,7 @@ class EfficientDetTask(DetectionTask):
     def follow_checkpoint(
         self, config: EfficientDetConfig, found: Identified, path: str
     ) -> list[str]:
-        given = [name for name in config.as_dict() if config.is_set(name)]
-        return apply_checkpoint_architecture(config, found, given)
+        return apply_checkpoint_architecture(config, found)
 
     def published_names(
         self, config: EfficientDetConfig, named: dict[int, str] | None, *, in_run: bool

@@ -13,8 +13,6 @@ from efficientvision.tasks.segmentation.results import listed_photos, of_photos,
 from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
 
 HW = (8, 16)
-# Of the goldens' table of Cityscapes' labels.
-CITY_IDS = {0: 7, 10: 23, 18: 33}
 
 
 def column_network(num_classes, classes):
