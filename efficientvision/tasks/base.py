@@ -221,12 +221,16 @@ class Task(abc.ABC):
 
     def load(self, options: RunOptions) -> LoadedModel:
         """Loads the model in `model_dir` for an evaluation; call it in the strategy's scope."""
+        return self.load_with(options, self.dataset_changes(options) or {})
+
+    def load_with(self, options: RunOptions, changes: Mapping[str, Any]) -> LoadedModel:
+        """Does `load` with these hyper-parameters, which those of the options override."""
         return load_model(
             options.model_dir,
             options.model_name if "model_name" in options.written else None,
             options.hparams,
             task=self.metadata_class.task,
-            **{**(self.dataset_changes(options) or {}), **options.hyper_parameters},
+            **{**changes, **options.hyper_parameters},
         )
 
     def write_test_results(self, options: RunOptions, prepare: Callable[[], Any]) -> bool:

@@ -87,8 +87,7 @@ class Classifier(Predictor[Classification]):
         *,
         min_probability: float | None = None,
     ):
-        self._run = run
-        self.metadata = metadata
+        super().__init__(run, metadata)
         usual = MULTILABEL_THRESHOLD if metadata.multilabel else 0.0
         self.min_probability = usual if min_probability is None else min_probability
 

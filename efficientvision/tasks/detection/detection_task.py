@@ -19,7 +19,7 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
-from efficientvision.loading import CONFIG_FILE, load_model, run_folder_of
+from efficientvision.loading import CONFIG_FILE, run_folder_of
 from efficientvision.preflight.class_checks import check_classes
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan
@@ -47,9 +47,6 @@ from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
-from efficientvision.tasks.setup import (
-    record_names,
-)
 from efficientvision.visualize.draw import draw_detections
 
 log = logging.getLogger(__name__)
@@ -81,9 +78,6 @@ class DetectionTask(Task):
     def check_options(self, options: RunOptions) -> None:
         testdev.check_options(options)
         tta_options.check_options(options)
-
-    def class_names(self, config: DetectionConfig, *patterns: str | None) -> dict[int, str]:
-        return record_names(config, *patterns)
 
     @abc.abstractmethod
     def new_task(self, config: DetectionConfig, **options: Any) -> DetectionTrainingTask:
@@ -121,14 +115,7 @@ class DetectionTask(Task):
         return DataChecks(options, config, names, self).findings()
 
     def load(self, options: RunOptions) -> LoadedModel:
-        named = options.model_name if "model_name" in options.written else None
-        loaded = load_model(
-            options.model_dir,
-            named,
-            options.hparams,
-            task="detection",
-            **options.hyper_parameters,
-        )
+        loaded = self.load_with(options, {})
         own = files.is_file(files.join(run_folder_of(options.model_dir), CONFIG_FILE))
         # Records of test-dev have no objects, so the detector's classes are used.
         if not (own or options.testdev_dir):
@@ -248,9 +235,6 @@ class DetectionTask(Task):
     ) -> DetectionChecks:
         return DetectionChecks(settings, loaded, photos)
 
-    def predictor(self, loaded: LoadedModel, settings: InspectSettings) -> Detector:
-        return Detector.from_loaded(loaded)
-
     def export_predictor(
         self,
         run: RunPhotos,
@@ -283,7 +267,7 @@ class DetectionTask(Task):
         scales = tta_options.scales_of(options)
         how = TTAOptions(options.test_flip, scales, options.test_merge, **overlap)
         tta = DetectionTTA(config, self.decoder_class(config), how, self.build)
-        looks = ", ".join(
+        views = ", ".join(
             f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
             for view in tta.views
         )
@@ -292,7 +276,7 @@ class DetectionTask(Task):
             "nms": "one NMS of all candidates",
         }[how.merge]
         merged = f"; merged by {merge}" if len(tta.views) > 1 else ""
-        log.info(f"Test-time augmentation: each photo is evaluated at {looks}{merged}.")
+        log.info(f"Test-time augmentation: each photo is evaluated at {views}{merged}.")
         return tta
 
 

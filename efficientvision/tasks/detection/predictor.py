@@ -127,8 +127,7 @@ class Detector(Predictor[Detections]):
         *,
         min_score_thresh: float = 0.0,
     ):
-        self._run = run
-        self.metadata = metadata
+        super().__init__(run, metadata)
         self.min_score_thresh = min_score_thresh
 
     @classmethod

@@ -17,7 +17,6 @@ from efficientvision.preflight.record_scan import RecordScan
 from efficientvision.registry import SSD_IMAGE_SIZE, is_ssd
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.build import build_by_name
-from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
 from efficientvision.tasks.detection.decoder import EfficientDetDecoder, SsdDecoder
@@ -85,9 +84,6 @@ class EfficientDetTask(DetectionTask):
 
     def build(self, config: EfficientDetConfig) -> keras.Model:
         return build_efficientdet(config)
-
-    def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
-        return self.build(get_config(name, hyper_parameters, task="detection"))
 
     def follow_checkpoint(
         self, config: EfficientDetConfig, found: Identified, path: str
