@@ -13,7 +13,7 @@ import tensorflow as tf
 from efficientvision import files
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors
-from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.record_files import num_records
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE
@@ -147,7 +147,7 @@ def tell_images(options: RunOptions) -> None:
     if options.use_fake_data or not options.val_file_pattern:
         return
     wanted = options.eval_samples
-    available = sum(count_records(match_files(options.val_file_pattern)))
+    available = num_records(options.val_file_pattern)
     if wanted < available:
         log.info(f"Evaluating {wanted} of {available} images (`eval_samples={wanted}`).")
     elif wanted > available and "eval_samples" in options.written:

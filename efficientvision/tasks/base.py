@@ -25,12 +25,12 @@ from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
-from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.portable import PhotoRunner, PortableNetwork, RunPhotos
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.report_labels import ReportLabels
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import count_images, record_names
-from efficientvision.tasks.stretched import StretchedRunner, StretchedServing, stretched_portable
+from efficientvision.tasks.stretched import StretchedServing, stretch_photos, stretched_portable
 from efficientvision.tasks.training_task import TrainingTask
 
 if TYPE_CHECKING:
@@ -325,7 +325,9 @@ class Task(abc.ABC):
 
     def runner(self, network: PortableNetwork, metadata: ModelMetadata) -> RunPhotos:
         """Wraps a portable file: resizes photos for it and decodes its outputs."""
-        return StretchedRunner(network, metadata)
+        return PhotoRunner(
+            network, metadata, lambda photos: stretch_photos(photos, metadata.image_hw)
+        )
 
     def apply_settings(  # noqa: B027
         self, config: TrainingConfig, settings: InspectSettings

@@ -1,4 +1,4 @@
-"""Photos into a portable file and its outputs back: what the runners of all tasks share."""
+"""Runs portable files on photos: what all tasks share."""
 
 from collections.abc import Callable
 
@@ -21,6 +21,12 @@ def of_photos(fit: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], t
     return tf.function(fit, [photos], autograph=False)
 
 
+def compiled(function: Callable[[tf.Tensor], tf.Tensor]) -> RunPhotos:
+    """Compiles a function of photos into one graph for all sizes, from array to array."""
+    graph = of_photos(function)
+    return lambda image_arrays: graph(image_arrays).numpy()
+
+
 def check_number(photos: np.ndarray, metadata: ModelMetadata) -> None:
     """Raises UserError where a file takes another number of photos at a time."""
     batch = metadata.batch_size or 1
@@ -36,3 +42,28 @@ def output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
             "export the model again"
         )
     return outputs[name]
+
+
+class PhotoRunner:
+    """Fits photos to the input of a portable file, runs it, and returns its results.
+
+    Args:
+        network: The file.
+        metadata: Its metadata.
+        fit: Photos of one size, uint8 [N, H, W, 3] -> images of the size of the input.
+    """
+
+    def __init__(
+        self,
+        network: PortableNetwork,
+        metadata: ModelMetadata,
+        fit: Callable[[tf.Tensor], tf.Tensor],
+    ):
+        self._network = network
+        self._metadata = metadata
+        self._fit = of_photos(fit)
+
+    def __call__(self, photos: np.ndarray) -> np.ndarray:
+        check_number(photos, self._metadata)
+        images = self._fit(photos).numpy().astype(np.float32)
+        return output(self._network(images), self._metadata.result_name)

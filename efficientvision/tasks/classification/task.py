@@ -37,15 +37,19 @@ from efficientvision.tasks.classification.labels import LABELS
 from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.tasks.classification.pipeline import classification_dataset
-from efficientvision.tasks.classification.portable import ClassificationRunner, portable_classifier
+from efficientvision.tasks.classification.portable import portable_classifier
 from efficientvision.tasks.classification.predictor import Classifier
-from efficientvision.tasks.classification.serving import classification_serving, crop_fraction_of
+from efficientvision.tasks.classification.serving import (
+    classification_serving,
+    crop_fraction_of,
+    fit_photos,
+)
 from efficientvision.tasks.classification.training_task import (
     ClassificationTrainingTask,
     cropping_of,
 )
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
-from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.portable import PhotoRunner, PortableNetwork, RunPhotos
 from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
@@ -265,7 +269,11 @@ class ClassificationTask(Task):
         return portable_classifier(model, config, batch_size=metadata.batch_size or 1), metadata
 
     def runner(self, network: PortableNetwork, metadata: ClassificationMetadata) -> RunPhotos:
-        return ClassificationRunner(network, metadata)
+        return PhotoRunner(
+            network,
+            metadata,
+            lambda photos: fit_photos(photos, metadata.image_hw, metadata.crop_fraction),
+        )
 
     def export_checks(
         self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from efficientvision import files
@@ -22,6 +21,7 @@ from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
+from efficientvision.tasks.portable import compiled
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
 from efficientvision.visualize.draw import draw_detections
 
@@ -203,13 +203,8 @@ class Detector(Predictor[Detections]):
             nms_mode: see `detector_serving`.
         """
         serving = detector_serving(loaded.model, loaded.config, nms_mode=nms_mode)
-        function = tf.function(
-            serving.results_from_arrays,
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
-            autograph=False,
-        )
         return cls(
-            lambda image_arrays: function(image_arrays).numpy(),
+            compiled(serving.results_from_arrays),
             serving_metadata(loaded, batch_size=None),
             min_score_thresh=loaded.config.nms_configs.score_thresh or 0.0,
         )

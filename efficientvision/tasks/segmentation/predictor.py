@@ -18,9 +18,10 @@ from efficientvision.loading import load_model, serving_metadata
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
+from efficientvision.tasks.portable import compiled
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
-from efficientvision.tasks.segmentation.photo_sized import PhotoSizedNetwork, compiled
+from efficientvision.tasks.segmentation.photo_sized import PhotoSizedNetwork
 from efficientvision.tasks.segmentation.serving import segmentation_serving, to_photo_size
 from efficientvision.tasks.segmentation.tiles import tiled_class_map
 from efficientvision.visualize.draw_class_map import (

@@ -28,7 +28,7 @@ from efficientvision.data.mask_records import IGNORED
 from efficientvision.data.masks.cityscapes import CLASS_IDS
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.picture_folders import existing_file
-from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.record_files import match_files, num_records
 from efficientvision.data.record_parsing import parsed_features, source_id
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.data.transforms.random_crop import resize_like_pillow
@@ -179,9 +179,8 @@ def _photos(options: RunOptions) -> tuple[Photos, int]:
         paths = listed_photos(pattern) if is_list else list_photos(pattern)
         paths = paths[: limit if "eval_samples" in options.written else None]
         return ((os.path.splitext(files.base_name(p))[0], open_photo(p)) for p in paths), len(paths)
-    paths = match_files(pattern)
-    total = min(sum(count_records(paths)), limit)
-    data = read_in_order(paths).take(total).map(_read, tf.data.AUTOTUNE).prefetch(4)
+    total = num_records(pattern, limit)
+    data = read_in_order(match_files(pattern)).take(total).map(_read, tf.data.AUTOTUNE).prefetch(4)
     examples = (
         (name.decode("utf8", "replace"), p)
         for p, name in iterate(data.as_numpy_iterator(), pattern)
