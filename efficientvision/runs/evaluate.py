@@ -121,7 +121,7 @@ def wait_for_checkpoint(
         "set `eval_timeout=SECONDS` to limit this" if timeout is None else f"{timeout:g} s at most"
     )
     log.info(f"Waiting for {wanted} ({limit}; Ctrl-C to stop).")
-    start = told = time.monotonic()
+    start = logged = time.monotonic()
     while True:
         found = list_checkpoints(folder)
         if found and (after is None or step_of(found[-1]) > step_of(after)):
@@ -135,10 +135,10 @@ def wait_for_checkpoint(
         if timeout is not None and now - start >= timeout:
             log.info(f"No new checkpoint within {timeout:g} s (`eval_timeout`).")
             return None
-        if now - told >= _REMINDER_SECONDS:
+        if now - logged >= _REMINDER_SECONDS:
             minutes = (now - start) / 60
             log.info(f"Still waiting for {wanted} after {minutes:.0f} minutes.")
-            told = now
+            logged = now
         time.sleep(_POLL_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Turns a record, and its partners if it is mixed, into one augmented training example.
+"""Turns a record, and its mix candidates if it is mixed, into one augmented training example.
 
 Random numbers depend only on (seed, position in the endless sequence).
 """
@@ -56,7 +56,7 @@ class TrainingExamples:
 
         Args:
             position: int64 [], position in the endless sequence.
-            records: string [1 + num_partners], its own record followed by its partners'.
+            records: string [1 + num_mix_candidates], its own record, then its candidates'.
 
         Returns:
             See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.

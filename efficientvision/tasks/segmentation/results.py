@@ -56,13 +56,13 @@ class _Format:
         folder: Output folder below `testdev_dir`; "" for `testdev_dir` itself.
         values: uint8 [256], class -> pixel value.
         palette: Colours of the pixel values; None for a plain grey image.
-        said: Description of the format.
+        description: Description of the format.
     """
 
     folder: str
     values: np.ndarray
     palette: list[int] | None
-    said: str
+    description: str
 
 
 def of_photos(options: RunOptions) -> bool:
@@ -130,11 +130,11 @@ def write_results(options: RunOptions, task: SegmentationTrainingTask, model: ke
         seen.add(name)
         inputs = zip(task.prediction_inputs, task.view_sizes, strict=True)
         batch = {key: resize_like_pillow(photo, size)[tf.newaxis] for key, size in inputs}
-        said = resize_nearest(predict(batch)["classes"][0].numpy(), photo.shape[:2])
+        predicted = resize_nearest(predict(batch)["classes"][0].numpy(), photo.shape[:2])
         # The server allows no pixel without a class.
-        known = np.where((n := classes.named(said)) == IGNORED, 0, n)
+        known = np.where((n := classes.named(predicted)) == IGNORED, 0, n)
         files.write_bytes(files.join(folder, f"{name}.png"), _png(wanted, known))
-    log.info(f"{len(seen)} predictions written to {folder} (format: {wanted.said}).")
+    log.info(f"{len(seen)} predictions written to {folder} (format: {wanted.description}).")
 
 
 def _names(options: RunOptions, task: SegmentationTrainingTask) -> dict[int, str]:

@@ -51,7 +51,7 @@ def test_hyper_parameters_arrive():
     assert set(changes) == {field.name for field in dataclasses.fields(Augmentation)}
     augmentation = training_augmentation(get_config("efficientdet-d0", changes))
     assert dataclasses.asdict(augmentation) == changes
-    assert augmentation.num_partners == 4 and augmentation.needs_whole_photo
+    assert augmentation.num_mix_candidates == 4 and augmentation.needs_whole_photo
 
 
 def test_every_policy_has_its_name_in_the_configuration():
