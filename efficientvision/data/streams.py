@@ -14,7 +14,7 @@ from efficientvision.files import size as file_size
 
 AUTOTUNE = tf.data.AUTOTUNE
 
-# Partners (mosaic, MixUp) come from the same window of this many examples of the sequence.
+# Mix candidates (mosaic, MixUp) come from the same window of this many examples of the sequence.
 MIX_WINDOW = 16
 # Upper limit of the shuffle buffer, so that it does not take more memory than this.
 SHUFFLE_RECORDS, SHUFFLE_BYTES = 1024, 256 << 20
