@@ -104,7 +104,7 @@ def test_an_efficientdet(given, tmp_path, capsys, monkeypatch, litert):
 def test_any_number_of_images_is_for_tensorflows_formats(given, tmp_path, capsys):
     wanted = ["--batch_size=0", "--format=saved_model,onnx", f"--saved_model_dir={tmp_path}"]
     assert inspect("--runmode=export", *given, *wanted) == 1
-    assert "--batch_size=0: onnx take a fixed number" in capsys.readouterr().err
+    assert "--batch_size=0: onnx need a fixed batch size" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("small_networks_instead")
@@ -115,7 +115,7 @@ def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch,
     assert inspect("--runmode=export", *given, *wanted) == 1
     printed = capsys.readouterr()
     assert "FAILED" in printed.out
-    assert "beyond the tolerance: litert_fp16" in printed.err
+    assert "out of tolerance: litert_fp16" in printed.err
 
 
 @pytest.mark.usefixtures("small_networks_instead")
@@ -132,7 +132,7 @@ def test_where_it_is_measured_the_metric_decides(given, tmp_path, capsys, monkey
         printed = capsys.readouterr()
         assert ("FAILED" in printed.out) == bool(code)
         assert re.search(r"^network +[\d.]+ +[\d.]+$", printed.out, re.MULTILINE)
-    assert re.search(r"litert_fp16: AP is -?0\.\d points below the network's: take", printed.err)
+    assert re.search(r"litert_fp16: AP is -?0\.\d points below the network's: use", printed.err)
 
 
 @pytest.mark.usefixtures("small_networks_instead")
@@ -142,7 +142,7 @@ def test_integers_are_held_to_the_network_too(given, tmp_path, capsys, monkeypat
     wanted = ["--format=litert_int8", f"--saved_model_dir={tmp_path / 'out'}"]
     assert inspect("--runmode=export", *given, *wanted) == 1
     error = capsys.readouterr().err
-    assert "litert_int8: it differs" in error and "--calibration_file_pattern" in error
+    assert "litert_int8: differs" in error and "--calibration_file_pattern" in error
 
 
 @pytest.mark.usefixtures("small_networks_instead")
