@@ -29,7 +29,6 @@ from efficientvision.tasks.detection import testdev
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
 from efficientvision.tasks.detection.data_checks import DataChecks
-from efficientvision.tasks.detection.decoder import Decoder
 from efficientvision.tasks.detection.evaluate_export import evaluate_export
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation
 from efficientvision.tasks.detection.export_checks import DetectionChecks
@@ -72,16 +71,11 @@ class DetectionTask(Task):
     )
     takes_ground_truth_file = True
     family: ClassVar[str]
-    stretches: ClassVar[bool]
-    decoder_class: ClassVar[type[Decoder]]
+    training_class: ClassVar[type[DetectionTrainingTask]]
 
     def check_options(self, options: RunOptions) -> None:
         testdev.check_options(options)
         tta_options.check_options(options)
-
-    @abc.abstractmethod
-    def new_task(self, config: DetectionConfig, **options: Any) -> DetectionTrainingTask:
-        """Creates the training task of a configuration; `options`: see `DetectionTrainingTask`."""
 
     @abc.abstractmethod
     def anchor_findings(
@@ -94,7 +88,7 @@ class DetectionTask(Task):
     ) -> DetectionTrainingTask:
         if options.mode == "eval":
             DataChecks(options, config, names, self).check_classes("val")
-        return self.new_task(
+        return self.training_class(
             config,
             **record_options(options),
             ground_truth_json=None if options.testdev_dir else options.val_json_file,
@@ -163,10 +157,6 @@ class DetectionTask(Task):
             testdev.check_after(options)
         return metrics
 
-    @abc.abstractmethod
-    def augmentation(self, config: DetectionConfig) -> Any:
-        """Returns the training augmentation for `detection_dataset`."""
-
     def sample_pictures(
         self,
         file_pattern: FilePattern,
@@ -179,8 +169,8 @@ class DetectionTask(Task):
         dataset = detection_dataset(
             file_pattern,
             max_instances_per_image=config.max_instances_per_image,
-            stretch=self.stretches,
-            augmentation=self.augmentation(config),
+            stretch=self.training_class.stretches,
+            augmentation=self.training_class.augmentation(config),
             skip_crowd_during_training=config.skip_crowd_during_training,
             image_hw=config.image_hw,
             batch_size=1,
@@ -266,7 +256,7 @@ class DetectionTask(Task):
         overlap = {} if iou is None else {"iou_thresh": iou}
         scales = tta_options.scales_of(options)
         how = TTAOptions(options.test_flip, scales, options.test_merge, **overlap)
-        tta = DetectionTTA(config, self.decoder_class(config), how, self.build)
+        tta = DetectionTTA(config, self.training_class.decoder_class(config), how, self.build)
         views = ", ".join(
             f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
             for view in tta.views
