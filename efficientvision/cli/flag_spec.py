@@ -1,4 +1,4 @@
-"""What a flag is, and the flags for a dataclass of options."""
+"""Declares flags, one by one or those of a dataclass of options."""
 
 from __future__ import annotations
 

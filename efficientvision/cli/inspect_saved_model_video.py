@@ -102,7 +102,7 @@ def _load_checkpoint(settings: InspectSettings) -> Predictor:
 
 
 def _frame_options(predictor: Predictor, settings: InspectSettings) -> dict[str, Any]:
-    """How results are drawn in frames, whose size does not change.
+    """Returns the options of `draw` for frames, whose size does not change.
 
     Raises:
         UserError: The results are drawn beside a photo.

@@ -220,6 +220,12 @@ class RunOptions:
     written: frozenset[str] = frozenset()
     hyper_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def record_patterns(self) -> dict[str, str]:
+        """Patterns of the records of "train" and "val", as far as they are set."""
+        patterns = {"train": self.train_file_pattern, "val": self.val_file_pattern}
+        return {part: pattern for part, pattern in patterns.items() if pattern}
+
     def replace(self, **changes: Any) -> RunOptions:
         """A copy with other values; `written` does not change."""
         return dataclasses.replace(self, **changes)

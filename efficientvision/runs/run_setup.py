@@ -130,7 +130,7 @@ def find_data(options: RunOptions) -> RunOptions:
             f"Data in {options.data_dir}: training {options.train_file_pattern}, evaluation "
             f"{options.val_file_pattern}{truth}."
         )
-    for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
+    for pattern in options.record_patterns.values():
         match_files(pattern)
     if options.mode != "eval" and options.tf_data_service:
         check_service(options.tf_data_service)

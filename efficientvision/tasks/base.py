@@ -214,9 +214,7 @@ class Task(abc.ABC):
     ) -> tuple[list[Finding], int]:
         """Returns the preflight's findings on the data, and the number of training records."""
         return files_findings(
-            options.train_file_pattern,
-            options.val_file_pattern,
-            regenerate_source_id=config.regenerate_source_id,
+            options.record_patterns, regenerate_source_id=config.regenerate_source_id
         )
 
     def load(self, options: RunOptions) -> LoadedModel:
@@ -296,7 +294,7 @@ class Task(abc.ABC):
         return self.metadata_class(**facts, num_classes=loaded.config.num_classes)
 
     def results(self, outputs: list[tf.Tensor]) -> tf.Tensor:
-        """What is served of the network's outputs, in operations that every runtime has."""
+        """Returns the results from the network's outputs, in operations that every runtime has."""
         return tf.cast(outputs[0], tf.float32)
 
     def serving(self, model: keras.Model, config: TrainingConfig, **options: Any) -> Serving:

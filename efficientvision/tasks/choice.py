@@ -34,7 +34,7 @@ def task_of_config(config: TrainingConfig) -> Task:
 
 
 def tasks_that(can: Callable[[Task], bool]) -> str:
-    """What the networks of some tasks are called together, e.g. "detectors and segmenters".
+    """Returns the plural noun for the networks of some tasks, e.g. "detectors and segmenters".
 
     Args:
         can: Whether a task is one of them.

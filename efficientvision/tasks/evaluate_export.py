@@ -30,7 +30,7 @@ def evaluate_export(
     For tasks whose `TrainingTask.decode` calls predictions what their exports call results.
 
     Args:
-        task: Of the export.
+        task: Task of the exported model.
         run, metadata: See `load_export`.
         options: `val_file_pattern` and `eval_samples` count.
 

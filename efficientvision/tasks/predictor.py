@@ -124,7 +124,7 @@ class Predictor(abc.ABC, Generic[Result]):
 
     Attributes:
         metadata: model, input size, names.
-        metadata_class: of the exports that it takes.
+        metadata_class: class of its metadata.
         draw_options: keyword arguments of `draw` that go by the names of command-line options.
         frame_options: arguments of `draw` for frames of a video, whose size stays; None: results
             cannot be drawn into frames.
@@ -184,6 +184,11 @@ class Predictor(abc.ABC, Generic[Result]):
     def from_loaded(cls, loaded: LoadedModel) -> Self:
         """Creates a predictor from a network in memory."""
         return cls(network_run(loaded), serving_metadata(loaded, batch_size=None))
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Class names by class number (1..K; of a segmenter from 0); may be empty."""
+        return self.metadata.class_names
 
     def __call__(self, source: Any, batch_size: int = 1, **options: Any) -> Any:
         """Predicts photos.

@@ -1,4 +1,4 @@
-"""What most tasks serve: photos stretched to the network's input, and a tensor for each photo.
+"""Serves photos stretched to the network's input, as most tasks do: one tensor for each photo.
 
 A task whose photos are prepared otherwise has its own `serving`, `portable` and `runner`.
 """
@@ -23,8 +23,8 @@ class StretchedServing(Serving):
     Args:
         model: Keras model of normalised images [N, h, w, 3].
         config: Its hyper-parameters.
-        results: What is served of the network's outputs.
-        result_name: What that is called.
+        results: The network's outputs -> results.
+        result_name: Name of the results.
     """
 
     def __init__(self, model: Any, config: TrainingConfig, results: Results, result_name: str):

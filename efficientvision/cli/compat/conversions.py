@@ -1,4 +1,4 @@
-"""How the values of EdgeNets' flags become values of ours: the last column of `rows`."""
+"""Converts the values of EdgeNets' flags to ours: the last column of `rows`."""
 
 from __future__ import annotations
 

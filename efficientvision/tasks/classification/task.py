@@ -18,7 +18,7 @@ from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
-from efficientvision.preflight.findings import ERROR, Finding
+from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan, scan_records
 from efficientvision.registry import classifier_image_size
 from efficientvision.tasks.base import Task
@@ -176,25 +176,19 @@ class ClassificationTask(Task):
     def check_classes(
         self, options: RunOptions, config: ClassificationConfig, names: Mapping[int, str]
     ) -> None:
-        patterns = [] if options.mode == "eval" else [options.train_file_pattern]
-        for pattern in filter(None, (*patterns, options.val_file_pattern)):
+        for part, pattern in options.record_patterns.items():
+            if part == "train" and options.mode == "eval":
+                continue
             scan = scan_records(pattern, labels_only=True)
             ids = self._ids(config, names, pattern)
-            for finding in label_findings(scan, "", ids, names, multi_label=config.multi_label):
-                if finding.level == ERROR:
-                    raise UserError(f"{finding.found}: {finding.advice}.")
+            raise_on_first(label_findings(scan, "", ids, names, multi_label=config.multi_label))
 
     def findings(
         self, options: RunOptions, config: ClassificationConfig, names: Mapping[int, str]
     ) -> tuple[list[Finding], int]:
         scans: dict[str, RecordScan] = {}
         findings: list[Finding] = []
-        for part, pattern in (
-            ("train", options.train_file_pattern),
-            ("val", options.val_file_pattern),
-        ):
-            if not pattern:
-                continue
+        for part, pattern in options.record_patterns.items():
             scan = scan_records(
                 pattern,
                 labels_only=True,

@@ -233,7 +233,7 @@ class SegmentationTask(Task):
     def check_classes(
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
     ) -> None:
-        for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
+        for pattern in options.record_patterns.values():
             check_mask_classes(pattern, config.num_classes, names)
         raise_on_first(name_findings(options, names))
 
