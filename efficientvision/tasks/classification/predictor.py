@@ -192,10 +192,10 @@ class Classifier(Predictor[Classification]):
             UserError: a file is missing or not a picture, an array is not a photo, or the
                 network's outputs are not finite.
         """
-        found = self(photos, batch_size, top_k=top_k)
+        results = self(photos, batch_size, top_k=top_k)
         if isinstance(photos, (list, tuple)):
-            return [one.predictions for one in found]
-        return found.predictions
+            return [one.predictions for one in results]
+        return results.predictions
 
     def predict_photos(  # type: ignore[override]  # Its options have names.
         self,

@@ -33,13 +33,15 @@ class DetectionRunner:
         images, scale = self._prepare(photos)
         outputs = self._network(images)
         if "detections" in outputs:
-            found = outputs["detections"]
+            detections = outputs["detections"]
         else:
             names = ("confidences", "locations") if self._is_ssd else ("logits", "codes")
             pairs = zip(*(output(outputs, name) for name in names), strict=True)
-            found = np.stack([self._decode(*pair) for pair in pairs])
-        numbers = np.arange(len(found), dtype=np.float32)[:, None, None]
-        rows = np.concatenate([np.broadcast_to(numbers, (*found.shape[:2], 1)), found], axis=-1)
+            detections = np.stack([self._decode(*pair) for pair in pairs])
+        numbers = np.arange(len(detections), dtype=np.float32)[:, None, None]
+        rows = np.concatenate(
+            [np.broadcast_to(numbers, (*detections.shape[:2], 1)), detections], axis=-1
+        )
         rows[..., 1:5] *= scale
         return rows
 

@@ -273,7 +273,7 @@ class Detector(Predictor[Detections]):
         least = self.min_score_thresh if min_score_thresh is None else min_score_thresh
         numbers = None if classes is None else self._class_numbers(classes)
         rows = self._run_by_size(self.detect_batch, photos, batch_size)
-        return [self._named(found, least, numbers, top_k) for found in rows]
+        return [self._named(photo_rows, least, numbers, top_k) for photo_rows in rows]
 
     def describe(self, result: Detections) -> str:
         return f"{len(result)} objects"

@@ -87,9 +87,9 @@ class DetectionTrainingTask(RecordTrainingTask):
         """Detections in pixels of the photos: fields of `postprocess.Detections`."""
         if self._tta is not None:
             return self._tta.decode(outputs, batch)
-        found = self.decoder.detections(outputs, self.config.image_hw)
-        boxes = boxes_on_photo(found.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
-        return found._replace(boxes_yxyx=boxes)._asdict()
+        detections = self.decoder.detections(outputs, self.config.image_hw)
+        boxes = boxes_on_photo(detections.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
+        return detections._replace(boxes_yxyx=boxes)._asdict()
 
     def new_evaluation(self) -> Evaluation:
         if self._coco is None:

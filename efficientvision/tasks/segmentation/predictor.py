@@ -245,10 +245,10 @@ class Segmenter(Predictor[Segmentation]):
         Raises:
             UserError: a file is missing or not a picture, or an array is not a photo.
         """
-        found = self(photos, batch_size)
+        results = self(photos, batch_size)
         if isinstance(photos, (list, tuple)):
-            return [one.class_map for one in found]
-        return found.class_map
+            return [one.class_map for one in results]
+        return results.class_map
 
     def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
@@ -327,8 +327,8 @@ class Segmenter(Predictor[Segmentation]):
             logits = np.asarray(run_logits(image_arrays))
             return probabilities_at(logits, image_arrays.shape[1:3])
 
-        found = self._run_by_size(run, photos, batch_size)
-        return [self._segmentation(p.argmax(axis=-1).astype(np.uint8), p) for p in found]
+        results = self._run_by_size(run, photos, batch_size)
+        return [self._segmentation(p.argmax(axis=-1).astype(np.uint8), p) for p in results]
 
     def _predict(self, photos: Sequence[Photo], batch_size: int) -> list[np.ndarray]:
         if self._overlap is None:
