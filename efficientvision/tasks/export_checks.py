@@ -42,10 +42,10 @@ class Compared(NamedTuple):
 
 
 class ExportChecks:
-    """The exports of one network, held against it: results as numbers, and the first metric.
+    """Compares the exports of a network with it: their results, and the first metric.
 
-    A task whose results are no numbers of one shape, or whose photos are not stretched to the
-    input's size, has a class of its own.
+    Tasks derive a class of their own if their results do not all have one shape, or if their
+    photos are not stretched to the input's size.
 
     Args:
         settings: Options of the export.

@@ -16,7 +16,7 @@ RunPhotos = Callable[[np.ndarray], np.ndarray]
 
 
 def of_photos(fit: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], tf.Tensor]:
-    """A function of photos of one size, uint8 [N, H, W, 3], as one graph for all sizes."""
+    """Wraps a function of photos of one size, uint8 [N, H, W, 3], as one graph for all sizes."""
     photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
     return tf.function(fit, [photos], autograph=False)
 
@@ -28,14 +28,14 @@ def compiled(function: Callable[[tf.Tensor], tf.Tensor]) -> RunPhotos:
 
 
 def check_number(photos: np.ndarray, metadata: ModelMetadata) -> None:
-    """Raises UserError where a file takes another number of photos at a time."""
+    """Raises UserError if a file takes a different number of photos at a time."""
     batch = metadata.batch_size or 1
     if len(photos) != batch:
         raise UserError(f"this file takes {batch} photos at a time, not {len(photos)}")
 
 
 def output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """An output of a file by its name; raises UserError where there is none of that name."""
+    """Returns the output of that name; raises UserError if the file has none."""
     if name not in outputs:
         raise UserError(
             f"this file gives {', '.join(outputs)}, but its metadata is of one that gives {name}: "
