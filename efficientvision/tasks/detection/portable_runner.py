@@ -69,7 +69,7 @@ class DetectionRunner:
         if self._anchors is None or len(self._anchors) != len(box_deltas):
             known = 0 if self._anchors is None else len(self._anchors)
             raise UserError(
-                f"this file gives boxes of {len(box_deltas)} anchors, and its metadata describes "
+                f"this file returns boxes of {len(box_deltas)} anchors, and its metadata describes "
                 f"{known}: export the model again"
             )
         limits = {
