@@ -20,7 +20,7 @@ def main(argv):
         return code
     load_tensorflow_quietly()
     from efficientvision.cli import train
-    from efficientvision.runs.gpu_memory import grow_gpu_memory
+    from efficientvision.runs.devices import grow_gpu_memory
 
     grow_gpu_memory()
     with supervise.ending_for_parent():

@@ -34,7 +34,7 @@ def main(hparams, model_name, image_size, batch_size, threads):
     load_tensorflow_quietly()
     import tensorflow as tf
 
-    from efficientvision.runs.gpu_memory import grow_gpu_memory
+    from efficientvision.runs.devices import grow_gpu_memory
 
     tf.get_logger().setLevel("ERROR")
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -25,8 +25,8 @@ def build_model(
         include_top: whether to include the classifier; False returns a backbone's features.
         **hyper_parameters: hyper-parameters by name, e.g.
             `num_classes=3, fpn_name="vfpn", image_size="512x512"` (strings are WIDTHxHEIGHT).
-            EfficientDet: any of `EfficientDetConfig`, or of `SegmentationConfig` with
-            `task="segmentation"`. Classifier: `num_classes`, `image_size`, `dropout_rate`,
+            EfficientDet: any of the fields of `EfficientDetConfig`, or of `SegmentationConfig`
+            with `task="segmentation"`. Classifier: `num_classes`, `image_size`, `dropout_rate`,
             `dtype`. Segmenter: `num_classes` (with background), `image_size`, `decoder_width`,
             `pyramid_width`, `auxiliary`, `grad_checkpoint` (see `build_segmenter`), `dtype`. SSD,
             which is named after its backbone: `num_classes` (with background), `image_size`,

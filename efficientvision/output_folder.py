@@ -7,11 +7,11 @@ from efficientvision import files
 from efficientvision.errors import UserError
 
 
-def check_output_folder(flag: str, folder: str, *, replaced: bool = False) -> None:
+def check_output_folder(option: str, folder: str, *, replaced: bool = False) -> None:
     """Checks that a folder can be created and written to; leaves nothing behind.
 
     Args:
-        flag: Name of the option, without dashes.
+        option: Name of the option, without dashes.
         folder: Folder path. If it does not exist, its nearest existing parent is checked.
         replaced: The whole folder will be replaced, so its parent must be writable.
 
@@ -31,6 +31,6 @@ def check_output_folder(flag: str, folder: str, *, replaced: bool = False) -> No
         files.remove(probe)
     except OSError as error:
         raise UserError(
-            f"`{flag}={folder}` cannot be written to: {error.strerror or error}; choose another "
+            f"`{option}={folder}` cannot be written to: {error.strerror or error}; choose another "
             "folder."
         ) from error

@@ -7,24 +7,103 @@ says why it has no effect), unavailable (rejected with the reason).
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 
-from efficientvision.cli import inspect_flags, train_flags
-from efficientvision.cli.flag_spec import FlagSpec, UnavailableFlag
-from efficientvision.configs.run_options import RunOptions, option_fields
+from efficientvision.configs.inspect_options import RUNMODES, InspectSettings
+from efficientvision.configs.run_options import (
+    NO_TENSORRT,
+    Choices,
+    RunOptions,
+    kind_of,
+    option_fields,
+)
 from efficientvision.errors import UserError
 
 TRAIN = "main.py"
 INSPECT = "model_inspect.py"
-RUNMODES = inspect_flags.RUNMODES
 
-_TABLES = {TRAIN: train_flags, INSPECT: inspect_flags}
-IMPLEMENTED: dict[str, dict[str, FlagSpec]] = {p: t.IMPLEMENTED for p, t in _TABLES.items()}
-ALIASES: dict[str, dict[str, str]] = {p: t.ALIASES for p, t in _TABLES.items()}
-OBSOLETE: dict[str, dict[str, tuple[FlagSpec, str]]] = {p: t.OBSOLETE for p, t in _TABLES.items()}
-INVALID: dict[str, dict[str, UnavailableFlag]] = {p: t.INVALID for p, t in _TABLES.items()}
+
+class FlagSpec(NamedTuple):
+    """One flag. Its type is `str`, `int`, `float`, `bool`, `ints` or its choices."""
+
+    type: str | Choices
+    default: Any
+    help: str
+
+
+class UnavailableFlag(NamedTuple):
+    """A flag that is rejected if it is set.
+
+    Attributes:
+        spec: Its declaration.
+        reason: Why it is not available, and what to do instead.
+    """
+
+    spec: FlagSpec
+    reason: str
+
+
+def specs_of(options: type) -> dict[str, FlagSpec]:
+    """The flags for a dataclass of options, by name."""
+    return {
+        field.name: FlagSpec(
+            field.metadata["choices"] or kind_of(field), field.default, field.metadata["help"]
+        )
+        for field in option_fields(options)
+    }
+
+
+IMPLEMENTED: dict[str, dict[str, FlagSpec]] = {
+    TRAIN: specs_of(RunOptions),
+    INSPECT: {
+        "runmode": FlagSpec("str", "dry", f"one of {', '.join(RUNMODES)}"),
+        **specs_of(InspectSettings),
+    },
+}
+
+# Other names for the same flag: those of earlier and later published versions.
+ALIASES: dict[str, dict[str, str]] = {
+    TRAIN: {
+        "training_file_pattern": "train_file_pattern",
+        "validation_file_pattern": "val_file_pattern",
+        "eval_after_training": "eval_after_train",
+        "tf_random_seed": "seed",
+    },
+    INSPECT: {"xla": "use_xla"},
+}
+
+_NO_PARTITION = (
+    "images are not split across TPU cores; if an image does not fit on one core, use "
+    "grad_checkpoint=true, mixed_precision=true or a smaller batch"
+)
+
+# Reported only if the flag is set to something other than false.
+OBSOLETE: dict[str, dict[str, tuple[FlagSpec, str]]] = {
+    TRAIN: {
+        "eval_master": (FlagSpec("str", "", "obsolete"), "evaluation always runs in this process"),
+        "run_epoch_in_child_process": (
+            FlagSpec("bool", False, "obsolete"),
+            "memory use does not grow from epoch to epoch",
+        ),
+        "use_spatial_partition": (FlagSpec("bool", False, "obsolete"), _NO_PARTITION),
+        "num_cores_per_replica": (FlagSpec("int", 8, "obsolete"), _NO_PARTITION),
+        "input_partition_dims": (FlagSpec("ints", [1, 4, 2, 1], "obsolete"), _NO_PARTITION),
+    },
+    INSPECT: {
+        "freeze": (
+            FlagSpec("bool", False, "obsolete"),
+            "no version ever read it; use --runmode=freeze",
+        ),
+    },
+}
+
+# Rejected, each with its reason.
+INVALID: dict[str, dict[str, UnavailableFlag]] = {
+    TRAIN: {},
+    INSPECT: {"tensorrt": UnavailableFlag(FlagSpec("str", None, "not available"), NO_TENSORRT)},
+}
 
 
 def define_train_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:

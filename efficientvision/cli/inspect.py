@@ -19,6 +19,7 @@
 """
 
 import importlib
+from collections.abc import Callable
 
 from absl import flags
 
@@ -28,6 +29,20 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import option_fields
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
+
+# Run mode -> module and function, imported only when it runs.
+_COMMANDS = {
+    "dry": "cli.inspect_network.dry",
+    "ckpt": "cli.inspect_network.ckpt",
+    "bm": "runs.benchmark.run",
+    "infer": "cli.inspect_infer.run",
+    "export": "runs.export.run",
+    "saved_model": "cli.inspect_exports.saved_model",
+    "saved_model_infer": "cli.inspect_saved_model_infer.run",
+    "saved_model_video": "cli.inspect_saved_model_video.run",
+    "saved_model_benchmark": "cli.inspect_saved_model_benchmark.run",
+    "freeze": "cli.inspect_exports.freeze",
+}
 
 
 def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | None:
@@ -54,8 +69,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     load_tensorflow_quietly()
     import tensorflow as tf
 
-    from efficientvision.configs.inspect_options import InspectSettings
-    from efficientvision.runs.gpu_memory import grow_gpu_memory
+    from efficientvision.runs.devices import grow_gpu_memory
 
     grow_gpu_memory()
     tf.get_logger().setLevel("ERROR")
@@ -67,7 +81,13 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     if values["ckpt_path"] == "_":
         values["ckpt_path"] = None
     settings = InspectSettings(**values)
-    return importlib.import_module(f"efficientvision.cli.inspect_{runmode}").run(settings)
+    return command_of(runmode)(settings)
+
+
+def command_of(runmode: str) -> Callable[[InspectSettings], int | None]:
+    """Returns the function that runs a run mode."""
+    module, _, function = _COMMANDS[runmode].rpartition(".")
+    return getattr(importlib.import_module(f"efficientvision.{module}"), function)
 
 
 def _checked_runmode(runmode: str) -> str:

@@ -1,6 +1,6 @@
 """The options of exports, benchmarks and predictions: `model_inspect.py`, `ev.export`.
 
-Imports no TensorFlow, so that flags are checked before it starts.
+Imports no TensorFlow, so that options are checked before it starts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PHOTO = "photo"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InspectSettings:
-    """Settings for inspecting, running or exporting a model: the flags of `model_inspect.py`.
+    """Settings for inspecting, running or exporting a model: the options of `model_inspect.py`.
 
     `ckpt_path` None stands for random weights, `batch_size` None for any number of images.
 
@@ -224,13 +224,13 @@ class InspectSettings:
         """
         return parse_image_size(self.tile) if self.tile else None
 
-    def need(self, flag: str, runmode: str) -> Any:
+    def need(self, option_name: str, runmode: str) -> Any:
         """The value of a setting that a runmode requires.
 
         Raises:
             UserError: It is not set.
         """
-        value = getattr(self, flag)
+        value = getattr(self, option_name)
         if not value:
-            raise UserError(f"`runmode={runmode}` needs `{flag}`")
+            raise UserError(f"`runmode={runmode}` needs `{option_name}`")
         return value

@@ -1,4 +1,4 @@
-"""The options of a run: one frozen dataclass, filled from flags or keyword arguments."""
+"""The options of a run: one frozen dataclass, filled from a command line or keyword arguments."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def option(default: Any, help_text: str, *, choices: Choices = (), **more: Any) 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The options of a run. Every field except the last two is a flag of `main.py`.
+    """The options of a run. Users of `main.py` set all but the last two.
 
     Attributes:
         written: Names of the options that the user set, even to their defaults. Others may be
@@ -219,6 +219,12 @@ class RunOptions:
 
     written: frozenset[str] = frozenset()
     hyper_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def record_patterns(self) -> dict[str, str]:
+        """Patterns of the records of "train" and "val", as far as they are set."""
+        patterns = {"train": self.train_file_pattern, "val": self.val_file_pattern}
+        return {part: pattern for part, pattern in patterns.items() if pattern}
 
     def replace(self, **changes: Any) -> RunOptions:
         """A copy with other values; `written` does not change."""

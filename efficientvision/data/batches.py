@@ -94,17 +94,17 @@ class RecordReader:
         return len(range(index, self._num_records, num_readers))
 
     def examples(
-        self, load: Callable[[tf.Tensor, tf.Tensor], Example], num_partners: int = 0
+        self, load: Callable[[tf.Tensor, tf.Tensor], Example], num_mix_candidates: int = 0
     ) -> tf.data.Dataset:
         """Turns records into examples, in parallel.
 
         Args:
             load: (position int64 [], record) -> example; the record is a string tensor,
-                [1 + num_partners] for training and [] for evaluation.
-            num_partners: Training: number of other records that come with each, to be combined with
-                it.
+                [1 + num_mix_candidates] for training and [] for evaluation.
+            num_mix_candidates: Training: number of other records that come with each, to be
+                combined with it.
         """
-        return self._stream(num_partners).map(
+        return self._stream(num_mix_candidates).map(
             without_autograph(load),
             num_parallel_calls=self._num_parallel_calls or AUTOTUNE,
             deterministic=self._in_order,
@@ -146,7 +146,7 @@ class RecordReader:
             dataset = through_service(dataset, self._data_service)
         return dataset.prefetch(2)
 
-    def _stream(self, num_partners: int) -> tf.data.Dataset:
+    def _stream(self, num_mix_candidates: int) -> tf.data.Dataset:
         """Dataset of (position int64 [], record): endless and shuffled, or once and in order."""
         index, num_readers = self._input_shard
         if self._training:
@@ -160,7 +160,7 @@ class RecordReader:
                 shuffle_buffer=self._shuffle_buffer
                 or default_shuffle_buffer(self._paths, self._counts),
                 max_examples=self._max_examples,
-                num_partners=num_partners,
+                num_mix_candidates=num_mix_candidates,
             )
         else:
             stream = read_in_order(self._paths).take(self._num_records).enumerate()

@@ -113,6 +113,12 @@ def count_records(paths: Sequence[str]) -> list[int]:
         return list(pool.map(_count_remote_records, paths))
 
 
+def num_records(file_pattern: FilePattern, limit: int | None = None) -> int:
+    """Counts the records of all matching files, up to `limit` (None: all of them)."""
+    available = sum(count_records(match_files(file_pattern)))
+    return min(available, limit or available)
+
+
 def _count_records(path: str) -> int:
     return sum(1 for _ in record_spans(path))
 

@@ -14,8 +14,8 @@ from efficientvision.files import size as file_size
 
 AUTOTUNE = tf.data.AUTOTUNE
 
-# Partners (mosaic, MixUp) come from the same window of this many examples of the sequence.
-PARTNER_WINDOW = 16
+# Mix candidates (mosaic, MixUp) come from the same window of this many examples of the sequence.
+MIX_WINDOW = 16
 # Upper limit of the shuffle buffer, so that it does not take more memory than this.
 SHUFFLE_RECORDS, SHUFFLE_BYTES = 1024, 256 << 20
 _SAMPLED_FILES = 8
@@ -57,30 +57,31 @@ def training_stream(
     num_epochs: int | None,
     shuffle_buffer: int,
     max_examples: int | None,
-    num_partners: int,
+    num_mix_candidates: int,
 ) -> tf.data.Dataset:
     """Builds the endless training sequence: records with their positions, epoch after epoch.
 
-    A record may come with partners, other records to combine it with. For this, the sequence is cut
-    at fixed positions into windows of ``PARTNER_WINDOW`` records, and partners are drawn within the
-    window, without repetition. So example n consists of the same photos whatever the batch size,
-    the number of readers or the step at which a run resumes. Combining within a batch would give
-    two workers other pictures than one, and could not combine anything in a batch of one.
+    A record may come with mix candidates, other records to combine it with. For this, the sequence
+    is cut at fixed positions into windows of ``MIX_WINDOW`` records, and candidates are drawn
+    within the window, without repetition. So example n consists of the same photos whatever the
+    batch size, the number of readers or the step at which a run resumes. Combining within a batch
+    would give two workers other pictures than one, and could not combine anything in a batch of
+    one.
 
     Args:
         files, counts: Record files, and the number of records in each.
         num_records: Number of records per epoch.
-        seed: Seed of the order and of the partners.
+        seed: Seed of the order and of the mix candidates.
         first: Position to start at.
         num_epochs: Stop after this many epochs; None: never.
         shuffle_buffer: Number of records to shuffle among.
         max_examples: Use only this many records, the first in shard order; None: all.
-        num_partners: Number of partners, less than ``PARTNER_WINDOW``.
+        num_mix_candidates: Number of mix candidates, less than ``MIX_WINDOW``.
 
     Returns:
-        (position int64 [], serialized records string [1 + num_partners]).
+        (position int64 [], serialized records string [1 + num_mix_candidates]).
     """
-    begin = first // PARTNER_WINDOW * PARTNER_WINDOW if num_partners else first
+    begin = first // MIX_WINDOW * MIX_WINDOW if num_mix_candidates else first
     first_epoch, skipped = divmod(begin, num_records)
     first_epoch, skipped = tf.constant(first_epoch, tf.int64), tf.constant(skipped, tf.int64)
     paths = [path for path, count in zip(files, counts, strict=True) if count]
@@ -110,26 +111,30 @@ def training_stream(
 
     last = tf.int64.max if num_epochs is None else num_epochs
     stream = tf.data.Dataset.range(first_epoch, last).flat_map(without_autograph(one_epoch))
-    if num_partners == 0:
+    if num_mix_candidates == 0:
         return stream.map(
             without_autograph(lambda position, record: (position, record[tf.newaxis]))
         )
 
-    def with_partners(positions: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
-        chosen = _partners(tf.shape(records)[0], num_partners, seed, positions[0])
+    def with_candidates(positions: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
+        chosen = _mix_candidates(tf.shape(records)[0], num_mix_candidates, seed, positions[0])
         return tf.data.Dataset.from_tensor_slices((positions, tf.gather(records, chosen)))
 
-    stream = stream.batch(PARTNER_WINDOW).flat_map(without_autograph(with_partners))
+    stream = stream.batch(MIX_WINDOW).flat_map(without_autograph(with_candidates))
     return stream.filter(without_autograph(lambda position, _: position >= first))
 
 
-def _partners(size: tf.Tensor, num_partners: int, seed: int, position: tf.Tensor) -> tf.Tensor:
-    """Index of each record of a window and those of its partners, int32 [size, 1 + partners]."""
+def _mix_candidates(
+    size: tf.Tensor, num_mix_candidates: int, seed: int, position: tf.Tensor
+) -> tf.Tensor:
+    """Index of each record of a window and of its mix candidates, int32 [size, 1 + candidates]."""
     # The very last window may have fewer records than needed; then photos repeat.
     others = tf.maximum(size - 1, 1)
     window_seed = tf.stack([tf.constant(seed, tf.int64), position])
-    numbers = tf.random.stateless_uniform([size, tf.maximum(others, num_partners)], window_seed)
-    offsets = 1 + tf.argsort(numbers, axis=1)[:, :num_partners] % others
+    numbers = tf.random.stateless_uniform(
+        [size, tf.maximum(others, num_mix_candidates)], window_seed
+    )
+    offsets = 1 + tf.argsort(numbers, axis=1)[:, :num_mix_candidates] % others
     offsets = tf.pad(offsets, [[0, 0], [1, 0]])
     chosen = (tf.range(size)[:, tf.newaxis] + offsets) % size
-    return tf.ensure_shape(chosen, [None, 1 + num_partners])
+    return tf.ensure_shape(chosen, [None, 1 + num_mix_candidates])

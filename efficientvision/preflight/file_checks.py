@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from efficientvision import files
 from efficientvision.data.picture_files import orientation_of
@@ -80,13 +81,12 @@ def _numbering_findings(scan: RecordScan, subject: str) -> list[Finding]:
 
 
 def files_findings(
-    training: str | None, evaluation: str | None, *, regenerate_source_id: bool = False
+    patterns: Mapping[str, str], *, regenerate_source_id: bool = False
 ) -> tuple[list[Finding], int]:
     """Checks the record files of any task.
 
     Args:
-        training: Pattern of the training records, or None.
-        evaluation: Pattern of the evaluation records, or None.
+        patterns: See `RunOptions.record_patterns`.
         regenerate_source_id: Use a hash of the photo's bytes as its id, like the pipeline.
 
     Returns:
@@ -99,8 +99,7 @@ def files_findings(
             regenerate_source_id=regenerate_source_id,
             description=f"looking at the {part} records",
         )
-        for part, pattern in (("train", training), ("val", evaluation))
-        if pattern
+        for part, pattern in patterns.items()
     }
     findings = [one for part, scan in scans.items() for one in file_findings(scan, part)]
     if len(scans) == 2:

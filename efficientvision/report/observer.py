@@ -73,10 +73,7 @@ class RunReport(Callback):
             self._new = True
 
     def saving(self, step: int) -> None:
-        # A killed run resumes from this checkpoint, and from these losses.
-        if self._history is not None:
-            with said_in_a_line(LOSSES_NAME):
-                self._history.write()
+        self._write_losses()  # A killed run resumes from this checkpoint, and from these losses.
 
     def evaluated(
         self,
@@ -92,21 +89,22 @@ class RunReport(Callback):
         self._new = self._evaluated = True
 
     def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
-        if self._history is not None:
-            with said_in_a_line(LOSSES_NAME):
-                self._history.write()
+        self._write_losses()
         if self._evaluated and time.monotonic() >= self._next_page:
             self._write_page()
 
     def end(self) -> None:
         if self._new:
-            if self._history is not None:
-                with said_in_a_line(LOSSES_NAME):
-                    self._history.write()
+            self._write_losses()
             self._write_page()
         if self._writer is not None:
             with said_in_a_line("TensorBoard's pictures"):
                 self._writer.close()
+
+    def _write_losses(self) -> None:
+        if self._history is not None:
+            with said_in_a_line(LOSSES_NAME):
+                self._history.write()
 
     def _write_page(self) -> None:
         started = time.monotonic()

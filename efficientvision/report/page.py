@@ -141,17 +141,17 @@ def _section(anchor: str, heading: str, content: Markup) -> Markup:
 
 def _summary(run: RunFiles) -> str:
     config = run.config
-    said = [str(config.get("name", "A run"))]
+    facts = [str(config.get("name", "A run"))]
     if run.num_classes:
-        said.append(f"{run.num_classes} classes")
+        facts.append(f"{run.num_classes} classes")
     total = run.facts.get("total_steps")
     if total and run.step < total:
-        said.append(f"at step {run.step:,} of {total:,}")
+        facts.append(f"at step {run.step:,} of {total:,}")
     elif run.step:
-        said.append(f"{run.step:,} steps done")
+        facts.append(f"{run.step:,} steps done")
     if not run.evaluations:
-        said.append("not evaluated yet")
-    return ", ".join(said) + "."
+        facts.append("not evaluated yet")
+    return ", ".join(facts) + "."
 
 
 def _of_step(run: RunFiles) -> Markup | None:
@@ -169,9 +169,9 @@ def _plot(svg: str, label: str) -> Markup:
 
 def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     threshold = run.evaluation.get("score_threshold")
-    said = run.words.matrix_note
+    note = run.words.matrix_note
     if threshold is not None:
-        said += (
+        note += (
             f" Only detections with a score of at least {threshold:g} are counted, the threshold "
             "with the best mean F1 over the classes: a good min_score_thresh."
         )
@@ -179,7 +179,7 @@ def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     if matrix is None and matrix_png:
         label = f"Confusion matrix of {run.num_classes:,} classes"
         matrix = tag("img", src=data_uri(matrix_png, "image/png"), alt=label)
-    return join(tag("p", said), _of_step(run), matrix or _no_plots(), sections.confusions(run))
+    return join(tag("p", note), _of_step(run), matrix or _no_plots(), sections.confusions(run))
 
 
 def _photos(

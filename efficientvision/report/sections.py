@@ -208,10 +208,10 @@ def _number(name: str, value: Any) -> str:
 
 
 def _images(evaluation: dict[str, Any], things: tuple[str, str] | None) -> str:
-    said = f"{evaluation['images']:,}"
+    counts = f"{evaluation['images']:,}"
     if things and things[0] in evaluation:
-        said += f" with {evaluation[things[0]]:,} {things[1]}"
-    return said
+        counts += f" with {evaluation[things[0]]:,} {things[1]}"
+    return counts
 
 
 def _bar(value: Any) -> Markup:

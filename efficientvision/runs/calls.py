@@ -22,8 +22,8 @@ from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
 from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
+from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.export import Exported, names_photos
-from efficientvision.runs.gpu_memory import grow_gpu_memory
 from efficientvision.tasks.choice import config_from_yaml, find_task, get_config, task_of_config
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.setup import count_images, record_names

@@ -13,7 +13,7 @@ import tensorflow as tf
 from efficientvision import files
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors
-from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.record_files import num_records
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE
@@ -121,7 +121,7 @@ def wait_for_checkpoint(
         "set `eval_timeout=SECONDS` to limit this" if timeout is None else f"{timeout:g} s at most"
     )
     log.info(f"Waiting for {wanted} ({limit}; Ctrl-C to stop).")
-    start = told = time.monotonic()
+    start = logged = time.monotonic()
     while True:
         found = list_checkpoints(folder)
         if found and (after is None or step_of(found[-1]) > step_of(after)):
@@ -135,10 +135,10 @@ def wait_for_checkpoint(
         if timeout is not None and now - start >= timeout:
             log.info(f"No new checkpoint within {timeout:g} s (`eval_timeout`).")
             return None
-        if now - told >= _REMINDER_SECONDS:
+        if now - logged >= _REMINDER_SECONDS:
             minutes = (now - start) / 60
             log.info(f"Still waiting for {wanted} after {minutes:.0f} minutes.")
-            told = now
+            logged = now
         time.sleep(_POLL_SECONDS)
 
 
@@ -147,7 +147,7 @@ def tell_images(options: RunOptions) -> None:
     if options.use_fake_data or not options.val_file_pattern:
         return
     wanted = options.eval_samples
-    available = sum(count_records(match_files(options.val_file_pattern)))
+    available = num_records(options.val_file_pattern)
     if wanted < available:
         log.info(f"Evaluating {wanted} of {available} images (`eval_samples={wanted}`).")
     elif wanted > available and "eval_samples" in options.written:

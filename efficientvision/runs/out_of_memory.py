@@ -70,9 +70,9 @@ def what_happened(
 ) -> str:
     """Describes in one or two sentences when it happened, the load, and the memory used."""
     evaluates = error.during == "evaluation"
-    flag = "eval_batch_size" if evaluates else "train_batch_size"
+    option = "eval_batch_size" if evaluates else "train_batch_size"
     replicas = local_replicas(strategy) if evaluates else strategy.num_replicas_in_sync
-    images = -(-getattr(options, flag) // replicas)
+    images = -(-getattr(options, option) // replicas)
     parts = 1 if evaluates else config.gradient_accumulation
     height, width = config.image_hw
     load = f"{images // parts} images" if images // parts > 1 else "1 image"
@@ -81,7 +81,7 @@ def what_happened(
         load += f" on each of {replicas} devices"
     wanted = "" if error.wanted is None else f" {_size(error.wanted)} more were requested."
     return (
-        f"Out of memory in {error.during}, with {load} (`{flag}={getattr(options, flag)}`)."
+        f"Out of memory in {error.during}, with {load} (`{option}={getattr(options, option)}`)."
         f"{wanted}{_used(error.device)}"
     )
 

@@ -110,16 +110,16 @@ def find_data(options: RunOptions) -> RunOptions:
     if options.data_dir:
         task = task_of_run(options)
         found = data_folder.find_data(options.data_dir, of_classes=task.takes_class_folders)
-        for flag, value, needed in (
+        for name, value, needed in (
             ("train_file_pattern", found.training_records, options.mode != "eval"),
             ("val_file_pattern", found.evaluation_records, _evaluates(options)),
         ):
-            if not getattr(options, flag):
-                options = options.replace(**{flag: value})
-            if needed and not getattr(options, flag):
+            if not getattr(options, name):
+                options = options.replace(**{name: value})
+            if needed and not getattr(options, name):
                 raise UserError(
                     f"`data_dir={options.data_dir}` has no files "
-                    f"{flag.partition('_')[0]}*.tfrecord; set `{flag}` instead."
+                    f"{name.partition('_')[0]}*.tfrecord; set `{name}` instead."
                 )
         truth = ""
         if task.takes_ground_truth_file:
@@ -130,7 +130,7 @@ def find_data(options: RunOptions) -> RunOptions:
             f"Data in {options.data_dir}: training {options.train_file_pattern}, evaluation "
             f"{options.val_file_pattern}{truth}."
         )
-    for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
+    for pattern in options.record_patterns.values():
         match_files(pattern)
     if options.mode != "eval" and options.tf_data_service:
         check_service(options.tf_data_service)

@@ -177,7 +177,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
         keeper.write()
     with contextlib.ExitStack() as stack:
         stack.enter_context(out_of_memory.answered(options, config, decided.strategy, "training"))
-        for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
+        for pattern in options.record_patterns.values():
             stack.enter_context(data_errors(pattern, of_masks=task_of_config(config).of_masks))
         trainer.run(**when, eval_name=options.eval_name)
     if trainer.is_chief and not trainer.stop_signal:

@@ -25,12 +25,12 @@ from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
-from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.portable import PhotoRunner, PortableNetwork, RunPhotos
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.report_labels import ReportLabels
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import count_images, record_names
-from efficientvision.tasks.stretched import StretchedRunner, StretchedServing, stretched_portable
+from efficientvision.tasks.stretched import StretchedServing, stretch_photos, stretched_portable
 from efficientvision.tasks.training_task import TrainingTask
 
 if TYPE_CHECKING:
@@ -214,19 +214,21 @@ class Task(abc.ABC):
     ) -> tuple[list[Finding], int]:
         """Returns the preflight's findings on the data, and the number of training records."""
         return files_findings(
-            options.train_file_pattern,
-            options.val_file_pattern,
-            regenerate_source_id=config.regenerate_source_id,
+            options.record_patterns, regenerate_source_id=config.regenerate_source_id
         )
 
     def load(self, options: RunOptions) -> LoadedModel:
         """Loads the model in `model_dir` for an evaluation; call it in the strategy's scope."""
+        return self.load_with(options, self.dataset_changes(options) or {})
+
+    def load_with(self, options: RunOptions, changes: Mapping[str, Any]) -> LoadedModel:
+        """Does `load` with these hyper-parameters, which those of the options override."""
         return load_model(
             options.model_dir,
             options.model_name if "model_name" in options.written else None,
             options.hparams,
             task=self.metadata_class.task,
-            **{**(self.dataset_changes(options) or {}), **options.hyper_parameters},
+            **{**changes, **options.hyper_parameters},
         )
 
     def write_test_results(self, options: RunOptions, prepare: Callable[[], Any]) -> bool:
@@ -321,7 +323,9 @@ class Task(abc.ABC):
 
     def runner(self, network: PortableNetwork, metadata: ModelMetadata) -> RunPhotos:
         """Wraps a portable file: resizes photos for it and decodes its outputs."""
-        return StretchedRunner(network, metadata)
+        return PhotoRunner(
+            network, metadata, lambda photos: stretch_photos(photos, metadata.image_hw)
+        )
 
     def apply_settings(  # noqa: B027
         self, config: TrainingConfig, settings: InspectSettings

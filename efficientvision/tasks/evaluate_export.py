@@ -1,13 +1,17 @@
-"""Evaluates an exported model on the images that the training task evaluates on."""
+"""Evaluates exported models on records."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tensorflow as tf
 
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import iterate
+from efficientvision.data.record_files import match_files, num_records
+from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.progress import tqdm
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.metadata import ModelMetadata
@@ -26,7 +30,7 @@ def evaluate_export(
     For tasks whose `TrainingTask.decode` names predictions as their exports name results.
 
     Args:
-        task: Task of the export.
+        task: Task of the exported model.
         run, metadata: See `load_export`.
         options: Only `val_file_pattern` and `eval_samples` are used.
 
@@ -47,3 +51,29 @@ def evaluate_export(
         photos = np.repeat(arrays["images"], metadata.batch_size or 1, axis=0)
         evaluation.update({metadata.result_name: run(photos)[:1]}, arrays)
     return evaluation
+
+
+def record_examples(
+    pattern: str,
+    read: Callable[[tf.Tensor], tuple[tf.Tensor, ...]],
+    limit: int | None = None,
+    *,
+    of_masks: bool = False,
+) -> Iterator[tuple]:
+    """Reads records in order, with a progress bar.
+
+    Args:
+        pattern: Glob of TFRecord files.
+        read: Serialised record -> tensors.
+        limit: Maximum number of records.
+        of_masks: See `data_errors`.
+
+    Yields:
+        What `read` returns for each record, as arrays.
+    """
+    total = num_records(pattern, limit)
+    examples = read_in_order(match_files(pattern)).map(without_autograph(read), tf.data.AUTOTUNE)
+    arrays = examples.take(total).prefetch(8).as_numpy_iterator()
+    yield from tqdm(
+        iterate(arrays, pattern, of_masks=of_masks), desc="evaluation", unit="image", total=total
+    )

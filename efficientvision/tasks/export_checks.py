@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -42,10 +42,10 @@ class Compared(NamedTuple):
 
 
 class ExportChecks:
-    """The exports of one network, held against it: results as numbers, and the first metric.
+    """Compares the exports of a network with it: their results, and the first metric.
 
-    A task whose results are no numbers of one shape, or whose photos are not stretched to the
-    input's size, has a class of its own.
+    Tasks derive a class of their own if their results do not all have one shape, or if their
+    photos are not stretched to the input's size.
 
     Args:
         settings: Options of the export.
@@ -84,9 +84,8 @@ class ExportChecks:
 
     def compare(self, name: str, run: Run, metadata: ModelMetadata) -> Compared:
         """Compares an export of the format `name` with the network on the photos."""
-        progress = tqdm(self.photos, desc=f"check {name}", unit="photo")
-        found = np.stack([results_of_one(run, photo, metadata.batch_size) for photo in progress])
-        difference = float(np.abs(found - self._expected).max())
+        results = np.stack(list(self._results(name, run, metadata)))
+        difference = float(np.abs(results - self._expected).max())
         tolerance = FORMATS[name].score_tolerance if is_portable(name) else TENSORFLOW_TOLERANCE
         scale = max(1.0, float(np.abs(self._expected).max()))
         failed = tolerance is not None and not difference <= tolerance * scale
@@ -103,6 +102,11 @@ class ExportChecks:
         """Wraps the network itself like an export that takes one photo at a time."""
         return network_run(self.loaded)
 
+    def _results(self, name: str, run: Run, metadata: ModelMetadata) -> Iterator[np.ndarray]:
+        """Yields the result of an export for each photo."""
+        for photo in tqdm(self.photos, desc=f"check {name}", unit="photo"):
+            yield run(np.repeat(photo[np.newaxis], metadata.batch_size or 1, axis=0))[0]
+
     @functools.cached_property
     def _task(self) -> Task:
         return task_of_config(self.loaded.config)
@@ -118,11 +122,6 @@ class ExportChecks:
     def network_measured(self) -> tuple[float, ...]:
         """Metrics of the network itself, in percent, for `measured_columns`."""
         return self.measure(self.network_run(), dataclasses.replace(self.metadata(), batch_size=1))
-
-
-def results_of_one(run: Run, photo: np.ndarray, batch_size: int | None) -> np.ndarray:
-    """Runs an export with a fixed `batch_size` on a single photo."""
-    return run(np.repeat(photo[np.newaxis], batch_size or 1, axis=0))[0]
 
 
 def is_portable(name: str) -> bool:

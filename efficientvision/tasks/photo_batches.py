@@ -92,15 +92,15 @@ def run_by_size(
     Returns:
         The results, in the order of the photos.
     """
-    found: list[np.ndarray | None] = [None] * len(photos)
+    results: list[np.ndarray | None] = [None] * len(photos)
     waiting: dict[tuple[int, ...], dict[int, np.ndarray]] = {}
 
     def finish(batch: dict[int, np.ndarray]) -> None:
         arrays = list(batch.values())
         missing = batch_size - len(arrays) if fixed else 0
-        results = run(np.stack(arrays + arrays[-1:] * missing))
+        done = run(np.stack(arrays + arrays[-1:] * missing))
         for place, index in enumerate(batch):
-            found[index] = results[place]
+            results[index] = done[place]
 
     for index, photo in enumerate(photos):
         array = as_array(photo)
@@ -110,4 +110,4 @@ def run_by_size(
             finish(waiting.pop(array.shape))
     for batch in waiting.values():
         finish(batch)
-    return found
+    return results

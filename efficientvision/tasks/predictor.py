@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from efficientvision import files
@@ -25,7 +24,7 @@ from efficientvision.loading import LoadedModel, load_model, serving_metadata
 from efficientvision.tasks.choice import build_serving
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array, run_by_size
-from efficientvision.tasks.portable import RunPhotos
+from efficientvision.tasks.portable import RunPhotos, compiled
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -186,6 +185,11 @@ class Predictor(abc.ABC, Generic[Result]):
         """Creates a predictor from a network in memory."""
         return cls(network_run(loaded), serving_metadata(loaded, batch_size=None))
 
+    @property
+    def class_names(self) -> dict[int, str]:
+        """Class names by class number (1..K; of a segmenter from 0); may be empty."""
+        return self.metadata.class_names
+
     def __call__(self, source: Any, batch_size: int = 1, **options: Any) -> Any:
         """Predicts photos.
 
@@ -269,10 +273,7 @@ def _with_origin(result: Any, origin: Origin) -> Any:
 
 def network_run(loaded: LoadedModel) -> RunPhotos:
     """A network with pre- and postprocessing, as its exports run."""
-    serving = build_serving(loaded.model, loaded.config)
-    photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
-    function = tf.function(serving.results_from_arrays, [photos], autograph=False)
-    return lambda image_arrays: function(image_arrays).numpy()
+    return compiled(build_serving(loaded.model, loaded.config).results_from_arrays)
 
 
 class _Opened(Sequence):

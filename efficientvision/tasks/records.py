@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
-from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.record_files import num_records
 from efficientvision.data.streams import without_autograph
 from efficientvision.tasks.training_task import Batch, TrainingTask
 
@@ -112,8 +112,7 @@ class RecordTrainingTask(TrainingTask):
 
     @property
     def num_evaluation_images(self) -> int | None:
-        available = sum(count_records(match_files(self.evaluation_files)))
-        return min(available, self._evaluation_images or available)
+        return num_records(self.evaluation_files, self._evaluation_images)
 
     def _training_data(
         self, batch_size: int, start_step: int, input_shard: tuple[int, int] = (0, 1)

@@ -9,7 +9,7 @@ from efficientvision import files
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.labels import find_labels, resolve_label_map
-from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.record_files import num_records
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights.identify import Identified
@@ -45,7 +45,7 @@ def count_images(options: RunOptions, evaluation: str | None) -> RunOptions:
     """
     training = None if options.mode == "eval" else options.train_file_pattern
     counts = {
-        name: sum(count_records(match_files(pattern))) or 1
+        name: num_records(pattern) or 1
         for name, pattern in (("num_examples_per_epoch", training), ("eval_samples", evaluation))
         if pattern and name not in options.written
     }

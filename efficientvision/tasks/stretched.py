@@ -6,14 +6,11 @@ A task that prepares photos differently overrides `serving`, `portable` and `run
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.data.transforms.preprocess import normalize
 from efficientvision.data.transforms.random_crop import resize_like_pillow
-from efficientvision.tasks.metadata import ModelMetadata
-from efficientvision.tasks.portable import PortableNetwork, check_number, of_photos, output
 from efficientvision.tasks.serving import Serving
 
 # The network's outputs -> results, the first axis of each the photo.
@@ -83,17 +80,3 @@ def stretched_portable(serving: StretchedServing, batch_size: int) -> Any:
 
     spec = tf.TensorSpec((batch_size, *serving.image_hw, 3), tf.float32, name="images")
     return tf.function(run, [spec], autograph=False).get_concrete_function()
-
-
-class StretchedRunner:
-    """Resizes photos for a portable file and runs it."""
-
-    def __init__(self, network: PortableNetwork, metadata: ModelMetadata):
-        self._network = network
-        self._metadata = metadata
-        self._prepare = of_photos(lambda photos: stretch_photos(photos, metadata.image_hw))
-
-    def __call__(self, photos: np.ndarray) -> np.ndarray:
-        check_number(photos, self._metadata)
-        images = self._prepare(photos).numpy().astype(np.float32)
-        return output(self._network(images), self._metadata.result_name)

@@ -228,5 +228,5 @@ def test_what_cannot_be_honoured_in_segmentation(command, says):
 
 def test_a_task_without_a_model_asks_for_one():
     given, _ = parsed("main.py --task=classification --model_dir=runs/a --data_dir=d")
-    with pytest.raises(UserError, match="needs a classifier"):
+    with pytest.raises(UserError, match="needs a classifier: set `model_name`"):
         run_setup.check_options(given)

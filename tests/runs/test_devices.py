@@ -124,3 +124,23 @@ def test_no_tpu_is_told_before_anything_else(repository, tmp_path):
     (line,) = [text for text in done.stderr.splitlines() if text.startswith("error:")]
     assert "No TPU named grpc://127.0.0.1:1 can be reached" in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("gpus", [[], ["GPU:0", "GPU:1"]])
+def test_every_gpu_grows(monkeypatch, gpus):
+    asked = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(
+        tf.config.experimental, "set_memory_growth", lambda *given: asked.append(given)
+    )
+    devices.grow_gpu_memory()
+    assert asked == [(gpu, True) for gpu in gpus]
+
+
+def test_a_process_that_has_computed_goes_on(monkeypatch):
+    def refuse(gpu, enable):
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", refuse)
+    devices.grow_gpu_memory()

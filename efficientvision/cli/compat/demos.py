@@ -21,8 +21,7 @@ from efficientvision.cli.compat.published import (
     network_name,
     published_name,
 )
-from efficientvision.cli.flag_spec import FlagSpec
-from efficientvision.cli.flags import define_flag, define_inspect_flags
+from efficientvision.cli.flags import FlagSpec, define_flag, define_inspect_flags
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
 

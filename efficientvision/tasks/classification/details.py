@@ -40,15 +40,15 @@ def single_label_details(
     known = labels >= 0
     matrix = np.zeros((len(names), len(names)), np.int64)
     np.add.at(matrix, (labels[known], predicted[known]), 1)
-    right, true, said = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    right, true, decided = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     rows = [
         {
             "id": number,
             "class": name,
             "images": int(true[i]),
-            "precision": float(right[i] / said[i]) if said[i] else None,
+            "precision": float(right[i] / decided[i]) if decided[i] else None,
             "recall": float(right[i] / true[i]) if true[i] else None,
-            "F1": float(2 * right[i] / (said[i] + true[i])) if true[i] else None,
+            "F1": float(2 * right[i] / (decided[i] + true[i])) if true[i] else None,
         }
         for i, (number, name) in enumerate(names.items())
     ]

@@ -60,9 +60,9 @@ class _ClassificationEvaluation(Evaluation):
         """Returns the photos as the network saw them, titled with truth and prediction."""
         shown = []
         for name, image, logits, labels in self._photos:
-            truth, said, right = self._words(logits, labels)
-            picture = titled(fit(image, _SIDE), [f"truth: {truth}", said], good=right)
-            shown.append(Picture(picture, f"Image {name}: {truth}; {said}."))
+            truth, predicted, right = self._words(logits, labels)
+            picture = titled(fit(image, _SIDE), [f"truth: {truth}", predicted], good=right)
+            shown.append(Picture(picture, f"Image {name}: {truth}; {predicted}."))
         return shown
 
     @abc.abstractmethod
@@ -148,8 +148,8 @@ class MultiLabelEvaluation(_ClassificationEvaluation):
         return multi_label_details(scores, np.concatenate(self._labels), self._names)
 
     def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
-        said, true = logits > 0, labels.astype(bool)
-        return self._listed(true), self._listed(said), bool((said == true).all())
+        predicted, true = logits > 0, labels.astype(bool)
+        return self._listed(true), self._listed(predicted), bool((predicted == true).all())
 
     def _listed(self, chosen: np.ndarray) -> str:
         return ", ".join(self._names[k + 1] for k in np.flatnonzero(chosen)) or "nothing"

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from efficientvision.exports.artifacts import FORMATS
-from efficientvision.progress import tqdm
 from efficientvision.tasks.classification.evaluate_export import evaluate_classifier_export
 from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.classification.serving import crop_fraction_of, fit_photos
@@ -17,7 +16,6 @@ from efficientvision.tasks.export_checks import (
     ExportChecks,
     Run,
     is_portable,
-    results_of_one,
 )
 
 
@@ -36,16 +34,15 @@ class ClassificationChecks(ExportChecks):
         return fitted.numpy().astype(np.float32)
 
     def compare(self, name: str, run: Run, metadata: ClassificationMetadata) -> Compared:
-        progress = tqdm(self.photos, desc=f"check {name}", unit="photo")
-        found = np.stack([results_of_one(run, photo, metadata.batch_size) for photo in progress])
-        difference = float(np.abs(found - self._expected).max())
-        same = int((found.argmax(axis=1) == self._expected.argmax(axis=1)).sum())
+        results = np.stack(list(self._results(name, run, metadata)))
+        difference = float(np.abs(results - self._expected).max())
+        same = int((results.argmax(axis=1) == self._expected.argmax(axis=1)).sum())
         tolerance = FORMATS[name].score_tolerance if is_portable(name) else TENSORFLOW_TOLERANCE
         if tolerance is None:
-            failed = len(found) - same > FORMATS[name].differ_tolerance * len(found)
+            failed = len(results) - same > FORMATS[name].differ_tolerance * len(results)
         else:
             failed = not difference <= tolerance
-        return Compared((f"{difference:.2g}", f"{same} of {len(found)} equal"), failed)
+        return Compared((f"{difference:.2g}", f"{same} of {len(results)} equal"), failed)
 
     def measure(self, run: Run, metadata: ClassificationMetadata) -> tuple[float, ...]:
         pattern = self.settings.val_file_pattern

@@ -22,13 +22,10 @@ LABELS = ReportLabels(
         "recall are measured at that threshold."
     ),
     things=("labels", "labels"),
-    detected="predicted",
-    matrix_title="Confusion matrix",
     matrix_note=(
         "Images by true class (rows) and predicted class (columns). The colour is the share of "
         "the row."
     ),
-    pairs=False,
     predictions_note=(
         "The network's input, with true and predicted classes above. The same photos at every "
         "evaluation."

@@ -72,14 +72,14 @@ def label_scores(decided: np.ndarray, labels: np.ndarray) -> LabelScores:
     """
     labels = labels.astype(bool)
     right = (decided & labels).sum(axis=0).astype(np.float64)
-    said, true = decided.sum(axis=0), labels.sum(axis=0)
+    predicted, true = decided.sum(axis=0), labels.sum(axis=0)
     return LabelScores(
-        right / np.maximum(said, 1),
+        right / np.maximum(predicted, 1),
         right / np.maximum(true, 1),
-        2 * right / np.maximum(said + true, 1),
-        float(right.sum() / max(said.sum(), 1)),
+        2 * right / np.maximum(predicted + true, 1),
+        float(right.sum() / max(predicted.sum(), 1)),
         float(right.sum() / max(true.sum(), 1)),
-        float(2 * right.sum() / max(said.sum() + true.sum(), 1)),
+        float(2 * right.sum() / max(predicted.sum() + true.sum(), 1)),
     )
 
 

@@ -1,6 +1,6 @@
 """Classifies photos with any checkpoint or exported model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
+from efficientvision.tasks.portable import RunPhotos
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor, network_run
 from efficientvision.visualize.draw_classes import draw_classes
 
@@ -82,13 +83,12 @@ class Classifier(Predictor[Classification]):
 
     def __init__(
         self,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: RunPhotos,
         metadata: ClassificationMetadata,
         *,
         min_probability: float | None = None,
     ):
-        self._run = run
-        self.metadata = metadata
+        super().__init__(run, metadata)
         usual = MULTILABEL_THRESHOLD if metadata.multilabel else 0.0
         self.min_probability = usual if min_probability is None else min_probability
 
@@ -138,7 +138,7 @@ class Classifier(Predictor[Classification]):
     @classmethod
     def from_run(
         cls,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: RunPhotos,
         metadata: Any,
         origin: AnyPath,
         *,
@@ -156,7 +156,7 @@ class Classifier(Predictor[Classification]):
         Raises:
             UserError: the export is not a classifier of this library.
         """
-        check_kind(metadata, ClassificationMetadata, origin)
+        check_kind(metadata, cls.metadata_class, origin)
         names = resolve_label_map(label_map)
         if names and not metadata.class_names:
             metadata = replace(metadata, class_names=network_names(names))
@@ -172,11 +172,6 @@ class Classifier(Predictor[Classification]):
             serving_metadata(loaded, batch_size=None),
             min_probability=min_probability,
         )
-
-    @property
-    def class_names(self) -> dict[int, str]:
-        """Class names by class number (1..K)."""
-        return self.metadata.class_names
 
     def classify(
         self, photos: Photo | Sequence[Photo], top_k: int | None = 5, batch_size: int = 1
@@ -197,10 +192,10 @@ class Classifier(Predictor[Classification]):
             UserError: a file is missing or not a picture, an array is not a photo, or the
                 network's outputs are not finite.
         """
-        found = self(photos, batch_size, top_k=top_k)
+        results = self(photos, batch_size, top_k=top_k)
         if isinstance(photos, (list, tuple)):
-            return [one.predictions for one in found]
-        return found.predictions
+            return [one.predictions for one in results]
+        return results.predictions
 
     def predict_photos(  # type: ignore[override]  # Its options have names.
         self,

@@ -18,7 +18,7 @@ from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
-from efficientvision.preflight.findings import ERROR, Finding
+from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan, scan_records
 from efficientvision.registry import classifier_image_size
 from efficientvision.tasks.base import Task
@@ -37,15 +37,19 @@ from efficientvision.tasks.classification.labels import LABELS
 from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.tasks.classification.pipeline import classification_dataset
-from efficientvision.tasks.classification.portable import ClassificationRunner, portable_classifier
+from efficientvision.tasks.classification.portable import portable_classifier
 from efficientvision.tasks.classification.predictor import Classifier
-from efficientvision.tasks.classification.serving import classification_serving, crop_fraction_of
+from efficientvision.tasks.classification.serving import (
+    classification_serving,
+    crop_fraction_of,
+    fit_photos,
+)
 from efficientvision.tasks.classification.training_task import (
     ClassificationTrainingTask,
     cropping_of,
 )
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
-from efficientvision.tasks.portable import PortableNetwork, RunPhotos
+from efficientvision.tasks.portable import PhotoRunner, PortableNetwork, RunPhotos
 from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
 from efficientvision.tasks.setup import (
@@ -172,25 +176,19 @@ class ClassificationTask(Task):
     def check_classes(
         self, options: RunOptions, config: ClassificationConfig, names: Mapping[int, str]
     ) -> None:
-        patterns = [] if options.mode == "eval" else [options.train_file_pattern]
-        for pattern in filter(None, (*patterns, options.val_file_pattern)):
+        for part, pattern in options.record_patterns.items():
+            if part == "train" and options.mode == "eval":
+                continue
             scan = scan_records(pattern, labels_only=True)
             ids = self._ids(config, names, pattern)
-            for finding in label_findings(scan, "", ids, names, multi_label=config.multi_label):
-                if finding.level == ERROR:
-                    raise UserError(f"{finding.found}: {finding.advice}.")
+            raise_on_first(label_findings(scan, "", ids, names, multi_label=config.multi_label))
 
     def findings(
         self, options: RunOptions, config: ClassificationConfig, names: Mapping[int, str]
     ) -> tuple[list[Finding], int]:
         scans: dict[str, RecordScan] = {}
         findings: list[Finding] = []
-        for part, pattern in (
-            ("train", options.train_file_pattern),
-            ("val", options.val_file_pattern),
-        ):
-            if not pattern:
-                continue
+        for part, pattern in options.record_patterns.items():
             scan = scan_records(
                 pattern,
                 labels_only=True,
@@ -265,7 +263,11 @@ class ClassificationTask(Task):
         return portable_classifier(model, config, batch_size=metadata.batch_size or 1), metadata
 
     def runner(self, network: PortableNetwork, metadata: ClassificationMetadata) -> RunPhotos:
-        return ClassificationRunner(network, metadata)
+        return PhotoRunner(
+            network,
+            metadata,
+            lambda photos: fit_photos(photos, metadata.image_hw, metadata.crop_fraction),
+        )
 
     def export_checks(
         self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]

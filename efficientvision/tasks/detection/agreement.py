@@ -31,7 +31,7 @@ class Agreement(NamedTuple):
 
 
 def compare(
-    expected: np.ndarray, found: np.ndarray, min_score: float, box_tolerance: float = np.inf
+    expected: np.ndarray, exported: np.ndarray, min_score: float, box_tolerance: float = np.inf
 ) -> Agreement:
     """Compares the detections in one photo.
 
@@ -40,25 +40,25 @@ def compare(
 
     Args:
         expected: float32 [n, 7], the network's rows in the format of `to_rows`.
-        found: float32 [m, 7], the export's rows.
+        exported: float32 [m, 7], the export's rows.
         min_score: detections with at least this score need a match on the other side.
         box_tolerance: in pixels; see `Agreement.displaced`.
     """
-    expected, found = (rows[rows[:, 5] > 0] for rows in (expected, found))
-    wanted, told = (int((rows[:, 5] >= min_score).sum()) for rows in (expected, found))
-    overlaps = box_ops.iou(expected[:, None, 1:5], found[None, :, 1:5], xp=np)
-    overlaps *= expected[:, None, 6] == found[None, :, 6]
+    expected, exported = (rows[rows[:, 5] > 0] for rows in (expected, exported))
+    in_network, in_export = (int((rows[:, 5] >= min_score).sum()) for rows in (expected, exported))
+    overlaps = box_ops.iou(expected[:, None, 1:5], exported[None, :, 1:5], xp=np)
+    overlaps *= expected[:, None, 6] == exported[None, :, 6]
     pairs = _closest_pairs(overlaps)
-    strong = [(a, b) for a, b in pairs if max(expected[a, 5], found[b, 5]) >= min_score]
+    strong = [(a, b) for a, b in pairs if max(expected[a, 5], exported[b, 5]) >= min_score]
     first, second = np.array(strong, int).reshape(-1, 2).T
     seen = sum(expected[a, 5] >= min_score for a, _ in strong)
-    seen_by_other = sum(found[b, 5] >= min_score for _, b in strong)
-    shifts = np.abs(expected[first, 1:5] - found[second, 1:5]).max(axis=1, initial=0.0)
+    seen_by_other = sum(exported[b, 5] >= min_score for _, b in strong)
+    shifts = np.abs(expected[first, 1:5] - exported[second, 1:5]).max(axis=1, initial=0.0)
     return Agreement(
         box=float(shifts.max(initial=0.0)),
-        score=float(np.abs(expected[first, 5] - found[second, 5]).max(initial=0.0)),
-        detections=wanted,
-        unmatched=int(wanted - seen + told - seen_by_other),
+        score=float(np.abs(expected[first, 5] - exported[second, 5]).max(initial=0.0)),
+        detections=in_network,
+        unmatched=int(in_network - seen + in_export - seen_by_other),
         displaced=int((shifts > box_tolerance).sum()),
     )
 

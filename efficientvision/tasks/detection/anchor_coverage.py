@@ -22,6 +22,7 @@ PRIOR_MIN_SCALES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2)
 PRIOR_MAX_SCALES = (0.3, 0.45, 0.6, 0.75, 0.9, 1.05)
 _CLEAR_GAIN = 0.05
 _ABOUT_EQUAL = 0.02
+_ROUNDS = 50  # Of k-means, if it does not converge before.
 
 
 def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray:
@@ -160,7 +161,7 @@ def _score(attempt: tuple[float, dict, dict]) -> float:
     return attempt[0]
 
 
-def cluster_aspect_ratios(boxes_yxyx: np.ndarray, count: int, rounds: int = 50) -> list[float]:
+def cluster_aspect_ratios(boxes_yxyx: np.ndarray, count: int) -> list[float]:
     """Clusters the boxes' aspect ratios (width / height); ascending, to two digits.
 
     One-dimensional k-means of log(width / height), initialised at its quantiles. Returns fewer than
@@ -169,7 +170,7 @@ def cluster_aspect_ratios(boxes_yxyx: np.ndarray, count: int, rounds: int = 50) 
     _, _, height, width = centers_and_sizes(np.asarray(boxes_yxyx, np.float64))
     values = np.log(width / height)
     centers = np.quantile(values, (np.arange(count) + 0.5) / count)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         nearest = np.abs(values[:, None] - centers).argmin(axis=-1)
         moved = [
             values[nearest == k].mean() if (nearest == k).any() else c

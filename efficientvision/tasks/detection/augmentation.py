@@ -62,7 +62,7 @@ class Augmentation:
         return bool(self.autoaugment_policy or self.grid_mask)
 
     @property
-    def num_partners(self) -> int:
+    def num_mix_candidates(self) -> int:
         """Number of other photos that one example may need."""
         return (NUM_FRAMES - 1) * (self.mosaic_prob > 0) + (self.mixup_prob > 0)
 
@@ -103,6 +103,6 @@ class SsdAugmentation:
             )
 
     @property
-    def num_partners(self) -> int:
+    def num_mix_candidates(self) -> int:
         """Number of other photos that one example may need."""
         return 0

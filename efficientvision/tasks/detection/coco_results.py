@@ -76,7 +76,7 @@ def write_results(
 
 
 def check_image_ids(
-    found: Collection[int | str],
+    present: Collection[int | str],
     expected: Collection[int | str],
     *,
     what: str,
@@ -85,23 +85,23 @@ def check_image_ids(
     """Checks that the images are exactly those of an image info file.
 
     Args:
-        found: Image ids; duplicates are allowed.
+        present: Image ids; duplicates are allowed.
         expected: Image ids of the info file.
-        what: Source of `found`, as the start of the error message.
+        what: Source of `present`, as the start of the error message.
         info_file: Source of `expected`.
 
     Raises:
         UserError: Ids are not in the info file, or missing.
     """
-    found, expected = set(found), set(expected)
-    foreign = sorted(found - expected, key=str)
+    present, expected = set(present), set(expected)
+    foreign = sorted(present - expected, key=str)
     if foreign:
         raise UserError(
-            f"{what}: {len(foreign)} of {len(found)} images are not in {os.fspath(info_file)} "
+            f"{what}: {len(foreign)} of {len(present)} images are not in {os.fspath(info_file)} "
             f"(ids {_listed(foreign)}): make the records from that file with "
             "dataset/create_coco_tfrecord.py (`image_info_file`)."
         )
-    missing = sorted(expected - found, key=str)
+    missing = sorted(expected - present, key=str)
     if missing:
         raise UserError(
             f"{what}: {len(missing)} of {len(expected)} images of {os.fspath(info_file)} are "
@@ -138,10 +138,10 @@ def check_results_file(
         fault = _fault(entry, categories)
         if fault:
             raise UserError(f"{results_file}: entry {position} {fault}.")
-    found = {entry["image_id"] for entry in results}
+    present = {entry["image_id"] for entry in results}
     expected = {image["id"] for image in info["images"]}
-    check_image_ids(found, expected, what=results_file, info_file=info_file)
-    return len(results), len(found)
+    check_image_ids(present, expected, what=results_file, info_file=info_file)
+    return len(results), len(present)
 
 
 def _fault(entry: Any, categories: Collection[int]) -> str | None:

@@ -19,7 +19,7 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
-from efficientvision.loading import CONFIG_FILE, load_model, run_folder_of
+from efficientvision.loading import CONFIG_FILE, run_folder_of
 from efficientvision.preflight.class_checks import check_classes
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan
@@ -29,7 +29,6 @@ from efficientvision.tasks.detection import testdev
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
 from efficientvision.tasks.detection.data_checks import DataChecks
-from efficientvision.tasks.detection.decoder import Decoder
 from efficientvision.tasks.detection.evaluate_export import evaluate_export
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation
 from efficientvision.tasks.detection.export_checks import DetectionChecks
@@ -47,9 +46,6 @@ from efficientvision.tasks.loaded_model import LoadedModel, export_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
-from efficientvision.tasks.setup import (
-    record_names,
-)
 from efficientvision.visualize.draw import draw_detections
 
 log = logging.getLogger(__name__)
@@ -75,19 +71,11 @@ class DetectionTask(Task):
     )
     takes_ground_truth_file = True
     family: ClassVar[str]
-    stretches: ClassVar[bool]
-    decoder_class: ClassVar[type[Decoder]]
+    training_class: ClassVar[type[DetectionTrainingTask]]
 
     def check_options(self, options: RunOptions) -> None:
         testdev.check_options(options)
         tta_options.check_options(options)
-
-    def class_names(self, config: DetectionConfig, *patterns: str | None) -> dict[int, str]:
-        return record_names(config, *patterns)
-
-    @abc.abstractmethod
-    def new_task(self, config: DetectionConfig, **options: Any) -> DetectionTrainingTask:
-        """Creates the training task of a configuration; `options`: see `DetectionTrainingTask`."""
 
     @abc.abstractmethod
     def anchor_findings(
@@ -100,7 +88,7 @@ class DetectionTask(Task):
     ) -> DetectionTrainingTask:
         if options.mode == "eval":
             DataChecks(options, config, names, self).check_classes("val")
-        return self.new_task(
+        return self.training_class(
             config,
             **record_options(options),
             ground_truth_json=None if options.testdev_dir else options.val_json_file,
@@ -121,14 +109,7 @@ class DetectionTask(Task):
         return DataChecks(options, config, names, self).findings()
 
     def load(self, options: RunOptions) -> LoadedModel:
-        named = options.model_name if "model_name" in options.written else None
-        loaded = load_model(
-            options.model_dir,
-            named,
-            options.hparams,
-            task="detection",
-            **options.hyper_parameters,
-        )
+        loaded = self.load_with(options, {})
         own = files.is_file(files.join(run_folder_of(options.model_dir), CONFIG_FILE))
         # Records of test-dev have no objects, so the detector's classes are used.
         if not (own or options.testdev_dir):
@@ -176,10 +157,6 @@ class DetectionTask(Task):
             testdev.check_after(options)
         return metrics
 
-    @abc.abstractmethod
-    def augmentation(self, config: DetectionConfig) -> Any:
-        """Returns the training augmentation for `detection_dataset`."""
-
     def sample_pictures(
         self,
         file_pattern: FilePattern,
@@ -192,8 +169,8 @@ class DetectionTask(Task):
         dataset = detection_dataset(
             file_pattern,
             max_instances_per_image=config.max_instances_per_image,
-            stretch=self.stretches,
-            augmentation=self.augmentation(config),
+            stretch=self.training_class.stretches,
+            augmentation=self.training_class.augmentation(config),
             skip_crowd_during_training=config.skip_crowd_during_training,
             image_hw=config.image_hw,
             batch_size=1,
@@ -248,9 +225,6 @@ class DetectionTask(Task):
     ) -> DetectionChecks:
         return DetectionChecks(settings, loaded, photos)
 
-    def predictor(self, loaded: LoadedModel, settings: InspectSettings) -> Detector:
-        return Detector.from_loaded(loaded)
-
     def export_predictor(
         self,
         run: RunPhotos,
@@ -282,8 +256,8 @@ class DetectionTask(Task):
         overlap = {} if iou is None else {"iou_thresh": iou}
         scales = tta_options.scales_of(options)
         how = TTAOptions(options.test_flip, scales, options.test_merge, **overlap)
-        tta = DetectionTTA(config, self.decoder_class(config), how, self.build)
-        looks = ", ".join(
+        tta = DetectionTTA(config, self.training_class.decoder_class(config), how, self.build)
+        views = ", ".join(
             f"{view.fit_hw[1]}x{view.fit_hw[0]}{' mirrored' if view.mirrored else ''}"
             for view in tta.views
         )
@@ -292,7 +266,7 @@ class DetectionTask(Task):
             "nms": "one NMS of all candidates",
         }[how.merge]
         merged = f"; merged by {merge}" if len(tta.views) > 1 else ""
-        log.info(f"Test-time augmentation: each photo is evaluated at {looks}{merged}.")
+        log.info(f"Test-time augmentation: each photo is evaluated at {views}{merged}.")
         return tta
 
 

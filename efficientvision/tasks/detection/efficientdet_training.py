@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from efficientvision.errors import UserError
@@ -20,12 +18,6 @@ from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.training_task import Batch
 
 
-def training_augmentation(config: EfficientDetConfig) -> Augmentation:
-    """Builds the augmentation from the hyper-parameters of the same names."""
-    names = [field.name for field in dataclasses.fields(Augmentation)]
-    return Augmentation(**{name: getattr(config, name) for name in names})
-
-
 class EfficientDetTrainingTask(DetectionTrainingTask):
     """Training and evaluation of an EfficientDet.
 
@@ -35,6 +27,8 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
     """
 
     decoder_class = EfficientDetDecoder
+    augmentation_class = Augmentation
+    stretches = False
     config: EfficientDetConfig
 
     def __init__(self, config: EfficientDetConfig, **options: Any):
@@ -70,27 +64,10 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         momentum = tf.where(self._positives > 0.0, self.config.positives_momentum, 0.0)
         return momentum * self._positives + (1.0 - momentum) * positives
 
-    def losses(
-        self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Computes the losses of class and box heads; see `detection.losses.detection_losses`.
-
-        Args:
-            model: EfficientDet.
-            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and the fields from `prepare`.
-            training: Whether layers run in training mode.
-            normalizer: From `normalizer`.
-
-        Returns:
-            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`, optionally `box_iou_loss`.
-        """
-        outputs = self._forward(model, batch, training)
-        return self.losses_of(outputs, batch, normalizer=normalizer)
-
     def losses_of(
         self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Computes `losses` from the network's outputs."""
+        """See `detection.losses.detection_losses`."""
         config = self.config
         class_outputs, box_outputs = outputs[:2]
         losses = detection_losses(
@@ -128,6 +105,3 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             self._positives = tf.Variable(
                 0.0, trainable=False, aggregation=tf.VariableAggregation.NONE
             )
-
-    def _pipeline_options(self) -> dict[str, Any]:
-        return {"augmentation": training_augmentation(self.config)}

@@ -140,8 +140,8 @@ def _truth_beside_detections(
 ) -> Picture:
     name, pixels, scale = photo
     truths = collected.truths[collected.truths[:, 0] == number]
-    found = collected.detections[collected.detections[:, 0] == number]
-    found = found[found[:, 5] >= threshold]
+    detections = collected.detections[collected.detections[:, 0] == number]
+    detections = detections[detections[:, 5] >= threshold]
     left = draw_detections(
         pixels,
         corners_yxyx(truths) / scale,
@@ -152,9 +152,9 @@ def _truth_beside_detections(
     )
     right = draw_detections(
         pixels,
-        corners_yxyx(found) / scale,
-        found[:, 6],
-        found[:, 5],
+        corners_yxyx(detections) / scale,
+        detections[:, 6],
+        detections[:, 5],
         collected.categories,
         min_score_thresh=threshold,
         max_boxes_to_draw=None,
@@ -162,9 +162,9 @@ def _truth_beside_detections(
     )
     titles = (
         f"truth: {_objects(len(truths))}",
-        f"detected with score {threshold:g} or more: {len(found)}",
+        f"detected with score {threshold:g} or more: {len(detections)}",
     )
-    caption = f"Image {name}: {_objects(len(truths))}, {len(found)} detected."
+    caption = f"Image {name}: {_objects(len(truths))}, {len(detections)} detected."
     return Picture(beside(left, right, titles=titles), caption)
 
 

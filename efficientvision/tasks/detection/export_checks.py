@@ -27,7 +27,6 @@ from efficientvision.tasks.export_checks import (
     ExportChecks,
     Run,
     is_portable,
-    results_of_one,
 )
 from efficientvision.tasks.loaded_model import LoadedModel
 
@@ -89,10 +88,8 @@ class DetectionChecks(ExportChecks):
             form = FORMATS[name]
             box, score, differ = form.box_tolerance, form.score_tolerance, form.differ_tolerance
         parts = []
-        progress = tqdm(self.photos, desc=f"check {name}", unit="photo")
-        for photo, rows in zip(progress, wanted, strict=True):
-            found = results_of_one(run, photo, metadata.batch_size)
-            parts.append(agreement.compare(rows, found, _COMPARED_SCORE, box or np.inf))
+        for rows, expected in zip(self._results(name, run, metadata), wanted, strict=True):
+            parts.append(agreement.compare(expected, rows, _COMPARED_SCORE, box or np.inf))
         total = agreement.together(parts)
         _say_if_few(parts)
         differing = total.unmatched + total.displaced

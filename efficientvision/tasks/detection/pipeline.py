@@ -90,7 +90,7 @@ def detection_dataset(
         raise UserError(
             f"max_instances_per_image must be at least 1, got {max_instances_per_image}."
         )
-    num_partners = 0
+    num_mix_candidates = 0
     if training:
         examples, default = (
             (SsdExamples, SsdAugmentation) if stretch else (TrainingExamples, Augmentation)
@@ -103,7 +103,7 @@ def detection_dataset(
             augmentation=augmentation or default(),
             seed=reader.seed,
         )
-        num_partners = load.augmentation.num_partners
+        num_mix_candidates = load.augmentation.num_mix_candidates
     else:
 
         def load(_: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -116,7 +116,7 @@ def detection_dataset(
                 regenerate_source_id,
             )
 
-    dataset = reader.examples(load, num_partners)
+    dataset = reader.examples(load, num_mix_candidates)
     if pad_last_batch:
         missing = 0 if training else -reader.share % batch_size
         if missing:

@@ -33,13 +33,15 @@ class DetectionRunner:
         images, scale = self._prepare(photos)
         outputs = self._network(images)
         if "detections" in outputs:
-            found = outputs["detections"]
+            detections = outputs["detections"]
         else:
             names = ("confidences", "locations") if self._is_ssd else ("logits", "codes")
             pairs = zip(*(output(outputs, name) for name in names), strict=True)
-            found = np.stack([self._decode(*pair) for pair in pairs])
-        numbers = np.arange(len(found), dtype=np.float32)[:, None, None]
-        rows = np.concatenate([np.broadcast_to(numbers, (*found.shape[:2], 1)), found], axis=-1)
+            detections = np.stack([self._decode(*pair) for pair in pairs])
+        numbers = np.arange(len(detections), dtype=np.float32)[:, None, None]
+        rows = np.concatenate(
+            [np.broadcast_to(numbers, (*detections.shape[:2], 1)), detections], axis=-1
+        )
         rows[..., 1:5] *= scale
         return rows
 
@@ -67,7 +69,7 @@ class DetectionRunner:
         if self._anchors is None or len(self._anchors) != len(box_deltas):
             known = 0 if self._anchors is None else len(self._anchors)
             raise UserError(
-                f"this file gives boxes of {len(box_deltas)} anchors, and its metadata describes "
+                f"this file returns boxes of {len(box_deltas)} anchors, and its metadata describes "
                 f"{known}: export the model again"
             )
         limits = {

@@ -2,12 +2,11 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from efficientvision import files
@@ -22,6 +21,7 @@ from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
+from efficientvision.tasks.portable import RunPhotos, compiled
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
 from efficientvision.visualize.draw import draw_detections
 
@@ -117,18 +117,18 @@ class Detector(Predictor[Detections]):
         >>> detector.draw("photo.jpg", detections).save("photo_boxes.jpg")
     """
 
+    metadata_class = DetectionMetadata
     draw_options = ("min_score_thresh", "max_boxes_to_draw", "line_thickness")
     counted = "Objects in all frames"
 
     def __init__(
         self,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: RunPhotos,
         metadata: DetectionMetadata,
         *,
         min_score_thresh: float = 0.0,
     ):
-        self._run = run
-        self.metadata = metadata
+        super().__init__(run, metadata)
         self.min_score_thresh = min_score_thresh
 
     @classmethod
@@ -204,13 +204,8 @@ class Detector(Predictor[Detections]):
             nms_mode: see `detector_serving`.
         """
         serving = detector_serving(loaded.model, loaded.config, nms_mode=nms_mode)
-        function = tf.function(
-            serving.results_from_arrays,
-            input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)],
-            autograph=False,
-        )
         return cls(
-            lambda image_arrays: function(image_arrays).numpy(),
+            compiled(serving.results_from_arrays),
             serving_metadata(loaded, batch_size=None),
             min_score_thresh=loaded.config.nms_configs.score_thresh or 0.0,
         )
@@ -218,7 +213,7 @@ class Detector(Predictor[Detections]):
     @classmethod
     def from_run(
         cls,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: RunPhotos,
         metadata: ModelMetadata | None,
         origin: AnyPath,
         *,
@@ -243,17 +238,12 @@ class Detector(Predictor[Detections]):
             metadata = DetectionMetadata(
                 model_name or "unknown", (0, 0), 90, BUILTIN["coco"], batch_size=1
             )
-        facts = check_kind(metadata, DetectionMetadata, origin)
+        facts = check_kind(metadata, cls.metadata_class, origin)
         names = resolve_label_map(label_map)
         if names and not facts.class_names:
             facts = replace(facts, class_names=names)
         least = facts.min_score_thresh if min_score_thresh is None else min_score_thresh
         return cls(run, facts, min_score_thresh=least)
-
-    @property
-    def class_names(self) -> dict[int, str]:
-        """Class names by class number (1..K)."""
-        return self.metadata.class_names
 
     def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
@@ -283,7 +273,7 @@ class Detector(Predictor[Detections]):
         least = self.min_score_thresh if min_score_thresh is None else min_score_thresh
         numbers = None if classes is None else self._class_numbers(classes)
         rows = self._run_by_size(self.detect_batch, photos, batch_size)
-        return [self._named(found, least, numbers, top_k) for found in rows]
+        return [self._named(photo_rows, least, numbers, top_k) for photo_rows in rows]
 
     def describe(self, result: Detections) -> str:
         return f"{len(result)} objects"

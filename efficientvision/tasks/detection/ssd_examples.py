@@ -5,8 +5,6 @@ Random numbers depend only on (seed, position in the endless sequence).
 
 from __future__ import annotations
 
-import dataclasses
-
 import tensorflow as tf
 
 from efficientvision.data.boxes import clip_boxes
@@ -15,36 +13,22 @@ from efficientvision.data.records import parse_example
 from efficientvision.data.transforms import boxes, decode, orientation, sample_frame
 from efficientvision.data.transforms.photometric import distort_colors
 from efficientvision.data.transforms.placement import Placement, place_boxes, render
-from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
+from efficientvision.data.transforms.preprocess import pad_to_canvas
 from efficientvision.tasks.detection.augmentation import SsdAugmentation
-from efficientvision.tasks.detection.training_examples import Scene
+from efficientvision.tasks.detection.training_examples import Examples, Scene
 
 # One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _COLORS, _EXPANSION, _SAMPLE = range(4)
 
 
-@dataclasses.dataclass(frozen=True)
-class SsdExamples:
-    """Makes training examples; call it with a position and its record.
+class SsdExamples(Examples):
+    """Makes training examples of an SSD; call it with a position and its record.
 
     Colours are distorted after the photo has been resized to the input, which is much less work;
     pixels are rounded to whole values of 0..255.
-
-    Attributes:
-        image_hw: (height, width) of the network input.
-        max_instances: M, number of boxes in an example.
-        skip_crowd: Leave out crowd boxes.
-        regenerate_source_id: Name photos by a hash of their bytes.
-        augmentation: Augmentation of the photos.
-        seed: Seed of everything random.
     """
 
-    image_hw: Size
-    max_instances: int
-    skip_crowd: bool
-    regenerate_source_id: bool
     augmentation: SsdAugmentation
-    seed: int
 
     def __call__(self, position: tf.Tensor, records: tf.Tensor) -> Scene:
         """Makes one example.
@@ -58,9 +42,7 @@ class SsdExamples:
         """
         seed = tf.stack([tf.constant(self.seed, tf.int64), position])
         example = parse_example(records[0])
-        found, classes = example["boxes_normalized_yxyx"], example["classes"]
-        if self.skip_crowd:
-            found, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in (found, classes))
+        boxes_yxyx, classes = self._objects(example)
         drawn = self.augmentation
         turned = orientation.draw_orientation(
             _fold(seed, _ORIENTATION),
@@ -70,17 +52,17 @@ class SsdExamples:
         )
         stored_hw = decode.image_size(example["encoded"])
         source_hw = orientation.oriented_size(turned, stored_hw)
-        found = orientation.orient_boxes(turned, found)
-        found *= tf.cast(tf.tile(source_hw, [2]), tf.float32)
+        boxes_yxyx = orientation.orient_boxes(turned, boxes_yxyx)
+        boxes_yxyx *= tf.cast(tf.tile(source_hw, [2]), tf.float32)
         frame = sample_frame.draw_expansion(
             _fold(seed, _EXPANSION), source_hw, drawn.expand_prob, drawn.expand_max
         )
         if drawn.sample_crop:
-            frame = sample_frame.draw_sample(_fold(seed, _SAMPLE), frame, found)
+            frame = sample_frame.draw_sample(_fold(seed, _SAMPLE), frame, boxes_yxyx)
         placement = sample_frame.place_frame(frame, source_hw, self.image_hw)
-        shown = sample_frame.boxes_in_frame(found, frame)
-        found = clip_boxes(place_boxes(found, placement), self.image_hw)
-        shown &= boxes.has_area(found)
+        shown = sample_frame.boxes_in_frame(boxes_yxyx, frame)
+        boxes_yxyx = clip_boxes(place_boxes(boxes_yxyx, placement), self.image_hw)
+        shown &= boxes.has_area(boxes_yxyx)
         stored = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
         part = decode.decode_crop(
             example["encoded"], *stored, dct_method=decode.ACCURATE_DCT_METHOD
@@ -90,7 +72,7 @@ class SsdExamples:
             "valid_hw": tf.constant(self.image_hw, tf.int32),
             "source_id": source_id(example, self.regenerate_source_id),
             "gt_boxes_yxyx": boxes.pad_rows(
-                tf.boolean_mask(found, shown), self.max_instances, -1.0
+                tf.boolean_mask(boxes_yxyx, shown), self.max_instances, -1.0
             ),
             "gt_classes": boxes.pad_rows(tf.boolean_mask(classes, shown), self.max_instances, -1),
         }

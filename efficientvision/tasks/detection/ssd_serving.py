@@ -30,7 +30,7 @@ class Stretched(NamedTuple):
 class SsdServing(Serving):
     """Network, preprocessing and postprocessing of an SSD.
 
-    Its results are `detections`, float32 [N, max, 7], see `detection_serving.to_rows`.
+    Its results are `detections`, float32 [N, max, 7], see `serving.to_rows`.
 
     Args:
         network: float32 images [N, h, w, 3], normalised -> confidences [N, P, C], locations
@@ -73,7 +73,7 @@ class SsdServing(Serving):
             images = normalize(inputs.images, None, config.mean_rgb, config.stddev_rgb)
         confidences, locations = self.network(images)
         with tf.name_scope("postprocess"):
-            found = postprocess_ssd(
+            detections = postprocess_ssd(
                 confidences,
                 locations,
                 inputs.photo_hw,
@@ -81,7 +81,7 @@ class SsdServing(Serving):
                 nms=config.nms_configs,
                 image_hw=self.image_hw if self._static else None,
             )
-        return to_rows(found)
+        return to_rows(detections)
 
 
 def ssd_serving(model: Any, config: SsdConfig, *, nms_mode: str = "per_class") -> SsdServing:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from efficientvision.tasks.detection.augmentation import SsdAugmentation
@@ -19,12 +17,6 @@ from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.training_task import Batch
 
 
-def ssd_augmentation(config: SsdConfig) -> SsdAugmentation:
-    """Builds the augmentation from the hyper-parameters of the same names."""
-    names = [field.name for field in dataclasses.fields(SsdAugmentation)]
-    return SsdAugmentation(**{name: getattr(config, name) for name in names})
-
-
 class SsdTrainingTask(DetectionTrainingTask):
     """Training and evaluation of an SSD.
 
@@ -34,6 +26,8 @@ class SsdTrainingTask(DetectionTrainingTask):
     """
 
     decoder_class = SsdDecoder
+    augmentation_class = SsdAugmentation
+    stretches = True
     loss_names = ("loss", "cls_loss", "box_loss", "det_loss")
     config: SsdConfig
 
@@ -56,31 +50,11 @@ class SsdTrainingTask(DetectionTrainingTask):
         """Number of positive priors in the global batch."""
         return reduce_sum(tf.reduce_sum(batch["num_positives"]))
 
-    def losses(
-        self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """Computes the multibox loss; see `detection.multibox.multibox_losses`.
-
-        Args:
-            model: SSD.
-            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and the fields from `prepare`.
-            training: Whether layers run in training mode.
-            normalizer: From `normalizer`.
-
-        Returns:
-            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`.
-        """
-        outputs = self._forward(model, batch, training)
-        return self.losses_of(outputs, batch, normalizer=normalizer)
-
     def losses_of(
         self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Computes `losses` from the network's outputs."""
+        """See `detection.multibox.multibox_losses`."""
         confidences, locations = outputs
         targets = AnchorTargets(**{name: batch[name] for name in AnchorTargets._fields})
         losses = multibox_losses(confidences, locations, targets, normalizer=normalizer)
         return {"loss": losses["det_loss"], **losses}
-
-    def _pipeline_options(self) -> dict[str, Any]:
-        return {"augmentation": ssd_augmentation(self.config), "stretch": True}

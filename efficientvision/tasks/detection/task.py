@@ -17,20 +17,14 @@ from efficientvision.preflight.record_scan import RecordScan
 from efficientvision.registry import SSD_IMAGE_SIZE, is_ssd
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.build import build_by_name
-from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
-from efficientvision.tasks.detection.decoder import EfficientDetDecoder, SsdDecoder
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
-from efficientvision.tasks.detection.efficientdet_training import (
-    EfficientDetTrainingTask,
-    training_augmentation,
-)
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
-from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
-from efficientvision.tasks.detection.training_task import DetectionTrainingTask
+from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.setup import (
     apply_published_size,
@@ -60,8 +54,7 @@ class EfficientDetTask(DetectionTask):
 
     family = "efficientdet"
     num_classes_from_data = False  # Defaults to the published 90, as the original commands expect.
-    stretches = False
-    decoder_class = EfficientDetDecoder
+    training_class = EfficientDetTrainingTask
     parts = {
         "efficientnet": "backbone",
         "resample_p": "extra levels",
@@ -86,9 +79,6 @@ class EfficientDetTask(DetectionTask):
     def build(self, config: EfficientDetConfig) -> keras.Model:
         return build_efficientdet(config)
 
-    def build_named(self, name: str, hyper_parameters: dict[str, Any], **top: Any) -> keras.Model:
-        return self.build(get_config(name, hyper_parameters, task="detection"))
-
     def follow_checkpoint(
         self, config: EfficientDetConfig, found: Identified, path: str
     ) -> list[str]:
@@ -106,9 +96,6 @@ class EfficientDetTask(DetectionTask):
 
     def summary(self, config: EfficientDetConfig) -> str:
         return f"fusion {config.fpn_name or 'bifpn'}"
-
-    def augmentation(self, config: EfficientDetConfig) -> Any:
-        return training_augmentation(config)
 
     def check_options(self, options: RunOptions) -> None:
         super().check_options(options)
@@ -132,9 +119,6 @@ class EfficientDetTask(DetectionTask):
     def fit_to_data(self, options: RunOptions, config: EfficientDetConfig | None) -> RunOptions:
         return options  # The published program has numbers of its own, and counts nothing.
 
-    def new_task(self, config: EfficientDetConfig, **options: Any) -> DetectionTrainingTask:
-        return EfficientDetTrainingTask(config, **options)
-
     def anchor_findings(
         self, scan: RecordScan, config: EfficientDetConfig, names: Mapping[int, str]
     ) -> list[Finding]:
@@ -145,8 +129,7 @@ class SsdTask(DetectionTask):
     """SSD."""
 
     family = "ssd"
-    stretches = True
-    decoder_class = SsdDecoder
+    training_class = SsdTrainingTask
     counts_background = True
     usual_rate = (0.01, 192)  # Before warm restarts.
     parts = {
@@ -192,9 +175,6 @@ class SsdTask(DetectionTask):
 
     def summary(self, config: SsdConfig) -> str:
         return f"SSD, {config.num_object_classes} classes and the background"
-
-    def augmentation(self, config: SsdConfig) -> Any:
-        return ssd_augmentation(config)
 
     def check_options(self, options: RunOptions) -> None:
         super().check_options(options)
@@ -242,9 +222,6 @@ class SsdTask(DetectionTask):
                 f"network in {options.model_dir} has {count}: remove `dataset`."
             )
         return loaded
-
-    def new_task(self, config: SsdConfig, **options: Any) -> DetectionTrainingTask:
-        return SsdTrainingTask(config, **options)
 
     def anchor_findings(
         self, scan: RecordScan, config: SsdConfig, names: Mapping[int, str]

@@ -1,4 +1,4 @@
-"""Turns a record, and its partners if it is mixed, into one augmented training example.
+"""Turns a record, and its mix candidates if it is mixed, into one augmented training example.
 
 Random numbers depend only on (seed, position in the endless sequence).
 """
@@ -23,7 +23,7 @@ from efficientvision.data.transforms import (
 )
 from efficientvision.data.transforms.placement import place_boxes, render
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
-from efficientvision.tasks.detection.augmentation import Augmentation
+from efficientvision.tasks.detection.augmentation import Augmentation, SsdAugmentation
 
 # One RNG stream per purpose, so draws are independent.
 _ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT = range(8)
@@ -32,8 +32,8 @@ Scene = dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingExamples:
-    """Makes training examples; call it with a position and its records.
+class Examples:
+    """Makes training examples of any detector.
 
     Attributes:
         image_hw: (height, width) of the network input.
@@ -48,15 +48,29 @@ class TrainingExamples:
     max_instances: int
     skip_crowd: bool
     regenerate_source_id: bool
-    augmentation: Augmentation
+    augmentation: Augmentation | SsdAugmentation
     seed: int
+
+    def _objects(self, example: Scene) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the normalised boxes and the classes of a parsed record."""
+        objects = example["boxes_normalized_yxyx"], example["classes"]
+        if not self.skip_crowd:
+            return objects
+        boxes_yxyx, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in objects)
+        return boxes_yxyx, classes
+
+
+class TrainingExamples(Examples):
+    """Makes training examples of an EfficientDet; call it with a position and its records."""
+
+    augmentation: Augmentation
 
     def __call__(self, position: tf.Tensor, records: tf.Tensor) -> Scene:
         """Makes one example.
 
         Args:
             position: int64 [], position in the endless sequence.
-            records: string [1 + num_partners], its own record followed by its partners'.
+            records: string [1 + num_mix_candidates], its own record, then its candidates'.
 
         Returns:
             See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
@@ -69,12 +83,12 @@ class TrainingExamples:
                 lambda: self._mixed(scene, records[-1], _fold(seed, _RATIO)),
                 lambda: scene,
             )
-        found, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
-        found = boxes.clip_to_last_pixel(found, self.image_hw)
-        seen = boxes.has_area(found)
-        found, classes = (tf.boolean_mask(values, seen) for values in (found, classes))
+        boxes_yxyx, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
+        boxes_yxyx = boxes.clip_to_last_pixel(boxes_yxyx, self.image_hw)
+        seen = boxes.has_area(boxes_yxyx)
+        boxes_yxyx, classes = (tf.boolean_mask(values, seen) for values in (boxes_yxyx, classes))
         return scene | {
-            "gt_boxes_yxyx": boxes.pad_rows(found, self.max_instances, -1.0),
+            "gt_boxes_yxyx": boxes.pad_rows(boxes_yxyx, self.max_instances, -1.0),
             "gt_classes": boxes.pad_rows(classes, self.max_instances, -1),
         }
 
@@ -153,11 +167,9 @@ class TrainingExamples:
             fill_frame: bool []: leave no padding within the frame, and drop boxes of slivers.
         """
         example = parse_example(record)
-        found, classes = example["boxes_normalized_yxyx"], example["classes"]
-        if self.skip_crowd:
-            found, classes = (tf.boolean_mask(v, ~example["is_crowd"]) for v in (found, classes))
-        decode_part, stored_hw, found, classes = self._pixels(
-            example["encoded"], found, classes, seed
+        boxes_yxyx, classes = self._objects(example)
+        decode_part, stored_hw, boxes_yxyx, classes = self._pixels(
+            example["encoded"], boxes_yxyx, classes, seed
         )
         drawn = self.augmentation
         turned = orientation.draw_orientation(
@@ -174,19 +186,21 @@ class TrainingExamples:
             source_hw, self.image_hw, factor, offset, frame_hw=frame_hw, fill_frame=fill_frame
         )
         crop = orientation.stored_crop(turned, placement.crop_yx, placement.crop_hw, stored_hw)
-        found = place_boxes(orientation.orient_boxes(turned, found), placement, source_hw)
-        cut, kept = boxes.crop_boxes(found, frame_hw)
+        boxes_yxyx = place_boxes(orientation.orient_boxes(turned, boxes_yxyx), placement, source_hw)
+        cut, kept = boxes.crop_boxes(boxes_yxyx, frame_hw)
         kept = kept | ~fill_frame
         return {
             "images": render(decode_part(*crop), turned, placement),
             "valid_hw": placement.part_hw,
             "image_scale": image_scale,
             "source_id": source_id(example, self.regenerate_source_id),
-            "boxes_yxyx": tf.boolean_mask(tf.where(fill_frame, cut, found), kept),
+            "boxes_yxyx": tf.boolean_mask(tf.where(fill_frame, cut, boxes_yxyx), kept),
             "classes": tf.boolean_mask(classes, kept),
         }
 
-    def _pixels(self, encoded: tf.Tensor, found: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor):
+    def _pixels(
+        self, encoded: tf.Tensor, boxes_yxyx: tf.Tensor, classes: tf.Tensor, seed: tf.Tensor
+    ):
         """Gives access to a photo: ((yx, hw) -> pixels; its size; its boxes; its classes).
 
         If no operation needs the whole photo, only the requested part is decoded.
@@ -194,14 +208,14 @@ class TrainingExamples:
         drawn = self.augmentation
         if not drawn.needs_whole_photo:
             size_hw = decode.image_size(encoded)
-            return lambda yx, hw: decode.decode_crop(encoded, yx, hw), size_hw, found, classes
+            return lambda yx, hw: decode.decode_crop(encoded, yx, hw), size_hw, boxes_yxyx, classes
         photo = decode.decode_image(encoded)
         if drawn.grid_mask:
             photo = grid_mask.random_grid_mask(photo, _fold(seed, _GRID_MASK))
         if drawn.autoaugment_policy:
-            photo, found, classes = autoaugment.augment(
+            photo, boxes_yxyx, classes = autoaugment.augment(
                 photo,
-                found,
+                boxes_yxyx,
                 classes,
                 _fold(seed, _AUTOAUGMENT),
                 policy=drawn.autoaugment_policy,
@@ -211,7 +225,7 @@ class TrainingExamples:
         return (
             lambda yx, hw: photo[yx[0] : yx[0] + hw[0], yx[1] : yx[1] + hw[1]],
             tf.shape(photo)[:2],
-            found,
+            boxes_yxyx,
             classes,
         )
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from efficientvision.data.transforms.preprocess import normalize
+from efficientvision.tasks.detection.augmentation import Augmentation, SsdAugmentation
 from efficientvision.tasks.detection.base_config import DetectionConfig
 from efficientvision.tasks.detection.coco import CocoEvaluator
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
@@ -38,12 +40,19 @@ class DetectionTrainingTask(RecordTrainingTask):
         testdev_info_file: COCO image info file that defines the categories of the results.
         tta: Test-time augmentation; None: one view, at the network's own size.
         **options: See `RecordTrainingTask`.
+
+    Attributes:
+        decoder_class: Decodes the network's outputs.
+        augmentation_class: Options of the training augmentation.
+        stretches: Whether photos are stretched to the network's input, not fitted into it.
     """
 
     config: DetectionConfig
     training_inputs = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
     best_metric = "AP"
-    decoder_class: type[Decoder]
+    decoder_class: ClassVar[type[Decoder]]
+    augmentation_class: ClassVar[type[Augmentation | SsdAugmentation]]
+    stretches: ClassVar[bool]
 
     def __init__(
         self,
@@ -78,9 +87,9 @@ class DetectionTrainingTask(RecordTrainingTask):
         """Detections in pixels of the photos: fields of `postprocess.Detections`."""
         if self._tta is not None:
             return self._tta.decode(outputs, batch)
-        found = self.decoder.detections(outputs, self.config.image_hw)
-        boxes = boxes_on_photo(found.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
-        return found._replace(boxes_yxyx=boxes)._asdict()
+        detections = self.decoder.detections(outputs, self.config.image_hw)
+        boxes = boxes_on_photo(detections.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
+        return detections._replace(boxes_yxyx=boxes)._asdict()
 
     def new_evaluation(self) -> Evaluation:
         if self._coco is None:
@@ -96,9 +105,35 @@ class DetectionTrainingTask(RecordTrainingTask):
     def training_pictures(self, batch: Mapping[str, np.ndarray], limit: int) -> list[Picture]:
         return draw_training_examples(batch, self.class_names, limit)
 
+    @classmethod
+    def augmentation(cls, config: DetectionConfig) -> Augmentation | SsdAugmentation:
+        """Builds the augmentation from the hyper-parameters of the same names."""
+        names = [field.name for field in dataclasses.fields(cls.augmentation_class)]
+        return cls.augmentation_class(**{name: getattr(config, name) for name in names})
+
+    def losses(
+        self, model: keras.Model, batch: Batch, *, training: bool, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Computes the losses of class and box heads.
+
+        Args:
+            model: The detector.
+            batch: `images` uint8 [B,H,W,3], `valid_hw` int32 [B,2], and the fields from `prepare`.
+            training: Whether layers run in training mode.
+            normalizer: From `normalizer`.
+
+        Returns:
+            `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`; of an EfficientDet optionally
+            `box_iou_loss`.
+        """
+        outputs = self._forward(model, batch, training)
+        return self.losses_of(outputs, batch, normalizer=normalizer)
+
     @abc.abstractmethod
-    def _pipeline_options(self) -> dict[str, Any]:
-        """Returns family-specific arguments of `detection_dataset`."""
+    def losses_of(
+        self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Computes `losses` from the network's outputs."""
 
     def _forward(self, model: keras.Model, batch: Batch, training: bool):
         images = normalize(
@@ -136,6 +171,7 @@ class DetectionTrainingTask(RecordTrainingTask):
             max_instances_per_image=config.max_instances_per_image,
             skip_crowd_during_training=config.skip_crowd_during_training,
             regenerate_source_id=config.regenerate_source_id,
-            **self._pipeline_options(),
+            stretch=self.stretches,
+            augmentation=self.augmentation(config),
             **options,
         )

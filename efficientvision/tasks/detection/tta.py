@@ -118,10 +118,10 @@ class DetectionTTA:
             pools = [self._candidates(view, part, batch) for view, part in by_view]
             pool = Candidates(*(tf.concat(column, axis=1) for column in zip(*pools, strict=True)))
             return self._decoder.suppressed(pool)._asdict()
-        found = [self._detections(view, part, batch) for view, part in by_view]
-        if len(found) == 1:
-            return found[0]._asdict()
-        fields = (tf.stack(column, axis=1) for column in zip(*found, strict=True))
+        detections = [self._detections(view, part, batch) for view, part in by_view]
+        if len(detections) == 1:
+            return detections[0]._asdict()
+        fields = (tf.stack(column, axis=1) for column in zip(*detections, strict=True))
         return Detections(*fields)._asdict()
 
     def merge(self, predictions: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -155,8 +155,8 @@ class DetectionTTA:
         return boxes_on_photo(boxes_yxyx, valid_hw, batch["original_hw"], mirrored=view.mirrored)
 
     def _detections(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Detections:
-        found = self._decoder.detections(outputs, view.image_hw)
-        return found._replace(boxes_yxyx=self._on_photo(found.boxes_yxyx, view, batch))
+        detections = self._decoder.detections(outputs, view.image_hw)
+        return detections._replace(boxes_yxyx=self._on_photo(detections.boxes_yxyx, view, batch))
 
     def _candidates(self, view: View, outputs: Sequence[tf.Tensor], batch: Batch) -> Candidates:
         pool = self._decoder.candidates(outputs, view.image_hw)

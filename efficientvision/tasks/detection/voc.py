@@ -40,21 +40,20 @@ class VocScores(NamedTuple):
         return _mean(self.ap)
 
 
-def voc_scores(collected: Collected, iou: float = IOU) -> VocScores:
+def voc_scores(collected: Collected) -> VocScores:
     """Scores detections like VOC's development kit.
 
     In each image the detections of a class are processed best score first, and each is compared
-    with the object of its class that it overlaps most. Below `iou` it is a false positive; on an
-    object marked difficult (or a crowd) it is ignored; on an object already found it is a false
-    positive. Corners are inclusive pixel indices: a box from 0 to 9 is 10 pixels wide.
+    with the object of its class that it overlaps most. Below an IoU of 0.5 it is a false positive;
+    on an object marked difficult (or a crowd) it is ignored; on an object already found it is a
+    false positive. Corners are inclusive pixel indices: a box from 0 to 9 is 10 pixels wide.
 
     Args:
         collected: Detections and ground truth in photo pixels.
-        iou: Minimum IoU of a match.
 
     Source: Everingham et al. 2010, "The PASCAL Visual Object Classes (VOC) Challenge", section 4.2.
     """
-    right, ignored = _matched(collected, iou)
+    right, ignored = _matched(collected)
     left_out = _left_out(collected)
     ap_07, ap = {}, {}
     for category in collected.categories:
@@ -114,7 +113,7 @@ def _left_out(collected: Collected) -> np.ndarray:
     return crowds if collected.difficult is None else crowds | collected.difficult
 
 
-def _matched(collected: Collected, iou: float) -> tuple[np.ndarray, np.ndarray]:
+def _matched(collected: Collected) -> tuple[np.ndarray, np.ndarray]:
     """Returns (right, ignored), bool [N] each, for all detections."""
     right = np.zeros(len(collected.detections), bool)
     ignored = np.zeros(len(collected.detections), bool)
@@ -127,7 +126,7 @@ def _matched(collected: Collected, iou: float) -> tuple[np.ndarray, np.ndarray]:
         )
         overlaps[found[:, 6, None] != truths[None, :, 6]] = -1.0
         order = np.argsort(-found[:, 5], kind="stable")
-        for i in order[(overlaps[order] >= iou).any(axis=1)]:
+        for i in order[(overlaps[order] >= IOU).any(axis=1)]:
             truth = truth_rows[int(np.argmax(overlaps[i]))]
             ignored[rows[i]] = left_out[truth]
             right[rows[i]] = not left_out[truth] and not taken[truth]

@@ -21,17 +21,17 @@ def apply_decoder(
         One line per change.
     """
     if config.is_detector:
-        told = {"fpn_name": found.fpn_name, "detector_classes": found.num_classes}
+        values = {"fpn_name": found.fpn_name, "detector_classes": found.num_classes}
         classes = found.seg_num_classes
     elif found.task == "segmentation":
-        told = {name: found.told(name) for name in ("decoder_width", "pyramid_width")}
+        values = {name: found.told(name) for name in ("decoder_width", "pyramid_width")}
         classes = found.num_classes
     else:
         return []
     if not keep_classes:
-        told["num_classes"] = classes
+        values["num_classes"] = classes
     lines = []
-    for name, value in told.items():
+    for name, value in values.items():
         if value is not None and not config.is_set(name) and getattr(config, name) != value:
             config.override({name: value})
             lines.append(f"{name}={value} (read from the checkpoint)")

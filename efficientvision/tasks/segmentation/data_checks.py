@@ -24,12 +24,7 @@ def data_findings(
     """Returns the findings on masks and photos, and the number of training records."""
     scans: dict[str, MaskScan] = {}
     findings: list[Finding] = []
-    for part, pattern in (
-        ("train", options.train_file_pattern),
-        ("val", options.val_file_pattern),
-    ):
-        if not pattern:
-            continue
+    for part, pattern in options.record_patterns.items():
         scan = scan_masks(
             pattern,
             regenerate_source_id=config.regenerate_source_id,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 import tensorflow as tf
 
-from efficientvision.data.checks import iterate
 from efficientvision.data.labels import find_labels
 from efficientvision.data.mask_records import decode_mask, parse_mask_example
-from efficientvision.data.record_files import count_records, match_files
-from efficientvision.data.streams import read_in_order, without_autograph
-from efficientvision.progress import tqdm
+from efficientvision.tasks.evaluate_export import record_examples
 from efficientvision.tasks.segmentation.metrics import PixelCounts
 from efficientvision.tasks.segmentation.predictor import Segmenter
 from efficientvision.tasks.serving import decode_image
@@ -38,22 +34,13 @@ def evaluate_segmenter_export(
     Raises:
         UserError: A record has no readable mask.
     """
-    paths = match_files(pattern)
     names = find_labels(pattern, of_masks=True)
     counts = PixelCounts(max(names) + 1 if names else segmenter.metadata.num_classes, class_map)
-    total = min(sum(count_records(paths)), limit or sys.maxsize)
-    examples = read_in_order(paths).map(_read, tf.data.AUTOTUNE).take(total).prefetch(8)
-    for photo, mask in tqdm(
-        iterate(examples.as_numpy_iterator(), pattern, of_masks=True),
-        desc="evaluation",
-        unit="image",
-        total=total,
-    ):
+    for photo, mask in record_examples(pattern, _read, limit, of_masks=True):
         counts.add(decode_mask(mask), segmenter.predict(photo))
     return counts
 
 
-@without_autograph
 def _read(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     parsed = parse_mask_example(serialized)
     return decode_image(parsed["encoded"]), parsed["mask_encoded"]

@@ -66,8 +66,8 @@ class SegmentationEvaluation(Evaluation):
             self._check(truth, name)
             self._counts.add(truth, predicted)
             if self._count in self._shown:
-                said = self._counts.named(predicted)
-                self._photos.append((name, batch["images"][i], truth, said))
+                named = self._counts.named(predicted)
+                self._photos.append((name, batch["images"][i], truth, named))
             self._count += 1
 
     def compute(self) -> dict[str, float]:
@@ -97,11 +97,11 @@ class SegmentationEvaluation(Evaluation):
             )
 
     def _picture(
-        self, name: str, image: np.ndarray, truth: np.ndarray, said: np.ndarray
+        self, name: str, image: np.ndarray, truth: np.ndarray, predicted: np.ndarray
     ) -> Picture:
-        row = _overlays(image, [truth, said], self._names)
+        row = _overlays(image, [truth, predicted], self._names)
         known = truth != NO_CLASS
-        right = known & (resize_nearest(said, truth.shape) == truth)
+        right = known & (resize_nearest(predicted, truth.shape) == truth)
         share = right.sum() / max(known.sum(), 1)
         return Picture(row, f"Image {name}: {share:.0%} of pixels correct.")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import numpy as np
 
@@ -17,14 +16,13 @@ from efficientvision.tasks.export_checks import (
     ExportChecks,
     Run,
     is_portable,
-    results_of_one,
 )
+from efficientvision.tasks.portable import compiled
 from efficientvision.tasks.segmentation.evaluate_export import evaluate_segmenter_export
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
 from efficientvision.tasks.segmentation.metrics import mean_iou
-from efficientvision.tasks.segmentation.photo_sized import compiled
 from efficientvision.tasks.segmentation.predictor import Segmenter
-from efficientvision.tasks.segmentation.serving import fit_photos, segmentation_serving
+from efficientvision.tasks.segmentation.serving import segmentation_serving
 
 # Tolerated share of pixels with a different class, where two classes are nearly tied.
 _TENSORFLOW_TOLERANCE = 1e-3
@@ -42,17 +40,11 @@ class SegmentationChecks(ExportChecks):
             metadata, **task_of_config(self.loaded.config).serving_options(self.settings)
         )
 
-    def calibration_image(self, photo: Any) -> np.ndarray:
-        fitted = fit_photos(photo[np.newaxis], self.loaded.config.image_hw)
-        return fitted.numpy().astype(np.float32)
-
     def compare(self, name: str, run: Run, metadata: SegmentationMetadata) -> Compared:
         differing = pixels = 0
-        wanted_maps = self._expected
-        progress = tqdm(self.photos, desc=f"check {name}", unit="photo")
-        for photo, wanted in zip(progress, wanted_maps, strict=True):
-            found = _classes(results_of_one(run, photo, metadata.batch_size), metadata)
-            differing += int((found != wanted).sum())
+        expected = self._expected
+        for result, wanted in zip(self._results(name, run, metadata), expected, strict=True):
+            differing += int((_classes(result, metadata) != wanted).sum())
             pixels += wanted.size
         share = differing / pixels
         tolerance = FORMATS[name].pixel_tolerance if is_portable(name) else _TENSORFLOW_TOLERANCE

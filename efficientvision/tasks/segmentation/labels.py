@@ -24,7 +24,6 @@ LABELS = ReportLabels(
         "Pixels by true class (rows) and predicted class (columns). The colour is the share of "
         "the row."
     ),
-    pairs=False,
     predictions_note=(
         "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at "
         "every evaluation."

@@ -72,12 +72,12 @@ class PixelCounts:
             truth: uint8 [h, w], 0..K-1; 255 is ignored.
             predicted: uint8 [h', w'], classes of the network, resized to [h, w] (nearest pixel).
         """
-        said = self.named(resize_nearest(predicted, truth.shape))
+        named = self.named(resize_nearest(predicted, truth.shape))
         known = truth != NO_CLASS
-        has_class = known & (said != NO_CLASS)
+        has_class = known & (named != NO_CLASS)
         self.left_out += int(known.sum() - has_class.sum())
         num_classes = len(self.matrix)
-        cells = truth[has_class].astype(np.int64) * num_classes + said[has_class]
+        cells = truth[has_class].astype(np.int64) * num_classes + named[has_class]
         counts = np.bincount(cells, minlength=num_classes**2)
         self.matrix += counts.reshape(num_classes, num_classes)
 
@@ -94,15 +94,15 @@ def resize_nearest(class_map: np.ndarray, hw: tuple[int, int]) -> np.ndarray:
 def class_scores(matrix: np.ndarray) -> ClassScores:
     """Computes scores per class from a confusion matrix int [K, K] with the truth in rows."""
     right = np.diag(matrix).astype(np.float64)
-    true, said = matrix.sum(axis=1), matrix.sum(axis=0)
+    true, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
     has_pixels = true > 0
 
     def share(part: np.ndarray, whole: np.ndarray, where: np.ndarray) -> np.ndarray:
         return np.where(where, part / np.maximum(whole, 1), np.nan)
 
     return ClassScores(
-        share(right, true + said - right, has_pixels),
-        share(right, said, has_pixels & (said > 0)),
+        share(right, true + predicted - right, has_pixels),
+        share(right, predicted, has_pixels & (predicted > 0)),
         share(right, true, has_pixels),
     )
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 
 from efficientvision.api import build_from_config
 from efficientvision.tasks.loaded_model import LoadedModel
+from efficientvision.tasks.portable import RunPhotos, compiled
 from efficientvision.tasks.segmentation.serving import segmentation_serving
 
 # The decoder starts at stride 16; EdgeNets' demonstration uses multiples of twice that.
@@ -37,7 +36,7 @@ class PhotoSizedNetwork:
         """Maps photos uint8 [N, H, W, 3] to class maps uint8 [N, H, W]."""
         return self._network(input_hw(image_arrays.shape[1:3]))(image_arrays)
 
-    def _build(self, image_hw: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    def _build(self, image_hw: tuple[int, int]) -> RunPhotos:
         config = copy.deepcopy(self._loaded.config)
         config.override({"image_size": image_hw})
         model = build_from_config(config)
@@ -49,10 +48,3 @@ def input_hw(photo_hw: tuple[int, int]) -> tuple[int, int]:
     """Returns the network's input size for a photo: multiples of 32, at least 32."""
     height, width = (max(side // _MULTIPLE, 1) * _MULTIPLE for side in photo_hw)
     return height, width
-
-
-def compiled(function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-    """Compiles a function of photos into one graph for all sizes, from array to array."""
-    photos = tf.TensorSpec((None, None, None, 3), tf.uint8)
-    graph = tf.function(function, [photos], autograph=False)
-    return lambda image_arrays: graph(image_arrays).numpy()

@@ -1,4 +1,4 @@
-"""A segmenter in every runtime: resized photo in, class map or logits out, what surrounds it."""
+"""A segmenter for every runtime: resized photo in, class map or logits out."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
-from efficientvision.tasks.portable import PortableNetwork, check_number, of_photos, output
+from efficientvision.tasks.portable import PhotoRunner, PortableNetwork
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
-from efficientvision.tasks.segmentation.serving import fit_photos, network_logits, to_photo_size
+from efficientvision.tasks.segmentation.serving import network_logits, to_photo_size
+from efficientvision.tasks.stretched import stretch_photos
 
 
 def portable_segmenter(
@@ -24,34 +25,32 @@ def portable_segmenter(
 
     Returns:
         A concrete function of `images`, float32 [N, h, w, 3], pixel values 0..255, prepared by
-        `fit_photos`. It returns a dict with `class_map`, int32 [N, h, w], or `logits`, float32
+        `stretch_photos`. It returns a dict with `class_map`, int32 [N, h, w], or `logits`, float32
         [N, h, w, C].
     """
     mean = tf.constant(config.mean_rgb, tf.float32)
     stddev = tf.constant(config.stddev_rgb, tf.float32)
 
     def run(images):
-        found = tf.cast(network_logits(model, (images - mean) / stddev), tf.float32)
+        outputs = tf.cast(network_logits(model, (images - mean) / stddev), tf.float32)
         if result == "class_map":
-            found = tf.argmax(found, axis=-1, output_type=tf.int32)
-        return {result: tf.identity(found, name=result)}
+            outputs = tf.argmax(outputs, axis=-1, output_type=tf.int32)
+        return {result: tf.identity(outputs, name=result)}
 
     spec = tf.TensorSpec((batch_size, *config.image_hw, 3), tf.float32, name="images")
     return tf.function(run, [spec], autograph=False).get_concrete_function()
 
 
-class SegmentationRunner:
+class SegmentationRunner(PhotoRunner):
     """Resizes photos, runs the network, and resizes the class map to the photo's size."""
 
     def __init__(self, network: PortableNetwork, metadata: SegmentationMetadata):
-        self._network = network
-        self._metadata = metadata
-        self._prepare = of_photos(lambda photos: fit_photos(photos, metadata.image_hw))
+        super().__init__(
+            network, metadata, lambda photos: stretch_photos(photos, metadata.image_hw)
+        )
 
     def __call__(self, photos: np.ndarray) -> np.ndarray:
-        check_number(photos, self._metadata)
-        images = self._prepare(photos).numpy().astype(np.float32)
-        found = output(self._network(images), self._metadata.result_name)
-        if self._metadata.result == "logits":
-            return found
-        return to_photo_size(found.astype(np.uint8), photos.shape[1:3])
+        results = super().__call__(photos)
+        if self._metadata.result_name == "logits":
+            return results
+        return to_photo_size(results.astype(np.uint8), photos.shape[1:3])

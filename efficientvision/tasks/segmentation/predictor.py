@@ -1,7 +1,7 @@
 """Segments photos with any checkpoint or exported model."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +18,10 @@ from efficientvision.loading import load_model, serving_metadata
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
+from efficientvision.tasks.portable import RunPhotos, compiled
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
-from efficientvision.tasks.segmentation.photo_sized import PhotoSizedNetwork, compiled
+from efficientvision.tasks.segmentation.photo_sized import PhotoSizedNetwork
 from efficientvision.tasks.segmentation.serving import segmentation_serving, to_photo_size
 from efficientvision.tasks.segmentation.tiles import tiled_class_map
 from efficientvision.visualize.draw_class_map import (
@@ -96,15 +97,16 @@ class Segmenter(Predictor[Segmentation]):
         >>> segmenter.draw("street.jpg", class_map).save("street_classes.png")
     """
 
+    metadata_class = SegmentationMetadata
     frame_options = {"legend": "inside"}
 
     def __init__(
         self,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: RunPhotos,
         metadata: SegmentationMetadata,
         *,
         overlap: int | None = None,
-        run_logits: Callable[[np.ndarray], np.ndarray] | None = None,
+        run_logits: RunPhotos | None = None,
     ):
         if overlap is not None:
             _check_tiles(metadata, overlap)
@@ -170,7 +172,7 @@ class Segmenter(Predictor[Segmentation]):
     @classmethod
     def from_run(
         cls,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: RunPhotos,
         metadata: Any,
         origin: AnyPath,
         *,
@@ -187,7 +189,7 @@ class Segmenter(Predictor[Segmentation]):
         Raises:
             UserError: the export is not a segmenter of this library, or not made for such tiles.
         """
-        check_kind(metadata, SegmentationMetadata, origin)
+        check_kind(metadata, cls.metadata_class, origin)
         if tile_hw is not None and tile_hw != metadata.image_hw:
             height, width = metadata.image_hw
             raise UserError(
@@ -228,11 +230,6 @@ class Segmenter(Predictor[Segmentation]):
             run_logits=compiled(logits.results_from_arrays),
         )
 
-    @property
-    def class_names(self) -> dict[int, str]:
-        """Class names by class index (0..C-1); may be empty."""
-        return self.metadata.class_names
-
     def predict(self, photos: Photo | Sequence[Photo], batch_size: int = 1) -> Any:
         """Returns the class of every pixel.
 
@@ -248,10 +245,10 @@ class Segmenter(Predictor[Segmentation]):
         Raises:
             UserError: a file is missing or not a picture, or an array is not a photo.
         """
-        found = self(photos, batch_size)
+        results = self(photos, batch_size)
         if isinstance(photos, (list, tuple)):
-            return [one.class_map for one in found]
-        return found.class_map
+            return [one.class_map for one in results]
+        return results.class_map
 
     def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
@@ -330,8 +327,8 @@ class Segmenter(Predictor[Segmentation]):
             logits = np.asarray(run_logits(image_arrays))
             return probabilities_at(logits, image_arrays.shape[1:3])
 
-        found = self._run_by_size(run, photos, batch_size)
-        return [self._segmentation(p.argmax(axis=-1).astype(np.uint8), p) for p in found]
+        results = self._run_by_size(run, photos, batch_size)
+        return [self._segmentation(p.argmax(axis=-1).astype(np.uint8), p) for p in results]
 
     def _predict(self, photos: Sequence[Photo], batch_size: int) -> list[np.ndarray]:
         if self._overlap is None:

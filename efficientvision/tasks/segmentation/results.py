@@ -28,7 +28,7 @@ from efficientvision.data.mask_records import IGNORED
 from efficientvision.data.masks.cityscapes import CLASS_IDS
 from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.picture_folders import existing_file
-from efficientvision.data.record_files import count_records, match_files
+from efficientvision.data.record_files import match_files, num_records
 from efficientvision.data.record_parsing import parsed_features, source_id
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.data.transforms.random_crop import resize_like_pillow
@@ -56,13 +56,13 @@ class _Format:
         folder: Output folder below `testdev_dir`; "" for `testdev_dir` itself.
         values: uint8 [256], class -> pixel value.
         palette: Colours of the pixel values; None for a plain grey image.
-        said: Description of the format.
+        description: Description of the format.
     """
 
     folder: str
     values: np.ndarray
     palette: list[int] | None
-    said: str
+    description: str
 
 
 def of_photos(options: RunOptions) -> bool:
@@ -130,11 +130,11 @@ def write_results(options: RunOptions, task: SegmentationTrainingTask, model: ke
         seen.add(name)
         inputs = zip(task.prediction_inputs, task.view_sizes, strict=True)
         batch = {key: resize_like_pillow(photo, size)[tf.newaxis] for key, size in inputs}
-        said = resize_nearest(predict(batch)["classes"][0].numpy(), photo.shape[:2])
+        predicted = resize_nearest(predict(batch)["classes"][0].numpy(), photo.shape[:2])
         # The server allows no pixel without a class.
-        known = np.where((n := classes.named(said)) == IGNORED, 0, n)
+        known = np.where((n := classes.named(predicted)) == IGNORED, 0, n)
         files.write_bytes(files.join(folder, f"{name}.png"), _png(wanted, known))
-    log.info(f"{len(seen)} predictions written to {folder} (format: {wanted.said}).")
+    log.info(f"{len(seen)} predictions written to {folder} (format: {wanted.description}).")
 
 
 def _names(options: RunOptions, task: SegmentationTrainingTask) -> dict[int, str]:
@@ -179,9 +179,8 @@ def _photos(options: RunOptions) -> tuple[Photos, int]:
         paths = listed_photos(pattern) if is_list else list_photos(pattern)
         paths = paths[: limit if "eval_samples" in options.written else None]
         return ((os.path.splitext(files.base_name(p))[0], open_photo(p)) for p in paths), len(paths)
-    paths = match_files(pattern)
-    total = min(sum(count_records(paths)), limit)
-    data = read_in_order(paths).take(total).map(_read, tf.data.AUTOTUNE).prefetch(4)
+    total = num_records(pattern, limit)
+    data = read_in_order(match_files(pattern)).take(total).map(_read, tf.data.AUTOTUNE).prefetch(4)
     examples = (
         (name.decode("utf8", "replace"), p)
         for p, name in iterate(data.as_numpy_iterator(), pattern)

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.data.transforms.preprocess import normalize
-from efficientvision.data.transforms.random_crop import resize_like_pillow
 from efficientvision.tasks.segmentation.metadata import RESULTS
 from efficientvision.tasks.segmentation.metrics import NO_CLASS
 from efficientvision.tasks.serving import Serving
+from efficientvision.tasks.stretched import stretch_photos
 
 
 class SegmentationServing(Serving):
@@ -56,7 +56,7 @@ class SegmentationServing(Serving):
         """Returns uint8 images at the network's size, and the photos' sizes, int32 [N, 2]."""
         shape = tf.shape(image_arrays)
         sizes = tf.tile(shape[tf.newaxis, 1:3], [shape[0], 1])
-        return fit_photos(image_arrays, self.image_hw), sizes
+        return stretch_photos(image_arrays, self.image_hw), sizes
 
     def results(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         images, photo_hw = inputs
@@ -69,11 +69,6 @@ class SegmentationServing(Serving):
                 return logits
             classes = tf.argmax(logits, axis=-1, output_type=tf.int32)
             return tf.cast(to_photo_sizes(classes, photo_hw), tf.uint8)
-
-
-def fit_photos(photos: tf.Tensor, image_hw: tuple[int, int]) -> tf.Tensor:
-    """Resizes photos of equal size to the network's input like Pillow: uint8 [N, h, w, 3]."""
-    return tf.ensure_shape(resize_like_pillow(photos, image_hw), (photos.shape[0], *image_hw, 3))
 
 
 def to_photo_sizes(classes: tf.Tensor, photo_hw: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,6 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.errors import UserError
-from efficientvision.loading import load_model
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
@@ -28,9 +27,7 @@ from efficientvision.tasks.records import record_options
 from efficientvision.tasks.segmentation import results
 from efficientvision.tasks.segmentation.build import build_segmentation
 from efficientvision.tasks.segmentation.checkpoint import apply_decoder
-from efficientvision.tasks.segmentation.checks import (
-    check_mask_classes,
-)
+from efficientvision.tasks.segmentation.checks import check_mask_classes
 from efficientvision.tasks.segmentation.class_names import evaluation_names, name_findings
 from efficientvision.tasks.segmentation.class_weights import class_weights
 from efficientvision.tasks.segmentation.config import SegmentationConfig
@@ -94,11 +91,7 @@ class SegmentationTask(Task):
     metadata_class = SegmentationMetadata
     predictor_class = Segmenter
     labels = LABELS
-    settings = (
-        "raw_maps",
-        "tile_overlap",
-        "segmentation_output",
-    )
+    settings = ("raw_maps", "tile_overlap", "segmentation_output")
     # ESPNetv2's and DiCENet's names; all else is the backbone.
     parts = {
         **dict.fromkeys(("bu_dec", "merge_enc_dec", "bu_br", "eff_pool", "proj_enc"), "decoder"),
@@ -240,7 +233,7 @@ class SegmentationTask(Task):
     def check_classes(
         self, options: RunOptions, config: SegmentationConfig, names: Mapping[int, str]
     ) -> None:
-        for pattern in filter(None, (options.train_file_pattern, options.val_file_pattern)):
+        for pattern in options.record_patterns.values():
             check_mask_classes(pattern, config.num_classes, names)
         raise_on_first(name_findings(options, names))
 
@@ -250,14 +243,7 @@ class SegmentationTask(Task):
         return data_findings(options, config, names)
 
     def load(self, options: RunOptions) -> LoadedModel:
-        named = options.model_name if "model_name" in options.written else None
-        loaded = load_model(
-            options.model_dir,
-            named,
-            options.hparams,
-            task="segmentation",
-            **options.hyper_parameters,
-        )
+        loaded = self.load_with(options, {})
         count = loaded.config.num_classes
         wanted = DATASETS.get(options.dataset, {}).get("num_classes", count)
         if wanted != count:

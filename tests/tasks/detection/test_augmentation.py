@@ -10,7 +10,7 @@ from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.augmentation import Augmentation
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
-from efficientvision.tasks.detection.efficientdet_training import training_augmentation
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.tasks.detection.pipeline import detection_dataset
 
 HW = (64, 96)
@@ -49,9 +49,9 @@ def test_hyper_parameters_arrive():
         "mixup_prob": 0.3,
     }
     assert set(changes) == {field.name for field in dataclasses.fields(Augmentation)}
-    augmentation = training_augmentation(get_config("efficientdet-d0", changes))
+    augmentation = EfficientDetTrainingTask.augmentation(get_config("efficientdet-d0", changes))
     assert dataclasses.asdict(augmentation) == changes
-    assert augmentation.num_partners == 4 and augmentation.needs_whole_photo
+    assert augmentation.num_mix_candidates == 4 and augmentation.needs_whole_photo
 
 
 def test_every_policy_has_its_name_in_the_configuration():

@@ -15,7 +15,7 @@ from efficientvision.tasks.detection.augmentation import SsdAugmentation
 from efficientvision.tasks.detection.decoder import SsdDecoder
 from efficientvision.tasks.detection.priors import generate_priors
 from efficientvision.tasks.detection.ssd_config import SsdConfig
-from efficientvision.tasks.detection.ssd_training import SsdTrainingTask, ssd_augmentation
+from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
 from efficientvision.training.evaluator import Evaluator
 from tests.made_records import SIDE, SIZE, write_made_records
@@ -155,7 +155,7 @@ def test_hyper_parameters_arrive():
         "sample_crop": False,
         "mean_rgb": (1.0, 2.0, 3.0),
     }
-    augmentation = dataclasses.asdict(ssd_augmentation(config_of(**changes)))
+    augmentation = dataclasses.asdict(SsdTrainingTask.augmentation(config_of(**changes)))
     assert changes.items() <= augmentation.items()
     config = SsdConfig()
     for field in dataclasses.fields(SsdAugmentation):
