@@ -72,6 +72,7 @@ def test_with_keras_already_there_the_package_brings_its_layers(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", imported.append)
     importlib.reload(efficientvision)
     assert imported == [
-        "efficientvision.tasks.segmentation.network",
+        "efficientvision.tasks.detection.efficientdet",
         "efficientvision.tasks.detection.ssd",
+        "efficientvision.tasks.segmentation.network",
     ]
