@@ -61,7 +61,7 @@ def build_model(
     task = task_of(name, task)
     if not include_top:
         if not find_task(task, name).has_top:
-            raise UserError(f"include_top=False is for backbones; {name} is for {task}.")
+            raise UserError(f"include_top=False applies to backbones only; {name} is for {task}.")
         if "num_classes" in hyper_parameters:
             raise UserError(
                 "num_classes has no effect with include_top=False: remove one of the two."

@@ -276,7 +276,9 @@ def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
     own = {name: value for name, value in more.items() if name in known}
     hyper_parameters = {name: value for name, value in more.items() if name not in known}
     if twice := sorted(asked.keys() & own.keys()):
-        raise UserError(f"`{twice[0]}` is already set by another argument: pass only one of them.")
+        raise UserError(
+            f"`{twice[0]}` is set twice, here and by another argument: pass only one of them."
+        )
     return options_from({**asked, **own}).replace(hyper_parameters=hyper_parameters)
 
 
