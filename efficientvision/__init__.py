@@ -44,7 +44,7 @@ def __dir__():
 
 def _register_layers():
     """Imports all modules with layers; each registers its own with Keras."""
-    for name in ("segmentation.network", "detection.ssd"):
+    for name in ("detection.efficientdet", "detection.ssd", "segmentation.network"):
         importlib.import_module(f"efficientvision.tasks.{name}")
 
 

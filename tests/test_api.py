@@ -1,6 +1,9 @@
 """build_model: which network a name and a task give, and what is refused."""
 
 import importlib
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -72,6 +75,27 @@ def test_with_keras_already_there_the_package_brings_its_layers(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", imported.append)
     importlib.reload(efficientvision)
     assert imported == [
-        "efficientvision.tasks.segmentation.network",
+        "efficientvision.tasks.detection.efficientdet",
         "efficientvision.tasks.detection.ssd",
+        "efficientvision.tasks.segmentation.network",
     ]
+
+
+def test_a_plain_import_registers_every_layer():
+    """Otherwise `keras.saving.load_model` does not find them in a new process."""
+    package = pathlib.Path(efficientvision.__file__).parent
+    with_layers = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if "@keras.saving.register_keras_serializable" in path.read_text()
+    }
+    assert "efficientvision.layers.resample" in with_layers
+    program = "import sys, efficientvision, keras; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert with_layers <= set(done.stdout.split())

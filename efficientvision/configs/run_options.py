@@ -121,7 +121,7 @@ class RunOptions:
         choices=("wbf", "nms"),
     )
     test_iou_thresh: float | None = option(
-        None, "wbf: average boxes with at least this IoU (0..1); default 0.55"
+        None, "`test_merge=wbf`: average boxes with at least this IoU (0..1); default 0.55"
     )
     num_examples_per_epoch: int = option(
         120000, "images per epoch; if not set, all images are used, except for EfficientDet"

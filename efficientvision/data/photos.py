@@ -116,8 +116,9 @@ def list_photos(pattern: AnyPath) -> list[str]:
         return [path]
     photos = [p for p in files.matches(path) if files.is_file(p)]
     if not photos:
-        kind = "no file matches the pattern" if glob.has_magic(path) else "there is no file"
-        raise UserError(f"{kind} {path!r}")
+        is_pattern = glob.has_magic(path)
+        missing = "no file matches the pattern" if is_pattern else "there is no file or folder"
+        raise UserError(f"{missing} {path!r}")
     return photos
 
 

@@ -92,7 +92,7 @@ def raise_on_errors(findings: Sequence[Finding]) -> None:
     if not errors:
         return
     first = errors[0]
-    more = f" (and {counted(len(errors) - 1, 'error')} more, above)" if errors[1:] else ""
+    more = f" (and {counted(len(errors) - 1, 'other error')})" if errors[1:] else ""
     advice = f": {first.advice}" if first.advice else ""
     raise UserError(
         f"Preflight, {first.subject}{more}: {first.found}{advice}. (`preflight=false` checks only "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from efficientvision.configs import TrainingConfig
-from efficientvision.preflight.findings import OK, WARNING, Finding
+from efficientvision.preflight.findings import OK, WARNING, Finding, counted
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.averaging import ramp_up
 from efficientvision.training.plan import TrainingPlan
@@ -44,9 +44,11 @@ def recipe_findings(
 
 def _epoch_finding(plan: TrainingPlan, num_records: int) -> Finding:
     passes = plan.examples_per_epoch / num_records
+    over = "one pass" if passes == 1 else f"{passes:.3g} passes"
     found = (
-        f"{plan.total_steps:,} steps of {plan.batch_size} images in {plan.num_epochs} epochs; one "
-        f"epoch is {plan.examples_per_epoch:,} images, {passes:.3g} passes over the records"
+        f"{counted(plan.total_steps, 'step')} of {counted(plan.batch_size, 'image')} in "
+        f"{counted(plan.num_epochs, 'epoch')}; one epoch is "
+        f"{counted(plan.examples_per_epoch, 'image')}, {over} over the records"
     )
     advice = f"set `num_examples_per_epoch={num_records}`, the number of records"
     if plan.batch_size > num_records:

@@ -12,7 +12,7 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
 from efficientvision.data import data_folder
 from efficientvision.errors import UserError
-from efficientvision.exports.load_export import is_export, load_export
+from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import CONFIG_FILE, run_folder_of
 from efficientvision.registry import DEFAULT_TASK, nearest_names, task_of
@@ -34,6 +34,7 @@ from efficientvision.weights.identify import identify
 
 # The published command lines default to 64, for TPUs.
 _BATCH_SIZE = 16
+_OF_EXPORTS = ("threads", "trust")
 _NOT_METRICS = {"step", "epoch", "seconds", "learning_rate"}
 
 
@@ -154,7 +155,11 @@ def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Pr
     """
     path = files.as_text(path)
     if is_export(path):
-        run, metadata = load_export(path, **hyper_parameters)
+        own = {name: value for name, value in hyper_parameters.items() if name in _OF_EXPORTS}
+        check_not_baked(
+            path, {name: value for name, value in hyper_parameters.items() if name not in own}
+        )
+        run, metadata = load_export(path, **own)
         task = find_task(metadata.task if metadata else DEFAULT_TASK, "")
         return task.predictor_class.from_run(run, metadata, path)
     predictor_class = find_task(_task_of(path, model), "").predictor_class
@@ -192,6 +197,8 @@ def export(
     """
     if verify is not None and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
+    if photos is None and verify is None:
+        raise UserError("Set `photos` or `verify`: each file is compared with the network on them.")
     names = (formats,) if isinstance(formats, str) else tuple(formats)
     return exporting.run(
         _settings(
@@ -221,9 +228,10 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
         UserError: the checkpoint or the model is missing, or a setting is unknown.
     """
     own = None if path is None else files.as_text(path)
-    return 1000 * statistics.median(
-        benchmarking.run(_settings(settings, ckpt_path=own, model_name=model))
-    )
+    decided = _settings(settings, ckpt_path=own, model_name=model)
+    if decided.bm_runs < 1:
+        raise UserError(f"`bm_runs` must be at least 1, got {decided.bm_runs}.")
+    return 1000 * float(statistics.median(benchmarking.run(decided)))
 
 
 def finished_run(model_dir: AnyPath) -> TrainingRun:
@@ -251,9 +259,14 @@ def _number(text: str) -> float | None:
 def _patterns(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[str, str | None]:
     if data is None:
         return {}
-    if not isinstance(data, tuple):
+    if not isinstance(data, (tuple, list)):
         return {"data_dir": files.as_text(data)}
     names = ("train_file_pattern", "val_file_pattern")
+    if len(data) != len(names):
+        raise UserError(
+            f"`data` must be a folder or a pair of file patterns (training, validation or None); "
+            f"got {len(data)} values."
+        )
     return {name: files.as_text(p) for name, p in zip(names, data, strict=True) if p is not None}
 
 
@@ -263,7 +276,9 @@ def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
     own = {name: value for name, value in more.items() if name in known}
     hyper_parameters = {name: value for name, value in more.items() if name not in known}
     if twice := sorted(asked.keys() & own.keys()):
-        raise UserError(f"{twice[0]} is set twice: pass it only once.")
+        raise UserError(
+            f"`{twice[0]}` is set twice, here and by another argument: pass only one of them."
+        )
     return options_from({**asked, **own}).replace(hyper_parameters=hyper_parameters)
 
 

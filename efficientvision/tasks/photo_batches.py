@@ -35,9 +35,10 @@ def as_array(photo: Photo) -> np.ndarray:
     if array.dtype.kind not in "uif" or not (
         is_grey or (array.ndim == 3 and array.shape[-1] in (1, 3, 4))
     ):
+        got = f"{array.dtype} {array.shape}" if array.ndim else type(photo).__name__
         raise UserError(
-            "a photo must be an array of numbers [H, W, 3], [H, W, 4], [H, W, 1] or [H, W], got "
-            f"{array.dtype} {array.shape}"
+            "a photo must be a path, a PIL image or an array of numbers [H, W, 3], [H, W, 4], "
+            f"[H, W, 1] or [H, W]; got {got}"
         )
     if 0 in array.shape:
         raise UserError(f"the photo has no pixels: its shape is {array.shape}")

@@ -38,8 +38,8 @@ def output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
     """Returns the output of that name; raises UserError if the file has none."""
     if name not in outputs:
         raise UserError(
-            f"this file returns {', '.join(outputs)}, but its metadata says that it returns "
-            f"{name}: export the model again"
+            f"this file gives {', '.join(outputs)}, and its metadata is of one that gives {name}: "
+            "export the model again"
         )
     return outputs[name]
 

@@ -190,6 +190,12 @@ class Predictor(abc.ABC, Generic[Result]):
         """Class names by class number (1..K; of a segmenter from 0); may be empty."""
         return self.metadata.class_names
 
+    def __repr__(self) -> str:
+        facts = self.metadata
+        height, width = facts.image_hw
+        classes = f"{len(facts.class_names) or facts.num_classes} classes"
+        return f"<{type(self).__name__} {facts.model_name}, input {width}x{height}, {classes}>"
+
     def __call__(self, source: Any, batch_size: int = 1, **options: Any) -> Any:
         """Predicts photos.
 
@@ -251,6 +257,8 @@ class Predictor(abc.ABC, Generic[Result]):
     def _results(
         self, named: Sequence[tuple[Photo, str]], batch_size: int, options: dict[str, Any]
     ) -> list[Result]:
+        if (top_k := options.get("top_k")) is not None and top_k < 0:
+            raise UserError(f"`top_k` must be at least 0, got {top_k}")
         opened = _Opened([photo for photo, _ in named])
         results = self.predict_photos(opened, batch_size, **options)
         return [

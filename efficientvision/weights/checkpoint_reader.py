@@ -207,7 +207,7 @@ def _find_in_folder(folder: str) -> str:
             f"{folder} is a SavedModel, not a checkpoint: run it as one, or name a checkpoint."
         )
     raise UserError(
-        f"The folder {folder} holds no checkpoint (*.index, *.h5, *.keras, *.pth, *.pt or "
+        f"The folder {folder} contains no checkpoint (*.index, *.h5, *.keras, *.pth, *.pt or "
         "ckpt-<step>.npz)."
     )
 

@@ -41,7 +41,7 @@ def test_a_figure_without_advice_takes_the_whole_width():
 
 def test_errors_stop_with_the_first_one_in_words():
     raise_on_errors(ROWS[:2])
-    with pytest.raises(UserError, match=r"classes \(and 1 error more.*class 9: set num_classes=9"):
+    with pytest.raises(UserError, match=r"classes \(and 1 other error.*class 9: set num_classes=9"):
         raise_on_errors(ROWS)
 
 

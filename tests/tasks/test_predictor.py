@@ -179,7 +179,7 @@ def test_what_results_say_of_themselves(detector, classifier, segmenter):
     assert repr(classifier(grey(255), top_k=1)) == "<Classification: light 100.0%>"
     assert repr(segmenter(grey(0))) == "<Segmentation: dark 100.0%>"
     empty = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), [])
-    assert repr(empty) == "<Detections: nothing>"
+    assert repr(empty) == "<Detections: none>"
 
 
 def test_results_as_numbers_and_texts(detector, classifier, segmenter, folder):

@@ -53,7 +53,7 @@ def test_missing_path_is_named():
 
 
 def test_empty_folder_is_named(tmp_path):
-    with pytest.raises(UserError, match=f"{tmp_path.name} holds no checkpoint"):
+    with pytest.raises(UserError, match=f"{tmp_path.name} contains no checkpoint"):
         open_checkpoint(tmp_path)
 
 

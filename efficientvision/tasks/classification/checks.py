@@ -99,7 +99,7 @@ def picture_findings(scan: RecordScan, part: str) -> list[Finding]:
         kinds[_kind(encoded)] += 1
     heights, widths = scan.image_hw.T
     found = (
-        f"{np.median(widths):.0f}x{np.median(heights):.0f} pixels in the median; of "
+        f"median size {np.median(widths):.0f}x{np.median(heights):.0f} pixels; of "
         f"{counted(sum(kinds.values()), 'photo')} checked: {_counts(kinds)}"
     )
     odd = [kind for kind in kinds if kind != "colour"]

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from efficientvision.api import build_from_config
+from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.tasks.detection.ssd_config import SsdConfig
@@ -44,6 +45,11 @@ class FitDetector(keras.Model):
         super().__init__(name=f"fit_{name}")
         self.config = get_config(name, hyper_parameters, task=task)
         config: Any = self.config
+        if config.task != "detection":
+            raise UserError(
+                f"{name} is a model for {config.task} and has no detection head: set "
+                "task='detection'"
+            )
         is_ssd = isinstance(config, SsdConfig)
         self._task = SsdTrainingTask(config) if is_ssd else EfficientDetTrainingTask(config)
         self.network = build_from_config(self.config)

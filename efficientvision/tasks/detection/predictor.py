@@ -67,7 +67,7 @@ class Detections(PhotoResult):
     def __repr__(self) -> str:
         shown = [f"{one.name} {one.score:.2f}" for one in itertools.islice(self, _SHOWN)]
         more = [f"and {len(self) - _SHOWN} more"] if len(self) > _SHOWN else []
-        return f"<Detections: {', '.join(shown + more) or 'nothing'}>"
+        return f"<Detections: {', '.join(shown + more) or 'none'}>"
 
     def __len__(self) -> int:
         return len(self.scores)
