@@ -103,5 +103,5 @@ def test_features_of_a_backbone(name):
     }
     with pytest.raises(UserError, match="num_classes has no effect"):
         ev.build_model(name, include_top=False, num_classes=3)
-    with pytest.raises(UserError, match="is for backbones; efficientdet-d0 is for detection"):
+    with pytest.raises(UserError, match="applies to backbones only"):
         ev.build_model("efficientdet-d0", include_top=False)
