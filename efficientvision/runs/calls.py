@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from efficientvision import files
+from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
 from efficientvision.data import data_folder
@@ -15,7 +17,7 @@ from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import CONFIG_FILE, run_folder_of
-from efficientvision.registry import DEFAULT_TASK, nearest_names, task_of
+from efficientvision.registry import DEFAULT_TASK, TASKS, nearest_names, task_of
 from efficientvision.report.build import REPORT_NAME
 from efficientvision.runs import bad_records, run_setup
 from efficientvision.runs import benchmark as benchmarking
@@ -279,7 +281,24 @@ def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
         raise UserError(
             f"`{twice[0]}` is set twice, here and by another argument: pass only one of them."
         )
+    _check_spelling(hyper_parameters, known)
     return options_from({**asked, **own}).replace(hyper_parameters=hyper_parameters)
+
+
+def _check_spelling(hyper_parameters: Mapping[str, Any], options: Collection[str]) -> None:
+    """Raises UserError for a misspelt option, which is not a hyper-parameter of any task.
+
+    Other unknown names are left to the configuration, which knows its hyper-parameters.
+    """
+    for name in hyper_parameters:
+        if not difflib.get_close_matches(name, options, 1):
+            continue
+        configs = [get_config(find_task(task, "").default_model, task=task) for task in TASKS]
+        fields = {field for config in configs for field in (*config.as_dict(), *config.aliases)}
+        fields |= {*ALIASES, *OBSOLETE, *INVALID}
+        if name.partition(".")[0] not in fields:
+            hint = nearest_names(name, sorted({*options, *fields}))
+            raise UserError(f"Unknown option or hyper-parameter {name!r}. {hint}")
 
 
 def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:

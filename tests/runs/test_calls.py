@@ -124,6 +124,8 @@ def test_export_verifies_and_can_be_loaded(run_dir, data, tmp_path):
 
 def test_benchmark_gives_milliseconds(run_dir):
     assert 0 < ev.benchmark(run_dir, bm_runs=1, bm_runs_warmup=0) < 60_000
+    with pytest.raises(UserError, match="'batchsize'. Did you mean .*train_batch_size"):
+        ev.train("efficientdet-d0", data="records", model_dir="run", batchsize=4)
     with pytest.raises(UserError, match="Unknown option bm_rums. .*bm_runs"):
         ev.benchmark(run_dir, bm_rums=1)
 
