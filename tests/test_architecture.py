@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, what stays lazy, what stays out of the files."""
 
 import ast
+import functools
 import pathlib
 import re
 import subprocess
@@ -80,12 +81,20 @@ def _part(path: pathlib.Path) -> str:
     return first.removesuffix(".py")
 
 
+@functools.cache
+def _tree(path: pathlib.Path) -> ast.Module:
+    """A file without its imports for annotations, which do not happen when it runs."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in tree.body:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    return tree
+
+
+@functools.cache
 def _imported_modules(path: pathlib.Path, top_level_only: bool = False) -> set[str]:
     """Dotted names of every module that a file imports, relative imports resolved."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = []  # Names for annotations: nothing is imported when it runs.
+    tree = _tree(path)
     package = ("efficientvision", *path.relative_to(PACKAGE).parts[:-1])
     names = set()
     for node in tree.body if top_level_only else ast.walk(tree):
@@ -177,8 +186,7 @@ KNOW_SEGMENTATION = {"__init__.py", "configs/inspect_options.py", "configs/run_o
 
 def _words(path: pathlib.Path) -> set[str]:
     """Names and strings of a file, without docstrings and comments."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    nodes = list(ast.walk(tree))
+    nodes = list(ast.walk(_tree(path)))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docstrings = {
         id(node.body[0].value)
@@ -317,7 +325,7 @@ def test_only_the_command_lines_write_options_with_dashes():
         f"{path.relative_to(REPOSITORY)}:{node.lineno}: {node.value!r}"
         for path in sorted(PACKAGE.rglob("*.py"))
         if path.relative_to(PACKAGE).parts[0] != "cli"
-        for node in _texts(ast.parse(path.read_text(encoding="utf-8")))
+        for node in _texts(_tree(path))
         if _DASHED_OPTION.search(node.value)
     ]
     assert not wrong
@@ -363,7 +371,7 @@ def test_public_functions_are_annotated():
     missing = {
         f"{path.relative_to(PACKAGE)}: {name}": bare
         for path in _sources(PACKAGE)
-        for name, function in _public_functions(ast.parse(path.read_text(encoding="utf-8")).body)
+        for name, function in _public_functions(_tree(path).body)
         if not (_part(path) in ("layers", "backbones") and function.name in CALLED_BY_KERAS)
         if (bare := _bare(name, function))
     }
