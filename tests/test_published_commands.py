@@ -317,7 +317,7 @@ def test_test_dev(place):
         " --eval_samples=20288 --use_tpu=False"
     )
     printed = run(place, command)
-    assert "--eval_samples=20288, and there are 6 images: all are evaluated." in printed
+    assert "--eval_samples=20288, but only 6 images exist: evaluating all." in printed
     path = place / "testdev_output" / "detections_test-dev2017_test_results.json"
     rows = json.loads(path.read_text())
     assert {row["image_id"] for row in rows} == {image["id"] for image in images}

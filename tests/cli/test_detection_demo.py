@@ -130,6 +130,6 @@ def test_boxes_are_drawn(tmp_path, monkeypatch, capsys):
     Image.fromarray(textured_photo(90, 120)).save(tmp_path / "a.png")
     assert demo("--weights-test", "espnetv2_s_0.5_pascal_96x96.pth", "--im-dir", "a.png") == 0
     said = capsys.readouterr().out
-    assert "image_size=96x96 (from the name of the file)" in said
+    assert "image_size=96x96 (from the file name)" in said
     with Image.open(tmp_path / "vis_detect/0.jpg") as picture:
         assert picture.size == (120, 90)

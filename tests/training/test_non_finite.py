@@ -164,7 +164,7 @@ def test_poisoned_record(tmp_path):
     assert skipped.code == 0, skipped.stderr[-3000:]
     said = skipped.stdout + skipped.stderr
     assert f"Step {step} was not finite and was skipped (the first): {images}" in said
-    assert "1 steps that were not finite" in skipped.stdout
+    assert "1 steps with non-finite values" in skipped.stdout
     (row,) = read_results(tmp_path / "skipped")
     assert (row["step"], row["skipped_steps"]) == ("6", "1")
     assert np.isfinite(float(row["loss"]))
