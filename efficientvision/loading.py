@@ -60,7 +60,7 @@ def load_model(
     """
     changes = [hparams, overrides or None]
     if path is None:
-        name = model_name or find_task(task or DEFAULT_TASK, "").default_model
+        name = model_name or find_task(task or DEFAULT_TASK).default_model
         config = get_config(name, *changes, task=task)
         log.info(f"No checkpoint: {config.name} is initialized with random weights")
         return LoadedModel(build_from_config(config), config, class_names(config))
@@ -115,7 +115,7 @@ def _model_name(path: AnyPath, given: str | None, found: Identified, task: str |
         return given
     if found.model not in list_models(task):
         looks_like = f"; it looks like {found.model}" if found.model else ""
-        kind = f" of {find_task(task, '').noun}" if task else ""
+        kind = f" of {find_task(task).noun}" if task else ""
         raise UserError(
             f"the variables of {path} do not identify the model{kind}"
             f"{looks_like}: specify it, one of {', '.join(list_models(task))}"
@@ -170,9 +170,11 @@ def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
         config = config_from_yaml(own_config)
         return class_names(config, path) if config.label_map or files.is_file(labels) else {}
     found = identify(path)
-    # What is not told is an EfficientDet, or a backbone of one.
-    name = found.backbone_name or "" if found.task else ""
-    task = find_task(found.task or DEFAULT_TASK, name)
+    # Without a task it is an EfficientDet, or a backbone of one.
+    if found.task:
+        task = find_task(found.task, found.backbone_name or "")
+    else:
+        task = find_task(DEFAULT_TASK)
     if files.is_file(labels):
         return read_labels(labels, of_masks=task.of_masks)
     return task.head_names(found)

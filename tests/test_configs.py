@@ -281,7 +281,7 @@ def test_fusion_names_of_the_fork(name, weighing):
 def test_ready_files_parse_and_begin_with_their_command(path):
     text = path.read_text()
     named, task = (re.search(rf"--{flag}=(\S+)", text) for flag in ("model_name", "task"))
-    default = find_task(task[1], "").default_model if task else D0
+    default = find_task(task[1]).default_model if task else D0
     config = get_config(named[1] if named else default, str(path), task=task and task[1])
     head = text.split("\n\n")[0]
     assert all(line.startswith("#") for line in head.splitlines())

@@ -7,7 +7,7 @@ from efficientvision.exports.load_export import load_export
 from efficientvision.registry import DEFAULT_TASK
 from efficientvision.runs import inspection
 from efficientvision.tasks.base import Task
-from efficientvision.tasks.choice import find_task, get_config
+from efficientvision.tasks.choice import get_config, task_of_export
 from efficientvision.tasks.metadata import ModelMetadata
 from efficientvision.tasks.predictor import Predictor
 
@@ -26,8 +26,8 @@ def open_export(settings: InspectSettings) -> Predictor:
     run_batch, metadata = load_export(
         settings.saved_model_dir, settings.threads, trust=settings.trust
     )
-    task_name = metadata.task if metadata else DEFAULT_TASK
-    task = find_task(task_name, "")
+    task = task_of_export(metadata)
+    task_name = task.metadata_class.task
     # An export of another maker, or of a detector, may bear any name.
     known = metadata.model_name if task_name != DEFAULT_TASK else task.default_model
     config = get_config(settings.model_name or known, settings.hparams, task=task_name)

@@ -8,8 +8,7 @@ from efficientvision.exports.artifacts import is_artifact, module_of
 from efficientvision.exports.frozen_graph import graph_function, read_frozen_graph, read_metadata
 from efficientvision.exports.saved_model import load_saved_model
 from efficientvision.files import AnyPath
-from efficientvision.registry import DEFAULT_TASK
-from efficientvision.tasks.choice import find_task
+from efficientvision.tasks.choice import task_of_export
 from efficientvision.tasks.metadata import (
     ModelMetadata,
     check_batch,
@@ -68,13 +67,12 @@ def _load_portable(path: str, threads: int) -> tuple[RunPhotos, ModelMetadata]:
         )
     metadata = metadata_from_json(text, path)
     check_portable(metadata, getattr(network, "input_shape", None), path)
-    task = find_task(metadata.task, metadata.model_name)
-    return task.runner(network, metadata), metadata
+    return task_of_export(metadata).runner(network, metadata), metadata
 
 
 def result_name(metadata: ModelMetadata | None) -> str:
     """Name of the results in a TensorFlow graph; `metadata` is None for foreign models."""
-    return (metadata or find_task(DEFAULT_TASK, "").metadata_class).result_name
+    return (metadata or task_of_export(None).metadata_class).result_name
 
 
 def _load_frozen_graph(path: str, trust: bool) -> tuple[RunPhotos, ModelMetadata | None]:

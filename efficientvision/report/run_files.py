@@ -201,15 +201,16 @@ def _task_of(config: dict[str, Any]) -> Task:
 
 def _evaluation_metrics() -> frozenset[str]:
     """Metrics of any task: one of them makes a row of numbers that of an evaluation."""
-    tasks = (find_task(name, "") for name in TASKS)
+    tasks = (find_task(name) for name in TASKS)
     return frozenset(metric for task in tasks for metric in task.labels.headline)
 
 
 def _evaluations(rows: list[Row]) -> dict[int, dict[str, float]]:
     found = {}
+    metrics = _evaluation_metrics()
     for row in rows:
         values = {name: value for name, text in row.items() if (value := number(text)) is not None}
-        if values.keys() & _evaluation_metrics():
+        if values.keys() & metrics:
             found[int(row["step"])] = values
     return found
 

@@ -26,7 +26,13 @@ from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
 from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.export import Exported, names_photos
-from efficientvision.tasks.choice import config_from_yaml, find_task, get_config, task_of_config
+from efficientvision.tasks.choice import (
+    config_from_yaml,
+    find_task,
+    get_config,
+    task_of_config,
+    task_of_export,
+)
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
@@ -162,9 +168,8 @@ def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Pr
             path, {name: value for name, value in hyper_parameters.items() if name not in own}
         )
         run, metadata = load_export(path, **own)
-        task = find_task(metadata.task if metadata else DEFAULT_TASK, "")
-        return task.predictor_class.from_run(run, metadata, path)
-    predictor_class = find_task(_task_of(path, model), "").predictor_class
+        return task_of_export(metadata).predictor_class.from_run(run, metadata, path)
+    predictor_class = find_task(_task_of(path, model)).predictor_class
     return predictor_class.from_checkpoint(path, model, **hyper_parameters)
 
 
@@ -290,12 +295,13 @@ def _check_spelling(hyper_parameters: Mapping[str, Any], options: Collection[str
 
     Other unknown names are left to the configuration, which knows its hyper-parameters.
     """
-    for name in hyper_parameters:
-        if not difflib.get_close_matches(name, options, 1):
-            continue
-        configs = [get_config(find_task(task, "").default_model, task=task) for task in TASKS]
-        fields = {field for config in configs for field in (*config.as_dict(), *config.aliases)}
-        fields |= {*ALIASES, *OBSOLETE, *INVALID}
+    near = [name for name in hyper_parameters if difflib.get_close_matches(name, options, 1)]
+    if not near:
+        return
+    configs = [get_config(find_task(task).default_model, task=task) for task in TASKS]
+    fields = {field for config in configs for field in (*config.as_dict(), *config.aliases)}
+    fields |= {*ALIASES, *OBSOLETE, *INVALID}
+    for name in near:
         if name.partition(".")[0] not in fields:
             hint = nearest_names(name, sorted({*options, *fields}))
             raise UserError(f"Unknown option or hyper-parameter {name!r}. {hint}")

@@ -17,13 +17,12 @@ from efficientvision.data.record_files import num_records
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE
-from efficientvision.registry import DEFAULT_TASK
 from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
 from efficientvision.runs import devices, out_of_memory, run_setup
 from efficientvision.tasks import tta_options
-from efficientvision.tasks.choice import find_task, task_of_config
+from efficientvision.tasks.choice import task_of_config, task_of_export
 from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
@@ -79,8 +78,7 @@ def _evaluate_export(options: RunOptions) -> dict[str, float]:
             "`test_scales` need a checkpoint: set `model_dir` to its path"
         )
     run_batch, metadata = load_export(options.model_dir, trust=options.trust)
-    task = find_task(metadata.task if metadata else DEFAULT_TASK, "")
-    return task.evaluate_export(options, run_batch, metadata)
+    return task_of_export(metadata).evaluate_export(options, run_batch, metadata)
 
 
 def is_awaited(folder: str, timeout: float | None) -> bool:

@@ -10,20 +10,21 @@ from efficientvision.configs.overrides import read_yaml
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.configs.training import TrainingConfig
 from efficientvision.errors import UserError
-from efficientvision.registry import TASKS, nearest_names, task_of
+from efficientvision.registry import DEFAULT_TASK, TASKS, nearest_names, task_of
 
 if TYPE_CHECKING:
     from efficientvision.tasks.base import Task
+    from efficientvision.tasks.metadata import ModelMetadata
     from efficientvision.tasks.serving import Serving
 
 
-def find_task(task: str, model_name: str) -> Task:
+def find_task(task: str, model_name: str = "") -> Task:
     """Returns the task for a model.
 
     Args:
         task: One of `registry.TASKS`.
-        model_name: Name of the model; decides between EfficientDet and SSD, which is named after
-            its backbone.
+        model_name: Name of the model; decides between EfficientDet, also where none is named, and
+            SSD, which is named after its backbone.
     """
     return importlib.import_module(f"{TASKS[task].package}.task").task_for(model_name)
 
@@ -33,13 +34,20 @@ def task_of_config(config: TrainingConfig) -> Task:
     return find_task(config.task, config.name)
 
 
+def task_of_export(metadata: ModelMetadata | None) -> Task:
+    """Returns the task of an exported model; a third-party one, without metadata, is a detector."""
+    if metadata is None:
+        return find_task(DEFAULT_TASK)
+    return find_task(metadata.task, metadata.model_name)
+
+
 def tasks_that(can: Callable[[Task], bool]) -> str:
     """Returns the plural nouns of some tasks, e.g. "detectors and segmenters".
 
     Args:
         can: Returns whether a task is one of them.
     """
-    tasks = (find_task(name, "") for name in TASKS)
+    tasks = (find_task(name) for name in TASKS)
     return " and ".join(f"{task.noun.partition(' ')[2]}s" for task in tasks if can(task))
 
 
