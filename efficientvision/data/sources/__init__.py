@@ -1,0 +1,1 @@
+"""Folders of labelled photos in the layouts of other tools, converted to records when needed."""
