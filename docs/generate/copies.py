@@ -1,0 +1,27 @@
+"""Pages whose source is elsewhere: the notebook, and files at the root of the project."""
+
+import json
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# File at the root -> page.
+_FILES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
+
+
+def pages() -> dict[str, str]:
+    """File name -> text of each page."""
+    copies = {
+        page: (ROOT / name).read_text("utf8")
+        for name, page in _FILES.items()
+        if (ROOT / name).is_file()
+    }
+    return {"tutorial.md": _tutorial(), **copies}
+
+
+def _tutorial() -> str:
+    cells = json.loads((ROOT / "docs/tutorial.ipynb").read_text("utf8"))["cells"]
+    parts = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join(parts) + "\n"
