@@ -5,7 +5,7 @@ python -m docs.generate
 
 import pathlib
 
-from docs.generate import api, copies, formats, hyper_parameters, options, recipes
+from docs.generate import api, commands, copies, formats, hyper_parameters, options, recipes
 from efficientvision import files
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "reference"
@@ -16,6 +16,7 @@ def pages() -> dict[str, str]:
     return {
         **api.pages(),
         "hyper-parameters.md": hyper_parameters.page(),
+        "commands.md": commands.page(),
         "options-train.md": options.main_page(),
         "options-inspect.md": options.inspect_page(),
         "options-convert.md": options.converters_page(),

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # File at the root -> page.
@@ -11,11 +13,27 @@ _FILES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 def pages() -> dict[str, str]:
     """File name -> text of each page."""
     copies = {
-        page: (ROOT / name).read_text("utf8")
+        page: _moved((ROOT / name).read_text("utf8"))
         for name, page in _FILES.items()
         if (ROOT / name).is_file()
     }
     return {"tutorial.md": _tutorial(), **copies}
+
+
+def _moved(text: str) -> str:
+    """A text of the root with links that are right in docs/reference."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    source = project["urls"]["Source"] + "/blob/main/"
+
+    def link(match: re.Match) -> str:
+        target = match[1]
+        if "://" in target or target.startswith("#"):
+            return match[0]
+        if target.startswith("docs/"):
+            return f"](../{target.removeprefix('docs/')})"
+        return f"]({_FILES.get(target) or source + target})"
+
+    return re.sub(r"\]\(([^)\s]+)\)", link, text)
 
 
 def _tutorial() -> str:

@@ -2,14 +2,18 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from efficientvision.cli.flags import FlagSpec
 
 
 def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     rule = ["---"] * len(header)
-    return "".join("| " + " | ".join(map(_cell, cells)) + " |\n" for cells in (header, rule, *lines))
+    return "".join(
+        "| " + " | ".join(map(_cell, cells)) + " |\n" for cells in (header, rule, *lines)
+    )
 
 
 def value(default: Any) -> str:
@@ -26,6 +30,39 @@ def value(default: Any) -> str:
 def with_flags(text: str) -> str:
     """Replaces names of options in backticks, as the library's messages have them, by flags."""
     return re.sub(r"`([a-z_]+)(=[^`]*)?`", r"`--\1\2`", text)
+
+
+def flag_table(
+    flags: Mapping[str, FlagSpec],
+    defaults: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> str:
+    """A table of flags.
+
+    Args:
+        flags: The flags by name.
+        defaults: Texts for defaults that differ from the flag's own.
+        texts: Meanings that differ from the flag's own.
+    """
+    lines = [
+        [
+            f"`--{name}`",
+            _type(spec.type),
+            (defaults or {}).get(name) or value(spec.default),
+            with_flags((texts or {}).get(name, spec.help)),
+        ]
+        for name, spec in flags.items()
+    ]
+    return table(["option", "type", "default", "meaning"], lines)
+
+
+def _type(kind: Any) -> str:
+    choices = kind() if callable(kind) else kind
+    if isinstance(choices, str):
+        return {"str": "text", "string": "text", "int": "integer", "float": "number"}.get(
+            choices, choices
+        )
+    return ", ".join(f"`{choice}`" for choice in choices if choice)
 
 
 def _cell(text: str) -> str:

@@ -2,9 +2,8 @@
 
 import ast
 import pathlib
-from collections.abc import Mapping
 
-from docs.generate.markdown import table, value, with_flags
+from docs.generate.markdown import flag_table, table, with_flags
 from efficientvision.cli.flags import (
     ALIASES,
     IMPLEMENTED,
@@ -21,20 +20,20 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def main_page() -> str:
     """The flags of `main.py`."""
     return (
-        "# Options of training and evaluation\n\n"
-        "Generated from the code by `make docs`. These are the flags of `main.py`, of\n"
-        "`efficientvision train` and `efficientvision evaluate`, and the keyword arguments of\n"
-        "`ev.train` and `ev.evaluate`.\n\n" + _program(TRAIN)
+        "# Options of main.py\n\n"
+        "Generated from the code by `make docs`. These are the flags of `main.py`\n"
+        "and the keyword arguments of `ev.train` and `ev.evaluate`; [Commands](commands.md) has\n"
+        "those of `efficientvision train` and `efficientvision evaluate`.\n\n" + _program(TRAIN)
     )
 
 
 def inspect_page() -> str:
     """The flags of `model_inspect.py`."""
     return (
-        "# Options of exports and predictions\n\n"
-        "Generated from the code by `make docs`. These are the flags of `model_inspect.py`, of\n"
-        "`efficientvision export`, `benchmark` and `inspect`, and the keyword arguments of\n"
-        "`ev.export` and `ev.benchmark`.\n\n" + _program(INSPECT)
+        "# Options of model_inspect.py\n\n"
+        "Generated from the code by `make docs`. These are the flags of\n"
+        "`model_inspect.py` and the keyword arguments of `ev.export` and `ev.benchmark`;\n"
+        "[Commands](commands.md) has those of `efficientvision export`.\n\n" + _program(INSPECT)
     )
 
 
@@ -45,7 +44,7 @@ def converters_page() -> str:
         flags = declared_flags(path)
         summary = (ast.get_docstring(ast.parse(path.read_text("utf8"))) or "").partition("\n")[0]
         if flags:
-            parts.append(f"## {path.name}\n\n{summary}\n\n{_table(flags)}")
+            parts.append(f"## {path.name}\n\n{summary}\n\n{flag_table(flags)}")
     return "\n".join(parts)
 
 
@@ -70,7 +69,7 @@ def _constant(node: ast.expr) -> object:
 
 
 def _program(program: str) -> str:
-    parts = [_table(IMPLEMENTED[program])]
+    parts = [flag_table(IMPLEMENTED[program])]
     if ALIASES[program]:
         aliases = [[f"`--{name}`", f"`--{meaning}`"] for name, meaning in ALIASES[program].items()]
         parts.append("## Other names\n\n" + table(["flag", "the same as"], aliases))
@@ -81,20 +80,3 @@ def _program(program: str) -> str:
     if refused:
         parts.append("## Not available\n\n" + table(["flag", "reason"], refused))
     return "\n".join(parts)
-
-
-def _table(flags: Mapping[str, FlagSpec]) -> str:
-    lines = [
-        [f"`--{name}`", _type(spec.type), value(spec.default), with_flags(spec.help)]
-        for name, spec in flags.items()
-    ]
-    return table(["flag", "type", "default", "meaning"], lines)
-
-
-def _type(kind: object) -> str:
-    choices = kind() if callable(kind) else kind
-    if isinstance(choices, str):
-        return {"str": "text", "string": "text", "int": "integer", "float": "number"}.get(
-            choices, choices
-        )
-    return ", ".join(f"`{choice}`" for choice in choices if choice)

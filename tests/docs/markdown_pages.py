@@ -33,8 +33,8 @@ class Block(NamedTuple):
 
 @functools.cache
 def written_pages() -> dict[str, str]:
-    """Path from the root -> text of README.md and of each page that is written by hand."""
-    paths = [README, *sorted(DOCS.glob("*.md"))]
+    """Path from the root -> text of each page that is written by hand."""
+    paths = [*sorted(REPOSITORY.glob("*.md")), *sorted(DOCS.glob("*.md"))]
     return {str(path.relative_to(REPOSITORY)): path.read_text("utf8") for path in paths}
 
 

@@ -4,8 +4,12 @@ import re
 
 import pytest
 import yaml
+from absl import flags
 
 from docs.generate.options import declared_flags
+from efficientvision.cli.command import NAMES as COMMANDS
+from efficientvision.cli.command import find_command
+from efficientvision.cli.compat.demos import DETECTION, SEGMENTATION
 from efficientvision.cli.compat.rows import NAMES
 from efficientvision.cli.flags import ALIASES, IMPLEMENTED, INVALID, OBSOLETE
 from efficientvision.configs.apply import field_table
@@ -24,7 +28,8 @@ from tests.docs.markdown_pages import (
 )
 
 # Options of programs that are not part of this project, and names that stand for any.
-FOREIGN = {"name", "flag", "flags", "help"}
+FOREIGN = {"name", "help", "version"}
+PROGRAMS = ("benchmarks", "dataset", "demo")
 
 
 @pytest.mark.parametrize("page", all_pages())
@@ -82,12 +87,17 @@ def known_options():
     for task in TASKS:
         for model in (list_models(task)[0], list_models(task)[-1]):
             names |= set(field_table(get_config(model, task=task)))
-    for path in (REPOSITORY / "dataset").glob("*.py"):
-        names |= set(declared_flags(path))
-    for path in REPOSITORY.glob("dataset/*.sh"):
-        names |= set(re.findall(r"--(\w+)", path.read_text("utf8")))
-    for path in (*REPOSITORY.glob("demo/*.py"), *REPOSITORY.glob("benchmarks/*.py")):
-        names |= set(re.findall(r'"--(\w+)"', path.read_text("utf8")))
+    for command in map(find_command, COMMANDS):
+        names |= {name for group in command.groups.values() for name in group}
+    for path in (p for folder in PROGRAMS for p in (REPOSITORY / folder).iterdir()):
+        if path.suffix == ".py":
+            names |= set(declared_flags(path))
+        if path.suffix in (".py", ".sh"):
+            names |= set(re.findall(r"--(\w+)", path.read_text("utf8")))
+    for demo in (DETECTION, SEGMENTATION):
+        values = flags.FlagValues()
+        demo.define_flags(values)
+        names |= set(values)
     return names | NAMES
 
 
@@ -105,5 +115,7 @@ def test_options_in_running_text_exist():
 
 def test_every_flag_of_edgenets_is_in_its_table():
     text = written_pages()["docs/edgenets.md"]
-    missing = [name for name in NAMES if not re.search(rf"--{name.replace('_', '[-_]')}\b", text, re.I)]
+    missing = [
+        name for name in NAMES if not re.search(rf"--{name.replace('_', '[-_]')}\b", text, re.I)
+    ]
     assert not missing
