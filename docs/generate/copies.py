@@ -13,14 +13,14 @@ _FILES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 def pages() -> dict[str, str]:
     """File name -> text of each page."""
     copies = {
-        page: _moved((ROOT / name).read_text("utf8"))
+        page: moved((ROOT / name).read_text("utf8"))
         for name, page in _FILES.items()
         if (ROOT / name).is_file()
     }
     return {"tutorial.md": _tutorial(), **copies}
 
 
-def _moved(text: str) -> str:
+def moved(text: str) -> str:
     """A text of the root with links that are right in docs/reference."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
     source = project["urls"]["Source"] + "/blob/main/"
@@ -31,7 +31,8 @@ def _moved(text: str) -> str:
             return match[0]
         if target.startswith("docs/"):
             return f"](../{target.removeprefix('docs/')})"
-        return f"]({_FILES.get(target) or source + target})"
+        path, sign, anchor = target.partition("#")
+        return f"]({_FILES.get(path) or source + path}{sign}{anchor})"
 
     return re.sub(r"\]\(([^)\s]+)\)", link, text)
 

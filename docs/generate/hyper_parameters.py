@@ -25,7 +25,7 @@ that suggests the nearest valid one.
 """
 
 # Heading, class, the class whose fields it adds to, and a sentence.
-_CHAPTERS: tuple[tuple[str, type, type | None, str], ...] = (
+KINDS: tuple[tuple[str, type, type | None, str], ...] = (
     ("All tasks", TrainingConfig, None, "A task may have other defaults, which its table lists."),
     ("Detection: EfficientDet and SSD", DetectionConfig, TrainingConfig, ""),
     ("Detection: non-maximum suppression", NmsConfig, None, "Written as `nms_configs.NAME`."),
@@ -42,7 +42,7 @@ def page() -> str:
     """Returns the text of the page."""
     chapters = [
         "\n\n".join([f"## {title}", *([sentence] if sentence else []), _table(cls, base)])
-        for title, cls, base, sentence in _CHAPTERS
+        for title, cls, base, sentence in KINDS
     ]
     return _INTRODUCTION + "\n".join([*chapters, _by_model(), _others()])
 
