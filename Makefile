@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DOCS_STAMP := $(VENV)/.installed-docs
 # Test processes. Each uses two threads.
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=20 -p no:randomly
@@ -30,18 +29,14 @@ $(STAMP): setup.py pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
-$(DOCS_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[docs]'
-	@touch $@
-
 demo: $(STAMP)  ## train a small detector on generated pictures (under 8 minutes on 2 cores)
 	$(BIN)/python demo/run_demo.py
 
-docs: $(DOCS_STAMP)  ## build the documentation into site/
+docs: $(STAMP)  ## build the documentation into site/
 	$(BIN)/python -m docs.generate
 	$(BIN)/zensical build --strict --clean
 
-docs-serve: $(DOCS_STAMP)  ## show the documentation on http://localhost:8000 while it is edited
+docs-serve: $(STAMP)  ## show the documentation on http://localhost:8000 while it is edited
 	$(BIN)/python -m docs.generate
 	$(BIN)/zensical serve
 

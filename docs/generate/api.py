@@ -51,12 +51,13 @@ def documented_names() -> set[str]:
 def _page(title: str, groups: dict[str, tuple[str, ...]]) -> str:
     parts = [f"# API: {title.lower()}\n\nGenerated from the docstrings by `make docs`.\n"]
     for heading, names in groups.items():
-        known = [full for name in names if (full := _full_name(name))]
+        known = [full for name in names if (full := full_name(name))]
         parts.append(f"## {heading}\n\n" + "\n".join(f"::: {name}\n" for name in known))
     return "\n".join(parts)
 
 
-def _full_name(name: str) -> str | None:
+def full_name(name: str) -> str | None:
+    """The module and the name of a public name; None if there is no such name."""
     if "." in name:
         return name
     home = efficientvision._HOMES.get(name)

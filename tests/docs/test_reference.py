@@ -24,6 +24,16 @@ def test_every_public_name_is_documented():
     assert set(efficientvision.__all__) <= api.documented_names()
 
 
+def test_documented_classes_are_where_the_page_looks_for_them():
+    for name in api.documented_names():
+        module, _, own = (api.full_name(name) or "").rpartition(".")
+        if module:
+            source = REPOSITORY / f"{module.replace('.', '/')}.py"
+            assert re.search(
+                rf"^(class|def|from .* import) .*\b{own}\b", source.read_text("utf8"), re.M
+            ), name
+
+
 def test_every_hyper_parameter_has_a_meaning():
     text = page("hyper-parameters.md")
     for title, kind, base, _ in KINDS:
