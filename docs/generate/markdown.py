@@ -21,10 +21,17 @@ def value(default: Any) -> str:
     if default is None or default == "":
         return "–"
     if isinstance(default, (tuple, list)):
-        return f"`{json.dumps(default)}`"
+        return f"`{_plain(default)}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def _plain(values: Any) -> str:
+    """A list as in YAML, without digits that only the binary form of a number has."""
+    if isinstance(values, (tuple, list)):
+        return f"[{', '.join(map(_plain, values))}]"
+    return f"{values:g}" if isinstance(values, float) else json.dumps(values)
 
 
 def with_flags(text: str) -> str:
