@@ -43,7 +43,7 @@ TRANSLATIONS = {
     "segmentation_demo.py": edgenets_spelling,
 }
 # Programs whose options are theirs.
-FOREIGN = {"git", "pip", "make", "cd", "mkdir", "docker", "for", "done"}
+FOREIGN = {"git", "pip", "make", "cd", "mkdir", "docker", "labelformat", "for", "done"}
 
 
 @functools.cache
