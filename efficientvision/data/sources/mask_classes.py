@@ -145,7 +145,7 @@ def _are_in_colors(samples: Sequence[Samples], colors: dict[Color, int]) -> bool
             numbers |= set(np.unique(sample.labels).tolist())
         except SpoiltPair:
             continue
+    if not {(k, k, k) for k in numbers} <= colors.keys():
+        return False
     are_labels = numbers <= {*colors.values(), IGNORED}
-    return {(k, k, k) for k in numbers} <= colors.keys() and not (
-        are_labels and numbers != {0, 255}
-    )
+    return all(r == g == b for r, g, b in colors) or not are_labels
