@@ -23,6 +23,15 @@ log = logging.getLogger(__name__)
 _FOR_DATA = ("data_format", "val_fraction", "split_seed", "background", "data_cache", "eval_part")
 
 
+def check_options(options: RunOptions) -> None:
+    """Raises UserError for options that need another one; opens no file."""
+    for name in () if options.data_dir else _FOR_DATA:
+        if name in options.written:
+            raise UserError(f"`{name}` needs `data_dir`, the folder of the data.")
+    if options.eval_part != "val" and options.mode != "eval":
+        raise UserError(f"`eval_part={options.eval_part}` is for `mode=eval`: remove it.")
+
+
 def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
     """Fills in the patterns of the records of `data_dir`, which is converted if necessary.
 
@@ -33,14 +42,9 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
         find_task: Returns the task that will read them; only called if `data_dir` is set.
 
     Raises:
-        UserError: `data_dir` cannot be used, or an option for it is set without it.
+        UserError: `data_dir` cannot be used.
     """
-    if options.is_located:
-        return options
-    if not options.data_dir:
-        for name in _FOR_DATA:
-            if name in options.written:
-                raise UserError(f"`{name}` needs `data_dir`, the folder of the data.")
+    if options.is_located or not options.data_dir:
         return options
     task = find_task()
     found = _records(options.data_dir, options, task, skip_bad=options.on_bad_record == "skip")

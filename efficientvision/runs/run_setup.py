@@ -20,7 +20,7 @@ from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
-from efficientvision.runs.data_source import locate
+from efficientvision.runs import data_source
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -64,9 +64,13 @@ def check_options(options: RunOptions) -> RunOptions:
         raise UserError("`model_dir` is missing: set it to the folder for checkpoints and logs.")
     if options.mode == "report":
         return options
+    data_source.check_options(options)
     if options.mode != "eval":
         if not options.train_file_pattern and not options.data_dir:
-            raise UserError("`train_file_pattern` is missing: set it to the training TFRecords.")
+            raise UserError(
+                "`train_file_pattern` is missing: set it to the training TFRecords, or `data_dir` "
+                "to a folder of labelled photos."
+            )
         if options.backbone_ckpt and options.ckpt:
             raise UserError(
                 "`ckpt` and `backbone_ckpt` exclude each other: the first starts from a whole "
@@ -78,7 +82,10 @@ def check_options(options: RunOptions) -> RunOptions:
                 "deliver examples as they become ready, in a different order each time. Remove one."
             )
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
-        raise UserError("`val_file_pattern` is missing: set it to the TFRecords to evaluate on.")
+        raise UserError(
+            "`val_file_pattern` is missing: set it to the TFRecords to evaluate on, or `data_dir` "
+            "to a folder of labelled photos."
+        )
     task_of_run(options).check_options(options)
     for name in _COUNTS:
         value = getattr(options, name)
@@ -117,7 +124,7 @@ def find_data(options: RunOptions) -> RunOptions:
     Raises:
         UserError: Files, or the tf.data service, are missing.
     """
-    options = locate(options, lambda: task_of_data(options))
+    options = data_source.locate(options, lambda: task_of_data(options))
     for name, needed in (
         ("train_file_pattern", options.mode != "eval"),
         ("val_file_pattern", _evaluates(options)),

@@ -24,6 +24,7 @@ import platformdirs
 from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.photos import READER_VERSION
+from efficientvision.data.picture_folders import CACHE_FOLDER
 from efficientvision.data.record_files import shard_prefix
 from efficientvision.data.sources.entry_locks import hold, is_held_elsewhere
 from efficientvision.data.sources.layout import ConvertOptions, Layout
@@ -32,7 +33,6 @@ from efficientvision.output_folder import check_output_folder
 
 log = logging.getLogger(__name__)
 
-CACHE_FOLDER = ".efficientvision"
 FACTS_NAME = "conversion.json"
 REPORT_NAME = "report.txt"
 # Records of the same data by other options that are kept besides the newest.

@@ -61,7 +61,7 @@ FORMATS: dict[str, dict[str, Format]] = {
         "list": Format("list", "class_lists", "a .csv with lines of path,label", (".csv", ".txt")),
     },
     MASKS: {
-        "voc": Format("PASCAL VOC", "voc_masks", "PASCAL VOC's SegmentationClass/ and ImageSets/"),
+        "voc": Format("PASCAL VOC", "voc_masks", "PASCAL VOC's masks (ImageSets/)"),
         "masks": Format(
             "images and masks",
             "mask_folders",

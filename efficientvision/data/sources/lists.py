@@ -19,7 +19,7 @@ def find_lists(
     """Returns part -> path of its list, in the order train, val, test.
 
     Args:
-        data: Folder of the lists, or one list, whatever `is_list` says of it.
+        data: Folder of the lists, or one list, which `is_list` need not accept.
         suffixes: Endings of lists, in lower case.
         is_list: Whether a file is a list; reads little of it.
 

@@ -1,4 +1,4 @@
-"""How the masks of a folder are read: names and colours of the classes in the files beside them."""
+"""Chooses the reader for a folder's masks, by the class names or colours in a file beside them."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def mask_reader(
 
     Masks are read as colours if the file has colours and the first masks are in them. Otherwise
     their values are the classes; but masks of black and white have the classes background and
-    foreground. A class named void, unlabelled or ignored is no class: its pixels count as ignored,
-    and a message says so.
+    foreground. The pixels of a class named void, unlabelled or ignored are ignored, and a
+    message says so.
 
     Args:
         masks: Paths of the masks.
@@ -80,7 +80,7 @@ def mask_reader(
     class_of = _without(ignored, len(names))
     if ignored:
         log.info(
-            f"{class_file}: {' and '.join(names[k] for k in ignored)} is taken as no class; its "
+            f"{class_file}: {' and '.join(names[k] for k in ignored)} is not taken as a class: its "
             "pixels are ignored."
         )
     labels = {class_of[k]: name for k, name in enumerate(names) if k not in ignored}

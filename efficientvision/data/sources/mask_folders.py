@@ -1,4 +1,4 @@
-"""Folders of images and masks: side by side, in parts, mixed, or as Cityscapes has them."""
+"""Folders of images and masks: side by side, in parts, mixed, or in Cityscapes' layout."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNPAIRED = (UNPAIRED, UNPAIRED_MASK)
 _TOLD_BY_FILES = ("palette", "ignore_label", "class_names")
 _BY_FILES = (
     " A data folder tells both by files: palette.txt with lines of R G B name, or classes.txt with "
-    "a name a line in the order of the classes; a class named void is ignored."
+    "the name of one class per line, in order; a class named void is ignored."
 )
 
 

@@ -11,7 +11,12 @@ from dataclasses import dataclass, replace
 from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.data_folder import DataFolder, find_data, holds_records
-from efficientvision.data.sources.cache import REPORT_NAME, CachedRecords, cached_records
+from efficientvision.data.sources.cache import (
+    REPORT_NAME,
+    CachedRecords,
+    Part,
+    cached_records,
+)
 from efficientvision.data.sources.formats import AUTO, FORMATS, RECORDS, find_layout, title_of
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
 from efficientvision.errors import UserError
@@ -24,7 +29,7 @@ _FEW_FILES = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """How a data set is read, in the words of the options of a run.
+    """Options for reading a data set, named like the options of a run.
 
     Attributes:
         data_format: One of `run_options.DATA_FORMATS`.
@@ -118,7 +123,8 @@ def _tell_beside_records(data: str, kinds: Sequence[str]) -> None:
 def _refuse_options(data: str, options: SourceOptions, why: str) -> None:
     """Raises UserError for options that only apply to a conversion."""
     for name in ("val_fraction", "split_seed", "background", "data_cache"):
-        if getattr(options, name) not in (None, False):
+        value = getattr(options, name)
+        if value is not None and value is not False:
             raise UserError(f"`{name}` does not apply to {data}, which {why}: remove it.")
 
 
@@ -138,18 +144,20 @@ def _check_options(data: str, layout: Layout, options: SourceOptions) -> None:
 
 def _line(data: str, layout: Layout, made: CachedRecords, options: ConvertOptions) -> str:
     """One line: what was taken, and how much of it."""
-    parts, counts = made.parts, []
+    parts: dict[str, Part] = made.parts
+    counts: list[str] = []
     for part, purpose in (("train", "to train"), ("val", "to validate"), ("test", "to test")):
         if part in parts:
-            photos = f"{parts[part].images:,} "
-            counts.append(f"{photos}{'' if counts else 'photos '}{purpose}")
+            images = parts[part].images
+            photos = f"{images:,}" if counts else _counted(images, "photo")
+            counts.append(f"{photos} {purpose}")
     if not layout.is_split and "val" in parts:
         counts[1] += f" (held out: `val_fraction={options.val_fraction:g}`, "
         counts[1] += f"`split_seed={options.seed}`)"
     labels = sum(part.labels for part in parts.values())
     if made.unit == "boxes":
-        counts.append(f"{labels:,} boxes")
-    counts.append(f"{made.num_classes} classes")
+        counts.append(_counted(labels, "box"))
+    counts.append(_counted(made.num_classes, "class"))
     line = (
         f"Data {data}: {title_of(layout.labels, layout.format)} ({layout.evidence}), "
         f"{', '.join(counts)}; records in {made.folder}."
@@ -157,6 +165,11 @@ def _line(data: str, layout: Layout, made: CachedRecords, options: ConvertOption
     if made.num_remarks and not made.is_new:
         line += f" What was changed or left out is in {files.join(made.folder, REPORT_NAME)}."
     return line
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith(("s", "x")) else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def convert_folder(
