@@ -94,12 +94,14 @@ def locate_for_export(settings: InspectSettings, task: Task) -> InspectSettings:
         UserError: A folder has neither labels of a known form nor photos, or no such part.
     """
     calibration, evaluation = settings.calibration_file_pattern, settings.val_file_pattern
+    lines: list[str] = []
     if names_data(evaluation):
         found = _labelled(evaluation, settings, task)
         if found is None:
             photos = settings.input_image or evaluation
             settings = dataclasses.replace(settings, input_image=photos, val_file_pattern=None)
         else:
+            lines.append(found.line)
             pattern = _part(found.evaluation_records, evaluation, "val")
             settings = dataclasses.replace(settings, val_file_pattern=pattern)
             if task.takes_ground_truth_file and not settings.val_json_file:
@@ -108,8 +110,11 @@ def locate_for_export(settings: InspectSettings, task: Task) -> InspectSettings:
     if names_data(calibration):
         found = _labelled(calibration, settings, task)
         if found is not None:
+            lines.append(found.line)
             pattern = _part(found.training_records, calibration, "train")
             settings = dataclasses.replace(settings, calibration_file_pattern=pattern)
+    for line in dict.fromkeys(filter(None, lines)):
+        log.info(line)
     return settings
 
 
@@ -128,8 +133,6 @@ def _labelled(data: str, settings: InspectSettings, task: Task) -> DataFolder | 
         if settings.data_format == AUTO and any(map(is_photo_name, paths)):
             return None
         raise
-    if found.line:
-        log.info(found.line)
     return found
 
 
