@@ -7,10 +7,12 @@ import os
 
 from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
+from efficientvision.data.held_out import describe_split, hold_out
 from efficientvision.data.image_folders import convert
-from efficientvision.data.labelled_images import FoundImages, Split, find_images, split
+from efficientvision.data.labelled_images import FoundImages, Split, find_images
 from efficientvision.data.masks.layouts import FOLDERS_OF_IMAGES, is_folder_of_masks
 from efficientvision.data.part_names import PARTS, part_of
+from efficientvision.data.photo_groups import group_keys
 from efficientvision.data.picture_folders import LeftOut, find_parts, list_folders, walk_pictures
 from efficientvision.data.sources.layout import CLASSES, ConvertOptions, Layout
 
@@ -65,18 +67,37 @@ def _evidence(folder: str, found: FoundImages) -> str:
 def _convert(
     found: FoundImages, output_dir: str, options: ConvertOptions
 ) -> list[ConversionReport]:
-    return convert(
-        with_held_out(found.parts, options),
+    return convert_images(found.parts, output_dir, options, found.left_out)
+
+
+def convert_images(
+    parts: Split, output_dir: str, options: ConvertOptions, left_out: LeftOut | None = None
+) -> list[ConversionReport]:
+    """Writes the records of labelled photos; a share is held out if there is no part "val".
+
+    Args:
+        parts: Part -> its photos.
+        output_dir: Folder of the records.
+        options: How to convert.
+        left_out: Files left out before, for the report.
+    """
+    images, sentence = parts.get("train", []), ""
+    if not parts.get("val") and len(images) > 1 and options.val_fraction:
+        groups = group_keys([image.path for image in images])
+        strata = [image.classes for image in images]
+        train, val = hold_out(
+            images, options.val_fraction, options.seed, groups=groups, strata=strata
+        )
+        parts = parts | {"train": train, "val": val}
+        sentence = describe_split(len(train), len(val), groups, stratified=True)
+    reports = convert(
+        {part: parts[part] for part in PARTS if parts.get(part)},
         output_dir,
-        left_out=found.left_out,
+        left_out=left_out,
         skip_bad=options.skip_bad,
         num_shards=options.num_shards,
         num_workers=options.num_workers,
     )
-
-
-def with_held_out(parts: Split, options: ConvertOptions) -> Split:
-    """The parts in their usual order; a share is held out if there is no `val`."""
-    if not parts.get("val") and parts.get("train") and options.val_fraction:
-        parts = parts | split(parts["train"], options.val_fraction, options.seed)
-    return {part: parts[part] for part in PARTS if parts.get(part)}
+    if sentence:
+        reports[0].details.insert(0, sentence)
+    return reports

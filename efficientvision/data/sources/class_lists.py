@@ -5,12 +5,9 @@ from __future__ import annotations
 import functools
 import os
 
-from efficientvision.data.conversion import ConversionReport
-from efficientvision.data.image_folders import convert
-from efficientvision.data.labelled_images import Split
 from efficientvision.data.labelled_lists import labels_pictures, read_csv
-from efficientvision.data.sources.class_folders import with_held_out
-from efficientvision.data.sources.layout import CLASSES, ConvertOptions, Layout
+from efficientvision.data.sources.class_folders import convert_images
+from efficientvision.data.sources.layout import CLASSES, Layout
 from efficientvision.data.sources.lists import find_lists
 
 FORMAT = "list"
@@ -36,15 +33,5 @@ def find(data: str) -> Layout | None:
         inputs=[*lists.values(), *paths],
         is_split=bool(parts.get("val")),
         version=_VERSION,
-        convert=functools.partial(_convert, parts),
-    )
-
-
-def _convert(parts: Split, output_dir: str, options: ConvertOptions) -> list[ConversionReport]:
-    return convert(
-        with_held_out(parts, options),
-        output_dir,
-        skip_bad=options.skip_bad,
-        num_shards=options.num_shards,
-        num_workers=options.num_workers,
+        convert=functools.partial(convert_images, parts),
     )

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
+from efficientvision.data.held_out import describe_split, hold_out
 from efficientvision.data.labels import LabelMap
 from efficientvision.data.masks import cityscapes
 from efficientvision.data.masks.convert import convert
-from efficientvision.data.masks.folders import Found, drop_other_palettes, find_pairs, split
+from efficientvision.data.masks.folders import Found, drop_other_palettes, find_pairs
 from efficientvision.data.masks.layouts import (
     FOLDERS_OF_IMAGES,
     FOLDERS_OF_MASKS,
@@ -19,6 +20,7 @@ from efficientvision.data.masks.layouts import (
 )
 from efficientvision.data.masks.pairs import UNPAIRED, UNPAIRED_MASK, ReadMask
 from efficientvision.data.part_names import PARTS
+from efficientvision.data.photo_groups import group_keys
 from efficientvision.data.picture_folders import LeftOut, find_parts, list_folders, walk_pictures
 from efficientvision.data.sources.layout import MASKS, ConvertOptions, Layout
 from efficientvision.data.sources.mask_classes import find_class_file, mask_reader
@@ -171,12 +173,16 @@ def convert_pairs(
             drop_other_palettes(found)
         white_is_ignored = white_is_ignored or own.colors is not None
         read_mask = own
-    parts = found.parts
-    if not parts.get("val") and parts.get("train") and options.val_fraction:
-        parts = parts | split(parts["train"], options.val_fraction, options.seed)
+    parts, sentence = found.parts, ""
+    pairs = parts.get("train", [])
+    if not parts.get("val") and len(pairs) > 1 and options.val_fraction:
+        groups = group_keys([pair.image for pair in pairs])
+        train, val = hold_out(pairs, options.val_fraction, options.seed, groups=groups)
+        parts = parts | {"train": train, "val": val}
+        sentence = describe_split(len(train), len(val), groups, stratified=False)
     found.parts = {part: parts[part] for part in PARTS if parts.get(part)}
     try:
-        return convert(
+        reports = convert(
             found,
             output_dir,
             read_mask,
@@ -189,6 +195,9 @@ def convert_pairs(
     except UserError as error:
         told = any(f"`{name}" in str(error) for name in _TOLD_BY_FILES)
         raise UserError(error.sentence + _BY_FILES * told, error.lines) from error
+    if sentence:
+        reports[0].details.insert(0, sentence)
+    return reports
 
 
 def _without_unpaired(found: Found) -> Found:

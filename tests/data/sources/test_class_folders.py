@@ -1,10 +1,13 @@
 """Class folders and lists are recognised, and become the records of the converter."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from efficientvision.data import image_folders
+from efficientvision.data.held_out import hold_out
 from efficientvision.data.sources import class_folders, class_lists
 from efficientvision.data.sources.layout import ConvertOptions
 from efficientvision.errors import UserError
@@ -47,11 +50,16 @@ def test_classes_may_be_named_like_parts_and_masks(tmp_path):
 def test_records_equal_those_of_the_converter(tmp_path):
     names = [f"{name}/{k}.png" for name in ("ant", "bee") for k in range(5)]
     data = write_photos(tmp_path / "photos", *names)
-    reports = class_folders.find(data).convert(str(tmp_path / "ours"), OPTIONS)
-    parts = image_folders.split(image_folders.read_folders(data)["train"], 0.1)
+    options = dataclasses.replace(OPTIONS, val_fraction=0.2)
+    reports = class_folders.find(data).convert(str(tmp_path / "ours"), options)
+    images = image_folders.read_folders(data)["train"]
+    strata = [image.classes for image in images]
+    parts = hold_out(images, 0.2, strata=strata)
+    parts = dict(zip(("train", "val"), parts, strict=True))
     image_folders.convert(parts, str(tmp_path / "theirs"), num_shards=2, num_workers=1)
     assert written(tmp_path / "ours") == written(tmp_path / "theirs")
     assert [report.num_images for report in reports] == [8, 2]
+    assert reports[0].details[0].startswith("held out 2 of 10 photos for validation (20.0%), with")
 
 
 def test_parts_stay_as_they_are(tmp_path):

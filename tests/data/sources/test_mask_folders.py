@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from efficientvision.data.held_out import hold_out
 from efficientvision.data.labels import BUILTIN_OF_MASKS
 from efficientvision.data.masks import convert, folders, mask_files
 from efficientvision.data.sources import mask_folders, mask_lists, voc_masks
@@ -27,7 +28,8 @@ def test_records_equal_those_of_the_converter(tmp_path):
     assert layout.evidence == "images/, labels/" and not layout.is_split
     layout.convert(str(tmp_path / "ours"), OPTIONS)
     found = folders.find_pairs(str(data / "images"), str(data / "labels"))
-    found.parts |= folders.split(found.parts["train"], 0.1)
+    parts = hold_out(found.parts["train"], 0.1, groups=range(5))
+    found.parts = dict(zip(("train", "val"), parts, strict=True))
     reader = mask_files.MaskFiles(None, mask_files.label_table([255]))
     convert.convert(found, str(tmp_path / "theirs"), reader, None, num_shards=2, num_workers=1)
     assert written(tmp_path / "ours") == written(tmp_path / "theirs")

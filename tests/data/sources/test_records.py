@@ -32,7 +32,7 @@ def test_a_folder_becomes_records_and_the_line_has_counts(photos):
     for _ in range(2):
         found = find_records(photos, (CLASSES, BOXES), SourceOptions())
         assert found.line.startswith(
-            f"Data {photos}: class folders (ant/, bee/), 2 photos to train, 2 to validate (held "
+            f"Data {photos}: class folders (ant/, bee/), 3 photos to train, 1 to validate (held "
             "out: `val_fraction=0.1`, `split_seed=0`), 2 classes; records in "
         )
         assert found.training_records.startswith(f"{photos}/.efficientvision/folders-classes-")
@@ -108,7 +108,7 @@ def test_remote_folders_have_records_only():
 def test_conversion_to_a_folder(photos, tmp_path):
     options = ConvertOptions(num_workers=1)
     reports = convert_folder(photos, tmp_path / "out", options=options)
-    assert [report.num_images for report in reports] == [2, 2]
+    assert [report.num_images for report in reports] == [3, 1]
     with pytest.raises(UserError, match="remote"):
         convert_folder("gs://a/b", tmp_path / "out", options=options)
     with pytest.raises(UserError, match="`data_format=records`"):
