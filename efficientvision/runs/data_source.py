@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from glob import has_magic
 
 from efficientvision import files
 from efficientvision.configs.inspect_options import InspectSettings
@@ -77,6 +78,26 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
 def names_data(path: files.AnyPath | None) -> bool:
     """Whether a path is a folder, or a file that describes a data set, and no pattern."""
     return path is not None and (files.is_folder(path) or is_data_file(path))
+
+
+def patterns_of(
+    data: files.AnyPath | tuple[files.AnyPath, files.AnyPath | None] | None,
+) -> dict[str, str | None]:
+    """Returns the options that the argument `data` of `train` means."""
+    if data is None:
+        return {}
+    if not isinstance(data, (tuple, list)):
+        is_pattern = not names_data(data) and (
+            files.is_file(data) or has_magic(files.as_text(data))
+        )
+        return {"train_file_pattern" if is_pattern else "data_dir": files.as_text(data)}
+    names = ("train_file_pattern", "val_file_pattern")
+    if len(data) != len(names):
+        raise UserError(
+            f"`data` must be a folder or a pair of file patterns (training, validation or None); "
+            f"got {len(data)} values."
+        )
+    return {name: files.as_text(p) for name, p in zip(names, data, strict=True) if p is not None}
 
 
 def locate_for_export(settings: InspectSettings, task: Task) -> InspectSettings:

@@ -97,7 +97,7 @@ def run(settings: InspectSettings) -> list[Exported]:
         loaded = inspection.load_for_export(settings)  # Its task tells which labels are wanted.
         settings = locate_for_export(settings, task_of_config(loaded.config))
     photos = _compared_photos(settings)
-    if any(map(_in_integers, settings.formats)) and not settings.calibration_file_pattern:
+    if any(map(in_integers, settings.formats)) and not settings.calibration_file_pattern:
         log.info(
             f"int8 is calibrated on only {len(photos)} photos from `input_image`; better set "
             "`calibration_file_pattern` with 100 or more"
@@ -177,12 +177,13 @@ def _write(checks: ExportChecks) -> Iterator[tuple[str, str]]:
             form,
             path,
             nms=checks.nms if form.nms != "none" else None,
-            calibration=list(_calibration_images(checks)) if _in_integers(name) else (),
+            calibration=list(_calibration_images(checks)) if in_integers(name) else (),
         )
         yield name, path
 
 
-def _in_integers(name: str) -> bool:
+def in_integers(name: str) -> bool:
+    """Whether a format computes in integers, so that photos calibrate it."""
     return is_portable(name) and FORMATS[name].precision in IN_INTEGERS
 
 
@@ -231,7 +232,7 @@ def _fault(checks: ExportChecks, name: str, differs: bool, measured: tuple[float
     remedy = "keep the SavedModel"
     if is_portable(name) and FORMATS[name].precision != "float32":
         remedy = "use a format with more bits"
-        if _in_integers(name):
+        if in_integers(name):
             remedy = (
                 "set `calibration_file_pattern` to 100 or more photos like those it will see, or "
                 "use a format with more bits (litert_mixed, litert_fp16)"
