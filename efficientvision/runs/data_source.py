@@ -48,7 +48,15 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
     if options.is_located or not options.data_dir:
         return options
     task = find_task()
-    found = _records(options.data_dir, options, task, skip_bad=options.on_bad_record == "skip")
+    asked = SourceOptions(
+        data_format=options.data_format,
+        val_fraction=options.val_fraction,
+        split_seed=options.split_seed,
+        background=options.background,
+        data_cache=options.data_cache,
+        skip_bad=options.on_bad_record == "skip",
+    )
+    found = find_records(options.data_dir, task.label_kinds, asked, suits=_nouns)
     evaluation, truth = found.evaluation_records, found.ground_truth_json
     if options.mode == "eval" and options.eval_part == "test":
         if found.test_records is None:
@@ -100,6 +108,21 @@ def patterns_of(
     return {name: files.as_text(p) for name, p in zip(names, data, strict=True) if p is not None}
 
 
+def needs_task(settings: InspectSettings) -> bool:
+    """Whether the settings of an export name a folder, whose labels depend on the model's task.
+
+    Raises:
+        UserError: They do not, but an option for folders is set.
+    """
+    if names_data(settings.calibration_file_pattern) or names_data(settings.val_file_pattern):
+        return True
+    for name in _FOR_DATA[:-1]:
+        value = getattr(settings, name)
+        if value is not None and value is not False and value != AUTO:
+            raise UserError(f"`{name}` needs a folder of labelled photos: remove it.")
+    return False
+
+
 def locate_for_export(settings: InspectSettings, task: Task) -> InspectSettings:
     """Replaces folders in the settings of an export by the records of their data.
 
@@ -147,22 +170,20 @@ def _part(pattern: str | None, data: str, part: str) -> str:
 
 def _labelled(data: str, settings: InspectSettings, task: Task) -> DataFolder | None:
     """Returns the records of a folder; None if it contains only photos."""
+    asked = SourceOptions(
+        data_format=settings.data_format,
+        val_fraction=settings.val_fraction,
+        split_seed=settings.split_seed,
+        background=settings.background,
+        data_cache=settings.data_cache,
+    )
     try:
-        found = _records(data, settings, task)
+        return find_records(data, task.label_kinds, asked, suits=_nouns)
     except UnknownLayout:
         paths = (files.join(data, name) for name in files.list_names(data))
         if settings.data_format == AUTO and any(map(is_photo_name, paths)):
             return None
         raise
-    return found
-
-
-def _records(
-    data: str, options: RunOptions | InspectSettings, task: Task, *, skip_bad: bool = False
-) -> DataFolder:
-    names = [field.name for field in dataclasses.fields(SourceOptions) if field.name != "skip_bad"]
-    asked = SourceOptions(skip_bad=skip_bad, **{name: getattr(options, name) for name in names})
-    return find_records(data, task.label_kinds, asked, suits=_nouns)
 
 
 def _nouns(kind: str) -> str:

@@ -25,7 +25,7 @@ from efficientvision.output_folder import check_output_folder
 from efficientvision.progress import tqdm
 from efficientvision.registry import nearest_names
 from efficientvision.runs import inspection
-from efficientvision.runs.data_source import locate_for_export, names_data
+from efficientvision.runs.data_source import locate_for_export, needs_task
 from efficientvision.tasks.choice import build_serving, task_of_config
 from efficientvision.tasks.export_checks import ExportChecks, Run, is_portable
 from efficientvision.tasks.serving import decode_image
@@ -93,8 +93,8 @@ def run(settings: InspectSettings) -> list[Exported]:
         )
     check_output_folder("saved_model_dir", settings.saved_model_dir)
     loaded = None
-    if names_data(settings.val_file_pattern) or names_data(settings.calibration_file_pattern):
-        loaded = inspection.load_for_export(settings)  # Its task tells which labels are wanted.
+    if needs_task(settings):
+        loaded = inspection.load_for_export(settings)
         settings = locate_for_export(settings, task_of_config(loaded.config))
     photos = _compared_photos(settings)
     if any(map(in_integers, settings.formats)) and not settings.calibration_file_pattern:

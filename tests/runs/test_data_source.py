@@ -11,7 +11,7 @@ from efficientvision.configs.run_options import options_from
 from efficientvision.data.record_files import num_records
 from efficientvision.errors import UserError
 from efficientvision.runs import calls, run_setup
-from efficientvision.runs.data_source import locate, locate_for_export, names_data
+from efficientvision.runs.data_source import locate, locate_for_export, names_data, needs_task
 from efficientvision.tasks.choice import find_task
 from tests.made_mask_files import write_pairs
 
@@ -102,6 +102,12 @@ def test_an_export_calibrates_on_train_and_verifies_on_val(classifier, photos, c
     assert num_records(settings.calibration_file_pattern) == 3
     assert num_records(settings.val_file_pattern) == 1
     assert caplog.text.count("class folders (a/, b/), 3 photos to train, 1 to validate") == 1
+
+
+def test_export_options_without_a_folder():
+    assert not needs_task(InspectSettings(val_file_pattern="val*"))
+    with pytest.raises(UserError, match="`split_seed` needs a folder"):
+        needs_task(InspectSettings(val_file_pattern="val*", split_seed=0))
 
 
 def test_photos_alone_still_do(classifier, photos):
