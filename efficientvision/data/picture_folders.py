@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from efficientvision import files
 from efficientvision.data.names import composed, spellings
@@ -127,6 +127,19 @@ def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
         elif files.is_folder(path):
             paths.append(path)
     return paths
+
+
+def folders_named(folder: str, names: Sequence[str]) -> list[str]:
+    """Paths of the folders in a folder that have one of the names, in any case.
+
+    Args:
+        folder: Folder to search.
+        names: Names; those at the beginning come first.
+    """
+    wanted = [name.lower() for name in names]
+    found = [name for name in files.list_names(folder) if name.lower() in wanted]
+    found.sort(key=lambda name: wanted.index(name.lower()))
+    return [path for name in found if files.is_folder(path := os.path.join(folder, name))]
 
 
 def count_beside(
