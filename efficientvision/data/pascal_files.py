@@ -21,7 +21,6 @@ from efficientvision.progress import tqdm
 ANNOTATIONS = "Annotations"
 _OTHER_FOLDERS = ("annotation", "annots", "xml", "xmls", "labels", "label")
 _LISTS = ("ImageSets", "Main")
-_FILES = (*PHOTO_SUFFIXES, ".txt", ".json")
 # In lists of a class, each line ends with whether the image shows that class.
 _CLASS_LIST_LINE = re.compile(r"(.*\S)\s+(-1|0|1)")
 
@@ -76,13 +75,15 @@ def files_below(folder: str, suffixes: Sequence[str], *, is_flat: bool = False) 
         suffixes: Extensions in lower case.
         is_flat: Do not search the folders below it.
     """
+    inside = set() if is_flat else set(files.folder_names(folder))
+    endings = tuple(suffixes)
     for name in files.list_names(folder):
-        path = os.path.join(folder, name)
         if is_hidden(name):
             continue
-        if name.lower().endswith(tuple(suffixes)):
+        if name.lower().endswith(endings):
             yield name
-        elif not is_flat and not name.lower().endswith(_FILES) and files.is_folder(path):
+        elif name in inside:
+            path = os.path.join(folder, name)
             yield from (f"{name}/{inner}" for inner in files_below(path, suffixes))
 
 

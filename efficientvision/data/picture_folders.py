@@ -69,8 +69,10 @@ def find_parts(folder: str, is_part: Callable[[str], bool] = files.is_folder) ->
     }
     for name in names:
         part = part_of(name)
+        if part is None or (part in plain and name.lower() not in PART_OF):
+            continue
         path = os.path.join(folder, name)
-        if part is None or not is_part(path) or (part in plain and name.lower() not in PART_OF):
+        if not is_part(path):
             continue
         if part in found:
             raise UserError(
@@ -118,15 +120,11 @@ def _is_around(folder: str, place: str) -> bool:
 
 def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
     """Returns the paths of the folders in a folder; hidden ones are only counted."""
-    paths = []
-    for name in sorted(files.list_names(folder), key=composed):
-        path = os.path.join(folder, name)
-        if is_hidden(name):
-            if left_out is not None:
-                left_out.add(HIDDEN, path)
-        elif files.is_folder(path):
-            paths.append(path)
-    return paths
+    if left_out is not None:
+        for name in sorted(filter(is_hidden, files.list_names(folder)), key=composed):
+            left_out.add(HIDDEN, os.path.join(folder, name))
+    names = sorted(files.folder_names(folder), key=composed)
+    return [os.path.join(folder, name) for name in names if not is_hidden(name)]
 
 
 def folders_named(folder: str, names: Sequence[str]) -> list[str]:
@@ -137,9 +135,9 @@ def folders_named(folder: str, names: Sequence[str]) -> list[str]:
         names: Names; those at the beginning come first.
     """
     wanted = [name.lower() for name in names]
-    found = [name for name in files.list_names(folder) if name.lower() in wanted]
+    found = [name for name in files.folder_names(folder) if name.lower() in wanted]
     found.sort(key=lambda name: wanted.index(name.lower()))
-    return [path for name in found if files.is_folder(path := os.path.join(folder, name))]
+    return [os.path.join(folder, name) for name in found]
 
 
 def count_beside(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import TypeVar
 
 from efficientvision.data.conversion import LEFT_OUT, ConversionReport
@@ -51,16 +51,14 @@ def hold_out_val(
     return {part: parts[part] for part in PARTS if part in parts}, lines
 
 
-def list_photos(folders: Iterable[str]) -> dict[str, list[str]]:
+def list_photos(folders: Collection[str]) -> dict[str, list[str]]:
     """Lists the photos in and below each folder, each photo for the innermost one only."""
-    order = sorted(dict.fromkeys(folders), key=lambda folder: (-folder.count(os.sep), folder))
-    seen: set[str] = set()
-    listed: dict[str, list[str]] = {}
-    for folder in order:
-        paths = list(walk_pictures(folder, LeftOut()))
-        listed[folder] = [path for path in paths if same_path(path) not in seen]
-        if len(order) > 1:
-            seen.update(map(same_path, paths))
+    listed = {}
+    for folder in dict.fromkeys(folders):
+        around = os.path.join(folder, "")
+        inner = tuple(os.path.join(f, "") for f in folders if f.startswith(around) and f != folder)
+        paths = walk_pictures(folder, LeftOut())
+        listed[folder] = [path for path in paths if not path.startswith(inner)]
     return listed
 
 

@@ -20,7 +20,7 @@ from efficientvision.data.pascal_sets import PascalYear
 from efficientvision.data.picture_folders import find_parts, is_hidden, list_folders
 from efficientvision.errors import UserError
 
-_ROOT = re.compile(rb"<annotation[\s>]")
+_ROOT = re.compile(rb"<annotation[\s/>]")
 _PEEK_BYTES = 1 << 12
 _PEEKS = 3
 # Folders of this many classes or sessions hold no years.
