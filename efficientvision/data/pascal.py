@@ -2,9 +2,9 @@
 
 Layout: ``<data_dir>/<year>/{Annotations/*.xml, JPEGImages/*, ImageSets/Main/*.txt}``, where "year"
 may be any folder name; or folders `images` and `annotations` (`annots`, `labels`, `xml`), or a
-folder of images and XML files, as LabelImg leaves it. Conventions kept
-from the original converter: image ids count from 1 in the order of the list; the boxes' 1-based
-pixel coordinates are used as they are; areas in the records are fractions of the image.
+folder of images and XML files, as LabelImg leaves it. Conventions kept from the original converter:
+image ids count from 1 in the order of the list; the boxes' 1-based pixel coordinates are used as
+they are; areas in the records are fractions of the image.
 """
 
 from __future__ import annotations

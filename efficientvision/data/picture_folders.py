@@ -120,11 +120,15 @@ def _is_around(folder: str, place: str) -> bool:
 
 def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
     """Returns the paths of the folders in a folder; hidden ones are only counted."""
-    if left_out is not None:
-        for name in sorted(filter(is_hidden, files.list_names(folder)), key=composed):
-            left_out.add(HIDDEN, os.path.join(folder, name))
-    names = sorted(files.folder_names(folder), key=composed)
-    return [os.path.join(folder, name) for name in names if not is_hidden(name)]
+    paths = []
+    for name in sorted(files.list_names(folder), key=composed):
+        path = os.path.join(folder, name)
+        if is_hidden(name):
+            if left_out is not None:
+                left_out.add(HIDDEN, path)
+        elif files.is_folder(path):
+            paths.append(path)
+    return paths
 
 
 def folders_named(folder: str, names: Sequence[str]) -> list[str]:

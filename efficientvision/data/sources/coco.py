@@ -138,7 +138,7 @@ def _convert(
             prefix,
             labels,
             report,
-            skip_bad=True,
+            skip_bad=options.skip_bad,
             num_shards=options.num_shards,
             num_workers=options.num_workers,
         )

@@ -69,7 +69,7 @@ def find(folder: str) -> Layout | None:
 
 def _convert(found: Found, output_dir: str, options: ConvertOptions) -> list[ConversionReport]:
     annotations = [year.annotations for year in found.years]
-    classes = read_classes(annotations, skip_bad=True)
+    classes = read_classes(annotations, skip_bad=options.skip_bad)
     names: set[str] = set().union(*classes.values())
     if not names:
         raise UserError(
@@ -120,7 +120,7 @@ def _convert(found: Found, output_dir: str, options: ConvertOptions) -> list[Con
             labels,
             report,
             written_with=list(parts),
-            skip_bad=True,
+            skip_bad=options.skip_bad,
             num_shards=options.num_shards,
             num_workers=options.num_workers,
         )

@@ -17,7 +17,7 @@ from efficientvision.data.pascal_files import (
     read_image_list,
 )
 from efficientvision.data.pascal_sets import PascalYear
-from efficientvision.data.picture_folders import find_parts, is_hidden, list_folders
+from efficientvision.data.picture_folders import find_parts, is_hidden
 from efficientvision.errors import UserError
 
 _ROOT = re.compile(rb"<annotation[\s/>]")
@@ -89,7 +89,8 @@ def _is_annotation(path: str) -> bool:
 
 def _years_below(folder: str, depth: int) -> list[str]:
     """Folders below one that have annotations, such as VOC2007 and VOC2012."""
-    inner = list_folders(folder)
+    names = files.folder_names(folder)
+    inner = [os.path.join(folder, name) for name in names if not is_hidden(name)]
     if not depth or len(inner) > _MOST_FOLDERS:
         return []
     if years := [place for place in inner if _holds_annotations(place)]:
