@@ -253,9 +253,9 @@ def convert(
             )
     years = [PascalYear(d, annotations_dir) for d in year_dirs]
     listed = [
-        (year, name)
-        for year in years
-        for name in read_image_list(year.folder, set_name, year.annotations)
+        (place, name)
+        for place in years
+        for name in read_image_list(place.folder, set_name, place.annotations)
     ]
     if num_images is not None:
         if num_images < 1:
@@ -264,17 +264,17 @@ def convert(
     if label_map_json_path:
         labels = _given_labels(label_map_json_path)
     else:
-        labels = discover_labels([year.annotations for year in years], skip_bad=skip_bad)
+        labels = discover_labels([place.annotations for place in years], skip_bad=skip_bad)
     images = list_images(listed)
     first = ConversionReport()
-    for year in years:
-        if num_images is None and not has_lists(year.folder):
+    for place in years:
+        if num_images is None and not has_lists(place.folder):
             taken = {image.photo.path for image in images}
-            without = sum(path not in taken for path in year.photos.all())
+            without = sum(path not in taken for path in place.photos.all())
             first.skipped += Counter({WITHOUT_XML: without})
             if val_fraction is None:
                 first.details.append(
-                    f"no image lists in {lists_folder(year.folder)}: all annotations are "
+                    f"no image lists in {lists_folder(place.folder)}: all annotations are "
                     "converted, whatever `set` says; `val_fraction` holds out a share of them"
                 )
     reports = []

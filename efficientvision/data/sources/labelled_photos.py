@@ -1,4 +1,4 @@
-"""What the layouts of photos with boxes do alike: hold out a part, compare labels and photos."""
+"""Steps common to layouts of photos with boxes: hold out a part, compare labels and photos."""
 
 from __future__ import annotations
 
@@ -45,9 +45,11 @@ def hold_out_val(
         items = parts["train"]
         groups = group_keys([path_of(item) for item in items])
         strata = [classes_of(item) for item in items]
-        split = hold_out(items, options.val_fraction, options.seed, groups=groups, strata=strata)
-        parts["train"], parts["val"] = split
-        lines.append(describe_split(*map(len, split), groups, stratified=True))
+        train, val = hold_out(
+            items, options.val_fraction, options.seed, groups=groups, strata=strata
+        )
+        parts["train"], parts["val"] = train, val
+        lines.append(describe_split(len(train), len(val), groups, stratified=True))
     return {part: parts[part] for part in PARTS if part in parts}, lines
 
 

@@ -135,7 +135,7 @@ UNSPLIT = {
     "label studio on windows": ("result.json", "images/", "images\\"),
     "any name": ("cells.json", "", ""),
     "other folder": ("cells.json", "photos/", ""),
-    "another machine": ("cells.json", "images/", "/home/me/cells/"),
+    "another machine": ("cells.json", "images/", "/srv/cells/"),
     "another machine's disk": ("cells.json", "images/", "C:\\cells\\"),
     "another machine's folder": ("cells.json", "images/", "cells/v2/"),
 }

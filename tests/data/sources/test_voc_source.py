@@ -180,7 +180,7 @@ def test_trainval_without_train_leaves_val_out(tmp_path):
 
 def test_lists_with_names_of_another_machine(tmp_path):
     make(tmp_path, "JPEGImages", "Annotations")
-    lines = [f"/home/me/VOC/JPEGImages/{name}.jpg" for name in NAMES[:8]]
+    lines = [f"/srv/VOC/JPEGImages/{name}.jpg" for name in NAMES[:8]]
     write_list(tmp_path, "train", [*lines, f"C:\\VOC\\{NAMES[8]}.JPG"])
     write_list(tmp_path, "val", [f"JPEGImages/{NAMES[9]}"])
     _, reports = convert(tmp_path)
