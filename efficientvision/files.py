@@ -124,7 +124,7 @@ def folder_names(folder: AnyPath) -> list[str]:
     try:
         with os.scandir(as_text(folder)) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -14,7 +14,7 @@ from efficientvision.data.coco_images import MISSING, CocoImage, find_images
 from efficientvision.data.coco_json import CocoFile, read_instances
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.labels import write_labels
-from efficientvision.data.picture_folders import LeftOut
+from efficientvision.data.picture_folders import LeftOut, is_hidden
 from efficientvision.data.sources.coco_files import find_label_files, find_photo_folder
 from efficientvision.data.sources.labelled_photos import (
     BACKGROUNDS,
@@ -47,7 +47,8 @@ def find(folder: str) -> Layout | None:
     - `annotations/instances_train2017.json` and the like, with photos in `train2017/`, `images/`,
       `images/train2017/` or where the names in the file lead to;
     - `train/_annotations.coco.json`, `valid/...`, `test/...` with the photos beside them;
-    - one COCO file of any name for all photos, beside them or their folder, or in `annotations/`.
+    - one COCO file of any name for all photos, beside them or their folder, or in `annotations/`;
+    - a folder with nothing but such a folder in it.
 
     Args:
         folder: Local folder, or a COCO file itself. Of a file only the first and last bytes are
@@ -59,17 +60,23 @@ def find(folder: str) -> Layout | None:
     Raises:
         UserError: It is unclear which of several COCO files is meant.
     """
-    if files.is_remote(folder):
-        return None
+    return None if files.is_remote(folder) else _find(folder, folder)
+
+
+def _find(folder: str, root: str) -> Layout | None:
     chosen, aside = find_label_files(folder)
     if not chosen:
-        return None
+        inner = [name for name in files.folder_names(folder) if not is_hidden(name)]
+        # An unpacked archive often has a folder around everything.
+        is_wrapped = len(inner) == 1 and folder == root and files.is_folder(folder)
+        return _find(os.path.join(folder, inner[0]), root) if is_wrapped else None
     folders = {part: find_photo_folder(folder, file) for part, file in chosen.items()}
     photos = list_photos(folders.values())
     sources = {}
     for part, file in chosen.items():
         sources[part] = _Source(file.path, folders[part], photos.pop(folders[part], []))
-    root = folder if files.is_folder(folder) else files.parent(folder)
+    if files.is_file(root):
+        root = files.parent(root)
     return Layout(
         format="coco",
         labels=BOXES,

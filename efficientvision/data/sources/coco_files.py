@@ -22,6 +22,7 @@ _OTHER_KINDS = (
     *("captions_*.json", "image_info_*.json", "panoptic_*.json", "stuff_*.json"),
     "person_keypoints_*.json",
 )
+_LABEL_FOLDERS = ("annotations", "annotation", "labels")
 _PHOTO_FOLDERS = ("images", "data", "JPEGImages", "imgs", "photos")
 _KIND_WORDS = re.compile(r"instances|annotations?|labels?|coco|bbox|json", re.IGNORECASE)
 _LIST = re.compile(rb'"(?:images|categories)"\s*:\s*\[')
@@ -30,6 +31,7 @@ _PEEK_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 22
 _MOST_PEEKS = 50
 _MOST_NAMES = 200
+_MOST_FOLDERS = 20
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _unclear(found: list[LabelFile], what: str) -> UserError:
 
 
 def _label_files(folder: str) -> Iterator[LabelFile]:
-    for place in (folder, *folders_named(folder, ("annotations",))):
+    for place in (folder, *folders_named(folder, _LABEL_FOLDERS)):
         for path in _coco_files_in(place):
             yield LabelFile(path, _part_of_file(path))
     inside: dict[str, list[str]] = {}
@@ -169,7 +171,7 @@ def _named_folder(folder: str, path: str) -> bool:
 def _root_of(folder: str, path: str) -> str:
     """Folder of the data set, if its annotations or one of their files was named."""
     place = files.parent(path) if folder == path else folder
-    return files.parent(place) if files.base_name(place).lower() == "annotations" else place
+    return files.parent(place) if files.base_name(place).lower() in _LABEL_FOLDERS else place
 
 
 def find_photo_folder(folder: str, file: LabelFile) -> str:
@@ -202,16 +204,16 @@ def find_photo_folder(folder: str, file: LabelFile) -> str:
 def _places(folder: str, file: LabelFile) -> Iterator[str]:
     root = _root_of(folder, file.path)
     around = [file.own_folder] if file.own_folder else []
-    if file.part is not None:
-        for place in (root, *folders_named(root, _PHOTO_FOLDERS)):
-            if _tag(file.path):
-                around.append(os.path.join(place, _tag(file.path)))
-            named = [name for name in files.list_names(place) if part_of(name) == file.part]
+    for place in (root, *folders_named(root, _PHOTO_FOLDERS)):
+        around += folders_named(place, [_tag(file.path)])
+        if file.part is not None:
+            named = [name for name in files.folder_names(place) if part_of(name) == file.part]
             around += [os.path.join(place, name) for name in named]
     for place in dict.fromkeys((*around, root, files.parent(file.path))):
-        if files.is_folder(place):
-            yield from folders_named(place, _PHOTO_FOLDERS)
-            yield place
+        yield from folders_named(place, _PHOTO_FOLDERS)
+        yield place
+    others = [name for name in files.folder_names(root) if not is_hidden(name)]
+    yield from (os.path.join(root, name) for name in others[:_MOST_FOLDERS])
 
 
 def first_names(path: str) -> list[str]:

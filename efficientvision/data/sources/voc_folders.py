@@ -58,7 +58,11 @@ def find_images(folder: str) -> Found | None:
     """
     found = Found({}, [], [], [], [])
     if _holds_annotations(folder):
-        _add_year(found, PascalYear(folder), folder)
+        year = PascalYear(folder)
+        _add_year(found, year, folder)
+        beside_photos = year.annotations.folder == folder
+        for place in _years_below(folder, _DEPTH) if beside_photos else ():
+            _add_year(found, PascalYear(place), folder)
     elif parts := find_parts(folder, _holds_annotations):
         for part, place in parts.items():
             _add_whole(found, PascalYear(place), part, folder)
@@ -72,10 +76,13 @@ def _holds_annotations(folder: str) -> bool:
     """Whether a folder has PASCAL annotations, beside photos or in a folder of their own."""
     if not files.is_folder(folder):
         return False
-    place = annotation_folder(folder)
-    names = files_below(place, (".xml",), is_flat=place == folder)
-    first = itertools.islice(names, _PEEKS)
-    return any(_is_annotation(os.path.join(place, name)) for name in first)
+    try:
+        place = annotation_folder(folder)
+        names = files_below(place, (".xml",), is_flat=place == folder)
+        first = [os.path.join(place, name) for name in itertools.islice(names, _PEEKS)]
+    except PermissionError:  # Such as lost+found.
+        return False
+    return any(map(_is_annotation, first))
 
 
 def _is_annotation(path: str) -> bool:
@@ -89,7 +96,10 @@ def _is_annotation(path: str) -> bool:
 
 def _years_below(folder: str, depth: int) -> list[str]:
     """Folders below one that have annotations, such as VOC2007 and VOC2012."""
-    names = files.folder_names(folder)
+    try:
+        names = files.folder_names(folder)
+    except PermissionError:
+        return []
     inner = [os.path.join(folder, name) for name in names if not is_hidden(name)]
     if not depth or len(inner) > _MOST_FOLDERS:
         return []
@@ -102,7 +112,8 @@ def _add_whole(found: Found, year: PascalYear, part: str, root: str) -> None:
     """Adds all annotations of a folder to a part."""
     found.years.append(year)
     found.parts.setdefault(part, []).extend((year, name) for name in year.annotations.paths)
-    found.evidence.append(os.path.join(os.path.relpath(year.annotations.folder, root), "*.xml"))
+    place = os.path.relpath(year.annotations.folder, root)
+    found.evidence.append(os.path.normpath(os.path.join(place, "*.xml")))
 
 
 def _add_year(found: Found, year: PascalYear, root: str) -> None:

@@ -81,7 +81,7 @@ def test_layouts_without_lists(tmp_path, case):
     layout, reports = convert(tmp_path, val_fraction=0.2)
     assert (layout.format, layout.labels, layout.is_split) == ("voc", BOXES, False)
     assert len(layout.inputs) == len(set(layout.inputs)) == 20
-    assert layout.evidence.endswith("/*.xml")
+    assert layout.evidence.endswith("*.xml") and "./" not in layout.evidence
     assert [report.num_images for report in reports] == [8, 2]
     assert "held out 2 of 10 photos" in str(reports[0]) and not reports[0].skipped
     val = records(tmp_path, "val")
@@ -241,6 +241,14 @@ def test_annotations_without_objects(tmp_path):
         (tmp_path / f"{name}.xml").write_text("<annotation></annotation>")
     with pytest.raises(UserError, match="None of the 10 annotations in .* has an object"):
         convert(tmp_path)
+
+
+def test_annotations_beside_photos_and_below(tmp_path):
+    make(tmp_path, ".", ".", NAMES[:4])
+    make(tmp_path, "day2", "day2", NAMES[4:])
+    layout, (report,) = convert(tmp_path, val_fraction=0)
+    assert layout.evidence == "*.xml, day2/*.xml"
+    assert report.num_images == 10 and not report.skipped
 
 
 def test_other_xml_files(tmp_path):
