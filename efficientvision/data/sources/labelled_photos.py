@@ -41,8 +41,8 @@ def hold_out_val(
         UserError: The share is out of range, or there is only one photo.
     """
     parts, lines = dict(parts), []
-    if "val" not in parts and parts.get("train") and options.val_fraction:
-        items = parts["train"]
+    items = parts.get("train", []) if "val" not in parts else []
+    if items and options.val_fraction:
         groups = group_keys([path_of(item) for item in items])
         strata = [classes_of(item) for item in items]
         train, val = hold_out(
@@ -50,6 +50,10 @@ def hold_out_val(
         )
         parts["train"], parts["val"] = train, val
         lines.append(describe_split(len(train), len(val), groups, stratified=True))
+    elif items:
+        lines.append(
+            "there are no photos for validation; `val_fraction=0.1` would hold out a tenth"
+        )
     return {part: parts[part] for part in PARTS if part in parts}, lines
 
 

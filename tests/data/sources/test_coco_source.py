@@ -326,7 +326,7 @@ def test_photos_that_cannot_be_used(tmp_path):
     with pytest.raises(UserError, match="3.png.*skip such images with skip_bad"):
         convert(tmp_path, val_fraction=0)
     _, (report,) = convert(tmp_path, val_fraction=0, skip_bad=True)
-    assert report.num_images == 9
+    assert report.num_images == 9 and "no photos for validation" in str(report)
     for name in PHOTOS[:7]:
         (tmp_path / name).write_bytes(b"no picture")
     with pytest.raises(UserError, match="7 of 10 photos cannot be used"):
