@@ -34,7 +34,7 @@ from efficientvision.data.truth_file import TrueImage, TrueObject, write_truth
 from efficientvision.errors import UserError
 
 # Wording of the report's counts.
-EMPTY = "boxes with zero width or height skipped"
+EMPTY = "boxes with zero or negative width or height skipped"
 NOT_FINITE = "boxes that are not finite skipped"
 REPEATED = "boxes that repeat another one of their photo skipped"
 WITHOUT_LABELS = "photos without labels left out (`background` keeps them as backgrounds)"

@@ -1,0 +1,233 @@
+"""CSV files of boxes -> records: a row for each box, the order of the columns by the heading.
+
+Classes are the names found, in alphabetical order, numbered from 1; or those of `classes.csv`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from efficientvision.data.annotation_frame import seem_normalized
+from efficientvision.data.conversion import ConversionReport
+from efficientvision.data.labels import LabelMap
+from efficientvision.data.photos import MAX_PIXELS
+from efficientvision.data.sources.boxed_photos import (
+    BACKGROUNDS,
+    WITHOUT_LABELS,
+    BoxedPhoto,
+    Parts,
+    describe_overlap,
+    name_in,
+    write_parts,
+)
+from efficientvision.data.sources.csv_set import CsvSet, find_set, part_of_place, shown
+from efficientvision.data.sources.csv_table import ListedPhoto
+from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
+from efficientvision.data.sources.listed_photos import MISSING, missing_photos
+from efficientvision.data.sources.yolo_labels import LARGEST_FRACTION
+from efficientvision.errors import UserError
+
+VERSION = 1
+
+# Wording of the report's counts.
+NOT_HERE = "photos of OpenImages' list that are not in the folder"
+NO_PART = "photos in no list, and in no folder named after a part, left out"
+GROUPS = "boxes around groups (IsGroupOf, iscrowd), which training skips"
+_LISTED_CLASSES = 100
+
+
+def find(folder: str) -> Layout | None:
+    """Recognises CSV files of boxes.
+
+    Args:
+        folder: Folder, or path of a CSV file.
+
+    Raises:
+        UserError: There are several and it is unclear which to take, or one cannot be used.
+    """
+    found = find_set(folder)
+    if found is None:
+        return None
+    photos = [path for of_part in found.parts.values() for path in of_part]
+    names = ", ".join(_relative(found, table.path) for table in found.tables.values())
+    return Layout(
+        format="csv",
+        labels=BOXES,
+        evidence=names,
+        inputs=[*found.inputs, *photos, *found.unlisted],
+        is_split="val" in found.parts,
+        version=VERSION,
+        convert=functools.partial(convert_set, found),
+    )
+
+
+def _relative(found: CsvSet, path: str) -> str:
+    return name_in(found.folder, path)
+
+
+def convert(
+    folder: str,
+    output_dir: str,
+    options: ConvertOptions | None = None,
+    *,
+    skip_bad: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+) -> list[ConversionReport]:
+    """Converts CSV files of boxes; see `convert_set`.
+
+    Args:
+        folder: Folder, or path of a CSV file.
+        output_dir: Folder to write to.
+        options: Options of the conversion.
+        skip_bad: Skip photos that cannot be used, and count them.
+        max_pixels: Reject photos with more pixels; None: no limit.
+
+    Raises:
+        UserError: There are none, or something is wrong with the data.
+    """
+    found = find_set(folder)
+    if found is None:
+        raise UserError(
+            f"{folder} has no CSV file of boxes: its heading must name the photo, the class and "
+            "the sides of the box, such as path,xmin,ymin,xmax,ymax,class."
+        )
+    return convert_set(found, output_dir, options, skip_bad=skip_bad, max_pixels=max_pixels)
+
+
+def convert_set(
+    found: CsvSet,
+    output_dir: str,
+    options: ConvertOptions | None = None,
+    *,
+    skip_bad: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+) -> list[ConversionReport]:
+    """Writes `train-*.tfrecord`, `val-*.tfrecord` ..., `json_<part>.json` and `labels.json`.
+
+    Args:
+        found: The data set.
+        output_dir: Folder to write to.
+        options: Options of the conversion.
+        skip_bad: Skip photos that cannot be used, and count them.
+        max_pixels: Reject photos with more pixels; None: no limit.
+
+    Returns:
+        A report for each part.
+
+    Raises:
+        UserError: Something is wrong with the data.
+    """
+    options = options or ConvertOptions()
+    report = ConversionReport(details=list(found.lines))
+    report.skipped.update(+found.notes)
+    is_open_images = any(table.columns.is_open_images for table in found.tables.values())
+    for path, (names, count) in found.missing.items():
+        if len(names) == count or not (skip_bad or is_open_images):
+            raise missing_photos(names, count, path, found.folder)
+        report.skipped[NOT_HERE if is_open_images else MISSING] += len(names)
+        report.details.append(f"the first missing photo of {path}: {names[0]}")
+    for table in found.tables.values():
+        unused = table.columns.unused
+        report.details.append(
+            f"{table.path}: columns {table.columns.kind}"
+            + (f"; not used: {', '.join(unused)}" if unused else "")
+        )
+    in_fractions = _in_fractions(found, report)
+    labels = _class_map(found, report)
+    ids = {name: class_id for class_id, name in labels.items()}
+    parts = {
+        part: [_boxed(found, *each, ids, in_fractions) for each in sorted(of_part.items())]
+        for part, of_part in found.parts.items()
+    }
+    _add_unlisted(found, parts, options, report)
+    crowds = sum(sum(p.crowd) for of_part in found.parts.values() for p in of_part.values())
+    if crowds:
+        report.skipped[GROUPS] += crowds
+    report.details += describe_overlap(parts)
+    return write_parts(
+        parts, output_dir, labels, options, report, skip_bad=skip_bad, max_pixels=max_pixels
+    )
+
+
+def _photos(found: CsvSet) -> Iterator[ListedPhoto]:
+    for of_part in found.parts.values():
+        yield from of_part.values()
+
+
+def _in_fractions(found: CsvSet, report: ConversionReport) -> bool:
+    """Decides whether the coordinates are fractions, by their values or else by the format."""
+    corners = [box for photo in _photos(found) for box in photo.boxes_yxyx]
+    stated = [side for photo in _photos(found) for side in photo.stated_hw or ()]
+    by_format = all(table.columns.fractions for table in found.tables.values())
+    largest = max((abs(side) for box in corners for side in box), default=0.0)
+    if by_format:
+        result = largest <= LARGEST_FRACTION
+    else:
+        result = seem_normalized(corners, [min(stated, default=None)])
+    unit = "fractions of the photo" if result else "pixels"
+    report.details.append(f"coordinates are {unit} (the largest is {largest:g})")
+    return result
+
+
+def _class_map(found: CsvSet, report: ConversionReport) -> LabelMap:
+    """Returns the classes of the records; a photo with another class gets a problem."""
+    used = {shown(found.shown_names, name) for photo in _photos(found) for name in photo.classes}
+    if found.class_ids:
+        ids = found.class_ids
+        for photo in _photos(found):
+            strange = [name for name in photo.classes if shown(found.shown_names, name) not in ids]
+            if strange and not photo.problem:
+                photo.problem = (
+                    f"it has the class {strange[0]!r}, which the file of classes does not name"
+                )
+    else:
+        numbers = all(name.isdecimal() for name in used)
+        ids = {name: k for k, name in enumerate(sorted(used, key=int if numbers else None), 1)}
+    if not ids:
+        raise UserError(
+            f"{found.inputs[0]} lists no boxes, so there is nothing to learn: is it the right file?"
+        )
+    labels = {class_id: name for name, class_id in sorted(ids.items(), key=lambda item: item[1])}
+    report.details.append("class ids:")
+    lines = [f"  {class_id}  {name}" for class_id, name in labels.items()]
+    report.details += lines[:_LISTED_CLASSES]
+    if lines[_LISTED_CLASSES:]:
+        report.details.append(f"  ... and {len(lines) - _LISTED_CLASSES} more, see labels.json")
+    return labels
+
+
+def _boxed(
+    found: CsvSet, path: str, photo: ListedPhoto, ids: dict[str, int], in_fractions: bool
+) -> BoxedPhoto:
+    has = {role for table in found.tables.values() for role in table.columns.place}
+    return BoxedPhoto(
+        path=path,
+        name=name_in(found.folder, path),
+        boxes_yxyx=photo.boxes_yxyx,
+        classes=[ids.get(shown(found.shown_names, name), 0) for name in photo.classes],
+        in_fractions=in_fractions,
+        stated_hw=photo.stated_hw,
+        crowd=photo.crowd if "crowd" in has else None,
+        difficult=photo.difficult if "difficult" in has else None,
+        problem=photo.problem and f"{path}: {photo.problem}",
+    )
+
+
+def _add_unlisted(
+    found: CsvSet, parts: Parts, options: ConvertOptions, report: ConversionReport
+) -> None:
+    """Adds the photos that no list names as backgrounds, or counts them."""
+    if not options.background:
+        if found.unlisted:
+            report.skipped[WITHOUT_LABELS] += len(found.unlisted)
+            report.details.append(f"the first photo in no list: {found.unlisted[0]}")
+        return
+    for path in found.unlisted:
+        only = next(iter(parts)) if len(parts) == 1 else None
+        part = only or part_of_place(path, found.folder)
+        if part in parts:
+            parts[part].append(BoxedPhoto(path=path, name=name_in(found.folder, path)))
+            report.skipped[BACKGROUNDS] += 1
+        else:
+            report.skipped[NO_PART] += 1
