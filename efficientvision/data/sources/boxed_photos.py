@@ -11,7 +11,8 @@ import functools
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -165,6 +166,28 @@ def build_record(
     return BuiltRecord(serialized, tuple((+notes).elements()), truth, stored.remarks)
 
 
+def options_of(
+    parts: Collection[str], folder: str, val_fraction: float | None, **options: Any
+) -> ConvertOptions:
+    """Returns the options of a conversion that was asked for by name.
+
+    Args:
+        parts: Parts that the data has.
+        folder: Its folder, for the error.
+        val_fraction: Share (0..1) to hold out; None: none.
+        **options: The other fields of `ConvertOptions`.
+
+    Raises:
+        UserError: A share is to be held out of data that has a part "val".
+    """
+    if val_fraction and "val" in parts:
+        raise UserError(
+            f"`val_fraction` holds photos out for validation, but {folder} names them already: "
+            "remove it."
+        )
+    return ConvertOptions(val_fraction=val_fraction or 0.0, **options)
+
+
 def write_parts(
     parts: Parts,
     output_dir: str,
@@ -225,7 +248,12 @@ def write_parts(
 
 
 def _with_val(parts: Parts, options: ConvertOptions, report: ConversionReport) -> Parts:
-    if "val" in parts or "train" not in parts or not options.val_fraction:
+    if "val" in parts or "train" not in parts:
+        return parts
+    if not options.val_fraction:
+        report.details.append(
+            "there are no photos for validation; `val_fraction=0.1` would hold out a tenth"
+        )
         return parts
     photos = parts["train"]
     train, val = hold_out(photos, options.val_fraction, options.seed)

@@ -19,6 +19,7 @@ from efficientvision.data.sources.boxed_photos import (
     Parts,
     describe_overlap,
     name_in,
+    options_of,
     write_parts,
 )
 from efficientvision.data.sources.csv_set import CsvSet, find_set, part_of_place, shown
@@ -69,22 +70,33 @@ def _relative(found: CsvSet, path: str) -> str:
 def convert(
     folder: str,
     output_dir: str,
-    options: ConvertOptions | None = None,
     *,
+    val_fraction: float | None = None,
+    split_seed: int = 0,
+    background: bool = False,
     skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
+    num_shards: int = 32,
+    num_workers: int | None = None,
 ) -> list[ConversionReport]:
-    """Converts CSV files of boxes; see `convert_set`.
+    """Converts CSV files of boxes: writes `train-*.tfrecord` and so on; see `convert_set`.
 
     Args:
         folder: Folder, or path of a CSV file.
         output_dir: Folder to write to.
-        options: Options of the conversion.
+        val_fraction: Share (0..1) to hold out if the data has no part "val"; None: none.
+        split_seed: Seed of that choice.
+        background: Keep photos without labels as backgrounds; otherwise they are left out.
         skip_bad: Skip photos that cannot be used, and count them.
         max_pixels: Reject photos with more pixels; None: no limit.
+        num_shards: Number of shards per part; never more than images.
+        num_workers: Number of processes; None: one per core.
+
+    Returns:
+        A report for each part.
 
     Raises:
-        UserError: There are none, or something is wrong with the data.
+        UserError: It is of another kind, or something is wrong with the data.
     """
     found = find_set(folder)
     if found is None:
@@ -92,13 +104,22 @@ def convert(
             f"{folder} has no CSV file of boxes: its heading must name the photo, the class and "
             "the sides of the box, such as path,xmin,ymin,xmax,ymax,class."
         )
+    options = options_of(
+        found.parts,
+        folder,
+        val_fraction,
+        seed=split_seed,
+        background=background,
+        num_shards=num_shards,
+        num_workers=num_workers,
+    )
     return convert_set(found, output_dir, options, skip_bad=skip_bad, max_pixels=max_pixels)
 
 
 def convert_set(
     found: CsvSet,
     output_dir: str,
-    options: ConvertOptions | None = None,
+    options: ConvertOptions,
     *,
     skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
@@ -118,7 +139,6 @@ def convert_set(
     Raises:
         UserError: Something is wrong with the data.
     """
-    options = options or ConvertOptions()
     report = ConversionReport(details=list(found.lines))
     report.skipped.update(+found.notes)
     is_open_images = any(table.columns.is_open_images for table in found.tables.values())

@@ -21,6 +21,7 @@ from efficientvision.data.sources.boxed_photos import (
     Parts,
     describe_overlap,
     name_in,
+    options_of,
     write_parts,
 )
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
@@ -68,22 +69,33 @@ def find(folder: str) -> Layout | None:
 def convert(
     folder: str,
     output_dir: str,
-    options: ConvertOptions | None = None,
     *,
+    val_fraction: float | None = None,
+    split_seed: int = 0,
+    background: bool = False,
     skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
+    num_shards: int = 32,
+    num_workers: int | None = None,
 ) -> list[ConversionReport]:
-    """Converts a YOLO data set; see `convert_set`.
+    """Converts a YOLO data set: writes `train-*.tfrecord` and so on; see `convert_set`.
 
     Args:
         folder: Folder; or path of a `data.yaml` or `obj.data`.
         output_dir: Folder to write to.
-        options: Options of the conversion.
+        val_fraction: Share (0..1) to hold out if the data has no part "val"; None: none.
+        split_seed: Seed of that choice.
+        background: Keep photos without labels as backgrounds; otherwise they are left out.
         skip_bad: Skip photos that cannot be used, and count them.
         max_pixels: Reject photos with more pixels; None: no limit.
+        num_shards: Number of shards per part; never more than images.
+        num_workers: Number of processes; None: one per core.
+
+    Returns:
+        A report for each part.
 
     Raises:
-        UserError: There is none, or something is wrong with the data.
+        UserError: It is of another kind, or something is wrong with the data.
     """
     found = find_set(folder)
     if found is None:
@@ -91,13 +103,22 @@ def convert(
             f"{folder} has no labels in YOLO's format: there is no data.yaml with train, val and "
             "names, no obj.data, and no folder labels/ of .txt files beside images/."
         )
+    options = options_of(
+        found.parts,
+        folder,
+        val_fraction,
+        seed=split_seed,
+        background=background,
+        num_shards=num_shards,
+        num_workers=num_workers,
+    )
     return convert_set(found, output_dir, options, skip_bad=skip_bad, max_pixels=max_pixels)
 
 
 def convert_set(
     found: YoloSet,
     output_dir: str,
-    options: ConvertOptions | None = None,
+    options: ConvertOptions,
     *,
     skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
@@ -117,7 +138,6 @@ def convert_set(
     Raises:
         UserError: Something is wrong with the data.
     """
-    options = options or ConvertOptions()
     report = ConversionReport()
     report.skipped.update(+found.notes)
     report.skipped.update(found.left_out.counted())
