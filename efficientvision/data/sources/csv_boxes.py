@@ -205,9 +205,9 @@ def _class_map(found: CsvSet, report: ConversionReport) -> LabelMap:
         numbers = all(name.isdecimal() for name in used)
         ids = {name: k for k, name in enumerate(sorted(used, key=int if numbers else None), 1)}
     if not ids:
-        raise UserError(
-            f"{found.inputs[0]} lists no boxes, so there is nothing to learn: is it the right file?"
-        )
+        first = next((photo.problem for photo in _photos(found) if photo.problem), None)
+        nothing = f"{found.inputs[0]} lists no boxes, so there is nothing to learn."
+        raise UserError(first or nothing)
     labels = {class_id: name for name, class_id in sorted(ids.items(), key=lambda item: item[1])}
     report.details.append("class ids:")
     lines = [f"  {class_id}  {name}" for class_id, name in labels.items()]

@@ -90,8 +90,8 @@ class ListedPhotos:
         best = [path for path in candidates if shared[path] == most]
         if best[1:]:
             # A list in train/ means the photos in train/.
-            near = [p for p in best if any(_is_below(p, root) for root in roots)]
-            best = near if len(near) == 1 else best
+            near = ([p for p in best if _is_below(p, root)] for root in roots)
+            best = next(filter(None, near), best)
         if best[1:]:
             raise UserError(
                 f"{source} names {name!r}, which could be {best[0]} or {best[1]}: write the path "

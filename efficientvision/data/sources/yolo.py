@@ -209,9 +209,11 @@ def _class_map(
     if unnamed:
         report.skipped[UNNAMED] += len(unnamed)
     if not names:
+        first = next((file.problem for file in label_files.values() if file.problem), None)
         raise UserError(
-            f"{found.folder}: no label file has a box and no file names the classes, so there is "
-            "nothing to learn."
+            first
+            or f"{found.folder}: no label file has a box, so there is nothing to learn, and no file "
+            "names the classes."
         )
     for k, twin in _twins(names, used, found.data.path):
         names.pop(k)

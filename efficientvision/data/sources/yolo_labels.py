@@ -103,8 +103,9 @@ def _read_line(
         file.notes[NOT_FINITE] += 1
         return
     file.largest = max(file.largest, *values)
+    if is_outline:
+        file.notes[OUTLINES] += 1
     box = _outline_box(values) if is_outline else _centred_box(values)
-    file.notes[OUTLINES] += is_outline
     if box[2] <= box[0] or box[3] <= box[1]:
         file.notes[EMPTY] += 1
     elif (class_id, box) in seen:
