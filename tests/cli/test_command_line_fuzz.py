@@ -176,6 +176,14 @@ PROGRAMS = {
         _dataset("create_imagenet_tfrecord.py"),
         ["--data_dir=. --output_dir=out --num_shards=1 --num_threads=1 --val_fraction=0.5"],
     ),
+    "create_yolo_tfrecord.py": (
+        _dataset("create_yolo_tfrecord.py"),
+        ["--data_dir=. --output_dir=out --num_shards=1 --num_threads=1 --val_fraction=0.5"],
+    ),
+    "create_csv_tfrecord.py": (
+        _dataset("create_csv_tfrecord.py"),
+        ["--data_dir=list.csv --output_dir=out --num_shards=1 --num_threads=1 --background"],
+    ),
     "create_segmentation_tfrecord.py": (
         _dataset("create_segmentation_tfrecord.py"),
         [

@@ -120,7 +120,7 @@ def build_record(
     given = np.asarray(photo.boxes_yxyx, np.float64).reshape(-1, 4)
     if photo.in_fractions:
         given = given * [*frame.stated_hw, *frame.stated_hw]
-    elif seem_normalized(given, image_hw):
+    elif seem_normalized(given.tolist(), image_hw):
         raise UserError(
             f"all boxes of {photo.path} are within 0..1.5, like fractions of the photo, but those "
             "of the other photos are pixels: multiply them by the photo's width and height"

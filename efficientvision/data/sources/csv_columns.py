@@ -22,7 +22,7 @@ _SIDES = ("ymin", "xmin", "ymax", "xmax")
 # Role -> names of its column, without punctuation; the first that a header has is taken.
 _NAMES = {
     "photo": "path filepath imagepath imgpath photopath filename imagefilename imagefile imagename "
-    "imgname file fname image img photo imageid imgid",
+    "imgname file fname image img photo frame imageid imgid",
     "label": "labelname classname categoryname objectname class label category name object "
     "classlabel species classid categoryid labelid",
     "xmin": "xmin x1 left minx bboxxmin bboxx1 bboxleft boxxmin",
@@ -172,7 +172,7 @@ def _headed(row: Sequence[str], path: str) -> Columns | None:
             )
     sides = tuple((found[role],) for role in roles_of[form])
     taken = {column for side in sides for column in side}
-    place = {
+    place: dict[str, int] = {
         role: found[role]
         for role in ("photo", "label", "width", "height", "part", "crowd", "difficult")
         if role in found and found[role] not in taken

@@ -11,8 +11,14 @@ from dataclasses import dataclass, field
 from efficientvision import files
 from efficientvision.data.csv_rows import read_rows
 from efficientvision.data.names import class_name
-from efficientvision.data.part_names import PART_OF, PARTS
-from efficientvision.data.picture_folders import LeftOut, find_parts, is_hidden, walk_pictures
+from efficientvision.data.part_names import PART_OF, PARTS, part_of
+from efficientvision.data.picture_folders import (
+    LeftOut,
+    find_parts,
+    is_hidden,
+    list_folders,
+    walk_pictures,
+)
 from efficientvision.data.sources.csv_columns import SUFFIXES, read_columns
 from efficientvision.data.sources.csv_table import UNASSIGNED, ListedPhoto, Table, read_table
 from efficientvision.data.sources.listed_photos import ListedPhotos
@@ -93,9 +99,9 @@ def _csv_files(folder: str) -> Iterator[tuple[str, str]]:
     for place in [folder, *inner]:
         for path in _csv_in(place):
             yield path, _part_in(os.path.basename(path))
-    for part, place in find_parts(folder).items():
-        for path in _csv_in(place):
-            yield path, part
+    for place in list_folders(folder):
+        if part := part_of(os.path.basename(place)):
+            yield from ((path, part) for path in _csv_in(place))
 
 
 def _csv_in(folder: str) -> Iterator[str]:
@@ -180,13 +186,10 @@ def _joined(one: ListedPhoto | None, other: ListedPhoto, path: str) -> ListedPho
         return other
     if one.stated_hw != other.stated_hw:
         one.problem = one.problem or f"the rows of {path} state different sizes of the photo."
-    for rows, more in (
-        (one.boxes_yxyx, other.boxes_yxyx),
-        (one.classes, other.classes),
-        (one.crowd, other.crowd),
-        (one.difficult, other.difficult),
-    ):
-        rows.extend(more)
+    one.boxes_yxyx += other.boxes_yxyx
+    one.classes += other.classes
+    one.crowd += other.crowd
+    one.difficult += other.difficult
     one.problem = one.problem or other.problem
     return one
 

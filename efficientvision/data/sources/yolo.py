@@ -199,8 +199,8 @@ def _class_map(
         beyond = [k for k in file.class_ids if k >= count] if count else []
         if beyond and not file.problem:
             file.problem = (
-                f"{path} has the class id {beyond[0]}, but only the {count} classes 0..{count - 1} "
-                "are named: add its name, or correct the label"
+                f"{path} has the class id {beyond[0]}, but the data set has only the classes "
+                f"0..{count - 1}: add its name, or correct the label"
             )
     if count:
         used = {k for k in used if k < count}
@@ -210,11 +210,8 @@ def _class_map(
         report.skipped[UNNAMED] += len(unnamed)
     if not names:
         first = next((file.problem for file in label_files.values() if file.problem), None)
-        raise UserError(
-            first
-            or f"{found.folder}: no label file has a box, so there is nothing to learn, and no file "
-            "names the classes."
-        )
+        nothing = f"{found.folder}: no label file has a box, and no file names classes."
+        raise UserError(first or nothing)
     for k, twin in _twins(names, used, found.data.path):
         names.pop(k)
         report.skipped[TWIN] += 1

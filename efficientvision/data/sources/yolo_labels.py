@@ -57,7 +57,7 @@ def read_label_file(path: str, keypoint_numbers: int = 0) -> LabelFile:
     file = LabelFile()
     try:
         text = files.read_text(path)
-        seen = set()
+        seen: set[tuple[float, Box]] = set()
         for number, line in enumerate(text.splitlines(), start=1):
             words = line.split()
             if words and words[0].startswith("#"):
@@ -72,7 +72,11 @@ def read_label_file(path: str, keypoint_numbers: int = 0) -> LabelFile:
 
 
 def _read_line(
-    file: LabelFile, words: Sequence[str], where: str, keypoint_numbers: int, seen: set
+    file: LabelFile,
+    words: Sequence[str],
+    where: str,
+    keypoint_numbers: int,
+    seen: set[tuple[float, Box]],
 ) -> None:
     try:
         numbers = [float(word) for word in words]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from efficientvision.data.picture_folders import LeftOut, is_hidden
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos")
 LABEL_FOLDERS = ("labels", "label", "annotations")
 _SUFFIX = ".txt"
+_MOST_FOLDERS = 100
 # Text files that tools put beside labels.
 _NO_LABELS = re.compile(
     r"classes|predefined_classes|obj|names|labels?|label_?map|readme.*|licen[cs]e.*|notes?|"
@@ -81,6 +83,7 @@ class LabelFiles:
         )
 
     def _labels_in(self, folder: str) -> dict[str, str]:
+        folder = os.path.normpath(folder)
         if folder not in self._listed:
             self._listed[folder] = {
                 composed(name[: -len(_SUFFIX)]): os.path.join(folder, name)
@@ -92,26 +95,26 @@ class LabelFiles:
     def _label_places(self, folder: str) -> list[str]:
         if folder in self._places:
             return self._places[folder]
-        places = []
+        places: list[str] = []
         parts = folder.split(os.sep)
-        for position in range(len(parts) - 1, -1, -1):
-            if parts[position].lower() in IMAGE_FOLDERS:
-                # The first part of an absolute path is empty.
-                above = os.sep.join([*parts[:position], ""]) or os.curdir
-                rest = parts[position + 1 :]
-                for base in children(above, LABEL_FOLDERS):
-                    self._bases.setdefault(base)
-                    places += [os.path.join(base, *rest), base]
-                break
-        places.append(folder)
+        named = [k for k, name in enumerate(parts) if name.lower() in IMAGE_FOLDERS]
+        if named:
+            # The first part of an absolute path is empty.
+            above = os.sep.join([*parts[: named[-1]], ""]) or os.curdir
+            places += self._below(above, os.sep.join(parts[named[-1] + 1 :]))
+        places += [folder, *self._below(folder, "")]
         inside = os.path.relpath(folder, self._root)
-        for above, rest in ((folder, "."), (self._root, inside)):
-            if not inside.startswith(".."):
-                for base in children(above, LABEL_FOLDERS):
-                    self._bases.setdefault(base)
-                    places += [os.path.normpath(os.path.join(base, rest)), base]
+        if not inside.startswith(os.pardir):
+            places += self._below(self._root, inside)
         self._places[folder] = list(dict.fromkeys(places))
         return self._places[folder]
+
+    def _below(self, folder: str, inside: str) -> Iterator[str]:
+        """Yields the places of labels in a folder: `labels/<inside>`, and `labels` for all."""
+        for base in map(os.path.normpath, children(folder, LABEL_FOLDERS)):
+            self._bases.setdefault(base)
+            yield os.path.normpath(os.path.join(base, inside))
+            yield base
 
 
 def children(folder: str, names: Sequence[str]) -> list[str]:
@@ -129,9 +132,9 @@ def label_beside(folder: str) -> str | None:
     """Returns the first label file beside its photo in a folder or up to two below; or None.
 
     Args:
-        folder: Folder to search.
+        folder: Folder to search; of very many folders, only the first ones are searched.
     """
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in itertools.islice(os.walk(folder), _MOST_FOLDERS):
         depth = os.path.relpath(place, folder).count(os.sep)
         folders[:] = sorted(n for n in folders if not is_hidden(n)) if depth < 1 else []
         texts = {

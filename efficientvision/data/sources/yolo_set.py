@@ -85,6 +85,7 @@ def find_set(path: str) -> YoloSet | None:
     if files.is_remote(path):
         return None
     folder = path
+    data: DataFile | None
     if files.is_file(path):
         folder = os.path.dirname(path) or "."
         if path.lower().endswith(SUFFIXES):

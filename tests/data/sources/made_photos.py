@@ -9,6 +9,11 @@ from PIL import Image
 
 from efficientvision.data.record_files import iter_records, match_files
 from efficientvision.data.records import DetectionExample, decode_example
+from efficientvision.data.sources import yolo
+from efficientvision.data.sources.layout import ConvertOptions
+
+# A label file with one box in the middle, half as wide and high as the photo.
+ONE = "0 0.5 0.5 0.5 0.5\n"
 
 
 def photo(path: str | os.PathLike, size: tuple[int, int] = (40, 20), orientation: int = 1) -> str:
@@ -37,3 +42,21 @@ def records(folder: str | os.PathLike, part: str) -> list[DetectionExample]:
     paths = match_files(os.path.join(folder, f"{part}-*.tfrecord"))
     read = [decode_example(record) for path in paths for record in iter_records(path)]
     return sorted(read, key=lambda example: int(example.source_id))
+
+
+def labelled(folder, name, labels=ONE, images="images", label_folder="labels") -> None:
+    """Writes a photo and its YOLO labels: `images/name.png`, `labels/name.txt`."""
+    photo(folder / images / f"{name}.png")
+    text(folder / label_folder / f"{name}.txt", labels)
+
+
+def write_yolo(folder, out, **options):
+    """Finds and converts a YOLO data set; returns its layout and the reports."""
+    options = ConvertOptions(**{"num_workers": 1, "val_fraction": 0.5, **options})
+    layout = yolo.find(str(folder))
+    return layout, layout.convert(str(out), options)
+
+
+def photo_names(out: str | os.PathLike, part: str) -> list[str]:
+    """Returns the names of the photos of a part."""
+    return [example.filename for example in records(out, part)]
