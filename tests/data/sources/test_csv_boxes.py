@@ -295,17 +295,3 @@ def test_a_photo_in_fractions_among_pixels(tmp_path):
     text(tmp_path / "boxes.csv", "a.png,10,4,30,14,ant\nb.png,0.2,0.2,0.5,0.5,ant\n")
     with pytest.raises(UserError, match=r"all boxes of .*b\.png are within 0\.\.1\.5"):
         write(tmp_path)
-
-
-def test_records_of_the_door_are_the_same(tmp_path):
-    for name in "abcd":
-        photo(tmp_path / f"{name}.png")
-    text(tmp_path / "boxes.csv", "".join(f"{name}.png,10,4,30,14,ant\n" for name in "abcd"))
-    csv_boxes.find(str(tmp_path)).convert(
-        str(tmp_path / "one"), ConvertOptions(val_fraction=0.5, num_workers=1)
-    )
-    csv_boxes.convert(str(tmp_path), str(tmp_path / "two"), val_fraction=0.5, num_workers=1)
-    found = sorted(os.listdir(tmp_path / "one"))
-    assert found == sorted(os.listdir(tmp_path / "two")) and len(found) == 7
-    for name in found:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

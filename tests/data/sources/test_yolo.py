@@ -323,19 +323,3 @@ def test_nothing_to_learn(tmp_path):
     labelled(tmp_path, "a", "")
     with pytest.raises(UserError, match="no label file has a box"):
         write_yolo(tmp_path, tmp_path / "out")
-
-
-def test_records_of_the_door_are_the_same(tmp_path):
-    for k in range(5):
-        labelled(tmp_path, f"{k}", OTHER if k % 2 else ONE)
-    options = {"num_shards": 2, "num_workers": 1}
-    write_yolo(tmp_path, tmp_path / "one", val_fraction=0.4, seed=3, **options)
-    yolo.convert(str(tmp_path), str(tmp_path / "two"), val_fraction=0.4, split_seed=3, **options)
-    found = sorted(os.listdir(tmp_path / "one"))
-    assert found == sorted(os.listdir(tmp_path / "two")) and len(found) == 7
-    for name in found:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    labelled(tmp_path, "val/a")
-    labelled(tmp_path, "train/a")
-    with pytest.raises(UserError, match="names them already"):
-        yolo.convert(str(tmp_path), str(tmp_path / "two"), val_fraction=0.4)
