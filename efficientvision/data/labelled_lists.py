@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 
@@ -9,6 +10,7 @@ from efficientvision import files
 from efficientvision.data.csv_rows import read_rows
 from efficientvision.data.labelled_images import LabelledImage
 from efficientvision.data.names import class_name, composed
+from efficientvision.data.photos import PHOTO_SUFFIXES, is_photo_name
 from efficientvision.data.picture_folders import existing_file, looks_like_a_path
 from efficientvision.errors import UserError
 
@@ -81,6 +83,19 @@ def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]
             f"{repeated[0][1]} repeats line {repeated[0][0]})."
         )
     return list(images.values())
+
+
+def labels_pictures(csv_file: str) -> bool:
+    """Whether a file has the form of `read_csv`: the first fields of its first lines are photos."""
+    try:
+        first = [row for _, row in itertools.islice(read_rows(csv_file), 2)]
+    except UserError:
+        return False
+    names = [row[0].strip() for row in first if len(row) == 2]
+    paths = (existing_file(files.parent(csv_file), name) for name in names)
+    return any(map(is_photo_name, filter(None, paths))) or any(
+        os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES for name in names
+    )
 
 
 def _refuse_one_hot(csv_file: str, heading: str, images: dict[str, LabelledImage]) -> None:

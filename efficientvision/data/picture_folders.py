@@ -14,6 +14,8 @@ from efficientvision.errors import UserError
 
 HIDDEN = "hidden files and folders"
 READ_ALREADY = "links to folders that are read anyway"
+# Records made of the pictures beside it, see `sources.cache`.
+CACHE_FOLDER = ".efficientvision"
 # Copies and thumbnails that macOS and file servers put beside pictures.
 _HIDDEN_NAMES = ("__MACOSX", "@eaDir")
 
@@ -101,7 +103,8 @@ def walk_pictures(
             else:
                 seen.add(real)
         for name in sorted(filter(is_hidden, folders + names)):
-            left_out.add(HIDDEN, os.path.join(place, name))
+            if name != CACHE_FOLDER:
+                left_out.add(HIDDEN, os.path.join(place, name))
         folders[:] = sorted((name for name in folders if not is_hidden(name)), key=composed)
         for name in sorted((name for name in names if not is_hidden(name)), key=composed):
             path = os.path.join(place, name)
@@ -122,7 +125,7 @@ def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
     for name in sorted(files.list_names(folder), key=composed):
         path = os.path.join(folder, name)
         if is_hidden(name):
-            if left_out is not None:
+            if left_out is not None and name != CACHE_FOLDER:
                 left_out.add(HIDDEN, path)
         elif files.is_folder(path):
             paths.append(path)

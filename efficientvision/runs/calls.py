@@ -6,13 +6,13 @@ import dataclasses
 import difflib
 import statistics
 from collections.abc import Collection, Mapping, Sequence
+from glob import has_magic
 from typing import Any
 
 from efficientvision import files
 from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
-from efficientvision.data import data_folder
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
@@ -24,6 +24,7 @@ from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
 from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
+from efficientvision.runs.data_source import locate, names_data
 from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.export import Exported, names_photos
 from efficientvision.runs.run_name import new_run_folder
@@ -86,9 +87,10 @@ def train(
     Args:
         model: one of `list_models()`.
         model_dir: folder of the run; None: `runs/<model>`, with a number if that exists.
-        data: folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of file patterns
-            (the second may be None); alternatively use the options `train_file_pattern` and
-            `val_file_pattern`.
+        data: data set: a folder of labelled photos in any known layout (see the option
+            `data_format`), or its data.yaml, .json or .csv; a folder with records
+            `train*.tfrecord` and `val*.tfrecord`; a pattern of training records; or a pair of
+            patterns (training, validation or None). Photos become records once, in a cache.
         callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
         **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
@@ -146,7 +148,8 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
 
     Args:
         model_dir: a run's folder, a checkpoint of any kind, or an exported model.
-        data: folder with records `val*.tfrecord`, or a file pattern.
+        data: data set as in `train`, of which the validation part is evaluated (`eval_part="test"`:
+            the test part); or a pattern of records.
         **options: options of `RunOptions` and hyper-parameters, as in `train`.
 
     Returns:
@@ -157,7 +160,7 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     """
     asked: dict[str, Any] = {"mode": "eval", "model_dir": files.as_text(model_dir)}
     if data is not None:
-        name = "data_dir" if files.is_folder(data) else "val_file_pattern"
+        name = "data_dir" if names_data(data) else "val_file_pattern"
         asked[name] = files.as_text(data)
     decided = run_setup.check_options(_options(asked, options))
     grow_gpu_memory()
@@ -214,8 +217,10 @@ def export(
         folder: output folder.
         photos: a photo, folder or glob on which to compare outputs with the network; None: the
             first photos of `verify`.
-        verify: records on which to measure the task's metric, or photos on which to compare.
-        calibration: records or photos that calibrate `litert_int8`; 100 or more are recommended.
+        verify: records on which to measure the task's metric; or a data set as in `train`, whose
+            validation part is used; or photos on which to compare.
+        calibration: records, photos, or a data set, whose training part is used, that calibrate
+            `litert_int8`; 100 or more photos are recommended.
         **settings: settings of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
 
     Returns:
@@ -225,7 +230,7 @@ def export(
         UserError: a format is unknown, there are no photos to compare on, or a file's outputs
             differ from the network's by more than its tolerance.
     """
-    if verify is not None and names_photos(files.as_text(verify)):
+    if verify is not None and not names_data(verify) and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
     if photos is None and verify is None:
         raise UserError("Set `photos` or `verify`: each file is compared with the network on them.")
@@ -299,7 +304,10 @@ def patterns_of(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[s
     if data is None:
         return {}
     if not isinstance(data, (tuple, list)):
-        return {"data_dir": files.as_text(data)}
+        is_pattern = not names_data(data) and (
+            files.is_file(data) or has_magic(files.as_text(data))
+        )
+        return {"train_file_pattern" if is_pattern else "data_dir": files.as_text(data)}
     names = ("train_file_pattern", "val_file_pattern")
     if len(data) != len(names):
         raise UserError(
@@ -349,13 +357,7 @@ def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:
 
 def _with_defaults(options: RunOptions) -> RunOptions:
     """Derives options that were not set from the data; the command lines have fixed defaults."""
-    changes: dict[str, Any] = {}
-    if options.data_dir:
-        of_classes = run_setup.task_of_run(options).takes_class_folders
-        found = data_folder.find_data(options.data_dir, of_classes=of_classes)
-        changes["train_file_pattern"] = options.train_file_pattern or found.training_records
-        changes["val_file_pattern"] = options.val_file_pattern or found.evaluation_records
-    options = options.replace(**changes)
+    options = locate(options, lambda: run_setup.task_of_run(options))
     written = options.written
     if "mode" not in written:
         options = options.replace(mode="train_and_eval" if options.val_file_pattern else "train")

@@ -25,6 +25,7 @@ from efficientvision.output_folder import check_output_folder
 from efficientvision.progress import tqdm
 from efficientvision.registry import nearest_names
 from efficientvision.runs import inspection
+from efficientvision.runs.data_source import locate_for_export, names_data
 from efficientvision.tasks.choice import build_serving, task_of_config
 from efficientvision.tasks.export_checks import ExportChecks, Run, is_portable
 from efficientvision.tasks.serving import decode_image
@@ -90,14 +91,18 @@ def run(settings: InspectSettings) -> list[Exported]:
             f"`batch_size=0`: {', '.join(fixed)} need a fixed batch size; set it, or export only "
             "saved_model or frozen"
         )
-    photos = _compared_photos(settings)
     check_output_folder("saved_model_dir", settings.saved_model_dir)
+    loaded = None
+    if names_data(settings.val_file_pattern) or names_data(settings.calibration_file_pattern):
+        loaded = inspection.load_for_export(settings)  # Its task tells which labels are wanted.
+        settings = locate_for_export(settings, task_of_config(loaded.config))
+    photos = _compared_photos(settings)
     if any(map(_in_integers, settings.formats)) and not settings.calibration_file_pattern:
         log.info(
             f"int8 is calibrated on only {len(photos)} photos from `input_image`; better set "
             "`calibration_file_pattern` with 100 or more"
         )
-    loaded = inspection.load_for_export(settings)
+    loaded = loaded or inspection.load_for_export(settings)
     checks = task_of_config(loaded.config).export_checks(settings, loaded, photos)
     written = dict(_write(checks))
     exported = [_check(checks, name, path) for name, path in written.items()]

@@ -25,7 +25,7 @@ from efficientvision.data.annotation_frame import (
     seem_normalized,
 )
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
-from efficientvision.data.held_out import hold_out
+from efficientvision.data.held_out import describe_split, group_keys, hold_out
 from efficientvision.data.labels import LabelMap, differing_ids, write_labels
 from efficientvision.data.names import ESCAPED, composed, is_utf8
 from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
@@ -194,8 +194,6 @@ def write_parts(
     labels: LabelMap,
     options: ConvertOptions,
     first: ConversionReport,
-    *,
-    skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
 ) -> list[ConversionReport]:
     """Writes `<part>-*.tfrecord`, `json_<part>.json` and `labels.json`.
@@ -208,7 +206,6 @@ def write_parts(
         labels: Class id -> name.
         options: Options of the conversion.
         first: Report of the first part, with counts and lines so far.
-        skip_bad: Skip photos that cannot be used, and count them.
         max_pixels: Reject photos with more pixels; None: no limit.
 
     Returns:
@@ -234,7 +231,7 @@ def write_parts(
             prefixes[part],
             num_shards=options.num_shards,
             num_workers=options.num_workers,
-            skip_bad=skip_bad,
+            skip_bad=options.skip_bad,
         )
         report.add(written)
         kept = [image for image in written.facts if image]
@@ -256,9 +253,13 @@ def _with_val(parts: Parts, options: ConvertOptions, report: ConversionReport) -
         )
         return parts
     photos = parts["train"]
-    train, val = hold_out(photos, options.val_fraction, options.seed)
-    report.details.append(
-        f"the data names no photos for validation: {len(val)} of {len(photos)} are held out "
-        f"(`val_fraction` {options.val_fraction:g}, seed {options.seed})"
+    groups = group_keys([photo.path for photo in photos])
+    train, val = hold_out(
+        photos,
+        options.val_fraction,
+        options.seed,
+        groups=groups,
+        strata=[photo.classes for photo in photos],
     )
+    report.details.append(describe_split(len(train), len(val), groups, stratified=True))
     return {"train": train, "val": val, **{p: k for p, k in parts.items() if p != "train"}}

@@ -110,18 +110,17 @@ def convert(
         val_fraction,
         seed=split_seed,
         background=background,
+        skip_bad=skip_bad,
         num_shards=num_shards,
         num_workers=num_workers,
     )
-    return convert_set(found, output_dir, options, skip_bad=skip_bad, max_pixels=max_pixels)
+    return convert_set(found, output_dir, options, max_pixels)
 
 
 def convert_set(
     found: CsvSet,
     output_dir: str,
     options: ConvertOptions,
-    *,
-    skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
 ) -> list[ConversionReport]:
     """Writes `train-*.tfrecord`, `val-*.tfrecord` ..., `json_<part>.json` and `labels.json`.
@@ -130,7 +129,6 @@ def convert_set(
         found: The data set.
         output_dir: Folder to write to.
         options: Options of the conversion.
-        skip_bad: Skip photos that cannot be used, and count them.
         max_pixels: Reject photos with more pixels; None: no limit.
 
     Returns:
@@ -143,7 +141,7 @@ def convert_set(
     report.skipped.update(+found.notes)
     is_open_images = any(table.columns.is_open_images for table in found.tables.values())
     for path, (names, count) in found.missing.items():
-        if len(names) == count or not (skip_bad or is_open_images):
+        if len(names) == count or not (options.skip_bad or is_open_images):
             raise missing_photos(names, count, path, found.folder)
         report.skipped[NOT_HERE if is_open_images else MISSING] += len(names)
         report.details.append(f"the first missing photo of {path}: {names[0]}")
@@ -165,9 +163,7 @@ def convert_set(
     if crowds:
         report.skipped[GROUPS] += crowds
     report.details += describe_overlap(parts)
-    return write_parts(
-        parts, output_dir, labels, options, report, skip_bad=skip_bad, max_pixels=max_pixels
-    )
+    return write_parts(parts, output_dir, labels, options, report, max_pixels)
 
 
 def _photos(found: CsvSet) -> Iterator[ListedPhoto]:

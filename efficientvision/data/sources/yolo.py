@@ -109,18 +109,17 @@ def convert(
         val_fraction,
         seed=split_seed,
         background=background,
+        skip_bad=skip_bad,
         num_shards=num_shards,
         num_workers=num_workers,
     )
-    return convert_set(found, output_dir, options, skip_bad=skip_bad, max_pixels=max_pixels)
+    return convert_set(found, output_dir, options, max_pixels)
 
 
 def convert_set(
     found: YoloSet,
     output_dir: str,
     options: ConvertOptions,
-    *,
-    skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
 ) -> list[ConversionReport]:
     """Writes `train-*.tfrecord`, `val-*.tfrecord` ..., `json_<part>.json` and `labels.json`.
@@ -129,7 +128,6 @@ def convert_set(
         found: The data set.
         output_dir: Folder to write to.
         options: Options of the conversion.
-        skip_bad: Skip photos that cannot be used, and count them.
         max_pixels: Reject photos with more pixels; None: no limit.
 
     Returns:
@@ -142,7 +140,7 @@ def convert_set(
     report.skipped.update(+found.notes)
     report.skipped.update(found.left_out.counted())
     for path, (names, count) in found.missing.items():
-        if not skip_bad or len(names) == count:
+        if not options.skip_bad or len(names) == count:
             raise missing_photos(names, count, path, found.folder)
         report.skipped[MISSING] += len(names)
         report.details.append(f"the first missing photo of {path}: {names[0]}")
@@ -163,9 +161,7 @@ def convert_set(
         report.details += [f"no photo for {path}" for path in found.unused_labels[:_LISTED]]
         if found.unused_labels[_LISTED:]:
             report.details.append(f"... and {len(found.unused_labels) - _LISTED} more")
-    return write_parts(
-        parts, output_dir, labels, options, report, skip_bad=skip_bad, max_pixels=max_pixels
-    )
+    return write_parts(parts, output_dir, labels, options, report, max_pixels)
 
 
 def _refuse_pixels(label_files: Mapping[str, LabelFile]) -> None:

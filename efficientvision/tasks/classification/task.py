@@ -16,6 +16,7 @@ from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.sources.layout import BOXES, CLASSES
 from efficientvision.errors import UserError
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
 from efficientvision.preflight.findings import Finding, raise_on_first
@@ -85,7 +86,7 @@ class ClassificationTask(Task):
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
-    takes_class_folders = True
+    label_kinds = (CLASSES, BOXES)  # An image has the classes of its objects.
     has_top = True
 
     def build(self, config: ClassificationConfig) -> keras.Model:

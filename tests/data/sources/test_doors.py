@@ -33,7 +33,7 @@ def test_records_are_the_same(tmp_path, script, source):
     )  # fmt: skip
     assert done.code == 0, done.stderr
     assert "3 images, 3 boxes, 1 classes -> 2 shards two/train-" in done.stdout
-    assert "2 of 5 are held out (--val_fraction 0.4, seed 3)" in done.stdout
+    assert "held out 2 of 5 photos for validation" in done.stdout
     found = sorted(os.listdir(tmp_path / "one"))
     assert found == sorted(os.listdir(tmp_path / "two")) and len(found) == 7
     for name in found:

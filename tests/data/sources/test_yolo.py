@@ -198,7 +198,7 @@ def test_folders_without_a_description(tmp_path, parts, expected):
     counts = dict(zip(expected, [report.num_images for report in reports], strict=True))
     assert counts == expected and reports[0].labels == {1: "ant", 2: "bee"}
     assert layout.is_split == (len(parts) > 1)
-    assert ("1 of 2 are held out" in str(reports[0])) == (not layout.is_split)
+    assert ("held out 1 of 2 photos" in str(reports[0])) == (not layout.is_split)
     assert str(tmp_path / "classes.txt") in layout.inputs
 
 
