@@ -42,6 +42,8 @@ WITHOUT_LABELS = "photos without labels left out (`background` keeps them as bac
 BACKGROUNDS = "photos without labels kept as backgrounds"
 TURNED_LABELS = "photos with an EXIF turn (their boxes are taken as drawn on the upright photo)"
 
+_LISTED_CLASSES = 100
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BoxedPhoto:
@@ -80,6 +82,13 @@ def name_in(folder: str, path: str) -> str:
     relative = os.path.relpath(path, folder)
     inside = not relative.startswith("..") and not os.path.isabs(relative)
     return composed(relative if inside else os.path.basename(path)).replace(os.sep, "/")
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
+    """Returns the lines of a table of classes, of which very many are only counted."""
+    more = len(lines) - _LISTED_CLASSES
+    rest = [f"  ... and {more} more, see labels.json"] if more > 0 else []
+    return [*lines[:_LISTED_CLASSES], *rest]
 
 
 def describe_overlap(parts: Parts) -> Iterator[str]:

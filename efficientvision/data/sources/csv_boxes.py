@@ -20,6 +20,7 @@ from efficientvision.data.sources.boxed_photos import (
     describe_overlap,
     name_in,
     options_of,
+    shortened,
     write_parts,
 )
 from efficientvision.data.sources.csv_set import CsvSet, find_set, part_of_place, shown
@@ -35,7 +36,6 @@ VERSION = 1
 NOT_HERE = "photos of OpenImages' list that are not in the folder"
 NO_PART = "photos in no list, and in no folder named after a part, left out"
 GROUPS = "boxes around groups (IsGroupOf, iscrowd), which training skips"
-_LISTED_CLASSES = 100
 
 
 def find(folder: str) -> Layout | None:
@@ -206,10 +206,7 @@ def _class_map(found: CsvSet, report: ConversionReport) -> LabelMap:
         raise UserError(first or nothing)
     labels = {class_id: name for name, class_id in sorted(ids.items(), key=lambda item: item[1])}
     report.details.append("class ids:")
-    lines = [f"  {class_id}  {name}" for class_id, name in labels.items()]
-    report.details += lines[:_LISTED_CLASSES]
-    if lines[_LISTED_CLASSES:]:
-        report.details.append(f"  ... and {len(lines) - _LISTED_CLASSES} more, see labels.json")
+    report.details += shortened([f"  {class_id}  {name}" for class_id, name in labels.items()])
     return labels
 
 

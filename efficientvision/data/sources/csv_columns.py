@@ -97,13 +97,21 @@ def read_columns(path: str) -> Columns | None:
     return _headless(rows[0]) or _headed(rows[0], path)
 
 
-def _headless(row: Sequence[str]) -> Columns | None:
-    """Recognises RetinaNet's and AutoML's rows, which need no heading."""
+def _headless(row: list[str]) -> Columns | None:
+    """Recognises the rows of RetinaNet, makesense.ai and AutoML, which need no heading."""
     if len(row) == 6 and looks_like_a_path(row[0]) and _are_sides(row[1:5]):
         return Columns(
             kind="path,x1,y1,x2,y2,class without a heading",
             place={"photo": 0, "label": 5},
             sides=((2,), (1,), (4,), (3,)),
+            heading=False,
+        )
+    if len(row) == 8 and looks_like_a_path(row[5]) and all(map(_is_number, row[1:5] + row[6:])):
+        return Columns(
+            kind="label,x,y,width,height,path,image width,image height without a heading",
+            place={"photo": 5, "label": 0, "width": 6, "height": 7},
+            sides=((2,), (1,), (4,), (3,)),
+            form=CORNER_AND_SIZE,
             heading=False,
         )
     is_automl = (

@@ -26,7 +26,7 @@ from efficientvision.data.sources.yolo_pairs import IMAGE_FOLDERS, children
 from efficientvision.errors import UserError
 
 _TABLE_FOLDERS = ("annotations", "annots", "labels", "csv", "data", "boxes")
-_CLASS_FILE = re.compile(r"class(es)?|class[-_ ]?(list|map(ping)?|names?)|labels?[-_ ]?map", re.I)
+_CLASS_FILE = re.compile(r"_?class(es)?|class[-_ ]?(list|map(ping)?|names?)|labels?[-_ ]?map", re.I)
 _DESCRIPTIONS = re.compile(r".*class[-_]descriptions.*", re.I)
 _BIGGEST_ID = 10_000  # A head has an output for each number up to the largest class id.
 
@@ -120,12 +120,21 @@ def _part_in(name: str) -> str:
 
 def _read_tables(found: Sequence[tuple[str, str]]) -> tuple[dict[str, Table], list[str]]:
     """Reads the files of boxes; returns them by part, and lines to print."""
-    of_boxes = [(path, part, columns) for path, part in found if (columns := read_columns(path))]
+    of_boxes, errors = [], []
+    for path, part in found:
+        try:
+            columns = read_columns(path)
+        except UserError as error:
+            errors.append(error)
+        else:
+            of_boxes += [(path, part, columns)] if columns else []
+    if errors and not of_boxes:
+        raise errors[0]
     whole = [path for path, part, _ in of_boxes if not part]
     parts = [part for _, part, _ in of_boxes if part]
-    lines = []
+    lines = [f"left out: {error}" for error in errors]
     if parts and whole:
-        lines = [f"{path} is left out, as other files list the parts" for path in whole]
+        lines += [f"{path} is left out, as other files list the parts" for path in whole]
         of_boxes = [each for each in of_boxes if each[1]]
     by_part: dict[str, tuple] = {}
     for path, part, columns in of_boxes:
@@ -201,12 +210,16 @@ def _find_names(found: CsvSet) -> None:
         path for place in dict.fromkeys(map(os.path.normpath, places)) for path in _csv_in(place)
     ]
     tables = {os.path.normpath(table.path) for table in found.tables.values()}
+    class_file = ""
     for path in paths:
         stem = os.path.splitext(os.path.basename(path))[0]
         if path in tables:
             continue
-        if _CLASS_FILE.fullmatch(stem) and not found.class_ids:
-            found.class_ids = _class_ids(path)
+        if _CLASS_FILE.fullmatch(stem):
+            ids = _class_ids(path)
+            if found.class_ids and ids != found.class_ids:
+                raise UserError(f"{path} numbers the classes differently than {class_file}.")
+            found.class_ids, class_file = ids, path
         elif _DESCRIPTIONS.fullmatch(stem) and not found.shown_names:
             pairs = (row for _, row in read_rows(path, None) if len(row) >= 2)
             found.shown_names = {row[0].strip(): class_name(row[1]) for row in pairs}

@@ -22,6 +22,7 @@ from efficientvision.data.sources.boxed_photos import (
     describe_overlap,
     name_in,
     options_of,
+    shortened,
     write_parts,
 )
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
@@ -213,7 +214,7 @@ def _class_map(
         report.skipped[TWIN] += 1
         report.details.append(f"class id {k} is unused and has the name of {twin}")
     report.details.append("class ids of the labels became class ids that count from 1:")
-    report.details += [f"  {k} -> {k + 1}  {names[k]}" for k in sorted(names)]
+    report.details += shortened([f"  {k} -> {k + 1}  {names[k]}" for k in sorted(names)])
     return {k + 1: names[k] for k in sorted(names)}
 
 

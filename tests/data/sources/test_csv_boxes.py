@@ -40,6 +40,7 @@ ORDERS = {
     "image_id,x,y,w,h,class_id\na.png,10,4,20,10,ant\n": BOX,
     "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\n"
     "ant,10,4,20,10,a.png,40,20\n": BOX,
+    "ant,10,4,20,10,a.png,40,20\n": BOX,
     "image,left,top,width,height,label\na.png,10,4,20,10,ant\n": BOX,
     "image,x_center,y_center,width,height,label\na.png,0.5,0.45,0.5,0.5,ant\n": BOX,
     "image,label,xmin,ymin,xmax,ymax\na.png,ant,0.25,0.2,0.75,0.7\n": BOX,
@@ -263,6 +264,26 @@ def test_several_lists(tmp_path):
     with pytest.raises(UserError, match="could each be the list of boxes"):
         csv_boxes.find(str(tmp_path))
     assert csv_boxes.find(str(tmp_path / "one.csv")).evidence == "one.csv"
+
+
+def test_a_table_that_lacks_a_column_beside_one_that_does_not(tmp_path):
+    photo(tmp_path / "a.png")
+    text(tmp_path / "boxes.csv", "a.png,1,2,3,4,ant\n")
+    text(tmp_path / "tracks.csv", "frame,x,y,w,h\n1,2,3,4,5\n")
+    _, (report,) = write(tmp_path)
+    assert report.num_boxes == 1 and "left out: " in str(report) and "tracks.csv" in str(report)
+
+
+def test_classes_of_each_part(tmp_path):
+    """Roboflow's RetinaNet export."""
+    for part in ("train", "valid"):
+        photo(tmp_path / part / "a.png")
+        text(tmp_path / part / "_annotations.csv", "a.png,1,2,3,4,ant\n")
+        text(tmp_path / part / "_classes.csv", "bee,0\nant,1\n")
+    assert write(tmp_path)[1][0].labels == {1: "bee", 2: "ant"}
+    text(tmp_path / "valid/_classes.csv", "ant,0\nbee,1\n")
+    with pytest.raises(UserError, match="numbers the classes differently"):
+        csv_boxes.find(str(tmp_path))
 
 
 def test_absolute_paths(tmp_path):
