@@ -23,7 +23,8 @@ from efficientvision.data.sources.boxed_photos import (
     shortened,
     write_parts,
 )
-from efficientvision.data.sources.csv_set import CsvSet, find_set, part_of_place, shown
+from efficientvision.data.sources.csv_files import CsvFiles, find_files
+from efficientvision.data.sources.csv_set import CsvSet, part_of_place, read_set, shown
 from efficientvision.data.sources.csv_table import ListedPhoto
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
 from efficientvision.data.sources.listed_photos import MISSING, missing_photos
@@ -47,24 +48,19 @@ def find(folder: str) -> Layout | None:
     Raises:
         UserError: There are several and it is unclear which to take, or one cannot be used.
     """
-    found = find_set(folder)
+    found = find_files(folder)
     if found is None:
         return None
-    photos = [path for of_part in found.parts.values() for path in of_part]
-    names = ", ".join(_relative(found, table.path) for table in found.tables.values())
+    names = (name_in(found.folder, path) for path, _ in found.tables.values())
     return Layout(
         format="csv",
         labels=BOXES,
-        evidence=names,
-        inputs=[*found.inputs, *photos, *found.unlisted],
-        is_split="val" in found.parts,
+        evidence=", ".join(names),
+        inputs=[*found.paths(), *found.photos, *found.photos_elsewhere()],
+        is_split="val" in found.parts(),
         version=VERSION,
         convert=functools.partial(convert_set, found),
     )
-
-
-def _relative(found: CsvSet, path: str) -> str:
-    return name_in(found.folder, path)
 
 
 def convert(
@@ -98,14 +94,14 @@ def convert(
     Raises:
         UserError: It is of another kind, or something is wrong with the data.
     """
-    found = find_set(folder)
+    found = find_files(folder)
     if found is None:
         raise UserError(
             f"{folder} has no CSV file of boxes: its heading must name the photo, the class and "
             "the sides of the box, such as path,xmin,ymin,xmax,ymax,class."
         )
     options = options_of(
-        found.parts,
+        found.parts(),
         folder,
         val_fraction,
         seed=split_seed,
@@ -118,7 +114,7 @@ def convert(
 
 
 def convert_set(
-    found: CsvSet,
+    files: CsvFiles,
     output_dir: str,
     options: ConvertOptions,
     max_pixels: int | None = MAX_PIXELS,
@@ -126,7 +122,7 @@ def convert_set(
     """Writes `train-*.tfrecord`, `val-*.tfrecord` ..., `json_<part>.json` and `labels.json`.
 
     Args:
-        found: The data set.
+        files: The files of the data set.
         output_dir: Folder to write to.
         options: Options of the conversion.
         max_pixels: Reject photos with more pixels; None: no limit.
@@ -137,6 +133,7 @@ def convert_set(
     Raises:
         UserError: Something is wrong with the data.
     """
+    found = read_set(files)
     report = ConversionReport(details=list(found.lines))
     report.skipped.update(+found.notes)
     is_open_images = any(table.columns.is_open_images for table in found.tables.values())
@@ -202,8 +199,8 @@ def _class_map(found: CsvSet, report: ConversionReport) -> LabelMap:
         ids = {name: k for k, name in enumerate(sorted(used, key=int if numbers else None), 1)}
     if not ids:
         first = next((photo.problem for photo in _photos(found) if photo.problem), None)
-        nothing = f"{found.inputs[0]} lists no boxes, so there is nothing to learn."
-        raise UserError(first or nothing)
+        path = next(iter(found.tables.values())).path
+        raise UserError(first or f"{path} lists no boxes, so there is nothing to learn.")
     labels = {class_id: name for name, class_id in sorted(ids.items(), key=lambda item: item[1])}
     report.details.append("class ids:")
     report.details += shortened([f"  {class_id}  {name}" for class_id, name in labels.items()])

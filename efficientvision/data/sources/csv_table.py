@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -106,6 +107,24 @@ def read_table(path: str, columns: Columns) -> Table:
     return table
 
 
+def read_column(path: str, columns: Columns, role: str) -> set[str]:
+    """Returns the different texts in a column, without reading the others.
+
+    Args:
+        path: Path of the file.
+        columns: Its columns.
+        role: Role of the column, such as "photo".
+    """
+    column = columns.place[role]
+    rows = itertools.islice(read_rows(path, None), int(columns.heading), None)
+    return {row[column].strip() for _, row in rows if len(row) > column}
+
+
+def part_named(text: str) -> str | None:
+    """Returns the part that a text in a column means, or the text; None if it means none."""
+    return None if text.lower() in _NO_PART else _PART_OF.get(text.lower(), text)
+
+
 def _rstripped(cells: Sequence[str]) -> Sequence[str]:
     count = len(cells)
     while count and not cells[count - 1]:
@@ -156,7 +175,7 @@ def _read_row(
 
 
 def _set_part(photo: ListedPhoto, text: str) -> None:
-    part = None if text.lower() in _NO_PART else _PART_OF.get(text.lower(), text)
+    part = part_named(text)
     if part is not None and part not in PART_OF.values():
         raise ValueError(f"the part {short(text)} is not train, val or test")
     if photo.part and part and part != photo.part:

@@ -182,7 +182,7 @@ def test_classes_of_a_file(tmp_path):
     ):
         text(tmp_path / "classes.csv", content)
         with pytest.raises(UserError, match=says):
-            csv_boxes.find(str(tmp_path))
+            write(tmp_path)
 
 
 def test_classes_that_are_numbers(tmp_path):
@@ -283,7 +283,7 @@ def test_classes_of_each_part(tmp_path):
     assert write(tmp_path)[1][0].labels == {1: "bee", 2: "ant"}
     text(tmp_path / "valid/_classes.csv", "ant,0\nbee,1\n")
     with pytest.raises(UserError, match="numbers the classes differently"):
-        csv_boxes.find(str(tmp_path))
+        write(tmp_path)
 
 
 def test_absolute_paths(tmp_path):
