@@ -276,4 +276,6 @@ def _boxed(
                 )
             )
     report.skipped = +report.skipped
+    if not parts:
+        raise UserError(f"None of the photos of {found.folder} has a label file.")
     return parts

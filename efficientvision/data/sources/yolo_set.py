@@ -31,6 +31,7 @@ from efficientvision.data.sources.yolo_yaml import (
     SUFFIXES,
     DataFile,
     find_yaml,
+    is_darknet,
     read_darknet,
     read_names,
     read_yaml,
@@ -115,7 +116,7 @@ def _described(folder: str) -> DataFile | None:
     darknet = [
         os.path.join(folder, name)
         for name in files.list_names(folder)
-        if name.lower().endswith(".data") and not is_hidden(name)
+        if name.lower().endswith(".data") and is_darknet(os.path.join(folder, name))
     ]
     described = [data for data in map(read_darknet, darknet) if data.places]
     if described[1:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ SUFFIXES = (".yaml", ".yml")
 # If a folder has several such files, these come first.
 _USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _MOST_CLASSES = 10_000
+_DARKNET = re.compile(rb"^\s*(train|valid)\s*=", re.MULTILINE)
 
 
 @dataclass
@@ -131,6 +133,15 @@ def read_yaml(path: str) -> DataFile:
         )
     _find_places(data, _part_values(content))
     return data
+
+
+def is_darknet(path: str) -> bool:
+    """Whether a file is darknet's `obj.data`, whatever its name: it has a line `train = ...`."""
+    try:
+        with files.reading(path) as file:
+            return _DARKNET.search(file.read(1 << 12)) is not None
+    except OSError:
+        return False
 
 
 def read_darknet(path: str) -> DataFile:

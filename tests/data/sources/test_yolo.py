@@ -261,6 +261,13 @@ def test_a_part_without_labels(tmp_path):
         write_yolo(tmp_path, tmp_path / "out")
 
 
+def test_nothing_but_test_photos_without_labels(tmp_path):
+    photo(tmp_path / "images/test/a.png")
+    text(tmp_path / "data.yaml", "test: images/test\nnames: [ant]\n")
+    with pytest.raises(UserError, match="None of the photos"):
+        write_yolo(tmp_path, tmp_path / "out")
+
+
 def test_parts_with_the_same_photos(tmp_path):
     labelled(tmp_path, "all/a")
     text(tmp_path / "data.yaml", "train: images/all\nval: images/all\nnames: [ant]\n")
@@ -311,6 +318,7 @@ def test_folders_of_other_kinds(tmp_path):
     text(tmp_path / "kitti/labels/a.txt", "Car 0.00 0 -1.58 587 173 614 200 1.6 1.6 3.7\n")
     text(tmp_path / "recipe/config.yaml", "lr: 1\nnames: [a]\n")
     text(tmp_path / "recipe/notes.data", "a = b\n")
+    (tmp_path / "recipe/numbers.data").write_bytes(b"\xff\x00")
     for name in ("masks", "classes", "captions", "kitti", "recipe"):
         assert yolo.find(str(tmp_path / name)) is None
     assert yolo.find("gs://bucket/folder") is None
