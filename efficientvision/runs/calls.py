@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from glob import has_magic
 from typing import Any
 
 from efficientvision import files
@@ -24,9 +24,10 @@ from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
 from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
-from efficientvision.runs.data_source import locate, names_data
+from efficientvision.runs.data_source import locate, names_data, patterns_of
 from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.export import Exported, names_photos
+from efficientvision.runs.run_data import read_data
 from efficientvision.runs.run_name import new_run_folder
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -41,6 +42,8 @@ from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.identify import identify
+
+log = logging.getLogger(__name__)
 
 # The published command lines default to 64, for TPUs.
 _BATCH_SIZE = 16
@@ -218,9 +221,10 @@ def export(
         photos: a photo, folder or glob on which to compare outputs with the network; None: the
             first photos of `verify`.
         verify: records on which to measure the task's metric; or a data set as in `train`, whose
-            validation part is used; or photos on which to compare.
+            validation part is used; or photos on which to compare. None, without `photos`: the
+            validation data of the run.
         calibration: records, photos, or a data set, whose training part is used, that calibrate
-            `litert_int8`; 100 or more photos are recommended.
+            `litert_int8`; 100 or more photos are recommended. None: the training data of the run.
         **settings: settings of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
 
     Returns:
@@ -232,9 +236,20 @@ def export(
     """
     if verify is not None and not names_data(verify) and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
+    own = read_data(path)
     if photos is None and verify is None:
-        raise UserError("Set `photos` or `verify`: each file is compared with the network on them.")
+        if own.evaluation is None:
+            raise UserError(
+                "Set `photos` or `verify`: each file is compared with the network on them."
+            )
+        log.info(f"Verifying on the validation data of the run, {own.evaluation} (`verify`).")
+        verify = own.evaluation
+        if own.ground_truth and "val_json_file" not in settings:
+            settings["val_json_file"] = own.ground_truth
     names = (formats,) if isinstance(formats, str) else tuple(formats)
+    if calibration is None and own.training and any(map(exporting.in_integers, names)):
+        log.info(f"Calibrating on the training data of the run, {own.training} (`calibration`).")
+        calibration = own.training
     return exporting.run(
         _settings(
             settings,
@@ -297,24 +312,6 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def patterns_of(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[str, str | None]:
-    """Returns the options that the argument `data` of `train` means."""
-    if data is None:
-        return {}
-    if not isinstance(data, (tuple, list)):
-        is_pattern = not names_data(data) and (
-            files.is_file(data) or has_magic(files.as_text(data))
-        )
-        return {"train_file_pattern" if is_pattern else "data_dir": files.as_text(data)}
-    names = ("train_file_pattern", "val_file_pattern")
-    if len(data) != len(names):
-        raise UserError(
-            f"`data` must be a folder or a pair of file patterns (training, validation or None); "
-            f"got {len(data)} values."
-        )
-    return {name: files.as_text(p) for name, p in zip(names, data, strict=True) if p is not None}
 
 
 def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:

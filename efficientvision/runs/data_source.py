@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable
+from glob import has_magic
 
 from efficientvision import files
 from efficientvision.configs.inspect_options import InspectSettings
@@ -47,7 +48,15 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
     if options.is_located or not options.data_dir:
         return options
     task = find_task()
-    found = _records(options.data_dir, options, task, skip_bad=options.on_bad_record == "skip")
+    asked = SourceOptions(
+        data_format=options.data_format,
+        val_fraction=options.val_fraction,
+        split_seed=options.split_seed,
+        background=options.background,
+        data_cache=options.data_cache,
+        skip_bad=options.on_bad_record == "skip",
+    )
+    found = find_records(options.data_dir, task.label_kinds, asked, suits=_nouns)
     evaluation, truth = found.evaluation_records, found.ground_truth_json
     if options.mode == "eval" and options.eval_part == "test":
         if found.test_records is None:
@@ -77,6 +86,41 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
 def names_data(path: files.AnyPath | None) -> bool:
     """Whether a path is a folder, or a file that describes a data set, and no pattern."""
     return path is not None and (files.is_folder(path) or is_data_file(path))
+
+
+def patterns_of(
+    data: files.AnyPath | tuple[files.AnyPath, files.AnyPath | None] | None,
+) -> dict[str, str | None]:
+    """Returns the options that the argument `data` of `train` means."""
+    if data is None:
+        return {}
+    if not isinstance(data, (tuple, list)):
+        is_pattern = not names_data(data) and (
+            files.is_file(data) or has_magic(files.as_text(data))
+        )
+        return {"train_file_pattern" if is_pattern else "data_dir": files.as_text(data)}
+    names = ("train_file_pattern", "val_file_pattern")
+    if len(data) != len(names):
+        raise UserError(
+            f"`data` must be a folder or a pair of file patterns (training, validation or None); "
+            f"got {len(data)} values."
+        )
+    return {name: files.as_text(p) for name, p in zip(names, data, strict=True) if p is not None}
+
+
+def needs_task(settings: InspectSettings) -> bool:
+    """Whether the settings of an export name a folder, whose labels depend on the model's task.
+
+    Raises:
+        UserError: They do not, but an option for folders is set.
+    """
+    if names_data(settings.calibration_file_pattern) or names_data(settings.val_file_pattern):
+        return True
+    for name in _FOR_DATA[:-1]:
+        value = getattr(settings, name)
+        if value is not None and value is not False and value != AUTO:
+            raise UserError(f"`{name}` needs a folder of labelled photos: remove it.")
+    return False
 
 
 def locate_for_export(settings: InspectSettings, task: Task) -> InspectSettings:
@@ -126,22 +170,20 @@ def _part(pattern: str | None, data: str, part: str) -> str:
 
 def _labelled(data: str, settings: InspectSettings, task: Task) -> DataFolder | None:
     """Returns the records of a folder; None if it contains only photos."""
+    asked = SourceOptions(
+        data_format=settings.data_format,
+        val_fraction=settings.val_fraction,
+        split_seed=settings.split_seed,
+        background=settings.background,
+        data_cache=settings.data_cache,
+    )
     try:
-        found = _records(data, settings, task)
+        return find_records(data, task.label_kinds, asked, suits=_nouns)
     except UnknownLayout:
         paths = (files.join(data, name) for name in files.list_names(data))
         if settings.data_format == AUTO and any(map(is_photo_name, paths)):
             return None
         raise
-    return found
-
-
-def _records(
-    data: str, options: RunOptions | InspectSettings, task: Task, *, skip_bad: bool = False
-) -> DataFolder:
-    names = [field.name for field in dataclasses.fields(SourceOptions) if field.name != "skip_bad"]
-    asked = SourceOptions(skip_bad=skip_bad, **{name: getattr(options, name) for name in names})
-    return find_records(data, task.label_kinds, asked, suits=_nouns)
 
 
 def _nouns(kind: str) -> str:

@@ -27,6 +27,7 @@ from efficientvision.runs import (
     preflight,
     run_setup,
 )
+from efficientvision.runs.run_data import write_data
 from efficientvision.runs.run_folder import FolderKeeper
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.training_task import TrainingTask
@@ -111,7 +112,8 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
     """
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
-    options = bad_records.leave_out(run_setup.find_data(options))
+    located = run_setup.find_data(options)
+    options = bad_records.leave_out(located)
     class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
     options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
@@ -128,9 +130,12 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
         keeper = None
         if is_chief(strategy):
             lock = stack.enter_context(RunLock(options.model_dir))
-            keeper = FolderKeeper(
-                lock, lambda: run_setup.write_sidecars(options.model_dir, config, names)
-            )
+
+            def write() -> None:
+                run_setup.write_sidecars(options.model_dir, config, names)
+                write_data(options.model_dir, located)
+
+            keeper = FolderKeeper(lock, write)
             remove_leftovers(options.model_dir)
             preflight.run(options, config, names, plan, schedule)
         return _train(decided, keeper)

@@ -112,6 +112,7 @@ def cached_records(
 def _contents(layout: Layout, data: str) -> str:
     """A hash of the names, sizes and times of the files, and of the versions that read them."""
     root = data if files.is_folder(data) else files.parent(data)
+    start = os.path.join(root, "")  # The general way takes seconds for many files.
     digest = hashlib.sha256(f"{layout.version} {READER_VERSION}\n".encode())
     for path in sorted(set(layout.inputs)):
         try:
@@ -119,7 +120,9 @@ def _contents(layout: Layout, data: str) -> str:
             state = f"{stat.st_size} {stat.st_mtime_ns}"
         except OSError:
             state = "missing"
-        line = f"{os.path.relpath(path, root or '.')}\0{state}\n"
+        is_inside = path.startswith(start)
+        name = path[len(start) :] if is_inside else os.path.relpath(path, root or ".")
+        line = f"{name}\0{state}\n"
         digest.update(line.encode("utf8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -54,12 +54,11 @@ def _with_pictures(folder: str) -> list[str]:
 
 
 def _evidence(folder: str, found: FoundImages) -> str:
-    parts = list(found.parts)
-    paths = (image.path for images in found.parts.values() for image in images)
-    first = [os.path.relpath(path, folder).split(os.sep) for path in paths]
-    if len(parts) > 1 or (first and part_of(first[0][0])):
-        return ", ".join(f"{name}/" for name in dict.fromkeys(pieces[0] for pieces in first))
-    names = sorted({pieces[0] for pieces in first})
+    firsts = [os.path.relpath(images[0].path, folder) for images in found.parts.values() if images]
+    names = [first.split(os.sep)[0] for first in firsts]
+    if not (len(names) > 1 or part_of(names[0])):
+        images = next(images for images in found.parts.values() if images)
+        names = sorted({image.source_id.split("/")[0] for image in images})
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(f"{name}/" for name in names[:_SHOWN]) + more
 
