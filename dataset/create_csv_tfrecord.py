@@ -22,43 +22,15 @@ Everything changed or left out is counted.
 from absl import flags
 
 from efficientvision.cli import run_main
-from efficientvision.cli.console import say
-from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
-from efficientvision.data.photos import MAX_PIXELS
+from efficientvision.cli.convert import boxes
+from efficientvision.data.sources import csv_boxes
 
-flags.DEFINE_string("data_dir", "", "folder of the data set, or path of a CSV file")
-flags.DEFINE_string("output_dir", "", "folder to write the records to")
-flags.DEFINE_bool("background", False, "keep photos without labels as backgrounds")
-flags.DEFINE_float("val_fraction", None, "share (0..1) of the images to hold out as a val part")
-flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")
-flags.DEFINE_integer("num_shards", 32, "files per part (never more than there are images)")
-flags.DEFINE_bool("skip_bad", False, "skip images that cannot be used; they are counted and listed")
-flags.DEFINE_integer("max_pixels", MAX_PIXELS, "reject photos with more pixels (0 = no limit)")
-flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+boxes.define_flags("a CSV file")
 FLAGS = flags.FLAGS
 
 
 def main(_: list[str]) -> None:
-    from efficientvision.data.sources import csv_boxes
-    from efficientvision.errors import UserError
-
-    for name in ("data_dir", "output_dir"):
-        if not FLAGS[name].value:
-            raise UserError(f"--{name} is missing; see --help for an example.")
-    load_tensorflow_quietly()
-    reports = csv_boxes.convert(
-        FLAGS.data_dir,
-        FLAGS.output_dir,
-        val_fraction=FLAGS.val_fraction,
-        split_seed=FLAGS.split_seed,
-        background=FLAGS.background,
-        skip_bad=FLAGS.skip_bad,
-        max_pixels=FLAGS.max_pixels or None,
-        num_shards=FLAGS.num_shards,
-        num_workers=FLAGS.num_threads,
-    )
-    for report in reports:
-        say(report)
+    boxes.run(FLAGS, csv_boxes.convert)
 
 
 if __name__ == "__main__":
