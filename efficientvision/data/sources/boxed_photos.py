@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import operator
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -25,11 +26,11 @@ from efficientvision.data.annotation_frame import (
     seem_normalized,
 )
 from efficientvision.data.conversion import BuiltRecord, ConversionReport
-from efficientvision.data.held_out import describe_split, group_keys, hold_out
 from efficientvision.data.labels import LabelMap, differing_ids, write_labels
 from efficientvision.data.names import ESCAPED, composed, is_utf8
 from efficientvision.data.photos import MAX_PIXELS, read_photo_file, store_photo
 from efficientvision.data.record_files import write_shards
+from efficientvision.data.sources.labelled_photos import hold_out_val
 from efficientvision.data.sources.layout import ConvertOptions
 from efficientvision.data.truth_file import TrueImage, TrueObject, write_truth
 from efficientvision.errors import UserError
@@ -39,7 +40,6 @@ EMPTY = "boxes with zero or negative width or height skipped"
 NOT_FINITE = "boxes that are not finite skipped"
 REPEATED = "boxes that repeat another one of their photo skipped"
 WITHOUT_LABELS = "photos without labels left out (`background` keeps them as backgrounds)"
-BACKGROUNDS = "photos without labels kept as backgrounds"
 TURNED_LABELS = "photos with an EXIF turn (their boxes are taken as drawn on the upright photo)"
 
 _LISTED_CLASSES = 100
@@ -227,7 +227,10 @@ def write_parts(
         part: [dataclasses.replace(photo, image_id=k) for k, photo in enumerate(photos, start=1)]
         for part, photos in parts.items()
     }
-    numbered = _with_val(numbered, options, first)
+    numbered, lines = hold_out_val(
+        numbered, options, operator.attrgetter("path"), operator.attrgetter("classes")
+    )
+    first.details += lines
     build = functools.partial(build_record, labels=labels, max_pixels=max_pixels)
     prefixes = {part: os.path.join(output_dir, part) for part in numbered}
     reports: list[ConversionReport] = []
@@ -251,24 +254,3 @@ def write_parts(
         report.sidecars = [truth_file, write_labels(prefixes[part], labels)]
         reports.append(report)
     return reports
-
-
-def _with_val(parts: Parts, options: ConvertOptions, report: ConversionReport) -> Parts:
-    if "val" in parts or "train" not in parts:
-        return parts
-    if not options.val_fraction:
-        report.details.append(
-            "there are no photos for validation; `val_fraction=0.1` would hold out a tenth"
-        )
-        return parts
-    photos = parts["train"]
-    groups = group_keys([photo.path for photo in photos])
-    train, val = hold_out(
-        photos,
-        options.val_fraction,
-        options.seed,
-        groups=groups,
-        strata=[photo.classes for photo in photos],
-    )
-    report.details.append(describe_split(len(train), len(val), groups, stratified=True))
-    return {"train": train, "val": val, **{p: k for p, k in parts.items() if p != "train"}}

@@ -13,7 +13,6 @@ from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.labels import LabelMap
 from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.data.sources.boxed_photos import (
-    BACKGROUNDS,
     WITHOUT_LABELS,
     BoxedPhoto,
     Parts,
@@ -26,6 +25,7 @@ from efficientvision.data.sources.boxed_photos import (
 from efficientvision.data.sources.csv_files import CsvFiles, find_files
 from efficientvision.data.sources.csv_set import CsvSet, part_of_place, read_set, shown
 from efficientvision.data.sources.csv_table import ListedPhoto
+from efficientvision.data.sources.labelled_photos import BACKGROUNDS
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
 from efficientvision.data.sources.listed_photos import MISSING, missing_photos
 from efficientvision.data.sources.yolo_labels import LARGEST_FRACTION

@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 
 from efficientvision import files
 from efficientvision.data.part_names import PART_OF, PARTS, part_of
-from efficientvision.data.picture_folders import LeftOut, is_hidden, list_folders, walk_pictures
+from efficientvision.data.picture_folders import (
+    LeftOut,
+    folders_named,
+    is_hidden,
+    list_folders,
+    only_folder,
+    walk_pictures,
+)
 from efficientvision.data.sources.csv_columns import SUFFIXES, Columns, read_columns
 from efficientvision.data.sources.csv_table import part_named, read_column
-from efficientvision.data.sources.yolo_pairs import IMAGE_FOLDERS, children
+from efficientvision.data.sources.yolo_pairs import IMAGE_FOLDERS
 from efficientvision.errors import UserError
 
 _TABLE_FOLDERS = ("annotations", "annots", "labels", "csv", "data", "boxes")
@@ -69,7 +76,7 @@ def find_files(path: str) -> CsvFiles | None:
     """Finds the CSV files of boxes of a data set.
 
     Args:
-        path: The folder, or a CSV file.
+        path: The folder, or one with nothing but that folder in it; or a CSV file.
 
     Returns:
         The files; None if there are none of boxes.
@@ -79,6 +86,12 @@ def find_files(path: str) -> CsvFiles | None:
     """
     if files.is_remote(path):
         return None
+    found = _find_files(path)
+    inner = None if found else only_folder(path)
+    return _find_files(inner) if inner else found
+
+
+def _find_files(path: str) -> CsvFiles | None:
     if files.is_file(path):
         if not path.lower().endswith(SUFFIXES):
             return None
@@ -108,7 +121,7 @@ def find_files(path: str) -> CsvFiles | None:
 
 def _csv_files(folder: str) -> Iterator[tuple[str, str]]:
     """Yields the CSV files of a folder and of those in it that may hold some, with their parts."""
-    inner = children(folder, (*_TABLE_FOLDERS, *IMAGE_FOLDERS))
+    inner = folders_named(folder, (*_TABLE_FOLDERS, *IMAGE_FOLDERS))
     for place in [folder, *inner]:
         for path in _csv_in(place):
             yield path, _part_in(os.path.basename(path))

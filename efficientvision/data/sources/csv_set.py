@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from efficientvision.data.csv_rows import read_rows
 from efficientvision.data.names import class_name
 from efficientvision.data.part_names import PART_OF, PARTS
-from efficientvision.data.picture_folders import find_parts
+from efficientvision.data.picture_folders import find_parts, folders_named
 from efficientvision.data.sources.csv_files import CsvFiles
 from efficientvision.data.sources.csv_table import UNASSIGNED, ListedPhoto, Table, read_table
 from efficientvision.data.sources.listed_photos import ListedPhotos
-from efficientvision.data.sources.yolo_pairs import IMAGE_FOLDERS, children
+from efficientvision.data.sources.yolo_pairs import IMAGE_FOLDERS
 from efficientvision.errors import UserError
 
 _BIGGEST_ID = 10_000  # A head has an output for each number up to the largest class id.
@@ -104,9 +104,11 @@ def _roots(folders: Sequence[str], part: str) -> list[str]:
     """Returns the folders that names in a list may be relative to."""
     roots = []
     for folder in folders:
-        places = [folder, *children(folder, IMAGE_FOLDERS)]
+        places = [folder, *folders_named(folder, IMAGE_FOLDERS)]
         of_part = [find_parts(place).get(part) for place in places]
-        inner = [path for place in filter(None, of_part) for path in children(place, IMAGE_FOLDERS)]
+        inner = [
+            path for place in filter(None, of_part) for path in folders_named(place, IMAGE_FOLDERS)
+        ]
         roots += [*filter(None, of_part), *inner, *places]
     return list(dict.fromkeys(roots))
 

@@ -15,7 +15,6 @@ from efficientvision.data.labels import LabelMap
 from efficientvision.data.parallel import map_in_processes
 from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.data.sources.boxed_photos import (
-    BACKGROUNDS,
     WITHOUT_LABELS,
     BoxedPhoto,
     Parts,
@@ -25,6 +24,7 @@ from efficientvision.data.sources.boxed_photos import (
     shortened,
     write_parts,
 )
+from efficientvision.data.sources.labelled_photos import BACKGROUNDS
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
 from efficientvision.data.sources.listed_photos import MISSING, missing_photos
 from efficientvision.data.sources.yolo_labels import LARGEST_FRACTION, LabelFile, read_label_file

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from efficientvision import files
 from efficientvision.data.names import composed
 from efficientvision.data.photos import is_photo_name
-from efficientvision.data.picture_folders import LeftOut, is_hidden
+from efficientvision.data.picture_folders import LeftOut, folders_named, is_hidden
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "photos")
 LABEL_FOLDERS = ("labels", "label", "annotations")
@@ -111,21 +111,10 @@ class LabelFiles:
 
     def _below(self, folder: str, inside: str) -> Iterator[str]:
         """Yields the places of labels in a folder: `labels/<inside>`, and `labels` for all."""
-        for base in map(os.path.normpath, children(folder, LABEL_FOLDERS)):
+        for base in map(os.path.normpath, folders_named(folder, LABEL_FOLDERS)):
             self._bases.setdefault(base)
             yield os.path.normpath(os.path.join(base, inside))
             yield base
-
-
-def children(folder: str, names: Sequence[str]) -> list[str]:
-    """Returns the folders in a folder with one of the names (lower case), in any case."""
-    there = files.list_names(folder) if files.is_folder(folder) else []
-    return [
-        os.path.join(folder, name)
-        for wanted in names
-        for name in there
-        if name.lower() == wanted and files.is_folder(os.path.join(folder, name))
-    ]
 
 
 def label_beside(folder: str) -> str | None:

@@ -13,7 +13,9 @@ from efficientvision.data.picture_folders import (
     LeftOut,
     count_beside,
     find_parts,
+    folders_named,
     is_hidden,
+    only_folder,
     walk_pictures,
 )
 from efficientvision.data.sources.listed_photos import ListedPhotos
@@ -23,7 +25,6 @@ from efficientvision.data.sources.yolo_pairs import (
     LABEL_FOLDERS,
     Beside,
     LabelFiles,
-    children,
     first_labels,
     label_beside,
 )
@@ -75,7 +76,8 @@ def find_set(path: str) -> YoloSet | None:
     """Finds a YOLO data set.
 
     Args:
-        path: Its folder, its `data.yaml`, or darknet's `obj.data`.
+        path: Its folder, or one with nothing but that folder in it; its `data.yaml`; or darknet's
+            `obj.data`.
 
     Returns:
         The data set; None if the folder is of another kind.
@@ -85,6 +87,12 @@ def find_set(path: str) -> YoloSet | None:
     """
     if files.is_remote(path):
         return None
+    found = _find_set(path)
+    inner = None if found else only_folder(path)
+    return _find_set(inner) if inner else found
+
+
+def _find_set(path: str) -> YoloSet | None:
     folder = path
     data: DataFile | None
     if files.is_file(path):
@@ -130,8 +138,10 @@ def _described(folder: str) -> DataFile | None:
 def _find_folders(found: YoloSet) -> bool:
     """Fills in the places of a data set without a description; returns whether it is one."""
     root, places = found.folder, found.data.places
-    images = [path for path in children(root, IMAGE_FOLDERS) if _has_photos(path)]
-    labels = [path for path in children(root, LABEL_FOLDERS) if _are_labels(first_labels(path))]
+    images = [path for path in folders_named(root, IMAGE_FOLDERS) if _has_photos(path)]
+    labels = [
+        path for path in folders_named(root, LABEL_FOLDERS) if _are_labels(first_labels(path))
+    ]
     if images and labels:
         top, name = images[0], f"{os.path.basename(images[0])}/ and "
     elif labels:
@@ -169,7 +179,7 @@ def _holds_labels(folder: str) -> bool:
     """Whether a folder contains photos with labels, beside them or in its `labels/`."""
     if not files.is_folder(folder):
         return False
-    inside = children(folder, LABEL_FOLDERS)
+    inside = folders_named(folder, LABEL_FOLDERS)
     if any(_are_labels(first_labels(path)) for path in inside) and _has_photos(folder):
         return True
     beside = label_beside(folder)

@@ -316,3 +316,10 @@ def test_a_photo_in_fractions_among_pixels(tmp_path):
     text(tmp_path / "boxes.csv", "a.png,10,4,30,14,ant\nb.png,0.2,0.2,0.5,0.5,ant\n")
     with pytest.raises(UserError, match=r"all boxes of .*b\.png are within 0\.\.1\.5"):
         write(tmp_path)
+
+
+def test_a_folder_around_the_data(tmp_path):
+    photo(tmp_path / "cells/photos/a.png")
+    text(tmp_path / "cells/boxes.csv", "a.png,10,4,30,14,ant\n")
+    write(tmp_path)
+    assert boxes(tmp_path) == {"photos/a.png": BOX}

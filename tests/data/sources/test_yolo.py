@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from efficientvision.data.sources import yolo
+from efficientvision.data.sources.labelled_photos import BACKGROUNDS
 from efficientvision.data.sources.layout import BOXES
 from efficientvision.errors import UserError
 from tests.data.sources.made_photos import (
@@ -247,7 +248,7 @@ def test_photos_and_labels_without_each_other(tmp_path):
         assert line in str(train)
     assert len(train.skipped) == 6
     _, (train, _) = write_yolo(tmp_path, tmp_path / "out", background=True)
-    assert train.num_images == 5 and train.skipped["photos without labels kept as backgrounds"] == 1
+    assert train.num_images == 5 and train.skipped[BACKGROUNDS] == 1
 
 
 def test_a_part_without_labels(tmp_path):
@@ -331,3 +332,10 @@ def test_nothing_to_learn(tmp_path):
     labelled(tmp_path, "a", "")
     with pytest.raises(UserError, match="no label file has a box"):
         write_yolo(tmp_path, tmp_path / "out")
+
+
+def test_a_folder_around_the_data(tmp_path):
+    described(tmp_path / "cells", "train: images/train\nval: images/val\nnames: [ant]\n")
+    (tmp_path / "__MACOSX").mkdir()
+    layout, _ = write_yolo(tmp_path, tmp_path / "out")
+    assert layout.is_split and photo_names(tmp_path / "out", "val") == ["images/val/a.png"]
