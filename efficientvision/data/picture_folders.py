@@ -147,6 +147,14 @@ def folders_named(folder: str, names: Sequence[str]) -> list[str]:
     return [os.path.join(folder, name) for name in found]
 
 
+def only_folder(folder: str) -> str | None:
+    """Path of the single folder in a folder, as an unpacked archive often has one; or None."""
+    if not files.is_folder(folder):
+        return None
+    inner = [name for name in files.folder_names(folder) if not is_hidden(name)]
+    return os.path.join(folder, inner[0]) if len(inner) == 1 else None
+
+
 def count_beside(
     folder: str,
     parts: Iterable[str],
