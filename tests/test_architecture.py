@@ -24,7 +24,7 @@ ORDER = [
     {"configs", "registry"},
     {"layers"},
     {"backbones"},
-    {"data", "evaluation", "visualize", "video"},
+    {"data", "evaluation", "visualize", "video", "results"},
     {"tasks"},
     {"weights", "training", "exports"},
     {"api", "loading"},
@@ -41,6 +41,7 @@ SIDEWAYS = {
     "configs": {"registry"},
     "visualize": {"data"},  # The one conversion of pictures to 8 bits.
     "evaluation": {"data"},  # The one IoU.
+    "results": {"data"},  # Names of files and classes.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
     "exports": {"weights"},

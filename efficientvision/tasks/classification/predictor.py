@@ -49,10 +49,12 @@ class Classification(PhotoResult, Sequence):
 
     Attributes:
         predictions: the same as a list.
+        class_ids: their class numbers, 1..K.
     """
 
     predictions: list[Prediction]
     origin: Origin | None = None
+    class_ids: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         shown = [f"{name} {probability:.1%}" for name, probability in self.predictions]
@@ -66,6 +68,12 @@ class Classification(PhotoResult, Sequence):
 
     def found(self) -> dict[str, Any]:
         return {"classes": [one._asdict() for one in self.predictions]}
+
+    def annotations(self) -> list[dict[str, Any]]:
+        return [
+            {"category_id": number, "score": round(one.probability, 5)}
+            for number, one in zip(self.class_ids, self.predictions, strict=True)
+        ]
 
 
 class Classifier(Predictor[Classification]):
@@ -87,6 +95,8 @@ class Classifier(Predictor[Classification]):
     metadata_class = ClassificationMetadata
     frame_options = None
     load_options = ("min_score_thresh", "label_map")
+    call_options = ("classes", "top_k")
+    table_columns = ("class_id", "class", "probability")
 
     def __init__(
         self,
@@ -250,9 +260,7 @@ class Classifier(Predictor[Classification]):
         least = self._chosen(self.thresholds, min_score_thresh)
         limit = None if self.metadata.multilabel else top_k
         rows = self._run_by_size(self.classify_batch, photos, batch_size)
-        named = (self._named(row, least) for row in rows)
-        kept = ([p for p in ps if classes is None or p.name in classes] for ps in named)
-        return [Classification(predictions[:limit]) for predictions in kept]
+        return [self._named(row, least, classes, limit) for row in rows]
 
     def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
         """Returns the probabilities of all K classes for N photos, float32 [N, K]."""
@@ -262,6 +270,15 @@ class Classifier(Predictor[Classification]):
     def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:
         """Maps photos of equal size, uint8 [N, H, W, 3], to probabilities, float32 [N, K]."""
         return np.asarray(self._run(image_arrays))
+
+    @property
+    def one_class(self) -> bool:
+        return not self.metadata.multilabel
+
+    def table_row(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> list[Any]:
+        number = annotation["category_id"]
+        name = self.class_names.get(number, f"class {number}")
+        return [number, name, annotation["score"]]
 
     def describe(self, result: Sequence[Prediction]) -> str:
         named = [f"{name} {probability:.1%}" for name, probability in result]
@@ -276,18 +293,24 @@ class Classifier(Predictor[Classification]):
     def _chosen(self, before: ScoreThresholds, asked: MinScores | None) -> ScoreThresholds:
         return before.changed(asked, self.class_names, self.metadata.num_classes)
 
-    def _named(self, row: np.ndarray, least: ScoreThresholds) -> list[Prediction]:
+    def _named(
+        self,
+        row: np.ndarray,
+        least: ScoreThresholds,
+        classes: Sequence[str] | None,
+        limit: int | None,
+    ) -> Classification:
         if not np.isfinite(row).all():
             raise UserError(
                 f"the outputs of {self.metadata.model_name} are not finite: its weights are "
                 "damaged, or belong to another network"
             )
         limits = least.of(np.arange(1, len(row) + 1))
-        likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= limits[i]]
-        return [
-            Prediction(self.class_names.get(int(i) + 1, f"class {i + 1}"), float(row[i]))
-            for i in likely
-        ]
+        likely = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= limits[i]]
+        names = {i: self.class_names.get(i + 1, f"class {i + 1}") for i in likely}
+        kept = [i for i in likely if classes is None or names[i] in classes][:limit]
+        predictions = [Prediction(names[i], float(row[i])) for i in kept]
+        return Classification(predictions, class_ids=tuple(i + 1 for i in kept))
 
 
 def usual_threshold(*, multi_label: bool) -> float:

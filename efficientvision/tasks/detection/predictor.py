@@ -86,6 +86,24 @@ class Detections(PhotoResult):
     def found(self) -> dict[str, Any]:
         return {"detections": [one._asdict() for one in self]}
 
+    def annotations(self) -> list[dict[str, Any]]:
+        height, width = self._needed_origin().hw
+        boxes = np.clip(self.boxes_yxyx, 0, [height, width, height, width]).round(2).tolist()
+        return [
+            {
+                "category_id": int(number),
+                "bbox": [xmin, ymin, round(xmax - xmin, 2), round(ymax - ymin, 2)],
+                "area": round((xmax - xmin) * (ymax - ymin), 2),
+                "iscrowd": 0,
+                "segmentation": [],
+                "score": round(float(score), 5),
+            }
+            for (ymin, xmin, ymax, xmax), number, score in zip(
+                boxes, self.classes, self.scores, strict=True
+            )
+            if xmax > xmin and ymax > ymin
+        ]
+
     def to_supervision(self) -> Any:
         """Converts to `supervision.Detections`: xyxy boxes, confidences, class ids, names.
 
@@ -123,6 +141,9 @@ class Detector(Predictor[Detections]):
     metadata_class = DetectionMetadata
     draw_options = ("max_boxes_to_draw", "line_thickness")
     load_options = ("min_score_thresh", "label_map")
+    call_options = ("classes", "top_k")
+    table_columns = ("class_id", "class", "score", "xmin", "ymin", "xmax", "ymax")
+    has_boxes = True
     counted = "Objects in all frames"
 
     def __init__(
@@ -290,6 +311,13 @@ class Detector(Predictor[Detections]):
         numbers = None if classes is None else self._class_numbers(classes)
         rows = self._run_by_size(self.detect_batch, photos, batch_size)
         return [self._named(photo_rows, least, numbers, top_k) for photo_rows in rows]
+
+    def table_row(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> list[Any]:
+        x, y, width, height = annotation["bbox"]
+        number = annotation["category_id"]
+        name = self.class_names.get(number, f"class {number}")
+        corners = [x, y, round(x + width, 2), round(y + height, 2)]
+        return [number, name, annotation["score"], *corners]
 
     def describe(self, result: Detections) -> str:
         return f"{len(result)} objects"
