@@ -14,7 +14,7 @@ from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 
 LIST_SUFFIX = ".txt"
-IN_OUTPUT = "pictures in the output folder"
+IN_OUTPUT = "pictures of an earlier prediction"
 
 
 class NamedPhoto(NamedTuple):
@@ -32,14 +32,14 @@ class NamedPhoto(NamedTuple):
 
 
 def find_photos(
-    source: AnyPath | Sequence[AnyPath], output: AnyPath, left_out: LeftOut
+    source: AnyPath | Sequence[AnyPath], outputs: Sequence[AnyPath], left_out: LeftOut
 ) -> list[NamedPhoto]:
     """Finds photos.
 
     Args:
         source: A photo; a folder, with all folders in it; a glob; a text file with a path on each
             line, relative to the file's folder or the current one; or a sequence of paths.
-        output: Folder of results: its pictures are no photos.
+        outputs: Folders of results: their pictures are no photos.
         left_out: Counts files that are left out of a folder.
 
     Raises:
@@ -53,15 +53,15 @@ def find_photos(
     elif (path := files.as_text(source)).lower().endswith(LIST_SUFFIX) and files.is_file(path):
         paths = _listed(path)
     elif files.is_folder(path) and not files.is_remote(path):
-        root, paths = path, _in_folder(path, files.absolute(output), left_out)
+        root, paths = path, _in_folder(path, outputs, left_out)
     else:
         paths = list_photos(path)
     shown, names = paths_below(paths, root), photo_names(paths, root)
     return [NamedPhoto(*one) for one in zip(paths, shown, names, strict=True)]
 
 
-def _in_folder(folder: str, output: str, left_out: LeftOut) -> list[str]:
-    inside = os.path.join(output, "")
+def _in_folder(folder: str, outputs: Sequence[AnyPath], left_out: LeftOut) -> list[str]:
+    inside = tuple(os.path.join(files.absolute(output), "") for output in outputs)
     paths = []
     for path in walk_pictures(folder, left_out):
         if files.absolute(path).startswith(inside):

@@ -48,7 +48,7 @@ def yolo_text(photo: Photo, indices: Mapping[int, int], *, scores: bool) -> str:
 
 
 class ClassCounts(NamedTuple):
-    """What was found in all photos.
+    """Counts of results over all photos.
 
     Attributes:
         num_photos: Number of photos.

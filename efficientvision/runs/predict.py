@@ -31,7 +31,7 @@ _READERS = 2
 
 
 def predict(
-    model: AnyPath,
+    model: AnyPath | Predictor,
     photos: AnyPath | Sequence[AnyPath],
     folder: AnyPath = "predictions",
     **options: Any,
@@ -46,7 +46,8 @@ def predict(
     far; `resume=True` continues.
 
     Args:
-        model: a run's folder, a checkpoint of any kind, or an exported model.
+        model: a run's folder, a checkpoint of any kind, or an exported model; or a predictor that
+            `ev.load` has returned.
         photos: a photo; a folder, with all folders in it; a glob; a text file that lists photos; a
             sequence of paths; or a video.
         folder: output folder.
@@ -72,10 +73,10 @@ def predict(
             predictor = _load(model, decided)
             return predict_video(predictor, files.as_text(photos), decided.folder, decided)
     left_out = LeftOut()
-    found = find_photos(photos, decided.folder, left_out)
+    written = PredictionFiles(decided)
+    found = find_photos(photos, written.folders, left_out)
     for reason, count in left_out.counted().items():
         log.info(f"{count} {reason}.")
-    written = PredictionFiles(decided)
     predictor = _load(model, decided)
     call_options = _call_options(predictor, decided)
     written.begin(predictor)
@@ -100,9 +101,9 @@ def predict(
     return result
 
 
-def _load(model: AnyPath, options: PredictOptions) -> Predictor:
-    grow_gpu_memory()
+def _load(model: AnyPath | Predictor, options: PredictOptions) -> Predictor:
     asked = {
+        "model_name": options.model_name,
         "hparams": options.hparams or None,
         "min_score_thresh": options.min_score_thresh,
         "tile": options.tile,
@@ -111,11 +112,21 @@ def _load(model: AnyPath, options: PredictOptions) -> Predictor:
         "trust": options.trust or None,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    predictor = load(model, options.model_name, **given)
+    if isinstance(model, Predictor):
+        if given:
+            raise UserError(f"`{next(iter(given))}` is fixed in a predictor: set it in `ev.load`.")
+        predictor = model
+    else:
+        grow_gpu_memory()
+        predictor = load(model, given.pop("model_name", None), **given)
     least = predictor.thresholds
     about = "" if least is None else f", minimum score {least.described(predictor.class_names)}"
-    log.info(f"{files.as_text(model)}: {predictor!r}{about}")
+    log.info(f"{_name(model)}: {predictor!r}{about}")
     return predictor
+
+
+def _name(model: AnyPath | Predictor) -> str:
+    return model.metadata.model_name if isinstance(model, Predictor) else files.as_text(model)
 
 
 def _call_options(predictor: Predictor, options: PredictOptions) -> dict[str, Any]:
@@ -133,12 +144,12 @@ def _call_options(predictor: Predictor, options: PredictOptions) -> dict[str, An
 
 
 def _facts(
-    model: AnyPath, photos: str, predictor: Predictor, options: PredictOptions
+    model: AnyPath | Predictor, photos: str, predictor: Predictor, options: PredictOptions
 ) -> dict[str, Any]:
-    """What a prediction that is resumed must agree on."""
+    """Facts that must be the same when a prediction is resumed."""
     least = predictor.thresholds
     return {
-        "model": files.as_text(model),
+        "model": _name(model),
         "photos": photos,
         "classes": {str(number): name for number, name in predictor.class_names.items()},
         "minimum scores": least and [least.default, {str(k): v for k, v in least.classes.items()}],

@@ -74,6 +74,9 @@ class PredictionFiles:
     Args:
         options: The user's options.
 
+    Attributes:
+        folders: Folders of pictures and texts.
+
     Raises:
         UserError: The folder cannot be written to, or has files that a prediction did not write.
     """
@@ -87,6 +90,7 @@ class PredictionFiles:
                 "a local folder, then copy it."
             )
         check_output_folder("folder", folder)
+        self.folders = [files.join(folder, name) for name in _FOLDERS]
         names = (*_FOLDERS, *_FILES)
         self._present = [name for name in names if files.exists(files.join(folder, name))]
         if files.is_file(files.join(folder, JOURNAL_NAME)):
@@ -165,11 +169,11 @@ class PredictionFiles:
         for line in counts_table(counts, names, objects=predictor.has_boxes):
             log.info(line)
         empty = f", nothing found in {counts.empty:,}" if counts.empty else ""
-        log.info(f"{counts.num_photos:,} photos{empty}.")
+        log.info(f"{_photos(counts.num_photos)}{empty}.")
         if unread:
             shown = [printable(photo) for photo in list(unread)[:_SHOWN_UNREAD]]
             more = ", ..." if len(unread) > len(shown) else ""
-            log.info(f"{len(unread)} photos could not be read: {', '.join(shown)}{more}.")
+            log.info(f"{_photos(len(unread))} could not be read: {', '.join(shown)}{more}.")
             for reason in list(unread.values())[:_SHOWN_UNREAD]:
                 log.info(f"Skipped: {printable(reason)}")
         log.info(f"Written: {', '.join(printable(path) for path in written.values())}.")
@@ -210,12 +214,12 @@ class PredictionFiles:
         written = {}
         if "cvat" in self._options.prelabels:
             written["CVAT"] = path = self._path(CVAT_NAME)
-            write_cvat(path, _decided(predictor, journal), names)
+            write_cvat(path, _objects(predictor, journal), names)
         if "label_studio" in self._options.prelabels:
             written["Label Studio"] = path = self._path(LABEL_STUDIO_NAME)
             write_label_studio(
                 path,
-                _decided(predictor, journal),
+                _objects(predictor, journal),
                 names,
                 prefix=self._options.label_studio_prefix,
                 model_version=predictor.metadata.model_name,
@@ -260,6 +264,10 @@ def _named_classes(predictor: Predictor, journal: Journal) -> dict[int, str]:
     return dict(sorted(names.items()))
 
 
+def _photos(number: int) -> str:
+    return "1 photo" if number == 1 else f"{number:,} photos"
+
+
 def _rows(predictor: Predictor, journal: Journal) -> Iterator[list[Any]]:
     for photo in journal.photos():
         size = photo["height"], photo["width"]
@@ -270,3 +278,10 @@ def _rows(predictor: Predictor, journal: Journal) -> Iterator[list[Any]]:
 def _decided(predictor: Predictor, journal: Journal) -> Iterator[tuple[dict, list[dict]]]:
     for photo in journal.photos():
         yield photo, photo["annotations"][: 1 if predictor.one_class else None]
+
+
+def _objects(predictor: Predictor, journal: Journal) -> Iterator[tuple[dict, list[dict]]]:
+    """Like `_decided`, without the background, which annotation tools do not draw."""
+    background = 0 if predictor.class_names.get(0) == "background" else None
+    for photo, found in _decided(predictor, journal):
+        yield photo, [one for one in found if one.get("category_id") != background]
