@@ -28,6 +28,11 @@ from efficientvision.tasks.predictor import VIDEO_SUFFIXES, Predictor
 log = logging.getLogger(__name__)
 
 _READERS = 2
+# Options whose effect on photos that are done could not be repeated.
+_FIXED_OPTIONS = (
+    *("hparams", "classes", "top_k", "tile", "tile_overlap"),
+    *("pictures", "line_thickness", "max_boxes_to_draw", "save_crops"),
+)
 
 
 def predict(
@@ -119,8 +124,9 @@ def _load(model: AnyPath | Predictor, options: PredictOptions) -> Predictor:
     else:
         grow_gpu_memory()
         predictor = load(model, given.pop("model_name", None), **given)
-    least = predictor.thresholds
-    about = "" if least is None else f", minimum score {least.described(predictor.class_names)}"
+    least, about = predictor.thresholds, ""
+    if least is not None and not least.classes:  # Those by class are logged already.
+        about = f", minimum score {least.described(predictor.class_names)}"
     log.info(f"{_name(model)}: {predictor!r}{about}")
     return predictor
 
@@ -153,7 +159,7 @@ def _facts(
         "photos": photos,
         "classes": {str(number): name for number, name in predictor.class_names.items()},
         "minimum scores": least and [least.default, {str(k): v for k, v in least.classes.items()}],
-        "options": [options.hparams, options.classes, options.top_k, options.tile],
+        "options": [getattr(options, name) for name in _FIXED_OPTIONS],
     }
 
 
