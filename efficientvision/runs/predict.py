@@ -157,8 +157,8 @@ def _facts(
         "model": _name(model),
         "photos": photos,
         "classes": {str(number): name for number, name in predictor.class_names.items()},
-        "minimum scores": least and [least.default, {str(k): v for k, v in least.classes.items()}],
-        "options": [getattr(options, name) for name in _FIXED_OPTIONS],
+        "minimum score": least and [least.default, {str(k): v for k, v in least.classes.items()}],
+        **{f"`{name}`": getattr(options, name) for name in _FIXED_OPTIONS},
     }
 
 
