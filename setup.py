@@ -34,6 +34,9 @@ _EXTRAS = {
     "coreml": _COREML,
     "fast-eval": _FAST_EVAL,
     "plots": _PLOTS,
+    "track": ["trackers>=2.5", *_VIDEO],  # Its ByteTrack: supervision no longer has one.
+    "wandb": ["wandb>=0.17"],
+    "mlflow": ["mlflow>=2.14"],
     "dev": [
         "pytest",
         "pytest-xdist",
