@@ -14,6 +14,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError, as_command
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.progress import duration
 from efficientvision.registry import nearest_names
 from efficientvision.report.build import REPORT_NAME, build_report
@@ -45,7 +46,6 @@ from efficientvision.training.distribution import is_chief, wait_for_all
 from efficientvision.training.early_stopping import EarlyStopping
 from efficientvision.training.leftovers import remove_leftovers
 from efficientvision.training.plan import TrainingPlan
-from efficientvision.training.progress_display import shown_percent
 from efficientvision.training.run_lock import RunLock
 from efficientvision.training.run_log import RESULTS_NAME, read_results
 from efficientvision.training.schedules import Schedule
@@ -275,7 +275,7 @@ def final_message(trainer: Trainer, decided: Run) -> str:
         rows.append(("curves", as_command("tensorboard", logdir=folder)))
     best = best_objective(folder)
     if best is not None and files.is_folder(archive):
-        shown = f"{metric} {shown_percent(metric, best):.1f}"
+        shown = f"{metric} {shown_metric(metric, best)}"
         rows.insert(0, ("best checkpoint", f"{latest_checkpoint(archive)} ({shown})"))
     steps, batch = trainer.state.step, trainer.plan.batch_size
     lines = [

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from efficientvision import progress
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.callbacks import Callback, TrainerView
 
@@ -113,7 +114,7 @@ class ProgressDisplay(Callback):
         room = progress.columns() - 1 - _width(row) - _width(last)
         for name in self._metrics:
             heading = _heading(name)
-            field = {heading: (_metric(name, values.get(name)), max(5, len(heading)))}
+            field = {heading: (shown_metric(name, values.get(name)), max(5, len(heading)))}
             room -= _width(field)
             if room < 0:
                 break
@@ -211,17 +212,6 @@ class ProgressDisplay(Callback):
         evaluations = self._plan.num_epochs - self._number(step) + 1
         run = (total - step) * self._seconds_per_step + evaluations * self._evaluation_seconds
         return f"ETA {progress.duration(epoch)}, run {progress.duration(run)}"
-
-
-def shown_percent(name: str, value: float) -> float:
-    """A metric as it is shown: in percent, except losses."""
-    return value if name.endswith("loss") else 100 * value
-
-
-def _metric(name: str, value: float | None) -> str:
-    if value is None or (value < 0 and not name.endswith("loss")):
-        return "-"  # COCO's -1: there is no such ground truth.
-    return _short(value) if name.endswith("loss") else f"{shown_percent(name, value):.1f}"
 
 
 def _short(value: float | None, digits: int = 4) -> str:
