@@ -348,7 +348,7 @@ class SegmentationTask(Task):
             run,
             metadata,
             settings.saved_model_dir,
-            tile_hw=settings.tile_hw,
+            tile=settings.tile,
             overlap=_overlap(settings),
         )
 
