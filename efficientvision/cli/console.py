@@ -35,24 +35,16 @@ def with_flags(
 
 
 @contextlib.contextmanager
-<<<<<<< HEAD
-def on_terminal(flags: Collection[str] = ()) -> Iterator[None]:
+def on_terminal(
+    flags: Collection[str] = (), arguments: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Prints the library's log from level INFO up, one line per message, above progress bars.
 
     Each message once, even if another library installs a handler for all loggers meanwhile.
     """
     logger = logging.getLogger("efficientvision")
     before = logger.handlers, logger.level, logger.propagate
-    logger.handlers, logger.propagate = [_Terminal(flags)], False
-=======
-def on_terminal(
-    flags: Collection[str] = (), arguments: Mapping[str, str] | None = None
-) -> Iterator[None]:
-    """Prints the library's log from level INFO up, one line per message, above progress bars."""
-    logger = logging.getLogger("efficientvision")
-    before = logger.handlers, logger.level
-    logger.handlers = [_Terminal(flags, arguments)]
->>>>>>> main
+    logger.handlers, logger.propagate = [_Terminal(flags, arguments)], False
     logger.setLevel(logging.INFO)
     try:
         yield

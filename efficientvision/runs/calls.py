@@ -14,6 +14,7 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
 from efficientvision.data import data_folder
 from efficientvision.errors import UserError
+from efficientvision.exports.load_export import is_export
 from efficientvision.files import AnyPath
 from efficientvision.registry import TASKS, nearest_names
 from efficientvision.report.build import REPORT_NAME

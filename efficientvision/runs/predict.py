@@ -78,7 +78,7 @@ def predict(
     for reason, count in left_out.counted().items():
         log.info(f"{count} {reason}.")
     predictor = _load(model, decided)
-    call_options = _call_options(predictor, decided)
+    asked = call_options(predictor, decided)
     written.begin(predictor)
     source = "" if isinstance(photos, (list, tuple)) else files.as_text(photos)
     facts = _facts(model, source, predictor, decided)
@@ -88,7 +88,7 @@ def predict(
         log.info(f"{len(found) - len(waiting)} of {len(found)} photos have results already.")
     unread: dict[str, str] = {}
     try:
-        _predict_all(predictor, waiting, written, journal, unread, decided, call_options)
+        _predict_all(predictor, waiting, written, journal, unread, decided, asked)
     except KeyboardInterrupt:
         log.info("Interrupted: the results so far are kept; `resume=true` continues.")
         raise
@@ -129,7 +129,7 @@ def _name(model: AnyPath | Predictor) -> str:
     return model.metadata.model_name if isinstance(model, Predictor) else files.as_text(model)
 
 
-def _call_options(predictor: Predictor, options: PredictOptions) -> dict[str, Any]:
+def call_options(predictor: Predictor, options: PredictOptions) -> dict[str, Any]:
     """Returns the options of a call of the predictor.
 
     Raises:
@@ -164,11 +164,11 @@ def _predict_all(
     journal: Journal,
     unread: dict[str, str],
     options: PredictOptions,
-    call_options: dict[str, Any],
+    asked: dict[str, Any],
 ) -> None:
     batch_size = predictor.metadata.batch_size or options.batch_size
     opened = _read_ahead(photos, 2 * batch_size)
-    with tqdm(total=len(photos), desc="predicting", unit="photo", dynamic_ncols=True) as bar:
+    with tqdm(total=len(photos), desc="predicting", unit="photo") as bar:
         while chunk := list(itertools.islice(opened, batch_size)):
             for one in chunk:
                 if one.array is None:
@@ -176,7 +176,7 @@ def _predict_all(
                     journal.add({"photo": one.photo.shown, "error": one.reason})
             read = [one for one in chunk if one.array is not None]
             arrays = [one.array for one in read]
-            results = predictor(arrays, batch_size, **call_options) if read else []
+            results = predictor(arrays, batch_size, **asked) if read else []
             for one, result in zip(read, results, strict=True):
                 written.add(predictor, one.photo.name, one.array, result)
                 height, width = result.origin.hw
