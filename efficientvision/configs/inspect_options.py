@@ -12,6 +12,7 @@ from efficientvision.configs.field_types import parse_image_size
 from efficientvision.configs.run_options import EXPORT_FORMATS, HPARAMS_HELP, USE_XLA_HELP, option
 from efficientvision.configs.track_options import (
     COUNT_LINE_HELP,
+    TRACK_ACROSS_HELP,
     TRACK_HELP,
     TRACK_MIN_FRAMES_HELP,
     TRACK_MIN_SCORE_HELP,
@@ -124,6 +125,7 @@ class InspectSettings:
     track_seconds: float = option(1.0, TRACK_SECONDS_HELP, runmodes=_VIDEO)
     track_min_frames: int = option(3, TRACK_MIN_FRAMES_HELP, runmodes=_VIDEO)
     track_min_score: float | None = option(None, TRACK_MIN_SCORE_HELP, runmodes=_VIDEO)
+    track_across_classes: bool = option(False, TRACK_ACROSS_HELP, runmodes=_VIDEO)
     count_line: str | None = option(None, COUNT_LINE_HELP, runmodes=_VIDEO)
     output_image_dir: str | None = option(
         None, "folder for the pictures 0.jpg, 1.jpg, ...", runmodes=_PHOTOS

@@ -10,6 +10,7 @@ from efficientvision.configs.run_options import HPARAMS_HELP, check_option, opti
 from efficientvision.configs.score_thresholds import parse_min_scores
 from efficientvision.configs.track_options import (
     COUNT_LINE_HELP,
+    TRACK_ACROSS_HELP,
     TRACK_HELP,
     TRACK_MIN_FRAMES_HELP,
     TRACK_MIN_SCORE_HELP,
@@ -85,6 +86,7 @@ class PredictOptions:
     track_seconds: float = option(1.0, TRACK_SECONDS_HELP)
     track_min_frames: int = option(3, TRACK_MIN_FRAMES_HELP)
     track_min_score: float | None = option(None, TRACK_MIN_SCORE_HELP)
+    track_across_classes: bool = option(False, TRACK_ACROSS_HELP)
     count_line: str | None = option(None, COUNT_LINE_HELP)
     threads: int = option(0, "threads of an exported model (0 = runtime default)")
     trust: bool = option(

@@ -19,9 +19,14 @@ TRACK_MIN_SCORE_HELP = (
     "with `track`: boxes with lower scores (0..1) only continue tracks; by default every box that "
     "is found may start one"
 )
+TRACK_ACROSS_HELP = (
+    "with `track`: a track may change its class, for models that confuse classes from frame to "
+    "frame; by default each class is followed on its own"
+)
 COUNT_LINE_HELP = (
-    "with `track`: X1,Y1,X2,Y2 in pixels, a line whose crossings are counted: in from the left "
-    "side to the right, looking from the first point to the second, and out"
+    "with `track`: X1,Y1,X2,Y2 in pixels, a line whose crossings are counted. In: from the right "
+    "hand to the left, looking from the first point to the second; so on a line from top to "
+    "bottom, movements to the right of the picture are in, to the left out"
 )
 _COORDINATES = 4
 
@@ -29,11 +34,23 @@ _COORDINATES = 4
 class TrackOptions(Protocol):
     """The options that `track_settings` reads."""
 
-    track: bool
-    track_seconds: float
-    track_min_frames: int
-    track_min_score: float | None
-    count_line: str | None
+    @property
+    def track(self) -> bool: ...
+
+    @property
+    def track_seconds(self) -> float: ...
+
+    @property
+    def track_min_frames(self) -> int: ...
+
+    @property
+    def track_min_score(self) -> float | None: ...
+
+    @property
+    def track_across_classes(self) -> bool: ...
+
+    @property
+    def count_line(self) -> str | None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +61,14 @@ class TrackSettings:
         hidden_seconds: A track survives this long without a detection.
         min_frames: Consecutive frames before a track gets a number.
         min_score: Minimum score of a detection that starts a track.
+        across_classes: Whether a track may change its class.
         line_xyxy: x and y of both ends of the counting line, in pixels; None: no line.
     """
 
     hidden_seconds: float = 1.0
     min_frames: int = 3
     min_score: float = 0.0
+    across_classes: bool = False
     line_xyxy: tuple[float, float, float, float] | None = None
 
 
@@ -65,6 +84,7 @@ def track_settings(options: TrackOptions) -> TrackSettings | None:
             "track_seconds": options.track_seconds != defaults.hidden_seconds,
             "track_min_frames": options.track_min_frames != defaults.min_frames,
             "track_min_score": options.track_min_score is not None,
+            "track_across_classes": options.track_across_classes,
             "count_line": options.count_line is not None,
         }
         for name, is_set in unused.items():
@@ -79,7 +99,9 @@ def track_settings(options: TrackOptions) -> TrackSettings | None:
     if not 0 <= score <= 1:
         raise UserError(f"`track_min_score={score}`: must be in 0..1.")
     line = None if options.count_line is None else _parse_line(options.count_line)
-    return TrackSettings(options.track_seconds, options.track_min_frames, score, line)
+    return TrackSettings(
+        options.track_seconds, options.track_min_frames, score, options.track_across_classes, line
+    )
 
 
 def _parse_line(text: str) -> tuple[float, float, float, float]:

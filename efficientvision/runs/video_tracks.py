@@ -119,7 +119,7 @@ class VideoTracks:
         """Numbers the detections of the next frame; those without a track are left out."""
         self.frames += 1
         seconds = float(frame.pts * self._time_base)
-        numbers = self._tracker.update(found.boxes_yxyx, found.scores, seconds)
+        numbers = self._tracker.update(found.boxes_yxyx, found.scores, found.classes, seconds)
         kept = np.flatnonzero(numbers)
         self.untracked += len(numbers) - len(kept)
         names = [found.names[i] for i in kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import Any
 
@@ -35,8 +36,8 @@ def load_trackers() -> Any:
 class Tracker:
     """Numbers the objects of a video: 1, 2, ... in the order in which they appear.
 
-    Association is by position alone, so a detection whose class changes for some frames keeps its
-    number.
+    Each class is followed on its own, so objects of different classes that cross keep their
+    numbers; with `settings.across_classes` a track may change its class.
 
     Args:
         settings: Settings of the tracker.
@@ -49,7 +50,8 @@ class Tracker:
     """
 
     def __init__(self, settings: TrackSettings, rate: float):
-        self._tracker = load_trackers().ByteTrackTracker(
+        self._new_tracker = functools.partial(
+            load_trackers().ByteTrackTracker,
             lost_track_buffer=round(settings.hidden_seconds * _BUFFER_RATE),
             frame_rate=rate,
             track_activation_threshold=_THRESHOLD,
@@ -57,24 +59,43 @@ class Tracker:
             minimum_consecutive_frames=settings.min_frames,
         )
         self._min_score = settings.min_score
+        self._across_classes = settings.across_classes
+        self._trackers: dict[int, Any] = {}
+        self._numbers: dict[tuple[int, int], int] = {}
 
-    def update(self, boxes_yxyx: np.ndarray, scores: np.ndarray, seconds: float) -> np.ndarray:
+    def update(
+        self, boxes_yxyx: np.ndarray, scores: np.ndarray, classes: np.ndarray, seconds: float
+    ) -> np.ndarray:
         """Follows the objects into the next frame.
 
         Args:
             boxes_yxyx: float [N, 4], ymin, xmin, ymax, xmax in pixels.
             scores: float [N] in 0..1.
+            classes: int [N].
             seconds: Time of the frame.
 
         Returns:
             int64 [N]: the number of each object; 0: it is not, or not yet, part of a track.
         """
         confidence = np.where(scores >= self._min_score, _STARTS, _CONTINUES)
-        found = _detections(boxes_yxyx, confidence=confidence, class_id=np.arange(len(scores)))
-        found = self._tracker.update(found, timestamp=seconds)
+        groups = np.zeros(len(scores), np.int64) if self._across_classes else np.asarray(classes)
+        for group in groups.tolist():
+            if group not in self._trackers:
+                self._trackers[group] = self._new_tracker()
         numbers = np.zeros(len(scores), np.int64)
-        if len(found):  # In another order than before; `class_id` is the place.
-            numbers[found.class_id] = found.tracker_id + 1
+        for group, tracker in self._trackers.items():
+            places = np.flatnonzero(groups == group)
+            found = tracker.update(
+                _detections(boxes_yxyx[places], confidence=confidence[places], class_id=places),
+                timestamp=seconds,
+            )
+            if not len(found):
+                continue
+            # In another order than before; `class_id` is the place.
+            for place, number in zip(found.class_id, found.tracker_id.tolist(), strict=True):
+                if number >= 0:
+                    key = (group, number)
+                    numbers[place] = self._numbers.setdefault(key, len(self._numbers) + 1)
         return numbers
 
 
@@ -85,7 +106,8 @@ class LineCounter:
         line_xyxy: x and y of both ends in pixels.
 
     Attributes:
-        entered: Class number -> crossings from the left side to the right, looking along the line.
+        entered: Class number -> crossings from the right hand to the left, looking along the line
+            (of a line from top to bottom: to the right of the picture).
         left: Class number -> crossings the other way.
     """
 
