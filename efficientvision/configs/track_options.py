@@ -13,7 +13,7 @@ TRACK_HELP = (
 )
 TRACK_SECONDS_HELP = "with `track`: an object hidden for at most this many seconds keeps its number"
 TRACK_MIN_FRAMES_HELP = (
-    "with `track`: consecutive frames in which an object must be found before it gets a number"
+    "with `track`: consecutive frames, at least 2, in which an object must be found to get a number"
 )
 TRACK_MIN_SCORE_HELP = (
     "with `track`: boxes with lower scores (0..1) only continue tracks; by default every box that "
@@ -93,8 +93,8 @@ def track_settings(options: TrackOptions) -> TrackSettings | None:
         return None
     if options.track_seconds < 0:
         raise UserError(f"`track_seconds={options.track_seconds}`: must not be negative.")
-    if options.track_min_frames < 1:
-        raise UserError(f"`track_min_frames={options.track_min_frames}`: must be at least 1.")
+    if options.track_min_frames < 2:  # One frame is no track.
+        raise UserError(f"`track_min_frames={options.track_min_frames}`: must be at least 2.")
     score = options.track_min_score or 0.0
     if not 0 <= score <= 1:
         raise UserError(f"`track_min_score={score}`: must be in 0..1.")
