@@ -8,7 +8,7 @@ import dataclasses
 import io
 import logging
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -138,14 +138,35 @@ def _run(
             return None
         return tracks.draw(rgb, found, **shown) if tracks else predictor.draw(rgb, found, **shown)
 
+    def follow(frame: Frame, found: Any) -> Any:
+        if tracks:
+            return tracks.follow(frame, found)
+        return found if hasattr(found, "names") else _FrameResult.of(found, predictor)
+
     return process(
         reader,
         lambda frames: predictor(list(frames), batch_size, **asked),
         draw,
         sinks,
         batch_size=batch_size,
-        follow=tracks.follow if tracks else None,
+        follow=follow,
     )
+
+
+class _FrameResult(NamedTuple):
+    """The result for a frame of a model, such as a classifier, whose results list no names."""
+
+    names: list[str]
+    found: list[dict[str, Any]]
+
+    def annotations(self) -> list[dict[str, Any]]:
+        return self.found
+
+    @classmethod
+    def of(cls, result: PhotoResult, predictor: Predictor) -> _FrameResult:
+        found = result.annotations()
+        numbers = [one["category_id"] for one in found]
+        return cls([predictor.class_names.get(n, f"class {n}") for n in numbers], found)
 
 
 def _check(

@@ -18,12 +18,13 @@ FRAMES = 6
 class Found:
     """One box that moves; `annotations` as of a detector."""
 
+    names = ("cell",)
+
     def __init__(self, frame):
         x = 20.0 + 4 * frame
         self.boxes_yxyx = np.array([[20.0, x, 50.0, x + 30]], np.float32)
         self.scores = np.array([0.9], np.float32)
         self.classes = np.array([1])
-        self.names = ["cell"]
 
     def annotations(self):
         return [{"category_id": 1, "score": 0.9}]
@@ -38,6 +39,7 @@ class MovingBox:
     call_options = ("classes",)
     table_columns = ("class_id", "score")
     counted = "Objects in all frames"
+    class_names = {1: "cell"}
     has_boxes = True
     one_class = False
 
@@ -94,11 +96,13 @@ def test_tracks(clip, tmp_path):
     ]
 
 
-def test_results_that_are_not_drawn_into_frames_are_a_table(clip, tmp_path):
+def test_results_that_are_not_drawn_into_frames_are_a_table(clip, tmp_path, monkeypatch):
     predictor = MovingBox()
     predictor.frame_options = None
+    monkeypatch.delattr(Found, "names")
     found = run(clip, tmp_path / "out", predictor)
     assert set(found.files) == {"table"} and not predictor.drawn
+    assert found.counts == {"cell": FRAMES}
 
 
 @pytest.mark.parametrize(
