@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -13,9 +13,7 @@ from efficientvision import files
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
-from efficientvision.errors import UserError, as_command
-from efficientvision.evaluation.shown import shown_metric
-from efficientvision.progress import duration
+from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 from efficientvision.report.build import REPORT_NAME, build_report
 from efficientvision.report.observer import RunReport, said_in_a_line
@@ -29,17 +27,18 @@ from efficientvision.runs import (
     preflight,
     run_setup,
 )
+from efficientvision.runs.final_message import final_message
 from efficientvision.runs.loggers.choice import (
     TENSORBOARD,
     build_loggers,
     check_loggers,
     logger_names,
 )
-from efficientvision.runs.next_commands import next_commands
 from efficientvision.runs.run_folder import FolderKeeper
+from efficientvision.runs.worker_logs import log_on_chief_only, restoring_log_levels
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.training_task import TrainingTask
-from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective, repair_archive
+from efficientvision.training.best_checkpoint import repair_archive
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.training.distribution import is_chief, wait_for_all
@@ -47,13 +46,10 @@ from efficientvision.training.early_stopping import EarlyStopping
 from efficientvision.training.leftovers import remove_leftovers
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_lock import RunLock
-from efficientvision.training.run_log import RESULTS_NAME, read_results
+from efficientvision.training.run_log import RESULTS_NAME
 from efficientvision.training.schedules import Schedule
-from efficientvision.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
-
-_SAID_BY_THE_CHIEF = ("runs", "tasks", "weights", "data", "loading", "preflight")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +105,7 @@ def run(options: RunOptions, command: str) -> int:
     return train(options, command)
 
 
+@restoring_log_levels
 def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ()) -> int:
     """Trains, and evaluates after every epoch (`train_and_eval`) or, on request, at the end.
 
@@ -123,34 +120,7 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
     check_loggers(options.log_to)
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
-    with contextlib.ExitStack() as stack:
-        if not is_chief(strategy):
-            stack.enter_context(_quiet())
-        return _train_connected(options, config, strategy, command, callbacks)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences this worker where the chief says the same; not what it says about the cluster."""
-    loggers = [logging.getLogger(f"efficientvision.{part}") for part in _SAID_BY_THE_CHIEF]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _train_connected(
-    options: RunOptions,
-    config: TrainingConfig,
-    strategy: tf.distribute.Strategy,
-    command: str,
-    callbacks: Sequence[Callback],
-) -> int:
-    """The rest of `train`, once the devices are known."""
+    log_on_chief_only(strategy)
     options = bad_records.leave_out(run_setup.find_data(options))
     class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
     options = run_setup.task_of_run(options).fit_to_data(options, config)
@@ -221,7 +191,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
             stack.enter_context(data_errors(pattern, of_masks=task_of_config(config).of_masks))
         trainer.run(**when)
     if trainer.is_chief and not trainer.stop_signal:
-        log.info(final_message(trainer, decided))
+        log.info(final_message(trainer, options, decided.command))
     wait_for_all(decided.strategy)
     return 128 + trainer.stop_signal if trainer.stop_signal else 0
 
@@ -259,53 +229,3 @@ def run_callbacks(
     # After the report, so that its pictures are written.
     callbacks += build_loggers(options.log_to, parameters, options.eval_name)
     return [*callbacks, *decided.callbacks]
-
-
-def final_message(trainer: Trainer, decided: Run) -> str:
-    """Lists the results of the run, their paths, and the commands to type next."""
-    folder, metric = trainer.model_dir, trainer.task.best_metric
-    archive, results = files.join(folder, ARCHIVE_NAME), files.join(folder, RESULTS_NAME)
-    rows = [
-        ("last checkpoint", latest_checkpoint(folder)),
-        ("losses, metrics", results if files.is_file(results) else None),
-    ]
-    page = files.join(folder, REPORT_NAME)
-    rows.append(("report", page if files.is_file(page) else None))
-    if TENSORBOARD in logger_names(decided.options.log_to):
-        rows.append(("curves", as_command("tensorboard", logdir=folder)))
-    best = best_objective(folder)
-    if best is not None and files.is_folder(archive):
-        shown = f"{metric} {shown_metric(metric, best)}"
-        rows.insert(0, ("best checkpoint", f"{latest_checkpoint(archive)} ({shown})"))
-    steps, batch = trainer.state.step, trainer.plan.batch_size
-    lines = [
-        f"Done: {steps} steps of {batch} images in {_time_spent(folder)}.",
-        *left_out_lines(trainer),
-        *(f"  {label:<15}  {text}" for label, text in rows if text is not None),
-        "Next:",
-        *(
-            f"  {label:<15}  {text}"
-            for label, text in next_commands(decided.command, decided.options)
-        ),
-    ]
-    return "\n".join(lines)
-
-
-def _time_spent(folder: str) -> str:
-    """The time of the whole run, with earlier sessions."""
-    rows = read_results(folder)
-    return duration(float(rows[-1].get("seconds") or 0)) if rows else "0 s"
-
-
-def left_out_lines(trainer: Trainer) -> list[str]:
-    """Reports how many steps were skipped, if any."""
-    counts = trainer.state.counts()
-    lines = []
-    if skipped := int(counts.get("skipped_steps", 0)):
-        lines.append(f"  skipped          {skipped} steps with non-finite values (`on_nan=skip`)")
-    if overflows := int(counts.get("overflow_steps", 0)):
-        lines.append(
-            f"  skipped          {overflows} steps while finding the float16 loss scale "
-            f"(now {counts['loss_scale']:g})"
-        )
-    return lines

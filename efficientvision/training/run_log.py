@@ -32,7 +32,7 @@ class RunLog(Callback):
         self._dir = files.as_text(model_dir)
         self._batch_size = batch_size
         self._rows = table_to_go_on(self._dir, RESULTS_NAME, first_step, log.info)
-        spent = _seconds(self._rows[-1]) if self._rows else 0.0
+        spent = seconds_of(self._rows[-1]) if self._rows else 0.0
         self._start = time.perf_counter() - spent
 
     def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
@@ -59,7 +59,8 @@ def read_results(model_dir: AnyPath) -> list[dict[str, str]]:
     return read_steps(model_dir, RESULTS_NAME)
 
 
-def _seconds(row: Mapping[str, str]) -> float:
+def seconds_of(row: Mapping[str, str]) -> float:
+    """The seconds that a run had taken when a row of `results.csv` was written; 0: unknown."""
     try:
         return float(row.get("seconds") or 0)
     except ValueError:
