@@ -48,7 +48,8 @@ def parse_min_scores(value: MinScores, name: str = "min_score_thresh") -> Parsed
         return ParsedMinScores(
             None, {key: _score(score, f"{key}={score}", name) for key, score in value.items()}
         )
-    default, classes = None, {}
+    default: float | None = None
+    classes: dict[str | int, float] = {}
     parts = value.split(",") if isinstance(value, str) else [value]
     for part in parts:
         text = str(part).strip()

@@ -46,7 +46,7 @@ def find_photos(
         UserError: There are none.
     """
     root = None
-    if isinstance(source, (list, tuple)):
+    if not isinstance(source, (str, os.PathLike)):
         paths = [files.as_text(path) for path in source]
         if not paths:
             raise UserError("`photos` is an empty list.")

@@ -92,11 +92,12 @@ class ScoreThresholds:
             scores = self.classes.values()
             shown = f"{min(scores):g} to {max(scores):g} for {len(self.classes)} classes"
         others = f", others {self.default:g}" if set(names) - set(self.classes) else ""
-        rare = (
-            f"; classes with fewer than {LEAST_OBJECTS} objects in the evaluation, or none found: "
-            f"{len(self.rare)}"
-        )
-        return f"{shown}{others}{rare if self.rare else ''}{source}"
+        rare = ""
+        if self.rare:
+            few = [names.get(number, f"class {number}") for number in self.rare[:_SHOWN_CLASSES]]
+            more = ", ..." if len(self.rare) > len(few) else ""
+            rare = f"; too few objects found for a score of their own: {', '.join(few)}{more}"
+        return f"{shown}{others}{source}{rare}"
 
 
 def found_thresholds(curves: Mapping[int, ClassCurve]) -> ScoreThresholds:

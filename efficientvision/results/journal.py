@@ -32,13 +32,13 @@ class Journal:
     def __init__(self, path: str, facts: Mapping[str, Any], *, resume: bool = False):
         self.path = path
         self.done: set[str] = set()
-        facts = json.loads(json.dumps(facts))
+        first: dict[str, Any] = json.loads(json.dumps(facts))
         if resume and files.is_file(path):
-            self._keep(facts)
+            self._keep(first)
             self._file = open(path, "a", encoding="utf-8")
         else:
             self._file = open(path, "w", encoding="utf-8")
-            self._write(facts)
+            self._write(first)
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Adds the line of a photo."""

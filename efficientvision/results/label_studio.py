@@ -81,7 +81,7 @@ def _regions(
     photo: Photo, annotations: Sequence[Photo], names: Mapping[int, str]
 ) -> Iterator[dict[str, Any]]:
     labels = [names.get(one["category_id"], f"class {one['category_id']}") for one in annotations]
-    common = {"from_name": "label", "to_name": "image"}
+    common: dict[str, Any] = {"from_name": "label", "to_name": "image"}
     if annotations and "bbox" not in annotations[0]:
         value = {"choices": labels}
         yield {"id": "p0", "type": "choices", **common, "value": value}

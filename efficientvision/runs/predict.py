@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,11 @@ from efficientvision.tasks.predictor import VIDEO_SUFFIXES, Predictor
 log = logging.getLogger(__name__)
 
 _READERS = 2
+# Options whose effect on photos that are done could not be repeated.
+_FIXED_OPTIONS = (
+    *("hparams", "classes", "top_k", "tile", "tile_overlap"),
+    *("pictures", "line_thickness", "max_boxes_to_draw", "save_crops"),
+)
 
 
 def predict(
@@ -66,12 +72,11 @@ def predict(
         {'RBC': 812, 'WBC': 37, 'Platelets': 40}
     """
     decided = predict_options({"folder": files.as_text(folder), **options})
-    if not isinstance(photos, (list, tuple)):
-        if files.as_text(photos).lower().endswith(VIDEO_SUFFIXES):
-            from efficientvision.runs.predict_video import predict_video
+    place = files.as_text(photos) if isinstance(photos, (str, os.PathLike)) else ""
+    if place.lower().endswith(VIDEO_SUFFIXES):
+        from efficientvision.runs.predict_video import predict_video
 
-            predictor = _load(model, decided)
-            return predict_video(predictor, files.as_text(photos), decided.folder, decided)
+        return predict_video(_load(model, decided), place, decided.folder, decided)
     left_out = LeftOut()
     written = PredictionFiles(decided)
     found = find_photos(photos, written.folders, left_out)
@@ -80,8 +85,7 @@ def predict(
     predictor = _load(model, decided)
     asked = call_options(predictor, decided)
     written.begin(predictor)
-    source = "" if isinstance(photos, (list, tuple)) else files.as_text(photos)
-    facts = _facts(model, source, predictor, decided)
+    facts = _facts(model, place, predictor, decided)
     journal = Journal(files.join(decided.folder, JOURNAL_NAME), facts, resume=decided.resume)
     waiting = [photo for photo in found if photo.shown not in journal.done]
     if journal.done:
@@ -102,8 +106,8 @@ def predict(
 
 
 def _load(model: AnyPath | Predictor, options: PredictOptions) -> Predictor:
-    asked = {
-        "model_name": options.model_name,
+    asked: dict[str, Any] = {
+        "model": options.model_name,
         "hparams": options.hparams or None,
         "min_score_thresh": options.min_score_thresh,
         "tile": options.tile,
@@ -118,9 +122,10 @@ def _load(model: AnyPath | Predictor, options: PredictOptions) -> Predictor:
         predictor = model
     else:
         grow_gpu_memory()
-        predictor = load(model, given.pop("model_name", None), **given)
-    least = predictor.thresholds
-    about = "" if least is None else f", minimum score {least.described(predictor.class_names)}"
+        predictor = load(model, **given)
+    least, about = predictor.thresholds, ""
+    if least is not None and not least.classes:  # Those by class are logged already.
+        about = f", minimum score {least.described(predictor.class_names)}"
     log.info(f"{_name(model)}: {predictor!r}{about}")
     return predictor
 
@@ -152,8 +157,8 @@ def _facts(
         "model": _name(model),
         "photos": photos,
         "classes": {str(number): name for number, name in predictor.class_names.items()},
-        "minimum scores": least and [least.default, {str(k): v for k, v in least.classes.items()}],
-        "options": [options.hparams, options.classes, options.top_k, options.tile],
+        "minimum score": least and [least.default, {str(k): v for k, v in least.classes.items()}],
+        **{f"`{name}`": getattr(options, name) for name in _FIXED_OPTIONS},
     }
 
 
@@ -170,20 +175,22 @@ def _predict_all(
     opened = _read_ahead(photos, 2 * batch_size)
     with tqdm(total=len(photos), desc="predicting", unit="photo") as bar:
         while chunk := list(itertools.islice(opened, batch_size)):
-            for one in chunk:
-                if one.array is None:
-                    unread[one.photo.shown] = one.reason
-                    journal.add({"photo": one.photo.shown, "error": one.reason})
-            read = [one for one in chunk if one.array is not None]
-            arrays = [one.array for one in read]
+            read: list[tuple[NamedPhoto, np.ndarray]] = []
+            for photo, array, reason in chunk:
+                if array is None:
+                    unread[photo.shown] = reason
+                    journal.add({"photo": photo.shown, "error": reason})
+                else:
+                    read.append((photo, array))
+            arrays = [array for _, array in read]
             results = predictor(arrays, batch_size, **asked) if read else []
-            for one, result in zip(read, results, strict=True):
-                written.add(predictor, one.photo.name, one.array, result)
+            for (photo, array), result in zip(read, results, strict=True):
+                written.add(predictor, photo.name, array, result)
                 height, width = result.origin.hw
                 journal.add(
                     {
-                        "photo": one.photo.shown,
-                        "name": one.photo.name,
+                        "photo": photo.shown,
+                        "name": photo.name,
                         "width": int(width),
                         "height": int(height),
                         "annotations": result.annotations(),

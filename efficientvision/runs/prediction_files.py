@@ -176,7 +176,9 @@ class PredictionFiles:
             log.info(f"{_photos(len(unread))} could not be read: {', '.join(shown)}{more}.")
             for reason in list(unread.values())[:_SHOWN_UNREAD]:
                 log.info(f"Skipped: {printable(reason)}")
-        log.info(f"Written: {', '.join(printable(path) for path in written.values())}.")
+        width = max(map(len, written))
+        for content, path in written.items():
+            log.info(f"  {content:<{width}}  {printable(path)}")
         log.info(self._next_step(written))
         by_name: dict[str, int] = {}
         for number, count in counts.found.most_common():
@@ -185,15 +187,19 @@ class PredictionFiles:
 
     def _next_step(self, written: Mapping[str, str]) -> str:
         if CVAT_NAME in map(files.base_name, written.values()):
-            return "Next: upload the photos and prelabels_cvat.xml (CVAT 1.1) to a CVAT task."
+            return (
+                f"Next: create a CVAT task with the photos, upload {CVAT_NAME} as its annotations "
+                "(format CVAT 1.1), correct them, and train on what it exports."
+            )
         if LABEL_STUDIO_NAME in map(files.base_name, written.values()):
             return (
                 f"Next: create a Label Studio project with {INTERFACE_NAME} as its labelling "
-                f"interface, and import {LABEL_STUDIO_NAME}."
+                f"interface, import {LABEL_STUDIO_NAME}, correct the results, and train on what it "
+                "exports."
             )
         return (
-            "Next: to correct these results by hand and train on them, predict again with "
-            "`save_prelabels=cvat` or `save_prelabels=label_studio`."
+            "Next: to correct these results by hand and train on them, repeat the command with "
+            "`resume=true` and `save_prelabels=cvat` (or label_studio)."
         )
 
     def _write_texts(self, journal: Journal, names: Mapping[int, str]) -> dict[str, str]:

@@ -57,7 +57,10 @@ def test_written_and_read_again(tmp_path):
     read = read_thresholds(tmp_path)
     assert (read.default, dict(read.classes), read.rare) == (0.43, {1: 0.5}, (2,))
     assert "step 300" in read.source and json.loads(text)["images"] == 7
-    assert read.described(NAMES).startswith("ant 0.5, others 0.43; classes with fewer than 10")
+    assert read.described(NAMES) == (
+        f"ant 0.5, others 0.43 (best F1 at step 300, {tmp_path}/thresholds.json); "
+        "too few objects found for a score of their own: bee"
+    )
     assert read_thresholds(tmp_path / "nowhere") is None
     assert thresholds_text(Details({}, {}), 1) is None
 

@@ -218,8 +218,10 @@ def test_an_interrupted_prediction_leaves_whole_files_and_is_resumed(photos, out
     assert len(coco_of(out).getImgIds()) == 2 and len(rows_of(out)) == 4
     with open(out / "predictions.jsonl", "a", encoding="utf-8") as file:
         file.write('{"photo": "cut sh')  # As a kill leaves it.
-    with pytest.raises(UserError, match="another minimum scores"):
+    with pytest.raises(UserError, match="another minimum score"):
         ev.predict(detector_of(0.6), photos, out, resume=True)
+    with pytest.raises(UserError, match="another `pictures`"):
+        ev.predict(detector(), photos, out, resume=True, pictures=False)
     found = ev.predict(detector(), photos, out, resume=True)
     assert found.num_photos == 4 and len(rows_of(out)) == 8
     whole = ev.predict(detector(), photos, out.parent / "whole")

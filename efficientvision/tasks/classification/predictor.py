@@ -97,6 +97,7 @@ class Classifier(Predictor[Classification]):
     load_options = ("min_score_thresh", "label_map")
     call_options = ("classes", "top_k")
     table_columns = ("class_id", "class", "probability")
+    thresholds: ScoreThresholds
 
     def __init__(
         self,

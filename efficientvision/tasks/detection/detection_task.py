@@ -217,8 +217,16 @@ class DetectionTask(Task):
             nms["method"] = settings.nms_method or DEFAULT_NMS_METHOD
         if settings.max_boxes_to_draw is not None:
             nms["max_output_size"] = settings.max_boxes_to_draw
+        evaluated = loaded.config.nms_configs.method
         loaded.config.override({"nms_configs": nms})
+        found = loaded.thresholds
         apply_min_scores(loaded, settings.min_score_thresh, settings.hparams)
+        if loaded.thresholds is found and loaded.config.nms_configs.method != evaluated:
+            log.info(
+                f"These minimum scores were found with {evaluated} NMS. With "
+                f"{loaded.config.nms_configs.method} NMS the scores of overlapping boxes are "
+                "higher, so expect more boxes; `min_score_thresh` sets other scores"
+            )
 
     def export_checks(
         self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]

@@ -144,6 +144,7 @@ class Detector(Predictor[Detections]):
     call_options = ("classes", "top_k")
     table_columns = ("class_id", "class", "score", "xmin", "ymin", "xmax", "ymax")
     has_boxes = True
+    thresholds: ScoreThresholds
     counted = "Objects in all frames"
 
     def __init__(
