@@ -77,6 +77,8 @@ def predict(
         from efficientvision.runs.predict_video import predict_video
 
         return predict_video(_load(model, decided), place, decided.folder, decided)
+    if decided.track:
+        raise UserError("`track` follows objects through a video, and `photos` is not one.")
     left_out = LeftOut()
     written = PredictionFiles(decided)
     found = find_photos(photos, written.folders, left_out)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from efficientvision.configs.predict_options import predict_options
 from efficientvision.errors import UserError
+from efficientvision.runs.predict import predict
 from efficientvision.runs.predict_video import predict_video
 from tests.video.made_video import read_video, write_video
 
@@ -125,3 +126,8 @@ def test_options_that_do_not_apply(clip, tmp_path, options, says):
 def test_the_folder_of_the_video_itself(clip, tmp_path):
     with pytest.raises(UserError, match="is the folder of the video"):
         run(clip, tmp_path, overwrite=True)
+
+
+def test_photos_have_no_tracks(tmp_path):
+    with pytest.raises(UserError, match="`track` follows objects through a video"):
+        predict("no model", tmp_path, tmp_path / "out", track=True)
