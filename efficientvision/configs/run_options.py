@@ -238,6 +238,11 @@ class RunOptions:
         "and name the images of the batch; skip: continue, and count them",
         choices=("stop", "skip"),
     )
+    log_to: str = option(
+        "tensorboard",
+        "comma-separated list of tensorboard, wandb (Weights & Biases) and mlflow, or none; the "
+        "environment variables of each apply, such as WANDB_MODE=offline and MLFLOW_TRACKING_URI",
+    )
     deterministic: bool = option(False, "reproducible results, at some cost in speed")
     tf_data_service: str | None = option(
         None,
@@ -254,6 +259,11 @@ class RunOptions:
         """Patterns of the records of "train" and "val", as far as they are set."""
         patterns = {"train": self.train_file_pattern, "val": self.val_file_pattern}
         return {part: pattern for part, pattern in patterns.items() if pattern}
+
+    def shown(self) -> dict[str, Any]:
+        """The options that have a value, by name."""
+        values = {field.name: getattr(self, field.name) for field in option_fields(type(self))}
+        return {name: value for name, value in values.items() if value not in (None, "")}
 
     def replace(self, **changes: Any) -> RunOptions:
         """A copy with other values; `written` does not change."""
