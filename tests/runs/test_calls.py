@@ -153,7 +153,7 @@ def test_data_is_missing_or_two_patterns(data, tmp_path):
         ev.train(MODEL, model_dir=tmp_path / "run")
     with pytest.raises(UserError, match="nowhere"):
         ev.train(MODEL, model_dir=tmp_path / "run", data="nowhere")
-    patterns = calls._patterns((f"{data}/train-*", None))
+    patterns = calls.patterns_of((f"{data}/train-*", None))
     assert patterns == {"train_file_pattern": f"{data}/train-*"}
 
 
