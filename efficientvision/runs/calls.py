@@ -12,7 +12,6 @@ from efficientvision import files
 from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
-from efficientvision.data import data_folder
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
@@ -31,18 +30,14 @@ from efficientvision.tasks.choice import (
     config_from_yaml,
     find_task,
     get_config,
-    task_of_config,
     task_of_export,
 )
 from efficientvision.tasks.predictor import Predictor
-from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 from efficientvision.weights.identify import identify
 
-# The published command lines default to 64, for TPUs.
-_BATCH_SIZE = 16
 _OF_EXPORTS = ("threads", "trust")
 _NOT_METRICS = {"step", "epoch", "seconds", "learning_rate"}
 
@@ -92,8 +87,9 @@ def train(
         callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
         **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
-            By default the length of an epoch, the number of classes and the batch size (at most
-            16) are derived from the data.
+            What is not set is derived from the data and this machine, and logged with its
+            reason: number of classes, input size, anchors, batch size, length, learning rate;
+            `defaults="published"` or `hparams="coco"` take the published values instead.
 
     Returns:
         The finished run: folder, last step, metrics, best checkpoint, report.
@@ -135,7 +131,9 @@ def start_training(
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
-    decided = _with_defaults(_options({"model_name": model, **asked}, options))
+    decided = _options({"model_name": model, **asked}, options)
+    if "defaults" not in decided.written:
+        decided = decided.replace(defaults="data")
     if decided.mode not in ("train", "train_and_eval"):
         raise UserError(f"mode must be 'train' or 'train_and_eval' in train; got {decided.mode!r}.")
     return training.train(run_setup.check_options(decided), command, callbacks)
@@ -345,35 +343,6 @@ def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:
         if name not in known:
             raise UserError(f"Unknown option {name}. {nearest_names(name, known)}")
     return InspectSettings(**{**more, **asked})
-
-
-def _with_defaults(options: RunOptions) -> RunOptions:
-    """Derives options that were not set from the data; the command lines have fixed defaults."""
-    changes: dict[str, Any] = {}
-    if options.data_dir:
-        of_classes = run_setup.task_of_run(options).takes_class_folders
-        found = data_folder.find_data(options.data_dir, of_classes=of_classes)
-        changes["train_file_pattern"] = options.train_file_pattern or found.training_records
-        changes["val_file_pattern"] = options.val_file_pattern or found.evaluation_records
-    options = options.replace(**changes)
-    written = options.written
-    if "mode" not in written:
-        options = options.replace(mode="train_and_eval" if options.val_file_pattern else "train")
-    if not options.train_file_pattern:
-        return options  # Checking the options reports what is missing.
-    options = count_images(options, options.val_file_pattern)
-    if "train_batch_size" not in written:
-        images = options.num_examples_per_epoch
-        options = options.replace(train_batch_size=min(_BATCH_SIZE, images))
-    config = get_config(
-        options.model_name, options.hparams, options.hyper_parameters, task=options.task or None
-    )
-    if not task_of_config(config).num_classes_from_data:
-        names = record_names(config, options.train_file_pattern, options.val_file_pattern)
-        if names and not config.is_set("num_classes"):
-            more = {**options.hyper_parameters, "num_classes": max(names)}
-            options = options.replace(hyper_parameters=more)
-    return options
 
 
 def _task_of(path: str, model: str | None) -> str:

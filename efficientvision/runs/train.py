@@ -20,6 +20,7 @@ from efficientvision.report.observer import RunReport, said_in_a_line
 from efficientvision.runs import (
     bad_records,
     class_names,
+    data_defaults,
     devices,
     evaluate,
     first_weights,
@@ -109,11 +110,21 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
+    from_data = options.defaults == "data"
+    options = data_defaults.of_run(options)
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
     options = bad_records.leave_out(run_setup.find_data(options))
+    if from_data and "mode" not in options.written:
+        mode = "train_and_eval" if options.val_file_pattern else "train"
+        options = options.replace(mode=mode)
+    run_setup.check_early_stopping(options, config)
     class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
-    options = run_setup.task_of_run(options).fit_to_data(options, config)
+    kept = None
+    if options.defaults == "data":
+        options, kept = data_defaults.complete(options, config, strategy)
+    else:
+        options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
     if latest_checkpoint(options.model_dir) is not None:
         class_names.check_no_new_classes(options.model_dir, config, names)
@@ -128,12 +139,21 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
         keeper = None
         if is_chief(strategy):
             lock = stack.enter_context(RunLock(options.model_dir))
-            keeper = FolderKeeper(
-                lock, lambda: run_setup.write_sidecars(options.model_dir, config, names)
-            )
+            keeper = FolderKeeper(lock, lambda: _write_sidecars(options, config, names, kept))
             remove_leftovers(options.model_dir)
             preflight.run(options, config, names, plan, schedule)
         return _train(decided, keeper)
+
+
+def _write_sidecars(
+    options: RunOptions,
+    config: TrainingConfig,
+    names: dict[int, str],
+    kept: data_defaults.Kept | None,
+) -> None:
+    run_setup.write_sidecars(options.model_dir, config, names)
+    if kept is not None:
+        kept.write(options.model_dir)
 
 
 def _train(decided: Run, keeper: FolderKeeper | None) -> int:

@@ -25,6 +25,30 @@ _ABOUT_EQUAL = 0.02
 _ROUNDS = 50  # Of k-means, if it does not converge before.
 
 
+def real_boxes(
+    boxes_normalized_yxyx: np.ndarray,
+    classes: np.ndarray,
+    image_of: np.ndarray,
+    fitted_hw: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scales boxes to the network's input, and drops invalid ones and those below a pixel.
+
+    Args:
+        boxes_normalized_yxyx: [M, 4], in 0..1.
+        classes: int [M].
+        image_of: int [M], index of each box's photo.
+        fitted_hw: [N, 2], size of each photo in the input, pixels.
+
+    Returns:
+        (boxes float64 [n, 4] in pixels of the input, classes [n]).
+    """
+    boxes = np.clip(boxes_normalized_yxyx.astype(np.float64), 0.0, 1.0)
+    boxes *= np.tile(fitted_hw, 2)[image_of]
+    # Skip sub-pixel boxes: annotation errors.
+    real = (np.isfinite(boxes).all(axis=-1)) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=-1)
+    return boxes[real], classes[real]
+
+
 def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray:
     """IoU of each box with its best anchor; see `best_iou_of_levels`.
 

@@ -19,6 +19,7 @@ from efficientvision.tasks import tta_options
 from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
+from efficientvision.tasks.detection.data_defaults import EfficientDetDefaults, SsdDefaults
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
@@ -53,6 +54,7 @@ class EfficientDetTask(DetectionTask):
     """EfficientDet."""
 
     family = "efficientdet"
+    data_defaults = EfficientDetDefaults()
     num_classes_from_data = False  # Defaults to the published 90, as the original commands expect.
     training_class = EfficientDetTrainingTask
     parts = {
@@ -130,6 +132,7 @@ class SsdTask(DetectionTask):
 
     family = "ssd"
     training_class = SsdTrainingTask
+    data_defaults = SsdDefaults()
     counts_background = True
     usual_rate = (0.01, 192)  # Before warm restarts.
     parts = {
@@ -201,7 +204,7 @@ class SsdTask(DetectionTask):
             return options
         names = self.class_names(config, options.train_file_pattern, options.val_file_pattern)
         if names:
-            config.override({"num_classes": max(names) + 1})
+            config.override({"num_classes": self.data_defaults.num_classes(names)})
             log.info(
                 f"num_classes={config.num_classes} (from the class names beside the records: "
                 f"{max(names)} and the background)."
