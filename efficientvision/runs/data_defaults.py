@@ -50,7 +50,7 @@ _SHOWN_NAMES = 6
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """What a run's folder keeps of its defaults from the data.
+    """The content of `data_defaults.json` in a run's folder.
 
     Attributes:
         options: Values of options that are not in `config.yaml`, by name.

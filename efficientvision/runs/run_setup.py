@@ -179,7 +179,7 @@ def _saved_config(options: RunOptions) -> TrainingConfig | None:
     """Returns the configuration of the run that the options resume, or None.
 
     Raises:
-        UserError: It is of another model.
+        UserError: That run trains a different model.
     """
     path = files.join(options.model_dir, CONFIG_FILE)
     if not files.is_file(path) or latest_checkpoint(options.model_dir) is None:

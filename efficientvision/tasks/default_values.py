@@ -27,7 +27,7 @@ LARGEST_BATCH = {"CPU": 16, "GPU": 64, "TPU": 64}
 _USUAL_LEAST_BATCH = 4
 SHORT_RUN = 10_000  # Steps below which Adam is ahead of SGD.
 _HIGHEST_ADAM_RATE = 4e-3
-# Rates above this one are meant for SGD.
+# Rates from this one on are meant for SGD.
 _RATE_OF_SGD = 5e-3
 _WARMUP_SHARE, _WARMUP_STEPS = 0.07, 500
 _AVERAGE_DECAY, _RAMP = 0.9998, 9
@@ -194,7 +194,7 @@ def optimizer(steps: int, learning_rate: float | None) -> tuple[str, str]:
         steps: Length of the run.
         learning_rate: The rate, if the user set it.
     """
-    if learning_rate is not None and learning_rate > _RATE_OF_SGD:
+    if learning_rate is not None and learning_rate >= _RATE_OF_SGD:
         return "sgd", f"learning_rate={learning_rate:g} is a rate for sgd"
     if steps >= SHORT_RUN:
         return "sgd", f"as published; {steps:,} steps are enough for it"
@@ -237,7 +237,7 @@ def recipe_choices(
     short = steps < SHORT_RUN
     average = decay or (_AVERAGE_DECAY if short else 0.0)
     # The averages ramp up with the steps, so that one decay suits runs of any length.
-    memory = min(1 / (1 - average), steps / _RAMP)
+    memory = min(1 / (1 - average), (steps + 10) / _RAMP)
     averages = f"averages the weights of the last {memory:,.0f} of {steps:,} steps"
     choices = [
         Choice("lr_warmup_epoch", length, f"{warmup} of {steps:,} steps"),
