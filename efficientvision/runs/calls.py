@@ -136,7 +136,8 @@ def start_training(
         decided = decided.replace(defaults="data")
     if decided.mode not in ("train", "train_and_eval"):
         raise UserError(f"mode must be 'train' or 'train_and_eval' in train; got {decided.mode!r}.")
-    return training.train(run_setup.check_options(decided), command, callbacks)
+    decided = run_setup.check_options(decided)
+    return training.train(decided, command, callbacks, evaluate_if_possible=True)
 
 
 def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) -> dict[str, float]:

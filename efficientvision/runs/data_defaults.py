@@ -38,6 +38,7 @@ from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.checkpoints import latest_checkpoint
 from efficientvision.training.device_memory import device_kind, free_bytes
 from efficientvision.training.distribution import from_chief, local_replicas
+from efficientvision.training.schedules import REFERENCE_BATCH_SIZE, adjusted_learning_rate
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +212,8 @@ def choose(
     options, config, own = picks.options, picks.config, task.data_defaults
     start = CHECKPOINT if options.ckpt else BACKBONE if options.backbone_ckpt else RANDOM
     picks.take(*own.input_choices(facts, config, names, machine, start))
-    _choose_length(picks, facts, start)
+    if own.adam_rate is not None:
+        _choose_length(picks, facts, start)
     images = config.num_epochs * picks.options.num_examples_per_epoch
     if picks.is_open("train_batch_size"):
         batch, reason = default_values.batch_size(
@@ -228,7 +230,8 @@ def choose(
         size = min(_EVAL_BATCH, batch)
         picks.take(Choice("eval_batch_size", size, "metrics do not depend on it"))
     steps = max(1, images // batch)
-    _choose_recipe(picks, task, steps, start)
+    if own.adam_rate is not None:
+        _choose_recipe(picks, task, own.adam_rate, steps, start)
     picks.take(*own.learning_choices(facts, config, steps, start))
 
 
@@ -280,7 +283,9 @@ def _choose_length(picks: Picks, facts: DataFacts, start: str) -> None:
     picks.take(Choice("num_epochs", epochs, f"each photo is seen {seen:.3g} times: {reason}"))
 
 
-def _choose_recipe(picks: Picks, task: Task, steps: int, start: str) -> None:
+def _choose_recipe(
+    picks: Picks, task: Task, usual_rate: tuple[float, int], steps: int, start: str
+) -> None:
     config, own = picks.config, task.data_defaults
     batch = picks.options.train_batch_size
     rate = None if picks.is_open("learning_rate") else config.learning_rate
@@ -289,7 +294,7 @@ def _choose_recipe(picks: Picks, task: Task, steps: int, start: str) -> None:
     if adam:
         share = own.fine_tuning_share if start == CHECKPOINT else 1.0
         picks.take(
-            Choice("learning_rate", *default_values.adam_rate(batch, own.adam_rate, share)),
+            Choice("learning_rate", *default_values.adam_rate(batch, usual_rate, share)),
             Choice("scale_learning_rate", False, "the rate is for this batch"),
         )
     elif task.usual_rate is not None:
@@ -299,6 +304,10 @@ def _choose_recipe(picks: Picks, task: Task, steps: int, start: str) -> None:
             Choice("learning_rate", value, f"{rate:g} was published for batches of {usual}"),
             Choice("scale_learning_rate", False, "the rate is for this batch"),
         )
+    elif config.scale_learning_rate:
+        here = f"{adjusted_learning_rate(config.learning_rate, batch):.3g} for batches of {batch}"
+        reason = f"as published, for batches of {REFERENCE_BATCH_SIZE}: {here}"
+        picks.take(Choice("learning_rate", config.learning_rate, reason))
     epochs = steps * batch / picks.options.num_examples_per_epoch
     picks.take(
         *default_values.recipe_choices(

@@ -99,25 +99,32 @@ def run(options: RunOptions, command: str) -> int:
     return train(options, command)
 
 
-def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ()) -> int:
+def train(
+    options: RunOptions,
+    command: str,
+    callbacks: Sequence[Callback] = (),
+    *,
+    evaluate_if_possible: bool = False,
+) -> int:
     """Trains, and evaluates after every epoch (`train_and_eval`) or, on request, at the end.
 
     Args:
         options: Options of the run, already checked.
         command: Command that started the run.
         callbacks: See `Run`.
+        evaluate_if_possible: Evaluate if there is data for it and `mode` is not set, as with
+            `defaults=data`.
 
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
-    from_data = options.defaults == "data"
+    evaluate_if_possible |= options.defaults == "data"
     options = data_defaults.of_run(options)
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
     options = bad_records.leave_out(run_setup.find_data(options))
-    if from_data and "mode" not in options.written:
-        mode = "train_and_eval" if options.val_file_pattern else "train"
-        options = options.replace(mode=mode)
+    if evaluate_if_possible and "mode" not in options.written and options.val_file_pattern:
+        options = options.replace(mode="train_and_eval")
     run_setup.check_early_stopping(options, config)
     class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
     kept = None

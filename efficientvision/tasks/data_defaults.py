@@ -18,12 +18,13 @@ class DataDefaults:
 
     Attributes:
         published_recipe: Name of the recipe with the published hyper-parameters; may be empty.
-        adam_rate: Learning rate for Adam from random weights, and its batch size.
+        adam_rate: Learning rate for Adam from random weights, and its batch size. None: nobody
+            has measured one, so length and recipe of a run stay those of its configuration.
         fine_tuning_share: Factor of that rate for a network that is already trained.
     """
 
     published_recipe: ClassVar[str] = ""
-    adam_rate: ClassVar[tuple[float, int]] = (2e-3, 8)
+    adam_rate: ClassVar[tuple[float, int] | None] = None
     fine_tuning_share: ClassVar[float] = 0.25
 
     def num_classes(self, names: Mapping[int, str]) -> int:

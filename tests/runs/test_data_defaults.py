@@ -13,6 +13,7 @@ from efficientvision.preflight.recipe_checks import recipe_findings
 from efficientvision.runs import data_defaults, run_setup
 from efficientvision.tasks.choice import get_config, task_of_config
 from efficientvision.tasks.default_values import DataFacts, Machine
+from efficientvision.tasks.setup import take_from_run
 from tests.made_records import write_made_records
 
 GIB = 2.0**30
@@ -217,3 +218,27 @@ def test_a_run_that_resumes_keeps_its_values_whatever_has_become_of_the_data(
     assert data_defaults.of_run(plain).defaults == "published"
     with pytest.raises(UserError, match="did not begin with defaults from the data"):
         data_defaults.complete(again, same, strategy)
+
+
+@pytest.mark.parametrize("changes", ["anchor_scale=2", "prior_min_scale=0.05"])
+def test_a_run_that_starts_from_another_has_its_anchors(changes, tmp_path):
+    model = "efficientdet-lite0" if "anchor" in changes else "espnetv2_s_0.5"
+    saved = get_config(model, changes, task="detection")
+    (tmp_path / "config.yaml").write_text(saved.to_yaml())
+    config = get_config(model, task="detection")
+    (line,) = take_from_run(config, tmp_path, *anchors_of(model))
+    assert line == f"{changes} (from the run in `ckpt`)"
+    assert config.anchor_options == saved.anchor_options
+    written = get_config(model, changes.partition("=")[0] + "=0.5", task="detection")
+    assert take_from_run(written, tmp_path, *anchors_of(model)) == []
+    assert take_from_run(get_config("efficientdet-d0"), tmp_path, "anchor_scale") == []
+    picks = data_defaults.Picks(options_from({"ckpt": str(tmp_path)}), config)
+    machine = Machine("CPU", 1, None)
+    data_defaults.choose(picks, task_of_config(config), made_facts(205), NAMES, machine)
+    assert config.anchor_options["image_hw"] and not {*anchors_of(model)} & {
+        choice.name for choice in picks.choices
+    }
+
+
+def anchors_of(model: str) -> tuple[str, ...]:
+    return ("anchor_scale",) if "det" in model else ("prior_min_scale", "prior_max_scale")

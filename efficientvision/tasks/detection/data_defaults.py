@@ -36,6 +36,8 @@ _MILD_JITTER, _MODERATE_JITTER = (0.8, 1.2), (0.5, 1.5)
 class DetectorDefaults(DataDefaults):
     """Defaults from the data that all detectors share."""
 
+    adam_rate = (2e-3, 8)
+
     def facts(self, options: RunOptions, config: DetectionConfig) -> DataFacts:
         return scan_facts(
             scan_records(

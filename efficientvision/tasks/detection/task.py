@@ -32,6 +32,7 @@ from efficientvision.tasks.setup import (
     check_freeze,
     count_images,
     factor_beside_backbone,
+    take_from_run,
     take_num_classes,
 )
 from efficientvision.weights.identify import Identified, apply_checkpoint_architecture, identify
@@ -116,7 +117,8 @@ class EfficientDetTask(DetectionTask):
             )
 
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
-        return apply_checkpoint_architecture(config, identify(ckpt))
+        lines = apply_checkpoint_architecture(config, identify(ckpt))
+        return [*lines, *take_from_run(config, ckpt, "anchor_scale")]
 
     def fit_to_data(self, options: RunOptions, config: EfficientDetConfig | None) -> RunOptions:
         return options  # The published program has numbers of its own, and counts nothing.
@@ -190,6 +192,9 @@ class SsdTask(DetectionTask):
                 f"`test_scales={options.test_scales}` does not apply to SSD, whose photos always "
                 "fill the input: remove it (`test_flip` works)."
             )
+
+    def fit_to_checkpoint(self, config: SsdConfig, ckpt: str) -> list[str]:
+        return take_from_run(config, ckpt, "prior_min_scale", "prior_max_scale")
 
     def check_config(self, options: RunOptions, config: SsdConfig) -> None:
         check_freeze(config, "an SSD")

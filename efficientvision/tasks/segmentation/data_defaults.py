@@ -27,6 +27,7 @@ _LARGEST_SIDE = {"CPU": 384, "GPU": 768, "TPU": 768}
 class SegmenterDefaults(DataDefaults):
     """Defaults from the data for segmenters."""
 
+    adam_rate = (2e-3, 8)
     fine_tuning_share = 0.1
 
     def num_classes(self, names: Mapping[int, str]) -> int:
@@ -72,6 +73,4 @@ def segmenter_input(facts: DataFacts, device: str) -> list[Choice]:
 
 def segmenter_learning(start: str) -> list[Choice]:
     """Chooses the learning rate of the decoder, relative to the backbone's."""
-    if start == RANDOM:
-        return [Choice("lr_mult", 1.0, "nothing is pretrained")]
-    return [Choice("lr_mult", 5.0, f"the decoder learns faster than {start}")]
+    return [Choice("lr_mult", 1.0, "nothing is pretrained")] if start == RANDOM else []
