@@ -25,7 +25,7 @@ _EVALUATIONS = 10
 _LEAST_STEPS = 1400
 LARGEST_BATCH = {"CPU": 16, "GPU": 64, "TPU": 64}
 _USUAL_LEAST_BATCH = 4
-SHORT_RUN = 10_000  # Steps below which Adam is ahead of SGD.
+SHORT_RUN = 20_000  # Steps below which Adam is ahead of SGD.
 _HIGHEST_ADAM_RATE = 4e-3
 # Rates from this one on are meant for SGD.
 _RATE_OF_SGD = 5e-3

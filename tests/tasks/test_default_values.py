@@ -98,11 +98,11 @@ def test_the_optimizer_is_for_the_length_unless_the_rate_says_otherwise():
     assert adam_rate(8, (2e-3, 8), 0.25)[0] == 5e-4
 
 
-@pytest.mark.parametrize("steps", [100, 2536, 10_000, 200_000])
+@pytest.mark.parametrize("steps", [100, 2536, 20_000, 200_000])
 @pytest.mark.parametrize("epochs", [1, 11])
 def test_the_schedule_of_the_choices_warms_up_and_ends_at_zero(steps, epochs):
     chosen = recipe_choices(
-        steps, epochs, decay=0.9998, momentum=0.99, adam=steps < 10_000, warmup_init=0.008
+        steps, epochs, decay=0.9998, momentum=0.99, adam=steps < 20_000, warmup_init=0.008
     )
     values = {choice.name: choice.value for choice in chosen}
     schedule = build_schedule(
