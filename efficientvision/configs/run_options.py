@@ -98,6 +98,13 @@ class RunOptions:
         None, "folder of the run: checkpoints, logs, config.yaml, labels.json"
     )
     hparams: str = option("", HPARAMS_HELP)
+    defaults: str = option(
+        "published",
+        "values of options and hyper-parameters that are not set. published: those of the original "
+        "programs; data: derived from the training data and this machine, each printed with its "
+        "reason (batch size, length, learning rate, input size, anchors, number of classes)",
+        choices=("published", "data"),
+    )
     data_dir: str | None = option(
         None,
         "data set: a folder of labelled photos in any known layout (see `data_format`), or its "

@@ -20,6 +20,7 @@ from efficientvision.report.observer import RunReport, said_in_a_line
 from efficientvision.runs import (
     bad_records,
     class_names,
+    data_defaults,
     devices,
     evaluate,
     first_weights,
@@ -107,25 +108,42 @@ def run(options: RunOptions, command: str) -> int:
 
 
 @restoring_log_levels
-def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ()) -> int:
+def train(
+    options: RunOptions,
+    command: str,
+    callbacks: Sequence[Callback] = (),
+    *,
+    evaluate_if_possible: bool = False,
+) -> int:
     """Trains, and evaluates after every epoch (`train_and_eval`) or, on request, at the end.
 
     Args:
         options: Options of the run, already checked.
         command: Command that started the run.
         callbacks: See `Run`.
+        evaluate_if_possible: Evaluate if there is data for it and `mode` is not set, as with
+            `defaults=data`.
 
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
     check_loggers(options.log_to)
+    evaluate_if_possible |= options.defaults == "data"
+    options = data_defaults.of_run(options)
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
     log_on_chief_only(strategy)
     located = run_setup.find_data(options)
     options = bad_records.leave_out(located)
+    if evaluate_if_possible and "mode" not in options.written and options.val_file_pattern:
+        options = options.replace(mode="train_and_eval")
+    run_setup.check_early_stopping(options, config)
     class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
-    options = run_setup.task_of_run(options).fit_to_data(options, config)
+    kept = None
+    if options.defaults == "data":
+        options, kept = data_defaults.complete(options, config, strategy)
+    else:
+        options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
     if latest_checkpoint(options.model_dir) is not None:
         class_names.check_no_new_classes(options.model_dir, config, names)
@@ -140,15 +158,25 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
         keeper = None
         if is_chief(strategy):
             lock = stack.enter_context(RunLock(options.model_dir))
-
-            def write() -> None:
-                run_setup.write_sidecars(options.model_dir, config, names)
-                write_data(options.model_dir, located)
-
-            keeper = FolderKeeper(lock, write)
+            keeper = FolderKeeper(
+                lock, lambda: _write_sidecars(options, located, config, names, kept)
+            )
             remove_leftovers(options.model_dir)
             preflight.run(options, config, names, plan, schedule)
         return _train(decided, keeper)
+
+
+def _write_sidecars(
+    options: RunOptions,
+    located: RunOptions,
+    config: TrainingConfig,
+    names: dict[int, str],
+    kept: data_defaults.Kept | None,
+) -> None:
+    run_setup.write_sidecars(options.model_dir, config, names)
+    write_data(options.model_dir, located)
+    if kept is not None:
+        kept.write(options.model_dir)
 
 
 def _train(decided: Run, keeper: FolderKeeper | None) -> int:
