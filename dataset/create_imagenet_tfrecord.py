@@ -1,4 +1,4 @@
-"""The converter `efficientvision convert imagenet` under its original name; see --help."""
+"""The converter `efficientvision convert classes` under its original name; see --help."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""The converter `efficientvision convert segmentation` under its original name; see --help."""
+"""The converter `efficientvision convert masks` under its original name; see --help."""
 
 from absl import flags
 

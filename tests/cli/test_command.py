@@ -73,6 +73,13 @@ def test_examples_parse(one, monkeypatch):
         (["export", ".", "litret"], "Did you mean litert"),
         (["benchmark", "efficientdet-lite"], "Did you mean efficientdet-lite4"),
         (["benchmark", "efficientdet-d0", "--model_name=x"], "remove --model_name"),
+        (["predict", ".", "nowhere"], "PHOTOS nowhere does not exist"),
+        (["predict", ".", ".", "--save_prelabels=cvt"], "Did you mean cvat"),
+        (["predict", ".", ".", "--min_score_thresh=5"], "--min_score_thresh"),
+        (["convert", "nowhere", "out"], "DATA nowhere does not exist"),
+        (["convert", "coco", "--image_dirs=x"], "Did you mean --image_dir"),
+        (["inspect", "detecto"], "PATH detecto is neither"),
+        (["inspect", ".", "--model_name=detecto"], "Unknown --model_name=detecto"),
         (["models", "detecton"], "Did you mean detection"),
         (["weights", "show"], "FILE is missing"),
         (["weights", "shwo", "x"], "expected: weights show FILE"),
@@ -121,6 +128,17 @@ def test_help_of_a_model_lists_its_hyper_parameters(capsys):
 def test_models_lists_names(capsys):
     code, text, _ = ended(["models", "segmentation", "--names"], capsys)
     assert code == 0 and "espnetv2_s_2.0" in text.splitlines()
+
+
+def test_converters_with_flags_of_their_own(capsys):
+    for name in command.CONVERTERS:
+        text = subprocess.run(
+            [sys.executable, "-m", "efficientvision", "convert", name, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert f"efficientvision convert {name}" in text and "--num_shards" in text
 
 
 def test_version(capsys):

@@ -20,8 +20,8 @@ from efficientvision.data.sources.layout import BOXES, CLASSES, MASKS, ConvertOp
 CONVERTERS = {
     "coco": "coco",
     "pascal": "pascal",
-    "imagenet": "classes",
-    "segmentation": "masks",
+    "classes": "classes",
+    "masks": "masks",
     "yolo": "yolo",
     "csv": "csv_boxes",
 }

@@ -13,7 +13,7 @@ counted.
 Classes are the folder names, sorted and numbered from 1, in the order of torchvision's ImageFolder;
 or those of --label_map_json_path.
 
-Without the repository: efficientvision convert imagenet with the same options.
+Without the repository: efficientvision convert classes with the same options.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ Masks are PNGs with one channel or a palette whose values are the classes from 0
 --palette, in colours or greys. 255 is ignored. Photos are stored upright with 8 bits a channel.
 Everything is checked before anything is written, and everything changed or left out is counted.
 
-Without the repository: efficientvision convert segmentation with the same options.
+Without the repository: efficientvision convert masks with the same options.
 """
 
 from __future__ import annotations
