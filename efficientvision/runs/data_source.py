@@ -176,6 +176,7 @@ def _labelled(data: str, settings: InspectSettings, task: Task) -> DataFolder | 
         split_seed=settings.split_seed,
         background=settings.background,
         data_cache=settings.data_cache,
+        skip_bad=True,
     )
     try:
         return find_records(data, task.label_kinds, asked, suits=_nouns)
