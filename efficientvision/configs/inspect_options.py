@@ -160,10 +160,11 @@ class InspectSettings:
         runmodes=_DRAW + _EXPORT,
         of_some_tasks=True,
     )
-    min_score_thresh: float | None = option(
+    min_score_thresh: str | float | None = option(
         None,
-        "minimum score of a box (default 0.4), or probability of a class (default 0.5 for a "
-        "multi-label classifier, else 0)",
+        "minimum score of a box, or probability of a class: a number, class=number for some "
+        "classes, or both separated by commas. By default the scores with the best F1 that an "
+        "evaluation of the run found, else 0.4 (multi-label classifier 0.5, other classifiers 0)",
         runmodes=_DRAW + _EXPORT,
         of_some_tasks=True,
     )

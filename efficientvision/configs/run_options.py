@@ -284,12 +284,13 @@ def options_from(values: Mapping[str, Any]) -> RunOptions:
     for name, value in values.items():
         if name not in fields:
             raise UserError(f"Unknown option {name}. {nearest_names(name, list(fields))}")
-        _check(fields[name], value)
+        check_option(fields[name], value)
     given = {name: value for name, value in values.items() if value is not None}
     return RunOptions(**given, written=frozenset(given))
 
 
-def _check(field: dataclasses.Field, value: Any) -> None:
+def check_option(field: dataclasses.Field, value: Any) -> None:
+    """Raises UserError for a value of the wrong type."""
     if value is None:
         return
     kind = kind_of(field)

@@ -7,11 +7,13 @@ and by their names. A number in a name is often only the numbering of a set (`Bl
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from efficientvision import files
@@ -43,11 +45,12 @@ _FRAME = re.compile(
 _LARGEST_BURST = 30
 # A video with more than this share of its folder's photos is cut.
 _LARGEST_VIDEO = 10
+_END_BYTES = 1 << 12
 
 
 @dataclass(frozen=True)
 class _Name:
-    """What a photo's name says: the group it may belong to, and its number in it."""
+    """The group that a photo may belong to by its name, and its number in it."""
 
     group: str
     number: int = 0
@@ -174,22 +177,31 @@ def _cut_videos(names: Sequence[_Name]) -> list[str]:
     ]
 
 
-def _same_bytes(paths: Sequence[str]) -> Iterable[list[int]]:
-    """Yields the places of files with the same bytes; only files of equal size are read."""
-    of_size: dict[int, list[int]] = defaultdict(list)
-    for place, path in enumerate(paths):
-        try:
-            of_size[files.size(path)].append(place)
-        except OSError:
-            continue  # The converter names it.
-    for places in of_size.values():
-        if len(places) == 1:
-            continue
-        of_digest: dict[bytes, list[int]] = defaultdict(list)
-        for place in places:
-            try:
-                content = files.read_bytes(paths[place])
-            except OSError:
-                continue
-            of_digest[hashlib.blake2b(content, digest_size=16).digest()].append(place)
-        yield from (same for same in of_digest.values() if len(same) > 1)
+def _same_bytes(paths: Sequence[str]) -> Iterator[list[int]]:
+    """Yields the places of files with the same bytes.
+
+    Only files of equal size are opened, and only those with equal ends are read as a whole.
+    """
+    same: Iterable[list[int]] = [list(range(len(paths)))]
+    for key in (files.size, functools.partial(_digest, count=_END_BYTES), _digest):
+        same = [places for group in same for places in _with_equal(key, group, paths)]
+    yield from same
+
+
+def _with_equal(
+    key: Callable[[str], Hashable], places: Sequence[int], paths: Sequence[str]
+) -> Iterator[list[int]]:
+    """Yields the places of several files that have the same key."""
+    found: dict[Hashable, list[int]] = defaultdict(list)
+    for place in places:
+        with contextlib.suppress(OSError):  # The converter names it.
+            found[key(paths[place])].append(place)
+    yield from (equal for equal in found.values() if len(equal) > 1)
+
+
+def _digest(path: str, count: int | None = None) -> bytes:
+    """Hash of a file, or of its last bytes."""
+    with files.reading(path) as file:
+        if count is not None:
+            file.seek(max(0, files.size(path) - count))
+        return hashlib.blake2b(file.read(), digest_size=16).digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from efficientvision import files
 from efficientvision.data.names import composed, spellings
@@ -71,8 +71,10 @@ def find_parts(folder: str, is_part: Callable[[str], bool] = files.is_folder) ->
     }
     for name in names:
         part = part_of(name)
+        if part is None or (part in plain and name.lower() not in PART_OF):
+            continue
         path = os.path.join(folder, name)
-        if part is None or not is_part(path) or (part in plain and name.lower() not in PART_OF):
+        if not is_part(path):
             continue
         if part in found:
             raise UserError(
@@ -130,6 +132,27 @@ def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
         elif files.is_folder(path):
             paths.append(path)
     return paths
+
+
+def folders_named(folder: str, names: Sequence[str]) -> list[str]:
+    """Paths of the folders in a folder that have one of the names, in any case.
+
+    Args:
+        folder: Folder to search.
+        names: Names; those at the beginning come first.
+    """
+    wanted = [name.lower() for name in names]
+    found = [name for name in files.folder_names(folder) if name.lower() in wanted]
+    found.sort(key=lambda name: wanted.index(name.lower()))
+    return [os.path.join(folder, name) for name in found]
+
+
+def only_folder(folder: str) -> str | None:
+    """Path of the single folder in a folder, as an unpacked archive often has one; or None."""
+    if not files.is_folder(folder):
+        return None
+    inner = [name for name in files.folder_names(folder) if not is_hidden(name)]
+    return os.path.join(folder, inner[0]) if len(inner) == 1 else None
 
 
 def count_beside(

@@ -14,10 +14,9 @@ from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOL
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
 from efficientvision.errors import UserError
-from efficientvision.exports.load_export import check_not_baked, is_export, load_export
+from efficientvision.exports.load_export import is_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import CONFIG_FILE, run_folder_of
-from efficientvision.registry import DEFAULT_TASK, TASKS, nearest_names, task_of
+from efficientvision.registry import TASKS, nearest_names
 from efficientvision.report.build import REPORT_NAME
 from efficientvision.runs import bad_records, benchmark_export, run_setup
 from efficientvision.runs import benchmark as benchmarking
@@ -30,24 +29,19 @@ from efficientvision.runs.export import Exported, names_photos
 from efficientvision.runs.run_data import read_data
 from efficientvision.runs.run_name import new_run_folder
 from efficientvision.tasks.choice import (
-    config_from_yaml,
     find_task,
     get_config,
     task_of_config,
-    task_of_export,
 )
-from efficientvision.tasks.predictor import Predictor
 from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
-from efficientvision.weights.identify import identify
 
 log = logging.getLogger(__name__)
 
 # The published command lines default to 64, for TPUs.
 _BATCH_SIZE = 16
-_OF_EXPORTS = ("threads", "trust")
 _NOT_METRICS = {"step", "epoch", "seconds", "learning_rate"}
 
 
@@ -168,38 +162,6 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     decided = run_setup.check_options(_options(asked, options))
     grow_gpu_memory()
     return evaluation.run(bad_records.leave_out(run_setup.find_data(decided)))
-
-
-def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Predictor:
-    """Loads a predictor from a run's folder, a checkpoint of any kind, or an exported model.
-
-    Args:
-        path: see `Detector.from_checkpoint`.
-        model: model name, for a checkpoint from which it cannot be inferred.
-        **hyper_parameters: hyper-parameters for a checkpoint; `threads` and `trust` for an export.
-
-    Returns:
-        A `Detector`, `Classifier` or `Segmenter`, depending on the model's task. Call it with
-        photos, see `Predictor.__call__`.
-
-    Raises:
-        UserError: the model is missing, damaged or of an unknown kind; a hyper-parameter is
-            unknown, or fixed in the exported model.
-
-    Example:
-        >>> detector = load("runs/cells")
-        >>> detections = detector("photo.jpg")
-    """
-    path = files.as_text(path)
-    if is_export(path):
-        own = {name: value for name, value in hyper_parameters.items() if name in _OF_EXPORTS}
-        check_not_baked(
-            path, {name: value for name, value in hyper_parameters.items() if name not in own}
-        )
-        run, metadata = load_export(path, **own)
-        return task_of_export(metadata).predictor_class.from_run(run, metadata, path)
-    predictor_class = find_task(_task_of(path, model)).predictor_class
-    return predictor_class.from_checkpoint(path, model, **hyper_parameters)
 
 
 def export(
@@ -373,16 +335,6 @@ def _with_defaults(options: RunOptions) -> RunOptions:
             more = {**options.hyper_parameters, "num_classes": max(names)}
             options = options.replace(hyper_parameters=more)
     return options
-
-
-def _task_of(path: str, model: str | None) -> str:
-    """Infers a checkpoint's task from its run's configuration, its variables or its model name."""
-    own = files.join(run_folder_of(path), CONFIG_FILE)
-    if files.is_file(own):
-        return config_from_yaml(own).task
-    found = identify(path)
-    name = model or found.model
-    return found.task or (task_of(name) if name else DEFAULT_TASK)
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:

@@ -207,8 +207,14 @@ def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
         # A checkpoint without optimizer slots is an archived one: nothing will follow it.
         if checkpoint.optimizer:
             images = task.num_evaluation_images
+            side_files = evaluation.side_files(checkpoint.step)
             if task.best_metric in metrics and archive_if_best(
-                folder, checkpoint, metrics, task.best_metric, images=images
+                folder,
+                checkpoint,
+                metrics,
+                task.best_metric,
+                images=images,
+                side_files=side_files,
             ):
                 log.info(f"New best; archived in {files.join(folder, ARCHIVE_NAME)}.")
         with said_in_a_line("the details of the evaluation"):

@@ -330,9 +330,9 @@ class Task(abc.ABC):
         )
 
     def apply_settings(  # noqa: B027
-        self, config: TrainingConfig, settings: InspectSettings
+        self, loaded: LoadedModel, settings: InspectSettings
     ) -> None:
-        """Applies settings that correspond to hyper-parameters."""
+        """Applies settings that correspond to hyper-parameters or minimum scores."""
 
     def serving_options(self, settings: InspectSettings) -> dict[str, Any]:
         """Returns arguments of `serving`, and metadata fields, that the settings imply."""

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.thresholds import THRESHOLDS_NAME, thresholds_text
 from efficientvision.visualize.sheet import Picture
 
 Batch = dict[str, tf.Tensor]
@@ -152,6 +153,12 @@ class Evaluation(abc.ABC):
     def details(self) -> Details | None:
         """Returns the details behind the metrics, once computed; None if there are none."""
         return None
+
+    def side_files(self, step: int) -> dict[str, str]:
+        """Returns files that belong to the evaluated checkpoint: name -> text."""
+        details = self.details()
+        text = None if details is None else thresholds_text(details, step)
+        return {} if text is None else {THRESHOLDS_NAME: text}
 
     def pictures(self) -> list[Picture]:
         """Returns a fixed few images with truth and prediction, once metrics are computed."""

@@ -376,7 +376,12 @@ class Trainer:
         metric = self.task.best_metric
         images = self.task.num_evaluation_images
         best = metric in metrics and archive_if_best(
-            self.model_dir, snapshot, metrics, metric, images=images
+            self.model_dir,
+            snapshot,
+            metrics,
+            metric,
+            images=images,
+            side_files=evaluation.side_files(state.step),
         )
         for callback in self._active:
             callback.evaluated(state.step, metrics, evaluation, report=report, best=best)

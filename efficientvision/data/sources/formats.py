@@ -49,10 +49,10 @@ FORMATS: dict[str, dict[str, Format]] = {
             (".json",),
         ),
         "yolo": Format(
-            "YOLO", "yolo", "YOLO's data.yaml or images/ and labels/", (".yaml", ".yml")
+            "YOLO", "yolo", "YOLO's data.yaml or images/ and labels/", (".yaml", ".yml", ".data")
         ),
         "voc": Format("PASCAL VOC", "voc", "PASCAL VOC's .xml files"),
-        "csv": Format("CSV", "csv_boxes", "a .csv of boxes", (".csv",)),
+        "csv": Format("CSV", "csv_boxes", "a .csv of boxes", (".csv", ".tsv")),
     },
     CLASSES: {
         "folders": Format(

@@ -350,7 +350,7 @@ class SegmentationTask(Task):
             run,
             metadata,
             settings.saved_model_dir,
-            tile_hw=settings.tile_hw,
+            tile=settings.tile,
             overlap=_overlap(settings),
         )
 
