@@ -17,6 +17,14 @@ from efficientvision.configs.run_options import (
     USE_XLA_HELP,
     option,
 )
+from efficientvision.configs.track_options import (
+    COUNT_LINE_HELP,
+    TRACK_ACROSS_HELP,
+    TRACK_HELP,
+    TRACK_MIN_FRAMES_HELP,
+    TRACK_MIN_SCORE_HELP,
+    TRACK_SECONDS_HELP,
+)
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS
 
@@ -120,6 +128,12 @@ class InspectSettings:
     live_port: int | None = option(
         None, "port of the live page on 127.0.0.1 (default 8765; 0 = any free one)", runmodes=_VIDEO
     )
+    track: bool = option(False, TRACK_HELP, runmodes=_VIDEO)
+    track_seconds: float = option(1.0, TRACK_SECONDS_HELP, runmodes=_VIDEO)
+    track_min_frames: int = option(3, TRACK_MIN_FRAMES_HELP, runmodes=_VIDEO)
+    track_min_score: float | None = option(None, TRACK_MIN_SCORE_HELP, runmodes=_VIDEO)
+    track_across_classes: bool = option(False, TRACK_ACROSS_HELP, runmodes=_VIDEO)
+    count_line: str | None = option(None, COUNT_LINE_HELP, runmodes=_VIDEO)
     output_image_dir: str | None = option(
         None, "folder for the pictures 0.jpg, 1.jpg, ...", runmodes=_PHOTOS
     )

@@ -98,6 +98,13 @@ class RunOptions:
         None, "folder of the run: checkpoints, logs, config.yaml, labels.json"
     )
     hparams: str = option("", HPARAMS_HELP)
+    defaults: str = option(
+        "published",
+        "values of options and hyper-parameters that are not set. published: those of the original "
+        "programs; data: derived from the training data and this machine, each printed with its "
+        "reason (batch size, length, learning rate, input size, anchors, number of classes)",
+        choices=("published", "data"),
+    )
     data_dir: str | None = option(
         None,
         "data set: a folder of labelled photos in any known layout (see `data_format`), or its "
@@ -238,6 +245,11 @@ class RunOptions:
         "and name the images of the batch; skip: continue, and count them",
         choices=("stop", "skip"),
     )
+    log_to: str = option(
+        "tensorboard",
+        "comma-separated list of tensorboard, wandb (Weights & Biases) and mlflow, or none; the "
+        "environment variables of each apply, such as WANDB_MODE=offline and MLFLOW_TRACKING_URI",
+    )
     deterministic: bool = option(False, "reproducible results, at some cost in speed")
     tf_data_service: str | None = option(
         None,
@@ -254,6 +266,11 @@ class RunOptions:
         """Patterns of the records of "train" and "val", as far as they are set."""
         patterns = {"train": self.train_file_pattern, "val": self.val_file_pattern}
         return {part: pattern for part, pattern in patterns.items() if pattern}
+
+    def shown(self) -> dict[str, Any]:
+        """The options that have a value, by name."""
+        values = {field.name: getattr(self, field.name) for field in option_fields(type(self))}
+        return {name: value for name, value in values.items() if value not in (None, "")}
 
     def replace(self, **changes: Any) -> RunOptions:
         """A copy with other values; `written` does not change."""

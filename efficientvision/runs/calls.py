@@ -23,7 +23,7 @@ from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
 from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
-from efficientvision.runs.data_source import locate, names_data, patterns_of
+from efficientvision.runs.data_source import names_data, patterns_of
 from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.export import Exported, names_photos
 from efficientvision.runs.run_data import read_data
@@ -31,17 +31,13 @@ from efficientvision.runs.run_name import new_run_folder
 from efficientvision.tasks.choice import (
     find_task,
     get_config,
-    task_of_config,
 )
-from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
 
 log = logging.getLogger(__name__)
 
-# The published command lines default to 64, for TPUs.
-_BATCH_SIZE = 16
 _NOT_METRICS = {"step", "epoch", "seconds", "learning_rate"}
 
 
@@ -91,8 +87,9 @@ def train(
         callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
         **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
-            By default the length of an epoch, the number of classes and the batch size (at most
-            16) are derived from the data.
+            What is not set is derived from the data and this machine, and logged with its
+            reason: number of classes, input size, anchors, batch size, length, learning rate;
+            `defaults="published"` or `hparams="coco"` take the published values instead.
 
     Returns:
         The finished run: folder, last step, metrics, best checkpoint, report.
@@ -134,10 +131,13 @@ def start_training(
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
-    decided = _with_defaults(_options({"model_name": model, **asked}, options))
+    decided = _options({"model_name": model, **asked}, options)
+    if "defaults" not in decided.written:
+        decided = decided.replace(defaults="data")
     if decided.mode not in ("train", "train_and_eval"):
         raise UserError(f"mode must be 'train' or 'train_and_eval' in train; got {decided.mode!r}.")
-    return training.train(run_setup.check_options(decided), command, callbacks)
+    decided = run_setup.check_options(decided)
+    return training.train(decided, command, callbacks, evaluate_if_possible=True)
 
 
 def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) -> dict[str, float]:
@@ -312,29 +312,6 @@ def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:
         if name not in known:
             raise UserError(f"Unknown option {name}. {nearest_names(name, known)}")
     return InspectSettings(**{**more, **asked})
-
-
-def _with_defaults(options: RunOptions) -> RunOptions:
-    """Derives options that were not set from the data; the command lines have fixed defaults."""
-    options = locate(options, lambda: run_setup.task_of_run(options))
-    written = options.written
-    if "mode" not in written:
-        options = options.replace(mode="train_and_eval" if options.val_file_pattern else "train")
-    if not options.train_file_pattern:
-        return options  # Checking the options reports what is missing.
-    options = count_images(options, options.val_file_pattern)
-    if "train_batch_size" not in written:
-        images = options.num_examples_per_epoch
-        options = options.replace(train_batch_size=min(_BATCH_SIZE, images))
-    config = get_config(
-        options.model_name, options.hparams, options.hyper_parameters, task=options.task or None
-    )
-    if not task_of_config(config).num_classes_from_data:
-        names = record_names(config, options.train_file_pattern, options.val_file_pattern)
-        if names and not config.is_set("num_classes"):
-            more = {**options.hyper_parameters, "num_classes": max(names)}
-            options = options.replace(hyper_parameters=more)
-    return options
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:

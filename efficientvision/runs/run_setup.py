@@ -151,10 +151,12 @@ def training_config(options: RunOptions) -> TrainingConfig:
     these leave the architecture open, it comes from the resumed run or the initial checkpoint.
     """
     task = task_of_run(options)
+    saved = _saved_config(options)
     changes = Recipe(task.dataset_changes(options) or {})
     config = get_config(
         options.model_name,
         changes,
+        saved.as_dict() if saved and options.defaults == "data" else None,
         options.hparams,
         options.hyper_parameters,
         task=options.task or None,
@@ -162,14 +164,7 @@ def training_config(options: RunOptions) -> TrainingConfig:
     for key in ("num_epochs", "strategy", "seed"):
         if (value := getattr(options, key)) is not None:
             config.override({key: value})
-    own = files.join(options.model_dir, CONFIG_FILE)
-    if files.is_file(own) and latest_checkpoint(options.model_dir) is not None:
-        saved = config_from_yaml(own)
-        if (saved.name, saved.task) != (config.name, config.task):
-            raise UserError(
-                f"{options.model_dir} contains a run of {saved.name} ({saved.task}), not of "
-                f"`model_name={config.name}` ({config.task}): choose another `model_dir`."
-            )
+    if saved is not None:
         for key in task.architecture:
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
@@ -181,12 +176,35 @@ def training_config(options: RunOptions) -> TrainingConfig:
         for line in task.fit_to_checkpoint(config, options.ckpt):
             log.info(line)
     task.check_config(options, config)
+    return config
+
+
+def _saved_config(options: RunOptions) -> TrainingConfig | None:
+    """Returns the configuration of the run that the options resume, or None.
+
+    Raises:
+        UserError: That run trains a different model.
+    """
+    path = files.join(options.model_dir, CONFIG_FILE)
+    if not files.is_file(path) or latest_checkpoint(options.model_dir) is None:
+        return None
+    saved = config_from_yaml(path)
+    name, task = model_and_task(options)
+    if (saved.name, saved.task) != (name, task):
+        raise UserError(
+            f"{options.model_dir} contains a run of {saved.name} ({saved.task}), not of "
+            f"`model_name={name}` ({task}): choose another `model_dir`."
+        )
+    return saved
+
+
+def check_early_stopping(options: RunOptions, config: TrainingConfig) -> None:
+    """Raises UserError if early stopping has no evaluations to count."""
     if config.early_stopping_patience and (options.mode != "train_and_eval" or options.testdev_dir):
         raise UserError(
             f"early_stopping_patience={config.early_stopping_patience} counts evaluations: use "
             "it with `mode=train_and_eval` and without `testdev_dir`."
         )
-    return config
 
 
 def class_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:

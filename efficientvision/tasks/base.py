@@ -22,6 +22,7 @@ from efficientvision.loading import load_model
 from efficientvision.preflight.file_checks import files_findings
 from efficientvision.preflight.findings import Finding
 from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.data_defaults import DataDefaults
 from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
@@ -74,6 +75,7 @@ class Task(abc.ABC):
         num_classes_from_data: Whether `fit_to_data` takes `num_classes` from the records if it is
             not set.
         counts_background: Whether `num_classes` includes a background that the data do not have.
+        data_defaults: Derives defaults from the training data.
     """
 
     noun: ClassVar[str]
@@ -93,6 +95,7 @@ class Task(abc.ABC):
     of_masks: ClassVar[bool] = False
     num_classes_from_data: ClassVar[bool] = True
     counts_background: ClassVar[bool] = False
+    data_defaults: ClassVar[DataDefaults] = DataDefaults()
 
     # The network and its checkpoints.
 
@@ -182,6 +185,10 @@ class Task(abc.ABC):
             The completed options; here with the numbers of images.
         """
         return count_images(options, options.val_file_pattern)
+
+    def trains_batch_norm(self, config: TrainingConfig) -> bool:
+        """Whether training updates moving statistics of batch norm."""
+        return config.is_training_bn
 
     def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
         """Returns class number of the network -> name, for the report and the run's folder."""

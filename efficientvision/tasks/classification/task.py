@@ -32,6 +32,7 @@ from efficientvision.tasks.classification.checks import (
     split_findings,
 )
 from efficientvision.tasks.classification.config import ClassificationConfig
+from efficientvision.tasks.classification.data_defaults import ClassifierDefaults
 from efficientvision.tasks.classification.evaluate_export import evaluate_classifier_export
 from efficientvision.tasks.classification.evaluation import draw_training_images
 from efficientvision.tasks.classification.export_checks import ClassificationChecks
@@ -86,6 +87,7 @@ class ClassificationTask(Task):
     # EfficientNet's and the EdgeNets' names of it; all else is the backbone.
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
+    data_defaults = ClassifierDefaults()
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
     label_kinds = (CLASSES, BOXES)  # An image has the classes of its objects.
     has_top = True
@@ -152,7 +154,7 @@ class ClassificationTask(Task):
             config, options.dataset, options.train_file_pattern, options.val_file_pattern
         )
         if raw:
-            config.override({"num_classes": len(raw)})
+            config.override({"num_classes": self.data_defaults.num_classes(raw)})
             log.info(f"num_classes={len(raw)} (from the class names beside the records).")
         return options
 
