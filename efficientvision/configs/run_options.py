@@ -65,13 +65,12 @@ def option(default: Any, help_text: str, *, choices: Choices = (), **more: Any) 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The options of a run. Users of `main.py` set all but the last three.
+    """The options of a run. Users of `main.py` set all but the last two.
 
     Attributes:
         written: Names of the options that the user set, even to their defaults. Others may be
             taken from the data, a checkpoint or a recipe.
         hyper_parameters: Hyper-parameters by name, applied after `hparams`.
-        is_located: Whether the records of `data_dir` have been found; the patterns name them.
     """
 
     mode: str = option(
@@ -259,7 +258,6 @@ class RunOptions:
 
     written: frozenset[str] = frozenset()
     hyper_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    is_located: bool = False
 
     @property
     def record_patterns(self) -> dict[str, str]:

@@ -36,7 +36,7 @@ def check_options(options: RunOptions) -> None:
 def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
     """Fills in the patterns of the records of `data_dir`, which is converted if necessary.
 
-    Patterns that are set take precedence. A second call changes nothing.
+    Patterns that are set take precedence.
 
     Args:
         options: Options of a run.
@@ -45,7 +45,7 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
     Raises:
         UserError: `data_dir` cannot be used.
     """
-    if options.is_located or not options.data_dir:
+    if not options.data_dir:
         return options
     task = find_task()
     asked = SourceOptions(
@@ -68,7 +68,6 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
     options = options.replace(
         train_file_pattern=options.train_file_pattern or found.training_records,
         val_file_pattern=options.val_file_pattern or evaluation,
-        is_located=True,
     )
     said = ""
     if task.takes_ground_truth_file:
@@ -176,6 +175,7 @@ def _labelled(data: str, settings: InspectSettings, task: Task) -> DataFolder | 
         split_seed=settings.split_seed,
         background=settings.background,
         data_cache=settings.data_cache,
+        skip_bad=True,
     )
     try:
         return find_records(data, task.label_kinds, asked, suits=_nouns)

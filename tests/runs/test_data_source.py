@@ -47,7 +47,6 @@ def test_training_takes_both_parts(classifier, photos):
     options = found(classifier, photos, val_fraction=0.5)
     assert [num_records(pattern) for pattern in options.record_patterns.values()] == [2, 2]
     assert options.data_dir == str(photos)
-    assert locate(options, lambda: pytest.fail("located twice")) is options
     own = found(classifier, photos, val_file_pattern="mine*")
     assert own.val_file_pattern == "mine*" and num_records(own.train_file_pattern) == 3
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ import platformdirs
 
 from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
+from efficientvision.data.names import printable
 from efficientvision.data.photos import READER_VERSION
 from efficientvision.data.picture_folders import CACHE_FOLDER
 from efficientvision.data.record_files import shard_prefix
@@ -89,10 +91,14 @@ def cached_records(
     if layout.is_split:
         options = dataclasses.replace(options, val_fraction=0.0, seed=0)
     contents = _contents(layout, data)
-    name = f"{layout.format}-{layout.labels}-{_key(layout, contents, options)}"
+    name = _entry_name(layout, contents, options)
+    names = [name]
+    if options.skip_bad:  # Without that option a conversion is whole, or fails.
+        strict = dataclasses.replace(options, skip_bad=False)
+        names.append(_entry_name(layout, contents, strict))
     places = [files.as_text(cache)] if cache else [_own_place(data), _users_place()]
-    for place in places:
-        if (found := _read(os.path.join(place, name))) is not None:
+    for place, known in itertools.product(places, names):
+        if (found := _read(os.path.join(place, known))) is not None:
             return found
     place = _writable(places, data)
     source = files.absolute(data)
@@ -127,9 +133,10 @@ def _contents(layout: Layout, data: str) -> str:
     return digest.hexdigest()
 
 
-def _key(layout: Layout, contents: str, options: ConvertOptions) -> str:
+def _entry_name(layout: Layout, contents: str, options: ConvertOptions) -> str:
     text = json.dumps([layout.format, layout.labels, contents, _options_of(options)])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    key = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"{layout.format}-{layout.labels}-{key}"
 
 
 def _options_of(options: ConvertOptions) -> dict[str, Any]:
@@ -222,7 +229,7 @@ def _convert(
     try:
         files.make_folder(temporary)
         reports = layout.convert(temporary, options)
-        text = "\n".join(map(str, reports)).replace(temporary, folder)
+        text = printable("\n".join(map(str, reports)).replace(temporary, folder))
         files.write_text(os.path.join(temporary, REPORT_NAME), f"{text}\n")
         names = sorted(files.list_names(temporary))
         sizes = {name: files.size(os.path.join(temporary, name)) for name in names}

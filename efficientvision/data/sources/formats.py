@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -136,8 +136,6 @@ def _find(data: str, wanted: dict[tuple[str, str], Format]) -> tuple[list[Layout
 
 
 def _finder(known: Format) -> Finder:
-    if importlib.util.find_spec(f"efficientvision.data.sources.{known.module}") is None:
-        return lambda data: None
     return importlib.import_module(f"efficientvision.data.sources.{known.module}").find
 
 

@@ -100,7 +100,12 @@ def find_records(
     path = path.rstrip("/") or path
     layout = find_layout(path, kinds, options.data_format, suits=suits)
     _check_options(path, layout, options)
-    made = cached_records(layout, path, options.for_conversion(), options.data_cache)
+    try:
+        made = cached_records(layout, path, options.for_conversion(), options.data_cache)
+    except UserError as error:  # Converters name their own option.
+        sentence = error.sentence.replace("`skip_bad`", "skip_bad")
+        sentence = sentence.replace("skip_bad", "`on_bad_record=skip`")
+        raise UserError(sentence, error.lines) from error
     line = _line(path, layout, made, options.for_conversion())
     return replace(find_data(made.folder), line=line)
 

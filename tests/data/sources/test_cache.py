@@ -86,6 +86,14 @@ def test_options_that_do_not_apply_to_split_data_change_nothing(data):
     assert unsplit.records(val_fraction=0.3).is_new and unsplit.records(seed=5).is_new
 
 
+def test_leaving_out_what_is_bad_takes_a_conversion_without_anything_bad(data):
+    converter = Converter(data)
+    converter.records()
+    assert not converter.records(skip_bad=True).is_new
+    (data / "9.jpg").write_text("damaged")
+    assert converter.records(skip_bad=True).is_new and converter.records().is_new
+
+
 @pytest.mark.parametrize("change", ["time", "size", "new", "gone", "version"])
 def test_changed_data_are_converted_and_outdated_records_removed(data, change, caplog):
     caplog.set_level(logging.INFO)

@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from efficientvision.data import image_folders
 from efficientvision.data.held_out import hold_out
+from efficientvision.data.record_files import iter_records
 from efficientvision.data.sources import class_folders, class_lists
 from efficientvision.data.sources.layout import ConvertOptions
 from efficientvision.errors import UserError
@@ -24,7 +26,13 @@ def write_photos(folder, *names):
 
 
 def written(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """File -> its records; the order of the features in a record's bytes is arbitrary."""
+    return {
+        path.name: [tf.train.Example.FromString(record) for record in iter_records(str(path))]
+        if path.suffix == ".tfrecord"
+        else path.read_text()
+        for path in folder.iterdir()
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ import logging
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from efficientvision.data.held_out import hold_out
 from efficientvision.data.labels import BUILTIN_OF_MASKS
 from efficientvision.data.masks import convert, folders, mask_files
+from efficientvision.data.record_files import iter_records
 from efficientvision.data.sources import mask_folders, mask_lists, voc_masks
 from efficientvision.data.sources.layout import ConvertOptions
 from efficientvision.data.sources.mask_classes import mask_reader
@@ -19,7 +21,13 @@ OPTIONS = ConvertOptions(num_shards=2, num_workers=1)
 
 
 def written(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """File -> its records; the order of the features in a record's bytes is arbitrary."""
+    return {
+        path.name: [tf.train.Example.FromString(record) for record in iter_records(str(path))]
+        if path.suffix == ".tfrecord"
+        else path.read_text()
+        for path in folder.iterdir()
+    }
 
 
 def test_records_equal_those_of_the_converter(tmp_path):

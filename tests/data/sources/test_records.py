@@ -115,6 +115,15 @@ def test_conversion_to_a_folder(photos, tmp_path):
         convert_folder(photos, tmp_path / "out", data_format="records", options=options)
 
 
+def test_a_damaged_photo(photos):
+    (photos / "ant" / "1.png").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="ant/1.png is not a picture .* `on_bad_record=skip`"):
+        find_records(photos, (CLASSES,), SourceOptions())
+    assert not (photos / ".efficientvision").exists()
+    options = SourceOptions(skip_bad=True, val_fraction=0)
+    assert "3 photos to train" in find_records(photos, (CLASSES,), options).line
+
+
 def test_data_files(tmp_path):
     for name in ("data.yaml", "train.csv", "a.json", "val-00000-of-00001.tfrecord"):
         (tmp_path / name).write_text("")
