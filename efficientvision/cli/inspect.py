@@ -27,6 +27,7 @@ from efficientvision.cli.flags import RUNMODES, report_obsolete, values_of
 from efficientvision.cli.tensorflow_start import compile_clusters, load_tensorflow_quietly
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import option_fields
+from efficientvision.configs.score_thresholds import parse_min_scores
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
@@ -66,13 +67,12 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     if flag_values.use_xla and runmode == "saved_model_benchmark":
         compile_clusters()
     # Only now, since TensorFlow takes seconds: mistakes in flags are reported at once.
-    load_tensorflow_quietly()
+    load_tensorflow_quietly(warnings=False)
     import tensorflow as tf
 
     from efficientvision.runs.devices import grow_gpu_memory
 
     grow_gpu_memory()
-    tf.get_logger().setLevel("ERROR")
     if flag_values.threads:
         tf.config.threading.set_intra_op_parallelism_threads(flag_values.threads)
         print(f"num_threads for benchmarking: {flag_values.threads}")
@@ -109,9 +109,8 @@ def _check_values(flag_values: flags.FlagValues) -> None:
     for name in ("line_thickness", "max_boxes_to_draw"):
         if flag_values[name].value is not None and flag_values[name].value < 1:
             raise UserError(f"--{name}={flag_values[name].value}: must be at least 1")
-    score = flag_values.min_score_thresh
-    if score is not None and not 0 <= score <= 1:
-        raise UserError(f"--min_score_thresh={score}: must be between 0 and 1")
+    if flag_values.min_score_thresh is not None:
+        parse_min_scores(flag_values.min_score_thresh)
 
 
 def _say_unused(runmode: str, flag_values: flags.FlagValues) -> None:

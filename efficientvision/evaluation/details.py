@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from efficientvision.evaluation.precision_recall import RECALLS, ClassCurve, sampled
+
+if TYPE_CHECKING:
+    from efficientvision.evaluation.thresholds import ScoreThresholds
 
 PER_CLASS = "per_class"
 PR_CURVES = "pr_curves"
@@ -21,10 +24,12 @@ class Details(NamedTuple):
     Attributes:
         facts: Single values by name.
         tables: Table name -> rows; all rows of a table have the same keys.
+        thresholds: Minimum scores with the best F1; None for results without scores.
     """
 
     facts: dict[str, Any]
     tables: dict[str, list[dict[str, Any]]]
+    thresholds: ScoreThresholds | None = None
 
 
 def unique_names(names: dict[int, str]) -> dict[int, str]:

@@ -14,12 +14,13 @@ from efficientvision.api import build_from_config
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.overrides import Recipe
 from efficientvision.configs.run_options import RunOptions
-from efficientvision.data import data_folder
 from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
 from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
+from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
+from efficientvision.runs import data_source
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -27,6 +28,7 @@ from efficientvision.tasks.choice import (
     get_config,
     model_and_task,
     task_of_config,
+    task_of_export,
 )
 from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training import schedules
@@ -62,9 +64,13 @@ def check_options(options: RunOptions) -> RunOptions:
         raise UserError("`model_dir` is missing: set it to the folder for checkpoints and logs.")
     if options.mode == "report":
         return options
+    data_source.check_options(options)
     if options.mode != "eval":
         if not options.train_file_pattern and not options.data_dir:
-            raise UserError("`train_file_pattern` is missing: set it to the training TFRecords.")
+            raise UserError(
+                "`train_file_pattern` is missing: set it to the training TFRecords, or `data_dir` "
+                "to a folder of labelled photos."
+            )
         if options.backbone_ckpt and options.ckpt:
             raise UserError(
                 "`ckpt` and `backbone_ckpt` exclude each other: the first starts from a whole "
@@ -76,7 +82,10 @@ def check_options(options: RunOptions) -> RunOptions:
                 "deliver examples as they become ready, in a different order each time. Remove one."
             )
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
-        raise UserError("`val_file_pattern` is missing: set it to the TFRecords to evaluate on.")
+        raise UserError(
+            "`val_file_pattern` is missing: set it to the TFRecords to evaluate on, or `data_dir` "
+            "to a folder of labelled photos."
+        )
     task_of_run(options).check_options(options)
     for name in _COUNTS:
         value = getattr(options, name)
@@ -97,6 +106,14 @@ def task_of_run(options: RunOptions) -> Task:
     return find_task(task, name)
 
 
+def task_of_data(options: RunOptions) -> Task:
+    """Returns the task whose labels `data_dir` has: that of an exported model is in the file."""
+    is_unsaid = not options.task and "model_name" not in options.written
+    if options.mode == "eval" and is_unsaid and is_export(options.model_dir):
+        return task_of_export(load_export(options.model_dir, trust=options.trust)[1])
+    return task_of_run(options)
+
+
 def _evaluates(options: RunOptions) -> bool:
     return options.mode != "train" or options.eval_after_train
 
@@ -107,29 +124,16 @@ def find_data(options: RunOptions) -> RunOptions:
     Raises:
         UserError: Files, or the tf.data service, are missing.
     """
-    if options.data_dir:
-        task = task_of_run(options)
-        found = data_folder.find_data(options.data_dir, of_classes=task.takes_class_folders)
-        for name, value, needed in (
-            ("train_file_pattern", found.training_records, options.mode != "eval"),
-            ("val_file_pattern", found.evaluation_records, _evaluates(options)),
-        ):
-            if not getattr(options, name):
-                options = options.replace(**{name: value})
-            if needed and not getattr(options, name):
-                raise UserError(
-                    f"`data_dir={options.data_dir}` has no files "
-                    f"{name.partition('_')[0]}*.tfrecord; set `{name}` instead."
-                )
-        truth = ""
-        if task.takes_ground_truth_file:
-            if not options.val_json_file and options.val_file_pattern == found.evaluation_records:
-                options = options.replace(val_json_file=found.ground_truth_json)
-            truth = f", ground truth {options.val_json_file or 'in these records'}"
-        log.info(
-            f"Data in {options.data_dir}: training {options.train_file_pattern}, evaluation "
-            f"{options.val_file_pattern}{truth}."
-        )
+    options = data_source.locate(options, lambda: task_of_data(options))
+    for name, needed in (
+        ("train_file_pattern", options.mode != "eval"),
+        ("val_file_pattern", _evaluates(options)),
+    ):
+        if needed and not getattr(options, name):
+            raise UserError(
+                f"`data_dir={options.data_dir}` has no {name.partition('_')[0]} part "
+                f"({name.partition('_')[0]}*.tfrecord); set `{name}` instead."
+            )
     for pattern in options.record_patterns.values():
         match_files(pattern)
     if options.mode != "eval" and options.tf_data_service:

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.shown import shown_metric
+from efficientvision.evaluation.thresholds import THRESHOLDS_NAME, thresholds_text
 from efficientvision.visualize.sheet import Picture
 
 Batch = dict[str, tf.Tensor]
@@ -147,11 +149,19 @@ class Evaluation(abc.ABC):
 
     def report(self, metrics: dict[str, float]) -> str:
         """Formats the metrics as a readable table."""
-        return "\n".join(f"{name:>24} {value:.4f}" for name, value in metrics.items())
+        return "\n".join(
+            f"{name:>24} {shown_metric(name, value):>6}" for name, value in metrics.items()
+        )
 
     def details(self) -> Details | None:
         """Returns the details behind the metrics, once computed; None if there are none."""
         return None
+
+    def side_files(self, step: int) -> dict[str, str]:
+        """Returns files that belong to the evaluated checkpoint: name -> text."""
+        details = self.details()
+        text = None if details is None else thresholds_text(details, step)
+        return {} if text is None else {THRESHOLDS_NAME: text}
 
     def pictures(self) -> list[Picture]:
         """Returns a fixed few images with truth and prediction, once metrics are computed."""

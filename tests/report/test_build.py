@@ -59,8 +59,8 @@ def test_everything_is_in_the_folder(folder):
     assert {path.name for path in folder.iterdir()} == {
         *("archive", "command.txt", "config.yaml", "confusion_matrix.csv", "confusion_matrix.png"),
         *("curves.png", "evaluation.json", "losses.csv", "per_class.csv", "pr_curves.csv"),
-        *("pr_curves.png", "report.html", "results.csv", "run.json", "train_batch.jpg"),
-        "val_predictions.jpg",
+        *("pr_curves.png", "report.html", "results.csv", "run.json", "thresholds.json"),
+        *("train_batch.jpg", "val_predictions.jpg"),
     }
 
 

@@ -22,8 +22,8 @@ from efficientvision.evaluation.precision_recall import (
     ClassCurve,
     best_f1,
     class_curves,
-    common_threshold,
 )
+from efficientvision.evaluation.thresholds import found_thresholds
 from efficientvision.tasks.detection.coco_backends import BoxScores
 
 IOU = 0.5
@@ -43,7 +43,8 @@ def detection_details(collected: Collected, scores: BoxScores) -> Details:
     matches = match_objects(collected, IOU)
     curves = class_curves(collected, matches)
     names = unique_names(dict(collected.categories))
-    threshold = common_threshold(curves)
+    thresholds = found_thresholds(curves)
+    threshold = thresholds.default
     matrix = confusion_matrix(collected, matches, threshold, IOU)
     return Details(
         {
@@ -58,6 +59,7 @@ def detection_details(collected: Collected, scores: BoxScores) -> Details:
             PR_CURVES: curve_rows(curves, names),
             CONFUSION: matrix_rows(matrix, [*names.values(), BACKGROUND]),
         },
+        thresholds,
     )
 
 

@@ -14,6 +14,7 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.sources.layout import MASKS
 from efficientvision.errors import UserError
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
@@ -103,6 +104,7 @@ class SegmentationTask(Task):
     data_defaults = SegmenterDefaults()
     takes_any_size = True
     of_masks = True
+    label_kinds = (MASKS,)
     architecture = (
         "num_classes",
         "act_type",
@@ -355,7 +357,7 @@ class SegmentationTask(Task):
             run,
             metadata,
             settings.saved_model_dir,
-            tile_hw=settings.tile_hw,
+            tile=settings.tile,
             overlap=_overlap(settings),
         )
 
