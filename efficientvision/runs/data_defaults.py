@@ -334,7 +334,7 @@ def _agreed(strategy: tf.distribute.Strategy, batch: int) -> int:
 
 def _log(picks: Picks, task: Task) -> None:
     recipe = task.data_defaults.published_recipe
-    other = f"hparams={recipe} or `defaults=published`" if recipe else "`defaults=published`"
+    other = f"`hparams={recipe}` or `defaults=published`" if recipe else "`defaults=published`"
     lines = [f"  {c.name}={_text(c.value)} ({c.reason})" for c in picks.choices]
     log.info(
         "\n".join([f"Defaults from the data; set any of them yourself, or use {other}:", *lines])

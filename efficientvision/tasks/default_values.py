@@ -115,7 +115,7 @@ def passes_needed(num_photos: int, start: str) -> tuple[int, str]:
         return usual, f"{num_photos:,} photos, from {start}"
     passes = math.ceil(needed / num_photos)
     if passes > MOST_PASSES:
-        return MOST_PASSES, f"only {num_photos:,} photos: more passes would be learned by heart"
+        return MOST_PASSES, f"only {num_photos:,} photos: more passes would overfit"
     reason = f"a run from {start} needs about {needed:,} images"
     return passes, reason
 

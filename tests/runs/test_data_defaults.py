@@ -183,7 +183,7 @@ def test_a_run_that_resumes_keeps_its_values_whatever_has_become_of_the_data(
     first, kept = data_defaults.complete(options, config, strategy)
     said = capsys.readouterr().out
     assert "num_classes=2 (labels.json: dark, light)" in said
-    assert f"train_batch_size={first.train_batch_size} (" in said and "hparams=coco" in said
+    assert f"train_batch_size={first.train_batch_size} (" in said and "`hparams=coco`" in said
     (tmp_path / "run").mkdir()
     run_setup.write_sidecars(options.model_dir, config, {1: "dark", 2: "light"})
     kept.write(options.model_dir)
