@@ -53,7 +53,7 @@ FRONT = {
     *("base.py", "setup.py", "task.py", "detection_task.py", "predictor.py", "photo_sized.py"),
     *("export_checks.py", "evaluate_export.py", "fit.py", "results.py", "testdev.py"),
     *("checks.py", "data_checks.py", "anchor_checks.py", "box_checks.py", "class_names.py"),
-    *("ground_truth_checks.py", "name_checks.py", "checkpoint.py"),
+    *("ground_truth_checks.py", "name_checks.py", "checkpoint.py", "data_defaults.py"),
 }
 TASK_FOLDERS = {"detection", "classification", "segmentation"}
 KERAS_ONLY = [

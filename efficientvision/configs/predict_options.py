@@ -8,6 +8,15 @@ from typing import Any
 
 from efficientvision.configs.run_options import HPARAMS_HELP, check_option, option, option_fields
 from efficientvision.configs.score_thresholds import parse_min_scores
+from efficientvision.configs.track_options import (
+    COUNT_LINE_HELP,
+    TRACK_ACROSS_HELP,
+    TRACK_HELP,
+    TRACK_MIN_FRAMES_HELP,
+    TRACK_MIN_SCORE_HELP,
+    TRACK_SECONDS_HELP,
+    track_settings,
+)
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 
@@ -73,6 +82,12 @@ class PredictOptions:
         False, "continue an interrupted prediction in `folder`: skip photos that have results"
     )
     overwrite: bool = option(False, "replace the results of an earlier prediction in `folder`")
+    track: bool = option(False, TRACK_HELP)
+    track_seconds: float = option(1.0, TRACK_SECONDS_HELP)
+    track_min_frames: int = option(3, TRACK_MIN_FRAMES_HELP)
+    track_min_score: float | None = option(None, TRACK_MIN_SCORE_HELP)
+    track_across_classes: bool = option(False, TRACK_ACROSS_HELP)
+    count_line: str | None = option(None, COUNT_LINE_HELP)
     threads: int = option(0, "threads of an exported model (0 = runtime default)")
     trust: bool = option(
         False,
@@ -117,6 +132,7 @@ def predict_options(values: Mapping[str, Any]) -> PredictOptions:
     for name, needed in (("tile_overlap", "tile"), ("save_conf", "save_txt")):
         if getattr(options, name) and not getattr(options, needed):
             raise UserError(f"`{name}` needs `{needed}`.")
+    track_settings(options)
     if options.resume and options.overwrite:
         raise UserError("`resume` keeps the results in `folder` and `overwrite` replaces them.")
     return options

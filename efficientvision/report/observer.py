@@ -39,10 +39,14 @@ class RunReport(Callback):
     Args:
         command: The command that started the run, for `command.txt`.
         eval_name: Subfolder for the evaluation's TensorBoard files.
+        writes_tensorboard: Also write the pictures to TensorBoard.
     """
 
-    def __init__(self, command: str, eval_name: str | None = None):
+    def __init__(
+        self, command: str, eval_name: str | None = None, *, writes_tensorboard: bool = True
+    ):
         self._command = command
+        self._writes_tensorboard = writes_tensorboard
         self._eval_name = eval_name or "eval"
         self._dir: str | None = None
         self._history: LossHistory | None = None
@@ -60,8 +64,9 @@ class RunReport(Callback):
             append_command(self._dir, self._command, step)
         with said_in_a_line("run.json"):
             write_facts(self._dir, trainer)
-        with said_in_a_line("TensorBoard's pictures"):
-            self._writer = tf.summary.create_file_writer(files.join(self._dir, self._eval_name))
+        if self._writes_tensorboard:
+            with said_in_a_line("TensorBoard's pictures"):
+                self._writer = tf.summary.create_file_writer(files.join(self._dir, self._eval_name))
         with said_in_a_line(TRAIN_BATCH_NAME):
             self._draw_training_batch(trainer)
         if not can_plot():

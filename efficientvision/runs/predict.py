@@ -77,13 +77,15 @@ def predict(
         from efficientvision.runs.predict_video import predict_video
 
         return predict_video(_load(model, decided), place, decided.folder, decided)
+    if decided.track:
+        raise UserError("`track` follows objects through a video, and `photos` is not one.")
     left_out = LeftOut()
     written = PredictionFiles(decided)
     found = find_photos(photos, written.folders, left_out)
     for reason, count in left_out.counted().items():
         log.info(f"{count} {reason}.")
     predictor = _load(model, decided)
-    call_options = _call_options(predictor, decided)
+    asked = call_options(predictor, decided)
     written.begin(predictor)
     facts = _facts(model, place, predictor, decided)
     journal = Journal(files.join(decided.folder, JOURNAL_NAME), facts, resume=decided.resume)
@@ -92,7 +94,7 @@ def predict(
         log.info(f"{len(found) - len(waiting)} of {len(found)} photos have results already.")
     unread: dict[str, str] = {}
     try:
-        _predict_all(predictor, waiting, written, journal, unread, decided, call_options)
+        _predict_all(predictor, waiting, written, journal, unread, decided, asked)
     except KeyboardInterrupt:
         log.info("Interrupted: the results so far are kept; `resume=true` continues.")
         raise
@@ -134,7 +136,7 @@ def _name(model: AnyPath | Predictor) -> str:
     return model.metadata.model_name if isinstance(model, Predictor) else files.as_text(model)
 
 
-def _call_options(predictor: Predictor, options: PredictOptions) -> dict[str, Any]:
+def call_options(predictor: Predictor, options: PredictOptions) -> dict[str, Any]:
     """Returns the options of a call of the predictor.
 
     Raises:
@@ -169,11 +171,11 @@ def _predict_all(
     journal: Journal,
     unread: dict[str, str],
     options: PredictOptions,
-    call_options: dict[str, Any],
+    asked: dict[str, Any],
 ) -> None:
     batch_size = predictor.metadata.batch_size or options.batch_size
     opened = _read_ahead(photos, 2 * batch_size)
-    with tqdm(total=len(photos), desc="predicting", unit="photo", dynamic_ncols=True) as bar:
+    with tqdm(total=len(photos), desc="predicting", unit="photo") as bar:
         while chunk := list(itertools.islice(opened, batch_size)):
             read: list[tuple[NamedPhoto, np.ndarray]] = []
             for photo, array, reason in chunk:
@@ -183,7 +185,7 @@ def _predict_all(
                 else:
                     read.append((photo, array))
             arrays = [array for _, array in read]
-            results = predictor(arrays, batch_size, **call_options) if read else []
+            results = predictor(arrays, batch_size, **asked) if read else []
             for (photo, array), result in zip(read, results, strict=True):
                 written.add(predictor, photo.name, array, result)
                 height, width = result.origin.hw

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.evaluation.thresholds import THRESHOLDS_NAME, thresholds_text
 from efficientvision.visualize.sheet import Picture
 
@@ -148,7 +149,9 @@ class Evaluation(abc.ABC):
 
     def report(self, metrics: dict[str, float]) -> str:
         """Formats the metrics as a readable table."""
-        return "\n".join(f"{name:>24} {value:.4f}" for name, value in metrics.items())
+        return "\n".join(
+            f"{name:>24} {shown_metric(name, value):>6}" for name, value in metrics.items()
+        )
 
     def details(self) -> Details | None:
         """Returns the details behind the metrics, once computed; None if there are none."""

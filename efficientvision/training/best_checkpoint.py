@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.files import AnyPath
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -185,8 +186,9 @@ def _replaces(
         return value > best
     fuller = images > best_images
     log.info(
-        f"{objective} {value:.4f} on {images} images does not compare with {objective} {best:.4f} "
-        f"on {best_images} images in {ARCHIVE_NAME}, which is "
+        f"{objective} {shown_metric(objective, value)} on {images} images does not compare with "
+        f"{objective} {shown_metric(objective, best)} on {best_images} images in {ARCHIVE_NAME}, "
+        "which is "
         f"{'replaced by this fuller evaluation' if fuller else 'kept'}."
     )
     return fuller

@@ -79,12 +79,14 @@ class Evaluator:
         averages = self._averages
         swap = averages.applied() if averages and averages.enabled else contextlib.nullcontext()
         total = self._task.num_evaluation_images
-        with swap, tqdm(total=total, desc="evaluating", unit="image", dynamic_ncols=True) as bar:
+        first = "" if self.traces else " (compiling)"
+        with swap, tqdm(total=total, desc=f"evaluating{first}", unit="image", leave=False) as bar:
             for batch in data:
                 images = int(next(iter(batch.values())).shape[0])
                 inputs = {name: batch[name] for name in self._task.prediction_inputs}
                 predictions = self._predict_batch(inputs, images)
                 evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
+                bar.set_description("evaluating", refresh=False)
                 bar.update(images)
                 if is_cancelled():
                     raise EvaluationCancelled

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.tasks.classification.details import multi_label_details, single_label_details
 from efficientvision.tasks.classification.metrics import (
     MEANINGS,
@@ -53,7 +54,8 @@ class _ClassificationEvaluation(Evaluation):
 
     def report(self, metrics: dict[str, float]) -> str:
         return "\n".join(
-            f"{name:>9} {value:.4f}  {MEANINGS[name]}" for name, value in metrics.items()
+            f"{name:>9} {shown_metric(name, value):>6}  {MEANINGS[name]}"
+            for name, value in metrics.items()
         )
 
     def pictures(self) -> list[Picture]:

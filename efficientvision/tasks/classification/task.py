@@ -16,6 +16,7 @@ from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.sources.layout import BOXES, CLASSES
 from efficientvision.errors import UserError
 from efficientvision.evaluation.thresholds import ScoreThresholds
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
@@ -31,6 +32,7 @@ from efficientvision.tasks.classification.checks import (
     split_findings,
 )
 from efficientvision.tasks.classification.config import ClassificationConfig
+from efficientvision.tasks.classification.data_defaults import ClassifierDefaults
 from efficientvision.tasks.classification.evaluate_export import evaluate_classifier_export
 from efficientvision.tasks.classification.evaluation import draw_training_images
 from efficientvision.tasks.classification.export_checks import ClassificationChecks
@@ -85,8 +87,9 @@ class ClassificationTask(Task):
     # EfficientNet's and the EdgeNets' names of it; all else is the backbone.
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
+    data_defaults = ClassifierDefaults()
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
-    takes_class_folders = True
+    label_kinds = (CLASSES, BOXES)  # An image has the classes of its objects.
     has_top = True
 
     def build(self, config: ClassificationConfig) -> keras.Model:
@@ -151,7 +154,7 @@ class ClassificationTask(Task):
             config, options.dataset, options.train_file_pattern, options.val_file_pattern
         )
         if raw:
-            config.override({"num_classes": len(raw)})
+            config.override({"num_classes": self.data_defaults.num_classes(raw)})
             log.info(f"num_classes={len(raw)} (from the class names beside the records).")
         return options
 

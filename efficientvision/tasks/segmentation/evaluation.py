@@ -9,6 +9,7 @@ from PIL import Image
 
 from efficientvision.errors import UserError
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.tasks.segmentation.metrics import (
     MEANINGS,
     NO_CLASS,
@@ -114,14 +115,17 @@ def scores_text(counts: PixelCounts, names: Mapping[int, str]) -> str:
         names: Class (from 0) of the records -> name, complete.
     """
     metrics = segmentation_metrics(counts)
-    lines = [f"{name:>14} {value:.4f}  {MEANINGS[name]}" for name, value in metrics.items()]
+    lines = [
+        f"{name:>14} {shown_metric(name, value):>5}  {MEANINGS[name]}"
+        for name, value in metrics.items()
+    ]
     scores = class_scores(counts.matrix)
     pixels = counts.matrix.sum(axis=1)
     total = max(pixels.sum(), 1)
     width = max(14, *(len(name) for name in names.values()))
-    lines.append(f"{'class':>{width}}    IoU  share of pixels")
+    lines.append(f"{'class':>{width}}   IoU  share of pixels")
     for number, name in names.items():
-        iou = "     -" if np.isnan(scores.iou[number]) else f"{scores.iou[number]:.4f}"
+        iou = "    -" if np.isnan(scores.iou[number]) else f"{100 * scores.iou[number]:5.1f}"
         lines.append(f"{name:>{width}} {iou}  {pixels[number] / total:.2%}")
     if left_out := counts.left_out:
         share = left_out / (total + left_out)
