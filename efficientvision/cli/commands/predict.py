@@ -13,6 +13,10 @@ _GROUPS = {
         *("folder", "pictures", "line_thickness", "max_boxes_to_draw", "save_txt", "save_conf"),
         *("save_crops", "save_prelabels", "label_studio_prefix", "resume", "overwrite"),
     ],
+    "Videos": [
+        *("track", "track_seconds", "track_min_frames", "track_min_score"),
+        *("track_across_classes", "count_line"),
+    ],
     "Model": ["model_name", "hparams", "batch_size", "threads", "trust"],
 }
 
@@ -39,6 +43,7 @@ COMMAND = Command(
             "efficientvision predict runs/a new_photos/ --save_prelabels=cvat",
             "results to correct by hand in CVAT",
         ),
+        ("efficientvision predict runs/a clip.mp4 --track", "objects followed through a video"),
     ],
     arguments=[
         Argument("MODEL", "run's folder, checkpoint or exported model", options=("model_dir",)),
