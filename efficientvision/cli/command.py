@@ -12,7 +12,7 @@ import efficientvision
 from efficientvision.cli.commands.base import Command
 from efficientvision.registry import nearest_names
 
-NAMES = ("train", "evaluate", "predict", "export", "benchmark", "models", "weights")
+NAMES = ("train", "evaluate", "export", "benchmark", "models", "weights")
 _LATER = (
     *("train", "evaluate", "predict", "export", "benchmark"),
     *("convert", "inspect", "models", "weights"),
