@@ -42,7 +42,7 @@ class PredictOptions:
         "evaluation of the run found, else 0.4 (multi-label classifier 0.5, other classifiers 0)",
     )
     classes: str | None = option(
-        None, "comma-separated names of the classes to keep; by default all"
+        None, "comma-separated names or numbers of the classes to keep; by default all"
     )
     top_k: int | None = option(
         None,

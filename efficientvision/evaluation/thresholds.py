@@ -73,7 +73,8 @@ class ScoreThresholds:
         before = self if default is None else ScoreThresholds(default)
         chosen = dict(before.classes)
         for key, score in by_class.items():
-            chosen |= dict.fromkeys(_numbers(key, names, num_classes), score)
+            numbers = class_numbers(key, names, num_classes, "min_score_thresh")
+            chosen |= dict.fromkeys(numbers, score)
         rare = tuple(number for number in before.rare if number not in chosen)
         others = f"; other classes: {before.source}" if before.source else ""
         return replace(before, classes=chosen, source=f"`min_score_thresh`{others}", rare=rare)
@@ -166,12 +167,24 @@ def _rounded_down(score: float) -> float:
     return max(math.floor(score * 10**_DIGITS) / 10**_DIGITS, 10**-_DIGITS)
 
 
-def _numbers(key: str | int, names: Mapping[int, str], num_classes: int) -> list[int]:
-    """Class numbers of a name, or of a number."""
+def class_numbers(
+    key: str | int, names: Mapping[int, str], num_classes: int, option: str
+) -> list[int]:
+    """Class numbers of a name, or of a number.
+
+    Args:
+        key: Name or number; a class that is called like a number goes by its name.
+        names: Class number -> name; may be empty.
+        num_classes: K; classes without names are 1..K.
+        option: Name of the option, for the error.
+
+    Raises:
+        UserError: There is no such class.
+    """
     if numbers := [number for number, name in names.items() if name == key]:
         return numbers
     known = set(names) or set(range(1, num_classes + 1))
     if str(key).isdecimal() and int(key) in known:
         return [int(key)]
     choices = list(names.values()) or [f"1 to {num_classes}"]
-    raise UserError(f"`min_score_thresh`: no class {key!r}. {nearest_names(str(key), choices)}")
+    raise UserError(f"`{option}`: no class {key!r}. {nearest_names(str(key), choices)}")

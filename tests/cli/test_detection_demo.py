@@ -55,7 +55,7 @@ def test_published_files_are_found(commands, tmp_path, words, chosen, size, zoo)
     (told,) = commands
     assert told.ckpt_path.endswith(f"{chosen}.pth") and told.ckpt_path.startswith("model") == zoo
     assert (told.runmode, told.task, told.input_image_size) == ("infer", "detection", size)
-    assert (told.model_name, told.min_score_thresh) == ("espnetv2_s_2.0", 0.5)
+    assert (told.model_name, told.min_score_thresh) == ("espnetv2_s_2.0", "0.5")
     assert (told.input_image, told.output_image_dir) == ("photos", "vis_detect")
 
 

@@ -148,6 +148,8 @@ def test_several_classes_of_a_photo(photos, out):
     assert found.counts == {"dark": 3, NAMES[2]: 1}
     ev.predict(classifier(), photos, out, top_k=2, overwrite=True)
     assert len(rows_of(out)) == 8
+    ev.predict(classifier(), photos, out, classes="2", top_k=2, overwrite=True)
+    assert {row["class"] for row in rows_of(out)} == {NAMES[2]}
 
 
 def test_areas(photos, out):

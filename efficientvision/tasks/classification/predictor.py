@@ -12,11 +12,10 @@ from efficientvision.configs.score_thresholds import MinScores
 from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import resolve_label_map
 from efficientvision.errors import UserError
-from efficientvision.evaluation.thresholds import ScoreThresholds
+from efficientvision.evaluation.thresholds import ScoreThresholds, class_numbers
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import load_model, serving_metadata
-from efficientvision.registry import nearest_names
 from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
@@ -237,7 +236,7 @@ class Classifier(Predictor[Classification]):
         batch_size: int,
         *,
         min_score_thresh: MinScores | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[int | str] | None = None,
         top_k: int | None = 5,
     ) -> list[Classification]:
         """Classifies photos of any size.
@@ -246,7 +245,7 @@ class Classifier(Predictor[Classification]):
             photos: see `as_array`.
             batch_size: see `__call__`.
             min_score_thresh: drop lower probabilities, see the class; None: the classifier's own.
-            classes: class names to keep; None: all.
+            classes: class numbers or names to keep; None: all.
             top_k: maximum number of classes per photo; None, or a multi-label model: no limit.
 
         Returns:
@@ -255,14 +254,14 @@ class Classifier(Predictor[Classification]):
         Raises:
             UserError: a class is unknown, or the network's outputs are not finite.
         """
-        known = set(self.class_names.values())
-        for name in classes or ():
-            if name not in known:
-                raise UserError(f"no class {name!r}. {nearest_names(name, sorted(known))}")
+        names, count = self.class_names, self.metadata.num_classes
+        numbers = None
+        if classes is not None:
+            numbers = {n for key in classes for n in class_numbers(key, names, count, "classes")}
         least = self._chosen(self.thresholds, min_score_thresh)
         limit = None if self.metadata.multilabel else top_k
         rows = self._run_by_size(self.classify_batch, photos, batch_size)
-        return [self._named(row, least, classes, limit) for row in rows]
+        return [self._named(row, least, numbers, limit) for row in rows]
 
     def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
         """Returns the probabilities of all K classes for N photos, float32 [N, K]."""
@@ -299,7 +298,7 @@ class Classifier(Predictor[Classification]):
         self,
         row: np.ndarray,
         least: ScoreThresholds,
-        classes: Sequence[str] | None,
+        numbers: set[int] | None,
         limit: int | None,
     ) -> Classification:
         if not np.isfinite(row).all():
@@ -310,7 +309,7 @@ class Classifier(Predictor[Classification]):
         limits = least.of(np.arange(1, len(row) + 1))
         likely = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= limits[i]]
         names = {i: self.class_names.get(i + 1, f"class {i + 1}") for i in likely}
-        kept = [i for i in likely if classes is None or names[i] in classes][:limit]
+        kept = [i for i in likely if numbers is None or i + 1 in numbers][:limit]
         predictions = [Prediction(names[i], float(row[i])) for i in kept]
         return Classification(predictions, class_ids=tuple(i + 1 for i in kept))
 

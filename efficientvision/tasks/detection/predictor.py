@@ -13,11 +13,10 @@ from efficientvision import files
 from efficientvision.configs.score_thresholds import MinScores
 from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.errors import UserError
-from efficientvision.evaluation.thresholds import ScoreThresholds
+from efficientvision.evaluation.thresholds import ScoreThresholds, class_numbers
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import load_model, serving_metadata
-from efficientvision.registry import nearest_names
 from efficientvision.tasks.detection.metadata import DetectionMetadata
 from efficientvision.tasks.detection.min_scores import apply_min_scores
 from efficientvision.tasks.detection.ssd_serving import detector_serving
@@ -387,8 +386,5 @@ class Detector(Predictor[Detections]):
             )
 
     def _class_numbers(self, classes: Sequence[int | str]) -> set[int]:
-        by_name = {name: number for number, name in self.class_names.items()}
-        for wanted in classes:
-            if isinstance(wanted, str) and wanted not in by_name:
-                raise UserError(f"no class {wanted!r}. {nearest_names(wanted, list(by_name))}")
-        return {by_name[c] if isinstance(c, str) else int(c) for c in classes}
+        names, count = self.class_names, self.metadata.num_classes
+        return {n for key in classes for n in class_numbers(key, names, count, "classes")}
