@@ -184,7 +184,8 @@ class Predictor(abc.ABC, Generic[Result]):
             model_name: None: inferred from the checkpoint.
             hparams: overrides as text, a YAML file, or a dict.
             use_ema: load averaged weights if the checkpoint has them.
-            threads, trust: for an exported model, see `load_export`.
+            threads: for an exported model, see `load_export`.
+            trust: for an exported model, see `load_export`.
             **overrides: further hyper-parameters by name.
 
         Raises:

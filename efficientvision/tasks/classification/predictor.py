@@ -175,7 +175,8 @@ class Classifier(Predictor[Classification]):
         """Creates a classifier from an export opened by `load_export`.
 
         Args:
-            run, metadata: see `load_export`.
+            run: see `load_export`.
+            metadata: see `load_export`.
             origin: path of the export, for errors.
             min_score_thresh: see the class.
             label_map: class names for a model that has none, as in the hyper-parameter.

@@ -256,7 +256,8 @@ class Detector(Predictor[Detections]):
         """Creates a detector from an export opened by `load_export`.
 
         Args:
-            run, metadata: see `load_export`.
+            run: see `load_export`.
+            metadata: see `load_export`.
             origin: path of the export, for messages.
             model_name: name for a model without metadata.
             min_score_thresh: see `from_checkpoint`; None: as in the metadata.

@@ -199,9 +199,11 @@ class Segmenter(Predictor[Segmentation]):
         """Creates a segmenter from an export opened by `load_export`.
 
         Args:
-            run, metadata: see `load_export`.
+            run: see `load_export`.
+            metadata: see `load_export`.
             origin: path of the export, for errors.
-            tile, overlap: see `from_checkpoint`.
+            tile: see `from_checkpoint`.
+            overlap: see `from_checkpoint`.
 
         Raises:
             UserError: the export is not a segmenter of this library, or not made for such tiles.
