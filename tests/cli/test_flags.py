@@ -107,6 +107,8 @@ def test_every_implemented_flag_is_read():
     holder = r"(?:(?<=settings\.)|(?<=self\.)|(?<=flag_values\.))"
     read = set(re.findall(rf"{holder}(?:need\(\")?(\w+)", text))
     by_name = set(re.findall(r"\"(\w+)\"", "".join(re.findall(r"draw_options = \(.*\)", text))))
+    tracking = (folder.parent / "configs" / "track_options.py").read_text()
+    by_name |= set(re.findall(r"options\.(\w+)", tracking))
     assert set(flags.IMPLEMENTED[flags.INSPECT]) - read - by_name == set()
     text = "".join(path.read_text() for path in (*runs, *tasks, folder / "supervise.py"))
     read = set(re.findall(r"(?:given|options)(?:\.|\[\")(\w+)", text))

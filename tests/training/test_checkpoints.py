@@ -176,8 +176,8 @@ def test_only_evaluations_of_as_many_images_are_compared(tmp_path, capsys):
     assert archive(1, 0.2, 87)
     assert not archive(2, 0.9, 5)
     said = capsys.readouterr().out
-    assert "0.9000 on 5 images" in said
-    assert "0.2000 on 87 images" in said
+    assert "AP 90.0 on 5 images" in said
+    assert "AP 20.0 on 87 images" in said
     assert "which is kept" in said
     assert archive(3, 0.3, 87)
     assert not archive(4, 0.25, 87)
