@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,6 @@ _VARIABLES = {color: f"var(--c{i})" for i, color in enumerate(SERIES)}
 _VARIABLES |= {INK: "var(--ink)", FAINT: "var(--line)"}
 # Unreferenced identifiers, which would repeat in every plot of a page.
 _UNUSED_ID = re.compile(r' id="[a-zA-Z0-9.]+_[0-9]+"')
-_MARGINS = (0.72, 0.5, 0.14, 0.34)  # Left, bottom, right, top of a plot, in inches.
 _STYLE = {
     "font.family": "sans-serif",
     "font.size": 10,
@@ -69,8 +69,6 @@ def plot_png(
     draws: Sequence[Draw],
     columns: int,
     size: tuple[float, float],
-    *,
-    long_labels: bool = False,
 ) -> bytes:
     """Returns the content of a PNG file with plots on white.
 
@@ -78,9 +76,8 @@ def plot_png(
         draws: Functions that each draw on the given axes.
         columns: Plots per row.
         size: Width and height of a plot in inches, at 110 pixels per inch.
-        long_labels: For a single plot: make room for long tick labels.
     """
-    with _figure(draws, columns, size, long_labels=long_labels) as figure:
+    with _figure(draws, columns, size) as figure:
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=110, facecolor="white")
         return content.getvalue()
@@ -115,11 +112,9 @@ def _figure(
     draws: Sequence[Draw],
     columns: int,
     size: tuple[float, float],
-    *,
-    long_labels: bool = False,
     **settings: Any,
 ) -> Iterator[Any]:
-    """A figure with the plots; `long_labels` measures the margins, which doubles the time."""
+    """A figure with the plots, whose margins fit their labels and legends."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -127,19 +122,12 @@ def _figure(
     columns = min(columns, len(draws))
     rows = -(-len(draws) // columns)
     width, height = size
-    left, bottom, right, top = _MARGINS
-    layout = "constrained" if long_labels else None
-    with matplotlib.rc_context({**_STYLE, **settings}):
+    with matplotlib.rc_context({**_STYLE, **settings}), warnings.catch_warnings():
+        # Names in scripts that the font lacks: the page's plots are text for the browser's fonts.
+        warnings.filterwarnings("ignore", message="Glyph")
         # pyplot would keep the figure alive and may need a display.
-        figure = Figure(figsize=(width * columns, height * rows), layout=layout)
+        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
         FigureCanvasAgg(figure)
-        for position, draw in enumerate(draws):
-            row, column = divmod(position, columns)
-            place = (
-                (column + left / width) / columns,
-                (rows - 1 - row + bottom / height) / rows,
-                (1 - (left + right) / width) / columns,
-                (1 - (bottom + top) / height) / rows,
-            )
-            draw(figure.subplots() if long_labels else figure.add_axes(place))
+        for position, draw in enumerate(draws, start=1):
+            draw(figure.add_subplot(rows, columns, position))
         yield figure

@@ -14,6 +14,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError, as_command
+from efficientvision.preflight.findings import Finding
 from efficientvision.registry import nearest_names
 from efficientvision.report.build import REPORT_NAME, build_report
 from efficientvision.report.observer import RunReport, said_in_a_line
@@ -58,6 +59,7 @@ class Run:
         schedule: Learning-rate schedule.
         command: Command that started the run, for `command.txt`.
         callbacks: Additional callbacks, besides those of every run.
+        findings: Findings of the preflight; None if it did not run here.
     """
 
     options: RunOptions
@@ -68,6 +70,7 @@ class Run:
     schedule: Schedule
     command: str
     callbacks: Sequence[Callback] = ()
+    findings: Sequence[Finding] | None = None
 
 
 def run(options: RunOptions, command: str) -> int:
@@ -132,7 +135,8 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
                 lock, lambda: run_setup.write_sidecars(options.model_dir, config, names)
             )
             remove_leftovers(options.model_dir)
-            preflight.run(options, config, names, plan, schedule)
+            findings = preflight.run(options, config, names, plan, schedule)
+            decided = dataclasses.replace(decided, findings=findings)
         return _train(decided, keeper)
 
 
@@ -203,7 +207,7 @@ def run_callbacks(
     """Returns the callbacks of a run, besides its own log."""
     config = decided.config
     callbacks: list[Callback] = [keeper] if keeper else []
-    callbacks.append(RunReport(decided.command, decided.options.eval_name))
+    callbacks.append(RunReport(decided.command, decided.options.eval_name, decided.findings))
     if config.early_stopping_patience:
         callbacks.append(
             EarlyStopping(

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.progress import tqdm
-from efficientvision.tasks.training_task import Batch, Evaluation, TrainingTask
+from efficientvision.tasks.training_task import VAL_LOSS, Batch, Evaluation, TrainingTask
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas
 from efficientvision.training.memory_errors import memory_errors
@@ -50,8 +51,9 @@ class Evaluator:
         self._batch_size = -(-batch_size // self._replicas) * self._replicas
         self.traces = 0
         self._on_host = isinstance(strategy, tf.distribute.TPUStrategy)
+        self._inputs = (*task.prediction_inputs, *task.val_loss_inputs)
         self._run = tf.function(self._run_on_replicas, autograph=False)
-        self._decode = tf.function(task.decode, autograph=False)
+        self._decode = tf.function(self._decoded, autograph=False)
 
     @property
     def strategy(self) -> tf.distribute.Strategy:
@@ -79,16 +81,21 @@ class Evaluator:
         averages = self._averages
         swap = averages.applied() if averages and averages.enabled else contextlib.nullcontext()
         total = self._task.num_evaluation_images
+        losses = np.zeros(2)
         with swap, tqdm(total=total, desc="evaluating", unit="image", dynamic_ncols=True) as bar:
             for batch in data:
                 images = int(next(iter(batch.values())).shape[0])
-                inputs = {name: batch[name] for name in self._task.prediction_inputs}
+                inputs = {name: batch[name] for name in self._inputs}
                 predictions = self._predict_batch(inputs, images)
+                if VAL_LOSS in predictions:
+                    losses += predictions.pop(VAL_LOSS).sum(axis=0, dtype=np.float64)
                 evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
                 bar.update(images)
                 if is_cancelled():
                     raise EvaluationCancelled
         metrics = evaluation.compute()
+        if metrics and losses[1] > 0:
+            metrics[VAL_LOSS] = float(losses[0] / losses[1])
         return metrics, evaluation.report(metrics), evaluation
 
     def _predict_batch(self, batch: Batch, images: int) -> dict:
@@ -115,5 +122,13 @@ class Evaluator:
 
     def _run_on_replicas(self, batch: Batch):
         self.traces += 1
-        part = self._task.outputs if self._on_host else self._task.predict
-        return self._strategy.run(lambda share: part(self._model, share), args=(batch,))
+        return self._strategy.run(self._run_on_replica, args=(batch,))
+
+    def _run_on_replica(self, batch: Batch):
+        outputs = self._task.outputs(self._model, batch)
+        return outputs if self._on_host else self._decoded(outputs, batch)
+
+    def _decoded(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
+        results = self._task.decode(outputs, batch)
+        losses = self._task.image_losses(outputs, batch)
+        return results if losses is None else {**results, VAL_LOSS: losses}
