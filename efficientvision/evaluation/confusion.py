@@ -1,4 +1,4 @@
-"""The confusion matrix of a detector, and what became of each object and detection."""
+"""The confusion matrix of a detector, and the fate of each object and detection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from efficientvision.evaluation.object_matching import (
 
 
 class Outcomes(NamedTuple):
-    """What became of each object and detection at a score threshold.
+    """The fate of each object and detection at a score threshold.
 
     Attributes:
         considered: bool [N]: detections that count: with a score of at least the threshold, and not

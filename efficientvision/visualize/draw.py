@@ -71,7 +71,7 @@ class LabelledBox(NamedTuple):
         box_yxyx: [4] float, in pixels of the picture.
         label: text at the box; may be empty.
         color: RGB, 0..255.
-        thickness: of the frame, in pixels.
+        thickness: width of the frame in pixels.
     """
 
     box_yxyx: np.ndarray

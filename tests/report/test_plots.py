@@ -11,7 +11,8 @@ from PIL import Image
 from efficientvision.report import figures
 from efficientvision.report.plots import plot_png, plot_svg
 
-pytest.importorskip("matplotlib")
+matplotlib_figure = pytest.importorskip("matplotlib.figure")
+backend_agg = pytest.importorskip("matplotlib.backends.backend_agg")
 
 
 def _losses(axes):
@@ -55,19 +56,61 @@ def test_precision_recall_of_few_and_many_classes(classes):
     assert ("mean over classes" in svg) == (classes > figures.MOST_NAMED)
 
 
-@pytest.mark.parametrize("classes", [2, 90])
+@pytest.mark.parametrize("classes", [2, 30])
 def test_confusion_matrix_is_drawn(classes):
     counts = np.eye(classes, dtype=int) * 5
     labels = [f"a long name of class {i}" for i in range(classes)]
     words = {"title": "Confusion", "detected": "detected as"}
     content = plot_png(
-        [lambda axes: figures.draw_confusion(axes, labels, counts, **words)],
-        1,
-        (6, 6),
-        long_labels=True,
+        [lambda axes: figures.draw_confusion(axes, labels, counts, **words)], 1, (6, 6)
     )
     pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     assert (pixels[..., 2].astype(int) - pixels[..., 0] > 60).any()
+
+
+def test_the_labels_of_a_thousand_classes_are_thinned(axes):
+    labels = [str(i) for i in range(1000)]
+    figures.draw_confusion(axes, labels, np.eye(1000), title="Confusion", detected="as")
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == labels[::10]
+
+
+@pytest.fixture
+def axes():
+    figure = matplotlib_figure.Figure(figsize=(6.2, 3.2), layout="constrained")
+    return figure.add_subplot()
+
+
+def _boxes(axes):
+    """Everything of the axes, its plot area, and its legend, in pixels."""
+    figure = axes.figure
+    renderer = backend_agg.FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    legend = axes.get_legend().get_window_extent(renderer)
+    return axes.get_tightbbox(renderer), axes.get_window_extent(renderer), legend
+
+
+@pytest.mark.parametrize("kind", ["series", "precision and recall", "f1"])
+def test_legends_stand_beside_the_curves_and_no_label_is_cut(axes, kind):
+    long = {"ein sehr langer Name, der nirgends ein Ende findet " * 3: 1, "short": 2}
+    curves = {name: ([0.0, 1e-6], [1.0, 0.5]) for name in long}
+    if kind == "series":
+        figures.draw_series(axes, "Learning rate", {k: ([1, 10**6], [0, 1e-5]) for k in long})
+    elif kind == "f1":
+        figures.draw_f1(axes, curves, {"short": (0.4, 0.5)}, 0.4)
+        assert axes.get_xlabel() == "score threshold, percent"
+    else:
+        figures.draw_precision_recall(axes, curves, {}, "title " * 30)
+        assert axes.get_ylabel() == "precision, percent" and axes.get_ylim()[1] > 100
+    whole, area, legend = _boxes(axes)
+    size = axes.figure.get_size_inches() * axes.figure.dpi
+    assert legend.x0 >= area.x1 and area.width > 0.3 * size[0]
+    assert whole.x0 >= 0 and whole.y0 >= 0 and whole.x1 <= size[0] + 1 and whole.y1 <= size[1] + 1
+
+
+def test_validation_loss_is_dashed_beside_the_training_losses(axes):
+    series = {"loss": ([1, 2], [2.0, 1.0]), "val_loss": ([2], [1.5])}
+    figures.draw_series(axes, "Losses", series)
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "--"]
 
 
 def test_a_series_of_nothing_but_gaps():

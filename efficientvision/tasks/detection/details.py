@@ -44,7 +44,7 @@ def detection_details(collected: Collected, scores: BoxScores) -> tuple[Details,
     `score_threshold`; see `confusion.confusion_matrix`).
 
     Returns:
-        The details, and what became of each object and detection at `score_threshold`.
+        The details, and the fate of each object and detection at `score_threshold`.
     """
     matches = match_objects(collected, IOU)
     curves = class_curves(collected, matches)
