@@ -10,7 +10,7 @@ from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.report import figures
 from efficientvision.report.page import report_page
-from efficientvision.report.plots import Draw, can_plot, plot_png, plot_svg
+from efficientvision.report.plots import Draw, Svg, can_plot, plot_png, plot_svg
 from efficientvision.report.run_files import (
     SOURCES,
     STEP_TABLES,
@@ -98,14 +98,14 @@ def _tried(model_dir: AnyPath, without: Collection[str]) -> tuple[dict[str, byte
 def _contents(run: RunFiles) -> dict[str, bytes]:
     """The contents of the report's files, by name."""
     contents: dict[str, bytes] = {}
-    svgs: dict[str, str] = {}
+    svgs: dict[str, Svg] = {}
     if can_plot():
         draws = curve_draws(run)
-        svgs = {name: plot_svg(draw, name, _SIZE) for name, draw in draws.items()}
+        svgs = {name: plot_svg(draw, name) for name, draw in draws.items()}
         if draws:
             contents[CURVES_NAME] = plot_png(list(draws.values()), 2, _SIZE)
         draws = class_draws(run)
-        svgs |= {name: plot_svg(draw, name, _SIZE) for name, draw in draws.items()}
+        svgs |= {name: plot_svg(draw, name) for name, draw in draws.items()}
         if draws:
             contents[PR_NAME] = plot_png(list(draws.values()), 1, _SIZE)
         if run.confusion:

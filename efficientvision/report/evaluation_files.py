@@ -61,10 +61,10 @@ def write_evaluation(
             with writer.as_default(step=step):
                 write_pictures("val_predictions", pictures[:_LOGGED_PICTURES])
             writer.flush()
-    if with_mistakes:
-        _write_mistakes(model_dir, step, evaluation.mistakes(MOST_MISTAKES))
     facts = {"step": step, **details.facts, "metrics": dict(metrics)}
     files.write_text(files.join(model_dir, EVALUATION_NAME), json.dumps(facts, indent=1) + "\n")
+    if with_mistakes:
+        _write_mistakes(model_dir, step, evaluation.mistakes(MOST_MISTAKES))
 
 
 def _write_mistakes(model_dir: AnyPath, step: int, mistakes: Sequence[Mistake]) -> None:

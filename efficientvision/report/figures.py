@@ -50,6 +50,8 @@ def draw_series(axes: Axes, title: str, series: Series, *, log: bool = False) ->
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter("")
+        if positive.max() < 1000 * positive.min():
+            axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     else:
         axes.set_ylim(bottom=min(0, every.min(initial=0, where=np.isfinite(every))))
     # The default formatters write powers as math text, or above the axis, where the title is.
@@ -188,3 +190,4 @@ def _add_legend(axes: Axes, named: Mapping[str, Artist]) -> None:
     )
     for text, name in zip(legend.get_texts(), named, strict=True):
         text.set_text(wrapped(name))
+        text.set_label(name)

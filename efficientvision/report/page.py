@@ -15,6 +15,7 @@ from efficientvision import files
 from efficientvision.errors import as_command
 from efficientvision.report import sections
 from efficientvision.report.markup import Markup, data_uri, join, tag
+from efficientvision.report.plots import Svg
 from efficientvision.report.run_files import RunFiles
 from efficientvision.tasks.training_task import VAL_LOSS
 from efficientvision.visualize.sheet import Picture, panels, read_sheet
@@ -46,12 +47,12 @@ _FOLDER = {
 }
 
 
-def report_page(run: RunFiles, plots: Mapping[str, str], matrix_png: bytes) -> str:
+def report_page(run: RunFiles, plots: Mapping[str, Svg], matrix_png: bytes) -> str:
     """Returns the page as HTML text.
 
     Args:
         run: The run's folder.
-        plots: Name -> `<svg>` element: "losses", "metrics", "learning_rate", "gradient_norm",
+        plots: Name -> plot: "losses", "metrics", "learning_rate", "gradient_norm",
             "precision_recall" and "f1", as far as available. Empty without matplotlib.
         matrix_png: The confusion matrix as a picture, for matrices too large for a table.
     """
@@ -88,7 +89,7 @@ def style() -> str:
 
 
 def _parts(
-    run: RunFiles, plots: Mapping[str, str], matrix_png: bytes
+    run: RunFiles, plots: Mapping[str, Svg], matrix_png: bytes
 ) -> list[tuple[str, str, Markup]]:
     """(anchor, heading, content) of each section that has something to show."""
     sheets = [
@@ -177,7 +178,7 @@ def _step_note(step: int | None) -> Markup | None:
     return None if step is None else tag("p", f"Evaluation at step {step:,}.", class_="soft")
 
 
-def _curves(run: RunFiles, plots: Mapping[str, str]) -> Markup:
+def _curves(run: RunFiles, plots: Mapping[str, Svg]) -> Markup:
     """The curves over the steps, with what the validation loss is."""
     shown = [_plot(plots[name], label) for name, label in _CURVES.items() if name in plots]
     if not shown:
@@ -199,8 +200,19 @@ def _no_plots() -> Markup:
     return tag("p", _NO_PLOTS, class_="soft")
 
 
-def _plot(svg: str, label: str) -> Markup:
-    return tag("figure", Markup(svg), role="img", aria_label=label)
+def _plot(plot: Svg, label: str) -> Markup:
+    names = ", ".join(entry.name for entry in plot.legend)
+    svg = tag(
+        "div",
+        Markup(plot.element),
+        role="img",
+        aria_label=f"{label}: {names}" if names else label,
+    )
+    entries = [
+        tag("li", tag("span", style=f"border-top: 3px {entry.line} {entry.color}"), entry.name)
+        for entry in plot.legend
+    ]
+    return tag("figure", svg, tag("ul", *entries, class_="legend lines") if entries else None)
 
 
 def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:

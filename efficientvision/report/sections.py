@@ -144,23 +144,31 @@ def confusions(run: RunFiles) -> Markup | None:
 
 
 def findings(run: RunFiles) -> Markup | None:
-    """The findings of the preflight."""
-    body = []
+    """The findings of the preflight: errors and warnings, and the rest on demand."""
+    if not run.findings:
+        return None
+    shown: dict[bool, list[list[Any]]] = {True: [], False: []}
     counts = dict.fromkeys((ERROR, WARNING), 0)
     for finding in run.findings:
         level = finding["level"]
         if level in counts:
             counts[level] += 1
-        shown = tag("span", level, class_=f"level {level}")
-        body.append([shown, finding["subject"], finding["found"], finding["advice"]])
-    if not body:
-        return None
+        label = tag("span", level, class_=f"level {level}")
+        cells = [label, finding["subject"], finding["found"], finding["advice"]]
+        shown[level in counts].append(cells)
     note = (
         "What the checks before the last start found: "
         f"{counted(counts[ERROR], 'error')}, {counted(counts[WARNING], 'warning')}."
     )
     head = ["", "check", "found", "what to do"]
-    return join(tag("p", note), table("Findings", head, body, "findings", text=4))
+    bad = table("Errors and warnings", head, shown[True], "findings", text=4)
+    passed = len(shown[False])
+    good = tag(
+        "details",
+        tag("summary", f"{counted(passed, 'check')} passed"),
+        table("Checks passed", head[:3], [row[:3] for row in shown[False]], "findings", text=3),
+    )
+    return join(tag("p", note), bad if shown[True] else None, good if passed else None)
 
 
 def settings(run: RunFiles) -> Markup:

@@ -65,10 +65,11 @@ def made_evaluation(num_classes: int = 3, seed: int = 0) -> DetectionEvaluation:
     return evaluation
 
 
-def made_photos(positions: Sequence[int]) -> dict[int, np.ndarray]:
-    """Noise at the photos' own size."""
+def made_photos(positions: Sequence[int]) -> dict[int, tuple[np.ndarray, str]]:
+    """Noise at the photos' own size, and names of files."""
     rng = np.random.default_rng(1)
-    return {i: rng.integers(0, 255, (2 * SIDE, 2 * SIDE - 32, 3), np.uint8) for i in positions}
+    size = (2 * SIDE, 2 * SIDE - 32, 3)
+    return {i: (rng.integers(0, 255, size, np.uint8), f"photo {i}.jpg") for i in positions}
 
 
 def made_batch(size: int = 4, seed: int = 0) -> dict[str, np.ndarray]:

@@ -21,23 +21,24 @@ def _losses(axes):
 
 
 def test_svg_has_no_colour_of_its_own():
-    svg = plot_svg(_losses, "losses")
+    svg, legend = plot_svg(_losses, "losses")
     assert not re.findall(r"#[0-9a-fA-F]{6}\b", svg.replace("#ffffff", ""))
     assert {"var(--ink)", "var(--line)", "var(--c0)", "var(--c1)"} <= set(
         re.findall(r"var\([^)]*\)", svg)
     )
     root = xml.etree.ElementTree.fromstring(svg)
     assert root.get("width") is None and root.get("viewBox")
-    assert "loss" in "".join(root.itertext())
+    assert "Losses" in "".join(root.itertext())
+    assert legend == (("loss", "var(--c0)", "solid"), ("box_loss", "var(--c1)", "solid"))
 
 
 def test_two_plots_on_a_page_share_no_identifier():
-    one, two = plot_svg(_losses, "losses"), plot_svg(_losses, "others")
+    one, two = (plot_svg(_losses, name).element for name in ("losses", "others"))
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, two)]
     assert ids[0] and not ids[0] & ids[1]
     for svg, known in zip((one, two), ids, strict=True):
         assert set(re.findall(r'(?:url\(|href=")#([^")]+)', svg)) <= known
-    assert plot_svg(_losses, "losses") == one
+    assert plot_svg(_losses, "losses").element == one
 
 
 def test_png_holds_every_plot():
@@ -50,10 +51,14 @@ def test_precision_recall_of_few_and_many_classes(classes):
     recalls = np.linspace(0, 1, 101)
     curves = {f"class {i}": (recalls, 1 - recalls * i / classes) for i in range(classes)}
     points = {"class 0": (0.5, 0.5)}
-    svg = plot_svg(lambda axes: figures.draw_precision_recall(axes, curves, points, "PR"), "pr")
+    svg, legend = plot_svg(
+        lambda axes: figures.draw_precision_recall(axes, curves, points, "PR"), "pr"
+    )
     assert len(svg) < 400_000
-    assert ("class 0" in svg) == (classes <= figures.MOST_NAMED)
-    assert ("mean over classes" in svg) == (classes > figures.MOST_NAMED)
+    names = [entry.name for entry in legend]
+    assert ("class 0" in names) == (classes <= figures.MOST_NAMED)
+    assert ("mean over classes" in names) == (classes > figures.MOST_NAMED)
+    assert all(entry.color.startswith("var(") for entry in legend)
 
 
 @pytest.mark.parametrize("classes", [2, 30])
@@ -131,11 +136,14 @@ def test_names_are_drawn_as_they_are(name):
         lambda axes: figures.draw_series(axes, name, curves),
         lambda axes: figures.draw_confusion(axes, [*curves], np.eye(2), title=name, detected="d"),
     ):
-        texts = list(xml.etree.ElementTree.fromstring(plot_svg(draw, "names")).itertext())
-        assert sum(text.strip() == name for text in texts) >= 2  # In the title, and beside it.
+        svg, legend = plot_svg(draw, "names")
+        texts = [text.strip() for text in xml.etree.ElementTree.fromstring(svg).itertext()]
+        texts += [entry.name for entry in legend]
+        assert texts.count(name) >= 2  # In the title, and beside it.
 
 
 def test_powers_on_a_logarithmic_scale_are_numbers():
-    texts = set(map(str.strip, xml.etree.ElementTree.fromstring(plot_svg(_losses, "l")).itertext()))
-    assert {"0.1", "1", "loss", "box_loss"} <= texts
+    svg = plot_svg(_losses, "l").element
+    texts = set(map(str.strip, xml.etree.ElementTree.fromstring(svg).itertext()))
+    assert {"0.1", "0.2", "1"} <= texts
     assert not [text for text in texts if "mathdefault" in text or "$" in text]

@@ -34,8 +34,8 @@ class DetectionEvaluation(Evaluation):
         merge: Merges the predictions of several views into one set of detections per image; None
             if there is only one view.
         voc: Add PASCAL VOC's metrics, see `voc.voc_metrics`.
-        read_photos: Positions of images in the data set (from 0) -> photos by position, for
-            `mistakes`; None: no mistakes are drawn.
+        read_photos: Positions of images in the data set (from 0) -> photos and file names by
+            position, for `mistakes`; None: no mistakes are drawn.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class DetectionEvaluation(Evaluation):
         num_images: int | None = None,
         merge: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None,
         voc: bool = False,
-        read_photos: Callable[[Sequence[int]], Mapping[int, np.ndarray]] | None = None,
+        read_photos: Callable[[Sequence[int]], Mapping[int, tuple[np.ndarray, str]]] | None = None,
     ):
         coco.reset()
         self._coco = coco
@@ -123,7 +123,8 @@ class DetectionEvaluation(Evaluation):
         drawn = []
         for mistake in worst:
             position, name = self._places[mistake.image]
-            photo = photos[position]
+            photo, file_name = photos[position]
+            name = f"{name} ({file_name})" if file_name not in ("", name) else name
             drawn.append(draw_mistake(mistake, name, photo, self._collected, self._outcome))
         return drawn
 
