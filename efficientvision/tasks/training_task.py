@@ -27,7 +27,8 @@ class TrainingTask(abc.ABC):
 
     Attributes:
         prediction_inputs: Batch keys that `outputs` and `decode` need.
-        val_loss_inputs: Further batch keys that `image_losses` needs.
+        val_loss_inputs: Further batch keys that `image_losses` needs; empty: the task has no such
+            loss, or its `Evaluation` computes it.
         loss_names: Keys that `losses` returns.
         best_metric: Metric that selects the best checkpoint; larger is better.
         training_files: Pattern of the training records, or None.
@@ -114,8 +115,10 @@ class TrainingTask(abc.ABC):
         """Predicts a batch: `decode` of `outputs`."""
         return self.decode(self.outputs(model, batch), batch)
 
-    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor | None:
+    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor:
         """Computes the losses of evaluation images from the outputs of their prediction.
+
+        Called if there are `val_loss_inputs`.
 
         Args:
             outputs: Result of `outputs`.
@@ -123,10 +126,9 @@ class TrainingTask(abc.ABC):
 
         Returns:
             float32 [B, 2]: the loss of each image and its part of the divisor, so that the sum of
-            the losses divided by the sum of the parts is the metric `VAL_LOSS`. None: the task
-            has no such loss, or its `Evaluation` computes it.
+            the losses divided by the sum of the parts is the metric `VAL_LOSS`.
         """
-        return None
+        raise NotImplementedError(f"{type(self).__name__} has no loss of images")
 
     @abc.abstractmethod
     def new_evaluation(self) -> Evaluation:

@@ -15,6 +15,10 @@ from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas
 from efficientvision.training.memory_errors import memory_errors
 
+# The loss costs up to a quarter of the time of a prediction on a processor: of more images than
+# these, it is measured on every second batch, every third ...
+LOSS_IMAGES = 1000
+
 
 class EvaluationCancelled(Exception):
     """The evaluation was cancelled before it had seen all images."""
@@ -81,12 +85,13 @@ class Evaluator:
         averages = self._averages
         swap = averages.applied() if averages and averages.enabled else contextlib.nullcontext()
         total = self._task.num_evaluation_images
+        stride = max(1, -(-(total or 0) // LOSS_IMAGES))
         losses = np.zeros(2)
         with swap, tqdm(total=total, desc="evaluating", unit="image", dynamic_ncols=True) as bar:
-            for batch in data:
+            for number, batch in enumerate(data):
                 images = int(next(iter(batch.values())).shape[0])
                 inputs = {name: batch[name] for name in self._inputs}
-                predictions = self._predict_batch(inputs, images)
+                predictions = self._predict_batch(inputs, images, number % stride == 0)
                 if VAL_LOSS in predictions:
                     losses += predictions.pop(VAL_LOSS).sum(axis=0, dtype=np.float64)
                 evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
@@ -98,13 +103,14 @@ class Evaluator:
             metrics[VAL_LOSS] = float(losses[0] / losses[1])
         return metrics, evaluation.report(metrics), evaluation
 
-    def _predict_batch(self, batch: Batch, images: int) -> dict:
+    def _predict_batch(self, batch: Batch, images: int, with_losses: bool) -> dict:
         missing = self._batch_size - images
         if missing:
             batch = {k: tf.concat([v, tf.repeat(v[:1], missing, 0)], 0) for k, v in batch.items()}
-        results = self._run(self._shares(batch))
+        wanted = tf.constant(with_losses)
+        results = self._run(self._shares(batch), wanted)
         if self._on_host:
-            results = self._decode([self._joined(value) for value in results], batch)
+            results = self._decode([self._joined(value) for value in results], batch, wanted)
         return {name: self._joined(value)[:images].numpy() for name, value in results.items()}
 
     def _shares(self, batch: Batch) -> Batch:
@@ -120,15 +126,24 @@ class Evaluator:
         """Joins the replicas' parts of a result."""
         return tf.concat(self._strategy.experimental_local_results(value), axis=0)
 
-    def _run_on_replicas(self, batch: Batch):
+    def _run_on_replicas(self, batch: Batch, with_losses: tf.Tensor):
         self.traces += 1
-        return self._strategy.run(self._run_on_replica, args=(batch,))
+        return self._strategy.run(self._run_on_replica, args=(batch, with_losses))
 
-    def _run_on_replica(self, batch: Batch):
+    def _run_on_replica(self, batch: Batch, with_losses: tf.Tensor):
         outputs = self._task.outputs(self._model, batch)
-        return outputs if self._on_host else self._decoded(outputs, batch)
+        return outputs if self._on_host else self._decoded(outputs, batch, with_losses)
 
-    def _decoded(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
+    def _decoded(
+        self, outputs: list[tf.Tensor], batch: Batch, with_losses: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         results = self._task.decode(outputs, batch)
-        losses = self._task.image_losses(outputs, batch)
-        return results if losses is None else {**results, VAL_LOSS: losses}
+        if not self._task.val_loss_inputs:
+            return results
+        images = tf.shape(next(iter(batch.values())))[0]
+        losses = tf.cond(
+            with_losses,
+            lambda: self._task.image_losses(outputs, batch),
+            lambda: tf.zeros([images, 2]),
+        )
+        return {**results, VAL_LOSS: losses}

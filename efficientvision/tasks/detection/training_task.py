@@ -94,13 +94,11 @@ class DetectionTrainingTask(RecordTrainingTask):
         boxes = boxes_on_photo(detections.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
         return detections._replace(boxes_yxyx=boxes)._asdict()
 
-    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor | None:
-        """`det_loss` times the divisor, and the number of positive anchors; None: no ground truth.
+    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor:
+        """`det_loss` times the divisor, and the number of positive anchors.
 
         The boxes are those of the records, crowds included.
         """
-        if not self.val_loss_inputs:
-            return None
         classes = batch["gt_classes"]
         known = classes <= self.config.num_object_classes
         truth = {

@@ -108,10 +108,8 @@ class SegmentationTrainingTask(RecordTrainingTask):
         loss_of = cross_entropy if self.config.loss_type == "ce" else binary_cross_entropy
         return loss_of(logits, masks, normalizer=normalizer, class_weights=self.class_weights)
 
-    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor | None:
+    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor:
         """`seg_loss` times the divisor, and the divisor (see `normalizer`)."""
-        if not self.val_loss_inputs:
-            return None
 
         def losses_of(logits: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             divisor = self.normalizer({"masks": masks}, lambda x: x)

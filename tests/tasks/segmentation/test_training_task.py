@@ -123,10 +123,10 @@ def test_validation_loss_is_the_training_loss_over_all_images(records, options):
 
 def test_no_validation_loss_for_other_classes_or_views(records):
     task = task_of(records, class_map={3: 0})
-    assert task.val_loss_inputs == () and task.image_losses([], {}) is None
+    assert task.val_loss_inputs == ()
     assert "input_masks" not in task.evaluation_dataset(1).element_spec
     tta = task_of(records, tta=lambda config: SegmentationTTA(config, flip=True))
-    assert tta.image_losses([], {}) is None
+    assert tta.val_loss_inputs == ()
 
 
 def test_masks_are_resized_like_pillow():
