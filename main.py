@@ -9,13 +9,13 @@ from absl import flags
 
 from efficientvision.cli import run_main, supervise
 from efficientvision.cli.compat import edgenets
-from efficientvision.cli.flags import define_train_flags
+from efficientvision.cli.flags import define_train_flags, options_of
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 
 
 def main(argv):
     """Runs `--mode`, in a child process where it is supervised."""
-    code = supervise.run_as_parent(flags.FLAGS)
+    code = supervise.run_as_parent(options_of(flags.FLAGS))
     if code is not None:
         return code
     load_tensorflow_quietly()

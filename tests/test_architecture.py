@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 
 import pytest
@@ -380,5 +381,5 @@ def test_public_functions_are_annotated():
 
 def test_the_package_says_that_it_is_typed():
     assert (PACKAGE / "py.typed").exists()
-    setup = (REPOSITORY / "setup.py").read_text(encoding="utf-8")
-    assert '"efficientvision": ["py.typed"]' in setup
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["setuptools"]["package-data"]["efficientvision"] == ["py.typed"]

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from absl import flags as absl_flags
@@ -42,6 +42,10 @@ def run_main(
     flag_values: absl_flags.FlagValues = absl_flags.FLAGS,
     translate: Callable[[list[str]], list[str]] = list,
     takes_arguments: bool = False,
+    check: Callable[[list[str]], Any] | None = None,
+    help_text: Callable[[], str] | None = None,
+    more_names: Sequence[str] = (),
+    argument_names: Mapping[str, str] | None = None,
 ) -> None:
     """Parses the flags, runs a program and exits with its exit code.
 
@@ -55,6 +59,11 @@ def run_main(
         flag_values: The flags that the program declared.
         translate: Rewrites the command line before it is parsed.
         takes_arguments: Whether positional arguments are allowed; `main` gets them.
+        check: Checks the positional arguments, if they are allowed: an error in them is one of the
+            command line.
+        help_text: Returns the text of `--help`; by default it is made from the flags.
+        more_names: Names that are no flags but may be meant by a mistyped one, read when needed.
+        argument_names: Option, as messages name it -> positional argument that stands for it.
 
     Raises:
         SystemExit: Always. 0: success; 1: bad input; 2: bad flags; 130: interrupted.
@@ -62,25 +71,28 @@ def run_main(
     _write_any_text()
     argv = list(sys.argv if argv is None else argv)
     if {"--help", "-help", "-h", "--helpshort", "--helpfull"} & set(argv[1:]):
-        print(with_flags(_help_text(main, flag_values), flag_values))
+        text = help_text() if help_text else _help_text(main, flag_values)
+        print(with_flags(text, flag_values, argument_names))
         sys.exit(0)
 
     def fail(sentence: str, code: int, lines: Sequence[str] = ()) -> NoReturn:
         text = "\n".join([f"error: {' '.join(sentence.split())}", *lines])
         sys.stdout.flush()
-        print(with_flags(text, flag_values), file=sys.stderr)
+        print(with_flags(text, flag_values, argument_names), file=sys.stderr)
         sys.exit(code)
 
     try:
         rest = flag_values(translate(argv))
-        if rest[1:] and not takes_arguments:
+        if check is not None:
+            check(rest)
+        elif rest[1:] and not takes_arguments:
             raise UserError(f"Unexpected argument {rest[1]!r}: write options as --name=value.")
     except absl_flags.UnrecognizedFlagError as error:
-        fail(_unknown_flag(error.flagname, flag_values), code=2)
+        fail(_unknown_flag(error.flagname, flag_values, more_names), code=2)
     except (absl_flags.Error, UserError) as error:
         fail(_NO_NUMBER.sub(_number_wanted, str(error)), code=2)
     try:
-        with on_terminal(flag_values):
+        with on_terminal(flag_values, argument_names):
             code = main(rest)
     except UserError as error:
         fail(error.sentence, code=1, lines=error.lines)
@@ -114,8 +126,8 @@ def _number_wanted(match: re.Match) -> str:
     return f"expected {kind}"
 
 
-def _unknown_flag(name: str, flag_values: absl_flags.FlagValues) -> str:
-    own = [flag.name for flag in _own_flags(flag_values)]
+def _unknown_flag(name: str, flag_values: absl_flags.FlagValues, more_names: Sequence[str]) -> str:
+    own = [*(flag.name for flag in _own_flags(flag_values)), *more_names]
     hint = nearest_names(name, own).replace(" are ", " are --").replace("mean ", "mean --")
     return f"Unknown flag --{name}. {hint.replace(', ', ', --')} See --help."
 

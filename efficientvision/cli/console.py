@@ -6,7 +6,7 @@ import contextlib
 import logging
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from efficientvision.progress import tqdm
 
@@ -14,27 +14,34 @@ from efficientvision.progress import tqdm
 _ARGUMENT = re.compile(r"`(\w+)(=[^`]*)?`")
 
 
-def with_flags(text: str, flags: Collection[str]) -> str:
+def with_flags(
+    text: str, flags: Collection[str], arguments: Mapping[str, str] | None = None
+) -> str:
     """The text with `name` and `name=value` as --name and --name=value.
 
     Args:
         text: A message or a help text.
         flags: Names of the program's flags; other names stay as they are.
+        arguments: Option -> name of the positional argument that stands for it.
     """
 
     def written(match: re.Match) -> str:
         name, value = match[1], match[2] or ""
+        if arguments and name in arguments:
+            return arguments[name] + (f" {value[1:]}" if value else "")
         return f"--{name}{value}" if name in flags else match[0]
 
     return _ARGUMENT.sub(written, text)
 
 
 @contextlib.contextmanager
-def on_terminal(flags: Collection[str] = ()) -> Iterator[None]:
+def on_terminal(
+    flags: Collection[str] = (), arguments: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Prints the library's log from level INFO up, one line per message, above progress bars."""
     logger = logging.getLogger("efficientvision")
     before = logger.handlers, logger.level
-    logger.handlers = [_Terminal(flags)]
+    logger.handlers = [_Terminal(flags, arguments)]
     logger.setLevel(logging.INFO)
     try:
         yield
@@ -49,10 +56,10 @@ def say(text: object) -> None:
 
 
 class _Terminal(logging.Handler):
-    def __init__(self, flags: Collection[str]):
+    def __init__(self, flags: Collection[str], arguments: Mapping[str, str] | None):
         super().__init__()
-        self._flags = flags
+        self._flags, self._arguments = flags, arguments
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(with_flags(record.getMessage(), self._flags))
+        tqdm.write(with_flags(record.getMessage(), self._flags, self._arguments))
         sys.stdout.flush()

@@ -40,7 +40,7 @@ _COMMANDS = {
     "saved_model": "cli.inspect_exports.saved_model",
     "saved_model_infer": "cli.inspect_saved_model_infer.run",
     "saved_model_video": "cli.inspect_saved_model_video.run",
-    "saved_model_benchmark": "cli.inspect_saved_model_benchmark.run",
+    "saved_model_benchmark": "runs.benchmark_export.run",
     "freeze": "cli.inspect_exports.freeze",
 }
 

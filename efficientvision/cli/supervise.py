@@ -9,9 +9,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from absl import flags
-
 from efficientvision.cli import is_users_mistake
+from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
 from efficientvision.training.cluster import Cluster, find_cluster
 from efficientvision.training.supervisor import (
@@ -22,7 +21,7 @@ from efficientvision.training.supervisor import (
 )
 
 
-def run_as_parent(given: flags.FlagValues) -> int | None:
+def run_as_parent(options: RunOptions) -> int | None:
     """Starts this program again as a child and supervises it, if the job needs that.
 
     Jobs of several workers, or with `--restarts`, need it. Imports no TensorFlow, so the parent
@@ -39,31 +38,33 @@ def run_as_parent(given: flags.FlagValues) -> int | None:
         end_with_parent()
         return None
     for name in ("restarts", "join_timeout"):
-        if given[name].value < 0:
-            raise UserError(f"--{name} must not be negative, got {given[name].value}.")
-    cluster = _cluster(given)
-    if cluster is None and not given.restarts:
+        if getattr(options, name) < 0:
+            raise UserError(f"--{name} must not be negative, got {getattr(options, name)}.")
+    cluster = _cluster(options)
+    if cluster is None and not options.restarts:
         return None
+    if not options.model_dir:
+        raise UserError("--model_dir is missing: workers and restarts need the folder's name.")
     return supervise(
         [sys.executable, *sys.orig_argv[1:]],
         cluster=cluster,
-        restarts=given.restarts,
-        join_seconds=given.join_timeout,
-        model_dir=given.model_dir or None,
+        restarts=options.restarts,
+        join_seconds=options.join_timeout,
+        model_dir=options.model_dir,
         say=lambda sentence: print(sentence, file=sys.stderr, flush=True),
     )
 
 
-def _cluster(given: flags.FlagValues) -> Cluster | None:
+def _cluster(options: RunOptions) -> Cluster | None:
     """The cluster that this process trains in; None for a single worker."""
-    trains = given.mode in ("train", "train_and_eval")
-    elsewhere = given.use_tpu or given.tpu or given.cpu_replicas > 1
-    if not trains or elsewhere or given.strategy not in (None, "multi_worker"):
+    trains = options.mode in ("train", "train_and_eval")
+    elsewhere = options.use_tpu or options.tpu or options.cpu_replicas > 1
+    if not trains or elsewhere or options.strategy not in (None, "multi_worker"):
         return None
     cluster = find_cluster(os.environ)
-    if cluster is None or given.heartbeat_port is None:
+    if cluster is None or options.heartbeat_port is None:
         return cluster
-    return dataclasses.replace(cluster, heartbeat_port=given.heartbeat_port)
+    return dataclasses.replace(cluster, heartbeat_port=options.heartbeat_port)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from typing import Any
 from absl import flags
 
 from efficientvision import files
+from efficientvision.cli.flags import FlagSpec, define_flag
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS, efficientdet_names, task_of
@@ -33,32 +34,26 @@ _SIZE_IN_NAME = re.compile(r"_([1-9]\d{1,3}x[1-9]\d{1,3})\.[\w.]+$")
 _USAGE = "expected: show FILE, or convert FILE OUTPUT; see --help"
 
 
-def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Declares the flags of the command."""
-    flags.DEFINE_string(
-        "model_name", None, "network, if it cannot be identified from the file", flag_values=values
-    )
-    flags.DEFINE_enum(
-        "task",
-        None,
-        list(TASKS),
-        "task, if it cannot be identified from the file",
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "num_classes",
-        None,
-        "number of classes, if it cannot be identified from the file",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "image_size",
+FLAGS: dict[str, FlagSpec] = {
+    "model_name": FlagSpec("str", None, "network, if it cannot be identified from the file"),
+    "task": FlagSpec(lambda: tuple(TASKS), None, "task, if it cannot be identified from the file"),
+    "num_classes": FlagSpec(
+        "int", None, "number of classes, if it cannot be identified from the file"
+    ),
+    "image_size": FlagSpec(
+        "str",
         None,
         "input size of the converted network: 224, or 512x256 (WxH); by default the size at the "
         "end of the file's name, as in published files, else the network's own",
-        flag_values=values,
-    )
-    flags.DEFINE_bool("overwrite", False, "overwrite OUTPUT if it exists", flag_values=values)
+    ),
+    "overwrite": FlagSpec("bool", False, "overwrite OUTPUT if it exists"),
+}
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Declares the flags of the command."""
+    for name, spec in FLAGS.items():
+        define_flag(name, spec, values)
 
 
 def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> None:

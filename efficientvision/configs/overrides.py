@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 
 from efficientvision import files
+from efficientvision.configs.recipes import ENDINGS, find_recipe, recipe_names
 from efficientvision.configs.yaml_text import UnclearYaml, load_yaml
 from efficientvision.errors import UserError
+from efficientvision.registry import nearest_names
 
 # Lists: in `heads=object_detection,segmentation` the bare word continues the list.
 LIST_KEYS = frozenset(
@@ -95,8 +97,8 @@ def read_overrides(override: str | Mapping[str, Any] | None) -> list[dict[str, A
     """Splits one override into successive changes.
 
     Args:
-        override: A dictionary; a string `"a=1"`, `"file.yaml"` or `"file.yaml,a=1"`; None or
-            `""` for no change.
+        override: A dictionary; a string `"a=1"`, `"file.yaml"`, `"file.yaml,a=1"`, or the name of
+            a recipe of the package instead of the file; None or `""` for no change.
 
     Returns:
         Nested dictionaries, to be applied in order; those from files are `Recipe`. Values from
@@ -118,10 +120,11 @@ def read_overrides(override: str | Mapping[str, Any] | None) -> list[dict[str, A
     changes: list[dict[str, Any]] = []
     pairs: list[str] = []
     for part in _split(override, ","):
-        if not _names_yaml_file(part):
+        path = _recipe_file(part, pairs)
+        if path is None:
             pairs.append(part)
             continue
-        changes += [_parse_pairs(pairs), Recipe(_nested(read_yaml(part)))]
+        changes += [_parse_pairs(pairs), Recipe(_nested(read_yaml(path)))]
         pairs = []
     changes.append(_parse_pairs(pairs))
     return [change for change in changes if change]
@@ -155,11 +158,23 @@ def read_yaml(path: str) -> dict[str, Any]:
     return content
 
 
-def _names_yaml_file(part: str) -> bool:
-    if not part.endswith((".yaml", ".yml")):
-        return False
-    # `label_map=names.yaml` is a pair, unless a file has exactly that name or the key is a path.
-    return "=" not in part or files.is_file(part) or "/" in part.split("=")[0]
+def _recipe_file(part: str, before: list[str]) -> str | None:
+    """Returns the YAML file that a part names; None if it is a pair, or a pair's last word.
+
+    Args:
+        part: `hparams/mine.yaml`, or the name of a recipe of the package.
+        before: The pairs before it.
+    """
+    if part.endswith(ENDINGS):
+        # `label_map=names.yaml` is a pair, unless a file has exactly that name or the key is a
+        # path.
+        if "=" in part and not files.is_file(part) and "/" not in part.split("=")[0]:
+            return None
+        return part if files.is_file(part) else find_recipe(part) or part
+    continues_list = bool(before) and before[-1].split("=")[0].strip() in LIST_KEYS
+    if "=" in part or continues_list:
+        return None
+    return find_recipe(part)
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -195,7 +210,8 @@ def _parse_pairs(parts: list[str]) -> dict[str, Any]:
         else:
             raise UserError(
                 f"Cannot read the override {part!r}: expected name=value (several with commas "
-                "between) or the path of a .yaml file."
+                "between), the path of a .yaml file, or the name of a recipe. "
+                f"{nearest_names(part, recipe_names())}"
             )
     for key, value in pairs:
         path = key.split(".")

@@ -12,7 +12,7 @@ from efficientvision.registry import TASKS, nearest_names
 MODES = ("train", "eval", "train_and_eval", "report")
 HPARAMS_HELP = (
     'hyper-parameters: "num_classes=20,image_size=1920x1280" (sizes are WIDTHxHEIGHT), a .yaml '
-    'file, or both: "voc.yaml,num_classes=3"'
+    'file, the name of a recipe (bccd, coco, voc ...), or both: "voc,num_classes=3"'
 )
 USE_XLA_HELP = "compile the step with XLA (slower on a CPU)"
 EXPORT_FORMATS = (

@@ -19,13 +19,14 @@ from efficientvision.files import AnyPath
 from efficientvision.loading import CONFIG_FILE, run_folder_of
 from efficientvision.registry import DEFAULT_TASK, TASKS, nearest_names, task_of
 from efficientvision.report.build import REPORT_NAME
-from efficientvision.runs import bad_records, run_setup
+from efficientvision.runs import bad_records, benchmark_export, run_setup
 from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
 from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
 from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.export import Exported, names_photos
+from efficientvision.runs.run_name import new_run_folder
 from efficientvision.tasks.choice import (
     config_from_yaml,
     find_task,
@@ -72,7 +73,7 @@ class TrainingRun:
 def train(
     model: str,
     *,
-    model_dir: AnyPath,
+    model_dir: AnyPath | None = None,
     data: AnyPath | tuple[AnyPath, AnyPath | None] | None = None,
     callbacks: Sequence[Callback] = (),
     **options: Any,
@@ -84,7 +85,7 @@ def train(
 
     Args:
         model: one of `list_models()`.
-        model_dir: folder of the run.
+        model_dir: folder of the run; None: `runs/<model>`, with a number if that exists.
         data: folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of file patterns
             (the second may be None); alternatively use the options `train_file_pattern` and
             `val_file_pattern`.
@@ -107,15 +108,37 @@ def train(
         >>> run.metrics["AP"], run.report
     """
     command = _call("train", model, model_dir=model_dir, data=data, **options)
-    asked = {"model_name": model, "model_dir": files.as_text(model_dir), **_patterns(data)}
-    decided = _with_defaults(_options(asked, options))
+    folder = new_run_folder(model) if model_dir is None else files.as_text(model_dir)
+    asked = {"model_dir": folder, **patterns_of(data)}
+    grow_gpu_memory()
+    if start_training(model, command, asked, options, callbacks):
+        raise KeyboardInterrupt
+    return finished_run(folder)
+
+
+def start_training(
+    model: str,
+    command: str,
+    asked: Mapping[str, Any],
+    options: Mapping[str, Any],
+    callbacks: Sequence[Callback] = (),
+) -> int:
+    """Does the work of `train`.
+
+    Args:
+        model: one of `list_models()`.
+        command: written to `command.txt` in the run's folder.
+        asked: options that have arguments of their own: `model_dir`, `data_dir`, ...
+        options: further options and hyper-parameters.
+        callbacks: see `train`.
+
+    Returns:
+        The exit code: 0, or 128 + the signal that ended the run early.
+    """
+    decided = _with_defaults(_options({"model_name": model, **asked}, options))
     if decided.mode not in ("train", "train_and_eval"):
         raise UserError(f"mode must be 'train' or 'train_and_eval' in train; got {decided.mode!r}.")
-    grow_gpu_memory()
-    code = training.train(run_setup.check_options(decided), command, callbacks)
-    if code:
-        raise KeyboardInterrupt
-    return finished_run(model_dir)
+    return training.train(run_setup.check_options(decided), command, callbacks)
 
 
 def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) -> dict[str, float]:
@@ -221,10 +244,13 @@ def export(
 
 
 def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -> float:
-    """Measures the latency of a network on random input, without pre- and postprocessing.
+    """Measures the latency of a network, or of an exported model.
+
+    A network is timed on noise, without pre- and postprocessing; an exported model end to end, from
+    photo to results.
 
     Args:
-        path: a run's folder or a checkpoint of any kind; None: random weights.
+        path: a run's folder, a checkpoint of any kind, or an exported model; None: random weights.
         model: model name, for random weights or if it cannot be inferred from the checkpoint.
         **settings: settings of `InspectSettings`: `bm_runs`, `batch_size`, `input_image_size`, ...
 
@@ -235,10 +261,15 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
         UserError: the checkpoint or the model is missing, or a setting is unknown.
     """
     own = None if path is None else files.as_text(path)
-    decided = _settings(settings, ckpt_path=own, model_name=model)
+    if own is not None and is_export(own):
+        decided = _settings(settings, saved_model_dir=own, model_name=model)
+        timed = benchmark_export.run
+    else:
+        decided = _settings(settings, ckpt_path=own, model_name=model)
+        timed = benchmarking.run
     if decided.bm_runs < 1:
         raise UserError(f"`bm_runs` must be at least 1, got {decided.bm_runs}.")
-    return 1000 * float(statistics.median(benchmarking.run(decided)))
+    return 1000 * float(statistics.median(timed(decided)))
 
 
 def finished_run(model_dir: AnyPath) -> TrainingRun:
@@ -263,7 +294,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _patterns(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[str, str | None]:
+def patterns_of(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[str, str | None]:
+    """Returns the options that the argument `data` of `train` means."""
     if data is None:
         return {}
     if not isinstance(data, (tuple, list)):

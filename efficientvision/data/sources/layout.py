@@ -1,4 +1,4 @@
-"""What is common to the layouts in which people keep labelled photos."""
+"""The layout of a folder of labelled photos, and the options of its conversion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MASKS = "masks"
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """How a folder becomes records.
+    """Options of the conversion of a folder to records.
 
     Attributes:
         val_fraction: Share (0..1) of a set that is not split to hold out for validation; 0: none.
