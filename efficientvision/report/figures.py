@@ -155,7 +155,9 @@ def draw_confusion(
     axes.grid(False)
     every = -(-len(labels) // MOST_TICKS)
     places = range(0, len(labels), every)
-    names = [wrapped(labels[place], _NAME_WIDTH) for place in places]
+    # There is no room for several lines beside many cells.
+    room = _NAME_WIDTH if len(places) <= 30 else 2 * _NAME_WIDTH
+    names = [wrapped(labels[place], room) for place in places]
     size = max(5, min(9, 260 / max(len(names), 1)))
     axes.set_xticks(places, names, rotation=90, fontsize=size)
     axes.set_yticks(places, names, fontsize=size)
