@@ -47,7 +47,7 @@ def _evaluation(images, detected=BOX, *, total=None, results_path=None, voc=Fals
 
 def _frame(half, color):
     """ymin, xmin, ymax, xmax of a half's pixels of a colour, in pixels of the photo."""
-    bar = half.height - 360  # The title's.
+    bar = half.height - 420  # The title's.
     pixels = np.asarray(half, int)[bar:]
     y, x = np.nonzero(np.abs(pixels - color).max(axis=-1) < 12)
     return np.array([y.min(), x.min(), y.max(), x.max()]) * 120 / 560
