@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=20 -p 
 SINCE ?= HEAD
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo zoo diagrams test test-changed test-random test-slow lint types format clean
+.PHONY: help venv demo docs docs-serve zoo diagrams test test-changed test-random test-slow lint types format clean
 
 help:  ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -31,6 +31,14 @@ $(STAMP): setup.py pyproject.toml
 
 demo: $(STAMP)  ## train a small detector on generated pictures (under 8 minutes on 2 cores)
 	$(BIN)/python demo/run_demo.py
+
+docs: $(STAMP)  ## build the documentation into site/
+	$(BIN)/python -m docs.generate
+	$(BIN)/zensical build --strict --clean
+
+docs-serve: $(STAMP)  ## show the documentation on http://localhost:8000 while it is edited
+	$(BIN)/python -m docs.generate
+	$(BIN)/zensical serve
 
 zoo: $(STAMP)  ## write docs/model_zoo.md and its charts; counts new networks only
 	$(BIN)/python -m docs.zoo
@@ -62,4 +70,4 @@ format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .
 
 clean:  ## remove the output of demo and tests (not .venv)
-	rm -rf demo_output tutorial_output .pytest_cache .ruff_cache .mypy_cache build *.egg-info
+	rm -rf demo_output tutorial_output site docs/reference .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -2,7 +2,7 @@
 train_and_eval.
 
 The flags of EdgeNets' scripts are accepted too, in their original spelling: --model espnetv2
---s 2.0 --crop-size 512 256 (see the tables in the README).
+--s 2.0 --crop-size 512 256 (see the tables in docs/edgenets.md).
 """
 
 from absl import flags

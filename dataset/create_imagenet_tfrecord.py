@@ -17,76 +17,14 @@ or those of --label_map_json_path.
 from absl import flags
 
 from efficientvision.cli import run_main
-from efficientvision.cli.console import say
-from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
-from efficientvision.data.photos import MAX_PIXELS
+from efficientvision.cli.convert import classes
 
-flags.DEFINE_string("data_dir", "", "folder of the images")
-flags.DEFINE_string("csv_file", "", "list of path,label lines; paths are relative to --data_dir")
-flags.DEFINE_string("val_csv_file", "", "the same for the evaluation images")
-flags.DEFINE_float("val_fraction", None, "share (0..1) of each class's images to hold out as val")
-flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")
-flags.DEFINE_string("output_dir", "", "folder to write the records to")
-flags.DEFINE_string(
-    "label_map_json_path", None, 'JSON file with the class ids, {"name": 1, ...} or {"1": "name"}'
-)
-flags.DEFINE_integer("num_shards", 32, "files per part (never more than there are images)")
-flags.DEFINE_bool("skip_bad", False, "skip images that cannot be used; they are counted and listed")
-flags.DEFINE_integer("max_pixels", MAX_PIXELS, "reject photos with more pixels (0 = no limit)")
-flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+classes.define_flags()
 FLAGS = flags.FLAGS
 
 
-def read_images():
-    """Returns the images that the flags select, by part, and what was left out."""
-    from efficientvision.data import image_folders
-    from efficientvision.data.picture_folders import LeftOut
-    from efficientvision.errors import UserError
-
-    left_out = LeftOut()
-    if FLAGS.csv_file:
-        folder = FLAGS.data_dir or None
-        parts = {"train": image_folders.read_csv(FLAGS.csv_file, folder)}
-        if FLAGS.val_csv_file:
-            parts["val"] = image_folders.read_csv(FLAGS.val_csv_file, folder)
-    elif FLAGS.val_csv_file:
-        raise UserError("--val_csv_file needs --csv_file, the list of the training images.")
-    elif FLAGS.data_dir:
-        found = image_folders.find_images(FLAGS.data_dir)
-        parts, left_out = found.parts, found.left_out
-    else:
-        raise UserError("--data_dir or --csv_file is missing; see --help for an example.")
-    if FLAGS.val_fraction is not None:
-        if parts.get("val"):
-            raise UserError("--val_fraction creates a val part, but the data already has one.")
-        if not parts.get("train"):
-            raise UserError("--val_fraction needs a train part to split, but there is none.")
-        parts |= image_folders.split(parts["train"], FLAGS.val_fraction, FLAGS.split_seed)
-    return parts, left_out
-
-
 def main(_: list[str]) -> None:
-    from efficientvision.data import image_folders
-    from efficientvision.errors import UserError
-
-    if not FLAGS.output_dir:
-        raise UserError("--output_dir is missing; see --help for an example.")
-    parts, left_out = read_images()
-    load_tensorflow_quietly()
-    reports = image_folders.convert(
-        parts,
-        FLAGS.output_dir,
-        label_map_file=FLAGS.label_map_json_path,
-        left_out=left_out,
-        skip_bad=FLAGS.skip_bad,
-        max_pixels=FLAGS.max_pixels or None,
-        num_shards=FLAGS.num_shards,
-        num_workers=FLAGS.num_threads,
-    )
-    for report in reports:
-        say(report)
-    if not parts.get("val"):
-        print("There is no val part to evaluate on; --val_fraction=0.1 would hold out a tenth.")
+    classes.run(FLAGS)
 
 
 if __name__ == "__main__":

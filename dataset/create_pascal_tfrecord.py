@@ -9,7 +9,8 @@ Writes  <output_path>-00000-of-00100.tfrecord ...
         json_<name>.json beside them: the ground truth in COCO format (--val_json_file of main.py)
         labels.json beside them: the class names
 
-        A folder of photos and XML files, as LabelImg leaves it, works too: --data_dir=DIR --year=.
+        A folder of photos and XML files, as LabelImg leaves it, works too, and so do images/ and
+        annotations/ (or annots/, labels/, xml/): --data_dir=DIR --year=.
         (without image lists everything is converted, whatever --set says; --val_fraction holds out
         a share).
 An XML file belongs to the photo of the same name, or if there is none to the one in its <filename>.

@@ -131,10 +131,12 @@ def suppress(boxes: np.ndarray, classes: np.ndarray, threshold: float) -> list[i
     return kept
 
 
-def show_detections(outputs, contract, scale, least) -> None:
+def show_detections(outputs, contract, scale, asked: float | None) -> None:
+    least = contract["min_score"] if asked is None else asked
+    by_class = contract.get("class_min_scores", {}) if asked is None else {}
     rows = outputs["detections"][0] if "detections" in outputs else decode(outputs, contract)
     for *box, score, number in rows:
-        if score >= max(least, 1e-9):
+        if score >= max(by_class.get(str(int(number)), least), 1e-9):
             ymin, xmin, ymax, xmax = box * np.tile(scale, 2)
             name = contract["labels"][int(number) - 1]
             print(f"{score:.4f} {ymin:.2f} {xmin:.2f} {ymax:.2f} {xmax:.2f} {name}")
@@ -177,8 +179,7 @@ def main() -> None:
     image, scale = prepare(photo, contract["resize"])
     outputs = run_network(load_interpreter(options.model), image)
     if "suppression" in contract:
-        least = contract["min_score"] if options.min_score is None else options.min_score
-        show_detections(outputs, contract, scale, least)
+        show_detections(outputs, contract, scale, options.min_score)
     elif "probabilities" in outputs:
         show_classes(outputs["probabilities"][0], contract["labels"])
     else:

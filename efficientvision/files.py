@@ -114,6 +114,20 @@ def list_names(folder: AnyPath) -> list[str]:
     return sorted(name.rstrip("/") for name in names)
 
 
+def folder_names(folder: AnyPath) -> list[str]:
+    """Names of the folders in a folder, sorted; empty if the folder does not exist.
+
+    Much faster than `is_folder` for each name in a local folder of many files.
+    """
+    if is_remote(folder):
+        return [name for name in list_names(folder) if is_folder(join(folder, name))]
+    try:
+        with os.scandir(as_text(folder)) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def matches(pattern: AnyPath) -> list[str]:
     """The files and folders that match a glob pattern (or a plain path), sorted.
 

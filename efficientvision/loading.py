@@ -9,6 +9,7 @@ from efficientvision.api import build_from_config, load_weights
 from efficientvision.configs import TrainingConfig
 from efficientvision.data.labels import read_labels, resolve_label_map
 from efficientvision.errors import UserError
+from efficientvision.evaluation.thresholds import read_thresholds
 from efficientvision.files import AnyPath
 from efficientvision.registry import DEFAULT_TASK, TASKS, list_models
 from efficientvision.tasks.choice import (
@@ -20,6 +21,7 @@ from efficientvision.tasks.choice import (
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.identify import Identified, identify
 from efficientvision.weights.report import LoadReport
+from efficientvision.weights.run_folder import pointed_folder
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,8 @@ def load_model(
     model = build_from_config(config)
     report = load_weights(model, path, use_ema=use_ema)
     _check_complete(path, report)
-    return LoadedModel(model, config, class_names(config, path), report)
+    thresholds = read_thresholds(_folder_of_weights(path))
+    return LoadedModel(model, config, class_names(config, path), report, thresholds)
 
 
 def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath) -> None:
@@ -134,6 +137,13 @@ def run_folder_of(path: AnyPath) -> str:
     if is_archive and not files.is_file(files.join(folder, CONFIG_FILE)):
         return files.parent(folder)
     return folder
+
+
+def _folder_of_weights(path: AnyPath) -> str:
+    """Returns the folder of a checkpoint itself: for `RUN/best` that of the best one."""
+    if files.is_folder(path):
+        return files.as_text(path)
+    return pointed_folder(path) or files.parent(path)
 
 
 def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int, str]:

@@ -25,7 +25,7 @@ ORDER = [
     {"configs", "registry"},
     {"layers"},
     {"backbones"},
-    {"data", "evaluation", "visualize", "video"},
+    {"data", "evaluation", "visualize", "video", "results"},
     {"tasks"},
     {"weights", "training", "exports"},
     {"api", "loading"},
@@ -42,6 +42,7 @@ SIDEWAYS = {
     "configs": {"registry"},
     "visualize": {"data"},  # The one conversion of pictures to 8 bits.
     "evaluation": {"data"},  # The one IoU.
+    "results": {"data"},  # Names of files and classes.
     "weights": {"training"},  # Our own run folders are read by the reader of training/.
     "training": {"weights"},  # Runs begin from published checkpoints.
     "exports": {"weights"},
@@ -52,7 +53,7 @@ FRONT = {
     *("base.py", "setup.py", "task.py", "detection_task.py", "predictor.py", "photo_sized.py"),
     *("export_checks.py", "evaluate_export.py", "fit.py", "results.py", "testdev.py"),
     *("checks.py", "data_checks.py", "anchor_checks.py", "box_checks.py", "class_names.py"),
-    *("ground_truth_checks.py", "name_checks.py", "checkpoint.py"),
+    *("ground_truth_checks.py", "name_checks.py", "checkpoint.py", "data_defaults.py"),
 }
 TASK_FOLDERS = {"detection", "classification", "segmentation"}
 KERAS_ONLY = [
@@ -181,8 +182,11 @@ FORMAT_WORDS = {
     *("Segmentation", "SegmentationClass", "segmentationclass", "_segmentation"),
     r"(.+?)[ _-]?(?:masks?|labels?|annots?|annotations?|gt|segmentations?)",
 }
-# The public names of the package; the texts of two tables of flags.
-KNOW_SEGMENTATION = {"__init__.py", "configs/inspect_options.py", "configs/run_options.py"}
+# The public names of the package; the texts of the tables of flags.
+KNOW_SEGMENTATION = {
+    "__init__.py",
+    *(f"configs/{table}_options.py" for table in ("inspect", "predict", "run")),
+}
 
 
 def _words(path: pathlib.Path) -> set[str]:
@@ -217,7 +221,7 @@ def test_generic_rooms_do_not_name_a_task():
         if name.startswith(("tasks/", "weights/", "cli/compat/")) or name == "registry.py":
             continue
         words = {word for word in _words(path) if re.search("segmentation|segmenter", word, re.I)}
-        if words - (FORMAT_WORDS if name.startswith("data/") else set()):
+        if words - (FORMAT_WORDS if name.startswith(("data/", "results/")) else set()):
             naming.add(name)
     assert naming <= KNOW_SEGMENTATION
 

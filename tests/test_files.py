@@ -145,3 +145,11 @@ def test_an_error_names_the_file_and_not_its_temporary_one(tmp_path):
         files.write_text(tmp_path / "ckpt-9.npz", "text")
     assert caught.value.filename == str(tmp_path / "ckpt-9.npz")
     assert files.list_names(tmp_path) == ["ckpt-9.npz"]
+
+
+def test_folder_names(tmp_path):
+    for name in ("b", "a.jpg"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").write_text("")
+    assert files.folder_names(tmp_path) == ["a.jpg", "b"]
+    assert files.folder_names(tmp_path / "file") == files.folder_names(tmp_path / "none") == []

@@ -18,7 +18,7 @@ FILES = sorted(
     )
     for path in REPOSITORY.glob(pattern)
     if path.suffix in (".py", ".sh", ".md", ".html")
-) + [REPOSITORY / "README.md"]
+) + sorted(REPOSITORY.glob("*.md"))
 
 # Pattern -> what to write instead.
 DOCSTRINGS = {

@@ -25,7 +25,7 @@ code: do not edit it.
   [Training](training.md); a classifier's weights can initialize a detector or a segmenter with the
   same backbone.
 
-The scripts are explained under [Downloads](../README.md#downloads); the commands follow
+The scripts are explained under [Downloads](downloads.md); the commands follow
 `import efficientvision as ev`.
 """
 

@@ -38,15 +38,18 @@ def with_flags(
 def on_terminal(
     flags: Collection[str] = (), arguments: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """Prints the library's log from level INFO up, one line per message, above progress bars."""
+    """Prints the library's log from level INFO up, one line per message, above progress bars.
+
+    Each message once, even if another library installs a handler for all loggers meanwhile.
+    """
     logger = logging.getLogger("efficientvision")
-    before = logger.handlers, logger.level
-    logger.handlers = [_Terminal(flags, arguments)]
+    before = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [_Terminal(flags, arguments)], False
     logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.handlers, level = before
+        logger.handlers, level, logger.propagate = before
         logger.setLevel(level)
 
 

@@ -27,6 +27,7 @@ from efficientvision.cli.flags import RUNMODES, report_obsolete, values_of
 from efficientvision.cli.tensorflow_start import compile_clusters, load_tensorflow_quietly
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import option_fields
+from efficientvision.configs.score_thresholds import parse_min_scores
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
@@ -109,9 +110,8 @@ def _check_values(flag_values: flags.FlagValues) -> None:
     for name in ("line_thickness", "max_boxes_to_draw"):
         if flag_values[name].value is not None and flag_values[name].value < 1:
             raise UserError(f"--{name}={flag_values[name].value}: must be at least 1")
-    score = flag_values.min_score_thresh
-    if score is not None and not 0 <= score <= 1:
-        raise UserError(f"--min_score_thresh={score}: must be between 0 and 1")
+    if flag_values.min_score_thresh is not None:
+        parse_min_scores(flag_values.min_score_thresh)
 
 
 def _say_unused(runmode: str, flag_values: flags.FlagValues) -> None:

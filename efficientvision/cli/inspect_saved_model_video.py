@@ -10,9 +10,11 @@ from efficientvision.cli import INTERRUPTED
 from efficientvision.cli.inspect_infer import batch_size_of, load_predictor
 from efficientvision.cli.inspect_saved_model_infer import open_export
 from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.configs.track_options import track_settings
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
 from efficientvision.runs import inspection
+from efficientvision.runs.video_tracks import VideoTracks, writing_tracks
 from efficientvision.tasks.choice import tasks_that
 from efficientvision.tasks.predictor import Predictor
 from efficientvision.video.live_page import LivePage
@@ -23,6 +25,8 @@ from efficientvision.video.source import VideoSource
 from efficientvision.video.writer import writing_video
 
 _MOST_CLASSES = 10
+# Options that draw tracks.
+_TRACK_OPTIONS = ("line_thickness", "max_boxes_to_draw")
 
 
 def run(settings: InspectSettings) -> int | None:
@@ -37,6 +41,7 @@ def run(settings: InspectSettings) -> int | None:
     exported = bool(settings.saved_model_dir) and is_export(settings.saved_model_dir)
     if settings.ckpt_path is None:
         inspection.need_export(settings, otherwise=", or name --ckpt_path")
+    tracking = track_settings(settings)
     with ExitStack() as closing:
         # Opened before the network, so that mistakes in the videos are reported at once.
         source = VideoSource(address, with_audio=bool(settings.output_video))
@@ -45,17 +50,36 @@ def run(settings: InspectSettings) -> int | None:
         predictor = _load_export(settings) if exported else _load_checkpoint(settings)
         options = _frame_options(predictor, settings)
         batch_size = batch_size_of(predictor, settings)
+        tracks = table = None
+        if tracking is not None:
+            _check_boxes(predictor)
+            if settings.output_video:
+                prefix = os.path.splitext(settings.output_video)[0]
+                table = closing.enter_context(writing_tracks(prefix))
+            tracks = VideoTracks(tracking, source, table)
+            options = {name: options[name] for name in _TRACK_OPTIONS if options.get(name)}
+        drawer = tracks or predictor
         outcome = process(
             reader,
             lambda frames: predictor(list(frames), batch_size=batch_size),
-            lambda frame, found: predictor.draw(frame, found, **options),
+            lambda frame, found: drawer.draw(frame, found, **options),
             sinks,
             batch_size=batch_size,
+            follow=tracks.follow if tracks else None,
         )
         if outcome.frames == 0:
             raise KeyboardInterrupt  # Before the first frame: a file without frames is no video.
-    _report(settings, reader, outcome, predictor.counted)
+        if tracks is not None and table is not None:
+            table.write_summary({"video": source.name, **tracks.summary()})
+    _report(settings, reader, outcome, predictor.counted, tracks)
+    if table is not None:
+        print(f"Written: {', '.join(table.paths)}")
     return INTERRUPTED if outcome.interrupted and not source.endless else None
+
+
+def _check_boxes(predictor: Predictor) -> None:
+    if not predictor.has_boxes:
+        raise UserError(f"`track` needs boxes, and the model is {predictor.metadata.kind}")
 
 
 def _open_sinks(settings: InspectSettings, source: VideoSource, closing: ExitStack) -> list[Sink]:
@@ -118,7 +142,13 @@ def _frame_options(predictor: Predictor, settings: InspectSettings) -> dict[str,
     return shown | predictor.frame_options
 
 
-def _report(settings: InspectSettings, reader: Reader, outcome: Outcome, counted: str) -> None:
+def _report(
+    settings: InspectSettings,
+    reader: Reader,
+    outcome: Outcome,
+    counted: str,
+    tracks: VideoTracks | None,
+) -> None:
     """Prints what was written, the speed, the classes found (`counted`) and what was skipped."""
     source = reader.source
     if outcome.interrupted:
@@ -127,7 +157,9 @@ def _report(settings: InspectSettings, reader: Reader, outcome: Outcome, counted
         sound = " with its sound" if source.audio_streams else ""
         print(f"{settings.output_video}: {source.width}x{source.height}{sound}")
     print(f"{outcome.frames} frames in {outcome.seconds:.1f} s: {outcome.rate:.1f} frames/s")
-    if outcome.objects:
+    if tracks is not None:
+        print("\n".join(tracks.lines()))
+    elif outcome.objects:
         named = [f"{name} {n}" for name, n in outcome.objects.most_common(_MOST_CLASSES)]
         more = len(outcome.objects) - len(named)
         print(f"{counted}: {', '.join(named)}{f', and {more} more classes' * bool(more)}")

@@ -12,6 +12,9 @@ from efficientvision.configs.overrides import RawText, parse_value
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
 
+# As a value: what the model was published with, also where defaults come from the data.
+PUBLISHED = "published"
+
 # A configuration: `TrainingConfig`, or a group of hyper-parameters within one.
 Config = TypeVar("Config")
 
@@ -76,9 +79,16 @@ def apply_change(
             raise UserError(
                 f"Hyper-parameter {name} has no sub-parameter {next(iter(value), '')!r}."
             )
-        setattr(config, name, converted(config, name, value))
+        if not _asks_for_published(config, name, value):
+            setattr(config, name, converted(config, name, value))
         config._explicit.add(name)
         (config._written.add if written else config._written.discard)(name)
+
+
+def _asks_for_published(config: Any, name: str, value: Any) -> bool:
+    """Whether a value is the word `published`, which keeps the value of the model's own recipe."""
+    field_type = field_table(config)[name].metadata["field_type"]
+    return isinstance(value, str) and value == PUBLISHED and not field_type.keeps_text
 
 
 def known_name(name: str, value: Any, fields: Collection[str], notes: list[str]) -> str | None:

@@ -9,7 +9,22 @@ import dataclasses
 from typing import Any
 
 from efficientvision.configs.field_types import parse_image_size
-from efficientvision.configs.run_options import EXPORT_FORMATS, HPARAMS_HELP, USE_XLA_HELP, option
+from efficientvision.configs.run_options import (
+    DATA_FORMATS,
+    DATA_HELP,
+    EXPORT_FORMATS,
+    HPARAMS_HELP,
+    USE_XLA_HELP,
+    option,
+)
+from efficientvision.configs.track_options import (
+    COUNT_LINE_HELP,
+    TRACK_ACROSS_HELP,
+    TRACK_HELP,
+    TRACK_MIN_FRAMES_HELP,
+    TRACK_MIN_SCORE_HELP,
+    TRACK_SECONDS_HELP,
+)
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS
 
@@ -113,6 +128,12 @@ class InspectSettings:
     live_port: int | None = option(
         None, "port of the live page on 127.0.0.1 (default 8765; 0 = any free one)", runmodes=_VIDEO
     )
+    track: bool = option(False, TRACK_HELP, runmodes=_VIDEO)
+    track_seconds: float = option(1.0, TRACK_SECONDS_HELP, runmodes=_VIDEO)
+    track_min_frames: int = option(3, TRACK_MIN_FRAMES_HELP, runmodes=_VIDEO)
+    track_min_score: float | None = option(None, TRACK_MIN_SCORE_HELP, runmodes=_VIDEO)
+    track_across_classes: bool = option(False, TRACK_ACROSS_HELP, runmodes=_VIDEO)
+    count_line: str | None = option(None, COUNT_LINE_HELP, runmodes=_VIDEO)
     output_image_dir: str | None = option(
         None, "folder for the pictures 0.jpg, 1.jpg, ...", runmodes=_PHOTOS
     )
@@ -153,10 +174,11 @@ class InspectSettings:
         runmodes=_DRAW + _EXPORT,
         of_some_tasks=True,
     )
-    min_score_thresh: float | None = option(
+    min_score_thresh: str | float | None = option(
         None,
-        "minimum score of a box (default 0.4), or probability of a class (default 0.5 for a "
-        "multi-label classifier, else 0)",
+        "minimum score of a box, or probability of a class: a number, class=number for some "
+        "classes, or both separated by commas. By default the scores with the best F1 that an "
+        "evaluation of the run found, else 0.4 (multi-label classifier 0.5, other classifiers 0)",
         runmodes=_DRAW + _EXPORT,
         of_some_tasks=True,
     )
@@ -192,12 +214,23 @@ class InspectSettings:
     )
     calibration_file_pattern: str | None = option(
         None,
-        "TFRecords whose photos calibrate the value ranges of int8; by default `input_image`",
+        "TFRecords, photos, or a folder of labelled photos (its train part) that calibrate the "
+        "value ranges of int8; by default `input_image`",
         runmodes=("export",),
     )
     val_file_pattern: str | None = option(
-        None, "`runmode=export`: TFRecords to evaluate each format on", runmodes=("export",)
+        None,
+        "`runmode=export`: TFRecords, or a folder of labelled photos (its val part), to evaluate "
+        "each format on",
+        runmodes=("export",),
     )
+    data_format: str = option(
+        "auto", DATA_HELP["data_format"], choices=DATA_FORMATS, runmodes=("export",)
+    )
+    val_fraction: float | None = option(None, DATA_HELP["val_fraction"], runmodes=("export",))
+    split_seed: int | None = option(None, DATA_HELP["split_seed"], runmodes=("export",))
+    background: bool = option(False, DATA_HELP["background"], runmodes=("export",))
+    data_cache: str | None = option(None, DATA_HELP["data_cache"], runmodes=("export",))
     val_json_file: str | None = option(
         None,
         "ground truth for `val_file_pattern`; by default that of the records",

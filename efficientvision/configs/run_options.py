@@ -31,6 +31,23 @@ NO_TENSORRT = (
     "TensorFlow no longer includes TensorRT; export with `runmode=export` `format=onnx` "
     "`nms=none` and convert the file with NVIDIA's trtexec"
 )
+DATA_FORMATS = (
+    *("auto", "records", "coco", "yolo", "voc", "csv"),
+    *("folders", "list", "masks"),
+)
+DATA_HELP = {
+    "data_format": "layout of a folder of labelled photos; auto looks for all that suit the task. "
+    "records: TFRecords; coco, yolo, voc (PASCAL VOC), csv: boxes; folders: a folder for each "
+    "class; list: lines of path,label or image,mask; masks: images and masks (also Cityscapes); "
+    "voc also has masks",
+    "val_fraction": "share (0..1) of the photos to hold out for validation if the data is not "
+    "split; by default 0.1",
+    "split_seed": "seed of `val_fraction`; by default 0",
+    "background": "photos without labels are backgrounds without objects; otherwise they are left "
+    "out and counted",
+    "data_cache": "folder for the records that are made of the data; by default .efficientvision "
+    "in the data's folder, or the user's cache folder if that cannot be written to",
+}
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
 
@@ -48,12 +65,13 @@ def option(default: Any, help_text: str, *, choices: Choices = (), **more: Any) 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The options of a run. Users of `main.py` set all but the last two.
+    """The options of a run. Users of `main.py` set all but the last three.
 
     Attributes:
         written: Names of the options that the user set, even to their defaults. Others may be
             taken from the data, a checkpoint or a recipe.
         hyper_parameters: Hyper-parameters by name, applied after `hparams`.
+        is_located: Whether the records of `data_dir` have been found; the patterns name them.
     """
 
     mode: str = option(
@@ -80,10 +98,27 @@ class RunOptions:
         None, "folder of the run: checkpoints, logs, config.yaml, labels.json"
     )
     hparams: str = option("", HPARAMS_HELP)
+    defaults: str = option(
+        "published",
+        "values of options and hyper-parameters that are not set. published: those of the original "
+        "programs; data: derived from the training data and this machine, each printed with its "
+        "reason (batch size, length, learning rate, input size, anchors, number of classes)",
+        choices=("published", "data"),
+    )
     data_dir: str | None = option(
         None,
-        "folder with train*.tfrecord, val*.tfrecord and the ground truth (instances_val*.json or "
-        "json_val*.json); replaces `train_file_pattern`, `val_file_pattern` and `val_json_file`",
+        "data set: a folder of labelled photos in any known layout (see `data_format`), or its "
+        "data.yaml, .json or .csv; or a folder with train*.tfrecord, val*.tfrecord and the ground "
+        "truth (instances_val*.json or json_val*.json). Replaces `train_file_pattern`, "
+        "`val_file_pattern` and `val_json_file`",
+    )
+    data_format: str = option("auto", DATA_HELP["data_format"], choices=DATA_FORMATS)
+    val_fraction: float | None = option(None, DATA_HELP["val_fraction"])
+    split_seed: int | None = option(None, DATA_HELP["split_seed"])
+    background: bool = option(False, DATA_HELP["background"])
+    data_cache: str | None = option(None, DATA_HELP["data_cache"])
+    eval_part: str = option(
+        "val", "`mode=eval`: part of `data_dir` to evaluate on", choices=("val", "test")
     )
     train_file_pattern: str | None = option(None, "glob of the training TFRecords")
     val_file_pattern: str | None = option(None, "glob of the evaluation TFRecords")
@@ -210,6 +245,11 @@ class RunOptions:
         "and name the images of the batch; skip: continue, and count them",
         choices=("stop", "skip"),
     )
+    log_to: str = option(
+        "tensorboard",
+        "comma-separated list of tensorboard, wandb (Weights & Biases) and mlflow, or none; the "
+        "environment variables of each apply, such as WANDB_MODE=offline and MLFLOW_TRACKING_URI",
+    )
     deterministic: bool = option(False, "reproducible results, at some cost in speed")
     tf_data_service: str | None = option(
         None,
@@ -219,12 +259,18 @@ class RunOptions:
 
     written: frozenset[str] = frozenset()
     hyper_parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    is_located: bool = False
 
     @property
     def record_patterns(self) -> dict[str, str]:
         """Patterns of the records of "train" and "val", as far as they are set."""
         patterns = {"train": self.train_file_pattern, "val": self.val_file_pattern}
         return {part: pattern for part, pattern in patterns.items() if pattern}
+
+    def shown(self) -> dict[str, Any]:
+        """The options that have a value, by name."""
+        values = {field.name: getattr(self, field.name) for field in option_fields(type(self))}
+        return {name: value for name, value in values.items() if value not in (None, "")}
 
     def replace(self, **changes: Any) -> RunOptions:
         """A copy with other values; `written` does not change."""
@@ -255,12 +301,13 @@ def options_from(values: Mapping[str, Any]) -> RunOptions:
     for name, value in values.items():
         if name not in fields:
             raise UserError(f"Unknown option {name}. {nearest_names(name, list(fields))}")
-        _check(fields[name], value)
+        check_option(fields[name], value)
     given = {name: value for name, value in values.items() if value is not None}
     return RunOptions(**given, written=frozenset(given))
 
 
-def _check(field: dataclasses.Field, value: Any) -> None:
+def check_option(field: dataclasses.Field, value: Any) -> None:
+    """Raises UserError for a value of the wrong type."""
     if value is None:
         return
     kind = kind_of(field)

@@ -224,6 +224,10 @@ class TrainingConfig:
         """Whether an override gave this hyper-parameter a value (other than None)."""
         return name in self._explicit and getattr(self, name) is not None
 
+    def is_decided(self, name: str) -> bool:
+        """Whether an override named this hyper-parameter, even with the value None."""
+        return name in self._explicit
+
     def is_written(self, name: str) -> bool:
         """Whether its value was set by name, in an argument or on a command line.
 

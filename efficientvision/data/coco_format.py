@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import io
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -191,31 +192,21 @@ def convert(
     images = find_images(
         image_dir, listed, instances, captions, first, skip_bad=skip_bad, outside=allow_outside
     )
-    build = functools.partial(
-        build_record, labels=labels, include_masks=include_masks, max_pixels=max_pixels
-    )
     reports = []
     parts = part_prefixes(images, output_prefix, val_fraction, split_seed)
     for prefix, part in parts.items():
         report = first if not reports else ConversionReport()
-        report.labels = labels
-        written = write_shards(
+        kept = write_part(
             part,
-            build,
             prefix,
+            labels,
+            report,
+            include_masks=include_masks,
+            skip_bad=skip_bad,
+            max_pixels=max_pixels,
             num_shards=num_shards,
             num_workers=num_workers,
-            skip_bad=skip_bad,
         )
-        report.add(written)
-        kept = [image for image in written.facts if image]
-        report.num_images = len(kept)
-        report.num_boxes = sum(len(image.objects) for image in kept)
-        if report.num_boxes and all(o.is_crowd for image in kept for o in image.objects):
-            report.details.append(
-                "all objects are crowds (iscrowd 1), which training skips: set iscrowd to 0 "
-                "for single objects"
-            )
         if labels:
             report.details += differing_ids(prefix, labels, parts)
             report.sidecars = [write_labels(prefix, labels)]
@@ -223,6 +214,53 @@ def convert(
             _write_other_truth(prefix, kept, instances, report)
         reports.append(report)
     return reports
+
+
+def write_part(
+    images: Sequence[CocoImage],
+    prefix: str,
+    labels: LabelMap,
+    report: ConversionReport,
+    *,
+    include_masks: bool = False,
+    skip_bad: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+    num_shards: int = 32,
+    num_workers: int | None = None,
+) -> list[TrueImage]:
+    """Writes the records of a part; returns the images in them.
+
+    Args:
+        images: Images of the part.
+        prefix: Path prefix of the shards.
+        labels: Class id -> name.
+        report: Gets the files, the numbers and what was left out.
+        include_masks, skip_bad, max_pixels, num_shards, num_workers: See `convert`.
+
+    Raises:
+        UserError: Images cannot be used.
+    """
+    written = write_shards(
+        images,
+        functools.partial(
+            build_record, labels=labels, include_masks=include_masks, max_pixels=max_pixels
+        ),
+        prefix,
+        num_shards=num_shards,
+        num_workers=num_workers,
+        skip_bad=skip_bad,
+    )
+    report.labels = labels
+    report.add(written)
+    kept = [image for image in written.facts if image]
+    report.num_images = len(kept)
+    report.num_boxes = sum(len(image.objects) for image in kept)
+    if report.num_boxes and all(o.is_crowd for image in kept for o in image.objects):
+        report.details.append(
+            "all objects are crowds (iscrowd 1), which training skips: set iscrowd to 0 "
+            "for single objects"
+        )
+    return kept
 
 
 def _write_other_truth(

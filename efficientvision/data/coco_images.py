@@ -39,6 +39,7 @@ def find_images(
     *,
     skip_bad: bool,
     outside: bool,
+    lenient: bool = False,
 ) -> list[CocoImage]:
     """Finds the listed images and collects their annotations.
 
@@ -50,6 +51,8 @@ def find_images(
         report: Counts what is left out.
         skip_bad: Skip images that do not exist.
         outside: Accept paths that lead out of the folder.
+        lenient: Find images by the end of any path, and skip those that are missing or lead out of
+            the folder, even if these are all.
 
     Raises:
         UserError: Images are missing or lead out of the folder, or two of them lead to one file.
@@ -60,7 +63,7 @@ def find_images(
         name = info["file_name"]
         if name is None:
             raise UserError(f"{listed.path}: the image {info['id']!r} has no file_name.")
-        path = image_path(image_dir, name, listed.path, outside)
+        path = image_path(image_dir, name, listed.path, outside, any_tail=lenient)
         if path is None:
             missing.append(name)
             continue
@@ -69,15 +72,15 @@ def find_images(
         other, other_by_tail = owner.setdefault(path, (name, by_tail))
         if other != name and (by_tail or other_by_tail):
             raise UserError(
-                f"{listed.path} lists {other!r} and {name!r}: both paths lead out of the image "
-                f"folder and both end in {path}, so it is unclear which of them the file is."
+                f"{listed.path} lists {other!r} and {name!r}: neither path is in the image folder "
+                f"as it is, and both may mean {path}, so it is unclear which of them the file is."
             )
         report.skipped += Counter({BY_TAIL: int(by_tail)})
         annotations = instances.by_image.get(info["id"], []) if instances else []
         sentences = None if captions is None else captions.captions.get(info["id"], [])
         images.append(CocoImage(path, info, annotations, sentences))
     report.skipped += Counter({TWICE: len(images) - len(owner)})
-    if missing and (not skip_bad or not images):
+    if missing and not lenient and (not skip_bad or not images):
         raise _missing(missing, image_dir, listed, skip_bad)
     if missing:
         report.skipped[MISSING] += len(missing)
@@ -100,7 +103,13 @@ def _missing(missing: list[str], image_dir: str, listed: CocoFile, skip_bad: boo
 
 
 def image_path(
-    image_dir: str, name: str, list_file: str, outside: bool, *, by_tail: bool = True
+    image_dir: str,
+    name: str,
+    list_file: str,
+    outside: bool,
+    *,
+    by_tail: bool = True,
+    any_tail: bool = False,
 ) -> str | None:
     """Returns the path of a listed image; None if there is no such file.
 
@@ -111,16 +120,19 @@ def image_path(
         outside: Accept names that lead out of the folder, as they are.
         by_tail: Otherwise, take the file in the folder whose path is the end of such a name:
             labelling tools write paths on their server.
+        any_tail: Do so for names that do not lead out, too, and return None for a name that leads
+            out and whose end is not in the folder.
 
     Raises:
-        UserError: The name leads out, its end is not in the folder, and `outside` is not set.
+        UserError: The name leads out, its end is not in the folder, and neither `outside` nor
+            `any_tail` is set.
     """
     leads_out = _leads_out(name)
     for candidate in spellings(name) if outside or not leads_out else ():
         path = os.path.join(image_dir, candidate)
         if files.is_file(path):
             return path
-    if not leads_out:
+    if not leads_out and not any_tail:
         return None
     for candidate in spellings(name) if by_tail else ():
         parts = [part for part in candidate.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -129,7 +141,7 @@ def image_path(
             path = os.path.join(image_dir, *inside[first:])
             if files.is_file(path):
                 return path
-    if outside:
+    if outside or any_tail:
         return None
     raise UserError(
         f"{list_file} lists the image {name!r}, whose path leads out of the image folder. "

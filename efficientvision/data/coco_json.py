@@ -53,7 +53,8 @@ class CocoFile:
             `segmentation`.
         captions: Image id -> its captions.
         labels: Class id -> name.
-        is_renumbered: Whether class ids differ from the file's category ids.
+        category_ids: The file's category id -> class id.
+        group_ids: Class ids (of category 0) that only name the group of the other categories.
         notes: How often something was skipped or added, by reason.
         details: Lines to print: the table of renumbered categories, the first orphan.
     """
@@ -63,9 +64,24 @@ class CocoFile:
     by_image: dict[Any, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     captions: dict[Any, list[str]] = field(default_factory=lambda: defaultdict(list))
     labels: LabelMap = field(default_factory=dict)
-    is_renumbered: bool = False
+    category_ids: dict[Any, int] = field(default_factory=dict)
+    group_ids: set[int] = field(default_factory=set)
     notes: Counter = field(default_factory=Counter)
     details: list[str] = field(default_factory=list)
+
+    @property
+    def is_renumbered(self) -> bool:
+        """Whether class ids differ from the file's category ids."""
+        return any(number != class_id for number, class_id in self.category_ids.items())
+
+    def id_table(self) -> list[str]:
+        """Returns the lines to print if categories were renumbered."""
+        rows = [
+            f"  {number!r} -> {class_id}  {self.labels.get(class_id, '(skipped)')}"
+            for number, class_id in self.category_ids.items()
+        ]
+        heading = "category ids became class ids, which count from 1:"
+        return [heading, *rows] if self.is_renumbered else []
 
     def as_ground_truth(self) -> dict[str, Any]:
         """Returns a dict in COCO's format, for evaluation."""
@@ -246,11 +262,12 @@ def _read_categories(file: CocoFile, categories: list, used: set) -> dict[Any, i
         numbers = {number: number + 1 - min(names) for number in names}
     else:
         numbers = {number: k for k, number in enumerate(sorted(names, key=str), start=1)}
-    file.is_renumbered = any(numbers[number] != number for number in names)
-    if file.is_renumbered:
-        file.details.append("category ids became class ids, which count from 1:")
-        file.details += [f"  {n!r} -> {numbers[n]}  {names[n]}" for n in names]
+    file.category_ids = {number: numbers[number] for number in names}
+    groups = {class_name(str(category.get("supercategory"))) for category in categories}
+    if 0 in names and 0 not in used and len(names) > 1 and names[0] in groups:
+        file.group_ids.add(numbers[0])
     file.labels = dict(sorted((numbers[n], name) for n, name in names.items() if n not in twins))
+    file.details += file.id_table()
     return numbers
 
 

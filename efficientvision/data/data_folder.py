@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import itertools
 from dataclasses import dataclass
 
 from efficientvision import files
-from efficientvision.data.photos import is_photo_name
-from efficientvision.data.picture_folders import find_parts, list_folders
 from efficientvision.data.record_files import shard_prefix
 from efficientvision.data.truth_file import truth_path
-from efficientvision.errors import UserError, as_command
+from efficientvision.errors import UserError
 
 # Usual places, relative to the folder.
 RECORD_FOLDERS = ("", "tfrecord", "tfrecords", "records")
@@ -27,14 +24,18 @@ class DataFolder:
         training_records: Pattern of the training records; None if there are none.
         evaluation_records: Pattern of the evaluation records; None if there are none.
         ground_truth_json: COCO file for evaluation; None if there is none.
+        test_records: Pattern of the test records; None if there are none.
+        line: Description of the data that the records were made of; "" for records as such.
     """
 
     training_records: str | None
     evaluation_records: str | None
     ground_truth_json: str | None
+    test_records: str | None = None
+    line: str = ""
 
 
-def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
+def find_data(folder: files.AnyPath) -> DataFolder:
     """Looks for `train*.tfrecord`, `val*.tfrecord` and the evaluation's ground truth.
 
     Record files may also be named as shards without an extension (`train-00000-of-00256`). They are
@@ -45,29 +46,14 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
 
     Args:
         folder: Folder of the data set.
-        of_classes: Images with classes are wanted: if the folder has class folders instead of
-            records, the error says how to convert them.
 
     Raises:
         UserError: The folder does not exist or has no records, or there are several JSON files.
     """
     if not files.is_folder(folder):
         raise UserError(f"`data_dir={folder}` is not a folder.")
-    training = find_records(folder, "train")
-    evaluation = find_records(folder, "val")
-    none = training is None and evaluation is None
-    if none and of_classes and _holds_class_folders(folder):
-        command = as_command(
-            "python dataset/create_imagenet_tfrecord.py",
-            data_dir=files.as_text(folder),
-            output_dir=files.join(folder, "tfrecord"),
-            **_split_option(folder),
-        )
-        raise UserError(
-            f"`data_dir={folder}` contains class folders but no records; convert them with: "
-            f"{command}"
-        )
-    if none:
+    training, evaluation, test = (find_records(folder, part) for part in ("train", "val", "test"))
+    if training is None and evaluation is None and test is None:
         places = ", ".join(f"{name}/" for name in RECORD_FOLDERS if name)
         raise UserError(
             f"`data_dir={folder}` contains no records: there are no files train*.tfrecord or "
@@ -77,27 +63,14 @@ def find_data(folder: files.AnyPath, *, of_classes: bool = False) -> DataFolder:
     places = [files.join(folder, name).rstrip("/") for name in JSON_FOLDERS]
     if evaluation is not None:
         places.append(files.parent(evaluation))
-    truth = _own_truth(evaluation) or _ground_truth(list(dict.fromkeys(places)))
-    return DataFolder(training, evaluation, truth)
+    truth = own_truth(evaluation) or _ground_truth(list(dict.fromkeys(places)))
+    return DataFolder(training, evaluation, truth, test)
 
 
-def _holds_class_folders(folder: files.AnyPath) -> bool:
-    """Whether there are images in `<folder>/train/<class>/` or `<folder>/<class>/`."""
-    if files.is_remote(folder):
-        return False
-    places = [files.as_text(folder), *find_parts(files.as_text(folder)).values()]
-    paths = (
-        files.join(inner, name)
-        for place in places
-        for inner in list_folders(place)
-        for name in files.list_names(inner)
-    )
-    return any(map(is_photo_name, itertools.islice(paths, 1000)))
-
-
-def _split_option(folder: files.AnyPath) -> dict[str, float]:
-    """Returns the option that holds out images for evaluation, if no folder is meant for that."""
-    return {} if "val" in find_parts(files.as_text(folder)) else {"val_fraction": 0.1}
+def holds_records(folder: files.AnyPath) -> bool:
+    """Whether a folder has records of training, evaluation or test where `find_data` looks."""
+    parts = ("train", "val", "test")
+    return files.is_folder(folder) and any(find_records(folder, part) for part in parts)
 
 
 def find_records(folder: files.AnyPath, prefix: str) -> str | None:
@@ -111,9 +84,9 @@ def find_records(folder: files.AnyPath, prefix: str) -> str | None:
     return None
 
 
-def _own_truth(evaluation: str | None) -> str | None:
-    """Returns the file that a converter wrote for these very records."""
-    found = files.matches(evaluation) if evaluation else []
+def own_truth(pattern: str | None) -> str | None:
+    """Returns the file that a converter wrote for the records of a pattern; None: none."""
+    found = files.matches(pattern) if pattern else []
     paths = {truth_path(files.join(files.parent(path), shard_prefix(path))) for path in found}
     own = list(filter(files.is_file, paths))
     return own[0] if len(own) == len(paths) == 1 else None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 import logging
 import os
-import re
-from collections.abc import Iterator
 
 from efficientvision import files
+from efficientvision.data.csv_rows import read_rows
 from efficientvision.data.labelled_images import LabelledImage
 from efficientvision.data.names import class_name, composed
+from efficientvision.data.photos import PHOTO_SUFFIXES, is_photo_name
 from efficientvision.data.picture_folders import existing_file, looks_like_a_path
 from efficientvision.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Line that tells Excel the field separator.
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _HEADINGS = set("category categories class classes label labels tag tags target".split())
 _ONE_HOT = {"0", "1"}
 
@@ -42,7 +39,7 @@ def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]
     lines: dict[str, int] = {}
     repeated = []
     heading = None
-    for number, row in _rows(csv_file):
+    for number, row in read_rows(csv_file, what="a list of path,label"):
         where = f"{csv_file}, line {number}"
         if len(row) != 2:
             raise UserError(
@@ -88,26 +85,17 @@ def read_csv(csv_file: str, image_dir: str | None = None) -> list[LabelledImage]
     return list(images.values())
 
 
-def _rows(csv_file: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields the non-empty lines with their numbers."""
+def labels_pictures(csv_file: str) -> bool:
+    """Whether a file has the form of `read_csv`: the first fields of its first lines are photos."""
     try:
-        text = files.read_text(csv_file)
-    except OSError as error:
-        raise UserError(f"Cannot read {csv_file}: {error.strerror}.") from error
-    first, _, rest = text.partition("\n")
-    separator = _SEPARATOR_LINE.fullmatch(first)
-    start, delimiter = (2, separator[1]) if separator else (1, ",")
-    reader = csv.reader(
-        io.StringIO(rest if separator else text, newline=""),
-        delimiter=delimiter,
-        skipinitialspace=True,
+        first = [row for _, row in itertools.islice(read_rows(csv_file), 2)]
+    except UserError:
+        return False
+    names = [row[0].strip() for row in first if len(row) == 2]
+    paths = (existing_file(files.parent(csv_file), name) for name in names)
+    return any(map(is_photo_name, filter(None, paths))) or any(
+        os.path.splitext(name)[1].lower() in PHOTO_SUFFIXES for name in names
     )
-    try:
-        for number, row in enumerate(reader, start=start):
-            if any(field.strip() for field in row):
-                yield number, row
-    except csv.Error as error:
-        raise UserError(f"{csv_file} is not a list of path,label: {error}.") from error
 
 
 def _refuse_one_hot(csv_file: str, heading: str, images: dict[str, LabelledImage]) -> None:

@@ -20,7 +20,12 @@ import yaml
 from efficientvision import files
 from efficientvision.configs.yaml_text import UnclearYaml, load_yaml, text_of_name
 from efficientvision.data.names import class_name, is_utf8
-from efficientvision.data.record_files import FilePattern, match_files, shard_prefix
+from efficientvision.data.record_files import (
+    FilePattern,
+    iter_records,
+    match_files,
+    shard_prefix,
+)
 from efficientvision.errors import UserError
 
 LabelMap = dict[int, str]
@@ -263,6 +268,14 @@ def labels_path(record_path: str) -> str | None:
     return next(filter(files.exists, paths), None)
 
 
+def _holds_masks(path: str) -> bool:
+    """Whether the first record of a file has a mask."""
+    from efficientvision.data.record_features import MASK
+
+    first = next(iter_records(path), None)
+    return first is not None and MASK.encode() in first
+
+
 def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMap | None:
     """Reads the class names beside the records of a pattern; None if there are none.
 
@@ -277,7 +290,15 @@ def find_labels(file_pattern: FilePattern, *, of_masks: bool = False) -> LabelMa
     sets = {(os.path.dirname(p), shard_prefix(p)): p for p in match_files(file_pattern)}
     for _, member in sorted(sets.items()):
         if (path := labels_path(member)) is not None and path not in found:
-            found[path] = read_labels(path, of_masks=of_masks)
+            try:
+                found[path] = read_labels(path, of_masks=of_masks)
+            except UserError:
+                if not of_masks and _holds_masks(member):
+                    raise UserError(
+                        f"{member} holds masks, and its class ids start at 0: set `task` to one "
+                        "that learns masks, or use records with boxes or classes of images."
+                    ) from None
+                raise
     maps = list(found.items())
     for path, labels in maps[1:]:
         if labels != maps[0][1]:

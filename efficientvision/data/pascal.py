@@ -1,9 +1,10 @@
 """PASCAL VOC folders -> records and COCO ground truth.
 
 Layout: ``<data_dir>/<year>/{Annotations/*.xml, JPEGImages/*, ImageSets/Main/*.txt}``, where "year"
-may be any folder name; or a folder of images and XML files, as LabelImg leaves it. Conventions kept
-from the original converter: image ids count from 1 in the order of the list; the boxes' 1-based
-pixel coordinates are used as they are; areas in the records are fractions of the image.
+may be any folder name; or folders `images` and `annotations` (`annots`, `labels`, `xml`), or a
+folder of images and XML files, as LabelImg leaves it. Conventions kept from the original converter:
+image ids count from 1 in the order of the list; the boxes' 1-based pixel coordinates are used as
+they are; areas in the records are fractions of the image.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +29,12 @@ from efficientvision.data.conversion import BuiltRecord, ConversionReport
 from efficientvision.data.held_out import part_prefixes
 from efficientvision.data.labels import LabelMap, differing_ids, read_labels, write_labels
 from efficientvision.data.pascal_files import (
+    annotation_folder,
     discover_labels,
-    find_annotations,
+    files_below,
     flag_in,
     has_lists,
+    lists_folder,
     name_of,
     nameless,
     number_in,
@@ -40,13 +43,8 @@ from efficientvision.data.pascal_files import (
     read_image_list,
     stated_hw,
 )
-from efficientvision.data.pascal_photos import (
-    PhotoOf,
-    YearPhotos,
-    names_another,
-    stated_name,
-    without_doubles,
-)
+from efficientvision.data.pascal_photos import names_another, stated_name
+from efficientvision.data.pascal_sets import ListedImage, PascalYear, list_images
 from efficientvision.data.photos import MAX_PIXELS, StoredPhoto, read_photo_file, store_photo
 from efficientvision.data.record_files import write_shards
 from efficientvision.data.truth_file import TrueImage, TrueObject, write_truth
@@ -70,15 +68,6 @@ class PascalObject:
     difficult: int
     truncated: int
     view: str
-
-
-@dataclass(frozen=True)
-class ListedImage:
-    """One image of a list: its number, which is its id, its annotation and its photo."""
-
-    image_id: int
-    xml: str
-    photo: PhotoOf
 
 
 @dataclass(frozen=True)
@@ -107,12 +96,15 @@ def read_annotation(
             unreadable or of another shape than the XML states.
     """
     path = listed.xml
-    root = parse_xml(path)
+    root = parse_xml(path) if path is not None else None
     image_path = listed.photo.path
     if image_path is None:
         raise UserError(listed.photo.problem)
     photo = store_photo(read_photo_file(image_path), repr(image_path), max_pixels=max_pixels)
     image_hw = photo.height, photo.width
+    if path is None or root is None:
+        skipped.update(photo.notes)
+        return PascalImage(listed.image_id, image_path, *image_hw, ()), photo
     frame = find_frame(stated_hw(root), image_hw, photo.orientation, repr(image_path))
     skipped.update([*photo.notes, *frame.notes])
     skipped[RENAMED] += int(names_another(stated_name(root), image_path))
@@ -259,11 +251,11 @@ def convert(
             raise UserError(
                 f"{year_dir} is not a folder; `data_dir` must contain the folder that `year` names."
             )
-    annotations = [find_annotations(d, annotations_dir) for d in year_dirs]
+    years = [PascalYear(d, annotations_dir) for d in year_dirs]
     listed = [
-        (year, name)
-        for year, d in enumerate(year_dirs)
-        for name in read_image_list(d, set_name, annotations[year])
+        (place, name)
+        for place in years
+        for name in read_image_list(place.folder, set_name, place.annotations)
     ]
     if num_images is not None:
         if num_images < 1:
@@ -272,61 +264,82 @@ def convert(
     if label_map_json_path:
         labels = _given_labels(label_map_json_path)
     else:
-        labels = discover_labels(annotations, skip_bad=skip_bad)
-    photos = [YearPhotos(d) for d in year_dirs]
-    xmls = [annotations[year].path_of(name) for year, name in listed]
-    found = [
-        photos[year].find(_stem(annotations[year].folder, xml), xml)
-        for (year, _), xml in zip(listed, xmls, strict=True)
-    ]
-    found = without_doubles(xmls, found)
-    first = ConversionReport(labels=labels)
-    for d, of_year in zip(year_dirs, photos, strict=True):
-        if num_images is None and not has_lists(d):
-            taken = {photo.path for photo in found}
-            without = sum(path not in taken for path in of_year.all())
+        labels = discover_labels([place.annotations for place in years], skip_bad=skip_bad)
+    images = list_images(listed)
+    first = ConversionReport()
+    for place in years:
+        if num_images is None and not has_lists(place.folder):
+            taken = {image.photo.path for image in images}
+            without = sum(path not in taken for path in place.photos.all())
             first.skipped += Counter({WITHOUT_XML: without})
             if val_fraction is None:
                 first.details.append(
-                    f"no image lists in {os.path.join(d, 'ImageSets/Main')}: all annotations are "
+                    f"no image lists in {lists_folder(place.folder)}: all annotations are "
                     "converted, whatever `set` says; `val_fraction` holds out a share of them"
                 )
-    images = [
-        ListedImage(image_id, xml, photo)
-        for image_id, (xml, photo) in enumerate(zip(xmls, found, strict=True), 1)
-    ]
+    reports = []
+    parts = part_prefixes(images, output_prefix, val_fraction, split_seed)
+    for prefix, part in parts.items():
+        report = first if not reports else ConversionReport()
+        write_part(
+            part,
+            prefix,
+            labels,
+            report,
+            written_with=parts,
+            ignore_difficult=ignore_difficult,
+            skip_bad=skip_bad,
+            max_pixels=max_pixels,
+            num_shards=num_shards,
+            num_workers=num_workers,
+        )
+        reports.append(report)
+    return reports
+
+
+def write_part(
+    images: Sequence[ListedImage],
+    prefix: str,
+    labels: LabelMap,
+    report: ConversionReport,
+    *,
+    written_with: Collection[str] = (),
+    ignore_difficult: bool = False,
+    skip_bad: bool = False,
+    max_pixels: int | None = MAX_PIXELS,
+    num_shards: int = 100,
+    num_workers: int | None = None,
+) -> None:
+    """Writes the records of a part, their ground truth and the class names.
+
+    Args:
+        images: Images of the part.
+        prefix: Path prefix of the shards.
+        labels: Class id -> name.
+        report: Gets the files, the numbers and what was left out.
+        written_with: Prefixes of the same conversion, see `differing_ids`.
+        ignore_difficult, skip_bad, max_pixels, num_shards, num_workers: See `convert`.
+
+    Raises:
+        UserError: Images cannot be used.
+    """
     build = functools.partial(
         build_record,
         class_ids={name: class_id for class_id, name in labels.items()},
         ignore_difficult=ignore_difficult,
         max_pixels=max_pixels,
     )
-    reports = []
-    parts = part_prefixes(images, output_prefix, val_fraction, split_seed)
-    for prefix, part in parts.items():
-        report = first if not reports else ConversionReport(labels=labels)
-        written = write_shards(
-            part,
-            build,
-            prefix,
-            num_shards=num_shards,
-            num_workers=num_workers,
-            skip_bad=skip_bad,
-        )
-        report.add(written)
-        kept = [image for image in written.facts if image]
-        report.num_images = len(kept)
-        report.num_boxes = sum(len(image.objects) for image in kept)
-        truth_file = write_truth(prefix, kept, labels)
-        report.details += differing_ids(prefix, labels, parts)
-        report.sidecars = [truth_file, write_labels(prefix, labels)]
-        reports.append(report)
-    return reports
-
-
-def _stem(folder: str, xml: str) -> str:
-    """Name of an annotation below its folder, without the extension."""
-    return os.path.splitext(os.path.relpath(xml, folder))[0].replace(os.sep, "/")
+    written = write_shards(
+        images, build, prefix, num_shards=num_shards, num_workers=num_workers, skip_bad=skip_bad
+    )
+    report.labels = labels
+    report.add(written)
+    kept = [image for image in written.facts if image]
+    report.num_images = len(kept)
+    report.num_boxes = sum(len(image.objects) for image in kept)
+    truth_file = write_truth(prefix, kept, labels)
+    report.details += differing_ids(prefix, labels, written_with)
+    report.sidecars = [truth_file, write_labels(prefix, labels)]
 
 
 def _given_labels(path: str) -> LabelMap:
@@ -345,5 +358,5 @@ def _given_labels(path: str) -> LabelMap:
 
 def _is_year(folder: str) -> bool:
     """Whether a folder itself contains annotations."""
-    names = [name.lower() for name in files.list_names(folder)] if files.is_folder(folder) else []
-    return "annotations" in names or any(name.endswith(".xml") for name in names)
+    place = annotation_folder(folder)
+    return place != folder or next(files_below(folder, (".xml",), is_flat=True), None) is not None

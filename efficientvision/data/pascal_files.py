@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from lxml import etree
@@ -14,10 +14,12 @@ from efficientvision import files
 from efficientvision.data.labels import VOC_NAMES, LabelMap
 from efficientvision.data.names import class_name
 from efficientvision.data.photos import PHOTO_SUFFIXES
-from efficientvision.data.picture_folders import is_hidden
+from efficientvision.data.picture_folders import folders_named, is_hidden
 from efficientvision.errors import UserError
 from efficientvision.progress import tqdm
 
+ANNOTATIONS = "Annotations"
+_OTHER_FOLDERS = ("annotation", "annots", "xml", "xmls", "labels", "label")
 _LISTS = ("ImageSets", "Main")
 # In lists of a class, each line ends with whether the image shows that class.
 _CLASS_LIST_LINE = re.compile(r"(.*\S)\s+(-1|0|1)")
@@ -38,15 +40,20 @@ class Annotations:
     def path_of(self, name: str) -> str:
         """Path of the annotation for a listed name, which may have the extension of its photo.
 
-        If there is none, the path where it should be.
+        A name may be a path on another machine: then the longest end that exists counts. If there
+        is none, the path where it should be.
         """
         stem, suffix = os.path.splitext(name)
         if name not in self.paths and suffix.lower() in (*PHOTO_SUFFIXES, ".xml"):
             name = stem
+        if name not in self.paths:
+            parts = name.replace("\\", "/").split("/")
+            ends = ("/".join(parts[first:]) for first in range(1, len(parts)))
+            name = next((end for end in ends if end in self.paths), name)
         return self.paths.get(name, os.path.join(self.folder, f"{name}.xml"))
 
 
-def find_annotations(year_dir: str, annotations_dir: str = "Annotations") -> Annotations:
+def find_annotations(year_dir: str, annotations_dir: str = ANNOTATIONS) -> Annotations:
     """Finds the XML files of a folder and those below it, whatever the case of the extension.
 
     If there is no annotations folder, only the XML files beside the photos are used.
@@ -68,19 +75,26 @@ def files_below(folder: str, suffixes: Sequence[str], *, is_flat: bool = False) 
         suffixes: Extensions in lower case.
         is_flat: Do not search the folders below it.
     """
+    inside = set() if is_flat else set(files.folder_names(folder))
+    endings = tuple(suffixes)
     for name in files.list_names(folder):
-        path = os.path.join(folder, name)
         if is_hidden(name):
             continue
-        if name.lower().endswith(tuple(suffixes)):
+        if name.lower().endswith(endings):
             yield name
-        elif not is_flat and files.is_folder(path):
+        elif name in inside:
+            path = os.path.join(folder, name)
             yield from (f"{name}/{inner}" for inner in files_below(path, suffixes))
+
+
+def lists_folder(year_dir: str) -> str:
+    """Folder of the lists of the images that belong to a set."""
+    return os.path.join(year_dir, *_LISTS)
 
 
 def has_lists(year_dir: str) -> bool:
     """Whether a folder has lists of the images that belong to a set."""
-    return bool(files.list_names(os.path.join(year_dir, *_LISTS)))
+    return bool(files.list_names(lists_folder(year_dir)))
 
 
 def read_image_list(
@@ -94,7 +108,7 @@ def read_image_list(
         UserError: Neither exists, or they list nothing.
     """
     annotations = annotations or find_annotations(year_dir)
-    folder = os.path.join(year_dir, *_LISTS)
+    folder = lists_folder(year_dir)
     own = os.path.join(folder, f"{set_name}.txt")
     there = files.list_names(folder)
     found = [name for name in there if name.endswith(f"_{set_name}.txt")]
@@ -121,20 +135,27 @@ def read_image_list(
     return list(names)
 
 
-def annotation_folder(year_dir: str, annotations_dir: str) -> str:
-    """Folder of the XML files: the images' own if there is no folder for them."""
+def annotation_folder(year_dir: str, annotations_dir: str = ANNOTATIONS) -> str:
+    """Folder of the XML files: the images' own if there is no folder for them.
+
+    Without a folder of the usual name and without XML files beside the photos, folders of other
+    usual names are tried.
+    """
     folder = os.path.join(year_dir, annotations_dir)
-    return folder if files.is_folder(folder) else named_alike(year_dir, annotations_dir) or year_dir
+    if files.is_folder(folder):
+        return folder
+    if alike := folders_named(year_dir, (annotations_dir,)):
+        return alike[0]
+    beside = next(files_below(year_dir, (".xml",), is_flat=True), None)
+    if annotations_dir == ANNOTATIONS and beside is None:
+        others = folders_named(year_dir, _OTHER_FOLDERS)
+        return next(filter(has_xml, others), year_dir)
+    return year_dir
 
 
-def named_alike(folder: str, wanted: str) -> str | None:
-    """Finds a folder by name inside another one, in any case; None if there is none."""
-    paths = (
-        os.path.join(folder, name)
-        for name in files.list_names(folder)
-        if name.lower() == wanted.lower()
-    )
-    return next(filter(files.is_folder, paths), None)
+def has_xml(folder: str) -> bool:
+    """Whether there are XML files in or below a folder."""
+    return next(files_below(folder, (".xml",)), None) is not None
 
 
 def parse_xml(path: str) -> etree._Element:
@@ -169,12 +190,41 @@ def discover_labels(annotations: Sequence[Annotations], *, skip_bad: bool = Fals
     Raises:
         UserError: There are no annotations, or none of them has an object.
     """
-    folders = ", ".join(part.folder for part in annotations)
+    found = read_classes(annotations, skip_bad=skip_bad)
+    names: set[str] = set().union(*found.values())
+    if not names:
+        folders = ", ".join(part.folder for part in annotations)
+        raise UserError(
+            f"None of the {len(found)} annotations in {folders} has an object; set the classes "
+            "with `label_map_json_path`."
+        )
+    return number_classes(names)
+
+
+def number_classes(names: Collection[str]) -> LabelMap:
+    """Numbers the classes of a data set: VOC's own 1..20 if all are VOC's, or else by alphabet."""
+    return dict(enumerate(VOC_NAMES if set(names) <= set(VOC_NAMES) else sorted(names), start=1))
+
+
+def read_classes(
+    annotations: Sequence[Annotations], *, skip_bad: bool = False
+) -> dict[str, set[str]]:
+    """Returns the path of each annotation and the classes of its objects.
+
+    Args:
+        annotations: Annotations of each folder.
+        skip_bad: Annotations that cannot be used have no classes.
+
+    Raises:
+        UserError: There are no annotations, or one cannot be used.
+    """
+    found: dict[str, set[str]] = {}
     paths = [path for part in annotations for path in part.paths.values()]
     if not paths:
+        folders = ", ".join(part.folder for part in annotations)
         raise UserError(f"No annotations (*.xml) in {folders}.")
-    names: set[str] = set()
     for path in tqdm(paths, desc="finding classes", unit="xml"):
+        found[path] = set()
         try:
             own = [name_of(element) for element in objects_in(parse_xml(path))]
             if not all(own):
@@ -186,14 +236,8 @@ def discover_labels(annotations: Sequence[Annotations], *, skip_bad: bool = Fals
                 f"{error.sentence.rstrip('.')}. Repair or remove it, or skip such images with "
                 "skip_bad."
             ) from error
-        names.update(own)
-    if not names:
-        raise UserError(
-            f"None of the {len(paths)} annotations in {folders} has an object; set the classes "
-            "with `label_map_json_path`."
-        )
-    chosen = VOC_NAMES if names <= set(VOC_NAMES) else sorted(names)
-    return dict(enumerate(chosen, start=1))
+        found[path].update(own)
+    return found
 
 
 def nameless(path: str) -> UserError:

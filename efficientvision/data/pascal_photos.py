@@ -14,11 +14,12 @@ from typing import Any
 
 from efficientvision import files
 from efficientvision.data.names import composed
-from efficientvision.data.pascal_files import files_below, named_alike, parse_xml
+from efficientvision.data.pascal_files import files_below, parse_xml
 from efficientvision.data.photos import PHOTO_SUFFIXES
+from efficientvision.data.picture_folders import folders_named
 from efficientvision.errors import UserError
 
-_FOLDERS = ("JPEGImages", "images")
+_FOLDERS = ("JPEGImages", "images", "PNGImages", "image", "imgs", "img", "photos", "pictures")
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class YearPhotos:
     """The photos of a year's folder; each folder is listed only once.
 
     Args:
-        year_dir: The folder; photos are looked for in it and in its `JPEGImages` and `images`, in
-            any case.
+        year_dir: The folder; photos are looked for in it and in its `JPEGImages`, `images` and the
+            like, in any case.
     """
 
     def __init__(self, year_dir: str):
-        inner = [path for path in (named_alike(year_dir, name) for name in _FOLDERS) if path]
+        inner = folders_named(year_dir, _FOLDERS)
         self._own = inner or [year_dir]
         self._year_dir = year_dir
         self.folders = [*inner, year_dir]

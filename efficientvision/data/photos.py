@@ -47,6 +47,9 @@ PHOTO_SUFFIXES = (
 # 1.5 GB as RGB: more than any camera has, less than a tiny hostile file may ask for.
 MAX_PIXELS = 500_000_000
 
+# Increase it if photos are stored with other pixels than before: cached records are then outdated.
+READER_VERSION = 1
+
 # Changes to a photo on its way into a record, in the wording of the report's counts.
 TURNED = "photos turned upright by their EXIF tag (stored as PNG)"
 REDUCED = "photos with more than 8 bits a channel, stored with 8"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from efficientvision import files
 from efficientvision.data.names import composed, spellings
@@ -14,6 +14,8 @@ from efficientvision.errors import UserError
 
 HIDDEN = "hidden files and folders"
 READ_ALREADY = "links to folders that are read anyway"
+# Records made of the pictures beside it, see `sources.cache`.
+CACHE_FOLDER = ".efficientvision"
 # Copies and thumbnails that macOS and file servers put beside pictures.
 _HIDDEN_NAMES = ("__MACOSX", "@eaDir")
 
@@ -69,8 +71,10 @@ def find_parts(folder: str, is_part: Callable[[str], bool] = files.is_folder) ->
     }
     for name in names:
         part = part_of(name)
+        if part is None or (part in plain and name.lower() not in PART_OF):
+            continue
         path = os.path.join(folder, name)
-        if part is None or not is_part(path) or (part in plain and name.lower() not in PART_OF):
+        if not is_part(path):
             continue
         if part in found:
             raise UserError(
@@ -101,7 +105,8 @@ def walk_pictures(
             else:
                 seen.add(real)
         for name in sorted(filter(is_hidden, folders + names)):
-            left_out.add(HIDDEN, os.path.join(place, name))
+            if name != CACHE_FOLDER:
+                left_out.add(HIDDEN, os.path.join(place, name))
         folders[:] = sorted((name for name in folders if not is_hidden(name)), key=composed)
         for name in sorted((name for name in names if not is_hidden(name)), key=composed):
             path = os.path.join(place, name)
@@ -122,11 +127,32 @@ def list_folders(folder: str, left_out: LeftOut | None = None) -> list[str]:
     for name in sorted(files.list_names(folder), key=composed):
         path = os.path.join(folder, name)
         if is_hidden(name):
-            if left_out is not None:
+            if left_out is not None and name != CACHE_FOLDER:
                 left_out.add(HIDDEN, path)
         elif files.is_folder(path):
             paths.append(path)
     return paths
+
+
+def folders_named(folder: str, names: Sequence[str]) -> list[str]:
+    """Paths of the folders in a folder that have one of the names, in any case.
+
+    Args:
+        folder: Folder to search.
+        names: Names; those at the beginning come first.
+    """
+    wanted = [name.lower() for name in names]
+    found = [name for name in files.folder_names(folder) if name.lower() in wanted]
+    found.sort(key=lambda name: wanted.index(name.lower()))
+    return [os.path.join(folder, name) for name in found]
+
+
+def only_folder(folder: str) -> str | None:
+    """Path of the single folder in a folder, as an unpacked archive often has one; or None."""
+    if not files.is_folder(folder):
+        return None
+    inner = [name for name in files.folder_names(folder) if not is_hidden(name)]
+    return os.path.join(folder, inner[0]) if len(inner) == 1 else None
 
 
 def count_beside(

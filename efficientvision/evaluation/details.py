@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from efficientvision.evaluation.precision_recall import (
     f1_at_thresholds,
     sampled,
 )
+
+if TYPE_CHECKING:
+    from efficientvision.evaluation.thresholds import ScoreThresholds
 
 PER_CLASS = "per_class"
 PR_CURVES = "pr_curves"
@@ -28,10 +31,12 @@ class Details(NamedTuple):
     Attributes:
         facts: Single values by name.
         tables: Table name -> rows; all rows of a table have the same keys.
+        thresholds: Minimum scores with the best F1; None for results without scores.
     """
 
     facts: dict[str, Any]
     tables: dict[str, list[dict[str, Any]]]
+    thresholds: ScoreThresholds | None = None
 
 
 def unique_names(names: dict[int, str]) -> dict[int, str]:

@@ -136,10 +136,11 @@ def _average_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Findin
 
 def _batch_norm_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:
     """Checks how far the moving statistics, used in evaluation, lag behind the weights."""
-    if not config.is_training_bn:
+    if not task_of_config(config).trains_batch_norm(config):
         return []
     memory = 1.0 / (1.0 - config.bn_momentum)
-    found = f"statistics of the last {memory:,.0f} of {plan.total_steps:,} steps"
+    seen = min(memory, plan.total_steps)
+    found = f"statistics of the last {seen:,.0f} of {plan.total_steps:,} steps"
     if memory * _MEMORIES_IN_RUN <= plan.total_steps:
         return [Finding(OK, "batch norm", found)]
     advice = "set bn_momentum=0.9: lagging statistics harm evaluation, not training"

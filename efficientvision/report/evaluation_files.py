@@ -38,7 +38,8 @@ def write_evaluation(
     """Writes the details of the evaluation at a step, replacing those of the previous one.
 
     Writes `evaluation.json` (step, metrics, counts, score threshold), a CSV file for each table
-    of `Evaluation.details`, `val_predictions.jpg`, and the first pictures to TensorBoard.
+    of `Evaluation.details`, `Evaluation.side_files`, `val_predictions.jpg`, and the first pictures
+    to TensorBoard.
 
     Args:
         model_dir: The run's folder.
@@ -54,6 +55,8 @@ def write_evaluation(
         return
     for name, rows in details.tables.items():
         write_table(model_dir, f"{name}.csv", rows)
+    for name, text in evaluation.side_files(step).items():
+        files.write_text(files.join(model_dir, name), text)
     pictures = evaluation.pictures()
     if pictures:
         files.write_bytes(files.join(model_dir, PREDICTIONS_NAME), write_sheet(pictures, _COLUMNS))

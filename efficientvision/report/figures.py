@@ -46,6 +46,7 @@ def draw_series(axes: Axes, title: str, series: Series, *, log: bool = False) ->
             marker="o" if len(steps) < 30 else None,
             markersize=3.5,
             linestyle="--" if name.startswith("val_") else "-",
+            zorder=3 if name.startswith("val_") else 2,  # On top of the training losses.
         )
     if log:
         axes.set_yscale("log")

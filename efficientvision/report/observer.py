@@ -49,6 +49,7 @@ class RunReport(Callback):
         eval_name: Subfolder for the evaluation's TensorBoard files.
         findings: Findings of the preflight, for `preflight.json`; None: it did not run, and those
             of an earlier start are kept.
+        writes_tensorboard: Also write the pictures to TensorBoard.
     """
 
     def __init__(
@@ -56,8 +57,11 @@ class RunReport(Callback):
         command: str,
         eval_name: str | None = None,
         findings: Sequence[Finding] | None = None,
+        *,
+        writes_tensorboard: bool = True,
     ):
         self._command = command
+        self._writes_tensorboard = writes_tensorboard
         self._eval_name = eval_name or "eval"
         self._findings = findings
         self._dir: str | None = None
@@ -80,8 +84,9 @@ class RunReport(Callback):
         if self._findings is not None:
             with said_in_a_line(FINDINGS_NAME):
                 write_findings(self._dir, self._findings)
-        with said_in_a_line("TensorBoard's pictures"):
-            self._writer = tf.summary.create_file_writer(files.join(self._dir, self._eval_name))
+        if self._writes_tensorboard:
+            with said_in_a_line("TensorBoard's pictures"):
+                self._writer = tf.summary.create_file_writer(files.join(self._dir, self._eval_name))
         with said_in_a_line(TRAIN_BATCH_NAME):
             self._draw_training_batch(trainer)
         if not can_plot():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -12,38 +13,31 @@ from efficientvision import files
 from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
-from efficientvision.data import data_folder
 from efficientvision.errors import UserError
-from efficientvision.exports.load_export import check_not_baked, is_export, load_export
+from efficientvision.exports.load_export import is_export
 from efficientvision.files import AnyPath
-from efficientvision.loading import CONFIG_FILE, run_folder_of
-from efficientvision.registry import DEFAULT_TASK, TASKS, nearest_names, task_of
+from efficientvision.registry import TASKS, nearest_names
 from efficientvision.report.build import REPORT_NAME
 from efficientvision.runs import bad_records, benchmark_export, run_setup
 from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
 from efficientvision.runs import export as exporting
 from efficientvision.runs import train as training
+from efficientvision.runs.data_source import names_data, patterns_of
 from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.export import Exported, names_photos
+from efficientvision.runs.run_data import read_data
 from efficientvision.runs.run_name import new_run_folder
 from efficientvision.tasks.choice import (
-    config_from_yaml,
     find_task,
     get_config,
-    task_of_config,
-    task_of_export,
 )
-from efficientvision.tasks.predictor import Predictor
-from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
-from efficientvision.weights.identify import identify
 
-# The published command lines default to 64, for TPUs.
-_BATCH_SIZE = 16
-_OF_EXPORTS = ("threads", "trust")
+log = logging.getLogger(__name__)
+
 _NOT_METRICS = {"step", "epoch", "seconds", "learning_rate"}
 
 
@@ -86,14 +80,16 @@ def train(
     Args:
         model: one of `list_models()`.
         model_dir: folder of the run; None: `runs/<model>`, with a number if that exists.
-        data: folder with records `train*.tfrecord` and `val*.tfrecord`, or a pair of file patterns
-            (the second may be None); alternatively use the options `train_file_pattern` and
-            `val_file_pattern`.
+        data: data set: a folder of labelled photos in any known layout (see the option
+            `data_format`), or its data.yaml, .json or .csv; a folder with records
+            `train*.tfrecord` and `val*.tfrecord`; a pattern of training records; or a pair of
+            patterns (training, validation or None). Photos become records once, in a cache.
         callbacks: called at steps, evaluations and the end; see `training.callbacks.Callback`.
         **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
-            By default the length of an epoch, the number of classes and the batch size (at most
-            16) are derived from the data.
+            What is not set is derived from the data and this machine, and logged with its
+            reason: number of classes, input size, anchors, batch size, length, learning rate;
+            `defaults="published"` or `hparams="coco"` take the published values instead.
 
     Returns:
         The finished run: folder, last step, metrics, best checkpoint, report.
@@ -135,10 +131,13 @@ def start_training(
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
-    decided = _with_defaults(_options({"model_name": model, **asked}, options))
+    decided = _options({"model_name": model, **asked}, options)
+    if "defaults" not in decided.written:
+        decided = decided.replace(defaults="data")
     if decided.mode not in ("train", "train_and_eval"):
         raise UserError(f"mode must be 'train' or 'train_and_eval' in train; got {decided.mode!r}.")
-    return training.train(run_setup.check_options(decided), command, callbacks)
+    decided = run_setup.check_options(decided)
+    return training.train(decided, command, callbacks, evaluate_if_possible=True)
 
 
 def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) -> dict[str, float]:
@@ -146,7 +145,8 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
 
     Args:
         model_dir: a run's folder, a checkpoint of any kind, or an exported model.
-        data: folder with records `val*.tfrecord`, or a file pattern.
+        data: data set as in `train`, of which the validation part is evaluated (`eval_part="test"`:
+            the test part); or a pattern of records.
         **options: options of `RunOptions` and hyper-parameters, as in `train`.
 
     Returns:
@@ -157,43 +157,11 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     """
     asked: dict[str, Any] = {"mode": "eval", "model_dir": files.as_text(model_dir)}
     if data is not None:
-        name = "data_dir" if files.is_folder(data) else "val_file_pattern"
+        name = "data_dir" if names_data(data) else "val_file_pattern"
         asked[name] = files.as_text(data)
     decided = run_setup.check_options(_options(asked, options))
     grow_gpu_memory()
     return evaluation.run(bad_records.leave_out(run_setup.find_data(decided)))
-
-
-def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Predictor:
-    """Loads a predictor from a run's folder, a checkpoint of any kind, or an exported model.
-
-    Args:
-        path: see `Detector.from_checkpoint`.
-        model: model name, for a checkpoint from which it cannot be inferred.
-        **hyper_parameters: hyper-parameters for a checkpoint; `threads` and `trust` for an export.
-
-    Returns:
-        A `Detector`, `Classifier` or `Segmenter`, depending on the model's task. Call it with
-        photos, see `Predictor.__call__`.
-
-    Raises:
-        UserError: the model is missing, damaged or of an unknown kind; a hyper-parameter is
-            unknown, or fixed in the exported model.
-
-    Example:
-        >>> detector = load("runs/cells")
-        >>> detections = detector("photo.jpg")
-    """
-    path = files.as_text(path)
-    if is_export(path):
-        own = {name: value for name, value in hyper_parameters.items() if name in _OF_EXPORTS}
-        check_not_baked(
-            path, {name: value for name, value in hyper_parameters.items() if name not in own}
-        )
-        run, metadata = load_export(path, **own)
-        return task_of_export(metadata).predictor_class.from_run(run, metadata, path)
-    predictor_class = find_task(_task_of(path, model)).predictor_class
-    return predictor_class.from_checkpoint(path, model, **hyper_parameters)
 
 
 def export(
@@ -214,8 +182,11 @@ def export(
         folder: output folder.
         photos: a photo, folder or glob on which to compare outputs with the network; None: the
             first photos of `verify`.
-        verify: records on which to measure the task's metric, or photos on which to compare.
-        calibration: records or photos that calibrate `litert_int8`; 100 or more are recommended.
+        verify: records on which to measure the task's metric; or a data set as in `train`, whose
+            validation part is used; or photos on which to compare. None, without `photos`: the
+            validation data of the run.
+        calibration: records, photos, or a data set, whose training part is used, that calibrate
+            `litert_int8`; 100 or more photos are recommended. None: the training data of the run.
         **settings: settings of `InspectSettings`: `input_image_size`, `nms`, `batch_size`, ...
 
     Returns:
@@ -225,11 +196,22 @@ def export(
         UserError: a format is unknown, there are no photos to compare on, or a file's outputs
             differ from the network's by more than its tolerance.
     """
-    if verify is not None and names_photos(files.as_text(verify)):
+    if verify is not None and not names_data(verify) and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
+    own = read_data(path)
     if photos is None and verify is None:
-        raise UserError("Set `photos` or `verify`: each file is compared with the network on them.")
+        if own.evaluation is None:
+            raise UserError(
+                "Set `photos` or `verify`: each file is compared with the network on them."
+            )
+        log.info(f"Verifying on the validation data of the run, {own.evaluation} (`verify`).")
+        verify = own.evaluation
+        if own.ground_truth and "val_json_file" not in settings:
+            settings["val_json_file"] = own.ground_truth
     names = (formats,) if isinstance(formats, str) else tuple(formats)
+    if calibration is None and own.training and any(map(exporting.in_integers, names)):
+        log.info(f"Calibrating on the training data of the run, {own.training} (`calibration`).")
+        calibration = own.training
     return exporting.run(
         _settings(
             settings,
@@ -294,21 +276,6 @@ def _number(text: str) -> float | None:
         return None
 
 
-def patterns_of(data: AnyPath | tuple[AnyPath, AnyPath | None] | None) -> dict[str, str | None]:
-    """Returns the options that the argument `data` of `train` means."""
-    if data is None:
-        return {}
-    if not isinstance(data, (tuple, list)):
-        return {"data_dir": files.as_text(data)}
-    names = ("train_file_pattern", "val_file_pattern")
-    if len(data) != len(names):
-        raise UserError(
-            f"`data` must be a folder or a pair of file patterns (training, validation or None); "
-            f"got {len(data)} values."
-        )
-    return {name: files.as_text(p) for name, p in zip(names, data, strict=True) if p is not None}
-
-
 def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
     """Splits keyword arguments into run options and hyper-parameters."""
     known = {field.name for field in option_fields()}
@@ -345,45 +312,6 @@ def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:
         if name not in known:
             raise UserError(f"Unknown option {name}. {nearest_names(name, known)}")
     return InspectSettings(**{**more, **asked})
-
-
-def _with_defaults(options: RunOptions) -> RunOptions:
-    """Derives options that were not set from the data; the command lines have fixed defaults."""
-    changes: dict[str, Any] = {}
-    if options.data_dir:
-        of_classes = run_setup.task_of_run(options).takes_class_folders
-        found = data_folder.find_data(options.data_dir, of_classes=of_classes)
-        changes["train_file_pattern"] = options.train_file_pattern or found.training_records
-        changes["val_file_pattern"] = options.val_file_pattern or found.evaluation_records
-    options = options.replace(**changes)
-    written = options.written
-    if "mode" not in written:
-        options = options.replace(mode="train_and_eval" if options.val_file_pattern else "train")
-    if not options.train_file_pattern:
-        return options  # Checking the options reports what is missing.
-    options = count_images(options, options.val_file_pattern)
-    if "train_batch_size" not in written:
-        images = options.num_examples_per_epoch
-        options = options.replace(train_batch_size=min(_BATCH_SIZE, images))
-    config = get_config(
-        options.model_name, options.hparams, options.hyper_parameters, task=options.task or None
-    )
-    if not task_of_config(config).num_classes_from_data:
-        names = record_names(config, options.train_file_pattern, options.val_file_pattern)
-        if names and not config.is_set("num_classes"):
-            more = {**options.hyper_parameters, "num_classes": max(names)}
-            options = options.replace(hyper_parameters=more)
-    return options
-
-
-def _task_of(path: str, model: str | None) -> str:
-    """Infers a checkpoint's task from its run's configuration, its variables or its model name."""
-    own = files.join(run_folder_of(path), CONFIG_FILE)
-    if files.is_file(own):
-        return config_from_yaml(own).task
-    found = identify(path)
-    name = model or found.model
-    return found.task or (task_of(name) if name else DEFAULT_TASK)
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from efficientvision import files
 from efficientvision.configs import TrainingConfig
+from efficientvision.configs.overrides import read_yaml
 from efficientvision.data.labels import find_labels, read_labels, resolve_label_map
 from efficientvision.errors import UserError
-from efficientvision.loading import LABELS_FILE
+from efficientvision.loading import CONFIG_FILE, LABELS_FILE
 from efficientvision.tasks.choice import task_of_config
 
 log = logging.getLogger(__name__)
@@ -44,13 +45,21 @@ def drop_recipe_label_map(config: TrainingConfig, *patterns: str | None) -> None
 
 
 def check_no_new_classes(model_dir: str, config: TrainingConfig, names: Mapping[int, str]) -> None:
-    """Raises UserError if a resumed run would have a class without an output.
+    """Raises UserError if a resumed run would have another number of classes, or a class too many.
 
     Args:
-        model_dir: The run's folder, with its previous `labels.json`.
+        model_dir: The run's folder, with its previous `config.yaml` and `labels.json`.
         config: Hyper-parameters of the run, whose number of classes is fixed.
         names: The new names.
     """
+    own = files.join(model_dir, CONFIG_FILE)
+    began = read_yaml(own).get("num_classes") if files.is_file(own) else None
+    if began is not None and began != config.num_classes:
+        raise UserError(
+            f"The run in {model_dir} began with num_classes={began}, which cannot become "
+            f"{config.num_classes} when it resumes. Remove num_classes, or start a new run in "
+            f"another `model_dir` from this one's weights with `ckpt={model_dir}`."
+        )
     path = files.join(model_dir, LABELS_FILE)
     if not names or not files.is_file(path):
         return

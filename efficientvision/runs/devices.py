@@ -79,7 +79,8 @@ def connect(options: RunOptions, config: TrainingConfig) -> tf.distribute.Strate
             "`use_xla` only works with one replica, but there are "
             f"{strategy.num_replicas_in_sync}: remove it."
         )
-    log.info(describe(name, strategy, options.train_batch_size))
+    decided = options.defaults != "data" or "train_batch_size" in options.written
+    log.info(describe(name, strategy, options.train_batch_size if decided else None))
     return strategy
 
 
@@ -94,14 +95,16 @@ def connect_for_evaluation(options: RunOptions) -> tf.distribute.Strategy:
     )
 
 
-def describe(name: str, strategy: tf.distribute.Strategy, batch_size: int) -> str:
-    """Describes strategy, replicas, workers and the batch per replica in one line."""
+def describe(name: str, strategy: tf.distribute.Strategy, batch_size: int | None) -> str:
+    """Describes strategy, replicas, workers and the batch per replica, if known, in one line."""
     replicas = strategy.num_replicas_in_sync
     workers = replicas // local_replicas(strategy)
     where = ""
     if workers > 1:
         where = f" on {workers} workers, this is worker {worker_index(strategy)}"
     counted = f"{replicas} replica{'s' if replicas > 1 else ''}"
+    if batch_size is None:
+        return f"Strategy {name}: {counted}{where}."
     each, rest = divmod(batch_size, replicas)
     share = (
         f"{each} on each replica" if not rest else f"which {replicas} replicas cannot split evenly"

@@ -21,6 +21,7 @@ from efficientvision.report.build import build_report
 from efficientvision.report.evaluation_files import add_evaluation, write_evaluation
 from efficientvision.report.observer import said_in_a_line
 from efficientvision.runs import devices, out_of_memory, run_setup
+from efficientvision.runs.loggers.choice import check_evaluation_loggers, logger_names
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.choice import task_of_config, task_of_export
 from efficientvision.tasks.training_task import TrainingTask
@@ -35,8 +36,8 @@ from efficientvision.training.checkpoints import (
 )
 from efficientvision.training.evaluator import Evaluator
 from efficientvision.training.run_lock import LOCK_NAME
-from efficientvision.training.run_log import write_scalar
 from efficientvision.training.state import assign_by_path
+from efficientvision.training.tensorboard_log import write_scalars
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def run(options: RunOptions) -> dict[str, float]:
     Returns:
         Metrics by name from the last evaluation; empty for a test server.
     """
+    check_evaluation_loggers(options.log_to)
     folder, timeout = options.model_dir, options.eval_timeout
     task = run_setup.task_of_run(options)
     options = task.fit_to_data(options, None)
@@ -191,24 +193,31 @@ def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
     if newest is None:
         raise UserError(f"No checkpoint in {folder} can be read.")
     evaluator, task, model = _prepare(options)
-    writer = tf.summary.create_file_writer(files.join(folder, options.eval_name or "eval"))
+    writer = None
+    if logger_names(options.log_to):
+        writer = tf.summary.create_file_writer(files.join(folder, options.eval_name or "eval"))
     while newest is not None:
         started = time.monotonic()
         checkpoint = _read_existing(folder, newest)
         assign_by_path(model.weights, {**checkpoint.weights, **checkpoint.ema}, "weights", newest)
         with _errors_explained(options, evaluator, task):
             metrics, report, evaluation = evaluator.evaluate()
-        with writer.as_default(step=checkpoint.step):
-            for name, value in metrics.items():
-                write_scalar(name, value)
-        writer.flush()
+        if writer is not None:
+            write_scalars(writer, checkpoint.step, metrics)
+            writer.flush()
         total = checkpoint.meta.get("total_steps")
         log.info(f"Step {checkpoint.step} of {total} ({newest}):\n{report}")
         # A checkpoint without optimizer slots is an archived one: nothing will follow it.
         if checkpoint.optimizer:
             images = task.num_evaluation_images
+            side_files = evaluation.side_files(checkpoint.step)
             if task.best_metric in metrics and archive_if_best(
-                folder, checkpoint, metrics, task.best_metric, images=images
+                folder,
+                checkpoint,
+                metrics,
+                task.best_metric,
+                images=images,
+                side_files=side_files,
             ):
                 log.info(f"New best; archived in {files.join(folder, ARCHIVE_NAME)}.")
         with said_in_a_line("the details of the evaluation"):
@@ -224,7 +233,8 @@ def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
         if newest is not None and step_of(newest) < total and pause > 0:
             time.sleep(pause)
             newest = latest_checkpoint(folder) or newest
-    writer.close()
+    if writer is not None:
+        writer.close()
     return metrics
 
 

@@ -25,6 +25,7 @@ from efficientvision.output_folder import check_output_folder
 from efficientvision.progress import tqdm
 from efficientvision.registry import nearest_names
 from efficientvision.runs import inspection
+from efficientvision.runs.data_source import locate_for_export, needs_task
 from efficientvision.tasks.choice import build_serving, task_of_config
 from efficientvision.tasks.export_checks import ExportChecks, Run, is_portable
 from efficientvision.tasks.serving import decode_image
@@ -90,14 +91,18 @@ def run(settings: InspectSettings) -> list[Exported]:
             f"`batch_size=0`: {', '.join(fixed)} need a fixed batch size; set it, or export only "
             "saved_model or frozen"
         )
-    photos = _compared_photos(settings)
     check_output_folder("saved_model_dir", settings.saved_model_dir)
-    if any(map(_in_integers, settings.formats)) and not settings.calibration_file_pattern:
+    loaded = None
+    if needs_task(settings):
+        loaded = inspection.load_for_export(settings)
+        settings = locate_for_export(settings, task_of_config(loaded.config))
+    photos = _compared_photos(settings)
+    if any(map(in_integers, settings.formats)) and not settings.calibration_file_pattern:
         log.info(
             f"int8 is calibrated on only {len(photos)} photos from `input_image`; better set "
             "`calibration_file_pattern` with 100 or more"
         )
-    loaded = inspection.load_for_export(settings)
+    loaded = loaded or inspection.load_for_export(settings)
     checks = task_of_config(loaded.config).export_checks(settings, loaded, photos)
     written = dict(_write(checks))
     exported = [_check(checks, name, path) for name, path in written.items()]
@@ -172,12 +177,13 @@ def _write(checks: ExportChecks) -> Iterator[tuple[str, str]]:
             form,
             path,
             nms=checks.nms if form.nms != "none" else None,
-            calibration=list(_calibration_images(checks)) if _in_integers(name) else (),
+            calibration=list(_calibration_images(checks)) if in_integers(name) else (),
         )
         yield name, path
 
 
-def _in_integers(name: str) -> bool:
+def in_integers(name: str) -> bool:
+    """Whether a format computes in integers, so that photos calibrate it."""
     return is_portable(name) and FORMATS[name].precision in IN_INTEGERS
 
 
@@ -226,7 +232,7 @@ def _fault(checks: ExportChecks, name: str, differs: bool, measured: tuple[float
     remedy = "keep the SavedModel"
     if is_portable(name) and FORMATS[name].precision != "float32":
         remedy = "use a format with more bits"
-        if _in_integers(name):
+        if in_integers(name):
             remedy = (
                 "set `calibration_file_pattern` to 100 or more photos like those it will see, or "
                 "use a format with more bits (litert_mixed, litert_fp16)"

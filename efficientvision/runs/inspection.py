@@ -51,7 +51,7 @@ def load(settings: InspectSettings) -> LoadedModel:
         settings.ckpt_path, settings.model_name, settings.hparams, task=settings.task, **overrides
     )
     task = task_of_config(loaded.config)
-    task.apply_settings(loaded.config, settings)
+    task.apply_settings(loaded, settings)
     report_unused(settings, task)
     return loaded
 

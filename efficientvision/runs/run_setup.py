@@ -14,12 +14,13 @@ from efficientvision.api import build_from_config
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.overrides import Recipe
 from efficientvision.configs.run_options import RunOptions
-from efficientvision.data import data_folder
 from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
 from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
+from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
+from efficientvision.runs import data_source
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -27,6 +28,7 @@ from efficientvision.tasks.choice import (
     get_config,
     model_and_task,
     task_of_config,
+    task_of_export,
 )
 from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training import schedules
@@ -62,9 +64,13 @@ def check_options(options: RunOptions) -> RunOptions:
         raise UserError("`model_dir` is missing: set it to the folder for checkpoints and logs.")
     if options.mode == "report":
         return options
+    data_source.check_options(options)
     if options.mode != "eval":
         if not options.train_file_pattern and not options.data_dir:
-            raise UserError("`train_file_pattern` is missing: set it to the training TFRecords.")
+            raise UserError(
+                "`train_file_pattern` is missing: set it to the training TFRecords, or `data_dir` "
+                "to a folder of labelled photos."
+            )
         if options.backbone_ckpt and options.ckpt:
             raise UserError(
                 "`ckpt` and `backbone_ckpt` exclude each other: the first starts from a whole "
@@ -76,7 +82,10 @@ def check_options(options: RunOptions) -> RunOptions:
                 "deliver examples as they become ready, in a different order each time. Remove one."
             )
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
-        raise UserError("`val_file_pattern` is missing: set it to the TFRecords to evaluate on.")
+        raise UserError(
+            "`val_file_pattern` is missing: set it to the TFRecords to evaluate on, or `data_dir` "
+            "to a folder of labelled photos."
+        )
     task_of_run(options).check_options(options)
     for name in _COUNTS:
         value = getattr(options, name)
@@ -97,6 +106,14 @@ def task_of_run(options: RunOptions) -> Task:
     return find_task(task, name)
 
 
+def task_of_data(options: RunOptions) -> Task:
+    """Returns the task whose labels `data_dir` has: that of an exported model is in the file."""
+    is_unsaid = not options.task and "model_name" not in options.written
+    if options.mode == "eval" and is_unsaid and is_export(options.model_dir):
+        return task_of_export(load_export(options.model_dir, trust=options.trust)[1])
+    return task_of_run(options)
+
+
 def _evaluates(options: RunOptions) -> bool:
     return options.mode != "train" or options.eval_after_train
 
@@ -107,29 +124,16 @@ def find_data(options: RunOptions) -> RunOptions:
     Raises:
         UserError: Files, or the tf.data service, are missing.
     """
-    if options.data_dir:
-        task = task_of_run(options)
-        found = data_folder.find_data(options.data_dir, of_classes=task.takes_class_folders)
-        for name, value, needed in (
-            ("train_file_pattern", found.training_records, options.mode != "eval"),
-            ("val_file_pattern", found.evaluation_records, _evaluates(options)),
-        ):
-            if not getattr(options, name):
-                options = options.replace(**{name: value})
-            if needed and not getattr(options, name):
-                raise UserError(
-                    f"`data_dir={options.data_dir}` has no files "
-                    f"{name.partition('_')[0]}*.tfrecord; set `{name}` instead."
-                )
-        truth = ""
-        if task.takes_ground_truth_file:
-            if not options.val_json_file and options.val_file_pattern == found.evaluation_records:
-                options = options.replace(val_json_file=found.ground_truth_json)
-            truth = f", ground truth {options.val_json_file or 'in these records'}"
-        log.info(
-            f"Data in {options.data_dir}: training {options.train_file_pattern}, evaluation "
-            f"{options.val_file_pattern}{truth}."
-        )
+    options = data_source.locate(options, lambda: task_of_data(options))
+    for name, needed in (
+        ("train_file_pattern", options.mode != "eval"),
+        ("val_file_pattern", _evaluates(options)),
+    ):
+        if needed and not getattr(options, name):
+            raise UserError(
+                f"`data_dir={options.data_dir}` has no {name.partition('_')[0]} part "
+                f"({name.partition('_')[0]}*.tfrecord); set `{name}` instead."
+            )
     for pattern in options.record_patterns.values():
         match_files(pattern)
     if options.mode != "eval" and options.tf_data_service:
@@ -147,10 +151,12 @@ def training_config(options: RunOptions) -> TrainingConfig:
     these leave the architecture open, it comes from the resumed run or the initial checkpoint.
     """
     task = task_of_run(options)
+    saved = _saved_config(options)
     changes = Recipe(task.dataset_changes(options) or {})
     config = get_config(
         options.model_name,
         changes,
+        saved.as_dict() if saved and options.defaults == "data" else None,
         options.hparams,
         options.hyper_parameters,
         task=options.task or None,
@@ -158,14 +164,7 @@ def training_config(options: RunOptions) -> TrainingConfig:
     for key in ("num_epochs", "strategy", "seed"):
         if (value := getattr(options, key)) is not None:
             config.override({key: value})
-    own = files.join(options.model_dir, CONFIG_FILE)
-    if files.is_file(own) and latest_checkpoint(options.model_dir) is not None:
-        saved = config_from_yaml(own)
-        if (saved.name, saved.task) != (config.name, config.task):
-            raise UserError(
-                f"{options.model_dir} contains a run of {saved.name} ({saved.task}), not of "
-                f"`model_name={config.name}` ({config.task}): choose another `model_dir`."
-            )
+    if saved is not None:
         for key in task.architecture:
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
@@ -177,12 +176,35 @@ def training_config(options: RunOptions) -> TrainingConfig:
         for line in task.fit_to_checkpoint(config, options.ckpt):
             log.info(line)
     task.check_config(options, config)
+    return config
+
+
+def _saved_config(options: RunOptions) -> TrainingConfig | None:
+    """Returns the configuration of the run that the options resume, or None.
+
+    Raises:
+        UserError: That run trains a different model.
+    """
+    path = files.join(options.model_dir, CONFIG_FILE)
+    if not files.is_file(path) or latest_checkpoint(options.model_dir) is None:
+        return None
+    saved = config_from_yaml(path)
+    name, task = model_and_task(options)
+    if (saved.name, saved.task) != (name, task):
+        raise UserError(
+            f"{options.model_dir} contains a run of {saved.name} ({saved.task}), not of "
+            f"`model_name={name}` ({task}): choose another `model_dir`."
+        )
+    return saved
+
+
+def check_early_stopping(options: RunOptions, config: TrainingConfig) -> None:
+    """Raises UserError if early stopping has no evaluations to count."""
     if config.early_stopping_patience and (options.mode != "train_and_eval" or options.testdev_dir):
         raise UserError(
             f"early_stopping_patience={config.early_stopping_patience} counts evaluations: use "
             "it with `mode=train_and_eval` and without `testdev_dir`."
         )
-    return config
 
 
 def class_names(config: TrainingConfig, *patterns: str | None) -> dict[int, str]:

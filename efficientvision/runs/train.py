@@ -13,7 +13,7 @@ from efficientvision import files
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
-from efficientvision.errors import UserError, as_command
+from efficientvision.errors import UserError
 from efficientvision.preflight.findings import Finding
 from efficientvision.registry import nearest_names
 from efficientvision.report.build import REPORT_NAME, build_report
@@ -21,6 +21,7 @@ from efficientvision.report.observer import RunReport, said_in_a_line
 from efficientvision.runs import (
     bad_records,
     class_names,
+    data_defaults,
     devices,
     evaluate,
     first_weights,
@@ -28,10 +29,19 @@ from efficientvision.runs import (
     preflight,
     run_setup,
 )
+from efficientvision.runs.final_message import final_message
+from efficientvision.runs.loggers.choice import (
+    TENSORBOARD,
+    build_loggers,
+    check_loggers,
+    logger_names,
+)
+from efficientvision.runs.run_data import write_data
 from efficientvision.runs.run_folder import FolderKeeper
+from efficientvision.runs.worker_logs import log_on_chief_only, restoring_log_levels
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.training_task import TrainingTask
-from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective, repair_archive
+from efficientvision.training.best_checkpoint import repair_archive
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
 from efficientvision.training.distribution import is_chief, wait_for_all
@@ -41,7 +51,6 @@ from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_lock import RunLock
 from efficientvision.training.run_log import RESULTS_NAME
 from efficientvision.training.schedules import Schedule
-from efficientvision.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -101,22 +110,43 @@ def run(options: RunOptions, command: str) -> int:
     return train(options, command)
 
 
-def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ()) -> int:
+@restoring_log_levels
+def train(
+    options: RunOptions,
+    command: str,
+    callbacks: Sequence[Callback] = (),
+    *,
+    evaluate_if_possible: bool = False,
+) -> int:
     """Trains, and evaluates after every epoch (`train_and_eval`) or, on request, at the end.
 
     Args:
         options: Options of the run, already checked.
         command: Command that started the run.
         callbacks: See `Run`.
+        evaluate_if_possible: Evaluate if there is data for it and `mode` is not set, as with
+            `defaults=data`.
 
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
+    check_loggers(options.log_to)
+    evaluate_if_possible |= options.defaults == "data"
+    options = data_defaults.of_run(options)
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
-    options = bad_records.leave_out(run_setup.find_data(options))
+    log_on_chief_only(strategy)
+    located = run_setup.find_data(options)
+    options = bad_records.leave_out(located)
+    if evaluate_if_possible and "mode" not in options.written and options.val_file_pattern:
+        options = options.replace(mode="train_and_eval")
+    run_setup.check_early_stopping(options, config)
     class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
-    options = run_setup.task_of_run(options).fit_to_data(options, config)
+    kept = None
+    if options.defaults == "data":
+        options, kept = data_defaults.complete(options, config, strategy)
+    else:
+        options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
     if latest_checkpoint(options.model_dir) is not None:
         class_names.check_no_new_classes(options.model_dir, config, names)
@@ -132,12 +162,25 @@ def train(options: RunOptions, command: str, callbacks: Sequence[Callback] = ())
         if is_chief(strategy):
             lock = stack.enter_context(RunLock(options.model_dir))
             keeper = FolderKeeper(
-                lock, lambda: run_setup.write_sidecars(options.model_dir, config, names)
+                lock, lambda: _write_sidecars(options, located, config, names, kept)
             )
             remove_leftovers(options.model_dir)
             findings = preflight.run(options, config, names, plan, schedule)
             decided = dataclasses.replace(decided, findings=findings)
         return _train(decided, keeper)
+
+
+def _write_sidecars(
+    options: RunOptions,
+    located: RunOptions,
+    config: TrainingConfig,
+    names: dict[int, str],
+    kept: data_defaults.Kept | None,
+) -> None:
+    run_setup.write_sidecars(options.model_dir, config, names)
+    write_data(options.model_dir, located)
+    if kept is not None:
+        kept.write(options.model_dir)
 
 
 def _train(decided: Run, keeper: FolderKeeper | None) -> int:
@@ -183,9 +226,9 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
         stack.enter_context(out_of_memory.answered(options, config, decided.strategy, "training"))
         for pattern in options.record_patterns.values():
             stack.enter_context(data_errors(pattern, of_masks=task_of_config(config).of_masks))
-        trainer.run(**when, eval_name=options.eval_name)
+        trainer.run(**when)
     if trainer.is_chief and not trainer.stop_signal:
-        log.info(final_message(trainer, task.best_metric))
+        log.info(final_message(trainer, options, decided.command))
     wait_for_all(decided.strategy)
     return 128 + trainer.stop_signal if trainer.stop_signal else 0
 
@@ -204,10 +247,18 @@ def _complete_report(folder: str) -> None:
 def run_callbacks(
     decided: Run, task: TrainingTask, keeper: FolderKeeper | None = None
 ) -> list[Callback]:
-    """Returns the callbacks of a run, besides its own log."""
-    config = decided.config
+    """Returns the callbacks of a run, besides its own table and progress."""
+    config, options = decided.config, decided.options
     callbacks: list[Callback] = [keeper] if keeper else []
-    callbacks.append(RunReport(decided.command, decided.options.eval_name, decided.findings))
+    in_tensorboard = TENSORBOARD in logger_names(options.log_to)
+    callbacks.append(
+        RunReport(
+            decided.command,
+            options.eval_name,
+            decided.findings,
+            writes_tensorboard=in_tensorboard,
+        )
+    )
     if config.early_stopping_patience:
         callbacks.append(
             EarlyStopping(
@@ -216,39 +267,7 @@ def run_callbacks(
                 min_delta=config.early_stopping_min_delta,
             )
         )
+    parameters = {**options.shown(), **config.as_dict()}
+    # After the report, so that its pictures are written.
+    callbacks += build_loggers(options.log_to, parameters, options.eval_name)
     return [*callbacks, *decided.callbacks]
-
-
-def final_message(trainer: Trainer, metric: str) -> str:
-    """Lists the results of the run and their paths."""
-    folder = trainer.model_dir
-    archive, results = files.join(folder, ARCHIVE_NAME), files.join(folder, RESULTS_NAME)
-    lines = [
-        f"Done: {trainer.state.step} steps of {trainer.plan.batch_size} images.",
-        *left_out_lines(trainer),
-        f"  last checkpoint  {latest_checkpoint(folder)}",
-    ]
-    best = best_objective(folder)
-    if best is not None and files.is_folder(archive):
-        lines.append(f"  best checkpoint  {archive} ({metric} {best:.4f})")
-    if files.is_file(results):
-        lines.append(f"  losses, metrics  {results}")
-    page = files.join(folder, REPORT_NAME)
-    if files.is_file(page):
-        lines.append(f"  full report      {page}")
-    lines.append(f"  curves           {as_command('tensorboard', logdir=folder)}")
-    return "\n".join(lines)
-
-
-def left_out_lines(trainer: Trainer) -> list[str]:
-    """Reports how many steps were skipped, if any."""
-    counts = trainer.state.counts()
-    lines = []
-    if skipped := int(counts.get("skipped_steps", 0)):
-        lines.append(f"  skipped          {skipped} steps with non-finite values (`on_nan=skip`)")
-    if overflows := int(counts.get("overflow_steps", 0)):
-        lines.append(
-            f"  skipped          {overflows} steps while finding the float16 loss scale "
-            f"(now {counts['loss_scale']:g})"
-        )
-    return lines

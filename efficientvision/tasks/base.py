@@ -16,11 +16,13 @@ from PIL import Image
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.sources.layout import BOXES
 from efficientvision.errors import UserError
 from efficientvision.loading import load_model
 from efficientvision.preflight.file_checks import files_findings
 from efficientvision.preflight.findings import Finding
 from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.data_defaults import DataDefaults
 from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
@@ -66,12 +68,14 @@ class Task(abc.ABC):
         rest_is_backbone: Whether layers that match no part belong to the backbone.
         counted_in_summary: Wording of the summary's last line, as in the original program.
         takes_ground_truth_file: Whether the ground truth may be a separate file.
-        takes_class_folders: Whether its data come as one folder of images per class.
+        label_kinds: Kinds of labels that it learns from, `BOXES`, `CLASSES` or `MASKS`, the
+            usual one first.
         has_top: Whether its networks are backbones with a top that can be left out.
         of_masks: Whether every record must contain a mask; class ids then start at 0.
         num_classes_from_data: Whether `fit_to_data` takes `num_classes` from the records if it is
             not set.
         counts_background: Whether `num_classes` includes a background that the data do not have.
+        data_defaults: Derives defaults from the training data.
     """
 
     noun: ClassVar[str]
@@ -86,11 +90,12 @@ class Task(abc.ABC):
     rest_is_backbone: ClassVar[bool] = True
     counted_in_summary: ClassVar[str] = "params/flops"
     takes_ground_truth_file: ClassVar[bool] = False
-    takes_class_folders: ClassVar[bool] = False
+    label_kinds: ClassVar[tuple[str, ...]] = (BOXES,)
     has_top: ClassVar[bool] = False
     of_masks: ClassVar[bool] = False
     num_classes_from_data: ClassVar[bool] = True
     counts_background: ClassVar[bool] = False
+    data_defaults: ClassVar[DataDefaults] = DataDefaults()
 
     # The network and its checkpoints.
 
@@ -180,6 +185,10 @@ class Task(abc.ABC):
             The completed options; here with the numbers of images.
         """
         return count_images(options, options.val_file_pattern)
+
+    def trains_batch_norm(self, config: TrainingConfig) -> bool:
+        """Whether training updates moving statistics of batch norm."""
+        return config.is_training_bn
 
     def class_names(self, config: TrainingConfig, *patterns: str | None) -> dict[int, str]:
         """Returns class number of the network -> name, for the report and the run's folder."""
@@ -328,9 +337,9 @@ class Task(abc.ABC):
         )
 
     def apply_settings(  # noqa: B027
-        self, config: TrainingConfig, settings: InspectSettings
+        self, loaded: LoadedModel, settings: InspectSettings
     ) -> None:
-        """Applies settings that correspond to hyper-parameters."""
+        """Applies settings that correspond to hyper-parameters or minimum scores."""
 
     def serving_options(self, settings: InspectSettings) -> dict[str, Any]:
         """Returns arguments of `serving`, and metadata fields, that the settings imply."""

@@ -118,6 +118,18 @@ def _class_names(value: Any) -> dict[int, str]:
     return names
 
 
+_MIN_SCORES = "a mapping of class numbers to numbers from 0 to 1"
+
+
+def min_scores(value: Any) -> dict[int, float]:
+    if not isinstance(value, dict):
+        raise ValueError(_MIN_SCORES)
+    try:
+        return {int(key): number(0, 1)(score) for key, score in value.items()}
+    except ValueError:
+        raise ValueError(_MIN_SCORES) from None
+
+
 _SIDES = f"a height and a width of 1 to {_MAX_SIDE:,} pixels"
 
 

@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from efficientvision import files
+from efficientvision.data.photo_names import photo_names
 from efficientvision.data.photos import list_photos
 from efficientvision.errors import UserError
+from efficientvision.evaluation.thresholds import ScoreThresholds
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import LoadedModel, load_model, serving_metadata
@@ -35,7 +37,7 @@ class Origin:
 
     Attributes:
         photo: its path or pixels.
-        name: stem of the file names that `save` writes.
+        name: stem of the file names that `save` writes, see `photo_names`; may start with folders.
         hw: height and width of the upright photo in pixels.
         predictor: the predictor that draws the result.
     """
@@ -58,6 +60,17 @@ class PhotoResult(abc.ABC):
     @abc.abstractmethod
     def found(self) -> dict[str, Any]:
         """Returns the result itself as plain numbers and strings."""
+
+    def annotations(self) -> list[dict[str, Any]]:
+        """Returns what was found as COCO's annotations without ids of their own, best first.
+
+        `category_id` is the class number; boxes are `bbox`, (x, y, width, height) in pixels of the
+        photo, clipped to it; areas are `segmentation`, COCO's compressed run lengths.
+
+        Raises:
+            UserError: the result was created without a photo.
+        """
+        return [self.found()]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns `photo` (its path or None), `height`, `width` and the result as plain values."""
@@ -88,6 +101,9 @@ class PhotoResult(abc.ABC):
     def save(self, folder: AnyPath) -> tuple[str, ...]:
         """Writes the drawn picture and the result, named after the photo.
 
+        Photos of one call never overwrite each other's files: where two have the same name, it is
+        kept with its ending (`a.png.jpg`) or its folder.
+
         Args:
             folder: created if it is missing.
 
@@ -99,14 +115,10 @@ class PhotoResult(abc.ABC):
             OSError: the folder cannot be written to.
         """
         origin = self._needed_origin()
-        folder = files.as_text(folder)
-        files.make_folder(folder)
-        picture, text = (files.join(folder, origin.name + end) for end in (".jpg", ".json"))
-        content = io.BytesIO()
-        self.draw().save(content, "JPEG", quality=92)
-        files.write_bytes(picture, content.getvalue())
-        files.write_text(text, self.to_json(indent=1) + "\n")
-        return picture, text
+        stem = files.join(folder, *origin.name.split("/"))
+        picture = save_picture(self.draw(), f"{stem}.jpg")
+        files.write_text(f"{stem}.json", self.to_json(indent=1) + "\n")
+        return picture, f"{stem}.json"
 
     def _needed_origin(self) -> Origin:
         if self.origin is None:
@@ -126,6 +138,12 @@ class Predictor(abc.ABC, Generic[Result]):
         metadata: model, input size, names.
         metadata_class: metadata class of the exports that it accepts.
         draw_options: keyword arguments of `draw` that go by the names of command-line options.
+        load_options: keyword arguments of both `from_checkpoint` and `from_run`.
+        call_options: options of `predict_photos` that go by the names of command-line options.
+        table_columns: columns of `table_row`.
+        has_boxes: whether results are boxes.
+        has_areas: whether results are areas of pixels.
+        thresholds: minimum scores; None: results have no scores.
         frame_options: arguments of `draw` for frames of a video, whose size stays; None: results
             cannot be drawn into frames.
         counted: what is counted over the frames of a video.
@@ -134,6 +152,12 @@ class Predictor(abc.ABC, Generic[Result]):
     metadata: Any
     metadata_class: ClassVar[type[ModelMetadata]]
     draw_options: ClassVar[tuple[str, ...]] = ()
+    load_options: ClassVar[tuple[str, ...]] = ()
+    call_options: ClassVar[tuple[str, ...]] = ()
+    table_columns: ClassVar[tuple[str, ...]] = ()
+    has_boxes: ClassVar[bool] = False
+    has_areas: ClassVar[bool] = False
+    thresholds: ScoreThresholds | None = None
     frame_options: ClassVar[dict[str, Any] | None] = {}
     counted: ClassVar[str] = "Frames with each class"
 
@@ -160,7 +184,8 @@ class Predictor(abc.ABC, Generic[Result]):
             model_name: None: inferred from the checkpoint.
             hparams: overrides as text, a YAML file, or a dict.
             use_ema: load averaged weights if the checkpoint has them.
-            threads, trust: for an exported model, see `load_export`.
+            threads: for an exported model, see `load_export`.
+            trust: for an exported model, see `load_export`.
             **overrides: further hyper-parameters by name.
 
         Raises:
@@ -214,10 +239,17 @@ class Predictor(abc.ABC, Generic[Result]):
             results, in order, for a folder, glob pattern or video.
 
         Raises:
-            UserError: a file is missing or not a picture, or an array is not a photo.
+            UserError: a file is missing or not a picture, an array is not a photo, or an option is
+                out of range.
         """
+        if batch_size < 1:
+            raise UserError(f"`batch_size` must be at least 1, got {batch_size}")
         if isinstance(source, (list, tuple)):
-            named = [(photo, _name(photo, str(i))) for i, photo in enumerate(source)]
+            names = iter(photo_names([p for p in source if isinstance(p, (str, os.PathLike))]))
+            named = [
+                (p, next(names) if isinstance(p, (str, os.PathLike)) else str(i))
+                for i, p in enumerate(source)
+            ]
             return self._results(named, batch_size, options)
         if isinstance(source, np.ndarray) and source.ndim == 4:
             named = [(photo, str(i)) for i, photo in enumerate(source)]
@@ -227,8 +259,10 @@ class Predictor(abc.ABC, Generic[Result]):
             if path.lower().endswith(VIDEO_SUFFIXES):
                 return self._stream(_frames(path), batch_size, options)
             if files.is_folder(path) or (glob.has_magic(path) and not files.is_file(path)):
-                named_files = ((file, _name(file, "")) for file in list_photos(path))
-                return self._stream(named_files, batch_size, options)
+                photos = list_photos(path)
+                return self._stream(
+                    zip(photos, photo_names(photos), strict=True), batch_size, options
+                )
         return self._results([(source, _name(source, "photo"))], batch_size, options)[0]
 
     @abc.abstractmethod
@@ -240,6 +274,15 @@ class Predictor(abc.ABC, Generic[Result]):
     @abc.abstractmethod
     def describe(self, result: Result) -> str:
         """A result in a line."""
+
+    @property
+    def one_class(self) -> bool:
+        """Whether a photo has exactly one class, the first of its annotations."""
+        return False
+
+    def table_row(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> list[Any]:
+        """Returns the cells of an annotation for `table_columns`; `hw` is the photo's size."""
+        return [annotation[column] for column in self.table_columns]
 
     def index_map(self, result: Result) -> Image.Image | None:
         """A picture whose pixels are class indices, of tasks that have any."""
@@ -303,6 +346,15 @@ class _Opened(Sequence):
             array = as_array(photo)
             self.sizes.append(array.shape[:2])
             yield array
+
+
+def save_picture(picture: Image.Image, path: str, kind: str = "JPEG") -> str:
+    """Writes a picture as JPEG or PNG, with its folders, and returns its path."""
+    content = io.BytesIO()
+    picture.save(content, kind, quality=92)
+    files.make_folder(files.parent(path) or ".")
+    files.write_bytes(path, content.getvalue())
+    return path
 
 
 def _name(photo: Photo, otherwise: str) -> str:

@@ -12,6 +12,8 @@ from efficientvision.data.labels import find_labels, resolve_label_map
 from efficientvision.data.record_files import num_records
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
+from efficientvision.loading import CONFIG_FILE, run_folder_of
+from efficientvision.tasks.choice import config_from_yaml
 from efficientvision.weights.identify import Identified
 from efficientvision.weights.names import BACKBONE, name_from_keras_path, part_of
 
@@ -74,6 +76,32 @@ def take_num_classes(config: TrainingConfig, found: Identified) -> list[str]:
         return []
     config.override({"num_classes": found.num_classes})
     return [f"num_classes={found.num_classes} (read from the checkpoint)"]
+
+
+def take_from_run(config: TrainingConfig, ckpt: AnyPath, *names: str) -> list[str]:
+    """Takes hyper-parameters that the user did not set from the run that trained a checkpoint.
+
+    Args:
+        config: Changed in place.
+        ckpt: Checkpoint path; nothing changes if it is not that of a run of the same model.
+        *names: Numbers that the weights depend on, but that do not show in them.
+
+    Returns:
+        One line per change.
+    """
+    path = files.join(run_folder_of(ckpt), CONFIG_FILE)
+    if not files.is_file(path):
+        return []
+    saved = config_from_yaml(path)
+    if (saved.name, saved.task) != (config.name, config.task):
+        return []
+    lines = []
+    for name in names:
+        value = getattr(saved, name)
+        if not config.is_set(name) and getattr(config, name) != value:
+            config.override({name: value})
+            lines.append(f"{name}={value:g} (from the run in `ckpt`)")
+    return lines
 
 
 def apply_published_size(config: TrainingConfig, path: AnyPath) -> list[str]:

@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.shown import shown_metric
+from efficientvision.evaluation.thresholds import THRESHOLDS_NAME, thresholds_text
 from efficientvision.visualize.sheet import Picture
 
 Batch = dict[str, tf.Tensor]
@@ -173,17 +175,6 @@ def losses_of_each(
     return tf.map_fn(of_one, tensors, fn_output_signature=tf.TensorSpec([2], tf.float32))
 
 
-def metrics_text(
-    metrics: Mapping[str, float], meanings: Mapping[str, str] | None = None, width: int = 14
-) -> str:
-    """Formats metrics as lines: name, value (in percent, but losses as they are), meaning."""
-    lines = [f"{'metric':>{width}}  percent"]
-    for name, value in metrics.items():
-        shown = f"{value:.4f}" if name.endswith("loss") else f"{100 * value:.1f}"
-        lines.append(f"{name:>{width}}  {shown:>7}  {(meanings or {}).get(name, '')}".rstrip())
-    return "\n".join(lines)
-
-
 class Mistake(NamedTuple):
     """One of the worst predictions of an evaluation.
 
@@ -209,11 +200,19 @@ class Evaluation(abc.ABC):
 
     def report(self, metrics: dict[str, float]) -> str:
         """Formats the metrics as a readable table."""
-        return metrics_text(metrics)
+        return "\n".join(
+            f"{name:>24} {shown_metric(name, value):>6}" for name, value in metrics.items()
+        )
 
     def details(self) -> Details | None:
         """Returns the details behind the metrics, once computed; None if there are none."""
         return None
+
+    def side_files(self, step: int) -> dict[str, str]:
+        """Returns files that belong to the evaluated checkpoint: name -> text."""
+        details = self.details()
+        text = None if details is None else thresholds_text(details, step)
+        return {} if text is None else {THRESHOLDS_NAME: text}
 
     def pictures(self) -> list[Picture]:
         """Returns a fixed few images with truth and prediction, once metrics are computed."""

@@ -6,9 +6,11 @@ import dataclasses
 import json
 import logging
 import math
+from collections.abc import Mapping
 
 from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.files import AnyPath
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -46,13 +48,15 @@ def archive_if_best(
     objective: str,
     *,
     images: int | None = None,
+    side_files: Mapping[str, str] | None = None,
 ) -> bool:
     """Archives a checkpoint if its metric is the best so far.
 
     `archive/` then holds the checkpoint (without optimizer slots), copies of the run's
-    `config.yaml` and `labels.json`, and `best_eval.txt` (JSON: step, images and all metrics); the
-    previous archive moves to `backup/`; `model_dir/best_objective.txt` holds the metric. File names
-    are those of the original's `utils.archive_ckpt`. `model_dir/best` names the checkpoint.
+    `config.yaml` and `labels.json`, the `side_files`, and `best_eval.txt` (JSON: step, images and
+    all metrics); the previous archive moves to `backup/`; `model_dir/best_objective.txt` holds the
+    metric. File names are those of the original's `utils.archive_ckpt`. `model_dir/best` names the
+    checkpoint.
 
     Metrics are compared only if they were measured on equally many images. A checkpoint evaluated
     on fewer images never replaces the archived one, and one evaluated on more images always does;
@@ -64,6 +68,7 @@ def archive_if_best(
         metrics: Its metrics.
         objective: Name of the metric that decides; larger is better.
         images: Number of images of the evaluation, if known.
+        side_files: Further files of the archive: name -> text.
 
     Returns:
         Whether it was archived.
@@ -84,7 +89,7 @@ def archive_if_best(
     table = {"step": checkpoint.step, **({"images": images} if images else {}), **metrics}
     with explain_full_disk(model_dir, "the copy of the best checkpoint", checkpoint):
         try:
-            _stage(model_dir, staged, checkpoint, table)
+            _stage(model_dir, staged, checkpoint, table, side_files or {})
         except BaseException:
             files.remove_folder(staged)
             raise
@@ -116,13 +121,21 @@ def _write_pointers(model_dir: AnyPath, value: float, step: int) -> None:
             files.write_text(path, text)
 
 
-def _stage(model_dir: AnyPath, staged: str, checkpoint: Checkpoint, table: dict) -> None:
+def _stage(
+    model_dir: AnyPath,
+    staged: str,
+    checkpoint: Checkpoint,
+    table: dict,
+    side_files: Mapping[str, str],
+) -> None:
     """Writes a new archive beside the existing one."""
     path = checkpoint_path(staged, checkpoint.step)
     write_checkpoint(path, dataclasses.replace(checkpoint, optimizer={}))
     for name in _SIDECARS:
         if files.is_file(files.join(model_dir, name)):
             files.copy(files.join(model_dir, name), files.join(staged, name))
+    for name, text in side_files.items():
+        files.write_text(files.join(staged, name), text)
     # Written last: it marks the folder as complete.
     files.write_text(files.join(staged, METRICS_NAME), json.dumps(table, indent=2) + "\n")
 
@@ -173,8 +186,9 @@ def _replaces(
         return value > best
     fuller = images > best_images
     log.info(
-        f"{objective} {value:.4f} on {images} images does not compare with {objective} {best:.4f} "
-        f"on {best_images} images in {ARCHIVE_NAME}, which is "
+        f"{objective} {shown_metric(objective, value)} on {images} images does not compare with "
+        f"{objective} {shown_metric(objective, best)} on {best_images} images in {ARCHIVE_NAME}, "
+        "which is "
         f"{'replaced by this fuller evaluation' if fuller else 'kept'}."
     )
     return fuller

@@ -20,6 +20,7 @@ class TrainerView(Protocol):
     state: TrainingState
     strategy: tf.distribute.Strategy
     model_dir: str
+    stop_signal: int | None
 
 
 class Callback:
@@ -31,6 +32,9 @@ class Callback:
 
     def begin(self, trainer: TrainerView) -> None:
         """Called before the first step; `trainer.state.step` steps were done by earlier runs."""
+
+    def compiling(self, step: int) -> None:
+        """Called at `step`, before the first call of the training step, which compiles it."""
 
     def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
         """Called after a chunk of `steps` steps that took `seconds` and ended at `step`.
@@ -62,5 +66,8 @@ class Callback:
         """The reason to stop early, as a sentence, or None; asked before every epoch."""
         return None
 
+    def failed(self, error: BaseException) -> None:
+        """Called before `end` if an error, such as a non-finite loss, ended training."""
+
     def end(self) -> None:
-        """Called after the last step, or after an error."""
+        """Called after the last step, after an interruption, or after an error."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.callbacks import Callback, TrainerView
 from efficientvision.training.run_log import read_results
@@ -56,8 +57,9 @@ class EarlyStopping(Callback):
         if self._waited < self._patience:
             return None
         return (
-            f"{self._metric} has not improved by more than {self._min_delta:g} in {self._waited} "
-            f"evaluations; it was best at step {self._best_step}: {self._best:.4f} "
+            f"{self._metric} has not improved by more than {100 * self._min_delta:g} in "
+            f"{self._waited} evaluations; it was best at step {self._best_step}: "
+            f"{shown_metric(self._metric, self._best)} "
             "(early_stopping_patience)."
         )
 

@@ -87,7 +87,8 @@ class Evaluator:
         total = self._task.num_evaluation_images
         stride = max(1, -(-(total or 0) // LOSS_IMAGES))
         losses = np.zeros(2)
-        with swap, tqdm(total=total, desc="evaluating", unit="image", dynamic_ncols=True) as bar:
+        first = "" if self.traces else " (compiling)"
+        with swap, tqdm(total=total, desc=f"evaluating{first}", unit="image", leave=False) as bar:
             for number, batch in enumerate(data):
                 images = int(next(iter(batch.values())).shape[0])
                 inputs = {name: batch[name] for name in self._inputs}
@@ -95,6 +96,7 @@ class Evaluator:
                 if VAL_LOSS in predictions:
                     losses += predictions.pop(VAL_LOSS).sum(axis=0, dtype=np.float64)
                 evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
+                bar.set_description("evaluating", refresh=False)
                 bar.update(images)
                 if is_cancelled():
                     raise EvaluationCancelled

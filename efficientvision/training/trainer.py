@@ -33,6 +33,7 @@ from efficientvision.training.evaluator import EvaluationCancelled, Evaluator
 from efficientvision.training.interruption import Interruption
 from efficientvision.training.non_finite import skip_sentence, stop_sentence
 from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.progress_display import ProgressDisplay
 from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.run_log import RunLog
 from efficientvision.training.schedules import Schedule
@@ -54,7 +55,7 @@ class Trainer:
         plan: Length of the run, and what it saves where.
         schedule: Learning rate by step.
         recipe: Optimizer and everything else about the training step.
-        callbacks: Called beside the run's own log.
+        callbacks: Called beside the run's own table and progress.
         strategy: Distribution strategy; None means TensorFlow's current one (one device).
 
     Attributes:
@@ -162,7 +163,6 @@ class Trainer:
         *,
         evaluate_epochs: bool = False,
         evaluate_end: bool = False,
-        eval_name: str | None = None,
     ) -> dict[str, float]:
         """Trains from the current step to the last.
 
@@ -176,7 +176,6 @@ class Trainer:
         Args:
             evaluate_epochs: Evaluate after every epoch and archive the best checkpoint.
             evaluate_end: Evaluate after the last step.
-            eval_name: Subfolder of the evaluation's TensorBoard files.
 
         Returns:
             The metrics of the last evaluation; empty if there was none, and on the other workers.
@@ -185,7 +184,7 @@ class Trainer:
             UserError: A step is not finite, and `recipe.on_nan` is "stop".
         """
         plan, state = self.plan, self.state
-        self._active = [self._new_log(eval_name), *self._callbacks] if self.is_chief else []
+        self._active = [*self._own_callbacks(), *self._callbacks] if self.is_chief else []
         metrics: dict[str, float] = {}
         first = state.step
         lacks = self.lacks(first, evaluate_epochs=evaluate_epochs, evaluate_end=evaluate_end)
@@ -214,6 +213,10 @@ class Trainer:
                 if self._is_interrupted() and state.step > first:
                     self._save()
                     self._log_interruption()
+        except BaseException as error:
+            for callback in self._active:
+                callback.failed(error)
+            raise
         finally:
             for callback in self._active:
                 callback.end()
@@ -265,14 +268,9 @@ class Trainer:
             self.checkpoints.mark_ended()
         return bool(from_chief(self.strategy, bool(reasons)))
 
-    def _new_log(self, eval_name: str | None) -> RunLog:
-        return RunLog(
-            self.model_dir,
-            batch_size=self.plan.batch_size,
-            total_steps=self.plan.total_steps,
-            first_step=self.state.step,
-            eval_name=eval_name,
-        )
+    def _own_callbacks(self) -> list[Callback]:
+        batch_size, step = self.plan.batch_size, self.state.step
+        return [RunLog(self.model_dir, batch_size=batch_size, first_step=step), ProgressDisplay()]
 
     def _distributed_batches(self):
         return share_out(
@@ -311,6 +309,9 @@ class Trainer:
             UserError: A step is not finite, and such steps are not skipped.
         """
         first, skipped = self.state.step, int(self.state.skipped.numpy())
+        if not self._compiled:
+            for callback in self._active:
+                callback.compiling(first)
         start = time.perf_counter()
         stop: NonFiniteStep | None = None
         try:
@@ -376,7 +377,12 @@ class Trainer:
         metric = self.task.best_metric
         images = self.task.num_evaluation_images
         best = metric in metrics and archive_if_best(
-            self.model_dir, snapshot, metrics, metric, images=images
+            self.model_dir,
+            snapshot,
+            metrics,
+            metric,
+            images=images,
+            side_files=evaluation.side_files(state.step),
         )
         for callback in self._active:
             callback.evaluated(state.step, metrics, evaluation, report=report, best=best)

@@ -60,11 +60,12 @@ class Outcome:
 def process(
     reader: Reader,
     detect: Callable[[list[np.ndarray]], list[Any]],
-    draw: Callable[[np.ndarray, Any], Image.Image],
+    draw: Callable[[np.ndarray, Any], Any],
     sinks: Sequence[Sink],
     *,
     batch_size: int = 1,
     progress: bool = True,
+    follow: Callable[[Frame, Any], Any] | None = None,
 ) -> Outcome:
     """Runs a video through a detector.
 
@@ -75,10 +76,12 @@ def process(
     Args:
         reader: source of the frames.
         detect: up to `batch_size` uint8 frames [H, W, 3] of one size -> detections of each.
-        draw: frame, detections -> picture with boxes, of the same size.
+        draw: frame, detections -> picture with boxes, of the same size; None if no sink needs it.
         sinks: called in turn with each frame.
         batch_size: number of frames per call of `detect`.
         progress: show a progress bar with frames/s.
+        follow: called with each frame in order, and its detections; what it returns, such as
+            tracks, takes the place of the detections.
 
     Returns:
         The outcome. After a first Ctrl-C or SIGTERM it covers the frames detected so far, all of
@@ -96,7 +99,7 @@ def process(
         tqdm(total=total, unit="frame", disable=not progress) as bar,
     ):
         started = monotonic()
-        drawing = _Drawing(draw, sinks, outcome, bar)
+        drawing = _Drawing(draw, sinks, outcome, bar, follow)
         try:
             for frames in reader.frames.batches(batch_size, lambda: interruption.noted):
                 found = detect([frame.rgb for frame in frames])
@@ -115,11 +118,13 @@ class _Drawing:
 
     def __init__(
         self,
-        draw: Callable[[np.ndarray, Any], Image.Image],
+        draw: Callable[[np.ndarray, Any], Any],
         sinks: Sequence[Sink],
         outcome: Outcome,
         bar: tqdm,
+        follow: Callable[[Frame, Any], Any] | None,
     ):
+        self._follow = follow
         self._draw, self._sinks, self._outcome, self._bar = draw, sinks, outcome, bar
         self._waiting: Channel[tuple[Frame, Found]] = Channel(_BEHIND)
         self._error: BaseException | None = None
@@ -149,6 +154,8 @@ class _Drawing:
     def _run(self) -> None:
         try:
             for ((frame, detections),) in self._waiting.batches():
+                if self._follow is not None:
+                    detections = self._follow(frame, detections)
                 picture = self._draw(frame.rgb, detections)
                 for sink in self._sinks:
                     sink.show(frame, picture, detections)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # File suffix -> FFmpeg's format. MOV, MP4 and Matroska keep the timestamp of each frame.
 _FORMATS = {".mov": "mov", ".mp4": "mp4", ".m4v": "mp4", ".mkv": "matroska"}
+SUFFIXES = tuple(_FORMATS)
 # The default, "medium", is slower than the detector. Same quality, larger files.
 _PRESET = "veryfast"
 # Colour matrices (ISO/IEC 23091-4) supported by the conversion from RGB.

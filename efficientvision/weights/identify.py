@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from efficientvision import registry
+from efficientvision.configs.overrides import Recipe
 from efficientvision.weights import names as naming
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
 from efficientvision.weights.edgenets import identify_decoder, identify_edge_network
@@ -253,7 +254,7 @@ def apply_checkpoint_architecture(config: Any, identified: Identified) -> list[s
     """
 
     def choose(key: str, value: Any) -> None:
-        config.override({key: value})
+        config.override(Recipe({key: value}))
         lines.append(f"{key}={_shown(value)} (read from the checkpoint)")
 
     lines: list[str] = []

@@ -44,8 +44,10 @@ def test_published_networks_on_camvid(shared_dir, tmp_path, name):
     )
     assert done.code == 0, done.stderr[-3000:]
     golden = CAMVID[name]
-    assert float(re.search(r"miou (\S+)", done.stdout)[1]) == pytest.approx(
-        golden["miou"], abs=1e-3
+    assert float(re.search(r"miou +(\S+)", done.stdout)[1]) == pytest.approx(
+        100 * golden["miou"], abs=0.1
     )
     for row, iou in zip(classes, golden["iou"], strict=True):
-        assert float(re.search(rf"{row} (\S+)", done.stdout)[1]) == pytest.approx(iou, abs=5e-3)
+        assert float(re.search(rf"{row} +(\S+)", done.stdout)[1]) == pytest.approx(
+            100 * iou, abs=0.5
+        )

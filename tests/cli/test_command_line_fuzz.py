@@ -76,6 +76,9 @@ def workplace(tmp_path, monkeypatch):
         ("list.json", json.dumps(content)),
         ("broken.json", '{"images": [1'),
         ("notes.txt", "a.png 1\nb.png\n"),
+        ("boxes.csv", "photos/a.png,1,1,4,4,cat\nphotos/b.png,,,,,\n"),
+        ("photos/a.txt", "0 0.5 0.5 0.5 0.5\n"),
+        ("photos/b.txt", ""),
         ("h.yaml", "num_classes: 3\n"),
         ("bad.yaml", "num_classes: [[\n"),
         ("nothing.h5", "not HDF5"),
@@ -175,6 +178,14 @@ PROGRAMS = {
     "create_imagenet_tfrecord.py": (
         _dataset("create_imagenet_tfrecord.py"),
         ["--data_dir=. --output_dir=out --num_shards=1 --num_threads=1 --val_fraction=0.5"],
+    ),
+    "create_yolo_tfrecord.py": (
+        _dataset("create_yolo_tfrecord.py"),
+        ["--data_dir=photos --output_dir=out --num_shards=1 --num_threads=1"],
+    ),
+    "create_csv_tfrecord.py": (
+        _dataset("create_csv_tfrecord.py"),
+        ["--data_dir=boxes.csv --output_dir=out --num_shards=1 --num_threads=1 --background"],
     ),
     "create_segmentation_tfrecord.py": (
         _dataset("create_segmentation_tfrecord.py"),

@@ -185,7 +185,7 @@ def test_export_compares_and_measures(photos, tmp_path, capsys):
 
     export = f"--model_dir={tmp_path / 'out' / f'{MODEL}.tflite'}"
     evaluate.run(run_options("--mode=eval", export, f"--val_file_pattern={tmp_path}/val.tfrecord"))
-    assert "top1 0.6667" in capsys.readouterr().out
+    assert "top1   66.7" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -255,12 +255,15 @@ def test_bad_input_is_said_in_a_sentence(tmp_path, task, hparams, flags, says):
 # What one task alone has.
 
 
-def test_photos_in_folders_are_no_records(tmp_path):
+def test_labels_of_another_kind_are_named(tmp_path):
     photos = tmp_path / "photos" / "ant"
     photos.mkdir(parents=True)
     Image.fromarray(class_picture(0, 1)).save(photos / "1.png")
-    done = train("classification", tmp_path / "run", f"--data_dir={photos.parent}")
-    assert "create_imagenet_tfrecord.py" in error_line(done)
+    done = train("segmentation", tmp_path / "run", f"--data_dir={photos.parent}")
+    assert "It has classes (class folders: ant/), which suit classifiers" in error_line(done)
+    done = train("classification", tmp_path / "run", "--data_dir=", "--val_fraction=0.2")
+    assert "--val_fraction needs --data_dir" in error_line(done)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
 @pytest.mark.slow

@@ -58,17 +58,3 @@ def test_two_ground_truths_are_a_question(tmp_path):
     make(tmp_path, "val.tfrecord", "instances_val2014.json", "annotations/instances_val2017.json")
     with pytest.raises(UserError, match="instances_val2017.json and .*`val_json_file`"):
         find_data(tmp_path)
-
-
-def test_folders_of_classes_get_the_command_that_converts_them(tmp_path):
-    photo = tmp_path / "train" / "ant" / "1.JPG"
-    photo.parent.mkdir(parents=True)
-    photo.write_bytes(b"")
-    command = f"create_imagenet_tfrecord.py --data_dir={tmp_path} --output_dir={tmp_path}/tfrecord"
-    with pytest.raises(UserError) as raised:
-        find_data(tmp_path, of_classes=True)
-    assert str(raised.value).endswith(f"{command} --val_fraction=0.1")
-    (tmp_path / "val").mkdir()
-    with pytest.raises(UserError) as raised:
-        find_data(tmp_path, of_classes=True)
-    assert str(raised.value).endswith(command)

@@ -8,6 +8,7 @@ from efficientvision import files
 from efficientvision.data.data_folder import find_data
 from efficientvision.data.photos import list_photos
 from efficientvision.data.record_files import match_files
+from efficientvision.data.sources import class_folders
 from efficientvision.errors import UserError
 
 NAMES = ["set [v2]", "a, b", "what?", "new * set", "[x]{y},z"]
@@ -66,22 +67,18 @@ def test_the_piece_of_a_pattern_that_matches_nothing_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("photos", "option"),
+    ("photos", "is_split"),
     [
-        (("Train/cat/0.JPG", "valid/cat/0.jpg"), ""),
-        (("training/cat/0.jpg",), " --val_fraction=0.1"),
-        (("cat/0.jfif", ".ipynb_checkpoints/0.jpg"), " --val_fraction=0.1"),
+        (("Train/cat/0.JPG", "valid/cat/0.jpg"), True),
+        (("training/cat/0.jpg",), False),
+        (("cat/0.jfif", ".ipynb_checkpoints/0.jpg"), False),
     ],
 )
-def test_the_command_that_data_dir_advises_for_class_folders(tmp_path, photos, option):
+def test_class_folders_are_recognised(tmp_path, photos, is_split):
     for photo in photos:
         path = tmp_path / "set [v2], a" / photo
         path.parent.mkdir(parents=True)
         path.write_bytes(b"")
-    with pytest.raises(UserError) as raised:
-        find_data(tmp_path / "set [v2], a", of_classes=True)
-    folder = f"{tmp_path}/set [v2], a"
-    assert str(raised.value).endswith(
-        f"python dataset/create_imagenet_tfrecord.py --data_dir='{folder}' "
-        f"--output_dir='{folder}/tfrecord'{option}"
-    )
+    layout = class_folders.find(str(tmp_path / "set [v2], a"))
+    assert layout.is_split == is_split
+    assert len(layout.inputs) == len([photo for photo in photos if photo[0] != "."])

@@ -156,6 +156,8 @@ def test_results_are_checked(run, testdev_flags, tmp_path):
         "create_pascal_tfrecord.py",
         "create_coco_tfrecord.py",
         "create_segmentation_tfrecord.py",
+        "create_yolo_tfrecord.py",
+        "create_csv_tfrecord.py",
         "inspect_tfrecords.py",
         "check_coco_results.py",
     ],

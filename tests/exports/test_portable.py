@@ -59,7 +59,7 @@ def test_the_file_says_what_it_is(exported):
     form, path = exported
     detector = Detector.from_checkpoint(path)
     assert detector.class_names == OBJECT_NAMES
-    assert detector.min_score_thresh == 0.7
+    assert detector.thresholds.default == 0.7
     assert all(detector(photo()).scores >= 0.7)
     facts = detector.metadata
     assert (facts.model_name, facts.image_hw) == ("efficientdet-d0", DETECTOR_HW)

@@ -89,6 +89,8 @@ def test_statistics_that_lag():
     assert row.level == WARNING and "the last 100 of 500 steps" in row.found
     assert "bn_momentum=0.9" in row.advice
     assert findings(ADAM, epochs=5)["batch norm"].level == OK
+    short = findings("optimizer=adam", epoch=16, epochs=1)["batch norm"].found
+    assert short == "statistics of the last 2 of 2 steps"
     assert "batch norm" not in findings("optimizer=adam,is_training_bn=false", epochs=5)
     assert findings(ADAM, epoch=80, epochs=5)["batch norm"].advice == "train for more steps"
 

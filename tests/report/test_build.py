@@ -68,7 +68,7 @@ def test_everything_is_in_the_folder(folder):
         *("curves.png", "evaluation.json", "losses.csv", "per_class.csv", "pr_curves.csv"),
         *("pr_curves.png", "report.html", "results.csv", "run.json", "train_batch.jpg"),
         *("val_predictions.jpg", "f1_curves.csv", "mistakes.json", "mistakes.jpg"),
-        "preflight.json",
+        *("preflight.json", "thresholds.json"),
     }
 
 

@@ -133,3 +133,18 @@ def test_a_run_that_goes_on_takes_no_new_classes(tmp_path, task, model, count, f
     check_no_new_classes(str(tmp_path), config, names)
     with pytest.raises(UserError, match=f"class {first + 2} new: .*`ckpt={tmp_path}`"):
         check_no_new_classes(str(tmp_path), config, {**names, first + 2: "new"})
+
+
+def test_a_run_that_resumes_keeps_its_number_of_classes(tmp_path):
+    (tmp_path / "config.yaml").write_text("num_classes: 3\n")
+    check_no_new_classes(str(tmp_path), get_config("efficientdet-d0", "num_classes=3"), {})
+    with pytest.raises(UserError, match="began with num_classes=3, which cannot become 5"):
+        check_no_new_classes(str(tmp_path), get_config("efficientdet-d0", "num_classes=5"), {})
+
+
+def test_masks_where_boxes_or_classes_are_wanted_are_named(tmp_path):
+    (tmp_path / "labels.json").write_text(json.dumps({0: "sky", 1: "road"}))
+    records = str(write_records(tmp_path / "a.tfrecord", 1))
+    config = get_config("espnetv2_s_0.5", task="classification")
+    with pytest.raises(UserError, match="a.tfrecord holds masks.*set `task`"):
+        task_of_config(config).class_names(config, records)

@@ -15,6 +15,7 @@ from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.classification.predictor import Classification, Classifier
 from efficientvision.tasks.detection.metadata import DetectionMetadata
 from efficientvision.tasks.detection.predictor import Detections, Detector
+from efficientvision.tasks.metadata import metadata_from_json
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
 from efficientvision.tasks.segmentation.predictor import Segmentation, Segmenter
 
@@ -214,6 +215,62 @@ def test_results_are_saved_under_their_photos_names(kind, folder, request):
     if kind == "segmenter":
         with Image.open(written[2]) as picture:
             assert picture.mode == "P" and np.asarray(picture).max() == 1
+
+
+def test_equal_names_do_not_overwrite_each_other(detector, tmp_path):
+    for name in ("a.png", "a.bmp", "sub one/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(grey(10)).save(tmp_path / name)
+    listed = [*sorted(tmp_path.glob("*.*")), tmp_path / "sub one" / "a.png", grey(3)]
+    written = [result.save(tmp_path / "out") for result in detector(listed)]
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.jpg")}
+    assert names == {"a.png.jpg", "a.bmp.jpg", "sub one/a.jpg", "3.jpg"} and len(written) == 4
+
+
+@pytest.mark.parametrize("kind", ["detector", "classifier"])
+def test_minimum_scores_by_class(kind, request):
+    predictor = request.getfixturevalue(kind)
+    all_found = len(predictor(grey(10)))
+    assert len(predictor(grey(10), min_score_thresh="dark=1")) < all_found
+    assert len(predictor(grey(10), min_score_thresh={"light": 1})) <= all_found
+    own = type(predictor)(predictor._run, predictor.metadata, min_score_thresh="0,dark=0.95")
+    assert own.thresholds.classes == {1: 0.95}
+    metadata = dataclasses.replace(
+        predictor.metadata, min_score_thresh=0.2, class_thresholds={1: 0.5}
+    )
+    read = metadata_from_json(metadata.to_json(), "here")
+    assert read == metadata
+    stated = type(predictor).from_run(predictor._run, read, "here")
+    assert (stated.thresholds.default, stated.thresholds.classes) == (0.2, {1: 0.5})
+    assert stated.thresholds.of(np.array([1, 2])).tolist() == pytest.approx([0.5, 0.2])
+    asked = type(predictor).from_run(predictor._run, read, "here", min_score_thresh="light=0.1")
+    assert asked.thresholds.classes == {1: 0.5, 2: 0.1}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"min_score_thresh": 5}, "between 0 and 1"),
+        ({"min_score_thresh": "drak=0.5"}, "Did you mean dark"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+        ({"top_k": -1}, "top_k"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["detector", "classifier"])
+def test_options_out_of_range(kind, options, complaint, request):
+    with pytest.raises(UserError, match=complaint):
+        request.getfixturevalue(kind)(grey(3), **options)
+
+
+def test_lower_scores_than_suppression_left_are_told(detector, caplog):
+    caplog.set_level("INFO", "efficientvision")
+    metadata = dataclasses.replace(detector.metadata, nms={"score_thresh": 0.4})
+    cut = Detector(detector._run, metadata)
+    cut(grey(3), min_score_thresh=0.5)
+    assert not caplog.messages
+    cut(grey(3), min_score_thresh=0.1)
+    cut(grey(3), min_score_thresh=0.1)
+    assert len(caplog.messages) == 1 and "at least 0.4" in caplog.messages[0]
 
 
 def test_a_result_made_by_hand_has_no_photo(detector):

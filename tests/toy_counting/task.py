@@ -39,6 +39,9 @@ class CountingTask(Task):
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
         return keras.Model(images, keras.layers.Dense(1, name="count")(pooled), name=config.name)
 
+    def trains_batch_norm(self, config: CountingConfig) -> bool:
+        return False  # There is none.
+
     def build_task(
         self, options: RunOptions, config: CountingConfig, names: Mapping[int, str]
     ) -> CountingTrainingTask:

@@ -210,3 +210,15 @@ def test_archive_is_put_right_after_a_kill(tmp_path, monkeypatch, moves):
     assert not archive_if_best(tmp_path, _checkpoint(3), {"AP": 0.4}, "AP")
     assert checkpoints.read_checkpoint(tmp_path / "archive").step == 2
     assert checkpoints.read_checkpoint(tmp_path / "backup").step == 1
+
+
+def test_side_files_travel_with_the_best_checkpoint(tmp_path):
+    def archive(step, ap, files):
+        return archive_if_best(tmp_path, _checkpoint(step), {"AP": ap}, "AP", side_files=files)
+
+    assert archive(1, 0.2, {"thresholds.json": "first"})
+    assert not archive(2, 0.1, {"thresholds.json": "worse"})
+    assert (tmp_path / "archive" / "thresholds.json").read_text() == "first"
+    assert archive(3, 0.3, {})
+    assert not (tmp_path / "archive" / "thresholds.json").exists()
+    assert (tmp_path / "backup" / "thresholds.json").read_text() == "first"

@@ -25,7 +25,7 @@ def test_ends_when_the_patience_is_over(tmp_path):
     stopping.begin(trainer(tmp_path))
     assert stops_after(stopping, [0.1, 0.3, 0.2, 0.31, 0.31, 0.2, 0.9]) == 60
     sentence = stopping.should_stop()
-    assert "AP has not improved" in sentence and "step 40: 0.3100" in sentence
+    assert "AP has not improved" in sentence and "step 40: 31.0" in sentence
 
 
 def test_small_steps_upwards_do_not_count(tmp_path):

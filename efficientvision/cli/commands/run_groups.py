@@ -24,7 +24,7 @@ _CHECKS = (
 )
 _ONLY_EVALUATION = (
     *("testdev_dir", "testdev_info_file", "test_flip", "test_scales", "test_merge"),
-    *("test_iou_thresh", "min_eval_interval", "eval_timeout", "trust"),
+    *("test_iou_thresh", "min_eval_interval", "eval_timeout", "eval_part", "trust"),
 )
 # DATA and MODEL; an evaluation while training is what `mode` is for.
 _NEVER = ("data_dir", "model_name", "eval_after_train")

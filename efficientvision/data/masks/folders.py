@@ -184,6 +184,17 @@ def read_list(
     return found
 
 
+def names_pairs(list_file: str) -> bool:
+    """Whether a file has the form of `read_list`, by its first lines: a pair of files exists."""
+    try:
+        lines = files.read_text(list_file).splitlines()[:2]
+    except (UserError, OSError):
+        return False
+    places = [files.parent(list_file)] * 2
+    halves = (half for line in lines for half in _halves(line.strip()))
+    return any(all(_existing(places, half)) for half in halves)
+
+
 def _named(pairs: Sequence[MaskPair]) -> list[MaskPair]:
     """Names pairs after their images, or after their paths in the list if names are not unique."""
     paths = [composed(os.path.normpath(pair.source_id.replace("\\", "/"))) for pair in pairs]

@@ -37,8 +37,8 @@ SUFFIXES = (
     "_gt",
     "_annotation",
 )
-_FOLDERS_OF_IMAGES = ("images", "image", "imgs", "img", "jpegimages", "photos")
-_FOLDERS_OF_MASKS = ("masks", "mask", "labels", "annotations", "segmentationclass")
+FOLDERS_OF_IMAGES = ("images", "image", "imgs", "img", "jpegimages", "photos")
+FOLDERS_OF_MASKS = ("masks", "mask", "labels", "annotations", "segmentationclass")
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 _PART_OF_MASKS = re.compile(
@@ -102,6 +102,12 @@ class PictureLists:
             raise UserError(f"{argument}: {folder} has no pictures ({' '.join(PHOTO_SUFFIXES)}).")
         self._read[folder] = dict(sorted(pictures.items()))
         return self._read[folder]
+
+
+def is_folder_of_masks(name: str) -> bool:
+    """Whether a folder's name is that of masks beside the photos of a part: `train_masks`."""
+    match = _PART_OF_MASKS.fullmatch(name)
+    return match is not None and part_of(match[1]) is not None
 
 
 def find_places(images_dir: str, masks_dir: str, left_out: LeftOut) -> list[Place]:
@@ -187,8 +193,8 @@ def _masks_beside(folder: str) -> list[Place]:
 def _one_folder(part: str, folder: str, left_out: LeftOut) -> Place:
     """Place of a part, or a whole data set, with folders `images` and `masks`, or both mixed."""
     inner = {os.path.basename(path).lower(): path for path in list_folders(folder)}
-    images = next((inner[name] for name in _FOLDERS_OF_IMAGES if name in inner), None)
-    masks = next((inner[name] for name in _FOLDERS_OF_MASKS if name in inner), None)
+    images = next((inner[name] for name in FOLDERS_OF_IMAGES if name in inner), None)
+    masks = next((inner[name] for name in FOLDERS_OF_MASKS if name in inner), None)
     if images is None or masks is None:
         return Place(part, folder, folder)
     count_beside(folder, (images, masks), left_out)

@@ -22,6 +22,8 @@ class ConvertOptions:
         seed: Seed of that choice.
         background: Keep photos without a label file as backgrounds; otherwise they are left out,
             and counted. (A photo with an empty label file is always a background.)
+        skip_bad: Leave out photos and labels that cannot be used, and count them; otherwise they
+            are an error.
         num_shards: Files per part, at most.
         num_workers: Parallel processes; None: one per core.
     """
@@ -29,6 +31,7 @@ class ConvertOptions:
     val_fraction: float = 0.1
     seed: int = 0
     background: bool = False
+    skip_bad: bool = False
     num_shards: int = 32
     num_workers: int | None = None
 

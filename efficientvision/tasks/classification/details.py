@@ -17,7 +17,8 @@ from efficientvision.evaluation.details import (
     matrix_rows,
     unique_names,
 )
-from efficientvision.evaluation.precision_recall import best_f1, common_threshold
+from efficientvision.evaluation.precision_recall import best_f1
+from efficientvision.evaluation.thresholds import found_thresholds
 from efficientvision.tasks.classification.metrics import (
     average_precision,
     label_curve,
@@ -78,6 +79,7 @@ def multi_label_details(
     """
     names = unique_names(dict(names))
     curves = {number: label_curve(scores[:, number - 1], labels[:, number - 1]) for number in names}
+    thresholds = found_thresholds(curves)
     at_half = label_scores(scores > 0.5, labels)
     rows = []
     for number, curve in curves.items():
@@ -101,11 +103,12 @@ def multi_label_details(
             "task": "classification",
             "images": len(labels),
             "labels": int(labels.sum()),
-            "score_threshold": common_threshold(curves),
+            "score_threshold": thresholds.default,
         },
         {
             PER_CLASS: rows,
             PR_CURVES: curve_rows(curves, names),
             F1_CURVES: f1_rows(curves, names),
         },
+        thresholds,
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.evaluation.worst import Worst
 from efficientvision.tasks.classification.details import multi_label_details, single_label_details
 from efficientvision.tasks.classification.metrics import (
@@ -19,7 +20,7 @@ from efficientvision.tasks.classification.metrics import (
     ranks,
     topk_accuracy,
 )
-from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake, metrics_text
+from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake
 from efficientvision.visualize.sheet import Picture, fit, titled
 
 _SHOWN_PHOTOS = 12
@@ -72,7 +73,10 @@ class _ClassificationEvaluation(Evaluation):
         self._keep(logits, labels)
 
     def report(self, metrics: dict[str, float]) -> str:
-        return metrics_text(metrics, MEANINGS, width=9)
+        return "\n".join(
+            f"{name:>9} {shown_metric(name, value):>6}  {MEANINGS[name]}"
+            for name, value in metrics.items()
+        )
 
     def pictures(self) -> list[Picture]:
         """Returns the photos as the network saw them, titled with truth and prediction."""

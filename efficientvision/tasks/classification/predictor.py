@@ -1,5 +1,6 @@
 """Classifies photos with any checkpoint or exported model."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -7,9 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from efficientvision.configs.score_thresholds import MinScores
 from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import resolve_label_map
 from efficientvision.errors import UserError
+from efficientvision.evaluation.thresholds import ScoreThresholds
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import load_model, serving_metadata
@@ -21,6 +24,8 @@ from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.portable import RunPhotos
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor, network_run
 from efficientvision.visualize.draw_classes import draw_classes
+
+log = logging.getLogger(__name__)
 
 # Minimum probability of a class that a multi-label model predicts.
 MULTILABEL_THRESHOLD = 0.5
@@ -44,10 +49,12 @@ class Classification(PhotoResult, Sequence):
 
     Attributes:
         predictions: the same as a list.
+        class_ids: their class numbers, 1..K.
     """
 
     predictions: list[Prediction]
     origin: Origin | None = None
+    class_ids: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         shown = [f"{name} {probability:.1%}" for name, probability in self.predictions]
@@ -62,6 +69,12 @@ class Classification(PhotoResult, Sequence):
     def found(self) -> dict[str, Any]:
         return {"classes": [one._asdict() for one in self.predictions]}
 
+    def annotations(self) -> list[dict[str, Any]]:
+        return [
+            {"category_id": number, "score": round(one.probability, 5)}
+            for number, one in zip(self.class_ids, self.predictions, strict=True)
+        ]
+
 
 class Classifier(Predictor[Classification]):
     """Classifies photos.
@@ -69,8 +82,9 @@ class Classifier(Predictor[Classification]):
     Args:
         run: uint8 photos [N, H, W, 3] -> float32 probabilities [N, K].
         metadata: model name, input size, class names.
-        min_probability: drop classes with lower probabilities; None: 0.5 for a multi-label model,
-            else 0.
+        min_score_thresh: drop classes with lower probabilities: a number, or by class, see
+            `parse_min_scores`; None: as in the metadata, else 0.5 for a multi-label model and 0 for
+            others.
 
     Example:
         >>> classifier = Classifier.from_checkpoint("runs/digits")
@@ -80,17 +94,29 @@ class Classifier(Predictor[Classification]):
 
     metadata_class = ClassificationMetadata
     frame_options = None
+    load_options = ("min_score_thresh", "label_map")
+    call_options = ("classes", "top_k")
+    table_columns = ("class_id", "class", "probability")
+    thresholds: ScoreThresholds
 
     def __init__(
         self,
         run: RunPhotos,
         metadata: ClassificationMetadata,
         *,
-        min_probability: float | None = None,
+        min_score_thresh: MinScores | ScoreThresholds | None = None,
     ):
         super().__init__(run, metadata)
-        usual = MULTILABEL_THRESHOLD if metadata.multilabel else 0.0
-        self.min_probability = usual if min_probability is None else min_probability
+        if isinstance(min_score_thresh, ScoreThresholds):
+            self.thresholds = min_score_thresh
+        else:
+            usual = metadata.min_score_thresh
+            if usual is None:
+                usual = usual_threshold(multi_label=metadata.multilabel)
+            own = ScoreThresholds(usual, metadata.class_thresholds, "the model's metadata")
+            self.thresholds = self._chosen(own, min_score_thresh)
+        if self.thresholds.classes:
+            log.info(f"Minimum score: {self.thresholds.described(self.class_names)}")
 
     @classmethod
     def from_checkpoint(
@@ -99,7 +125,7 @@ class Classifier(Predictor[Classification]):
         model_name: str | None = None,
         hparams: str | Mapping[str, Any] | None = None,
         *,
-        min_probability: float | None = None,
+        min_score_thresh: MinScores | None = None,
         use_ema: bool = True,
         threads: int = 0,
         trust: bool = False,
@@ -112,7 +138,8 @@ class Classifier(Predictor[Classification]):
                 of `runmode=saved_model` or `runmode=export`.
             model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=256"`, `"my.yaml"`), or a dict.
-            min_probability: see the class.
+            min_score_thresh: see the class; by default a multi-label model uses the probabilities
+                with the best F1 that an evaluation of the run found.
             use_ema: load averaged weights if the checkpoint has them.
             threads: threads of ONNX Runtime, OpenVINO or LiteRT; 0 = runtime default.
             trust: load a SavedModel or frozen graph even if its operations can do more than
@@ -128,12 +155,12 @@ class Classifier(Predictor[Classification]):
             check_not_baked(path, {"hparams": hparams, **overrides})
             run, metadata = load_export(path, threads, trust=trust)
             return cls.from_run(
-                run, metadata, path, min_probability=min_probability, label_map=label_map
+                run, metadata, path, min_score_thresh=min_score_thresh, label_map=label_map
             )
         loaded = load_model(
             path, model_name, hparams, task="classification", use_ema=use_ema, **overrides
         )
-        return cls.from_loaded(loaded, min_probability=min_probability)
+        return cls.from_loaded(loaded, min_score_thresh=min_score_thresh)
 
     @classmethod
     def from_run(
@@ -142,15 +169,16 @@ class Classifier(Predictor[Classification]):
         metadata: Any,
         origin: AnyPath,
         *,
-        min_probability: float | None = None,
+        min_score_thresh: MinScores | None = None,
         label_map: Any = None,
     ) -> "Classifier":
         """Creates a classifier from an export opened by `load_export`.
 
         Args:
-            run, metadata: see `load_export`.
+            run: see `load_export`.
+            metadata: see `load_export`.
             origin: path of the export, for errors.
-            min_probability: see the class.
+            min_score_thresh: see the class.
             label_map: class names for a model that has none, as in the hyper-parameter.
 
         Raises:
@@ -160,17 +188,23 @@ class Classifier(Predictor[Classification]):
         names = resolve_label_map(label_map)
         if names and not metadata.class_names:
             metadata = replace(metadata, class_names=network_names(names))
-        return cls(run, metadata, min_probability=min_probability)
+        return cls(run, metadata, min_score_thresh=min_score_thresh)
 
     @classmethod
     def from_loaded(
-        cls, loaded: LoadedModel, *, min_probability: float | None = None
+        cls, loaded: LoadedModel, *, min_score_thresh: MinScores | None = None
     ) -> "Classifier":
         """Makes a classifier of a network in memory."""
+        thresholds = loaded.thresholds
+        if thresholds is None:
+            usual = usual_threshold(multi_label=loaded.config.multi_label)
+            thresholds = ScoreThresholds(usual, source="the default")
         return cls(
             network_run(loaded),
             serving_metadata(loaded, batch_size=None),
-            min_probability=min_probability,
+            min_score_thresh=thresholds.changed(
+                min_score_thresh, loaded.class_names, loaded.config.num_classes
+            ),
         )
 
     def classify(
@@ -185,7 +219,7 @@ class Classifier(Predictor[Classification]):
                 models with a fixed batch size.
 
         Returns:
-            A list of `Prediction`s of at least `min_probability`, best first; for a list of
+            A list of `Prediction`s of at least the minimum probability, best first; for a list of
             photos, a list of such lists.
 
         Raises:
@@ -202,7 +236,7 @@ class Classifier(Predictor[Classification]):
         photos: Sequence[Photo],
         batch_size: int,
         *,
-        min_score_thresh: float | None = None,
+        min_score_thresh: MinScores | None = None,
         classes: Sequence[str] | None = None,
         top_k: int | None = 5,
     ) -> list[Classification]:
@@ -211,7 +245,7 @@ class Classifier(Predictor[Classification]):
         Args:
             photos: see `as_array`.
             batch_size: see `__call__`.
-            min_score_thresh: drop lower probabilities; None: the classifier's `min_probability`.
+            min_score_thresh: drop lower probabilities, see the class; None: the classifier's own.
             classes: class names to keep; None: all.
             top_k: maximum number of classes per photo; None, or a multi-label model: no limit.
 
@@ -225,12 +259,10 @@ class Classifier(Predictor[Classification]):
         for name in classes or ():
             if name not in known:
                 raise UserError(f"no class {name!r}. {nearest_names(name, sorted(known))}")
-        least = self.min_probability if min_score_thresh is None else min_score_thresh
+        least = self._chosen(self.thresholds, min_score_thresh)
         limit = None if self.metadata.multilabel else top_k
         rows = self._run_by_size(self.classify_batch, photos, batch_size)
-        named = (self._named(row, least) for row in rows)
-        kept = ([p for p in ps if classes is None or p.name in classes] for ps in named)
-        return [Classification(predictions[:limit]) for predictions in kept]
+        return [self._named(row, least, classes, limit) for row in rows]
 
     def probabilities(self, photos: Sequence[Photo], batch_size: int = 1) -> np.ndarray:
         """Returns the probabilities of all K classes for N photos, float32 [N, K]."""
@@ -240,6 +272,15 @@ class Classifier(Predictor[Classification]):
     def classify_batch(self, image_arrays: np.ndarray) -> np.ndarray:
         """Maps photos of equal size, uint8 [N, H, W, 3], to probabilities, float32 [N, K]."""
         return np.asarray(self._run(image_arrays))
+
+    @property
+    def one_class(self) -> bool:
+        return not self.metadata.multilabel
+
+    def table_row(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> list[Any]:
+        number = annotation["category_id"]
+        name = self.class_names.get(number, f"class {number}")
+        return [number, name, annotation["score"]]
 
     def describe(self, result: Sequence[Prediction]) -> str:
         named = [f"{name} {probability:.1%}" for name, probability in result]
@@ -251,14 +292,29 @@ class Classifier(Predictor[Classification]):
         """Returns a picture of the photo with its classes, see `draw_classes`."""
         return draw_classes(as_array(photo), result)
 
-    def _named(self, row: np.ndarray, least: float) -> list[Prediction]:
+    def _chosen(self, before: ScoreThresholds, asked: MinScores | None) -> ScoreThresholds:
+        return before.changed(asked, self.class_names, self.metadata.num_classes)
+
+    def _named(
+        self,
+        row: np.ndarray,
+        least: ScoreThresholds,
+        classes: Sequence[str] | None,
+        limit: int | None,
+    ) -> Classification:
         if not np.isfinite(row).all():
             raise UserError(
                 f"the outputs of {self.metadata.model_name} are not finite: its weights are "
                 "damaged, or belong to another network"
             )
-        likely = [i for i in np.argsort(-row, kind="stable") if row[i] >= least]
-        return [
-            Prediction(self.class_names.get(int(i) + 1, f"class {i + 1}"), float(row[i]))
-            for i in likely
-        ]
+        limits = least.of(np.arange(1, len(row) + 1))
+        likely = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= limits[i]]
+        names = {i: self.class_names.get(i + 1, f"class {i + 1}") for i in likely}
+        kept = [i for i in likely if classes is None or names[i] in classes][:limit]
+        predictions = [Prediction(names[i], float(row[i])) for i in kept]
+        return Classification(predictions, class_ids=tuple(i + 1 for i in kept))
+
+
+def usual_threshold(*, multi_label: bool) -> float:
+    """Minimum probability of a class unless another one is set."""
+    return MULTILABEL_THRESHOLD if multi_label else 0.0

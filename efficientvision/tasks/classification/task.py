@@ -16,7 +16,9 @@ from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.class_order import class_ids, network_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.sources.layout import BOXES, CLASSES
 from efficientvision.errors import UserError
+from efficientvision.evaluation.thresholds import ScoreThresholds
 from efficientvision.preflight.file_checks import file_findings, overlap_findings
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.preflight.record_scan import RecordScan, scan_records
@@ -30,6 +32,7 @@ from efficientvision.tasks.classification.checks import (
     split_findings,
 )
 from efficientvision.tasks.classification.config import ClassificationConfig
+from efficientvision.tasks.classification.data_defaults import ClassifierDefaults
 from efficientvision.tasks.classification.evaluate_export import evaluate_classifier_export
 from efficientvision.tasks.classification.evaluation import draw_training_images
 from efficientvision.tasks.classification.export_checks import ClassificationChecks
@@ -38,7 +41,7 @@ from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.classification.network import build_classifier
 from efficientvision.tasks.classification.pipeline import classification_dataset
 from efficientvision.tasks.classification.portable import portable_classifier
-from efficientvision.tasks.classification.predictor import Classifier
+from efficientvision.tasks.classification.predictor import Classifier, usual_threshold
 from efficientvision.tasks.classification.serving import (
     classification_serving,
     crop_fraction_of,
@@ -48,7 +51,7 @@ from efficientvision.tasks.classification.training_task import (
     ClassificationTrainingTask,
     cropping_of,
 )
-from efficientvision.tasks.loaded_model import LoadedModel, export_facts
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts, score_facts
 from efficientvision.tasks.portable import PhotoRunner, PortableNetwork, RunPhotos
 from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
@@ -84,8 +87,9 @@ class ClassificationTask(Task):
     # EfficientNet's and the EdgeNets' names of it; all else is the backbone.
     parts = {"head": "classifier head", "classifier": "classifier head"}
     usual_rate = (0.1, 512)
+    data_defaults = ClassifierDefaults()
     architecture = ("num_classes", "multi_label", "act_type", "build_size")
-    takes_class_folders = True
+    label_kinds = (CLASSES, BOXES)  # An image has the classes of its objects.
     has_top = True
 
     def build(self, config: ClassificationConfig) -> keras.Model:
@@ -150,7 +154,7 @@ class ClassificationTask(Task):
             config, options.dataset, options.train_file_pattern, options.val_file_pattern
         )
         if raw:
-            config.override({"num_classes": len(raw)})
+            config.override({"num_classes": self.data_defaults.num_classes(raw)})
             log.info(f"num_classes={len(raw)} (from the class names beside the records).")
         return options
 
@@ -248,6 +252,7 @@ class ClassificationTask(Task):
             num_classes=loaded.config.num_classes,
             multilabel=loaded.config.multi_label,
             crop_fraction=crop_fraction_of(loaded.config),
+            **score_facts(loaded),
         )
 
     def serving(self, model: keras.Model, config: ClassificationConfig, **options: Any) -> Serving:
@@ -274,8 +279,12 @@ class ClassificationTask(Task):
     ) -> ClassificationChecks:
         return ClassificationChecks(settings, loaded, photos)
 
-    def predictor(self, loaded: LoadedModel, settings: InspectSettings) -> Classifier:
-        return Classifier.from_loaded(loaded, min_probability=settings.min_score_thresh)
+    def apply_settings(self, loaded: LoadedModel, settings: InspectSettings) -> None:
+        if settings.min_score_thresh is not None:
+            usual = usual_threshold(multi_label=loaded.config.multi_label)
+            loaded.thresholds = (loaded.thresholds or ScoreThresholds(usual)).changed(
+                settings.min_score_thresh, loaded.class_names, loaded.config.num_classes
+            )
 
     def export_predictor(
         self,
@@ -288,7 +297,7 @@ class ClassificationTask(Task):
             run,
             metadata,
             settings.saved_model_dir,
-            min_probability=settings.min_score_thresh,
+            min_score_thresh=settings.min_score_thresh,
             label_map=config.label_map,
         )
 

@@ -13,6 +13,7 @@ from efficientvision.tasks.detection.anchor_coverage import (
     best_anchor_iou,
     best_iou_of_levels,
     coverage,
+    real_boxes,
     suggest_anchors,
     suggest_priors,
 )
@@ -86,12 +87,7 @@ def _advice(
 
 
 def _real_boxes(scan: RecordScan, fitted_hw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(boxes float64 [n, 4] in pixels of the input, classes [n]); `fitted_hw` [images, 2]."""
-    boxes = np.clip(scan.boxes_normalized_yxyx.astype(np.float64), 0.0, 1.0)
-    boxes *= np.tile(fitted_hw, 2)[scan.image_of]
-    # Skip sub-pixel boxes: annotation errors.
-    real = (np.isfinite(boxes).all(axis=-1)) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=-1)
-    return boxes[real], scan.classes[real]
+    return real_boxes(scan.boxes_normalized_yxyx, scan.classes, scan.image_of, fitted_hw)
 
 
 def _described(

@@ -21,8 +21,32 @@ ANCHOR_SCALES = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)
 PRIOR_MIN_SCALES = (0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.15, 0.2)
 PRIOR_MAX_SCALES = (0.3, 0.45, 0.6, 0.75, 0.9, 1.05)
 _CLEAR_GAIN = 0.05
-_ABOUT_EQUAL = 0.02
+_ABOUT_EQUAL, _TIED = 0.02, 0.003
 _ROUNDS = 50  # Of k-means, if it does not converge before.
+
+
+def real_boxes(
+    boxes_normalized_yxyx: np.ndarray,
+    classes: np.ndarray,
+    image_of: np.ndarray,
+    fitted_hw: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scales boxes to the network's input, and drops invalid ones and those below a pixel.
+
+    Args:
+        boxes_normalized_yxyx: [M, 4], in 0..1.
+        classes: int [M].
+        image_of: int [M], index of each box's photo.
+        fitted_hw: [N, 2], size of each photo in the input, pixels.
+
+    Returns:
+        (boxes float64 [n, 4] in pixels of the input, classes [n]).
+    """
+    boxes = np.clip(boxes_normalized_yxyx.astype(np.float64), 0.0, 1.0)
+    boxes *= np.tile(fitted_hw, 2)[image_of]
+    # Skip sub-pixel boxes: annotation errors.
+    real = (np.isfinite(boxes).all(axis=-1)) & (boxes[:, 2:] - boxes[:, :2] >= 1.0).all(axis=-1)
+    return boxes[real], classes[real]
 
 
 def best_anchor_iou(boxes_yxyx: np.ndarray, **anchor_options: Any) -> np.ndarray:
@@ -84,7 +108,8 @@ def suggest_anchors(
     The score is the covered share averaged over the classes, so a rare class of small objects is
     not sacrificed for a frequent one of large objects. The search tries a dozen `anchor_scale`s,
     with the present aspect ratios and with the cluster centres of the boxes' aspect ratios (k-means
-    of log(width / height), the same number). Within two points of the best, the fewest changes win.
+    of log(width / height), the same number). Of scales that are equally good, the one closest to
+    the present one wins; new aspect ratios must be clearly better.
 
     Args:
         boxes_yxyx: [M, 4], pixels of the network input; subsampled to a few thousand.
@@ -102,9 +127,15 @@ def suggest_anchors(
         shares = coverage(best_anchor_iou(boxes, **{**anchor_options, **changes}), classes)
         return float(np.mean(list(shares.values()))), changes, shares
 
+    def nearest(**changes: Any) -> tuple[float, dict[str, Any], dict[int, float]]:
+        attempts = [tried(anchor_scale=scale, **changes) for scale in ANCHOR_SCALES]
+        highest = max(map(_score, attempts))
+        good = [attempt for attempt in attempts if attempt[0] >= highest - _TIED]
+        used = float(np.mean(anchor_options["anchor_scale"]))
+        return min(good, key=lambda attempt: abs(np.log(attempt[1]["anchor_scale"] / used)))
+
     now = tried()
-    by_scale = max((tried(anchor_scale=s) for s in ANCHOR_SCALES), key=_score)
-    by_both = max((tried(anchor_scale=s, aspect_ratios=ratios) for s in ANCHOR_SCALES), key=_score)
+    by_scale, by_both = nearest(), nearest(aspect_ratios=ratios)
     best = by_both if by_both[0] > by_scale[0] + _CLEAR_GAIN / 2 else by_scale
     if best[0] < now[0] + _CLEAR_GAIN:
         return {}, now[2]

@@ -24,8 +24,8 @@ from efficientvision.evaluation.precision_recall import (
     ClassCurve,
     best_f1,
     class_curves,
-    common_threshold,
 )
+from efficientvision.evaluation.thresholds import found_thresholds
 from efficientvision.tasks.detection.coco_backends import BoxScores
 
 IOU = 0.5
@@ -49,7 +49,8 @@ def detection_details(collected: Collected, scores: BoxScores) -> tuple[Details,
     matches = match_objects(collected, IOU)
     curves = class_curves(collected, matches)
     names = unique_names(dict(collected.categories))
-    threshold = common_threshold(curves)
+    thresholds = found_thresholds(curves)
+    threshold = thresholds.default
     outcome = outcomes(collected, matches, threshold, IOU)
     matrix = confusion_matrix(collected, outcome)
     details = Details(
@@ -66,6 +67,7 @@ def detection_details(collected: Collected, scores: BoxScores) -> tuple[Details,
             F1_CURVES: f1_rows(curves, names),
             CONFUSION: matrix_rows(matrix, [*names.values(), BACKGROUND]),
         },
+        thresholds,
     )
     return details, outcome
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from efficientvision import files
 from efficientvision.configs.inspect_options import InspectSettings
-from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import RunOptions
+from efficientvision.configs.score_thresholds import parse_min_scores
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.loading import CONFIG_FILE, run_folder_of
@@ -34,15 +34,16 @@ from efficientvision.tasks.detection.evaluation import DetectionEvaluation
 from efficientvision.tasks.detection.export_checks import DetectionChecks
 from efficientvision.tasks.detection.labels import LABELS
 from efficientvision.tasks.detection.metadata import DetectionMetadata
+from efficientvision.tasks.detection.min_scores import apply_min_scores, sets_nms
 from efficientvision.tasks.detection.name_checks import truth_name_findings
 from efficientvision.tasks.detection.pipeline import detection_dataset
 from efficientvision.tasks.detection.portable import portable_function, with_suppression
 from efficientvision.tasks.detection.portable_runner import DetectionRunner
-from efficientvision.tasks.detection.predictor import DEFAULT_MIN_SCORE, Detector
+from efficientvision.tasks.detection.predictor import Detector
 from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.detection.tta import DetectionTTA, TTAOptions
-from efficientvision.tasks.loaded_model import LoadedModel, export_facts
+from efficientvision.tasks.loaded_model import LoadedModel, export_facts, score_facts
 from efficientvision.tasks.portable import PortableNetwork, RunPhotos
 from efficientvision.tasks.records import record_options
 from efficientvision.tasks.serving import Serving
@@ -194,6 +195,7 @@ class DetectionTask(Task):
             family=self.family,
             fpn_name=None if self.family == "ssd" else config.fpn_name or "bifpn",
             nms=dataclasses.asdict(config.nms_configs),
+            **score_facts(loaded),
         )
 
     def serving(self, model: keras.Model, config: DetectionConfig, **options: Any) -> Serving:
@@ -208,17 +210,23 @@ class DetectionTask(Task):
     def runner(self, network: PortableNetwork, metadata: DetectionMetadata) -> RunPhotos:
         return DetectionRunner(network, metadata)
 
-    def apply_settings(self, config: DetectionConfig, settings: InspectSettings) -> None:
+    def apply_settings(self, loaded: LoadedModel, settings: InspectSettings) -> None:
         """Applies NMS settings; the defaults are the published program's: hard, 0.4, 100."""
         nms: dict[str, Any] = {}
-        if settings.nms_method is not None or not _sets_nms_method(settings.hparams):
+        if settings.nms_method is not None or not sets_nms(settings.hparams, "method"):
             nms["method"] = settings.nms_method or DEFAULT_NMS_METHOD
-        least = settings.min_score_thresh
-        if least is not None or not config.nms_configs.score_thresh:
-            nms["score_thresh"] = DEFAULT_MIN_SCORE if least is None else least
         if settings.max_boxes_to_draw is not None:
             nms["max_output_size"] = settings.max_boxes_to_draw
-        config.override({"nms_configs": nms})
+        evaluated = loaded.config.nms_configs.method
+        loaded.config.override({"nms_configs": nms})
+        found = loaded.thresholds
+        apply_min_scores(loaded, settings.min_score_thresh, settings.hparams)
+        if loaded.thresholds is found and loaded.config.nms_configs.method != evaluated:
+            log.info(
+                f"These minimum scores were found with {evaluated} NMS. With "
+                f"{loaded.config.nms_configs.method} NMS the scores of overlapping boxes are "
+                "higher, so expect more boxes; `min_score_thresh` sets other scores"
+            )
 
     def export_checks(
         self, settings: InspectSettings, loaded: LoadedModel, photos: list[np.ndarray]
@@ -242,10 +250,11 @@ class DetectionTask(Task):
         )
 
     def baked(self, settings: InspectSettings, metadata: DetectionMetadata) -> dict[str, Any]:
-        fixed = metadata.nms
+        fixed, asked = metadata.nms, settings.min_score_thresh
+        least = None if asked is None else parse_min_scores(asked).least
         return {
             "nms_method": (settings.nms_method, fixed.get("method")),
-            "min_score_thresh": (settings.min_score_thresh, fixed.get("score_thresh")),
+            "min_score_thresh": (least, fixed.get("score_thresh")),
         }
 
     def tta(self, options: RunOptions, config: DetectionConfig) -> DetectionTTA | None:
@@ -268,7 +277,3 @@ class DetectionTask(Task):
         merged = f"; merged by {merge}" if len(tta.views) > 1 else ""
         log.info(f"Test-time augmentation: each photo is evaluated at {views}{merged}.")
         return tta
-
-
-def _sets_nms_method(hparams: str | None) -> bool:
-    return any("method" in (part.get("nms_configs") or {}) for part in read_overrides(hparams))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.data.transforms.preprocess import normalize, resize_and_pad, stretch
 from efficientvision.exports.artifacts import FORMATS
-from efficientvision.loading import serving_metadata
 from efficientvision.preflight.findings import raise_on_first
 from efficientvision.progress import tqdm
 from efficientvision.tasks.detection import agreement
@@ -20,7 +18,7 @@ from efficientvision.tasks.detection.coco_source import measuring
 from efficientvision.tasks.detection.evaluate_export import evaluate_export
 from efficientvision.tasks.detection.metadata import DetectionMetadata
 from efficientvision.tasks.detection.name_checks import truth_name_findings
-from efficientvision.tasks.detection.predictor import DEFAULT_MIN_SCORE, Detector
+from efficientvision.tasks.detection.predictor import Detector
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.export_checks import (
     Compared,
@@ -63,14 +61,6 @@ class DetectionChecks(ExportChecks):
     @property
     def nms(self) -> str | None:
         return self.settings.nms
-
-    def metadata(self) -> DetectionMetadata:
-        asked = self.settings.min_score_thresh is not None
-        configured = self.loaded.config.nms_configs.score_thresh
-        return dataclasses.replace(
-            serving_metadata(self.loaded, batch_size=self.settings.batch_size),
-            min_score_thresh=configured if asked else DEFAULT_MIN_SCORE,
-        )
 
     def calibration_image(self, photo: Any) -> np.ndarray:
         config = self.loaded.config

@@ -73,9 +73,11 @@ class FitDetector(keras.Model):
         """Returns the detector's total loss, see `detection.losses` and `detection.multibox`.
 
         Args:
-            x, sample_weight, training: ignored.
+            x: Ignored.
             y: (boxes, classes) as described for the class.
-            y_pred: outputs of `call`.
+            y_pred: Outputs of `call`.
+            sample_weight: Ignored.
+            training: Ignored.
 
         Returns:
             float32 scalar, a mean over the batch's positive anchors.

@@ -15,6 +15,7 @@ from efficientvision.tasks.metadata_checks import (
     Check,
     list_of,
     mapping,
+    min_scores,
     number,
     one_of,
     optional,
@@ -69,6 +70,7 @@ _CHECKS = {
     "preprocessing": mapping(RGB_CHECKS),
     "anchors": mapping({**_ANCHORS, **_PRIORS}),
     "min_score_thresh": number(-1, 1),
+    "class_thresholds": min_scores,
 }
 
 
@@ -88,6 +90,7 @@ class DetectionMetadata(ModelMetadata):
         anchors: for a file without NMS: arguments of `generate_anchors`, for an SSD of
             `generate_priors`.
         min_score_thresh: default minimum score of detections.
+        class_thresholds: class number -> its minimum score, of classes with another one.
     """
 
     format: ClassVar[str] = "efficientvision-detector-1"
@@ -112,6 +115,7 @@ class DetectionMetadata(ModelMetadata):
     preprocessing: dict[str, Any] = field(default_factory=dict)
     anchors: dict[str, Any] = field(default_factory=dict)
     min_score_thresh: float = 0.0
+    class_thresholds: dict[int, float] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises ValueError where anchors do not belong to the model's input."""
@@ -138,7 +142,7 @@ class DetectionMetadata(ModelMetadata):
         return facts
 
     def output_facts(self) -> dict[str, Any]:
-        """`suppression` and `min_score`, and `decoding` of raw outputs."""
+        """`suppression`, `min_score`, `class_min_scores` if any, and `decoding` of raw outputs."""
         settings = self.nms
         suppression = {
             "inside": settings["kind"] != "none",
@@ -150,6 +154,8 @@ class DetectionMetadata(ModelMetadata):
             "max_detections": settings["max_output_size"],
         }
         facts = {"suppression": suppression, "min_score": self.min_score_thresh}
+        if self.class_thresholds:
+            facts["class_min_scores"] = {str(k): v for k, v in self.class_thresholds.items()}
         if not suppression["inside"]:
             facts["decoding"] = self._decoding()
         return facts

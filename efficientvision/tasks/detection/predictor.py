@@ -10,13 +10,16 @@ import numpy as np
 from PIL import Image
 
 from efficientvision import files
+from efficientvision.configs.score_thresholds import MinScores
 from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.errors import UserError
+from efficientvision.evaluation.thresholds import ScoreThresholds
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import load_model, serving_metadata
 from efficientvision.registry import nearest_names
 from efficientvision.tasks.detection.metadata import DetectionMetadata
+from efficientvision.tasks.detection.min_scores import apply_min_scores
 from efficientvision.tasks.detection.ssd_serving import detector_serving
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
@@ -27,7 +30,6 @@ from efficientvision.visualize.draw import draw_detections
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MIN_SCORE = 0.4
 _SHOWN = 5
 
 
@@ -84,6 +86,24 @@ class Detections(PhotoResult):
     def found(self) -> dict[str, Any]:
         return {"detections": [one._asdict() for one in self]}
 
+    def annotations(self) -> list[dict[str, Any]]:
+        height, width = self._needed_origin().hw
+        boxes = np.clip(self.boxes_yxyx, 0, [height, width, height, width]).round(2).tolist()
+        return [
+            {
+                "category_id": int(number),
+                "bbox": [xmin, ymin, round(xmax - xmin, 2), round(ymax - ymin, 2)],
+                "area": round((xmax - xmin) * (ymax - ymin), 2),
+                "iscrowd": 0,
+                "segmentation": [],
+                "score": round(float(score), 5),
+            }
+            for (ymin, xmin, ymax, xmax), number, score in zip(
+                boxes, self.classes, self.scores, strict=True
+            )
+            if xmax > xmin and ymax > ymin
+        ]
+
     def to_supervision(self) -> Any:
         """Converts to `supervision.Detections`: xyxy boxes, confidences, class ids, names.
 
@@ -109,7 +129,8 @@ class Detector(Predictor[Detections]):
         run: uint8 photos [N, H, W, 3] -> float32 detections [N, max, 7]: image_id, ymin, xmin,
             ymax, xmax in pixels of the photo, score, class; padded with score 0.
         metadata: model name, input size, class names, thresholds.
-        min_score_thresh: drop detections with lower scores.
+        min_score_thresh: drop detections with lower scores: a number, or by class, see
+            `parse_min_scores`.
 
     Example:
         >>> detector = Detector.from_checkpoint("efficientdet-d0")
@@ -118,7 +139,12 @@ class Detector(Predictor[Detections]):
     """
 
     metadata_class = DetectionMetadata
-    draw_options = ("min_score_thresh", "max_boxes_to_draw", "line_thickness")
+    draw_options = ("max_boxes_to_draw", "line_thickness")
+    load_options = ("min_score_thresh", "label_map")
+    call_options = ("classes", "top_k")
+    table_columns = ("class_id", "class", "score", "xmin", "ymin", "xmax", "ymax")
+    has_boxes = True
+    thresholds: ScoreThresholds
     counted = "Objects in all frames"
 
     def __init__(
@@ -126,10 +152,15 @@ class Detector(Predictor[Detections]):
         run: RunPhotos,
         metadata: DetectionMetadata,
         *,
-        min_score_thresh: float = 0.0,
+        min_score_thresh: MinScores | ScoreThresholds = 0.0,
     ):
         super().__init__(run, metadata)
-        self.min_score_thresh = min_score_thresh
+        self.thresholds = (
+            min_score_thresh
+            if isinstance(min_score_thresh, ScoreThresholds)
+            else self._chosen(ScoreThresholds(0.0), min_score_thresh)
+        )
+        self._warned = False
 
     @classmethod
     def from_checkpoint(
@@ -138,7 +169,7 @@ class Detector(Predictor[Detections]):
         model_name: str | None = None,
         hparams: str | Mapping[str, Any] | None = None,
         *,
-        min_score_thresh: float | None = None,
+        min_score_thresh: MinScores | None = None,
         nms_method: str | None = None,
         max_detections: int | None = None,
         use_ema: bool = True,
@@ -154,8 +185,10 @@ class Detector(Predictor[Detections]):
                 OpenVINO (`.xml`) or LiteRT (`.tflite`) file written by `runmode=export`.
             model_name: None: inferred from the checkpoint's configuration or variables.
             hparams: overrides, as on the command line (`"image_size=640"`, `"my.yaml"`), or a dict.
-            min_score_thresh: drop detections with lower scores; None: the checkpoint's own
-                `nms_configs.score_thresh`, or 0.4 if that is 0 (not set).
+            min_score_thresh: drop detections with lower scores: a number, or by class
+                (`"platelet=0.2"`, `{"platelet": 0.2}`). None: those with the best F1 that an
+                evaluation of the run found, else the checkpoint's own `nms_configs.score_thresh`,
+                or 0.4 if that is 0 (not set).
             nms_method: `"hard"` or `"gaussian"`; None: as configured.
             max_detections: maximum number per photo; None: as configured.
             use_ema: load averaged weights if the checkpoint has them.
@@ -190,9 +223,8 @@ class Detector(Predictor[Detections]):
         loaded = load_model(
             path, model_name, hparams, task="detection", use_ema=use_ema, **overrides
         )
-        configured = loaded.config.nms_configs.score_thresh or DEFAULT_MIN_SCORE
-        nms["score_thresh"] = configured if min_score_thresh is None else min_score_thresh
         loaded.config.override({"nms_configs": nms})
+        apply_min_scores(loaded, min_score_thresh, hparams, overrides)
         return cls.from_loaded(loaded)
 
     @classmethod
@@ -207,7 +239,7 @@ class Detector(Predictor[Detections]):
         return cls(
             compiled(serving.results_from_arrays),
             serving_metadata(loaded, batch_size=None),
-            min_score_thresh=loaded.config.nms_configs.score_thresh or 0.0,
+            min_score_thresh=loaded.thresholds or loaded.config.nms_configs.score_thresh or 0.0,
         )
 
     @classmethod
@@ -218,16 +250,17 @@ class Detector(Predictor[Detections]):
         origin: AnyPath,
         *,
         model_name: str | None = None,
-        min_score_thresh: float | None = None,
+        min_score_thresh: MinScores | None = None,
         label_map: Any = None,
     ) -> "Detector":
         """Creates a detector from an export opened by `load_export`.
 
         Args:
-            run, metadata: see `load_export`.
+            run: see `load_export`.
+            metadata: see `load_export`.
             origin: path of the export, for messages.
             model_name: name for a model without metadata.
-            min_score_thresh: drop detections with lower scores; None: as in the metadata.
+            min_score_thresh: see `from_checkpoint`; None: as in the metadata.
             label_map: class names for a model that has none, as in the hyper-parameter.
 
         Raises:
@@ -242,15 +275,18 @@ class Detector(Predictor[Detections]):
         names = resolve_label_map(label_map)
         if names and not facts.class_names:
             facts = replace(facts, class_names=names)
-        least = facts.min_score_thresh if min_score_thresh is None else min_score_thresh
-        return cls(run, facts, min_score_thresh=least)
+        own = ScoreThresholds(max(facts.min_score_thresh, 0.0), facts.class_thresholds, str(origin))
+        chosen = own.changed(min_score_thresh, facts.class_names, facts.num_classes)
+        if chosen.classes:
+            log.info(f"Minimum score: {chosen.described(facts.class_names)}")
+        return cls(run, facts, min_score_thresh=chosen)
 
     def predict_photos(  # type: ignore[override]  # Its options have names.
         self,
         photos: Sequence[Photo],
         batch_size: int,
         *,
-        min_score_thresh: float | None = None,
+        min_score_thresh: MinScores | None = None,
         classes: Sequence[int | str] | None = None,
         top_k: int | None = None,
     ) -> list[Detections]:
@@ -259,8 +295,9 @@ class Detector(Predictor[Detections]):
         Args:
             photos: see `as_array`.
             batch_size: see `__call__`.
-            min_score_thresh: drop detections with lower scores; None: the detector's own
-                threshold. A checkpoint's NMS never returns scores below the detector's own.
+            min_score_thresh: drop detections with lower scores, see `from_checkpoint`; None: the
+                detector's own thresholds. Below those the NMS of a checkpoint finds nothing, which
+                is logged.
             classes: class numbers or names to keep; None: all.
             top_k: keep at most this many detections, best first; None: all.
 
@@ -270,10 +307,19 @@ class Detector(Predictor[Detections]):
         Raises:
             UserError: a class is unknown.
         """
-        least = self.min_score_thresh if min_score_thresh is None else min_score_thresh
+        least = self._chosen(self.thresholds, min_score_thresh)
+        if min_score_thresh is not None:
+            self._warn_of_suppressed(least)
         numbers = None if classes is None else self._class_numbers(classes)
         rows = self._run_by_size(self.detect_batch, photos, batch_size)
         return [self._named(photo_rows, least, numbers, top_k) for photo_rows in rows]
+
+    def table_row(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> list[Any]:
+        x, y, width, height = annotation["bbox"]
+        number = annotation["category_id"]
+        name = self.class_names.get(number, f"class {number}")
+        corners = [x, y, round(x + width, 2), round(y + height, 2)]
+        return [number, name, annotation["score"], *corners]
 
     def describe(self, result: Detections) -> str:
         return f"{len(result)} objects"
@@ -283,18 +329,20 @@ class Detector(Predictor[Detections]):
         photo: Photo,
         result: Detections,
         *,
-        min_score_thresh: float | None = None,
+        min_score_thresh: MinScores | None = None,
         max_boxes_to_draw: int | None = 100,
         line_thickness: int | None = None,
     ) -> Image.Image:
         """Returns a copy of the photo with boxes and labels drawn, see `draw_detections`."""
+        least = self._chosen(ScoreThresholds(0.0), min_score_thresh)
+        shown = result.scores >= least.of(result.classes)
         return draw_detections(
             as_array(photo),
-            result.boxes_yxyx,
-            result.classes,
-            result.scores,
+            result.boxes_yxyx[shown],
+            result.classes[shown],
+            result.scores[shown],
             self.class_names,
-            min_score_thresh=0.0 if min_score_thresh is None else min_score_thresh,
+            min_score_thresh=0.0,
             max_boxes_to_draw=max_boxes_to_draw,
             line_thickness=line_thickness,
         )
@@ -309,9 +357,10 @@ class Detector(Predictor[Detections]):
         return np.asarray(self._run(image_arrays))
 
     def _named(
-        self, rows: np.ndarray, least: float, numbers: set[int] | None, top_k: int | None
+        self, rows: np.ndarray, least: ScoreThresholds, numbers: set[int] | None, top_k: int | None
     ) -> Detections:
-        rows = rows[(rows[:, 5] > 0) & (rows[:, 5] >= least)]
+        rows = rows[rows[:, 5] > 0]
+        rows = rows[rows[:, 5] >= least.of(rows[:, 6].astype(np.int32))]
         if numbers is not None:
             rows = rows[np.isin(rows[:, 6].astype(np.int32), list(numbers))]
         rows = rows[:top_k]
@@ -322,6 +371,20 @@ class Detector(Predictor[Detections]):
             classes=classes,
             names=[self.class_names.get(int(c), f"class {c}") for c in classes],
         )
+
+    def _chosen(self, before: ScoreThresholds, asked: MinScores | None) -> ScoreThresholds:
+        return before.changed(asked, self.class_names, self.metadata.num_classes)
+
+    def _warn_of_suppressed(self, asked: ScoreThresholds) -> None:
+        """Logs once that suppression has dropped the scores that were asked for."""
+        kept = self.metadata.nms.get("score_thresh") or 0.0
+        if asked.least < kept and not self._warned:
+            self._warned = True
+            log.info(
+                f"`min_score_thresh`: the detector was loaded for scores of at least {kept:g} and "
+                f"finds none below; to see lower ones, set `min_score_thresh={asked.least:g}` when "
+                "you load or export it"
+            )
 
     def _class_numbers(self, classes: Sequence[int | str]) -> set[int]:
         by_name = {name: number for number, name in self.class_names.items()}

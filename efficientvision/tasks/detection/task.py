@@ -19,6 +19,7 @@ from efficientvision.tasks import tta_options
 from efficientvision.tasks.build import build_by_name
 from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
+from efficientvision.tasks.detection.data_defaults import EfficientDetDefaults, SsdDefaults
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
@@ -31,6 +32,7 @@ from efficientvision.tasks.setup import (
     check_freeze,
     count_images,
     factor_beside_backbone,
+    take_from_run,
     take_num_classes,
 )
 from efficientvision.weights.identify import Identified, apply_checkpoint_architecture, identify
@@ -53,6 +55,7 @@ class EfficientDetTask(DetectionTask):
     """EfficientDet."""
 
     family = "efficientdet"
+    data_defaults = EfficientDetDefaults()
     num_classes_from_data = False  # Defaults to the published 90, as the original commands expect.
     training_class = EfficientDetTrainingTask
     parts = {
@@ -114,7 +117,8 @@ class EfficientDetTask(DetectionTask):
             )
 
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
-        return apply_checkpoint_architecture(config, identify(ckpt))
+        lines = apply_checkpoint_architecture(config, identify(ckpt))
+        return [*lines, *take_from_run(config, ckpt, "anchor_scale")]
 
     def fit_to_data(self, options: RunOptions, config: EfficientDetConfig | None) -> RunOptions:
         return options  # The published program has numbers of its own, and counts nothing.
@@ -130,6 +134,7 @@ class SsdTask(DetectionTask):
 
     family = "ssd"
     training_class = SsdTrainingTask
+    data_defaults = SsdDefaults()
     counts_background = True
     usual_rate = (0.01, 192)  # Before warm restarts.
     parts = {
@@ -188,6 +193,9 @@ class SsdTask(DetectionTask):
                 "fill the input: remove it (`test_flip` works)."
             )
 
+    def fit_to_checkpoint(self, config: SsdConfig, ckpt: str) -> list[str]:
+        return take_from_run(config, ckpt, "prior_min_scale", "prior_max_scale")
+
     def check_config(self, options: RunOptions, config: SsdConfig) -> None:
         check_freeze(config, "an SSD")
 
@@ -201,7 +209,7 @@ class SsdTask(DetectionTask):
             return options
         names = self.class_names(config, options.train_file_pattern, options.val_file_pattern)
         if names:
-            config.override({"num_classes": max(names) + 1})
+            config.override({"num_classes": self.data_defaults.num_classes(names)})
             log.info(
                 f"num_classes={config.num_classes} (from the class names beside the records: "
                 f"{max(names)} and the background)."

@@ -10,6 +10,7 @@ from PIL import Image
 
 from efficientvision.errors import UserError
 from efficientvision.evaluation.details import Details
+from efficientvision.evaluation.shown import shown_metric
 from efficientvision.evaluation.worst import Worst
 from efficientvision.tasks.segmentation.metrics import (
     MEANINGS,
@@ -22,7 +23,7 @@ from efficientvision.tasks.segmentation.metrics import (
     segmentation_details,
 )
 from efficientvision.tasks.segmentation.palettes import palette_of
-from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake, metrics_text
+from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake
 from efficientvision.visualize.draw_class_map import (
     LEAST_SHARE,
     classes_present,
@@ -162,15 +163,19 @@ def scores_text(counts: PixelCounts, names: Mapping[int, str]) -> str:
         counts: Confusion matrix of all images.
         names: Class (from 0) of the records -> name, complete.
     """
-    lines = [metrics_text(segmentation_metrics(counts), MEANINGS)]
+    metrics = segmentation_metrics(counts)
+    lines = [
+        f"{name:>14} {shown_metric(name, value):>5}  {MEANINGS[name]}"
+        for name, value in metrics.items()
+    ]
     scores = class_scores(counts.matrix)
     pixels = counts.matrix.sum(axis=1)
     total = max(pixels.sum(), 1)
     width = max(14, *(len(name) for name in names.values()))
-    lines.append(f"{'class':>{width}}      IoU  share of pixels")
+    lines.append(f"{'class':>{width}}   IoU  share of pixels")
     for number, name in names.items():
-        iou = "-" if np.isnan(scores.iou[number]) else f"{100 * scores.iou[number]:.1f}"
-        lines.append(f"{name:>{width}}  {iou:>7}  {100 * pixels[number] / total:.2f}")
+        iou = "    -" if np.isnan(scores.iou[number]) else f"{100 * scores.iou[number]:5.1f}"
+        lines.append(f"{name:>{width}} {iou}  {pixels[number] / total:.2%}")
     if left_out := counts.left_out:
         share = left_out / (total + left_out)
         lines.append(

@@ -1,6 +1,5 @@
 """Segments photos with any checkpoint or exported model."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.tasks.metadata import check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.portable import RunPhotos, compiled
-from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
+from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor, save_picture
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
 from efficientvision.tasks.segmentation.photo_sized import PhotoSizedNetwork
 from efficientvision.tasks.segmentation.serving import segmentation_serving, to_photo_size
@@ -63,6 +62,24 @@ class Segmentation(PhotoResult):
     def found(self) -> dict[str, Any]:
         return {"classes": [{"name": p.name, "share": float(p.share)} for p in self.present]}
 
+    def annotations(self) -> list[dict[str, Any]]:
+        from pycocotools import mask as mask_api
+
+        found = []
+        for number in np.unique(self.class_map).tolist():
+            mask = np.asfortranarray(self.class_map == number, dtype=np.uint8)
+            runs = mask_api.encode(mask)
+            found.append(
+                {
+                    "category_id": number,
+                    "bbox": mask_api.toBbox(runs).tolist(),
+                    "area": int(mask.sum()),
+                    "iscrowd": 0,
+                    "segmentation": {"size": list(mask.shape), "counts": runs["counts"].decode()},
+                }
+            )
+        return sorted(found, key=lambda one: -one["area"])
+
     def save(self, folder: AnyPath) -> tuple[str, ...]:
         """Writes the files of `PhotoResult.save`, and `<name>.png` with class indices as pixels.
 
@@ -70,14 +87,11 @@ class Segmentation(PhotoResult):
             The paths of `<name>.jpg`, `<name>.json` and `<name>.png`.
         """
         origin = self._needed_origin()
-        content = io.BytesIO()
         picture = origin.predictor.index_map(self)
         assert picture is not None
-        picture.save(content, "PNG")
         written = super().save(folder)
-        path = files.join(files.as_text(folder), f"{origin.name}.png")
-        files.write_bytes(path, content.getvalue())
-        return (*written, path)
+        path = files.join(folder, *f"{origin.name}.png".split("/"))
+        return (*written, save_picture(picture, path, "PNG"))
 
 
 class Segmenter(Predictor[Segmentation]):
@@ -99,6 +113,9 @@ class Segmenter(Predictor[Segmentation]):
 
     metadata_class = SegmentationMetadata
     frame_options = {"legend": "inside"}
+    load_options = ("tile", "overlap")
+    has_areas = True
+    table_columns = ("class_id", "class", "pixels", "share")
 
     def __init__(
         self,
@@ -159,7 +176,7 @@ class Segmenter(Predictor[Segmentation]):
                 path, {"hparams": hparams, "at_photo_size": at_photo_size or None, **overrides}
             )
             run, metadata = load_export(path, threads, trust=trust)
-            return cls.from_run(run, metadata, path, tile_hw=tile_hw, overlap=overlap)
+            return cls.from_run(run, metadata, path, tile=tile, overlap=overlap)
         if tile_hw is not None:
             overrides["image_size"] = tile_hw
         loaded = load_model(
@@ -176,19 +193,22 @@ class Segmenter(Predictor[Segmentation]):
         metadata: Any,
         origin: AnyPath,
         *,
-        tile_hw: tuple[int, int] | None = None,
+        tile: str | tuple[int, int] | None = None,
         overlap: int = DEFAULT_OVERLAP,
     ) -> "Segmenter":
         """Creates a segmenter from an export opened by `load_export`.
 
         Args:
-            run, metadata: see `load_export`.
+            run: see `load_export`.
+            metadata: see `load_export`.
             origin: path of the export, for errors.
-            tile_hw, overlap: see `from_checkpoint`.
+            tile: see `from_checkpoint`.
+            overlap: see `from_checkpoint`.
 
         Raises:
             UserError: the export is not a segmenter of this library, or not made for such tiles.
         """
+        tile_hw = None if tile is None else parse_image_size(tile)
         check_kind(metadata, cls.metadata_class, origin)
         if tile_hw is not None and tile_hw != metadata.image_hw:
             height, width = metadata.image_hw
@@ -283,6 +303,11 @@ class Segmenter(Predictor[Segmentation]):
             return results
         class_maps = results.argmax(axis=-1).astype(np.uint8)
         return to_photo_size(class_maps, image_arrays.shape[1:3])
+
+    def table_row(self, annotation: Mapping[str, Any], hw: tuple[int, int]) -> list[Any]:
+        number, pixels = annotation["category_id"], annotation["area"]
+        name = self.class_names.get(number, f"class {number}")
+        return [number, name, pixels, round(pixels / (hw[0] * hw[1]), 6)]
 
     def describe(self, result: Segmentation) -> str:
         shown = [present for present in result.present if present.share >= LEAST_SHARE]

@@ -14,6 +14,7 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
+from efficientvision.data.sources.layout import MASKS
 from efficientvision.errors import UserError
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
@@ -32,6 +33,7 @@ from efficientvision.tasks.segmentation.class_names import evaluation_names, nam
 from efficientvision.tasks.segmentation.class_weights import class_weights
 from efficientvision.tasks.segmentation.config import SegmentationConfig
 from efficientvision.tasks.segmentation.data_checks import data_findings
+from efficientvision.tasks.segmentation.data_defaults import SegmenterDefaults
 from efficientvision.tasks.segmentation.evaluate_export import evaluate_segmenter_export
 from efficientvision.tasks.segmentation.evaluation import scores_text, segmentation_metrics
 from efficientvision.tasks.segmentation.export_checks import SegmentationChecks
@@ -99,8 +101,10 @@ class SegmentationTask(Task):
         "auxiliary": "auxiliary output",
     }
     usual_rate = (0.009, 40)
+    data_defaults = SegmenterDefaults()
     takes_any_size = True
     of_masks = True
+    label_kinds = (MASKS,)
     architecture = (
         "num_classes",
         "act_type",
@@ -201,11 +205,16 @@ class SegmentationTask(Task):
                 config, options.train_file_pattern, options.val_file_pattern, of_masks=True
             )
             if names:
-                config.override({"num_classes": max(names) + 1})
-                log.info(f"num_classes={max(names) + 1} (from the class names beside the records).")
+                config.override({"num_classes": self.data_defaults.num_classes(names)})
+                log.info(
+                    f"num_classes={config.num_classes} (from the class names beside the records)."
+                )
         if options.dataset == "city" and not config.is_set("random_scale"):
             config.override({"random_scale": published_scale("city", config.image_hw[1])})
         return options
+
+    def trains_batch_norm(self, config: SegmentationConfig) -> bool:
+        return super().trains_batch_norm(config) and not config.freeze_bn
 
     def class_names(self, config: SegmentationConfig, *patterns: str | None) -> dict[int, str]:
         return with_background(record_names(config, *patterns, of_masks=True), config.num_classes)
@@ -348,7 +357,7 @@ class SegmentationTask(Task):
             run,
             metadata,
             settings.saved_model_dir,
-            tile_hw=settings.tile_hw,
+            tile=settings.tile,
             overlap=_overlap(settings),
         )
 

@@ -1,0 +1,1 @@
+"""Files of predictions: tables, COCO, YOLO, and imports of annotation tools."""

@@ -1,0 +1,1 @@
+"""Loggers of training runs: TensorBoard, Weights & Biases, MLflow."""
