@@ -56,7 +56,7 @@ def test_a_table_of_which_rows_are_left_out_is_kept(tmp_path):
 
 def test_a_resumed_run_may_have_metrics_that_its_earlier_rows_lack(tmp_path):
     write_table(tmp_path, "results.csv", [{"step": 10, "epoch": 1, "loss": 2.0, "AP": 0.1}])
-    log = RunLog(tmp_path, batch_size=4, total_steps=20, first_step=10)
+    log = RunLog(tmp_path, batch_size=4, first_step=10)
     log.epoch_ended(20, 2, {"loss": 1.0, "AP": 0.2, "val_loss": 1.5})
     log.end()
     first, second = read_results(tmp_path)
