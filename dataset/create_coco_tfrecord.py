@@ -1,68 +1,17 @@
-"""Converts images with COCO annotations to TFRecords.
-
-  PYTHONPATH=".:$PYTHONPATH" python dataset/create_coco_tfrecord.py \\
-      --image_dir=train2017 --object_annotations_file=annotations/instances_train2017.json \\
-      --output_file_prefix=tfrecord/train --num_shards=256
-
-Test-dev, which has no annotations: --image_info_file=annotations/image_info_test-dev2017.json
-Captions only: --caption_annotations_file=annotations/captions_val2017.json
-
-Writes  <output_file_prefix>-00000-of-00256.tfrecord ...
-        labels.json beside them: the class names, if there are instances
-        json_<name>.json beside them: the ground truth of these records (--val_json_file of
-        main.py), if boxes or class ids differ from those of the instances file
-Labels are the raw category ids where these can be class ids; otherwise a table shows the new ids.
-Crowd flags are kept. Every photo is decoded and stored upright with 8 bits a channel, and boxes are
-clipped to it. Everything changed or left out is counted.
-"""
+"""The converter `efficientvision convert coco` under its original name; see --help."""
 
 from absl import flags
 
 from efficientvision.cli import run_main
-from efficientvision.cli.console import say
-from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
-from efficientvision.data.photos import MAX_PIXELS
+from efficientvision.cli.convert import coco
 
-flags.DEFINE_bool("include_masks", False, "also store each object's mask, as PNG")
-flags.DEFINE_string("image_dir", "", "folder of the images")
-flags.DEFINE_string("image_info_file", "", "JSON file that lists the images (test-dev)")
-flags.DEFINE_string("object_annotations_file", "", "instances JSON file")
-flags.DEFINE_string("caption_annotations_file", "", "captions JSON file")
-flags.DEFINE_string("output_file_prefix", "/tmp/train", "path prefix of the files to write")
-flags.DEFINE_integer("num_shards", 32, "files to write (never more than there are images)")
-flags.DEFINE_bool("allow_outside", False, "accept image paths that lead out of --image_dir")
-flags.DEFINE_bool("skip_bad", False, "skip images that cannot be used; they are counted and listed")
-flags.DEFINE_float("val_fraction", None, "share (0..1) of the images to hold out as a val part")
-flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")
-flags.DEFINE_integer("max_pixels", MAX_PIXELS, "reject photos with more pixels (0 = no limit)")
-flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+__doc__ = coco.__doc__
+coco.define_flags()
 FLAGS = flags.FLAGS
 
 
 def main(_: list[str]) -> None:
-    from efficientvision.data import coco_format
-    from efficientvision.errors import UserError
-
-    if not FLAGS.image_dir:
-        raise UserError("--image_dir is missing; see --help for an example.")
-    load_tensorflow_quietly()
-    reports = coco_format.convert(
-        FLAGS.image_dir,
-        FLAGS.output_file_prefix,
-        image_info_file=FLAGS.image_info_file,
-        object_annotations_file=FLAGS.object_annotations_file,
-        caption_annotations_file=FLAGS.caption_annotations_file,
-        include_masks=FLAGS.include_masks,
-        allow_outside=FLAGS.allow_outside,
-        skip_bad=FLAGS.skip_bad,
-        max_pixels=FLAGS.max_pixels or None,
-        val_fraction=FLAGS.val_fraction,
-        split_seed=FLAGS.split_seed,
-        num_shards=FLAGS.num_shards,
-        num_workers=FLAGS.num_threads,
-    )
-    for report in reports:
-        say(report)
+    coco.run(FLAGS)
 
 
 if __name__ == "__main__":

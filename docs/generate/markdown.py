@@ -66,9 +66,7 @@ def flag_table(
 def _type(kind: Any) -> str:
     choices = kind() if callable(kind) else kind
     if isinstance(choices, str):
-        return {"str": "text", "string": "text", "int": "integer", "float": "number"}.get(
-            choices, choices
-        )
+        return {"str": "text", "int": "integer", "float": "number"}.get(choices, choices)
     return ", ".join(f"`{choice}`" for choice in choices if choice)
 
 

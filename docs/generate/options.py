@@ -1,7 +1,13 @@
 """The pages of the programs' options, from the tables that the flags are made of."""
 
-import ast
+import contextlib
+import functools
+import importlib.util
 import pathlib
+import re
+from unittest import mock
+
+from absl import flags
 
 from docs.generate.markdown import flag_table, table, with_flags
 from efficientvision.cli.flags import (
@@ -41,31 +47,33 @@ def converters_page() -> str:
     """The flags of the programs in `dataset/`."""
     parts = ["# Options of the converters\n\nGenerated from the code by `make docs`.\n"]
     for path in sorted((ROOT / "dataset").glob("*.py")):
-        flags = declared_flags(path)
-        summary = (ast.get_docstring(ast.parse(path.read_text("utf8"))) or "").partition("\n")[0]
-        if flags:
-            parts.append(f"## {path.name}\n\n{summary}\n\n{flag_table(flags)}")
+        declared, summary = declared_flags(path)
+        parts.append(f"## {path.name}\n\n{summary}\n\n{flag_table(declared)}")
     return "\n".join(parts)
 
 
-def declared_flags(path: pathlib.Path) -> dict[str, FlagSpec]:
-    """The flags that a program declares by `flags.DEFINE_...`, read from its source."""
-    found = {}
-    for node in ast.walk(ast.parse(path.read_text("utf8"))):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            continue
-        if node.func.attr.startswith("DEFINE_"):
-            name, default, *more = (_constant(argument) for argument in node.args)
-            help_text = next((text for text in reversed(more) if isinstance(text, str)), "")
-            found[name] = FlagSpec(node.func.attr.removeprefix("DEFINE_"), default, help_text)
-    return found
+def declared_flags(path: pathlib.Path) -> tuple[dict[str, FlagSpec], str]:
+    """The flags that a program declares when it is imported, and the first line about it."""
+    values = flags.FlagValues()
+    spec = importlib.util.spec_from_file_location(f"dataset_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    with contextlib.ExitStack() as stack:
+        # The program declares its flags among absl's own: these stand for them.
+        stack.enter_context(mock.patch.object(flags, "FLAGS", values))
+        for name in (name for name in dir(flags) if re.fullmatch("DEFINE_[a-z]+", name)):
+            define = functools.partial(getattr(flags, name), flag_values=values)
+            stack.enter_context(mock.patch.object(flags, name, define))
+        spec.loader.exec_module(module)
+    found = {
+        name: FlagSpec(_type(values[name]), values[name].default, values[name].help)
+        for name in values
+    }
+    return found, (module.__doc__ or "").partition("\n")[0]
 
 
-def _constant(node: ast.expr) -> object:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return ast.unparse(node)
+def _type(flag: flags.Flag) -> str | tuple[str, ...]:
+    choices = getattr(flag.parser, "enum_values", None)
+    return tuple(choices) if choices else flag.flag_type().replace("string", "str")
 
 
 def _program(program: str) -> str:

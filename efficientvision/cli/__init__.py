@@ -43,6 +43,7 @@ def run_main(
     translate: Callable[[list[str]], list[str]] = list,
     takes_arguments: bool = False,
     check: Callable[[list[str]], Any] | None = None,
+    about: str | None = None,
     help_text: Callable[[], str] | None = None,
     more_names: Sequence[str] = (),
     argument_names: Mapping[str, str] | None = None,
@@ -61,6 +62,7 @@ def run_main(
         takes_arguments: Whether positional arguments are allowed; `main` gets them.
         check: Checks the positional arguments, if they are allowed: an error in them is one of the
             command line.
+        about: First part of the text of `--help`; by default the docstring of `main`'s module.
         help_text: Returns the text of `--help`; by default it is made from the flags.
         more_names: Names that are no flags but may be meant by a mistyped one, read when needed.
         argument_names: Option, as messages name it -> positional argument that stands for it.
@@ -71,7 +73,7 @@ def run_main(
     _write_any_text()
     argv = list(sys.argv if argv is None else argv)
     if {"--help", "-help", "-h", "--helpshort", "--helpfull"} & set(argv[1:]):
-        text = help_text() if help_text else _help_text(main, flag_values)
+        text = help_text() if help_text else _help_text(main, flag_values, about)
         print(with_flags(text, flag_values, argument_names))
         sys.exit(0)
 
@@ -142,8 +144,9 @@ def _own_flags(flag_values: absl_flags.FlagValues) -> list[absl_flags.Flag]:
     return [by_name[name] for name in sorted(by_name)]
 
 
-def _help_text(main: Callable, flag_values: absl_flags.FlagValues) -> str:
-    lines = [(sys.modules[main.__module__].__doc__ or main.__doc__ or "").strip(), "", "Flags:"]
+def _help_text(main: Callable, flag_values: absl_flags.FlagValues, about: str | None) -> str:
+    about = about or sys.modules[main.__module__].__doc__ or main.__doc__ or ""
+    lines = [about.strip(), "", "Flags:"]
     for flag in _own_flags(flag_values):
         text = (flag.default_as_str or "").strip("'")
         default = "" if flag.default in (None, "") else f" (default: {text})"

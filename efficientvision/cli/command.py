@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import efficientvision
+from efficientvision import files
 from efficientvision.cli.commands.base import Command
+from efficientvision.cli.commands.convert import CONVERTERS, run_converter
 from efficientvision.registry import nearest_names
 
-NAMES = ("train", "evaluate", "export", "benchmark", "models", "weights")
-_LATER = (
+NAMES = (
     *("train", "evaluate", "predict", "export", "benchmark"),
     *("convert", "inspect", "models", "weights"),
 )
@@ -55,6 +56,8 @@ def _run(words: list[str]) -> NoReturn:
         text = f"Unknown command {name!r}. {nearest_names(name, NAMES)}"
         print(f"error: {text} See efficientvision --help.", file=sys.stderr)
         sys.exit(2)
+    if name == "convert" and rest and rest[0] in CONVERTERS and not files.exists(rest[0]):
+        run_converter(rest[0], rest[1:])
     find_command(name)(rest)
     raise AssertionError("a command ends its process")
 

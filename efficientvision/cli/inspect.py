@@ -67,13 +67,12 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     if flag_values.use_xla and runmode == "saved_model_benchmark":
         compile_clusters()
     # Only now, since TensorFlow takes seconds: mistakes in flags are reported at once.
-    load_tensorflow_quietly()
+    load_tensorflow_quietly(warnings=False)
     import tensorflow as tf
 
     from efficientvision.runs.devices import grow_gpu_memory
 
     grow_gpu_memory()
-    tf.get_logger().setLevel("ERROR")
     if flag_values.threads:
         tf.config.threading.set_intra_op_parallelism_threads(flag_values.threads)
         print(f"num_threads for benchmarking: {flag_values.threads}")

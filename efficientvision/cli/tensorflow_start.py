@@ -5,19 +5,25 @@ import glob
 import os
 
 
-def load_tensorflow_quietly() -> None:
+def load_tensorflow_quietly(*, warnings: bool = True) -> None:
     """Imports TensorFlow and lists the devices while stderr is redirected.
 
     Its C++ part writes to the file descriptor before any log level applies. With an NVIDIA device
     nothing is hidden, because its messages about drivers matter.
+
+    Args:
+        warnings: Whether its Python part may warn, e.g. of its own deprecated functions.
     """
-    if glob.glob("/dev/nvidia*") or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with _stderr_closed():
+    if not (glob.glob("/dev/nvidia*") or "TF_CPP_MIN_LOG_LEVEL" in os.environ):
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        with _stderr_closed():
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+    if not warnings:
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        tf.get_logger().setLevel("ERROR")
 
 
 def compile_clusters() -> None:

@@ -10,6 +10,7 @@ import shlex
 from typing import NamedTuple
 
 from docs.generate.__main__ import pages as generated_pages
+from docs.generate.options import declared_flags
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -86,6 +87,17 @@ def commands(block: Block) -> list[list[str]]:
     text = re.sub(r"<<'(\w+)'\n.*?^\1$", "", block.text, flags=re.M | re.S)
     lines = text.replace("\\\n", " ").splitlines()
     return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@functools.cache
+def option_names(program: pathlib.Path) -> set[str]:
+    """The options that a program of `dataset/`, `demo/` or `benchmarks/` declares or names."""
+    text = program.read_text("utf8")
+    names = set(re.findall(r"--(\w+)", text))
+    names |= set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', text))
+    if program.parent.name == "dataset" and program.suffix == ".py":
+        names |= set(declared_flags(program)[0])
+    return names
 
 
 def resolved(page: str, target: str) -> tuple[str, str]:

@@ -18,7 +18,6 @@ import yaml
 from absl import flags
 
 import efficientvision
-from docs.generate.options import declared_flags
 from efficientvision.cli.command import find_command
 from efficientvision.cli.compat import edgenets
 from efficientvision.cli.compat.demos import DETECTION, SEGMENTATION, edgenets_spelling
@@ -27,7 +26,7 @@ from efficientvision.configs.overrides import read_overrides
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from tests.conftest import REPOSITORY
-from tests.docs.markdown_pages import Block, blocks, commands, written_pages
+from tests.docs.markdown_pages import Block, blocks, commands, option_names, written_pages
 
 TABLE = REPOSITORY / "tests/docs/command_blocks.yaml"
 BLOCKS = [block for page in written_pages() for block in blocks(page)]
@@ -141,9 +140,7 @@ def check_efficientvision(name, words):
 
 def check_names(program, words):
     """Checks that a program's source has these options."""
-    path = REPOSITORY / program
-    known = set(declared_flags(path)) if path.suffix == ".py" else set()
-    known |= set(re.findall(r"--(\w+)", path.read_text("utf8")))
+    known = option_names(REPOSITORY / program)
     for word in words:
         if word.startswith("--"):
             assert word[2:].partition("=")[0] in known, (program, word)

@@ -5,7 +5,6 @@ import re
 import yaml
 from absl import flags
 
-from docs.generate.options import declared_flags
 from efficientvision.cli.command import NAMES as COMMANDS
 from efficientvision.cli.command import find_command
 from efficientvision.cli.compat.demos import DETECTION, SEGMENTATION
@@ -21,6 +20,7 @@ from tests.docs.markdown_pages import (
     all_pages,
     anchors,
     links,
+    option_names,
     prose,
     resolved,
     written_pages,
@@ -90,10 +90,8 @@ def known_options():
     for command in map(find_command, COMMANDS):
         names |= {name for group in command.groups.values() for name in group}
     for path in (p for folder in PROGRAMS for p in (REPOSITORY / folder).iterdir()):
-        if path.suffix == ".py":
-            names |= set(declared_flags(path))
         if path.suffix in (".py", ".sh"):
-            names |= set(re.findall(r"--(\w+)", path.read_text("utf8")))
+            names |= option_names(path)
     for demo in (DETECTION, SEGMENTATION):
         values = flags.FlagValues()
         demo.define_flags(values)

@@ -31,12 +31,14 @@ class Argument(NamedTuple):
         help: Its meaning.
         required: Whether it must be given.
         options: Names of the options it stands for, as messages of the library call it.
+        many: Whether it may be repeated; only the last one.
     """
 
     name: str
     help: str
     required: bool = True
     options: tuple[str, ...] = ()
+    many: bool = False
 
 
 class Call(NamedTuple):
@@ -146,14 +148,18 @@ class Command:
     @property
     def usage(self) -> str:
         """The command line in short."""
-        words = [a.name if a.required else f"[{a.name}]" for a in self.arguments]
+        words = [
+            (a.name if a.required else f"[{a.name}]") + (" ..." if a.many else "")
+            for a in self.arguments
+        ]
         return " ".join(["efficientvision", self.name, *words, "[--option=value ...]"])
 
     def _words(self, words: list[str]) -> list[str | None]:
         missing = [a for a in self.arguments if a.required][len(words) :]
         if missing:
             raise UserError(f"{missing[0].name} is missing: {missing[0].help}. Usage: {self.usage}")
-        if len(words) > len(self.arguments):
+        takes_more = any(argument.many for argument in self.arguments)
+        if len(words) > len(self.arguments) and not takes_more:
             extra = words[len(self.arguments)]
             raise UserError(
                 f"Unexpected argument {extra!r}: write options as --name=value. Usage: {self.usage}"
@@ -194,7 +200,9 @@ def _heading(name: str, spec: FlagSpec) -> str:
         shown = "|".join(choice for choice in kind if choice)
         # A long list is part of the option's text.
         return f"  --{name}={shown}" if len(shown) <= _WIDTH - len(name) - 5 else f"  --{name}"
-    return f"  --{name}" if kind == "bool" else f"  --{name}={_VALUE[kind]}"
+    if kind == "bool":
+        return f"  --[no]{name}" if spec.default else f"  --{name}"
+    return f"  --{name}={_VALUE[kind]}"
 
 
 _VALUE = {"str": "TEXT", "int": "N", "float": "NUMBER", "ints": "N"}

@@ -33,7 +33,7 @@ def _run(call: Call) -> None:
     (model,) = call.words
     if call.options.get("use_xla"):
         compile_clusters()
-    load_tensorflow_quietly()
+    load_tensorflow_quietly(warnings=False)
     from efficientvision.runs import calls
 
     options = dict(call.options)

@@ -33,7 +33,7 @@ def _check(call: Call) -> None:
 
 def _run(call: Call) -> None:
     model, data = call.words
-    load_tensorflow_quietly()
+    load_tensorflow_quietly(warnings=False)
     from efficientvision.runs import calls
 
     calls.evaluate(model, data, **call.options, **call.hyper_parameters)

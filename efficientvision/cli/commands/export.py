@@ -47,7 +47,7 @@ def _check(call: Call) -> None:
 
 def _run(call: Call) -> None:
     model, formats = call.words
-    load_tensorflow_quietly()
+    load_tensorflow_quietly(warnings=False)
     from efficientvision.runs import calls
 
     calls.export(model, _formats(formats), **call.options)
