@@ -15,6 +15,7 @@ from efficientvision.errors import UserError
 
 ENCODED = "image/encoded"
 SOURCE_ID = "image/source_id"
+FILE_NAME = "image/filename"
 HEIGHT, WIDTH = "image/height", "image/width"
 BOX_SIDES = ("ymin", "xmin", "ymax", "xmax")
 BOXES = tuple(f"image/object/bbox/{side}" for side in BOX_SIDES)

@@ -24,6 +24,7 @@ from efficientvision.data.record_features import (
     BOXES,
     DIFFICULT,
     ENCODED,
+    FILE_NAME,
     HEIGHT,
     IS_CROWD,
     OBJECT_COLUMNS,
@@ -108,7 +109,7 @@ def image_features(example: ImageExample) -> dict[str, tf.train.Feature]:
     return {
         HEIGHT: int_feature([example.height]),
         WIDTH: int_feature([example.width]),
-        "image/filename": bytes_feature([example.filename]),
+        FILE_NAME: bytes_feature([example.filename]),
         SOURCE_ID: bytes_feature([example.source_id]),
         "image/key/sha256": bytes_feature([hashlib.sha256(example.encoded).hexdigest()]),
         ENCODED: bytes_feature([example.encoded]),
@@ -213,7 +214,7 @@ def decode_example(serialized: bytes) -> DetectionExample:
     def text(key: str) -> str:
         return "".join(texts(key)[:1])
 
-    source_id, filename = text(SOURCE_ID), text("image/filename")
+    source_id, filename = text(SOURCE_ID), text(FILE_NAME)
     photos = values_of(features, ENCODED)
     if not photos:
         raise UserError(f"the record of image {source_id!r} ({filename}) has no image/encoded.")

@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from efficientvision.evaluation.precision_recall import RECALLS, ClassCurve, sampled
+from efficientvision.evaluation.precision_recall import (
+    RECALLS,
+    THRESHOLDS,
+    ClassCurve,
+    f1_at_thresholds,
+    sampled,
+)
 
 if TYPE_CHECKING:
     from efficientvision.evaluation.thresholds import ScoreThresholds
 
 PER_CLASS = "per_class"
 PR_CURVES = "pr_curves"
+F1_CURVES = "f1_curves"
 CONFUSION = "confusion_matrix"
 BACKGROUND = "(background)"
 TRUTH_COLUMN = "truth"
@@ -54,6 +61,16 @@ def curve_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[dic
                 }
             )
     return rows
+
+
+def f1_rows(curves: dict[int, ClassCurve], names: dict[int, str]) -> list[dict[str, Any]]:
+    """Returns the rows of `f1_curves`: F1 per class at the score thresholds .01, .02, ... .99."""
+    return [
+        {"class": names[category], "threshold": float(threshold), "F1": float(f1)}
+        for category, curve in curves.items()
+        if curve.num_objects
+        for threshold, f1 in zip(THRESHOLDS, f1_at_thresholds(curve), strict=True)
+    ]
 
 
 def matrix_rows(matrix: np.ndarray, labels: list[str]) -> list[dict[str, Any]]:

@@ -102,6 +102,13 @@ def best_f1(curve: ClassCurve) -> OperatingPoint | None:
     )
 
 
+def f1_at_thresholds(curve: ClassCurve) -> np.ndarray:
+    """F1 at each of `THRESHOLDS`, float64 [99], of a class that has objects."""
+    counts = np.array([curve.at(threshold) for threshold in THRESHOLDS])
+    right, wrong = counts.T
+    return 2 * right / (right + wrong + curve.num_objects)
+
+
 def common_threshold(curves: dict[int, ClassCurve]) -> float:
     """Returns the threshold (to 0.01) with the best mean F1 over the classes that have objects.
 
@@ -110,9 +117,7 @@ def common_threshold(curves: dict[int, ClassCurve]) -> float:
     means = np.zeros(len(THRESHOLDS))
     for curve in curves.values():
         if curve.num_objects:
-            counts = np.array([curve.at(threshold) for threshold in THRESHOLDS])
-            right, wrong = counts.T
-            means += 2 * right / (right + wrong + curve.num_objects)
+            means += f1_at_thresholds(curve)
     if means.max() == 0:
         return 0.5
     best = np.flatnonzero(means >= means.max() - 1e-12)

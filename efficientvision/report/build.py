@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-
-import numpy as np
+from collections.abc import Callable, Collection, Sequence
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.evaluation.details import TRUTH_COLUMN
 from efficientvision.files import AnyPath
 from efficientvision.report import figures
 from efficientvision.report.page import report_page
-from efficientvision.report.plots import Draw, can_plot, plot_png, plot_svg
+from efficientvision.report.plots import Draw, Svg, can_plot, plot_png, plot_svg
 from efficientvision.report.run_files import (
     SOURCES,
     STEP_TABLES,
+    Row,
     RunFiles,
     check_is_run,
     number,
     read_run,
 )
+from efficientvision.tasks.training_task import VAL_LOSS
 from efficientvision.training.tables import read_steps, read_table
 
 log = logging.getLogger(__name__)
@@ -31,8 +30,9 @@ CURVES_NAME = "curves.png"
 PR_NAME = "pr_curves.png"
 MATRIX_NAME = "confusion_matrix.png"
 PLOT_NAMES = (CURVES_NAME, PR_NAME, MATRIX_NAME)
-_SIZE = (4.8, 3.2)
-_SIZE_PR = (4.8, 3.8)
+# Width and height in inches: wide enough for a legend beside the curves.
+_SIZE = (6.2, 3.2)
+_MATRIX_SIDES = (3.8, 0.22, 14.0)  # Without cells, per class, at most.
 
 
 def build_report(model_dir: AnyPath, say: Callable[[str], None] = log.info) -> str:
@@ -98,19 +98,20 @@ def _tried(model_dir: AnyPath, without: Collection[str]) -> tuple[dict[str, byte
 def _contents(run: RunFiles) -> dict[str, bytes]:
     """The contents of the report's files, by name."""
     contents: dict[str, bytes] = {}
-    svgs: dict[str, str] = {}
+    svgs: dict[str, Svg] = {}
     if can_plot():
         draws = curve_draws(run)
-        svgs = {name: plot_svg(draw, name, _SIZE) for name, draw in draws.items()}
+        svgs = {name: plot_svg(draw, name) for name, draw in draws.items()}
         if draws:
             contents[CURVES_NAME] = plot_png(list(draws.values()), 2, _SIZE)
-        if run.pr_curves:
-            draw = _precision_recall(run)
-            svgs["precision_recall"] = plot_svg(draw, "precision_recall", _SIZE_PR)
-            contents[PR_NAME] = plot_png([draw], 1, _SIZE_PR)
+        draws = class_draws(run)
+        svgs |= {name: plot_svg(draw, name) for name, draw in draws.items()}
+        if draws:
+            contents[PR_NAME] = plot_png(list(draws.values()), 1, _SIZE)
         if run.confusion:
-            side = min(12.0, 3.5 + 0.22 * len(run.confusion))
-            contents[MATRIX_NAME] = plot_png([_confusion(run)], 1, (side, side), long_labels=True)
+            least, per_class, most = _MATRIX_SIDES
+            side = min(most, least + per_class * len(run.confusion))
+            contents[MATRIX_NAME] = plot_png([_confusion(run)], 1, (side + 0.6, side))
     page = report_page(run, svgs, contents.get(MATRIX_NAME, b""))
     return {**contents, REPORT_NAME: page.encode("utf8")}
 
@@ -129,7 +130,11 @@ def curve_draws(run: RunFiles) -> dict[str, Draw]:
         if series:
             draws[key] = lambda axes: figures.draw_series(axes, title, series, log=log)
 
-    add("losses", "Losses (training)", run.loss_series(*names), log=True)
+    losses = run.loss_series(*names)
+    validation = run.metric_series(VAL_LOSS) if losses else {}
+    title = "Losses (training and validation)" if validation else "Losses (training)"
+    first = {name: losses.pop(name) for name in ("loss",) if name in losses}
+    add("losses", title, {**first, **validation, **losses}, log=True)
     percents = {
         name: (steps, [100 * value for value in values])
         for name, (steps, values) in run.metric_series(*run.words.curves).items()
@@ -140,23 +145,42 @@ def curve_draws(run: RunFiles) -> dict[str, Draw]:
     return draws
 
 
-def _precision_recall(run: RunFiles) -> Draw:
+def class_draws(run: RunFiles) -> dict[str, Draw]:
+    """Returns the functions that draw the curves of the classes, for those with data."""
+    draws: dict[str, Draw] = {}
+    if run.pr_curves:
+        pairs = _curves(run.pr_curves, "recall", "precision")
+        best = _points(run, "recall", "precision")
+        draws["precision_recall"] = lambda axes: figures.draw_precision_recall(
+            axes, pairs, best, run.words.pr_title
+        )
+    if run.f1_curves:
+        curves, peaks = _curves(run.f1_curves, "threshold", "F1"), _points(run, "threshold", "F1")
+        common = number(run.evaluation.get("score_threshold"))
+        draws["f1"] = lambda axes: figures.draw_f1(axes, curves, peaks, common)
+    return draws
+
+
+def _curves(
+    rows: Sequence[Row], first: str, second: str
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Class -> two columns of a table."""
     curves: dict[str, tuple[list[float], list[float]]] = {}
-    for row in run.pr_curves:
-        recalls, precisions = curves.setdefault(row["class"], ([], []))
-        recalls.append(float(row["recall"]))
-        precisions.append(float(row["precision"]))
-    points = {
-        row["class"]: (float(row["recall"]), float(row["precision"]))
-        for row in run.per_class
-        if number(row["recall"]) is not None
-    }
-    return lambda axes: figures.draw_precision_recall(axes, curves, points, run.words.pr_title)
+    for row in rows:
+        columns = curves.setdefault(row["class"], ([], []))
+        for column, name in zip(columns, (first, second), strict=True):
+            column.append(float(row[name]))
+    return curves
+
+
+def _points(run: RunFiles, first: str, second: str) -> dict[str, tuple[float, float]]:
+    """Class -> two columns of `per_class.csv`, for classes that have both."""
+    pairs = {row["class"]: (number(row[first]), number(row[second])) for row in run.per_class}
+    return {name: (x, y) for name, (x, y) in pairs.items() if x is not None and y is not None}
 
 
 def _confusion(run: RunFiles) -> Draw:
-    labels = [row[TRUTH_COLUMN] for row in run.confusion]
-    counts = np.array([[int(row[label]) for label in labels] for row in run.confusion])
+    labels, counts = run.matrix
     return lambda axes: figures.draw_confusion(
         axes,
         labels,

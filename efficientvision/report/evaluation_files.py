@@ -11,14 +11,18 @@ from tensorflow.core.framework import summary_pb2
 
 from efficientvision import files
 from efficientvision.files import AnyPath
-from efficientvision.tasks.training_task import Evaluation
+from efficientvision.tasks.training_task import Evaluation, Mistake
 from efficientvision.training.tables import read_steps, write_table
 from efficientvision.visualize.sheet import Picture, write_sheet
 
 EVALUATION_NAME = "evaluation.json"
 EVALUATIONS_NAME = "evaluations.csv"
 PREDICTIONS_NAME = "val_predictions.jpg"
+MISTAKES_NAME = "mistakes.json"
+MISTAKES_SHEET_NAME = "mistakes.jpg"
+MOST_MISTAKES = 20
 _COLUMNS = 2
+_MISTAKE_COLUMNS = 4
 _LOGGED_PICTURES = 4
 
 
@@ -28,12 +32,23 @@ def write_evaluation(
     metrics: Mapping[str, float],
     evaluation: Evaluation,
     writer: tf.summary.SummaryWriter | None = None,
+    *,
+    with_mistakes: bool = False,
 ) -> None:
     """Writes the details of the evaluation at a step, replacing those of the previous one.
 
     Writes `evaluation.json` (step, metrics, counts, score threshold), a CSV file for each table
     of `Evaluation.details`, `Evaluation.side_files`, `val_predictions.jpg`, and the first pictures
     to TensorBoard.
+
+    Args:
+        model_dir: The run's folder.
+        step: Step of the evaluated checkpoint.
+        metrics: Its metrics.
+        evaluation: The evaluation.
+        writer: TensorBoard's writer, or None.
+        with_mistakes: Also write the worst mistakes, `mistakes.json` and `mistakes.jpg`; those of a
+            detector are cut out of photos that are read again.
     """
     details = evaluation.details()
     if details is None:
@@ -51,6 +66,21 @@ def write_evaluation(
             writer.flush()
     facts = {"step": step, **details.facts, "metrics": dict(metrics)}
     files.write_text(files.join(model_dir, EVALUATION_NAME), json.dumps(facts, indent=1) + "\n")
+    if with_mistakes:
+        _write_mistakes(model_dir, step, evaluation.mistakes(MOST_MISTAKES))
+
+
+def _write_mistakes(model_dir: AnyPath, step: int, mistakes: Sequence[Mistake]) -> None:
+    path = files.join(model_dir, MISTAKES_SHEET_NAME)
+    if mistakes:
+        pictures = [mistake.picture for mistake in mistakes]
+        columns = 1 if pictures[0].panels > 1 else _MISTAKE_COLUMNS
+        files.write_bytes(path, write_sheet(pictures, columns))
+    elif files.is_file(path):
+        files.remove(path)  # It shows those of an earlier step.
+    table = {"step": step, "mistakes": [mistake.facts for mistake in mistakes]}
+    text = json.dumps(table, indent=1, ensure_ascii=False)
+    files.write_text(files.join(model_dir, MISTAKES_NAME), text + "\n")
 
 
 def add_evaluation(model_dir: AnyPath, step: int, metrics: Mapping[str, float]) -> None:

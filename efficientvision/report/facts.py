@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,10 +15,12 @@ import tensorflow as tf
 import efficientvision
 from efficientvision import files
 from efficientvision.files import AnyPath
+from efficientvision.preflight.findings import Finding
 from efficientvision.training.callbacks import TrainerView
 
 COMMAND_NAME = "command.txt"
 FACTS_NAME = "run.json"
+FINDINGS_NAME = "preflight.json"
 
 
 def append_command(model_dir: AnyPath, command: str, step: int) -> None:
@@ -94,6 +98,13 @@ def write_facts(model_dir: AnyPath, trainer: TrainerView) -> None:
         "versions": versions(),
     }
     files.write_text(files.join(model_dir, FACTS_NAME), json.dumps(facts, indent=1) + "\n")
+
+
+def write_findings(model_dir: AnyPath, findings: Sequence[Finding]) -> None:
+    """Writes `preflight.json`: level, subject, figures and advice of each finding."""
+    table = {"findings": [dataclasses.asdict(finding) for finding in findings]}
+    text = json.dumps(table, indent=1, ensure_ascii=False)
+    files.write_text(files.join(model_dir, FINDINGS_NAME), text + "\n")
 
 
 def read_json(model_dir: AnyPath, *names: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 import html
 from typing import Any
 
-_VOID = {"img", "meta"}
+_VOID = {"img", "input", "meta"}
 
 
 class Markup(str):

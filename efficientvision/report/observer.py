@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.preflight.findings import Finding
 from efficientvision.report.build import REPORT_NAME, build_report, without_plots
 from efficientvision.report.evaluation_files import write_evaluation, write_pictures
-from efficientvision.report.facts import append_command, write_facts
+from efficientvision.report.facts import (
+    FINDINGS_NAME,
+    append_command,
+    write_facts,
+    write_findings,
+)
 from efficientvision.report.history import LOSSES_NAME, LossHistory
 from efficientvision.report.plots import can_plot
 from efficientvision.report.run_files import TRAIN_BATCH_NAME
@@ -31,24 +37,35 @@ _PAUSE = 20
 class RunReport(Callback):
     """Writes all files of a run except checkpoints and logs, including its `report.html`.
 
-    Writes `command.txt`, `run.json` and `train_batch.jpg` at the start; tables, photos, plots and
-    the page after each evaluation; plots and page again at the end. If evaluations are only
-    seconds apart, plots and page are written less often, to take at most a twentieth of the time.
-    Failures are logged in one line: a full disk or a damaged font must not stop training.
+    Writes `command.txt`, `run.json`, `preflight.json` and `train_batch.jpg` at the start; tables,
+    photos, plots and the page after each evaluation; plots and page again at the end. The worst
+    mistakes are those of the best evaluation so far, and of the one after the last step. If
+    evaluations are only seconds apart, plots and page are written less often, to take at most a
+    twentieth of the time. Failures are logged in one line: a full disk or a damaged font must not
+    stop training.
 
     Args:
         command: The command that started the run, for `command.txt`.
         eval_name: Subfolder for the evaluation's TensorBoard files.
+        findings: Findings of the preflight, for `preflight.json`; None: it did not run, and those
+            of an earlier start are kept.
         writes_tensorboard: Also write the pictures to TensorBoard.
     """
 
     def __init__(
-        self, command: str, eval_name: str | None = None, *, writes_tensorboard: bool = True
+        self,
+        command: str,
+        eval_name: str | None = None,
+        findings: Sequence[Finding] | None = None,
+        *,
+        writes_tensorboard: bool = True,
     ):
         self._command = command
         self._writes_tensorboard = writes_tensorboard
         self._eval_name = eval_name or "eval"
+        self._findings = findings
         self._dir: str | None = None
+        self._total_steps = 0
         self._history: LossHistory | None = None
         self._writer: tf.summary.SummaryWriter | None = None
         self._new = False  # Losses or an evaluation not yet on the page.
@@ -56,7 +73,7 @@ class RunReport(Callback):
         self._next_page = 0.0
 
     def begin(self, trainer: TrainerView) -> None:
-        self._dir = trainer.model_dir
+        self._dir, self._total_steps = trainer.model_dir, trainer.plan.total_steps
         step = trainer.state.step
         with said_in_a_line("the earlier losses.csv"):
             self._history = LossHistory(self._dir, step)
@@ -64,6 +81,9 @@ class RunReport(Callback):
             append_command(self._dir, self._command, step)
         with said_in_a_line("run.json"):
             write_facts(self._dir, trainer)
+        if self._findings is not None:
+            with said_in_a_line(FINDINGS_NAME):
+                write_findings(self._dir, self._findings)
         if self._writes_tensorboard:
             with said_in_a_line("TensorBoard's pictures"):
                 self._writer = tf.summary.create_file_writer(files.join(self._dir, self._eval_name))
@@ -90,7 +110,10 @@ class RunReport(Callback):
         best: bool,
     ) -> None:
         with said_in_a_line("the details of the evaluation"):
-            write_evaluation(self._dir, step, metrics, evaluation, self._writer)
+            worth = best or step >= self._total_steps
+            write_evaluation(
+                self._dir, step, metrics, evaluation, self._writer, with_mistakes=worth
+            )
         self._new = self._evaluated = True
 
     def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:

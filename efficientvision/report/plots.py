@@ -6,8 +6,9 @@ import contextlib
 import importlib.util
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +31,9 @@ INK = "#1b2125"
 FAINT = "#c9d0d4"
 _VARIABLES = {color: f"var(--c{i})" for i, color in enumerate(SERIES)}
 _VARIABLES |= {INK: "var(--ink)", FAINT: "var(--line)"}
+_LINES = {"--": "dashed", ":": "dotted"}
 # Unreferenced identifiers, which would repeat in every plot of a page.
 _UNUSED_ID = re.compile(r' id="[a-zA-Z0-9.]+_[0-9]+"')
-_MARGINS = (0.72, 0.5, 0.14, 0.34)  # Left, bottom, right, top of a plot, in inches.
 _STYLE = {
     "font.family": "sans-serif",
     "font.size": 10,
@@ -69,8 +70,6 @@ def plot_png(
     draws: Sequence[Draw],
     columns: int,
     size: tuple[float, float],
-    *,
-    long_labels: bool = False,
 ) -> bytes:
     """Returns the content of a PNG file with plots on white.
 
@@ -78,18 +77,39 @@ def plot_png(
         draws: Functions that each draw on the given axes.
         columns: Plots per row.
         size: Width and height of a plot in inches, at 110 pixels per inch.
-        long_labels: For a single plot: make room for long tick labels.
     """
-    with _figure(draws, columns, size, long_labels=long_labels) as figure:
+    with _figure(draws, columns, size) as figure:
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=110, facecolor="white")
         return content.getvalue()
 
 
-def plot_svg(draw: Draw, name: str, size: tuple[float, float] = (4.8, 3.2)) -> str:
-    """Returns a plot as an `<svg>` element without size or background.
+class Entry(NamedTuple):
+    """An entry of a legend.
 
-    Its colours are the page's custom properties `--ink`, `--line` and `--c0` ...
+    Attributes:
+        name: The whole name.
+        color: Custom property of the page: `var(--c0)`.
+        line: "solid", "dashed" or "dotted".
+    """
+
+    name: str
+    color: str
+    line: str
+
+
+class Svg(NamedTuple):
+    """A plot for the page: an `<svg>` element, and the legend to write beside it."""
+
+    element: str
+    legend: tuple[Entry, ...]
+
+
+def plot_svg(draw: Draw, name: str, size: tuple[float, float] = (4.8, 3.2)) -> Svg:
+    """Returns a plot as an `<svg>` element without size, background or legend.
+
+    Its colours are the page's custom properties `--ink`, `--line` and `--c0` ... The legend is left
+    to the page, which has room for long names and wraps it on a phone.
 
     Args:
         draw: Function that draws on the given axes.
@@ -97,6 +117,7 @@ def plot_svg(draw: Draw, name: str, size: tuple[float, float] = (4.8, 3.2)) -> s
         size: Width and height in inches, which set the aspect ratio.
     """
     with _figure([draw], 1, size, **{"svg.hashsalt": name}) as figure:
+        legend = _without_legend(figure.axes[0])
         content = io.StringIO()
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(content, format="svg", transparent=True, metadata=no_metadata)
@@ -107,7 +128,24 @@ def plot_svg(draw: Draw, name: str, size: tuple[float, float] = (4.8, 3.2)) -> s
     body = _UNUSED_ID.sub("", re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL))
     for color, variable in _VARIABLES.items():
         body = body.replace(color, variable)
-    return f'{head} aria-hidden="true">{body}'.strip()
+    return Svg(f'{head} aria-hidden="true">{body}'.strip(), legend)
+
+
+def _without_legend(axes: Axes) -> tuple[Entry, ...]:
+    """Removes the legend from a plot and returns its entries."""
+    from matplotlib.colors import to_hex
+
+    legend = axes.get_legend()
+    if legend is None:
+        return ()
+    entries = []
+    for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+        is_line = hasattr(handle, "get_linestyle") and hasattr(handle, "get_color")
+        color = to_hex(handle.get_color() if is_line else handle.get_facecolor())
+        line = _LINES.get(handle.get_linestyle(), "solid") if is_line else "solid"
+        entries.append(Entry(str(text.get_label()), _VARIABLES.get(color, color), line))
+    legend.remove()
+    return tuple(entries)
 
 
 @contextlib.contextmanager
@@ -115,11 +153,9 @@ def _figure(
     draws: Sequence[Draw],
     columns: int,
     size: tuple[float, float],
-    *,
-    long_labels: bool = False,
     **settings: Any,
 ) -> Iterator[Any]:
-    """A figure with the plots; `long_labels` measures the margins, which doubles the time."""
+    """A figure with the plots, whose margins fit their labels and legends."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -127,19 +163,12 @@ def _figure(
     columns = min(columns, len(draws))
     rows = -(-len(draws) // columns)
     width, height = size
-    left, bottom, right, top = _MARGINS
-    layout = "constrained" if long_labels else None
-    with matplotlib.rc_context({**_STYLE, **settings}):
+    with matplotlib.rc_context({**_STYLE, **settings}), warnings.catch_warnings():
+        # Names in scripts that the font lacks: the page's plots are text for the browser's fonts.
+        warnings.filterwarnings("ignore", message="Glyph")
         # pyplot would keep the figure alive and may need a display.
-        figure = Figure(figsize=(width * columns, height * rows), layout=layout)
+        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
         FigureCanvasAgg(figure)
-        for position, draw in enumerate(draws):
-            row, column = divmod(position, columns)
-            place = (
-                (column + left / width) / columns,
-                (rows - 1 - row + bottom / height) / rows,
-                (1 - (left + right) / width) / columns,
-                (1 - (bottom + top) / height) / rows,
-            )
-            draw(figure.subplots() if long_labels else figure.add_axes(place))
+        for position, draw in enumerate(draws, start=1):
+            draw(figure.add_subplot(rows, columns, position))
         yield figure

@@ -8,19 +8,28 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import yaml
 
 from efficientvision import files
 from efficientvision.errors import UserError
-from efficientvision.evaluation.details import CONFUSION, PER_CLASS, PR_CURVES
+from efficientvision.evaluation.details import (
+    CONFUSION,
+    F1_CURVES,
+    PER_CLASS,
+    PR_CURVES,
+    TRUTH_COLUMN,
+)
 from efficientvision.files import AnyPath
 from efficientvision.registry import DEFAULT_TASK, TASKS
 from efficientvision.report.evaluation_files import (
     EVALUATION_NAME,
     EVALUATIONS_NAME,
+    MISTAKES_NAME,
+    MISTAKES_SHEET_NAME,
     PREDICTIONS_NAME,
 )
-from efficientvision.report.facts import COMMAND_NAME, FACTS_NAME, read_json
+from efficientvision.report.facts import COMMAND_NAME, FACTS_NAME, FINDINGS_NAME, read_json
 from efficientvision.report.history import LOSSES_NAME
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import find_task
@@ -35,10 +44,10 @@ CONFIG_NAME = "config.yaml"
 _SIGNS = (CONFIG_NAME, RESULTS_NAME, LOSSES_NAME, EVALUATION_NAME)
 # All files that are read, by path in the folder.
 SOURCES = (
-    *(CONFIG_NAME, COMMAND_NAME, FACTS_NAME, RESULTS_NAME, LOSSES_NAME),
+    *(CONFIG_NAME, COMMAND_NAME, FACTS_NAME, FINDINGS_NAME, RESULTS_NAME, LOSSES_NAME),
     *(EVALUATIONS_NAME, EVALUATION_NAME, files.join(ARCHIVE_NAME, METRICS_NAME)),
-    *(f"{PER_CLASS}.csv", f"{PR_CURVES}.csv", f"{CONFUSION}.csv"),
-    *(TRAIN_BATCH_NAME, PREDICTIONS_NAME),
+    *(f"{PER_CLASS}.csv", f"{PR_CURVES}.csv", f"{F1_CURVES}.csv", f"{CONFUSION}.csv"),
+    *(TRAIN_BATCH_NAME, PREDICTIONS_NAME, MISTAKES_NAME, MISTAKES_SHEET_NAME),
 )
 # Tables with one row per step.
 STEP_TABLES = (RESULTS_NAME, LOSSES_NAME, EVALUATIONS_NAME)
@@ -57,6 +66,7 @@ class RunFiles:
         config_text: `config.yaml`.
         command: `command.txt`.
         facts: `run.json`.
+        findings: `preflight.json`: findings of the preflight, as dictionaries.
         results: Rows of `results.csv`.
         losses: Rows of `losses.csv`, and of `results.csv` for the steps before them.
         evaluations: Metrics by step, from `results.csv` and `evaluations.csv`.
@@ -64,15 +74,19 @@ class RunFiles:
         best: `archive/best_eval.txt`: step and metrics of the best checkpoint.
         per_class: Rows of `per_class.csv`.
         pr_curves: Rows of `pr_curves.csv`.
+        f1_curves: Rows of `f1_curves.csv`.
         confusion: Rows of `confusion_matrix.csv`.
         train_batch: `train_batch.jpg`.
         predictions: `val_predictions.jpg`.
+        mistakes: `mistakes.json`: their step, and facts about each.
+        mistakes_sheet: `mistakes.jpg`.
     """
 
     folder: str
     config_text: str
     command: str
     facts: dict[str, Any]
+    findings: list[dict[str, str]]
     results: list[Row]
     losses: list[Row]
     evaluations: dict[int, dict[str, float]]
@@ -80,14 +94,24 @@ class RunFiles:
     best: dict[str, Any]
     per_class: list[Row]
     pr_curves: list[Row]
+    f1_curves: list[Row]
     confusion: list[Row]
     train_batch: bytes
     predictions: bytes
+    mistakes: dict[str, Any]
+    mistakes_sheet: bytes
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
         """The hyper-parameters."""
         return yaml.safe_load(self.config_text) or {}
+
+    @functools.cached_property
+    def matrix(self) -> tuple[list[str], np.ndarray]:
+        """Labels and counts [n, n] of the confusion matrix: true classes in rows."""
+        labels = [row[TRUTH_COLUMN] for row in self.confusion]
+        counts = [[int(row[label]) for label in labels] for row in self.confusion]
+        return labels, np.array(counts, np.int64).reshape(len(labels), len(labels))
 
     @property
     def num_classes(self) -> int:
@@ -170,6 +194,7 @@ def read_run(model_dir: AnyPath, without: Collection[str] = ()) -> RunFiles:
         config_text=read(_text, CONFIG_NAME),
         command=read(_text, COMMAND_NAME),
         facts=read(read_json, FACTS_NAME),
+        findings=read(read_json, FINDINGS_NAME).get("findings", []),
         results=results,
         losses=[row for row in results if int(row["step"]) < began] + losses,
         evaluations=_evaluations(results + read(read_steps, EVALUATIONS_NAME)),
@@ -177,9 +202,12 @@ def read_run(model_dir: AnyPath, without: Collection[str] = ()) -> RunFiles:
         best=read(read_json, ARCHIVE_NAME, METRICS_NAME),
         per_class=read(read_table, f"{PER_CLASS}.csv"),
         pr_curves=read(read_table, f"{PR_CURVES}.csv"),
+        f1_curves=read(read_table, f"{F1_CURVES}.csv"),
         confusion=read(read_table, f"{CONFUSION}.csv"),
         train_batch=read(_bytes, TRAIN_BATCH_NAME),
         predictions=read(_bytes, PREDICTIONS_NAME),
+        mistakes=read(read_json, MISTAKES_NAME),
+        mistakes_sheet=read(_bytes, MISTAKES_SHEET_NAME),
     )
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from efficientvision.errors import UserError
-from efficientvision.evaluation.details import BACKGROUND, TRUTH_COLUMN
+from efficientvision.evaluation.details import BACKGROUND
+from efficientvision.preflight.findings import ERROR, WARNING, counted
 from efficientvision.report.markup import Markup, join, tag
 from efficientvision.report.run_files import RunFiles, number
 from efficientvision.tasks.choice import get_config
 
-_MOST_CELLS = 20  # Classes up to which the confusion matrix is a table.
-_MOST_CONFUSED = 10
+_MOST_COUNTS = 20  # Classes up to which the cells of the confusion matrix show counts.
+_MOST_CELLS = 100  # Classes up to which it is a table.
+_MOST_CONFUSED = 20
 
 
 def tiles(run: RunFiles) -> Markup:
@@ -100,35 +104,71 @@ def per_class_table(run: RunFiles) -> Markup:
 
 def confusion_table(run: RunFiles) -> Markup | None:
     """The confusion matrix as a table, if it is small enough to read."""
-    if len(run.confusion) > _MOST_CELLS + 1:
+    labels, counts = run.matrix
+    if len(labels) > _MOST_CELLS + 1:
         return None
-    labels = [row[TRUTH_COLUMN] for row in run.confusion]
+    totals = np.maximum(counts.sum(axis=1), 1)
+    small = len(labels) > _MOST_COUNTS + 1
     body = []
-    for row in run.confusion:
-        counts = [int(row[label]) for label in labels]
-        total = max(sum(counts), 1)
-        body.append([row[TRUTH_COLUMN], *(_heat(count, count / total) for count in counts)])
+    for label, row, total in zip(labels, counts.tolist(), totals.tolist(), strict=True):
+        titles = (f"{label}, {run.words.detected} {other}" for other in labels)
+        cells = zip(titles, row, strict=True)
+        body.append([label, *(_heat(title, n, n / total, small=small) for title, n in cells)])
     caption = f"Ground truth (rows), {run.words.detected} (columns)"
-    return table(caption, ["truth", *labels], body, "matrix")
+    if small:
+        caption += "; point at a cell for its classes and count"
+    return table(caption, ["truth", *labels], body, "matrix small" if small else "matrix")
 
 
 def confusions(run: RunFiles) -> Markup | None:
     """The most frequent confusions of two classes, if the matrix is too large to read."""
-    if len(run.confusion) <= _MOST_CELLS + 1:
+    labels, counts = run.matrix
+    if len(labels) <= _MOST_COUNTS + 1:
         return None
-    labels = [row[TRUTH_COLUMN] for row in run.confusion if row[TRUTH_COLUMN] != BACKGROUND]
-    pairs = [
-        (int(row[label]), row[TRUTH_COLUMN], label)
-        for row in run.confusion
-        if row[TRUTH_COLUMN] != BACKGROUND
-        for label in labels
-        if label != row[TRUTH_COLUMN] and int(row[label])
-    ]
-    pairs.sort(key=lambda pair: -pair[0])
-    if not pairs:
+    totals = counts.sum(axis=1)
+    between = counts.copy()
+    np.fill_diagonal(between, 0)
+    background = [i for i, label in enumerate(labels) if label == BACKGROUND]
+    between[background] = 0
+    between[:, background] = 0
+    order = np.argsort(-between, axis=None, kind="stable")[:_MOST_CONFUSED]
+    body = []
+    for truth, taken in zip(*np.unravel_index(order, counts.shape), strict=True):
+        if count := int(between[truth, taken]):
+            share = percent(count / int(totals[truth]))
+            body.append([labels[truth], labels[taken], f"{count:,}", share])
+    if not body:
         return None
-    body = [[truth, taken, f"{count:,}"] for count, truth, taken in pairs[:_MOST_CONFUSED]]
-    return table("Most frequent confusions", ["truth", run.words.detected, "count"], body)
+    head = ["truth", run.words.detected, "count", "percent of the class"]
+    return table("Most frequent confusions", head, body, text=2)
+
+
+def findings(run: RunFiles) -> Markup | None:
+    """The findings of the preflight: errors and warnings, and the rest on demand."""
+    if not run.findings:
+        return None
+    shown: dict[bool, list[list[Any]]] = {True: [], False: []}
+    counts = dict.fromkeys((ERROR, WARNING), 0)
+    for finding in run.findings:
+        level = finding["level"]
+        if level in counts:
+            counts[level] += 1
+        label = tag("span", level, class_=f"level {level}")
+        cells = [label, finding["subject"], finding["found"], finding["advice"]]
+        shown[level in counts].append(cells)
+    note = (
+        "What the checks before the last start found: "
+        f"{counted(counts[ERROR], 'error')}, {counted(counts[WARNING], 'warning')}."
+    )
+    head = ["", "check", "found", "what to do"]
+    bad = table("Errors and warnings", head, shown[True], "findings", text=4)
+    passed = len(shown[False])
+    good = tag(
+        "details",
+        tag("summary", f"{counted(passed, 'check')} passed"),
+        table("Checks passed", head[:3], [row[:3] for row in shown[False]], "findings", text=3),
+    )
+    return join(tag("p", note), bad if shown[True] else None, good if passed else None)
 
 
 def settings(run: RunFiles) -> Markup:
@@ -172,10 +212,19 @@ def _line(cells: Sequence[Any], element: str, scope: str, text: int) -> Markup:
     others = [
         cell
         if isinstance(cell, Markup)
-        else tag(element, cell, class_="text" if column < text else None, **scopes)
+        else tag(
+            element,
+            _label(cell) if element == "th" else cell,
+            class_="text" if column < text else None,
+            **scopes,
+        )
         for column, cell in enumerate(cells[1:], start=1)
     ]
-    return tag("tr", tag("th", cells[0], scope=scope, class_="text"), *others)
+    return tag("tr", tag("th", _label(cells[0]), scope=scope, class_="text"), *others)
+
+
+def _label(cell: Any) -> Any:
+    return cell if isinstance(cell, Markup) else tag("span", cell)
 
 
 def percent(value: Any) -> str:
@@ -198,7 +247,7 @@ def _cell(value: Any, kind: str) -> Any:
     """Formats a field of `per_class.csv` for its column."""
     if kind == "count":
         return f"{int(value):,}"
-    return {"bar": _bar, "percent": percent, "score": _fixed}[kind](value)
+    return {"bar": _bar, "percent": percent}[kind](value)
 
 
 def _number(name: str, value: Any) -> str:
@@ -221,13 +270,19 @@ def _bar(value: Any) -> Markup:
     return tag("td", percent(share), class_="bar", style=f"--share: {100 * share:.0f}%")
 
 
-def _heat(count: int, share: float) -> Markup:
-    return tag("td", f"{count:,}", class_="heat", style=f"--share: {0.6 * share:.2f}")
-
-
-def _fixed(value: Any) -> str:
-    score = number(value)
-    return "-" if score is None else f"{score:.2f}"
+def _heat(title: str, count: int, share: float, *, small: bool) -> Markup:
+    """A cell of the confusion matrix; a small one tells its count only when pointed at."""
+    if small and not count:
+        return Markup("<td></td>")
+    # The square root makes rare confusions visible in a cell without a number.
+    shown = 0.15 + 0.85 * share**0.5 if small else 0.6 * share
+    return tag(
+        "td",
+        None if small else f"{count:,}",
+        class_="heat",
+        style=f"--share: {shown:.2f}",
+        title=f"{title}: {count:,} ({share:.1%})",
+    )
 
 
 def _input_size(size: Any) -> str | None:

@@ -222,7 +222,9 @@ def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
                 log.info(f"New best; archived in {files.join(folder, ARCHIVE_NAME)}.")
         with said_in_a_line("the details of the evaluation"):
             add_evaluation(folder, checkpoint.step, metrics)
-            write_evaluation(folder, checkpoint.step, metrics, evaluation, writer)
+            write_evaluation(
+                folder, checkpoint.step, metrics, evaluation, writer, with_mistakes=True
+            )
             log.info(f"Report: {build_report(folder)}")
         if not checkpoint.optimizer or total is None or checkpoint.step >= total:
             break

@@ -33,15 +33,18 @@ def run(
     names: Mapping[int, str],
     plan: TrainingPlan,
     schedule: Schedule,
-) -> None:
+) -> list[Finding] | None:
     """Prints the findings; with `preflight=false` only checks that the classes fit.
+
+    Returns:
+        The findings; None with `preflight=false`.
 
     Raises:
         UserError: Training cannot work, or a file is damaged or missing.
     """
     if options.preflight == "false":
         task_of_config(config).check_classes(options, config, names)
-        return
+        return None
     start = time.perf_counter()
     findings, num_records = task_of_config(config).findings(options, config, names)
     if num_records:
@@ -56,6 +59,7 @@ def run(
     log.info(format_findings(findings, _table_width()))
     log.info(_summary(findings))
     raise_on_errors(findings)
+    return findings
 
 
 def _table_width() -> int:

@@ -14,6 +14,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import MODES, RunOptions
 from efficientvision.data.checks import data_errors
 from efficientvision.errors import UserError
+from efficientvision.preflight.findings import Finding
 from efficientvision.registry import nearest_names
 from efficientvision.report.build import REPORT_NAME, build_report
 from efficientvision.report.observer import RunReport, said_in_a_line
@@ -67,6 +68,7 @@ class Run:
         schedule: Learning-rate schedule.
         command: Command that started the run, for `command.txt`.
         callbacks: Additional callbacks, besides those of every run.
+        findings: Findings of the preflight; None if it did not run here.
     """
 
     options: RunOptions
@@ -77,6 +79,7 @@ class Run:
     schedule: Schedule
     command: str
     callbacks: Sequence[Callback] = ()
+    findings: Sequence[Finding] | None = None
 
 
 def run(options: RunOptions, command: str) -> int:
@@ -162,7 +165,8 @@ def train(
                 lock, lambda: _write_sidecars(options, located, config, names, kept)
             )
             remove_leftovers(options.model_dir)
-            preflight.run(options, config, names, plan, schedule)
+            findings = preflight.run(options, config, names, plan, schedule)
+            decided = dataclasses.replace(decided, findings=findings)
         return _train(decided, keeper)
 
 
@@ -248,7 +252,12 @@ def run_callbacks(
     callbacks: list[Callback] = [keeper] if keeper else []
     in_tensorboard = TENSORBOARD in logger_names(options.log_to)
     callbacks.append(
-        RunReport(decided.command, options.eval_name, writes_tensorboard=in_tensorboard)
+        RunReport(
+            decided.command,
+            options.eval_name,
+            decided.findings,
+            writes_tensorboard=in_tensorboard,
+        )
     )
     if config.early_stopping_patience:
         callbacks.append(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
-from efficientvision.data.record_files import num_records
-from efficientvision.data.streams import without_autograph
+from efficientvision.data.record_features import FILE_NAME
+from efficientvision.data.record_files import match_files, num_records
+from efficientvision.data.record_parsing import parsed_features
+from efficientvision.data.streams import read_in_order, without_autograph
+from efficientvision.data.transforms.decode import decode_image
 from efficientvision.tasks.training_task import Batch, TrainingTask
 
 
@@ -113,6 +117,31 @@ class RecordTrainingTask(TrainingTask):
     @property
     def num_evaluation_images(self) -> int | None:
         return num_records(self.evaluation_files, self._evaluation_images)
+
+    def evaluation_photos(self, positions: Sequence[int]) -> dict[int, tuple[np.ndarray, str]]:
+        """Reads photos of the evaluation data set again; only these are decoded.
+
+        Args:
+            positions: At least one position in the order of `evaluation_dataset`, from 0.
+
+        Returns:
+            Position -> photo, uint8 [h, w, 3] at its own size, and the name of its file, "" if the
+            record has none.
+        """
+        wanted = tf.constant(sorted(positions), tf.int64)
+        is_wanted = without_autograph(lambda position, _: tf.reduce_any(position == wanted))
+
+        def decoded(position: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            raw = parsed_features(record, {FILE_NAME: tf.string})
+            name = tf.concat([raw[FILE_NAME], [""]], axis=0)[0]
+            return position, decode_image(raw["encoded"]), name
+
+        records = read_in_order(match_files(self.evaluation_files)).take(max(positions) + 1)
+        chosen = records.enumerate().filter(is_wanted).map(without_autograph(decoded))
+        return {
+            int(position): (photo, name.decode("utf8", "replace"))
+            for position, photo, name in chosen.as_numpy_iterator()
+        }
 
     def _training_data(
         self, batch_size: int, start_step: int, input_shard: tuple[int, int] = (0, 1)

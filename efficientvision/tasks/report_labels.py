@@ -11,7 +11,7 @@ class Column(NamedTuple):
     Attributes:
         key: Column name in `per_class.csv`.
         heading: Heading on the page.
-        kind: "count", "percent", "bar" (a percentage with a bar) or "score".
+        kind: "count", "percent" or "bar" (a percentage with a bar).
     """
 
     key: str
@@ -35,9 +35,11 @@ class ReportLabels(NamedTuple):
         detected: Label of the predictions in the confusion matrix.
         matrix_title: Title of the confusion matrix.
         matrix_note: Note above the confusion matrix.
-        pairs: Whether a predicted photo consists of two pictures side by side.
         predictions_note: Note above the photos.
-        predicted_alt: Alternative texts of the photos.
+        predicted_alt: Alternative texts of the pictures of which a photo consists.
+        mistakes_note: Note above the worst mistakes.
+        mistakes_alt: Alternative texts of the pictures of which a mistake consists.
+        loss_note: What the validation loss is, beside the training losses.
     """
 
     headline: dict[str, str]
@@ -52,6 +54,8 @@ class ReportLabels(NamedTuple):
     detected: str = "predicted"
     matrix_title: str = "Confusion matrix"
     matrix_note: str = ""
-    pairs: bool = False
     predictions_note: str = "The same photos at every evaluation."
     predicted_alt: tuple[str, ...] = ("Evaluated image.",)
+    mistakes_note: str = "The worst mistakes first."
+    mistakes_alt: tuple[str, ...] = ("Mistake.",)
+    loss_note: str = "val_loss is the loss on the validation images."

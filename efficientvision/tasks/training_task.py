@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,6 +17,9 @@ from efficientvision.visualize.sheet import Picture
 
 Batch = dict[str, tf.Tensor]
 
+# Metric of an evaluation: the loss on its images.
+VAL_LOSS = "val_loss"
+
 
 class TrainingTask(abc.ABC):
     """Inputs, losses and metrics of a task.
@@ -25,6 +29,8 @@ class TrainingTask(abc.ABC):
 
     Attributes:
         prediction_inputs: Batch keys that `outputs` and `decode` need.
+        val_loss_inputs: Further batch keys that `image_losses` needs; empty: the task has no such
+            loss, or its `Evaluation` computes it.
         loss_names: Keys that `losses` returns.
         best_metric: Metric that selects the best checkpoint; larger is better.
         training_files: Pattern of the training records, or None.
@@ -32,6 +38,7 @@ class TrainingTask(abc.ABC):
     """
 
     prediction_inputs: tuple[str, ...] = ("images",)
+    val_loss_inputs: tuple[str, ...] = ()
     loss_names: tuple[str, ...] = ("loss",)
     best_metric: str
     training_files: str | None = None
@@ -110,6 +117,21 @@ class TrainingTask(abc.ABC):
         """Predicts a batch: `decode` of `outputs`."""
         return self.decode(self.outputs(model, batch), batch)
 
+    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor:
+        """Computes the losses of evaluation images from the outputs of their prediction.
+
+        Called if there are `val_loss_inputs`.
+
+        Args:
+            outputs: Result of `outputs`.
+            batch: `prediction_inputs` and `val_loss_inputs`.
+
+        Returns:
+            float32 [B, 2]: the loss of each image and its part of the divisor, so that the sum of
+            the losses divided by the sum of the parts is the metric `VAL_LOSS`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no loss of images")
+
     @abc.abstractmethod
     def new_evaluation(self) -> Evaluation:
         """Starts a new evaluation on the evaluation data set."""
@@ -134,6 +156,35 @@ class TrainingTask(abc.ABC):
         """Restores the state from `snapshot`."""
         if values:
             raise ValueError(f"{type(self).__name__} has no state; got {sorted(values)}")
+
+
+def losses_of_each(
+    losses_of: Callable[..., tuple[tf.Tensor, tf.Tensor]], *tensors: Any
+) -> tf.Tensor:
+    """Computes `TrainingTask.image_losses` one image at a time.
+
+    Args:
+        losses_of: The tensors for one image, a batch of 1 -> its loss and its part of the divisor.
+        *tensors: Nested structures of tensors whose first axis is the batch.
+    """
+
+    def of_one(parts: Any) -> tf.Tensor:
+        alone = tf.nest.map_structure(lambda part: part[tf.newaxis], parts)
+        return tf.stack([tf.cast(value, tf.float32) for value in losses_of(*alone)])
+
+    return tf.map_fn(of_one, tensors, fn_output_signature=tf.TensorSpec([2], tf.float32))
+
+
+class Mistake(NamedTuple):
+    """One of the worst predictions of an evaluation.
+
+    Attributes:
+        picture: Ground truth and prediction, drawn.
+        facts: Kind, image, classes, scores 0..1 by name, for `mistakes.json`.
+    """
+
+    picture: Picture
+    facts: dict[str, Any]
 
 
 class Evaluation(abc.ABC):
@@ -165,4 +216,8 @@ class Evaluation(abc.ABC):
 
     def pictures(self) -> list[Picture]:
         """Returns a fixed few images with truth and prediction, once metrics are computed."""
+        return []
+
+    def mistakes(self, limit: int) -> list[Mistake]:
+        """Returns up to `limit` of the worst mistakes, worst first, once metrics are computed."""
         return []

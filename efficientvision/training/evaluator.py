@@ -6,13 +6,18 @@ import contextlib
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from efficientvision.progress import tqdm
-from efficientvision.tasks.training_task import Batch, Evaluation, TrainingTask
+from efficientvision.tasks.training_task import VAL_LOSS, Batch, Evaluation, TrainingTask
 from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.distribution import local_replicas
 from efficientvision.training.memory_errors import memory_errors
+
+# The loss costs up to a quarter of the time of a prediction on a processor: of more images than
+# these, it is measured on every second batch, every third ...
+LOSS_IMAGES = 1000
 
 
 class EvaluationCancelled(Exception):
@@ -50,8 +55,9 @@ class Evaluator:
         self._batch_size = -(-batch_size // self._replicas) * self._replicas
         self.traces = 0
         self._on_host = isinstance(strategy, tf.distribute.TPUStrategy)
+        self._inputs = (*task.prediction_inputs, *task.val_loss_inputs)
         self._run = tf.function(self._run_on_replicas, autograph=False)
-        self._decode = tf.function(task.decode, autograph=False)
+        self._decode = tf.function(self._decoded, autograph=False)
 
     @property
     def strategy(self) -> tf.distribute.Strategy:
@@ -79,27 +85,34 @@ class Evaluator:
         averages = self._averages
         swap = averages.applied() if averages and averages.enabled else contextlib.nullcontext()
         total = self._task.num_evaluation_images
+        stride = max(1, -(-(total or 0) // LOSS_IMAGES))
+        losses = np.zeros(2)
         first = "" if self.traces else " (compiling)"
         with swap, tqdm(total=total, desc=f"evaluating{first}", unit="image", leave=False) as bar:
-            for batch in data:
+            for number, batch in enumerate(data):
                 images = int(next(iter(batch.values())).shape[0])
-                inputs = {name: batch[name] for name in self._task.prediction_inputs}
-                predictions = self._predict_batch(inputs, images)
+                inputs = {name: batch[name] for name in self._inputs}
+                predictions = self._predict_batch(inputs, images, number % stride == 0)
+                if VAL_LOSS in predictions:
+                    losses += predictions.pop(VAL_LOSS).sum(axis=0, dtype=np.float64)
                 evaluation.update(predictions, {k: v.numpy() for k, v in batch.items()})
                 bar.set_description("evaluating", refresh=False)
                 bar.update(images)
                 if is_cancelled():
                     raise EvaluationCancelled
         metrics = evaluation.compute()
+        if metrics and losses[1] > 0:
+            metrics[VAL_LOSS] = float(losses[0] / losses[1])
         return metrics, evaluation.report(metrics), evaluation
 
-    def _predict_batch(self, batch: Batch, images: int) -> dict:
+    def _predict_batch(self, batch: Batch, images: int, with_losses: bool) -> dict:
         missing = self._batch_size - images
         if missing:
             batch = {k: tf.concat([v, tf.repeat(v[:1], missing, 0)], 0) for k, v in batch.items()}
-        results = self._run(self._shares(batch))
+        wanted = tf.constant(with_losses)
+        results = self._run(self._shares(batch), wanted)
         if self._on_host:
-            results = self._decode([self._joined(value) for value in results], batch)
+            results = self._decode([self._joined(value) for value in results], batch, wanted)
         return {name: self._joined(value)[:images].numpy() for name, value in results.items()}
 
     def _shares(self, batch: Batch) -> Batch:
@@ -115,7 +128,24 @@ class Evaluator:
         """Joins the replicas' parts of a result."""
         return tf.concat(self._strategy.experimental_local_results(value), axis=0)
 
-    def _run_on_replicas(self, batch: Batch):
+    def _run_on_replicas(self, batch: Batch, with_losses: tf.Tensor):
         self.traces += 1
-        part = self._task.outputs if self._on_host else self._task.predict
-        return self._strategy.run(lambda share: part(self._model, share), args=(batch,))
+        return self._strategy.run(self._run_on_replica, args=(batch, with_losses))
+
+    def _run_on_replica(self, batch: Batch, with_losses: tf.Tensor):
+        outputs = self._task.outputs(self._model, batch)
+        return outputs if self._on_host else self._decoded(outputs, batch, with_losses)
+
+    def _decoded(
+        self, outputs: list[tf.Tensor], batch: Batch, with_losses: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        results = self._task.decode(outputs, batch)
+        if not self._task.val_loss_inputs:
+            return results
+        images = tf.shape(next(iter(batch.values())))[0]
+        losses = tf.cond(
+            with_losses,
+            lambda: self._task.image_losses(outputs, batch),
+            lambda: tf.zeros([images, 2]),
+        )
+        return {**results, VAL_LOSS: losses}

@@ -1,9 +1,11 @@
 """Draw detections on pictures with Pillow."""
 
+from __future__ import annotations
+
 import colorsys
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -62,6 +64,22 @@ def to_pil(image: Image.Image | np.ndarray) -> Image.Image:
     return Image.fromarray(array).convert("RGB")
 
 
+class LabelledBox(NamedTuple):
+    """A box to draw.
+
+    Attributes:
+        box_yxyx: [4] float, in pixels of the picture.
+        label: text at the box; may be empty.
+        color: RGB, 0..255.
+        thickness: width of the frame in pixels.
+    """
+
+    box_yxyx: np.ndarray
+    label: str
+    color: tuple[int, int, int]
+    thickness: int
+
+
 def draw_detections(
     image: Image.Image | np.ndarray,
     boxes_yxyx: Any,
@@ -98,20 +116,30 @@ def draw_detections(
     order = _drawing_order(boxes, confidences, min_score_thresh, max_boxes_to_draw)
     width, height = picture.size
     thickness = line_thickness or max(1, round(min(width, height) / 250))
-    pen = ImageDraw.Draw(picture)
-    shown = []
-    for index in reversed(order):  # the best one last, on top
-        box = _clip(boxes[index], height, width)
-        if box is None:
-            continue
-        _draw_frame(pen, box, class_color(class_ids[index]), thickness)
-        label = one_line((names or {}).get(int(class_ids[index]), f"class {class_ids[index]}"))
+    labelled = []
+    for index in order:
+        class_id = int(class_ids[index])
+        label = (names or {}).get(class_id, f"class {class_id}")
         if confidences is not None:
             label = f"{label} {confidences[index]:.0%}"
-        shown.append((box, class_ids[index], label))
+        labelled.append(LabelledBox(boxes[index], label, class_color(class_id), thickness))
+    return draw_boxes(picture, labelled)
+
+
+def draw_boxes(image: Image.Image | np.ndarray, boxes: Sequence[LabelledBox]) -> Image.Image:
+    """Draws boxes on a copy of a picture; earlier ones lie on top and choose their place first."""
+    picture = to_pil(image)
+    width, height = picture.size
+    pen = ImageDraw.Draw(picture)
+    clipped = [(_clip(each.box_yxyx, height, width), each) for each in boxes]
+    shown = [(box, each) for box, each in clipped if box is not None]
+    for box, each in reversed(shown):
+        _draw_frame(pen, box, each.color, each.thickness)
     taken: list[tuple[float, float, float, float]] = []
-    for box, class_id, label in reversed(shown):  # the best one chooses its place first
-        _draw_label(pen, picture.size, box, label, class_color(class_id), thickness, taken)
+    for box, each in shown:
+        if each.label:
+            label = one_line(each.label)
+            _draw_label(pen, picture.size, box, label, each.color, each.thickness, taken)
     return picture
 
 

@@ -138,11 +138,13 @@ def _borders(class_map: np.ndarray) -> np.ndarray:
     return borders
 
 
-def with_legend(picture: Image.Image, present: Sequence[Present]) -> Image.Image:
-    """Adds a legend of classes under a wide picture, or beside a tall one."""
+def with_legend(
+    picture: Image.Image, present: Sequence[Present], *, under: bool | None = None
+) -> Image.Image:
+    """Adds a legend of classes under a picture or beside it; None: under a wide one."""
     points = max(_LEAST_POINTS, round(max(picture.size) / 40))
     entry, margin = round(_ENTRY_WIDTH * points), round(_MARGIN * points)
-    under = picture.width >= picture.height
+    under = picture.width >= picture.height if under is None else under
     columns = max(1, (picture.width - 2 * margin) // entry) if under else 1
     columns = min(columns, max(1, len(present)))
     rows = max(1, -(-len(present) // columns))

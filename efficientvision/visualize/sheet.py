@@ -5,25 +5,38 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from efficientvision.data.names import one_line
 from efficientvision.visualize.draw import contact_sheet, to_pil
+from efficientvision.visualize.panel import shortened
 
 _GAP = 8
 _BAR = (40, 40, 40)
+# Of a JPEG file.
+_LONGEST_COMMENT = 65_533
 _INK = (240, 240, 240)
 _GREEN, _RED = (120, 220, 130), (255, 130, 120)
 
 
 class Picture(NamedTuple):
-    """A picture and its caption."""
+    """A picture and its caption.
+
+    Attributes:
+        image: The picture.
+        caption: Its caption.
+        panels: Number of pictures of equal size that it shows side by side (see `beside`).
+        foot: Height of the part under them, such as a legend, in pixels.
+        legend: (name, "#rrggbb") of the colours in it.
+    """
 
     image: Image.Image
     caption: str
+    panels: int = 1
+    foot: int = 0
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 def fit(image: Image.Image | np.ndarray, longest: int) -> Image.Image:
@@ -47,12 +60,10 @@ def beside(*images: Image.Image, titles: Sequence[str]) -> Image.Image:
     row = Image.new("RGB", (len(images) * (width + _GAP) - _GAP, height + bar), _BAR)
     pen = ImageDraw.Draw(row)
     for number, (image, title) in enumerate(zip(images, titles, strict=True)):
-        title = one_line(title)
         x = number * (width + _GAP)
         row.paste(image, (x, bar))
-        while title and pen.textlength(title, font=font) > width - 8:
-            title = title[:-1]
-        pen.text((x + 4, bar / 2), title, fill=_INK, font=font, anchor="lm")
+        text = shortened(pen, title, font, width - 8)
+        pen.text((x + 4, bar / 2), text, fill=_INK, font=font, anchor="lm")
     return row
 
 
@@ -61,7 +72,7 @@ def titled(image: Image.Image, lines: Sequence[str], *, good: bool | None = None
 
     Args:
         image: The picture.
-        lines: Lines of text, cut off if they do not fit.
+        lines: Lines of text, shortened if they do not fit.
         good: Colour of the last line: True green, False red, None neither.
     """
     bar = max(16, round(max(image.size) / 16))
@@ -70,20 +81,19 @@ def titled(image: Image.Image, lines: Sequence[str], *, good: bool | None = None
     result.paste(image, (0, bar * len(lines)))
     pen = ImageDraw.Draw(result)
     for number, line in enumerate(lines):
-        text = one_line(line)
-        while text and pen.textlength(text, font=font) > image.width - 8:
-            text = text[:-1]
+        text = shortened(pen, line, font, image.width - 8)
         is_verdict = good is not None and number == len(lines) - 1
         ink = (_GREEN if good else _RED) if is_verdict else _INK
         pen.text((4, bar * (number + 0.5)), text, fill=ink, font=font, anchor="lm")
     return result
 
 
-def halves(pair: Image.Image) -> tuple[Image.Image, Image.Image]:
-    """The two pictures that `beside` put side by side, under their titles."""
-    width = (pair.width - _GAP) // 2
-    right = (width + _GAP, 0, pair.width, pair.height)
-    return pair.crop((0, 0, width, pair.height)), pair.crop(right)
+def panels(picture: Picture) -> list[Image.Image]:
+    """The pictures that `beside` put side by side, under their titles and without the foot."""
+    count, height = picture.panels, max(1, picture.image.height - picture.foot)
+    width = (picture.image.width - (count - 1) * _GAP) // count
+    corners = [number * (width + _GAP) for number in range(count)]
+    return [picture.image.crop((x, 0, x + width, height)) for x in corners]
 
 
 def write_sheet(pictures: Sequence[Picture], columns: int) -> bytes:
@@ -99,10 +109,24 @@ def write_sheet(pictures: Sequence[Picture], columns: int) -> bytes:
         "gap": _GAP,
         "sizes": [p.image.size for p in pictures],
         "captions": [p.caption for p in pictures],
+        "panels": [[p.panels, p.foot] for p in pictures],
+        "legends": [p.legend for p in pictures],
     }
     content = io.BytesIO()
-    sheet.save(content, "JPEG", quality=85, comment=json.dumps(note).encode())
+    sheet.save(content, "JPEG", quality=85, comment=_fitting_comment(note))
     return content.getvalue()
+
+
+def _fitting_comment(note: dict[str, Any]) -> bytes:
+    """The note as JSON; without legends, then with shorter captions, if it is too long."""
+    for longest in (None, 500, 100, 0):
+        if longest is not None:
+            captions = [caption[:longest] for caption in note["captions"]]
+            note = {**note, "legends": [()] * len(captions), "captions": captions}
+        comment = json.dumps(note, ensure_ascii=False).encode("utf8", "replace")
+        if len(comment) <= _LONGEST_COMMENT:
+            break
+    return comment
 
 
 def read_sheet(content: bytes) -> list[Picture]:
@@ -114,13 +138,18 @@ def read_sheet(content: bytes) -> list[Picture]:
         note = json.loads(comment)
         columns, gap, sizes = note["columns"], note["gap"], note["sizes"]
         captions = note["captions"]
+        layouts = note.get("panels") or [(1, 0)] * len(captions)
+        legends = note.get("legends") or [()] * len(captions)
     except (ValueError, KeyError, TypeError):
         return [Picture(sheet, "")]
     tile = [max(size[axis] for size in sizes) for axis in (0, 1)]
     pictures = []
-    for index, (size, caption) in enumerate(zip(sizes, captions, strict=True)):
+    rows = zip(sizes, captions, layouts, legends, strict=True)
+    for index, (size, caption, (count, foot), legend) in enumerate(rows):
         row, column = divmod(index, columns)
         x = gap + column * (tile[0] + gap) + (tile[0] - size[0]) // 2
         y = gap + row * (tile[1] + gap) + (tile[1] - size[1]) // 2
-        pictures.append(Picture(sheet.crop((x, y, x + size[0], y + size[1])), caption))
+        image = sheet.crop((x, y, x + size[0], y + size[1]))
+        legend = tuple((str(name), str(color)) for name, color in legend)
+        pictures.append(Picture(image, caption, int(count), int(foot), legend))
     return pictures

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from efficientvision.evaluation.confusion import confusion_matrix
+from efficientvision.evaluation.confusion import confusion_matrix, outcomes
 from efficientvision.evaluation.object_matching import Collected, match_objects
 from tests.evaluation.made_detections import NAMES, made_collection, overlap
 
@@ -43,7 +43,7 @@ def _by_loops(collected, matches, threshold, iou=0.5):
 def test_every_pair_tried_gives_the_same(seed, threshold):
     collected = made_collection(seed)
     matches = match_objects(collected)
-    matrix = confusion_matrix(collected, matches, threshold)
+    matrix = confusion_matrix(collected, outcomes(collected, matches, threshold))
     assert matrix.tolist() == _by_loops(collected, matches, threshold)
     for column, category in enumerate(NAMES):
         objects = (collected.truths[:, 6] == category) & (collected.truths[:, 5] == 0)
@@ -69,7 +69,7 @@ def test_counted_by_hand():
         [3, *box, 0.7, 7],  # An image without objects.
     ]
     collected = Collected(NAMES, 3, np.array(truths, float), np.array(detections, float))
-    matrix = confusion_matrix(collected, match_objects(collected), 0.5)
+    matrix = confusion_matrix(collected, outcomes(collected, match_objects(collected), 0.5))
     expected = np.zeros((5, 5), int)
     expected[0, 0] = 1  # cat as cat
     expected[1, 2] = 1  # dog as cow

@@ -53,7 +53,7 @@ def test_what_was_collected_is_what_came():
 def test_tables_agree_with_the_metrics(backend):
     evaluator, made = _evaluated(backend)
     metrics = evaluator.compute()
-    details = detection_details(evaluator.collected(), evaluator.scores)
+    details, _ = detection_details(evaluator.collected(), evaluator.scores)
     assert details.facts["images"] == made.num_images
     assert details.facts["objects"] == (made.truths[:, 5] == 0).sum()
     rows = {row["class"]: row for row in details.tables["per_class"]}
@@ -65,6 +65,9 @@ def test_tables_agree_with_the_metrics(backend):
         assert len(curve) == 101
         area = np.mean([row["precision"] for row in curve])
         assert area == pytest.approx(metrics[f"AP50_/{name}"], abs=1e-6)
+        # The best F1 is at a score, the curve at hundredths: scores are rounded to these.
+        peak = max(row["F1"] for row in details.tables["f1_curves"] if row["class"] == name)
+        assert peak == pytest.approx(rows[name]["F1"], abs=1e-6)
     means = {key: np.mean([rows[n][key] for n in ("cat", "dog", "cow")]) for key in ("AP75", "AR")}
     assert means["AP75"] == pytest.approx(metrics["AP75"])
     assert means["AR"] == pytest.approx(metrics["ARmax100"])

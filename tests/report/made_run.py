@@ -2,10 +2,13 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
+from efficientvision.preflight.findings import OK, WARNING, Finding
 from efficientvision.report.evaluation_files import write_evaluation
+from efficientvision.report.facts import write_findings
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.coco import CocoEvaluator
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation, draw_training_examples
@@ -14,6 +17,11 @@ from efficientvision.visualize.sheet import write_sheet
 
 SIDE = 64
 IMAGES = 10
+MISTAKES = 16
+FINDINGS = [
+    Finding(OK, "photos", "10 photos in 1 file"),
+    Finding(WARNING, "boxes", "2 boxes <1 pixel", "remove them"),
+]
 
 
 def names(count: int) -> dict[int, str]:
@@ -25,16 +33,21 @@ def made_evaluation(num_classes: int = 3, seed: int = 0) -> DetectionEvaluation:
     """An evaluation of `IMAGES` noisy photos, twice as large as the network's input."""
     rng = np.random.default_rng(seed)
     evaluation = DetectionEvaluation(
-        CocoEvaluator(None, names(num_classes), backend="pycocotools"), num_images=IMAGES
+        CocoEvaluator(None, names(num_classes), backend="pycocotools"),
+        num_images=IMAGES,
+        read_photos=made_photos,
     )
     for image in range(IMAGES):
         count = 3
         corner = rng.uniform(0, 80, (1, count, 2))
         boxes = np.concatenate([corner, corner + rng.uniform(15, 45, (1, count, 2))], axis=-1)
         classes = rng.integers(1, num_classes + 1, (1, count))
+        found = boxes + rng.normal(0, 3, boxes.shape)
+        if image % 2:
+            found[0, 0] += 60  # Nothing is there.
         evaluation.update(
             {
-                "boxes_yxyx": boxes + rng.normal(0, 3, boxes.shape),
+                "boxes_yxyx": found,
                 "scores": rng.random((1, count)),
                 "classes": np.where(rng.random((1, count)) < 0.7, classes, 1),
                 "valid_len": np.array([count]),
@@ -52,6 +65,13 @@ def made_evaluation(num_classes: int = 3, seed: int = 0) -> DetectionEvaluation:
     return evaluation
 
 
+def made_photos(positions: Sequence[int]) -> dict[int, tuple[np.ndarray, str]]:
+    """Noise at the photos' own size, and names of files."""
+    rng = np.random.default_rng(1)
+    size = (2 * SIDE, 2 * SIDE - 32, 3)
+    return {i: (rng.integers(0, 255, size, np.uint8), f"photo {i}.jpg") for i in positions}
+
+
 def made_batch(size: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
     """A training batch with one box an image, and a padded row."""
     rng = np.random.default_rng(seed)
@@ -66,7 +86,8 @@ def write_made_run(folder: pathlib.Path, num_classes: int = 3) -> pathlib.Path:
     """Writes the folder: two epochs, the first the best."""
     evaluation = made_evaluation(num_classes)
     metrics = evaluation.compute()
-    write_evaluation(folder, 200, metrics, evaluation)
+    metrics["val_loss"] = 1.5
+    write_evaluation(folder, 200, metrics, evaluation, with_mistakes=True)
     config = get_config("efficientdet-d0", {"num_classes": num_classes, "image_size": SIDE})
     (folder / "config.yaml").write_text(config.to_yaml())
     losses = {"loss": 2.0, "cls_loss": 0.5, "learning_rate": 0.01, "gradient_norm": 3.0}
@@ -81,6 +102,7 @@ def write_made_run(folder: pathlib.Path, num_classes: int = 3) -> pathlib.Path:
     (folder / "command.txt").write_text("python main.py --hparams='a=<1>'\n")
     facts = {"batch_size": 8, "total_steps": 400, "examples_per_epoch": 800, "num_epochs": 4}
     (folder / "run.json").write_text(json.dumps({**facts, "parameters": 3880067}))
+    write_findings(folder, FINDINGS)
     pictures = draw_training_examples(made_batch(), names(num_classes), 12)
     (folder / "train_batch.jpg").write_bytes(write_sheet(pictures, 4))
     return folder

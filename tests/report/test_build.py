@@ -2,15 +2,22 @@
 
 import html.parser
 import re
+import time
 
+import numpy as np
 import pytest
 
 from efficientvision.errors import UserError
-from efficientvision.report import build
+from efficientvision.report import build, sections
+from efficientvision.report import page as page_module
 from efficientvision.report.build import build_report
-from tests.report.made_run import write_made_run
+from efficientvision.report.facts import write_findings
+from efficientvision.report.run_files import read_run
+from efficientvision.training.tables import write_table
+from tests.report.made_run import FINDINGS, MISTAKES, write_made_run
 
-_VOID = {"img", "meta"}
+_VOID = {"img", "input", "meta"}
+PHOTOS = 2 * 8 + 4 + MISTAKES
 
 
 class _Reader(html.parser.HTMLParser):
@@ -59,8 +66,9 @@ def test_everything_is_in_the_folder(folder):
     assert {path.name for path in folder.iterdir()} == {
         *("archive", "command.txt", "config.yaml", "confusion_matrix.csv", "confusion_matrix.png"),
         *("curves.png", "evaluation.json", "losses.csv", "per_class.csv", "pr_curves.csv"),
-        *("pr_curves.png", "report.html", "results.csv", "run.json", "thresholds.json"),
-        *("train_batch.jpg", "val_predictions.jpg"),
+        *("pr_curves.png", "report.html", "results.csv", "run.json", "train_batch.jpg"),
+        *("val_predictions.jpg", "f1_curves.csv", "mistakes.json", "mistakes.jpg"),
+        *("preflight.json", "thresholds.json"),
     }
 
 
@@ -69,6 +77,9 @@ def test_the_page_shows_everything(page):
     for heading in (
         *("Model and data", "Curves", "Metrics", "Classes", "Precision and recall"),
         *("Confusion matrix", "Predictions", "Training batch", "Configuration", "Command"),
+        *("Preflight", "0 errors, 1 warning", "2 boxes <1 pixel", "remove them"),
+        *("Worst mistakes", "Evaluation at step 200", "Missed", "Invented", "val_loss is"),
+        *("loss on the validation images", "moving average of the weights (EMA"),
     ):
         assert heading in text
     assert "Best AP50.0at step 100" in text
@@ -95,9 +106,12 @@ def test_the_page_can_be_heard(page):
     assert reader.all("html")[0]["lang"] == "en"
     assert len(reader.all("h1")) == 1 and len(reader.all("title")) == 1
     photos = reader.all("img")
-    assert len(photos) == 2 * 8 + 4 and all(photo["alt"] for photo in photos)
-    plots = [figure for figure in reader.all("figure") if figure.get("role") == "img"]
-    assert len(plots) == 5 and all(plot["aria-label"] for plot in plots)
+    assert len(photos) == PHOTOS and all(photo["alt"] for photo in photos)
+    assert all(photo["loading"] == "lazy" for photo in photos)
+    boxes = reader.all("input")
+    assert len(boxes) == PHOTOS and all(box["aria-label"] for box in boxes)
+    plots = [element for element in reader.all("div") if element.get("role") == "img"]
+    assert len(plots) == 6 and all(plot["aria-label"] for plot in plots)
     assert len(reader.all("caption")) == len(reader.all("table"))
     assert all(header.get("scope") for header in reader.all("th"))
     anchors = {section["id"] for section in reader.all("section")}
@@ -117,15 +131,75 @@ def test_without_matplotlib_the_rest_is_there(tmp_path, monkeypatch):
     assert "curves.png" in build.without_plots() and "pip install" in build.without_plots()
 
 
-@pytest.mark.parametrize("classes", [30, 120])
-def test_many_classes(tmp_path, classes):
+@pytest.mark.parametrize("classes", [1, 30, 120])
+def test_few_and_many_classes(tmp_path, classes):
     pytest.importorskip("matplotlib")
     build_report(write_made_run(tmp_path, classes))
     page = (tmp_path / "report.html").read_text()
     text = "".join(_Reader(page).words)
-    assert "Most frequent confusions" in text
-    assert f"Confusion matrix of {classes} classes" in page
+    assert ("Most frequent confusions" in text) == (classes > 20)
+    assert (f"Confusion matrix of {classes} classes" in page) == (classes > 100)
+    assert (' title="' in page) == (classes <= 100)  # Of the cells.
     assert len(page) < 5_000_000
+
+
+def _matrix(folder, labels, counts):
+    rows = [
+        {"truth": label, **dict(zip(labels, row, strict=True))}
+        for label, row in zip(labels, counts.tolist(), strict=True)
+    ]
+    write_table(folder, "confusion_matrix.csv", rows)
+    (folder / "config.yaml").write_text(f"name: efficientdet-d0\nnum_classes: {len(labels)}\n")
+    return read_run(folder)
+
+
+def test_a_confusion_matrix_that_is_too_large_for_counts(tmp_path):
+    """Cells tell their classes when pointed at, and a list the worst ones."""
+    labels = [f"種類 {'very ' * 20}{i}" for i in range(90)]
+    counts = 50 * np.eye(90, dtype=int)
+    counts[3, 7], counts[8, 2] = 25, 12
+    run = _matrix(tmp_path, labels, counts)
+    table = sections.confusion_table(run)
+    assert f'title="{labels[3]}, detected as {labels[7]}: 25 (33.3%)"' in table
+    assert table.count("title=") == 92 and table.count("<td></td>") == 90 * 90 - 92
+    rows = _Reader(sections.confusions(run)).words
+    assert rows[-8:] == [labels[3], labels[7], "25", "33.3", labels[8], labels[2], "12", "19.4"]
+
+
+@pytest.mark.slow
+def test_a_thousand_classes(tmp_path):
+    pytest.importorskip("matplotlib")
+    labels = [f"n{i:08} a class" for i in range(1000)]
+    rng = np.random.default_rng(0)
+    run = _matrix(tmp_path, labels, 50 * np.eye(1000, dtype=int) + rng.poisson(0.02, (1000, 1000)))
+    assert sections.confusion_table(run) is None and sections.confusions(run).count("<tr>") == 21
+    started = time.perf_counter()
+    build_report(tmp_path)
+    assert time.perf_counter() - started < 30
+    assert (tmp_path / "confusion_matrix.png").exists()
+    assert (tmp_path / "report.html").stat().st_size < 5_000_000
+
+
+def test_photos_of_any_size_fit_the_page(tmp_path, monkeypatch):
+    """Many large photos lose quality, then size."""
+    monkeypatch.setattr(build, "can_plot", lambda: False)
+    monkeypatch.setattr(page_module, "PHOTO_BYTES", 150_000)
+    folder = write_made_run(tmp_path)
+    build_report(folder)
+    photos = _Reader((folder / "report.html").read_text()).all("img")
+    assert len(photos) == PHOTOS
+    assert sum(len(photo["src"]) for photo in photos) < 4 / 3 * 150_000 + 100 * PHOTOS
+
+
+def test_the_report_of_a_run_that_broke_off(tmp_path, monkeypatch):
+    """Losses and findings, but no evaluation."""
+    monkeypatch.setattr(build, "can_plot", lambda: False)
+    (tmp_path / "config.yaml").write_text("name: efficientdet-d0\n")
+    write_table(tmp_path, "losses.csv", [{"step": 5, "steps": 5, "loss": 2.0}])
+    write_findings(tmp_path, FINDINGS)
+    build_report(tmp_path)
+    text = " ".join("".join(_Reader((tmp_path / "report.html").read_text()).words).split())
+    assert "not evaluated yet" in text and "2 boxes <1 pixel" in text and "EMA" not in text
 
 
 def test_a_run_that_has_just_begun(tmp_path):

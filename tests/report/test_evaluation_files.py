@@ -13,7 +13,7 @@ from efficientvision.report.evaluation_files import add_evaluation, write_evalua
 from efficientvision.tasks.training_task import Evaluation
 from efficientvision.training.tables import read_table
 from efficientvision.visualize.sheet import read_sheet
-from tests.report.made_run import IMAGES, made_evaluation
+from tests.report.made_run import IMAGES, MISTAKES, made_evaluation
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def written(tmp_path_factory):
     evaluation = made_evaluation()
     metrics = evaluation.compute()
     writer = tf.summary.create_file_writer(str(folder / "eval"))
-    write_evaluation(folder, 7, metrics, evaluation, writer)
+    write_evaluation(folder, 7, metrics, evaluation, writer, with_mistakes=True)
     writer.close()
     return folder, metrics
 
@@ -49,6 +49,31 @@ def test_photos_show_truth_beside_detections(written):
     assert pictures[-1].caption.startswith(f"Image {IMAGES - 1}: 3 objects, ")
     width, height = pictures[0].image.size
     assert width > 2 * 300 and height > 400  # The photo is 48 wide and 64 high, enlarged.
+
+
+def test_mistakes_are_drawn_and_listed(written):
+    folder, _ = written
+    table = json.loads((folder / "mistakes.json").read_text())
+    pictures = read_sheet((folder / "mistakes.jpg").read_bytes())
+    assert table["step"] == 7 and len(table["mistakes"]) == len(pictures) == MISTAKES
+    for facts, picture in zip(table["mistakes"], pictures, strict=True):
+        assert facts["kind"] in picture.caption.lower() and facts["image"] in picture.caption
+        assert max(picture.image.size) == 420
+    kinds = {facts["kind"] for facts in table["mistakes"]}
+    assert kinds == {"confused", "invented", "missed"}
+
+
+def test_mistakes_of_an_earlier_step_are_kept_until_there_are_others(tmp_path):
+    evaluation = made_evaluation()
+    metrics = evaluation.compute()
+    write_evaluation(tmp_path, 7, metrics, evaluation, with_mistakes=True)
+    before = (tmp_path / "mistakes.jpg").read_bytes()
+    write_evaluation(tmp_path, 8, metrics, evaluation)
+    assert (tmp_path / "mistakes.jpg").read_bytes() == before
+    evaluation.mistakes = lambda limit: []
+    write_evaluation(tmp_path, 9, metrics, evaluation, with_mistakes=True)
+    assert not (tmp_path / "mistakes.jpg").exists()
+    assert json.loads((tmp_path / "mistakes.json").read_text()) == {"step": 9, "mistakes": []}
 
 
 def test_tensorboard_gets_the_photos(written):

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from efficientvision.tasks.training_task import Evaluation, TrainingTask
+from efficientvision.training import evaluator as evaluator_module
 from efficientvision.training.evaluator import Evaluator
 
 IMAGES = 7
@@ -65,3 +66,35 @@ def test_every_image_is_predicted_once(on_host, batch_size):
     assert metrics == {"images": IMAGES}
     assert "images" in report
     assert evaluator.traces == 1
+
+
+class LosingTask(DoublingTask):
+    """The loss of each image is its number, in terms of which the first counts twice."""
+
+    val_loss_inputs = ("weight",)
+
+    @property
+    def num_evaluation_images(self):
+        return IMAGES
+
+    def evaluation_dataset(self, batch_size):
+        def add(batch):
+            return {**batch, "weight": 1.0 + tf.cast(batch["number"] == 0, tf.float32)}
+
+        return super().evaluation_dataset(batch_size).map(add)
+
+    def image_losses(self, outputs, batch):
+        return tf.stack([batch["number"], batch["weight"]], axis=1)
+
+
+@pytest.mark.parametrize("on_host", [False, True])
+@pytest.mark.parametrize(("most", "expected"), [(1000, 21 / 8), (4, 9 / 5)])
+def test_the_loss_leaves_out_padding_and_has_a_limit(on_host, most, expected, monkeypatch):
+    """Every image once; with a limit, every second batch of 3: images 0, 1, 2 and 6."""
+    monkeypatch.setattr(evaluator_module, "LOSS_IMAGES", most)
+    images = keras.Input([1])
+    model = keras.Model(images, keras.layers.Rescaling(1.0, 1.0)(images))
+    evaluator = Evaluator(LosingTask(), model, tf.distribute.get_strategy(), 3)
+    evaluator._on_host = on_host
+    metrics, _, _ = evaluator.evaluate()
+    assert metrics["val_loss"] == pytest.approx(expected) and evaluator.traces == 1

@@ -1,5 +1,7 @@
 import pytest
 
+from efficientvision.training.epoch_progress import lacks_row
+from efficientvision.training.run_log import RunLog, read_results
 from efficientvision.training.tables import read_table, table_to_go_on, write_table
 
 
@@ -50,3 +52,13 @@ def test_a_table_of_which_rows_are_left_out_is_kept(tmp_path):
         assert (tmp_path / f"t.csv.damaged{number}").read_bytes() == damaged
     write_table(tmp_path, "t.csv", ROWS)
     assert table_to_go_on(tmp_path, "t.csv", 10, said.append) == ROWS[:1] and len(said) == 2
+
+
+def test_a_resumed_run_may_have_metrics_that_its_earlier_rows_lack(tmp_path):
+    write_table(tmp_path, "results.csv", [{"step": 10, "epoch": 1, "loss": 2.0, "AP": 0.1}])
+    log = RunLog(tmp_path, batch_size=4, first_step=10)
+    log.epoch_ended(20, 2, {"loss": 1.0, "AP": 0.2, "val_loss": 1.5})
+    log.end()
+    first, second = read_results(tmp_path)
+    assert first["val_loss"] == "" and second["val_loss"] == "1.5"
+    assert list(second)[-1] == "val_loss" and not lacks_row(tmp_path, 10, "AP")

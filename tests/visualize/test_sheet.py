@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from efficientvision.visualize.sheet import Picture, beside, fit, halves, read_sheet, write_sheet
+from efficientvision.visualize.sheet import Picture, beside, fit, panels, read_sheet, write_sheet
 
 COLORS = [(250, 0, 0), (0, 0, 250), (0, 160, 0)]
 
@@ -58,7 +58,26 @@ def test_two_pictures_beside_each_other():
     assert tuple(pixels[-5, -5]) == COLORS[1]
     bar = pixels[: both.height - 32]
     assert (bar[:, :64] > 200).any() and (bar[:, 72:] > 200).any()
-    left, right = halves(both)
+    left, right = panels(Picture(both, "", panels=2))
     assert left.size == right.size == (64, both.height)
     assert left.getpixel((5, both.height - 5)) == COLORS[0]
     assert right.getpixel((5, both.height - 5)) == COLORS[1]
+
+
+def test_panels_foot_and_legend_come_back():
+    row = beside(*map(_plain, COLORS), titles=("a", "b", "c"))
+    whole = Image.new("RGB", (row.width, row.height + 20), (250, 250, 250))
+    whole.paste(row)
+    legend = (("ロード", "#00a000"), ("x" * 80, "#0000fa"))
+    (again,) = read_sheet(write_sheet([Picture(whole, "photo", 3, 20, legend)], 1))
+    assert (again.panels, again.foot, again.legend) == (3, 20, legend)
+    parts = panels(again)
+    assert [part.size for part in parts] == [(64, row.height)] * 3
+    for part, color in zip(parts, COLORS, strict=True):
+        assert np.abs(np.subtract(part.getpixel((30, row.height - 8)), color)).max() < 30
+
+
+def test_a_comment_that_is_too_long_for_a_jpeg_is_shortened():
+    many = [Picture(_plain(COLORS[0]), "猫" * 4000, legend=(("n" * 9000, "#000000"),))] * 20
+    again = read_sheet(write_sheet(many, 4))
+    assert len(again) == 20 and 0 < len(again[0].caption) < 4000 and not again[0].legend

@@ -8,10 +8,12 @@ import numpy as np
 
 from efficientvision.evaluation.details import (
     CONFUSION,
+    F1_CURVES,
     PER_CLASS,
     PR_CURVES,
     Details,
     curve_rows,
+    f1_rows,
     matrix_rows,
     unique_names,
 )
@@ -67,7 +69,8 @@ def multi_label_details(
     Facts: `task`, `images`, `labels` (of all images), and `score_threshold`, the one with the best
     mean F1 over the classes. Tables: `per_class` (one row per class: images; AP, None without
     images; the threshold with the best F1 and its precision and recall; precision, recall and F1 at
-    score 0.5) and `pr_curves` (one row per class and recall 0, .01, ... 1).
+    score 0.5), `pr_curves` (one row per class and recall 0, .01, ... 1) and `f1_curves` (one row
+    per class and score threshold .01, .02, ... .99).
 
     Args:
         scores: float [N, K], 0..1.
@@ -102,6 +105,10 @@ def multi_label_details(
             "labels": int(labels.sum()),
             "score_threshold": thresholds.default,
         },
-        {PER_CLASS: rows, PR_CURVES: curve_rows(curves, names)},
+        {
+            PER_CLASS: rows,
+            PR_CURVES: curve_rows(curves, names),
+            F1_CURVES: f1_rows(curves, names),
+        },
         thresholds,
     )

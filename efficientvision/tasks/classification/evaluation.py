@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.shown import shown_metric
+from efficientvision.evaluation.worst import Worst
 from efficientvision.tasks.classification.details import multi_label_details, single_label_details
 from efficientvision.tasks.classification.metrics import (
     MEANINGS,
@@ -19,11 +20,21 @@ from efficientvision.tasks.classification.metrics import (
     ranks,
     topk_accuracy,
 )
-from efficientvision.tasks.training_task import Evaluation
+from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake
 from efficientvision.visualize.sheet import Picture, fit, titled
 
 _SHOWN_PHOTOS = 12
 _SIDE = 320
+_MISTAKES = 20
+
+
+class _Photo(NamedTuple):
+    """An image to show: its name, uint8 pixels, logits [K] and labels."""
+
+    name: str
+    image: np.ndarray
+    logits: np.ndarray
+    labels: np.ndarray
 
 
 class _ClassificationEvaluation(Evaluation):
@@ -39,16 +50,25 @@ class _ClassificationEvaluation(Evaluation):
         self._names = dict(names)
         last = num_images or _SHOWN_PHOTOS
         self._shown = set(np.linspace(0, last - 1, min(_SHOWN_PHOTOS, last)).round().astype(int))
-        self._photos: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._photos: list[_Photo] = []
+        self._worst: Worst[_Photo] = Worst(_MISTAKES)
         self._count = 0
 
     def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
         logits, labels = predictions["logits"], batch["labels"]
+        badness = self._badness(logits, labels)
         for i in range(len(logits)):
-            if self._count + i in self._shown:
-                name: Any = batch["source_id"][i]
-                name = name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
-                self._photos.append((name, batch["images"][i], logits[i], labels[i]))
+            is_shown, is_bad = self._count + i in self._shown, self._worst.admits(badness[i])
+            if not is_shown and not (badness[i] > 0 and is_bad):
+                continue
+            name: Any = batch["source_id"][i]
+            name = name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
+            image = np.array(fit(batch["images"][i], _SIDE))
+            photo = _Photo(name, image, np.array(logits[i]), np.array(labels[i]))
+            if is_shown:
+                self._photos.append(photo)
+            if badness[i] > 0:
+                self._worst.add(float(badness[i]), photo)
         self._count += len(logits)
         self._keep(logits, labels)
 
@@ -60,16 +80,31 @@ class _ClassificationEvaluation(Evaluation):
 
     def pictures(self) -> list[Picture]:
         """Returns the photos as the network saw them, titled with truth and prediction."""
-        shown = []
-        for name, image, logits, labels in self._photos:
-            truth, predicted, right = self._words(logits, labels)
-            picture = titled(fit(image, _SIDE), [f"truth: {truth}", predicted], good=right)
-            shown.append(Picture(picture, f"Image {name}: {truth}; {predicted}."))
-        return shown
+        return [self._drawn(photo) for photo in self._photos]
+
+    def mistakes(self, limit: int) -> list[Mistake]:
+        """Returns the most confident wrong predictions; photos of unknown classes do not count."""
+        found = []
+        for photo in self._worst.items()[:limit]:
+            truth, predicted, _ = self._words(photo.logits, photo.labels)
+            facts = {"kind": "wrong", "image": photo.name, "truth": truth, "predicted": predicted}
+            facts["score"] = float(self._badness(photo.logits[None], photo.labels[None])[0])
+            found.append(Mistake(self._drawn(photo), facts))
+        return found
+
+    def _drawn(self, photo: _Photo) -> Picture:
+        truth, predicted, right = self._words(photo.logits, photo.labels)
+        lines = [f"truth: {truth}", f"predicted: {predicted}"]
+        caption = f"Truth: {truth}. Predicted: {predicted}. Image {photo.name}."
+        return Picture(titled(fit(photo.image, _SIDE), lines, good=right), caption)
 
     @abc.abstractmethod
     def _keep(self, logits: np.ndarray, labels: np.ndarray) -> None:
         """Keeps the logits [B, K] and labels of a batch."""
+
+    @abc.abstractmethod
+    def _badness(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Returns the confidence 0..1 of each image's worst error, float [B]; 0 for none."""
 
     @abc.abstractmethod
     def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
@@ -98,7 +133,7 @@ class SingleLabelEvaluation(_ClassificationEvaluation):
         metrics = {"top1": topk_accuracy(image_ranks, 1)}
         if len(self._names) > 5:
             metrics["top5"] = topk_accuracy(image_ranks, 5)
-        return metrics | {"val_loss": float(np.concatenate(self._losses).mean())}
+        return metrics | {VAL_LOSS: float(np.concatenate(self._losses).mean())}
 
     def details(self) -> Details | None:
         """See `details.single_label_details`."""
@@ -106,6 +141,10 @@ class SingleLabelEvaluation(_ClassificationEvaluation):
             return None
         labels, predicted = np.concatenate(self._labels), np.concatenate(self._predicted)
         return single_label_details(labels, predicted, self._names)
+
+    def _badness(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        score = np.exp(logits.max(axis=-1) - _log_sum_exp(logits))
+        return np.where((logits.argmax(axis=-1) != labels) & (labels >= 0), score, 0.0)
 
     def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
         best = int(logits.argmax())
@@ -139,15 +178,23 @@ class MultiLabelEvaluation(_ClassificationEvaluation):
             "P_O": scores.overall_precision,
             "R_O": scores.overall_recall,
             "F_O": scores.overall_f1,
-            "val_loss": float(np.mean(np.logaddexp(0.0, logits) - logits * labels)),
+            # Summed over the classes, as in training.
+            VAL_LOSS: float(np.mean(np.sum(np.logaddexp(0.0, logits) - logits * labels, axis=-1))),
         }
 
     def details(self) -> Details | None:
         """See `details.multi_label_details`."""
         if not self._labels:
             return None
-        scores = 1.0 / (1.0 + np.exp(-np.concatenate(self._logits).astype(np.float64)))
+        scores = _sigmoid(np.concatenate(self._logits))
         return multi_label_details(scores, np.concatenate(self._labels), self._names)
+
+    def _badness(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        scores = _sigmoid(logits)
+        return np.max(
+            np.where((logits > 0) == labels.astype(bool), 0.0, np.maximum(scores, 1 - scores)),
+            axis=-1,
+        )
 
     def _words(self, logits: np.ndarray, labels: np.ndarray) -> tuple[str, str, bool]:
         predicted, true = logits > 0, labels.astype(bool)
@@ -167,6 +214,10 @@ def draw_training_images(
         text = ", ".join(names.get(int(k) + 1, "unknown") for k in numbers) or "nothing"
         pictures.append(Picture(titled(fit(image, _SIDE), [text]), text))
     return pictures
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
 
 
 def _log_sum_exp(logits: np.ndarray) -> np.ndarray:

@@ -12,14 +12,15 @@ LABELS = ReportLabels(
         Column("images", "images", "count"),
         Column("AP", "AP", "bar"),
         Column("F1", "F1", "bar"),
-        Column("threshold", "at score", "score"),
+        Column("threshold", "at score", "percent"),
         Column("precision", "precision", "percent"),
         Column("recall", "recall", "percent"),
         Column("F1 at .5", "F1 at score .5", "percent"),
     ),
     classes_note=(
         "In percent. If a score is shown, it is the threshold with the best F1, and precision and "
-        "recall are measured at that threshold."
+        "recall are measured at that threshold. (Options such as min_score_thresh take a score of "
+        "45 percent as 0.45.)"
     ),
     things=("labels", "labels"),
     matrix_note=(
@@ -29,5 +30,14 @@ LABELS = ReportLabels(
     predictions_note=(
         "The network's input, with true and predicted classes above. The same photos at every "
         "evaluation."
+    ),
+    mistakes_note=(
+        "Wrong predictions with the highest scores first. What looks right here is often a wrong "
+        "label."
+    ),
+    mistakes_alt=("The network's input.",),
+    loss_note=(
+        "val_loss is the cross entropy on the validation images, without augmentation and label "
+        "smoothing: it compares with cls_loss, since loss includes the weight decay (reg_l2_loss)."
     ),
 )

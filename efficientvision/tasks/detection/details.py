@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from efficientvision.evaluation.confusion import confusion_matrix
+from efficientvision.evaluation.confusion import Outcomes, confusion_matrix, outcomes
 from efficientvision.evaluation.details import (
     BACKGROUND,
     CONFUSION,
+    F1_CURVES,
     PER_CLASS,
     PR_CURVES,
     Details,
     curve_rows,
+    f1_rows,
     matrix_rows,
     unique_names,
 )
@@ -29,7 +31,7 @@ from efficientvision.tasks.detection.coco_backends import BoxScores
 IOU = 0.5
 
 
-def detection_details(collected: Collected, scores: BoxScores) -> Details:
+def detection_details(collected: Collected, scores: BoxScores) -> tuple[Details, Outcomes]:
     """Details of detections, all at IoU .50 except the averages in `scores`.
 
     Facts: `images`, `objects` (without crowds), `detections`, `iou`, and `score_threshold`, the one
@@ -37,16 +39,21 @@ def detection_details(collected: Collected, scores: BoxScores) -> Details:
 
     Tables: `per_class` (one row per class: counts; COCO averages, None without objects; and the
     threshold with the best F1 and its precision and recall), `pr_curves` (one row per class and
-    recall 0, .01, ... 1: precision and score threshold) and `confusion_matrix` (one row per true
-    class, at `score_threshold`; see `confusion.confusion_matrix`).
+    recall 0, .01, ... 1: precision and score threshold), `f1_curves` (one row per class and score
+    threshold .01, .02, ... .99) and `confusion_matrix` (one row per true class, at
+    `score_threshold`; see `confusion.confusion_matrix`).
+
+    Returns:
+        The details, and the fate of each object and detection at `score_threshold`.
     """
     matches = match_objects(collected, IOU)
     curves = class_curves(collected, matches)
     names = unique_names(dict(collected.categories))
     thresholds = found_thresholds(curves)
     threshold = thresholds.default
-    matrix = confusion_matrix(collected, matches, threshold, IOU)
-    return Details(
+    outcome = outcomes(collected, matches, threshold, IOU)
+    matrix = confusion_matrix(collected, outcome)
+    details = Details(
         {
             "images": collected.num_images,
             "objects": int((collected.truths[:, 5] == 0).sum()),
@@ -57,10 +64,12 @@ def detection_details(collected: Collected, scores: BoxScores) -> Details:
         {
             PER_CLASS: _per_class(collected, curves, names, scores),
             PR_CURVES: curve_rows(curves, names),
+            F1_CURVES: f1_rows(curves, names),
             CONFUSION: matrix_rows(matrix, [*names.values(), BACKGROUND]),
         },
         thresholds,
     )
+    return details, outcome
 
 
 def _per_class(

@@ -87,6 +87,10 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         )
         return {"loss": losses["det_loss"], **losses}
 
+    def _by_head(self, outputs: list[tf.Tensor]) -> Sequence:
+        levels = len(outputs) // 2
+        return outputs[:levels], outputs[levels:]
+
     def step_done(self, normalizer: tf.Tensor) -> None:
         if self._positives is not None:
             self._positives.assign(normalizer)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from efficientvision.evaluation.confusion import Outcomes
 from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.object_matching import Collected, corners_yxyx
+from efficientvision.evaluation.object_mistakes import worst_mistakes
 from efficientvision.tasks.detection.coco import CocoEvaluator, format_metrics
 from efficientvision.tasks.detection.details import detection_details
+from efficientvision.tasks.detection.mistakes import draw_mistake
 from efficientvision.tasks.detection.voc import format_voc_metrics, voc_metrics
-from efficientvision.tasks.training_task import Evaluation
+from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake
 from efficientvision.visualize.draw import draw_detections
 from efficientvision.visualize.sheet import Picture, beside, fit, resized
 
 SHOWN_PHOTOS = 8
-_SIDE = 480
+_SIDE = 560
 
 
 class DetectionEvaluation(Evaluation):
@@ -31,6 +34,8 @@ class DetectionEvaluation(Evaluation):
         merge: Merges the predictions of several views into one set of detections per image; None
             if there is only one view.
         voc: Add PASCAL VOC's metrics, see `voc.voc_metrics`.
+        read_photos: Positions of images in the data set (from 0) -> photos and file names by
+            position, for `mistakes`; None: no mistakes are drawn.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class DetectionEvaluation(Evaluation):
         num_images: int | None = None,
         merge: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None,
         voc: bool = False,
+        read_photos: Callable[[Sequence[int]], Mapping[int, tuple[np.ndarray, str]]] | None = None,
     ):
         coco.reset()
         self._coco = coco
@@ -49,8 +55,12 @@ class DetectionEvaluation(Evaluation):
         last = num_images or SHOWN_PHOTOS
         self._shown = set(np.linspace(1, last, min(SHOWN_PHOTOS, last)).round().astype(int))
         self._photos: dict[int, tuple[str, np.ndarray, float]] = {}
+        self._read_photos = read_photos
+        self._places: dict[int, tuple[int, str]] = {}  # Number of an image -> position, name.
+        self._count = 0
         self._collected: Collected | None = None
         self._details: Details | None = None
+        self._outcome: Outcomes | None = None
 
     def update(self, predictions: dict[str, np.ndarray], batch: dict[str, np.ndarray]) -> None:
         predictions = self._merge(predictions)
@@ -63,8 +73,10 @@ class DetectionEvaluation(Evaluation):
             batch,
         )
         for i, number in enumerate(numbers):
+            self._places[number] = (self._count + i, _name(batch["source_id"][i]))
             if number in self._shown and self._results_path is None:
                 self._photos[number] = _photo(batch, i)
+        self._count += len(numbers)
 
     def compute(self) -> dict[str, float]:
         if self._results_path is not None:
@@ -79,13 +91,15 @@ class DetectionEvaluation(Evaluation):
         tables = [format_metrics(metrics)]
         if self._voc:
             tables.append(format_voc_metrics(metrics))
+        if VAL_LOSS in metrics:
+            tables.append(f"validation loss {metrics[VAL_LOSS]:.4f}")
         return "\n\n".join(tables)
 
     def details(self) -> Details | None:
         """See `details.detection_details`; None for test-dev."""
         if self._details is None and self._coco.scores is not None:
             self._collected = self._coco.collected()
-            self._details = detection_details(self._collected, self._coco.scores)
+            self._details, self._outcome = detection_details(self._collected, self._coco.scores)
         return self._details
 
     def pictures(self) -> list[Picture]:
@@ -98,6 +112,21 @@ class DetectionEvaluation(Evaluation):
             _truth_beside_detections(self._collected, number, photo, threshold)
             for number, photo in sorted(self._photos.items())
         ]
+
+    def mistakes(self, limit: int) -> list[Mistake]:
+        """See `object_mistakes.worst_mistakes`, at the `score_threshold` of `details`."""
+        if self.details() is None or self._read_photos is None:
+            return []
+        worst = worst_mistakes(self._collected, self._outcome, limit)
+        positions = {self._places[mistake.image][0] for mistake in worst}
+        photos = self._read_photos(sorted(positions)) if positions else {}
+        drawn = []
+        for mistake in worst:
+            position, name = self._places[mistake.image]
+            photo, file_name = photos[position]
+            name = f"{name} ({file_name})" if file_name not in ("", name) else name
+            drawn.append(draw_mistake(mistake, name, photo, self._collected, self._outcome))
+        return drawn
 
 
 def draw_training_examples(
@@ -127,12 +156,16 @@ def _photo(batch: dict[str, np.ndarray], i: int) -> tuple[str, np.ndarray, float
     """Returns (name, uint8 pixels in the photo's shape, scale to photo pixels) of an image."""
     height, width = batch["valid_hw"][i]
     pixels = np.clip(np.rint(batch["images"][i, :height, :width]), 0, 255).astype(np.uint8)
-    name: Any = batch["source_id"][i]
-    name = name.decode("utf8", "replace") if isinstance(name, bytes) else str(name)
     original_hw = batch["original_hw"][i]
     scale = float(original_hw.max()) / _SIDE
     shown_hw = np.maximum(np.rint(original_hw / scale), 1).astype(int)
-    return name, np.asarray(resized(pixels, shown_hw)), scale
+    return _name(batch["source_id"][i]), np.asarray(resized(pixels, shown_hw)), scale
+
+
+def _name(source_id: Any) -> str:
+    if isinstance(source_id, bytes):
+        return source_id.decode("utf8", "replace")
+    return str(source_id)
 
 
 def _truth_beside_detections(
@@ -162,10 +195,10 @@ def _truth_beside_detections(
     )
     titles = (
         f"truth: {_objects(len(truths))}",
-        f"detected with score {threshold:g} or more: {len(detections)}",
+        f"detected with {threshold:.0%} or more: {len(detections)}",
     )
     caption = f"Image {name}: {_objects(len(truths))}, {len(detections)} detected."
-    return Picture(beside(left, right, titles=titles), caption)
+    return Picture(beside(left, right, titles=titles), caption, panels=2)
 
 
 def _objects(count: int) -> str:

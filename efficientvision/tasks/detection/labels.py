@@ -3,6 +3,7 @@
 from efficientvision.tasks.detection.coco import DESCRIPTIONS, METRIC_NAMES
 from efficientvision.tasks.detection.voc import MEANINGS as VOC_MEANINGS
 from efficientvision.tasks.report_labels import Column, ReportLabels
+from efficientvision.tasks.training_task import VAL_LOSS
 
 LABELS = ReportLabels(
     headline={"AP": "AP", "AP50": "AP at IoU .50"},
@@ -14,6 +15,7 @@ LABELS = ReportLabels(
             for name, meaning in zip(METRIC_NAMES, DESCRIPTIONS, strict=True)
         ),
         *VOC_MEANINGS.items(),
+        (VAL_LOSS, "loss on the validation images"),
     ),
     metrics_caption="COCO metrics in percent",
     columns=(
@@ -24,13 +26,14 @@ LABELS = ReportLabels(
         Column("AP75", "AP75", "bar"),
         Column("AR", "AR", "bar"),
         Column("F1", "best F1", "percent"),
-        Column("threshold", "at score", "score"),
+        Column("threshold", "at score", "percent"),
         Column("precision", "precision", "percent"),
         Column("recall", "recall", "percent"),
     ),
     classes_note=(
         "In percent. The score is the threshold with the class's best F1 at IoU .50; precision "
-        "and recall are measured at that threshold."
+        "and recall are measured at that threshold. (Options such as min_score_thresh take a "
+        "score of 45 percent as 0.45.)"
     ),
     pr_title="Precision and recall, IoU .50",
     things=("objects", "objects"),
@@ -41,9 +44,18 @@ LABELS = ReportLabels(
         "share of the row. The last column counts missed objects, the last row false positives "
         "on background."
     ),
-    pairs=True,
     predictions_note=(
         "Left: ground truth. Right: detections. The same photos at every evaluation."
     ),
     predicted_alt=("Ground truth.", "Detections."),
+    mistakes_note=(
+        "Blue boxes are ground truth, orange ones detections; the object in question is labelled "
+        "and has thick lines. Invented and confused objects are sorted by score, missed ones by "
+        "size, and the kinds take turns. IoU is the overlap of the two labelled boxes."
+    ),
+    mistakes_alt=("Part of a photo with ground truth and detections.",),
+    loss_note=(
+        "val_loss is det_loss on the validation images, without augmentation: it compares with "
+        "det_loss, since loss includes the weight decay (reg_l2_loss)."
+    ),
 )

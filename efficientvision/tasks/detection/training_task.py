@@ -19,11 +19,12 @@ from efficientvision.tasks.detection.coco import CocoEvaluator
 from efficientvision.tasks.detection.coco_source import for_test_server, measuring
 from efficientvision.tasks.detection.decoder import Decoder
 from efficientvision.tasks.detection.evaluation import DetectionEvaluation, draw_training_examples
+from efficientvision.tasks.detection.matching import AnchorTargets
 from efficientvision.tasks.detection.pipeline import detection_dataset
 from efficientvision.tasks.detection.tta import DetectionTTA
 from efficientvision.tasks.detection.views import boxes_on_photo
 from efficientvision.tasks.records import RecordTrainingTask
-from efficientvision.tasks.training_task import Batch, Evaluation
+from efficientvision.tasks.training_task import Batch, Evaluation, losses_of_each
 from efficientvision.visualize.sheet import Picture
 
 TESTDEV_NAME = "detections_test-dev2017_test_results.json"
@@ -71,6 +72,8 @@ class DetectionTrainingTask(RecordTrainingTask):
         self.decoder = self.decoder_class(config)
         self._tta = tta
         self.prediction_inputs = tta.inputs if tta else ("images", "valid_hw", "original_hw")
+        if tta is None and testdev_dir is None:
+            self.val_loss_inputs = ("gt_boxes_yxyx", "gt_classes")
         self._coco: CocoEvaluator | None = None
         self._results_path = testdev_dir and os.path.join(testdev_dir, TESTDEV_NAME)
         self._testdev_info_file = testdev_info_file
@@ -91,6 +94,25 @@ class DetectionTrainingTask(RecordTrainingTask):
         boxes = boxes_on_photo(detections.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
         return detections._replace(boxes_yxyx=boxes)._asdict()
 
+    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor:
+        """`det_loss` times the divisor, and the number of positive anchors.
+
+        The boxes are those of the records, crowds included.
+        """
+        classes = batch["gt_classes"]
+        known = classes <= self.config.num_object_classes
+        truth = {
+            "gt_boxes_yxyx": batch["gt_boxes_yxyx"],
+            "gt_classes": tf.where(known, classes, -1),
+        }
+
+        def losses_of(outputs: list[tf.Tensor], targets: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+            losses = self.losses_of(self._by_head(outputs), targets, normalizer=tf.ones([]))
+            return losses["loss"], targets["num_positives"][0]
+
+        targets = {k: v for k, v in self.prepare(truth).items() if k in AnchorTargets._fields}
+        return losses_of_each(losses_of, outputs, targets)
+
     def new_evaluation(self) -> Evaluation:
         if self._coco is None:
             self._coco = self._new_coco_evaluator()
@@ -99,6 +121,7 @@ class DetectionTrainingTask(RecordTrainingTask):
             self._results_path,
             self.num_evaluation_images,
             merge=self._tta.merge if self._tta else None,
+            read_photos=self.evaluation_photos,
             voc=self.config.voc_metrics,
         )
 
@@ -134,6 +157,10 @@ class DetectionTrainingTask(RecordTrainingTask):
         self, outputs: Sequence, batch: Batch, *, normalizer: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Computes `losses` from the network's outputs."""
+
+    def _by_head(self, outputs: list[tf.Tensor]) -> Sequence:
+        """The outputs as `losses_of` takes them, from the flat list of `outputs`."""
+        return outputs
 
     def _forward(self, model: keras.Model, batch: Batch, training: bool):
         images = normalize(

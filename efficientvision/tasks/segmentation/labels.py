@@ -2,12 +2,13 @@
 
 from efficientvision.tasks.report_labels import Column, ReportLabels
 from efficientvision.tasks.segmentation.metrics import MEANINGS
+from efficientvision.tasks.training_task import VAL_LOSS
 
 LABELS = ReportLabels(
     headline={"miou": "mIoU", "pixel_accuracy": "pixel accuracy"},
     curves=("miou", "pixel_accuracy"),
     curves_title="mIoU and pixel accuracy (validation), percent",
-    metrics=tuple(MEANINGS.items()),
+    metrics=(*MEANINGS.items(), (VAL_LOSS, "loss on the validation images")),
     columns=(
         Column("pixels", "pixels", "count"),
         Column("IoU", "IoU", "bar"),
@@ -28,5 +29,15 @@ LABELS = ReportLabels(
         "Photo, ground truth and prediction; ignored pixels show the photo. The same photos at "
         "every evaluation."
     ),
-    predicted_alt=("Photo, ground truth and prediction.",),
+    predicted_alt=("Photo.", "Ground truth.", "Prediction."),
+    mistakes_note=(
+        "The photos with the largest share of wrong pixels. The last picture shows wrong pixels "
+        "in red and ignored ones dark."
+    ),
+    mistakes_alt=("Photo.", "Ground truth.", "Prediction.", "Wrong pixels."),
+    loss_note=(
+        "val_loss is seg_loss on the validation images at the network's input size, without "
+        "augmentation: it compares with seg_loss, since loss includes the weight decay "
+        "(reg_l2_loss)."
+    ),
 )

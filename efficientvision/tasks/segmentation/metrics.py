@@ -65,8 +65,8 @@ class PixelCounts:
         """Maps uint8 classes of the network to classes of the truth, or 255 if there is none."""
         return self._classes[predicted]
 
-    def add(self, truth: np.ndarray, predicted: np.ndarray) -> None:
-        """Counts an image.
+    def add(self, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Counts an image, and returns its own matrix.
 
         Args:
             truth: uint8 [h, w], 0..K-1; 255 is ignored.
@@ -78,8 +78,9 @@ class PixelCounts:
         self.left_out += int(known.sum() - has_class.sum())
         num_classes = len(self.matrix)
         cells = truth[has_class].astype(np.int64) * num_classes + named[has_class]
-        counts = np.bincount(cells, minlength=num_classes**2)
-        self.matrix += counts.reshape(num_classes, num_classes)
+        counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+        self.matrix += counts
+        return counts
 
 
 def resize_nearest(class_map: np.ndarray, hw: tuple[int, int]) -> np.ndarray:

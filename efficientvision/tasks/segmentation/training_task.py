@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from efficientvision.data.streams import without_autograph
 from efficientvision.tasks.records import RecordTrainingTask
 from efficientvision.tasks.segmentation.config import SegmentationConfig
 from efficientvision.tasks.segmentation.evaluation import (
@@ -16,14 +17,18 @@ from efficientvision.tasks.segmentation.evaluation import (
     draw_training_masks,
 )
 from efficientvision.tasks.segmentation.losses import (
+    IGNORED,
     binary_cross_entropy,
     cross_entropy,
     cross_entropy_weight,
 )
 from efficientvision.tasks.segmentation.pipeline import MaskAugmentation, segmentation_dataset
 from efficientvision.tasks.segmentation.tta import SegmentationTTA, logits_of, normalized
-from efficientvision.tasks.training_task import Batch, Evaluation
+from efficientvision.tasks.training_task import Batch, Evaluation, losses_of_each
 from efficientvision.visualize.sheet import Picture
+
+# Batch key of the masks at the network's size.
+_INPUT_MASKS = "input_masks"
 
 
 class SegmentationTrainingTask(RecordTrainingTask):
@@ -59,6 +64,8 @@ class SegmentationTrainingTask(RecordTrainingTask):
         self.class_weights = class_weights
         self._tta = tta
         self.prediction_inputs = tta.inputs if tta else ("images",)
+        if tta is None and not config.class_map:
+            self.val_loss_inputs = (_INPUT_MASKS,)
         if config.auxiliary:
             self.loss_names = ("loss", "seg_loss", "aux_loss")
 
@@ -90,18 +97,37 @@ class SegmentationTrainingTask(RecordTrainingTask):
         """
         outputs = model(normalized(batch["images"], self.config), training=training)
         outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
-        loss_of = cross_entropy if self.config.loss_type == "ce" else binary_cross_entropy
         named = {"seg_loss": "logits", "aux_loss": "auxiliary"}
         losses = {
-            name: loss_of(
-                outputs[named[name]],
-                batch["masks"],
-                normalizer=normalizer,
-                class_weights=self.class_weights,
-            )
+            name: self._loss(outputs[named[name]], batch["masks"], normalizer)
             for name in self.loss_names[1:]
         }
         return {"loss": tf.add_n(list(losses.values())), **losses}
+
+    def _loss(self, logits: tf.Tensor, masks: tf.Tensor, normalizer: tf.Tensor) -> tf.Tensor:
+        loss_of = cross_entropy if self.config.loss_type == "ce" else binary_cross_entropy
+        return loss_of(logits, masks, normalizer=normalizer, class_weights=self.class_weights)
+
+    def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor:
+        """`seg_loss` times the divisor, and the divisor (see `normalizer`)."""
+
+        def losses_of(logits: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            divisor = self.normalizer({"masks": masks}, lambda x: x)
+            return self._loss(logits, masks, tf.ones([])), divisor
+
+        masks = batch[_INPUT_MASKS]
+        masks = tf.where(masks < self.config.num_classes, masks, tf.constant(IGNORED, tf.uint8))
+        return losses_of_each(losses_of, outputs[0], masks)
+
+    def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
+        """Adds the masks at the network's size, for the loss, to the batches."""
+        data = super().evaluation_dataset(batch_size)
+        if not self.val_loss_inputs:
+            return data
+        add = without_autograph(
+            lambda batch: {**batch, _INPUT_MASKS: input_masks(batch, self.config.image_hw)}
+        )
+        return data.map(add, tf.data.AUTOTUNE)
 
     def outputs(self, model: keras.Model, batch: Batch) -> list[tf.Tensor]:
         """Class scores, float32 [B, H, W, C]: logits, or mean probabilities of several views."""
@@ -135,6 +161,25 @@ class SegmentationTrainingTask(RecordTrainingTask):
             regenerate_source_id=config.regenerate_source_id,
             **options,
         )
+
+
+def input_masks(batch: Batch, image_hw: tuple[int, int]) -> tf.Tensor:
+    """Resizes the masks of an evaluation batch to the network's input, by the nearest pixel.
+
+    Args:
+        batch: `masks` uint8 [B, h, w], and `mask_sizes` int32 [B, 2], their parts without padding.
+        image_hw: (H, W) of the network input.
+
+    Returns:
+        uint8 [B, H, W].
+    """
+    masks = batch["masks"]
+    for axis, length in enumerate(image_hw):
+        own = tf.cast(batch["mask_sizes"][:, axis, tf.newaxis], tf.float32)
+        middles = (tf.range(length, dtype=tf.float32) + 0.5) / length
+        chosen = tf.cast(tf.floor(middles * own), tf.int32)
+        masks = tf.gather(masks, chosen, axis=axis + 1, batch_dims=1)
+    return tf.ensure_shape(masks, [None, *image_hw])
 
 
 def mask_augmentation(config: SegmentationConfig) -> MaskAugmentation:

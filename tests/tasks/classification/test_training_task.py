@@ -90,11 +90,26 @@ def test_pictures_say_truth_and_prediction(records):
     evaluation, _ = evaluate(task_of(records), colour_network())
     pictures = evaluation.pictures()
     assert len(pictures) == 10  # As many as there are.
-    assert pictures[1].caption == "Image 1: green; green 100%."
+    assert pictures[1].caption == "Truth: green. Predicted: green 100%. Image 1."
+    assert evaluation.mistakes(20) == []
     task = task_of(records)
     batch = next(iter(task.training_dataset(4, start_step=0)))
     shown = task.training_pictures({k: v.numpy() for k, v in batch.items()}, 3)
     assert len(shown) == 3 and shown[0].caption in NAMES.values()
+
+
+def test_the_most_confident_mistakes_come_first(records):
+    evaluation, _ = evaluate(task_of(records), colour_network(-0.01))
+    found = evaluation.mistakes(4)
+    scores = [mistake.facts["score"] for mistake in found]
+    assert len(found) == 4 and scores == sorted(scores, reverse=True) and 0.3 < scores[0] <= 1
+    facts = found[0].facts
+    assert facts["truth"] != facts["predicted"].split()[0] and facts["kind"] == "wrong"
+    assert found[0].picture.caption.startswith(f"Truth: {facts['truth']}. Predicted: ")
+    unknown = task_of(records).new_evaluation()
+    batch = {"labels": np.array([-1]), "images": np.zeros((1, 4, 4, 3), np.uint8)}
+    unknown.update({"logits": np.eye(3)[:1]}, {**batch, "source_id": [b"a"]})
+    assert unknown.mistakes(4) == []
 
 
 def test_several_labels(tmp_path):
@@ -109,9 +124,9 @@ def test_several_labels(tmp_path):
     model = keras.Model(images, colours - 60.0)
     evaluation, metrics = evaluate(task, model)
     assert (task.best_metric, metrics["mAP"]) == ("F_O", 1.0)
-    assert metrics["val_loss"] < 0.01
+    assert metrics["val_loss"] < 0.01 and evaluation.mistakes(20) == []
     details = evaluation.details()
-    assert details.facts["labels"] == 9
+    assert details.facts["labels"] == 9 and len(details.tables["f1_curves"]) == 3 * 99
     assert [row["AP"] for row in details.tables["per_class"]] == [1.0] * 3
     assert len(details.tables["pr_curves"]) == 3 * 101
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.tasks.detection.mistakes import TRUTH_COLOR
 from efficientvision.tasks.detection.training_task import TESTDEV_NAME
 from efficientvision.training.evaluator import Evaluator
 from tests.made_records import SIDE, SIZE, write_made_records
@@ -143,6 +144,65 @@ def test_metrics_of_a_perfect_detector(records):
     assert metrics["AP"] == pytest.approx(1.0)
     assert metrics["AP_/odd"] == pytest.approx(1.0)
     assert "even" in evaluation.report(metrics)
+
+
+def test_validation_loss_is_the_training_loss_over_all_images(records):
+    """Although the last batch is padded."""
+    config = _config(iou_loss_type="ciou")
+    task = EfficientDetTrainingTask(config, evaluation_files=records)
+    model = _constant_detector(config, -2.0)
+    evaluator = Evaluator(task, model, tf.distribute.get_strategy(), 3)
+    metrics, report, _ = evaluator.evaluate()
+    batch = next(iter(task.evaluation_dataset(7)))
+    prepared = task.prepare(batch)
+    positives = tf.reduce_sum(prepared["num_positives"])
+    losses = task.losses(model, prepared, training=False, normalizer=positives)
+    assert metrics["val_loss"] == pytest.approx(float(losses["loss"]), rel=1e-5)
+    assert list(metrics)[-1] == "val_loss" and "validation loss" in report
+
+
+def test_no_validation_loss_without_boxes_in_the_records(tmp_path):
+    """The ground truth may be in a file, or the records for a test server."""
+    config = _config()
+    path = str(write_made_records(tmp_path / "a-00000-of-00001.tfrecord", 2))
+    task = EfficientDetTrainingTask(config, evaluation_files=path)
+    batch = next(iter(task.evaluation_dataset(2)))
+    batch["gt_classes"] = -tf.ones_like(batch["gt_classes"])
+    outputs = task.outputs(_constant_detector(config), batch)
+    assert tf.reduce_sum(task.image_losses(outputs, batch)[:, 1]) == 0
+    batch["gt_classes"] = 99 + tf.zeros_like(batch["gt_classes"])  # Of another network.
+    assert tf.reduce_sum(task.image_losses(outputs, batch)[:, 1]) == 0
+    server = EfficientDetTrainingTask(config, evaluation_files=path, testdev_dir="a")
+    assert server.val_loss_inputs == ()
+
+
+def test_mistakes_are_cut_out_of_the_photos_of_the_records(records):
+    task = EfficientDetTrainingTask(_config(), evaluation_files=records)
+    photos = task.evaluation_photos([5, 2])
+    assert {number: name for number, (_, name) in photos.items()} == {2: "2.jpg", 5: "5.jpg"}
+    assert photos[2][0].shape == (SIZE, SIZE, 3) and (photos[2][0] != photos[5][0]).any()
+    evaluation = task.new_evaluation()
+    for batch in task.evaluation_dataset(3):
+        batch = {name: value.numpy() for name, value in batch.items()}
+        count = len(batch["source_id"])
+        evaluation.update(
+            {
+                "boxes_yxyx": batch["gt_boxes_original_yxyx"][:, :1],
+                "scores": np.full((count, 1), 0.9, np.float32),
+                "classes": np.ones((count, 1)),
+                "valid_len": np.ones(count, np.int32),
+            },
+            batch,
+        )
+    evaluation.compute()
+    found = evaluation.mistakes(20)
+    assert [mistake.facts["image"] for mistake in found] == [
+        f"{i + 1} ({i}.jpg)" for i in (1, 3, 5)
+    ]
+    assert found[0].facts["kind"] == "confused" and found[0].facts["iou"] == pytest.approx(1)
+    assert found[0].picture.caption.startswith("Confused: 2 detected as 1 90%, IoU 100%.")
+    pixels = np.asarray(found[0].picture.image)
+    assert (pixels == TRUTH_COLOR).all(axis=-1).any()
 
 
 def test_segmentation_alone_is_refused():

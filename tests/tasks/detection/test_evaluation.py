@@ -10,7 +10,7 @@ from efficientvision.tasks.detection.evaluation import (
     draw_training_examples,
 )
 from efficientvision.visualize.draw import class_color
-from efficientvision.visualize.sheet import halves
+from efficientvision.visualize.sheet import panels
 
 NAMES = {1: "one", 2: "two"}
 BOX = [40.0, 20.0, 80.0, 100.0]  # Of a photo 120 wide and 90 high.
@@ -47,18 +47,18 @@ def _evaluation(images, detected=BOX, *, total=None, results_path=None, voc=Fals
 
 def _frame(half, color):
     """ymin, xmin, ymax, xmax of a half's pixels of a colour, in pixels of the photo."""
-    bar = half.height - 360  # The title's.
+    bar = half.height - 420  # The title's.
     pixels = np.asarray(half, int)[bar:]
     y, x = np.nonzero(np.abs(pixels - color).max(axis=-1) < 12)
-    return np.array([y.min(), x.min(), y.max(), x.max()]) / 4  # 480 pixels for 120.
+    return np.array([y.min(), x.min(), y.max(), x.max()]) * 120 / 560
 
 
 def test_boxes_stand_where_they_are_on_the_photo():
     evaluation = _evaluation(1, [10.0, 60.0, 70.0, 118.0])
     evaluation.compute()
     (picture,) = evaluation.pictures()
-    truth, found = halves(picture.image)
-    assert truth.size == (480, picture.image.height)
+    truth, found = panels(picture)
+    assert truth.size == (560, picture.image.height)
     # A label stands above a box: its top is only bounded by it.
     frame = _frame(truth, class_color(1))
     np.testing.assert_allclose(frame[1:], BOX[1:], atol=1)

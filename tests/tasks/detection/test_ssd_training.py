@@ -199,3 +199,13 @@ def test_priors_are_of_the_scales_asked_for():
     np.testing.assert_array_equal(SsdTrainingTask(config).priors, generate_priors(SIZE, 0.2, 0.8))
     with pytest.raises(UserError, match="prior_min_scale=0.8 must be below prior_max_scale=0.5"):
         config_of(prior_min_scale=0.8, prior_max_scale=0.5)
+
+
+def test_validation_loss_is_the_training_loss_over_all_images(records):
+    task = SsdTrainingTask(config_of(), evaluation_files=records)
+    model = constant_ssd(task, [0.5, 0.1, 0.2])
+    metrics, _, _ = Evaluator(task, model, tf.distribute.get_strategy(), 3).evaluate()
+    prepared = task.prepare(next(iter(task.evaluation_dataset(7))))
+    positives = tf.reduce_sum(prepared["num_positives"])
+    losses = task.losses(model, prepared, training=False, normalizer=positives)
+    assert metrics["val_loss"] == pytest.approx(float(losses["loss"]), rel=1e-5)

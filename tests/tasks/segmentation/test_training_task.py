@@ -7,8 +7,14 @@ import tensorflow as tf
 
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
-from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
+from efficientvision.tasks.segmentation.metrics import resize_nearest
+from efficientvision.tasks.segmentation.training_task import (
+    SegmentationTrainingTask,
+    input_masks,
+)
 from efficientvision.tasks.segmentation.tta import SegmentationTTA
+from efficientvision.training.evaluator import Evaluator
+from efficientvision.visualize.sheet import panels
 from tests.made_mask_records import CLASSES, LEVELS, write_records
 
 NAMES = {0: "sky", 1: "sea", 2: "sand", 3: "wood"}
@@ -98,6 +104,53 @@ def test_classes_of_the_records_are_others(records):
     assert evaluation.details().facts["left_out"] > 5000 and "Excluded" in evaluation.report(
         metrics
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"loss_type": "bce"}])
+def test_validation_loss_is_the_training_loss_over_all_images(records, options):
+    task = task_of(records, **options)
+    model = grey_network(task.config)
+    metrics, report, _ = Evaluator(task, model, tf.distribute.get_strategy(), 3).evaluate()
+    total = divisor = 0.0
+    for batch in task.evaluation_dataset(1):
+        batch = {"images": batch["images"], "masks": batch["input_masks"]}
+        part = task.normalizer(batch, tf.identity)
+        losses = task.losses(model, batch, training=False, normalizer=part)
+        total, divisor = total + losses["loss"] * part, divisor + part
+    assert metrics["val_loss"] == pytest.approx(float(total / divisor), rel=1e-5)
+    assert "validation loss" in report
+
+
+def test_no_validation_loss_for_other_classes_or_views(records):
+    task = task_of(records, class_map={3: 0})
+    assert task.val_loss_inputs == ()
+    assert "input_masks" not in task.evaluation_dataset(1).element_spec
+    tta = task_of(records, tta=lambda config: SegmentationTTA(config, flip=True))
+    assert tta.val_loss_inputs == ()
+
+
+def test_masks_are_resized_like_pillow():
+    masks = np.random.default_rng(0).integers(0, 9, (2, 30, 50), np.uint8)
+    sizes = [(30, 41), (13, 50)]
+    batch = {"masks": tf.constant(masks), "mask_sizes": tf.constant(sizes)}
+    for resized, mask, (h, w) in zip(input_masks(batch, (20, 64)), masks, sizes, strict=True):
+        np.testing.assert_array_equal(resized, resize_nearest(mask[:h, :w], (20, 64)))
+
+
+def test_the_worst_photos_come_with_a_map_of_their_errors(records):
+    """A network that knows one class less; the last photo it sees is all wrong."""
+    task = task_of(records)
+    evaluation, metrics = evaluate(task, grey_network(task.config, levels=[*LEVELS[:3], -999.0]))
+    found = evaluation.mistakes(20)
+    wrong = [mistake.facts["wrong"] for mistake in found]
+    assert wrong == sorted(wrong, reverse=True) and len(evaluation.mistakes(2)) == 2
+    assert np.mean(wrong) > 0.5 * (1 - metrics["pixel_accuracy"])
+    picture = found[0].picture
+    assert picture.panels == 4 and "wood" in dict(picture.legend)
+    assert picture.caption.startswith(f"{wrong[0]:.1%} of pixels wrong, mIoU ")
+    errors = np.asarray(panels(picture)[3].convert("RGB")).astype(int)
+    share = ((errors[..., 0] > 200) & (errors[..., 1] < 60)).mean()
+    assert share == pytest.approx(wrong[0], abs=0.1)
 
 
 def test_a_class_without_a_name_is_said(records):
