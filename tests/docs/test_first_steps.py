@@ -108,6 +108,9 @@ def test_commands_of_the_readme(here):
     assert list((here / "exports").rglob("*_fp16.tflite"))
     (evaluate,) = commands_of("docs/evaluation.md", about="evaluate")
     type_in(evaluate)
+    for words in commands_of("docs/converters.md"):
+        type_in(words)
+    assert list((here / "records").glob("train-*.tfrecord")) and list((here / "look").iterdir())
 
 
 def test_python_of_the_readme(here, monkeypatch):
