@@ -159,7 +159,7 @@ def test_data_is_missing_or_two_patterns(data, tmp_path):
 
 
 def test_an_interrupted_call_says_so(monkeypatch, data, tmp_path):
-    monkeypatch.setattr(calls.training, "train", lambda *_: 130)
+    monkeypatch.setattr(calls.training, "train", lambda *_, **__: 130)
     with pytest.raises(KeyboardInterrupt):
         ev.train(MODEL, data=data, model_dir=tmp_path / "run")
 
