@@ -44,3 +44,4 @@ def test_no_photos():
 
 class _Metadata:
     batch_size, multilabel, class_names = None, False, {1: "cat", 2: "dog"}
+    min_score_thresh, class_thresholds = None, {}
