@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from efficientvision.errors import UserError
+from efficientvision.tasks.classification.metadata import ClassificationMetadata
 from efficientvision.tasks.classification.predictor import Classifier
 from efficientvision.tasks.photo_batches import as_array
 
@@ -37,11 +38,8 @@ def test_a_closed_pil_image(jpeg):
 
 def test_no_photos():
     """As of a folder whose photos of one batch are all spoilt."""
-    classifier = Classifier(None, _Metadata())
+    names = {1: "cat", 2: "dog"}
+    metadata = ClassificationMetadata("efficientnet-b0", (8, 8), 2, names, batch_size=None)
+    classifier = Classifier(None, metadata)
     assert classifier.classify([]) == []
     assert classifier.probabilities([]).shape == (0, 2)
-
-
-class _Metadata:
-    batch_size, multilabel, class_names = None, False, {1: "cat", 2: "dog"}
-    min_score_thresh, class_thresholds = None, {}
