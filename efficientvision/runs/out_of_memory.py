@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -12,6 +11,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
 from efficientvision.training.checkpoints import list_checkpoints, step_of
+from efficientvision.training.device_memory import peak_bytes
 from efficientvision.training.distribution import local_replicas
 from efficientvision.training.memory_errors import OutOfMemory, memory_errors
 from efficientvision.training.schedules import adjusted_learning_rate
@@ -193,8 +193,7 @@ def _used(device: str | None) -> str:
         return f" Peak use of {device}: {_size(peak)}."
     if device is None and tf.config.list_physical_devices("GPU"):
         return ""
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return f" Peak use of this process: {_size(peak)}."
+    return f" Peak use of this process: {_size(peak_bytes())}."
 
 
 def _size(count: int) -> str:

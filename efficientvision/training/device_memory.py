@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import psutil
 import tensorflow as tf
 
@@ -35,6 +37,16 @@ def free_bytes(kind: str, replicas: int) -> float | None:
     if kind == "TPU":
         return None
     return min(float(psutil.virtual_memory().available), _left_in_container()) / replicas
+
+
+def peak_bytes() -> int:
+    """Returns the largest amount of memory that this process has used, in bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows.
+        return psutil.Process().memory_info().peak_wset
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes.
 
 
 def _left_in_container() -> float:

@@ -27,7 +27,7 @@ from efficientvision.data.sources.csv_set import CsvSet, part_of_place, read_set
 from efficientvision.data.sources.csv_table import ListedPhoto
 from efficientvision.data.sources.labelled_photos import BACKGROUNDS
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
-from efficientvision.data.sources.listed_photos import MISSING, missing_photos
+from efficientvision.data.sources.listed_photos import MISSING, check_missing
 from efficientvision.data.sources.yolo_labels import LARGEST_FRACTION
 from efficientvision.errors import UserError
 
@@ -138,8 +138,8 @@ def convert_set(
     report.skipped.update(+found.notes)
     is_open_images = any(table.columns.is_open_images for table in found.tables.values())
     for path, (names, count) in found.missing.items():
-        if len(names) == count or not (options.skip_bad or is_open_images):
-            raise missing_photos(names, count, path, found.folder)
+        allow_most = options.skip_bad or is_open_images
+        check_missing(names, count, path, found.folder, allow_most=allow_most)
         report.skipped[NOT_HERE if is_open_images else MISSING] += len(names)
         report.details.append(f"the first missing photo of {path}: {names[0]}")
     for table in found.tables.values():

@@ -131,22 +131,29 @@ def _is_below(path: str, folder: str) -> bool:
     return os.path.normpath(path).startswith(os.path.join(os.path.normpath(folder), ""))
 
 
-def missing_photos(names: Sequence[str], listed: int, source: str, place: str) -> UserError:
-    """Returns the error for listed photos that do not exist.
+def check_missing(
+    names: Sequence[str], listed: int, source: str, place: str, *, allow_most: bool
+) -> None:
+    """Checks how many listed photos do not exist: up to half of them are left out.
 
     Args:
         names: The missing names.
         listed: Number of names in the list.
         source: Path of the list.
         place: Folder in which they were looked for.
+        allow_most: Whether more may be missing, but not all.
+
+    Raises:
+        UserError: Too many do not exist.
     """
     if len(names) == listed:
-        return UserError(
+        raise UserError(
             f"None of the {listed} photos that {source} names exist in {place}; the first is "
             f"{names[0]!r}. Put the photos there, or correct the paths in the list."
         )
-    return UserError(
-        f"{source} names {len(names)} photos that do not exist (of {listed}); the first is "
-        f"{names[0]!r}, looked for in {place}. Add them, or remove them from the list; `skip_bad` "
-        "skips them."
-    )
+    if 2 * len(names) > listed and not allow_most:
+        raise UserError(
+            f"{source} names {len(names)} photos that do not exist (of {listed}); the first is "
+            f"{names[0]!r}, looked for in {place}. Add them, or remove them from the list; "
+            "`skip_bad` skips them."
+        )

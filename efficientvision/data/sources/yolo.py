@@ -26,7 +26,7 @@ from efficientvision.data.sources.boxed_photos import (
 )
 from efficientvision.data.sources.labelled_photos import BACKGROUNDS
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
-from efficientvision.data.sources.listed_photos import MISSING, missing_photos
+from efficientvision.data.sources.listed_photos import MISSING, check_missing
 from efficientvision.data.sources.yolo_labels import LARGEST_FRACTION, LabelFile, read_label_file
 from efficientvision.data.sources.yolo_set import YoloSet, find_set
 from efficientvision.errors import UserError
@@ -141,8 +141,7 @@ def convert_set(
     report.skipped.update(+found.notes)
     report.skipped.update(found.left_out.counted())
     for path, (names, count) in found.missing.items():
-        if not options.skip_bad or len(names) == count:
-            raise missing_photos(names, count, path, found.folder)
+        check_missing(names, count, path, found.folder, allow_most=options.skip_bad)
         report.skipped[MISSING] += len(names)
         report.details.append(f"the first missing photo of {path}: {names[0]}")
     paths = sorted({p for of_part in found.parts.values() for p in of_part.values() if p})

@@ -33,6 +33,7 @@ from efficientvision.data.sources.yolo_yaml import (
     DataFile,
     find_yaml,
     is_darknet,
+    read_class_names,
     read_darknet,
     read_names,
     read_yaml,
@@ -213,6 +214,9 @@ def _pair(found: YoloSet) -> None:
         found.notes.update(known.notes)
         found.data.lines += known.said()
     found.unused_labels = labels.unused()
+    if not found.data.names and (named := read_class_names(found.folder, found.data.lines)):
+        found.inputs.append(named[0])
+        found.data.names = named[1]
     if not found.data.names:
         _find_names(found, [found.folder, *labels.folders()])
 

@@ -135,6 +135,30 @@ def read_yaml(path: str) -> DataFile:
     return data
 
 
+def read_class_names(folder: str, lines: list[str]) -> tuple[str, dict[int, str]] | None:
+    """Reads the names of a `data.yaml` that names classes but no photos.
+
+    Args:
+        folder: The data set, of folders `images/` and `labels/`.
+        lines: Receives a line to print.
+
+    Returns:
+        (path of the file, class id from 0 -> name); None if there is no such file.
+
+    Raises:
+        UserError: The file or a name is not valid.
+    """
+    for name in sorted(files.list_names(folder)):
+        path = os.path.join(folder, name)
+        if name.lower() not in _USUAL or not files.is_file(path):
+            continue
+        content = _content(path)
+        if isinstance(content, Mapping) and content.get("names"):
+            lines.append(f"the names of the classes are those of {path}")
+            return path, _names(content, path, lines)[0]
+    return None
+
+
 def is_darknet(path: str) -> bool:
     """Whether a file is darknet's `obj.data`, whatever its name: it has a line `train = ...`."""
     try:

@@ -111,8 +111,9 @@ def test_files_of_other_kinds(tmp_path, content):
         ("path,xmin,ymin,xmax,ymax,class\na.png,,,,,\n", "nothing to learn"),
         ("path,xmin,ymin,xmax,ymax,class\nz.png,1,2,3,4,ant\n", "None of the 1 photos"),
         (
-            "path,xmin,ymin,xmax,ymax,class\nz.png,1,2,3,4,ant\na.png,1,2,3,4,ant\n",
-            r"names 1 photos that do not exist \(of 2\)",
+            "path,xmin,ymin,xmax,ymax,class\n"
+            "y.png,1,2,3,4,ant\nz.png,1,2,3,4,ant\na.png,1,2,3,4,ant\n",
+            r"names 2 photos that do not exist \(of 3\)",
         ),
         (
             "path,width,height,xmin,ymin,xmax,ymax,class\na.png,10,20,1,2,3,4,ant\n",

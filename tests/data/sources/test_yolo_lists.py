@@ -39,16 +39,30 @@ def test_lists_of_photos(tmp_path):
     assert "1 photos that are listed twice" in str(train) and "1 photos found by" in str(train)
     assert "1 photos whose listed name differs in upper and lower case" in str(train)
     text(tmp_path / "train.txt", "images/a.png\nimages/absent.png\n")
-    with pytest.raises(UserError, match=r"train.txt names 1 photos that do not exist \(of 2\)"):
+    _, (train, _) = write_yolo(tmp_path, tmp_path / "out")
+    assert train.num_images == 1 and "1 missing photos skipped" in str(train)
+    assert "train.txt: images/absent.png" in str(train)
+    text(tmp_path / "train.txt", "images/a.png\nimages/absent.png\nimages/b.png\n")
+    with pytest.raises(UserError, match=r"train.txt names 2 photos that do not exist \(of 3\)"):
         write_yolo(tmp_path, tmp_path / "out")
     train, _ = yolo.convert(str(tmp_path), str(tmp_path / "out"), skip_bad=True, num_workers=1)
-    assert train.num_images == 1 and "1 missing photos skipped" in str(train)
+    assert train.num_images == 1 and "2 missing photos skipped" in str(train)
     text(tmp_path / "train.txt", "absent.png\n")
     with pytest.raises(UserError, match="None of the 1 photos"):
         yolo.convert(str(tmp_path), str(tmp_path / "out"), skip_bad=True)
     text(tmp_path / "train.txt", "\n")
     with pytest.raises(UserError, match="list of photos .* is empty"):
         yolo.find(str(tmp_path))
+
+
+def test_a_yaml_that_names_only_the_classes(tmp_path):
+    for name in ("a", "b"):
+        labelled(tmp_path, name)
+    text(tmp_path / "data.yaml", "names: [ant, bee]\n")
+    found = yolo.find(str(tmp_path))
+    assert str(tmp_path / "data.yaml") in found.inputs and not found.is_split
+    _, (train, *_) = write_yolo(tmp_path, tmp_path / "out")
+    assert "0 -> 1  ant" in str(train) and "data.yaml" in str(train)
 
 
 def test_a_listed_name_that_two_photos_have(tmp_path):
