@@ -56,10 +56,17 @@ def _run(words: list[str]) -> NoReturn:
         text = f"Unknown command {name!r}. {nearest_names(name, NAMES)}"
         print(f"error: {text} See efficientvision --help.", file=sys.stderr)
         sys.exit(2)
-    if name == "convert" and rest and rest[0] in CONVERTERS and not files.exists(rest[0]):
+    if name == "convert" and _names_converter(rest):
         run_converter(rest[0], rest[1:])
     find_command(name)(rest)
     raise AssertionError("a command ends its process")
+
+
+def _names_converter(words: list[str]) -> bool:
+    """Whether `convert coco ...` means the converter rather than a folder of that name."""
+    if not words or words[0] not in CONVERTERS:
+        return False
+    return not files.exists(words[0]) or all(word.startswith("-") for word in words[1:2])
 
 
 def overview() -> str:

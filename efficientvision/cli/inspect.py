@@ -25,9 +25,8 @@ from absl import flags
 
 from efficientvision.cli.flags import RUNMODES, report_obsolete, values_of
 from efficientvision.cli.tensorflow_start import compile_clusters, load_tensorflow_quietly
-from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.configs.inspect_options import InspectSettings, check_numbers, unused_settings
 from efficientvision.configs.run_options import option_fields
-from efficientvision.configs.score_thresholds import parse_min_scores
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
@@ -101,20 +100,10 @@ def _check_values(flag_values: flags.FlagValues) -> None:
     name = flag_values.model_name
     if name and name not in valid:
         raise UserError(f"Unknown --model_name={name}. {nearest_names(name, valid)}")
-    if flag_values.bm_runs < 1:
-        raise UserError(f"--bm_runs={flag_values.bm_runs}: must be at least 1")
-    for name in ("batch_size", "threads", "bm_runs_warmup"):
-        if flag_values[name].value is not None and flag_values[name].value < 0:
-            raise UserError(f"--{name}={flag_values[name].value}: must not be negative")
-    for name in ("line_thickness", "max_boxes_to_draw"):
-        if flag_values[name].value is not None and flag_values[name].value < 1:
-            raise UserError(f"--{name}={flag_values[name].value}: must be at least 1")
-    if flag_values.min_score_thresh is not None:
-        parse_min_scores(flag_values.min_score_thresh)
+    check_numbers(values_of(InspectSettings, flag_values))
 
 
 def _say_unused(runmode: str, flag_values: flags.FlagValues) -> None:
-    for field in option_fields(InspectSettings):
-        used = runmode in field.metadata.get("runmodes", RUNMODES)
-        if not used and flag_values[field.name].present:
-            print(f"Flag --{field.name} has no effect with --runmode={runmode}")
+    present = [f.name for f in option_fields(InspectSettings) if flag_values[f.name].present]
+    for name in unused_settings(present, runmode):
+        print(f"Flag --{name} has no effect with --runmode={runmode}")

@@ -6,6 +6,7 @@ Imports no TensorFlow, so that options are checked before it starts.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from efficientvision.configs.field_types import parse_image_size
@@ -16,7 +17,9 @@ from efficientvision.configs.run_options import (
     HPARAMS_HELP,
     USE_XLA_HELP,
     option,
+    option_fields,
 )
+from efficientvision.configs.score_thresholds import parse_min_scores
 from efficientvision.configs.track_options import (
     COUNT_LINE_HELP,
     TRACK_ACROSS_HELP,
@@ -50,6 +53,30 @@ _EXPORTED = ("saved_model_infer", "saved_model_video", "saved_model_benchmark")
 
 # The value of `input_image_size` for each photo's own size.
 PHOTO = "photo"
+
+
+_LEAST = {
+    **dict.fromkeys(("bm_runs", "line_thickness", "max_boxes_to_draw"), 1),
+    **dict.fromkeys(("batch_size", "threads", "bm_runs_warmup"), 0),
+}
+
+
+def check_numbers(values: Mapping[str, Any]) -> None:
+    """Raises UserError for a number of `InspectSettings` that is too small, or an invalid score."""
+    for name, least in _LEAST.items():
+        value = values.get(name)
+        if value is not None and value < least:
+            limit = "must not be negative" if least == 0 else f"must be at least {least}"
+            raise UserError(f"`{name}={value}`: {limit}")
+    if values.get("min_score_thresh") is not None:
+        parse_min_scores(values["min_score_thresh"])
+
+
+def unused_settings(names: Iterable[str], runmode: str) -> list[str]:
+    """Returns those of some settings that a runmode does not use."""
+    fields = {field.name: field for field in option_fields(InspectSettings)}
+    known = (name for name in names if name in fields)
+    return [n for n in known if runmode not in fields[n].metadata.get("runmodes", RUNMODES)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

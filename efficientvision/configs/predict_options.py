@@ -47,7 +47,7 @@ class PredictOptions:
     top_k: int | None = option(
         None,
         "keep at most this many boxes or classes of a photo, the best ones; by default all boxes, "
-        "the best class of a classifier, and all classes of a multi-label classifier",
+        "and the best class of a classifier (a multi-label classifier has no limit)",
     )
     tile: str | None = option(
         None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from glob import has_magic
 from typing import NamedTuple
 
 from efficientvision import files
@@ -38,7 +39,8 @@ def find_photos(
 
     Args:
         source: A photo; a folder, with all folders in it; a glob; a text file with a path on each
-            line, relative to the file's folder or the current one; or a sequence of paths.
+            line, relative to the file's folder or the current one; or a sequence of photos, folders
+            and globs.
         outputs: Folders of results: their pictures are no photos.
         left_out: Counts files that are left out of a folder.
 
@@ -47,7 +49,7 @@ def find_photos(
     """
     root = None
     if not isinstance(source, (str, os.PathLike)):
-        paths = [files.as_text(path) for path in source]
+        paths = [p for one in source for p in _expanded(files.as_text(one), outputs, left_out)]
         if not paths:
             raise UserError("`photos` is an empty list.")
     elif (path := files.as_text(source)).lower().endswith(LIST_SUFFIX) and files.is_file(path):
@@ -58,6 +60,15 @@ def find_photos(
         paths = list_photos(path)
     shown, names = paths_below(paths, root), photo_names(paths, root)
     return [NamedPhoto(*one) for one in zip(paths, shown, names, strict=True)]
+
+
+def _expanded(path: str, outputs: Sequence[AnyPath], left_out: LeftOut) -> list[str]:
+    """Returns the photos of one of several paths: of a folder or glob, or the path itself."""
+    if files.is_folder(path) and not files.is_remote(path):
+        return _in_folder(path, outputs, left_out)
+    if has_magic(path) and not files.exists(path):
+        return list_photos(path)
+    return [path]
 
 
 def _in_folder(folder: str, outputs: Sequence[AnyPath], left_out: LeftOut) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from efficientvision import files
 from efficientvision.configs.hyperparameter_lists import ALIASES, INVALID, OBSOLETE
-from efficientvision.configs.inspect_options import InspectSettings
+from efficientvision.configs.inspect_options import InspectSettings, check_numbers, unused_settings
 from efficientvision.configs.run_options import RunOptions, option_fields, options_from
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
@@ -150,7 +150,8 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
         **options: options of `RunOptions` and hyper-parameters, as in `train`.
 
     Returns:
-        Metrics by name, as in `results.csv` (fractions in 0..1).
+        Metrics by name, as in `results.csv` (fractions in 0..1). Of a run, its newest checkpoint
+        is evaluated; with `eval_timeout`, also those that a training still writes.
 
     Raises:
         UserError: there is nothing to evaluate, or the data has other classes than the model.
@@ -161,7 +162,9 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
         asked[name] = files.as_text(data)
     decided = run_setup.check_options(_options(asked, options))
     grow_gpu_memory()
-    return evaluation.run(bad_records.leave_out(run_setup.find_data(decided)))
+    located = run_setup.find_data(decided)
+    follow = decided.eval_timeout is not None
+    return evaluation.run(bad_records.leave_out(located), located, follow=follow)
 
 
 def export(
@@ -244,9 +247,11 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
     """
     own = None if path is None else files.as_text(path)
     if own is not None and is_export(own):
-        decided = _settings(settings, saved_model_dir=own, model_name=model)
+        _check_used(settings, "saved_model_benchmark", model, "an exported model")
+        decided = _settings(settings, saved_model_dir=own)
         timed = benchmark_export.run
     else:
+        _check_used(settings, "bm", None, "a network")
         decided = _settings(settings, ckpt_path=own, model_name=model)
         timed = benchmarking.run
     if decided.bm_runs < 1:
@@ -306,12 +311,23 @@ def _check_spelling(hyper_parameters: Mapping[str, Any], options: Collection[str
             raise UserError(f"Unknown option or hyper-parameter {name!r}. {hint}")
 
 
+def _check_used(settings: Mapping[str, Any], runmode: str, model: str | None, what: str) -> None:
+    """Raises UserError for a setting that a benchmark does not use."""
+    unused = unused_settings(settings, runmode) or (["model"] if model else [])
+    if unused:
+        raise UserError(f"`{unused[0]}` does not apply to a benchmark of {what}: remove it.")
+
+
 def _settings(more: Mapping[str, Any], **asked: Any) -> InspectSettings:
     known = [field.name for field in dataclasses.fields(InspectSettings)]
     for name in more:
         if name not in known:
             raise UserError(f"Unknown option {name}. {nearest_names(name, known)}")
-    return InspectSettings(**{**more, **asked})
+    values = {**more, **asked}
+    check_numbers(values)
+    if "batch_size" in values:
+        values["batch_size"] = values["batch_size"] or None  # 0: any number.
+    return InspectSettings(**values)
 
 
 def _call(name: str, *values: Any, **options: Any) -> str:

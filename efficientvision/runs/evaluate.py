@@ -13,7 +13,7 @@ import tensorflow as tf
 from efficientvision import files
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors
-from efficientvision.data.record_files import num_records
+from efficientvision.data.record_files import match_files, num_records
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE
@@ -22,6 +22,7 @@ from efficientvision.report.evaluation_files import add_evaluation, write_evalua
 from efficientvision.report.observer import said_in_a_line
 from efficientvision.runs import devices, out_of_memory, run_setup
 from efficientvision.runs.loggers.choice import check_evaluation_loggers, logger_names
+from efficientvision.runs.run_data import read_data
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.choice import task_of_config, task_of_export
 from efficientvision.tasks.training_task import TrainingTask
@@ -45,11 +46,19 @@ _POLL_SECONDS = 1.0
 _REMINDER_SECONDS = 600.0
 
 
-def run(options: RunOptions) -> dict[str, float]:
+def run(
+    options: RunOptions, located: RunOptions | None = None, *, follow: bool = True
+) -> dict[str, float]:
     """Evaluates the model in `model_dir`: a training run, a published checkpoint or an export.
 
-    For test-dev, and with test-time augmentation, only the newest checkpoint is evaluated and
-    nothing is written to the run, whose metrics are those of plain evaluations.
+    For test-dev, with test-time augmentation, and on other photos than the run's own, only the
+    newest checkpoint is evaluated and nothing is written to the run: its best checkpoint, minimum
+    scores and report are those of plain evaluations on its validation photos.
+
+    Args:
+        options: Options of the evaluation.
+        located: The same before unreadable records were left out; None: `options`.
+        follow: Wait for further checkpoints of a run that has not reached its last step.
 
     Returns:
         Metrics by name from the last evaluation; empty for a test server.
@@ -68,8 +77,25 @@ def run(options: RunOptions) -> dict[str, float]:
     if is_awaited(folder, timeout):
         wait_for_checkpoint(folder, None, timeout)
     if files.is_folder(folder) and list_checkpoints(folder):  # RUN/best is evaluated once.
-        return _follow_run(options, folder)
+        if is_own_data((located or options).val_file_pattern, folder):
+            return _follow_run(options, folder, follow=follow)
+        log.info(
+            "These are not the validation photos of the run: its best checkpoint, minimum scores "
+            "and report stay as they are."
+        )
     return _evaluate_once(options)
+
+
+def is_own_data(pattern: str | None, folder: str) -> bool:
+    """Whether records are the validation data of a run; True if those are unknown."""
+    own = read_data(folder).evaluation
+    if own is None or pattern is None:
+        return True
+    return _paths(own) == _paths(pattern)
+
+
+def _paths(pattern: str) -> set[str]:
+    return {files.absolute(path) for path in match_files(pattern)}
 
 
 def _evaluate_export(options: RunOptions) -> dict[str, float]:
@@ -187,8 +213,8 @@ def _prepare(options: RunOptions) -> tuple[Evaluator, TrainingTask, keras.Model]
     return evaluator, task, loaded.model
 
 
-def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
-    """Evaluates the newest checkpoint of a run, then each new one up to the last step."""
+def _follow_run(options: RunOptions, folder: str, *, follow: bool) -> dict[str, float]:
+    """Evaluates the newest checkpoint of a run, then, to follow it, each new one up to the last."""
     newest = latest_checkpoint(folder)
     if newest is None:
         raise UserError(f"No checkpoint in {folder} can be read.")
@@ -226,7 +252,7 @@ def _follow_run(options: RunOptions, folder: str) -> dict[str, float]:
                 folder, checkpoint.step, metrics, evaluation, writer, with_mistakes=True
             )
             log.info(f"Report: {build_report(folder)}")
-        if not checkpoint.optimizer or total is None or checkpoint.step >= total:
+        if not follow or not checkpoint.optimizer or total is None or checkpoint.step >= total:
             break
         newest = wait_for_checkpoint(folder, newest, options.eval_timeout, total)
         pause = options.min_eval_interval - (time.monotonic() - started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from efficientvision import files
 from efficientvision.configs import TrainingConfig
@@ -13,7 +14,7 @@ from efficientvision.data.inspection.classes import ClassReport
 from efficientvision.data.inspection.masks import MaskReport
 from efficientvision.data.inspection.report import RecordReport, inspect_records, record_kind
 from efficientvision.data.labels import find_labels, resolve_label_map
-from efficientvision.data.sources.formats import AUTO, FORMATS
+from efficientvision.data.sources.formats import FORMATS
 from efficientvision.data.sources.layout import BOXES, CLASSES, MASKS
 from efficientvision.data.sources.records import SourceOptions, find_records
 from efficientvision.errors import UserError
@@ -74,20 +75,22 @@ def inspect_data(
     log.info(f"{len(pictures)} pictures and {sheet}")
 
 
-def records_to_inspect(data: str, *, data_format: str = AUTO, part: str = "train") -> str:
+def records_to_inspect(data: str, *, part: str = "train", **source: Any) -> str:
     """Returns the records of a part of labelled photos, which are converted if necessary.
 
     Args:
         data: Folder or file of labelled photos, or a pattern of records.
-        data_format: One of `run_options.DATA_FORMATS`.
         part: "train", "val" or "test".
+        **source: Options of `SourceOptions`.
 
     Raises:
         UserError: Nothing known is there, or there is no such part.
     """
     if not names_data(data):
+        if source:
+            raise UserError(f"`{next(iter(source))}` needs a folder of labelled photos: remove it.")
         return data
-    found = find_records(data, tuple(FORMATS), SourceOptions(data_format=data_format))
+    found = find_records(data, tuple(FORMATS), SourceOptions(**source))
     if found.line:
         log.info(found.line)
     patterns = {

@@ -25,6 +25,7 @@ from efficientvision.runs.devices import grow_gpu_memory
 from efficientvision.runs.load import load
 from efficientvision.runs.prediction_files import PredictionFiles, Predictions
 from efficientvision.tasks.predictor import VIDEO_SUFFIXES, Predictor
+from efficientvision.training.checkpoints import latest_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,13 @@ def predict(
         {'RBC': 812, 'WBC': 37, 'Platelets': 40}
     """
     decided = predict_options({"folder": files.as_text(folder), **options})
-    place = files.as_text(photos) if isinstance(photos, (str, os.PathLike)) else ""
+    is_one = isinstance(photos, (str, os.PathLike))
+    place = files.as_text(photos) if is_one else ""
+    for path in [] if is_one else map(files.as_text, photos):
+        if path.lower().endswith(VIDEO_SUFFIXES):
+            raise UserError(
+                f"{path} is a video, and `photos` has other files too: predict it alone."
+            )
     if place.lower().endswith(VIDEO_SUFFIXES):
         from efficientvision.runs.predict_video import predict_video
 
@@ -87,7 +94,7 @@ def predict(
     predictor = _load(model, decided)
     asked = call_options(predictor, decided)
     written.begin(predictor)
-    facts = _facts(model, place, predictor, decided)
+    facts = _facts(model, _common_folder(found), predictor, decided)
     journal = Journal(files.join(decided.folder, JOURNAL_NAME), facts, resume=decided.resume)
     waiting = [photo for photo in found if photo.shown not in journal.done]
     if journal.done:
@@ -95,12 +102,17 @@ def predict(
     unread: dict[str, str] = {}
     try:
         _predict_all(predictor, waiting, written, journal, unread, decided, asked)
-    except KeyboardInterrupt:
-        log.info("Interrupted: the results so far are kept; `resume=true` continues.")
-        raise
-    finally:
+    except BaseException as error:
         journal.close()
-        result = written.finish(predictor, journal, unread)
+        if next(journal.photos(), None) is None:
+            written.discard()  # It must not stand in the way of the next try.
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            log.info("Interrupted: the results so far are kept; `resume=true` continues.")
+        written.finish(predictor, journal, unread)
+        raise
+    journal.close()
+    result = written.finish(predictor, journal, unread)
     if unread and not result.num_photos:
         photo, reason = next(iter(unread.items()))
         raise UserError(f"None of {len(unread)} photos can be read; the first, {photo}: {reason}")
@@ -146,6 +158,11 @@ def call_options(predictor: Predictor, options: PredictOptions) -> dict[str, Any
     for name, value in asked.items():
         if value is not None and name not in predictor.call_options:
             raise UserError(f"`{name}` does not apply to {predictor.metadata.kind}: remove it.")
+    if options.top_k and not (predictor.one_class or predictor.has_boxes):
+        raise UserError(
+            "`top_k` does not apply to a multi-label classifier, which gives every class of at "
+            "least its minimum score: set `min_score_thresh`."
+        )
     given = {name: value for name, value in asked.items() if value is not None}
     return {"top_k": 1, **given} if predictor.one_class else given
 
@@ -157,11 +174,31 @@ def _facts(
     least = predictor.thresholds
     return {
         "model": _name(model),
-        "photos": photos,
+        "checkpoint": _checkpoint(model),
+        "folder of the photos": photos,
         "classes": {str(number): name for number, name in predictor.class_names.items()},
         "minimum score": least and [least.default, {str(k): v for k, v in least.classes.items()}],
         **{f"`{name}`": getattr(options, name) for name in _FIXED_OPTIONS},
     }
+
+
+def _checkpoint(model: AnyPath | Predictor) -> str | None:
+    """Names the state of a model that may change under its path; None: unknown."""
+    if isinstance(model, Predictor):
+        return None
+    path = files.as_text(model)
+    if files.is_folder(path):
+        return latest_checkpoint(path)
+    return str(files.modified(path)) if files.is_file(path) else None
+
+
+def _common_folder(photos: Sequence[NamedPhoto]) -> str:
+    """Returns the folder that contains all photos."""
+    folders = [os.path.dirname(files.absolute(photo.path)) for photo in photos]
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # Several drives of Windows.
+        return ""
 
 
 def _predict_all(

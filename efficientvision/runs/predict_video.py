@@ -19,7 +19,7 @@ from efficientvision.data.names import printable
 from efficientvision.errors import UserError
 from efficientvision.output_folder import check_output_folder
 from efficientvision.runs.predict import call_options
-from efficientvision.runs.prediction_files import CSV_NAME, Predictions
+from efficientvision.runs.prediction_files import Predictions
 from efficientvision.runs.video_tracks import VideoTracks, writing_tracks
 from efficientvision.tasks.predictor import PhotoResult, Predictor
 from efficientvision.video.pipeline import Outcome, Sink, process
@@ -83,7 +83,7 @@ def predict_video(
     if options.pictures and not draws:
         log.info(f"Results of {predictor.metadata.kind} are not drawn into frames: only tables.")
     tables = [f"{prefix}_tracks{end}" for end in (".csv", ".txt", ".json")]
-    written = (tables if settings else [files.join(folder, CSV_NAME)]) + [video] * draws
+    written = (tables if settings else [f"{prefix}_predictions.csv"]) + [video] * draws
     _check_new(path, written, options)
     with contextlib.ExitStack() as closing:
         source = VideoSource(path, with_audio=draws)

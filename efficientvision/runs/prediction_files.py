@@ -252,6 +252,11 @@ class PredictionFiles:
     def _path(self, name: str, below: str = "", ending: str = "") -> str:
         return files.join(self._folder, name, *filter(None, f"{below}{ending}".split("/")))
 
+    def discard(self) -> None:
+        """Removes the files of this prediction, which has no results."""
+        self._present = [n for n in self._present if files.exists(files.join(self._folder, n))]
+        self._remove()
+
     def _remove(self) -> None:
         """Removes the files of an earlier prediction."""
         for name in (*self._present, JOURNAL_NAME):

@@ -105,7 +105,8 @@ def run(options: RunOptions, command: str) -> int:
         log.info(build_report(options.model_dir))
         return 0
     if options.mode == "eval":
-        evaluate.run(bad_records.leave_out(run_setup.find_data(options)))
+        located = run_setup.find_data(options)
+        evaluate.run(bad_records.leave_out(located), located)
         return 0
     return train(options, command)
 

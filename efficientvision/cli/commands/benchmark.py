@@ -34,7 +34,12 @@ def _run(call: Call) -> None:
     if call.options.get("use_xla"):
         compile_clusters()
     load_tensorflow_quietly(warnings=False)
+    import tensorflow as tf
+
     from efficientvision.runs import calls
+
+    if threads := call.options.get("threads"):
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
 
     options = dict(call.options)
     name = options.pop("model_name", None)

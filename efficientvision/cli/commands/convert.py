@@ -38,7 +38,7 @@ _OPTIONS = {
         _DEFAULT.val_fraction,
         "share (0..1) to hold out for validation, if DATA is not split",
     ),
-    "seed": FlagSpec("int", _DEFAULT.seed, "random seed of the held-out part"),
+    "split_seed": FlagSpec("int", _DEFAULT.seed, "random seed of the held-out part"),
     "background": FlagSpec("bool", False, "keep photos without labels as backgrounds"),
     "skip_bad": FlagSpec("bool", False, "leave out and count what cannot be used"),
     "num_shards": FlagSpec("int", _DEFAULT.num_shards, "files per part, at most"),
@@ -70,6 +70,8 @@ def _check(call: Call) -> None:
 def _run(call: Call) -> None:
     data, output = call.words
     options = dict(call.options)
+    if "split_seed" in options:
+        options["seed"] = options.pop("split_seed")
     chosen = {name: options.pop(name) for name in ("data_format", "labels") if name in options}
     load_tensorflow_quietly()
     from efficientvision.data.sources.records import convert_folder

@@ -10,8 +10,15 @@ from efficientvision.configs.run_options import DATA_FORMATS, DATA_HELP, HPARAMS
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
 
-_DATA = {
+_SOURCE = {
     "data_format": FlagSpec(DATA_FORMATS, "auto", DATA_HELP["data_format"]),
+    "val_fraction": FlagSpec("float", None, DATA_HELP["val_fraction"]),
+    "split_seed": FlagSpec("int", None, DATA_HELP["split_seed"]),
+    "background": FlagSpec("bool", False, DATA_HELP["background"]),
+    "data_cache": FlagSpec("str", None, DATA_HELP["data_cache"]),
+}
+_DATA = {
+    **_SOURCE,
     "part": FlagSpec(("train", "val", "test"), "train", "part to inspect"),
     "samples": FlagSpec("int", 10, "pictures to draw"),
     "folder": FlagSpec("str", "samples", "folder for the pictures"),
@@ -21,7 +28,6 @@ _MODEL = {
     "model_name": FlagSpec("str", None, "network of a checkpoint, or whose input is drawn"),
     "hparams": FlagSpec("str", "", HPARAMS_HELP),
 }
-_NO_DATA = ("data_format", "part", "samples", "folder", "augment")
 
 
 def _check(call: Call) -> None:
@@ -42,13 +48,13 @@ def _run(call: Call) -> None:
     options = dict(call.options)
     network = {name: options.pop(name) for name in _MODEL if name in options}
     if inspect_model.is_model(path):
-        if unused := [name for name in _NO_DATA if name in options]:
+        if unused := [name for name in _DATA if name in options]:
             raise UserError(f"--{unused[0]} is for labelled photos, but {path} is a model.")
         inspect_model.inspect_model(path, **network)
         return
     from efficientvision.runs.inspect_data import inspect_data, records_to_inspect
 
-    chosen = {name: options.pop(name) for name in ("data_format", "part") if name in options}
+    chosen = {name: options.pop(name) for name in (*_SOURCE, "part") if name in options}
     training = options.pop("augment", True)
     pattern = records_to_inspect(path, **chosen)
     inspect_data(pattern, training=training, **{"folder": "samples", **options, **network})

@@ -119,7 +119,9 @@ class ExperimentLog(Callback):
         self._send_losses(trainer.state.step)
         if self._status == "finished" and trainer.stop_signal:
             self._status = "interrupted"
-        names = files.list_names(trainer.model_dir)
+        names: list[str] = []
+        with self._reporting("the report"):
+            names = files.list_names(trainer.model_dir)
         plots = sorted(name for name in names if name.endswith(".png"))
         for name in [REPORT_NAME] * (REPORT_NAME in names) + plots:
             with self._reporting(name):
@@ -152,7 +154,7 @@ class ExperimentLog(Callback):
         """Logs a failure once in a line, instead of raising the error."""
         try:
             yield
-        except (*self._errors(), OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Whatever the client raises, the training goes on.
             sentence = f"{self.name} did not get {what}: {_one_line(error)} Training continues."
             if sentence not in self._failures:
                 self._failures.add(sentence)

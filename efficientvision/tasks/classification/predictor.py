@@ -245,7 +245,7 @@ class Classifier(Predictor[Classification]):
             photos: see `as_array`.
             batch_size: see `__call__`.
             min_score_thresh: drop lower probabilities, see the class; None: the classifier's own.
-            classes: class numbers or names to keep; None: all.
+            classes: class numbers or names to keep of those of `top_k`; None: all.
             top_k: maximum number of classes per photo; None, or a multi-label model: no limit.
 
         Returns:
@@ -309,7 +309,7 @@ class Classifier(Predictor[Classification]):
         limits = least.of(np.arange(1, len(row) + 1))
         likely = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= limits[i]]
         names = {i: self.class_names.get(i + 1, f"class {i + 1}") for i in likely}
-        kept = [i for i in likely if numbers is None or i + 1 in numbers][:limit]
+        kept = [i for i in likely[:limit] if numbers is None or i + 1 in numbers]
         predictions = [Prediction(names[i], float(row[i])) for i in kept]
         return Classification(predictions, class_ids=tuple(i + 1 for i in kept))
 
