@@ -37,6 +37,7 @@ _ERRNO_BY_CODE = {
     16: errno.EACCES,
 }
 _UNIMPLEMENTED = 12
+_SEPARATORS = f"/{os.sep}"  # Windows has both.
 _ARCHIVE = b"PK\x03\x04"
 _WIDE_BYTES = 1 << 12
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -56,7 +57,7 @@ def as_text(path: AnyPath) -> str:
             f"{text} has lost a slash, probably to pathlib.Path: pass remote paths as strings."
         )
     # A bare `~a.jpg` is a file name.
-    return os.path.expanduser(text) if text == "~" or text[:1] == "~" and "/" in text else text
+    return os.path.expanduser(text) if text == "~" or os.path.dirname(text) else text
 
 
 def is_remote(path: AnyPath) -> bool:
@@ -71,17 +72,25 @@ def join(folder: AnyPath, *names: str) -> str:
 
 def base_name(path: AnyPath) -> str:
     """The last component of a path."""
-    return os.path.basename(as_text(path).rstrip("/"))
+    return os.path.basename(as_text(path).rstrip(_SEPARATORS))
 
 
 def parent(path: AnyPath) -> str:
     """The parent folder of a path; `""` for a bare name."""
-    return os.path.dirname(as_text(path).rstrip("/"))
+    return os.path.dirname(as_text(path).rstrip(_SEPARATORS))
 
 
 def absolute(path: AnyPath) -> str:
     """The absolute path; remote paths are unchanged."""
     return as_text(path) if is_remote(path) else os.path.abspath(as_text(path))
+
+
+def relative(path: AnyPath, folder: AnyPath) -> str:
+    """The path from a folder to a local path; the absolute path if it is on another drive."""
+    try:
+        return os.path.relpath(as_text(path), as_text(folder) or ".")
+    except ValueError:  # Of Windows.
+        return absolute(path)
 
 
 def exists(path: AnyPath) -> bool:
@@ -144,7 +153,7 @@ def _escaped(pattern: str) -> str:
     if not local_glob.has_magic(pattern):
         return pattern
     literal = ""
-    pieces = re.split(r"(/+)", pattern)
+    pieces = re.split(f"([{re.escape(_SEPARATORS)}]+)", pattern)
     for place, piece in enumerate(pieces):
         if literal + piece and not os.path.lexists(literal + piece):
             return local_glob.escape(literal) + "".join(pieces[place:])

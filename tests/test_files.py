@@ -1,7 +1,9 @@
 """Local and remote files behave alike; `ram://` stands for the remote ones."""
 
 import errno
+import ntpath
 import os
+import types
 import zipfile
 
 import pytest
@@ -153,3 +155,19 @@ def test_folder_names(tmp_path):
     (tmp_path / "file").write_text("")
     assert files.folder_names(tmp_path) == ["a.jpg", "b"]
     assert files.folder_names(tmp_path / "file") == files.folder_names(tmp_path / "none") == []
+
+
+def test_paths_of_windows(monkeypatch):
+    def relpath(path, start):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    monkeypatch.setattr(files, "_SEPARATORS", "/\\")
+    path = types.SimpleNamespace(**vars(ntpath))
+    path.relpath, path.abspath = relpath, lambda path: path
+    path.lexists = lambda path: path in ("D:", "D:\\", "D:\\set [v2]", "D:\\set [v2]\\")
+    known = types.SimpleNamespace(path=path, sep="\\", fspath=os.fspath)
+    monkeypatch.setattr(files, "os", known)
+    for text in ("C:\\data\\cells\\", "C:\\data/cells/", "C:/data\\cells"):
+        assert files.base_name(text) == "cells" and files.parent(text) in ("C:\\data", "C:/data")
+    assert files.relative("D:\\a.jpg", "C:\\data") == "D:\\a.jpg"
+    assert files._escaped("D:\\set [v2]\\val*") == "D:\\set [[]v2]\\val*"

@@ -43,7 +43,7 @@ def refuse_parts_as_classes(data_dir: str, source_ids: Iterable[str]) -> None:
             depths[below[0]] = max(depths.get(below[0], 0), len(below))
     if all(map(part_of, inner)):
         raise UserError(
-            f"data_dir {data_dir}: {_listed(inner)} would be the classes, but these are names of "
+            f"{data_dir}: {_listed(inner)} would be the classes, but these are names of "
             "parts, and they contain no class folders: expected train/CLASS/IMAGE, or a list of "
             "path,label with `csv_file`."
         )
@@ -52,7 +52,7 @@ def refuse_parts_as_classes(data_dir: str, source_ids: Iterable[str]) -> None:
         if "train" not in parts or len(parts) < 2:
             continue
         path = os.path.join(data_dir, name)
-        holds = f"data_dir {data_dir}: its folder {name} contains the parts {_listed(depths)}"
+        holds = f"{data_dir}: its folder {name} contains the parts {_listed(depths)}"
         if max(depth for below, depth in depths.items() if part_of(below)) > 2:
             raise UserError(f"{holds}: use {path} instead.")
         raise UserError(f"{holds}, so it is not a class: expected train/CLASS/IMAGE.")

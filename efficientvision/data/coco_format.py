@@ -225,7 +225,7 @@ def write_part(
     include_masks: bool = False,
     skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
-    num_shards: int = 32,
+    num_shards: int | None = 32,
     num_workers: int | None = None,
 ) -> list[TrueImage]:
     """Writes the records of a part; returns the images in them.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+# Files per part, unless the user asks for another number.
+NUM_SHARDS = 32
 LEFT_OUT = "images left out, as they cannot be used"
 _LISTED = 10
 

@@ -104,7 +104,7 @@ def convert(
     left_out: LeftOut | None = None,
     skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
-    num_shards: int = 32,
+    num_shards: int | None = 32,
     num_workers: int | None = None,
 ) -> list[ConversionReport]:
     """Writes `<output_dir>/<part>-00000-of-00032.tfrecord` ... and `labels.json`.
@@ -116,7 +116,7 @@ def convert(
         left_out: Files left out before; counted in the first part's report.
         skip_bad: Skip images that cannot be decoded, and count them.
         max_pixels: Reject photos with more pixels; None: no limit.
-        num_shards: Number of shards per part; never more than images.
+        num_shards: See `write_shards`.
         num_workers: Number of processes; None: one per core.
 
     Raises:

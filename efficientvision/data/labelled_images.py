@@ -73,7 +73,7 @@ def find_images(data_dir: str) -> FoundImages:
         UserError: There is no such folder, or there are no images in folders in it.
     """
     if not files.is_folder(data_dir):
-        raise UserError(f"data_dir {data_dir} is not a folder.")
+        raise UserError(f"{data_dir} is not a folder.")
     found = FoundImages()
     parts = _class_parts(data_dir)
     for part, folder in (parts or {"train": data_dir}).items():
@@ -90,7 +90,7 @@ def find_images(data_dir: str) -> FoundImages:
         _drop_strange_test(found)
     if not any(found.parts.values()):
         raise UserError(
-            f"data_dir {data_dir} contains no images: expected train/CLASS/IMAGE and "
+            f"{data_dir} contains no images: expected train/CLASS/IMAGE and "
             f"val/CLASS/IMAGE, or CLASS/IMAGE ({' '.join(PHOTO_SUFFIXES)})."
         )
     return found
@@ -104,8 +104,7 @@ def _class_parts(data_dir: str) -> dict[str, str]:
         parts = {}
     if not parts and len(folders) == 1 and _class_parts(folders[0]):
         raise UserError(
-            f"data_dir {data_dir} contains a single folder, which contains the parts: use "
-            f"{folders[0]}."
+            f"{data_dir} contains a single folder, which contains the parts: use {folders[0]}."
         )
     return parts
 

@@ -307,7 +307,7 @@ def write_part(
     ignore_difficult: bool = False,
     skip_bad: bool = False,
     max_pixels: int | None = MAX_PIXELS,
-    num_shards: int = 100,
+    num_shards: int | None = 100,
     num_workers: int | None = None,
 ) -> None:
     """Writes the records of a part, their ground truth and the class names.

@@ -55,9 +55,9 @@ def paths_below(paths: Sequence[AnyPath], root: AnyPath | None = None) -> list[s
     if any(map(files.is_remote, texts)):
         return list(map(files.base_name, texts))
     folder = _common_folder(texts) if root is None else files.absolute(root)
-    below = [_relative(files.absolute(text), folder) for text in texts]
+    below = [files.relative(files.absolute(text), folder).replace(os.sep, "/") for text in texts]
     return [
-        files.base_name(text) if path.startswith("../") else path
+        files.base_name(text) if path.startswith("../") or os.path.isabs(path) else path
         for text, path in zip(texts, below, strict=True)
     ]
 
@@ -68,13 +68,6 @@ def _common_folder(paths: list[str]) -> str:
         return os.path.commonpath(parents)
     except ValueError:  # No paths, or different drives of Windows.
         return os.sep
-
-
-def _relative(path: str, folder: str) -> str:
-    try:
-        return os.path.relpath(path, folder).replace(os.sep, "/")
-    except ValueError:  # On another drive.
-        return "../"
 
 
 def _key(name: str) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from efficientvision import files
-from efficientvision.data.conversion import BuiltRecord, Written
+from efficientvision.data.conversion import NUM_SHARDS, BuiltRecord, Written
 from efficientvision.data.parallel import end_with_parent
 from efficientvision.data.record_framing import record_spans
 from efficientvision.errors import UserError
@@ -33,6 +33,19 @@ _SIDECARS = (".json", ".yaml", ".yml", ".txt", ".pbtxt")
 _REMOTE_READERS = 32
 
 FilePattern = str | Sequence[str]
+
+
+class NoImageLeft(UserError):
+    """All images of a part were left out, as none can be used.
+
+    Args:
+        sentence, lines: See `UserError`.
+        part: Prefix of the names of its shards.
+    """
+
+    def __init__(self, sentence: str, lines: Sequence[str], part: str):
+        super().__init__(sentence, lines)
+        self.part = part
 
 
 def match_files(file_pattern: FilePattern) -> list[str]:
@@ -131,7 +144,7 @@ def write_shards(
     build_example: Callable[[Any], bytes | BuiltRecord],
     output_prefix: str,
     *,
-    num_shards: int,
+    num_shards: int | None,
     num_workers: int | None = None,
     skip_bad: bool = False,
 ) -> Written:
@@ -146,11 +159,12 @@ def write_shards(
         items: Arguments of ``build_example``; with more than one worker, both must be picklable.
         build_example: Item -> record, serialised or as a `BuiltRecord`.
         output_prefix: Path prefix of the shards.
-        num_shards: Largest number of shards; never more than there are items.
+        num_shards: Largest number of shards; never more than there are items. None: `NUM_SHARDS`.
         num_workers: Number of processes; None: one per core.
         skip_bad: Skip items for which ``build_example`` raises a `UserError`.
 
     Raises:
+        NoImageLeft: No item can be used, and `skip_bad` is set.
         UserError: There are no items, the number of shards or workers is below 1, or items cannot
             be used; all of these are listed.
         OSError: The disk is full, or the folder is not writable.
@@ -165,6 +179,8 @@ def write_shards(
     for name, value in (("num_shards", num_shards), ("num_workers", num_workers)):
         if value is not None and value < 1:
             raise UserError(f"{name} must be at least 1, got {value}.")
+    if num_shards is None:
+        num_shards = min(NUM_SHARDS, len(items))
     if num_shards > len(items):
         log.info(f"{len(items)} images: writing {len(items)} shards instead of {num_shards}.")
         num_shards = len(items)
@@ -185,7 +201,7 @@ def write_shards(
                 shards = _write_in_processes(tasks, build_example, num_workers, bar)
         written = _collected(shards, len(items))
         if written.bad and (not skip_bad or len(written.bad) == len(items)):
-            raise _unusable(written.bad, len(items), skip_bad)
+            raise _unusable(written.bad, len(items), skip_bad, basename)
         for source, target in zip(temporary, finals, strict=True):
             files.move(source, target)
     finally:
@@ -198,12 +214,15 @@ def write_shards(
     return written
 
 
-def _unusable(bad: Sequence[str], count: int, skip_bad: bool) -> UserError:
+def _unusable(bad: Sequence[str], count: int, skip_bad: bool, part: str) -> UserError:
     first = bad[0].rstrip(".")
     if skip_bad:
         listed = f"all {count} are listed below, the first" if count > 1 else "its problem"
-        return UserError(
-            f"No image is left, as none can be used ({listed}: {first}).", lines=list(bad)
+        return NoImageLeft(
+            f"No image is left, as none can be used ({listed}: {first}). Repair or replace them, "
+            f"or add images to the part {part}.",
+            list(bad),
+            part,
         )
     if len(bad) == 1:
         return UserError(f"{first}. Repair or remove it, or skip such images with skip_bad.")

@@ -14,6 +14,7 @@ from efficientvision.cli.console import say
 from efficientvision.cli.flags import FlagSpec
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.configs.run_options import DATA_FORMATS
+from efficientvision.data.conversion import NUM_SHARDS
 from efficientvision.data.sources.layout import BOXES, CLASSES, MASKS, ConvertOptions
 
 # The converters with flags of their own -> their modules in `cli.convert`.
@@ -41,7 +42,7 @@ _OPTIONS = {
     "split_seed": FlagSpec("int", _DEFAULT.seed, "random seed of the held-out part"),
     "background": FlagSpec("bool", False, "keep photos without labels as backgrounds"),
     "skip_bad": FlagSpec("bool", False, "leave out and count what cannot be used"),
-    "num_shards": FlagSpec("int", _DEFAULT.num_shards, "files per part, at most"),
+    "num_shards": FlagSpec("int", NUM_SHARDS, "files per part, at most"),
     "num_workers": FlagSpec("int", None, "parallel processes; by default one per core"),
 }
 
@@ -69,14 +70,13 @@ def _check(call: Call) -> None:
 
 def _run(call: Call) -> None:
     data, output = call.words
-    options = dict(call.options)
-    if "split_seed" in options:
-        options["seed"] = options.pop("split_seed")
-    chosen = {name: options.pop(name) for name in ("data_format", "labels") if name in options}
+    others = ("labels", "num_shards", "num_workers")
+    chosen = {name: call.options[name] for name in others if name in call.options}
+    source = {name: value for name, value in call.options.items() if name not in others}
     load_tensorflow_quietly()
-    from efficientvision.data.sources.records import convert_folder
+    from efficientvision.data.sources.records import SourceOptions, convert_folder
 
-    for report in convert_folder(data, output, options=ConvertOptions(**options), **chosen):
+    for report in convert_folder(data, output, options=SourceOptions(**source), **chosen):
         say(report)
 
 

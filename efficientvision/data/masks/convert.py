@@ -24,7 +24,7 @@ from efficientvision.data.masks.pairs import (
 )
 from efficientvision.data.parallel import map_in_processes
 from efficientvision.data.photos import MAX_PIXELS
-from efficientvision.data.record_files import write_shards
+from efficientvision.data.record_files import NoImageLeft, write_shards
 from efficientvision.errors import UserError
 
 _TOO_PLAIN = "images left out, as their mask has a single value"
@@ -62,7 +62,7 @@ def convert(
     min_values: int = 1,
     max_pixels: int | None = MAX_PIXELS,
     skipped: Counter | None = None,
-    num_shards: int = 32,
+    num_shards: int | None = 32,
     num_workers: int | None = None,
 ) -> list[ConversionReport]:
     """Writes `<output_dir>/<part>-00000-of-00032.tfrecord` ... and `labels.json`.
@@ -80,7 +80,7 @@ def convert(
         min_values: Masks with fewer different values are left out.
         max_pixels: Reject images with more pixels; None: no limit.
         skipped: Counts of what was left out before; for the first part's report.
-        num_shards: Number of shards per part; never more than images.
+        num_shards: See `write_shards`.
         num_workers: Number of processes; None: one per core.
 
     Raises:
@@ -176,7 +176,12 @@ def _check(
     empty = [part for part, pairs in kept.items() if not pairs]
     if empty:
         reasons = "; ".join(f"{count} {reason}" for reason, count in skipped.items())
-        raise UserError(f"No pair in {empty[0]} can be used{f': {reasons}' if reasons else ''}.")
+        raise NoImageLeft(
+            f"No pair in {empty[0]} can be used{f': {reasons}' if reasons else ''}. Repair or "
+            f"replace them, or add pairs to the part {empty[0]}.",
+            (),
+            empty[0],
+        )
     refuse_grey_levels(pixels, named=named, white_is_ignored=white_is_ignored)
 
 

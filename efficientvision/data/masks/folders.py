@@ -40,11 +40,13 @@ class Found:
         parts: Part -> its pairs, in the order of their names.
         spoilt: Items that cannot form a pair, and why.
         left_out: Files that are not used.
+        lists: Part -> (path of its list, number of images that it names), where there are lists.
     """
 
     parts: dict[str, list[MaskPair]] = field(default_factory=dict)
     spoilt: list[SpoiltPair] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
+    lists: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def find_pairs(

@@ -155,7 +155,7 @@ def read_class_names(path: str) -> list[str]:
     numbered = [_NUMBERED_NAME.fullmatch(name) for name in names]
     if all(numbered) and [int(match[1]) for match in numbered] == list(range(len(names))):
         names = [match[2] for match in numbered]
-        log.info(f"`class_names={path}`: the numbers from 0 are not part of the names.")
+        log.info(f"{path}: the numbers from 0 are not part of the names.")
     _check_count(f"`class_names={path}`", names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

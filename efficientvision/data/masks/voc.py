@@ -15,6 +15,7 @@ from efficientvision.data.picture_folders import existing_file
 from efficientvision.errors import UserError
 
 LABELS = BUILTIN_OF_MASKS["voc"]
+PARTS = ("train", "val")
 AUGMENTED_LIST = os.path.join("list", "train_aug.txt")
 # Indexed PNGs with a palette; the border of objects is 255.
 _IMAGE_SUFFIXES = (".jpg", ".JPG", ".jpeg", ".png")
@@ -43,11 +44,12 @@ def find(voc_dir: str, augmented: bool | None = None) -> Found:
     if augmented:
         listed = read_list(list_file, voc_dir, voc_dir, compare_palettes=False)
         found = Found({"train": listed.parts["train"]}, listed.spoilt, listed.left_out)
-    for part in ("val",) if augmented else ("train", "val"):
+    for part in PARTS[1:] if augmented else PARTS:
         path = os.path.join(folder, f"{part}.txt")
         if files.is_file(path):
             found.parts[part] = []
             lines = [line.strip() for line in files.read_text(path).splitlines() if line.strip()]
+            found.lists[part] = path, len(set(lines))
             for name in dict.fromkeys(lines):
                 _add(found, part, voc_dir, name)
             for name, count in Counter(lines).items():
@@ -56,12 +58,12 @@ def find(voc_dir: str, augmented: bool | None = None) -> Found:
     if not found.parts:
         if lists := [name for name in files.list_names(folder) if name.endswith(".txt")]:
             raise UserError(
-                f"`voc_dir={voc_dir}`: {folder} has {', '.join(lists[:_LISTED])}, but the lists "
+                f"{folder} has {', '.join(lists[:_LISTED])}, but the lists "
                 f"must be called train.txt and val.txt: copy {lists[0]} to train.txt, or split "
                 "its names between both."
             )
         raise UserError(
-            f"`voc_dir={voc_dir}`: there is neither {folder}/train.txt nor val.txt; choose the "
+            f"{voc_dir} has neither {os.path.join(folder, 'train.txt')} nor val.txt; choose the "
             "folder that contains JPEGImages, such as VOCdevkit/VOC2012."
         )
     drop_other_palettes(found)

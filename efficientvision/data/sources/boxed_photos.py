@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from efficientvision import files
 from efficientvision.data.annotation_frame import (
     CUT,
     OUTSIDE,
@@ -79,7 +80,7 @@ Parts = dict[str, list[BoxedPhoto]]
 
 def name_in(folder: str, path: str) -> str:
     """Returns the name of a photo in the records: its path below the data folder."""
-    relative = os.path.relpath(path, folder)
+    relative = files.relative(path, folder)
     inside = not relative.startswith("..") and not os.path.isabs(relative)
     return composed(relative if inside else os.path.basename(path)).replace(os.sep, "/")
 

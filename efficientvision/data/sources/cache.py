@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 FACTS_NAME = "conversion.json"
 REPORT_NAME = "report.txt"
+# A younger conversion may go on, on another machine that no lock reaches.
+_UNFINISHED_SECONDS = 10 * 60
 # Records of the same data by other options that are kept besides the newest.
 _KEPT = 3
 
@@ -127,7 +129,7 @@ def _contents(layout: Layout, data: str) -> str:
         except OSError:
             state = "missing"
         is_inside = path.startswith(start)
-        name = path[len(start) :] if is_inside else os.path.relpath(path, root or ".")
+        name = path[len(start) :] if is_inside else files.relative(path, root)
         line = f"{name}\0{state}\n"
         digest.update(line.encode("utf8", "surrogateescape"))
     return digest.hexdigest()
@@ -197,7 +199,10 @@ def _hidden_prefix(source: str) -> str:
 
 @contextlib.contextmanager
 def _only_process(place: str, source: str, data: str) -> Iterator[list[str]]:
-    """Waits until no other process converts this source; yields what killed ones have left."""
+    """Waits until no other process converts this source; yields what killed ones have left.
+
+    What was written to in the last minutes is not among it.
+    """
     files.make_folder(place)
     prefix = _hidden_prefix(source)
     lock = filelock.FileLock(os.path.join(place, f"{prefix}.lock"))
@@ -211,13 +216,34 @@ def _only_process(place: str, source: str, data: str) -> Iterator[list[str]]:
     except (OSError, NotImplementedError):  # No locks here: what is written twice is equal.
         leftovers = []
     try:
-        yield [os.path.join(place, name) for name in leftovers]
+        yield [path for name in leftovers if _is_old(path := os.path.join(place, name))]
     finally:
         lock.release()
         if set(files.list_names(place)) <= {os.path.basename(lock.lock_file)}:  # It failed.
             with contextlib.suppress(OSError):
                 files.remove(lock.lock_file)
                 os.rmdir(place)
+
+
+def _is_old(folder: str) -> bool:
+    """Whether nothing was written to an unfinished conversion for some time."""
+    times = []
+    for path in (folder, *(os.path.join(folder, name) for name in files.list_names(folder))):
+        with contextlib.suppress(OSError):  # It may just get its name.
+            times.append(files.modified(path))
+    return bool(times) and time.time() - max(times) > _UNFINISHED_SECONDS
+
+
+def _put_in_place(made: str, folder: str) -> None:
+    """Gives complete records their name, unless others were first that no lock keeps away."""
+    if _read(folder) is not None:
+        return
+    files.remove_folder(folder)  # Incomplete.
+    try:
+        os.replace(made, folder)
+    except OSError:
+        if _read(folder) is None:
+            raise
 
 
 def _convert(
@@ -235,8 +261,7 @@ def _convert(
         sizes = {name: files.size(os.path.join(temporary, name)) for name in names}
         facts = facts | _facts(layout, reports) | {"files": sizes}
         files.write_text(os.path.join(temporary, FACTS_NAME), json.dumps(facts, indent=1))
-        files.remove_folder(folder)  # Incomplete, as it was not found.
-        os.replace(temporary, folder)
+        _put_in_place(temporary, folder)
     except OSError as error:
         if not files.is_no_space(error):
             raise

@@ -15,6 +15,7 @@ from efficientvision.data.part_names import PARTS, part_of
 from efficientvision.data.photo_groups import group_keys
 from efficientvision.data.picture_folders import LeftOut, find_parts, list_folders, walk_pictures
 from efficientvision.data.sources.layout import CLASSES, ConvertOptions, Layout
+from efficientvision.errors import UserError
 
 FORMAT = "folders"
 # Increase it if the same photos become other records.
@@ -42,7 +43,7 @@ def find(folder: str) -> Layout | None:
         labels=CLASSES,
         evidence=_evidence(folder, found),
         inputs=[image.path for images in found.parts.values() for image in images],
-        is_split=bool(found.parts.get("val")),
+        is_split="val" in found.parts,
         version=_VERSION,
         convert=functools.partial(_convert, found),
     )
@@ -79,8 +80,15 @@ def convert_images(
         output_dir: Folder of the records.
         options: How to convert.
         left_out: Files left out before, for the report.
+
+    Raises:
+        UserError: There is a part "val" without photos, or photos cannot be used.
     """
     images, sentence = parts.get("train", []), ""
+    if images and parts.get("val") == []:
+        raise UserError(
+            "The part val has no photos: add them, or remove its folder to hold out a share."
+        )
     if not parts.get("val") and len(images) > 1 and options.val_fraction:
         groups = group_keys([image.path for image in images])
         strata = [image.classes for image in images]

@@ -21,6 +21,7 @@ from efficientvision.data.sources.labelled_photos import (
     UNLABELLED,
     hold_out_val,
     list_photos,
+    no_val_photos,
     refuse_mostly_missing,
     refuse_mostly_unusable,
     same_path,
@@ -80,7 +81,7 @@ def _find(folder: str, root: str) -> Layout | None:
     return Layout(
         format="coco",
         labels=BOXES,
-        evidence=", ".join(os.path.relpath(file.path, root) for file in chosen.values()),
+        evidence=", ".join(files.relative(file.path, root) for file in chosen.values()),
         inputs=[
             *(source.json_file for source in sources.values()),
             *(path for source in sources.values() for path in source.photos),
@@ -125,6 +126,9 @@ def _convert(
             f"in images/, or in a folder named as the part (looked in {first.photo_folder}), so "
             "that the file_name of each leads to its photo."
         )
+    if "val" in sources and "val" not in parts and "train" in parts:
+        source = sources["val"]
+        raise no_val_photos(source.json_file, len(read["val"].images), source.photo_folder)
     _look_at_others(sources, parts, reports, keep=options.background)
     parts, lines = hold_out_val(
         parts,
@@ -176,7 +180,7 @@ def _look_at_others(
             ids = [image.info["id"] for image in images]
             last = max((number for number in ids if isinstance(number, int)), default=0)
             for number, path in enumerate(others, start=max(last, 0) + 1):
-                name = os.path.relpath(path, source.photo_folder).replace(os.sep, "/")
+                name = files.relative(path, source.photo_folder).replace(os.sep, "/")
                 info = {"id": number, "file_name": name, "height": None, "width": None}
                 images.append(CocoImage(path, info, [], None))
             if others:

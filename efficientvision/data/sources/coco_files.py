@@ -89,7 +89,7 @@ def _unclear(found: list[LabelFile], what: str) -> UserError:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return UserError(
         f"{', '.join(names[:3])}{more} could each be the COCO file of {what}: merge them, remove "
-        "the others, or use one of them as `data_dir`."
+        "the others, or name the one to use instead of the folder."
     )
 
 

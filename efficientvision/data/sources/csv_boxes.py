@@ -25,7 +25,7 @@ from efficientvision.data.sources.boxed_photos import (
 from efficientvision.data.sources.csv_files import CsvFiles, find_files
 from efficientvision.data.sources.csv_set import CsvSet, part_of_place, read_set, shown
 from efficientvision.data.sources.csv_table import ListedPhoto
-from efficientvision.data.sources.labelled_photos import BACKGROUNDS
+from efficientvision.data.sources.labelled_photos import BACKGROUNDS, no_val_photos
 from efficientvision.data.sources.layout import BOXES, ConvertOptions, Layout
 from efficientvision.data.sources.listed_photos import MISSING, check_missing
 from efficientvision.data.sources.yolo_labels import LARGEST_FRACTION
@@ -142,6 +142,7 @@ def convert_set(
         check_missing(names, count, path, found.folder, allow_most=allow_most)
         report.skipped[NOT_HERE if is_open_images else MISSING] += len(names)
         report.details.append(f"the first missing photo of {path}: {names[0]}")
+    _refuse_absent_val(found)
     for table in found.tables.values():
         unused = table.columns.unused
         report.details.append(
@@ -161,6 +162,15 @@ def convert_set(
         report.skipped[GROUPS] += crowds
     report.details += describe_overlap(parts)
     return write_parts(parts, output_dir, labels, options, report, max_pixels)
+
+
+def _refuse_absent_val(found: CsvSet) -> None:
+    """Refuses files that name photos for val of which none exists."""
+    count = found.listed["val"]
+    if count and "val" not in found.parts and "train" in found.parts:
+        table = found.tables.get("val") or found.tables[""]
+        remove = None if "val" in found.tables else "their rows"
+        raise no_val_photos(table.path, count, found.folder, remove=remove)
 
 
 def _photos(found: CsvSet) -> Iterator[ListedPhoto]:

@@ -170,7 +170,7 @@ def _choose_tables(
         if other[0] != path:
             where = f" for {part}" if part else ""
             raise UserError(
-                f"{other[0]} and {path} could each be the list of boxes{where}: set `data_dir` to "
-                "the path of the file to use, or remove the other."
+                f"{other[0]} and {path} could each be the list of boxes{where}: name the file to "
+                "use instead of the folder, or remove the other."
             )
     return {part: by_part[part] for part in ("", *PARTS) if part in by_part}, lines

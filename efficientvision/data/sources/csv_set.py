@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from efficientvision import files
 from efficientvision.data.csv_rows import read_rows
 from efficientvision.data.names import class_name
 from efficientvision.data.part_names import PART_OF, PARTS
@@ -31,6 +32,7 @@ class CsvSet:
         unlisted: Photos in the folder that no file lists.
         class_ids: Name -> id of the records, from a file of classes; empty if there is none.
         shown_names: OpenImages' class -> name for people.
+        listed: Part -> number of photos that the files name.
         missing: List -> (names of photos that do not exist, number of names).
         lines: Lines to print.
         notes: Counts for the report.
@@ -42,6 +44,7 @@ class CsvSet:
     unlisted: list[str] = field(default_factory=list)
     class_ids: dict[str, int] = field(default_factory=dict)
     shown_names: dict[str, str] = field(default_factory=dict)
+    listed: Counter = field(default_factory=Counter)
     missing: dict[str, tuple[list[str], int]] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     notes: Counter = field(default_factory=Counter)
@@ -80,13 +83,15 @@ def _find_photos(found: CsvSet, photos: Sequence[str]) -> None:
         roots = _roots([folder, found.folder], part)
         absent = []
         for name, photo in table.photos.items():
+            chosen = part or photo.part or "train"
+            found.listed[chosen] += 1
             path = known.find(name, roots, table.path)
             if path is None:
                 absent.append(name)
                 continue
-            chosen = part or photo.part or ("train" if "part" in table.columns.place else "")
-            found.notes[UNASSIGNED] += chosen == "train" and not part and photo.part is None
-            of_part = found.parts.setdefault(chosen or "train", {})
+            is_assigned = part or photo.part or "part" not in table.columns.place
+            found.notes[UNASSIGNED] += not is_assigned
+            of_part = found.parts.setdefault(chosen, {})
             of_part[path] = _joined(of_part.get(path), photo, path)
         if absent:
             found.missing[table.path] = absent, len(table.photos)
@@ -152,7 +157,7 @@ def _class_ids(path: str) -> dict[str, int]:
 
 def part_of_place(path: str, folder: str) -> str | None:
     """Returns the part that a folder of a photo's path means; None for none."""
-    inside = os.path.relpath(path, folder).split(os.sep)[:-1]
+    inside = files.relative(path, folder).split(os.sep)[:-1]
     return next((PART_OF[name.lower()] for name in inside if name.lower() in PART_OF), None)
 
 

@@ -73,6 +73,10 @@ FORMATS: dict[str, dict[str, Format]] = {
 }
 
 
+# (kind of label, name of the format) -> the layout, or why there is none; None: another form.
+Results = dict[tuple[str, str], Layout | UserError | None]
+
+
 def is_data_file(path: files.AnyPath) -> bool:
     """Whether a path names a file that describes a data set: data.yaml, a JSON, a list."""
     suffixes = {s for formats in FORMATS.values() for f in formats.values() for s in f.suffixes}
@@ -103,12 +107,14 @@ def find_layout(
     wanted = dict(_candidates(data, kinds, data_format))
     if not wanted:
         raise UserError(_no_candidate(data, kinds, data_format, suits))
-    found, errors = _find(data, wanted)
-    if found:
+    results = _find(data, wanted)
+    if found := _layouts(results):
+        _look_at_failed(results, found[0], data_format)
         _tell_others(data, found, data_format)
         return found[0]
-    if errors:
-        raise errors[0]
+    for failed in results.values():
+        if isinstance(failed, UserError):
+            raise failed
     raise UnknownLayout(_nothing_known(data, wanted, kinds, suits))
 
 
@@ -123,16 +129,41 @@ def _candidates(
                 yield (kind, name), known
 
 
-def _find(data: str, wanted: dict[tuple[str, str], Format]) -> tuple[list[Layout], list[UserError]]:
-    found, errors = [], []
-    for known in wanted.values():
+def _find(data: str, wanted: dict[tuple[str, str], Format]) -> Results:
+    """Looks for each format, in order: its layout, its error, or None."""
+    results: Results = {}
+    for key, known in wanted.items():
         try:
-            layout = _finder(known)(data)
+            results[key] = _finder(known)(data)
         except UserError as error:  # Another format may fit.
-            errors.append(error)
-        else:
-            found += [] if layout is None else [layout]
-    return found, errors
+            results[key] = error
+    return results
+
+
+def _layouts(results: Results) -> list[Layout]:
+    return [result for result in results.values() if isinstance(result, Layout)]
+
+
+def _look_at_failed(results: Results, found: Layout, data_format: str) -> None:
+    """Tells why other formats were not taken, unless they are of labels that are less wanted.
+
+    Raises:
+        UserError: One of them would have been preferred, and `data_format` does not choose.
+    """
+    is_preferred = True
+    for (kind, name), result in results.items():
+        if result is found:
+            is_preferred = False
+        if not isinstance(result, UserError):
+            continue
+        if is_preferred and data_format == AUTO and name != found.format:
+            raise UserError(
+                f"{result.sentence} Or take {title_of(found.labels, found.format)} "
+                f"({found.evidence}) by `data_format={found.format}`.",
+                result.lines,
+            )
+        if is_preferred or kind == found.labels:
+            log.info(f"Not taken: {result.sentence}")
 
 
 def _finder(known: Format) -> Finder:
@@ -190,8 +221,7 @@ def _nothing_known(
     for kind in FORMATS:
         if kind in kinds:
             continue
-        found, _ = _find(data, dict(_candidates(data, (kind,), AUTO)))
-        if found:
+        if found := _layouts(_find(data, dict(_candidates(data, (kind,), AUTO)))):
             title = title_of(kind, found[0].format)
             return (
                 f"{sentence}. It has {kind} ({title}: {found[0].evidence}), which suit "

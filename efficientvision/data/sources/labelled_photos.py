@@ -73,6 +73,31 @@ def same_path(path: str) -> str:
     return composed(os.path.normpath(path))
 
 
+def no_val_photos(
+    source: str, count: int, folder: str, *, lack: str = "exist", remove: str | None = None
+) -> UserError:
+    """Returns the error for a part "val" that is named, but has no photos.
+
+    To hold out a share instead, or nothing, would differ from what the user asked for.
+
+    Args:
+        source: The file or folder that names the photos.
+        count: Number of photos that it names.
+        folder: Folder in which they were looked for.
+        lack: What they do not do there.
+        remove: What to remove to have a share held out; None: the source.
+    """
+    remove = remove or source
+    if not count:
+        return UserError(
+            f"{source} lists no photos for val: add them, or remove {remove} to hold out a share."
+        )
+    return UserError(
+        f"None of the {count:,} photos for val that {source} lists {lack} in {folder}: put them "
+        f"there, or remove {remove} to hold out a share."
+    )
+
+
 def refuse_mostly_missing(labels: str, num_found: int, missing: Sequence[str], where: str) -> None:
     """Stops a conversion that would leave out more than half of what the labels list.
 

@@ -24,7 +24,7 @@ class ConvertOptions:
             and counted. (A photo with an empty label file is always a background.)
         skip_bad: Leave out photos and labels that cannot be used, and count them; otherwise they
             are an error.
-        num_shards: Files per part, at most.
+        num_shards: Files per part, at most; None: `NUM_SHARDS`.
         num_workers: Parallel processes; None: one per core.
     """
 
@@ -32,7 +32,7 @@ class ConvertOptions:
     seed: int = 0
     background: bool = False
     skip_bad: bool = False
-    num_shards: int = 32
+    num_shards: int | None = None
     num_workers: int | None = None
 
 

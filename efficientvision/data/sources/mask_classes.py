@@ -33,6 +33,8 @@ CLASS_FILES = (
     *("classes.txt", "class_names.txt", "names.txt", "labels.txt"),
 )
 _NO_CLASS = re.compile(r"void|unlabell?ed|ignored?|unannotated", re.IGNORECASE)
+# The readers name the option by which a converter gets the file.
+_OPTION = re.compile(r"`(?:palette|class_names)(?:=([^`]*)`|`=)")
 _SAMPLED = 32
 BLACK_AND_WHITE = {(0, 0, 0): 0, (255, 255, 255): 1}
 
@@ -109,7 +111,8 @@ def _read(class_file: str) -> tuple[dict[Color, int] | None, list[str]]:
         try:
             return None, read_class_names(class_file)
         except UserError:
-            raise no_palette from None
+            sentence = _OPTION.sub(lambda match: match[1] or "", no_palette.sentence)
+            raise UserError(sentence, no_palette.lines) from None
 
 
 def _without(ignored: Sequence[int], count: int) -> dict[int, int]:

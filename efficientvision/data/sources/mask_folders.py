@@ -22,6 +22,7 @@ from efficientvision.data.masks.pairs import UNPAIRED, UNPAIRED_MASK, ReadMask
 from efficientvision.data.part_names import PARTS
 from efficientvision.data.photo_groups import group_keys
 from efficientvision.data.picture_folders import LeftOut, find_parts, list_folders, walk_pictures
+from efficientvision.data.sources.labelled_photos import no_val_photos
 from efficientvision.data.sources.layout import MASKS, ConvertOptions, Layout
 from efficientvision.data.sources.mask_classes import find_class_file, mask_reader
 from efficientvision.errors import UserError
@@ -105,7 +106,7 @@ def _layout(folder: str, found: Found, evidence: str) -> Layout:
     places = {os.path.dirname(pair.mask) for pairs in found.parts.values() for pair in pairs}
     class_file = find_class_file(folder, *map(os.path.dirname, sorted(places)), *sorted(places))
     if class_file:
-        evidence += f", {os.path.relpath(class_file, folder)}"
+        evidence += f", {files.relative(class_file, folder)}"
     return mask_layout(
         FORMAT,
         found,
@@ -132,7 +133,7 @@ def mask_layout(
         labels=MASKS,
         evidence=evidence,
         inputs=[*more_inputs, *paths],
-        is_split=bool(found.parts.get("val")),
+        is_split="val" in found.parts,
         version=version,
         convert=convert,
     )
@@ -163,6 +164,8 @@ def convert_pairs(
     if not paths:
         reason = f": {found.spoilt[0]}" if found.spoilt else "."
         raise UserError(f"No image has a mask of its name{reason}")
+    if found.parts.get("train") and found.parts.get("val") == []:
+        raise _no_val(found)
     found = _without_unpaired(found)
     if reader is not None:
         read_mask, labels = reader
@@ -193,11 +196,25 @@ def convert_pairs(
             num_workers=options.num_workers,
         )
     except UserError as error:
-        told = any(f"`{name}" in str(error) for name in _TOLD_BY_FILES)
-        raise UserError(error.sentence + _BY_FILES * told, error.lines) from error
+        if not any(f"`{name}" in str(error) for name in _TOLD_BY_FILES):
+            raise
+        raise UserError(error.sentence + _BY_FILES, error.lines) from error
     if sentence:
         reports[0].details.insert(0, sentence)
     return reports
+
+
+def _no_val(found: Found) -> UserError:
+    """The error for a part "val" without a pair."""
+    if "val" in found.lists:
+        path, count = found.lists["val"]
+        folder = os.path.dirname(found.parts["train"][0].image)
+        return no_val_photos(path, count, folder, lack="exist with their mask")
+    reason = f" (such as: {found.spoilt[0].sentence.rstrip('.')})" if found.spoilt else ""
+    return UserError(
+        f"The part val has no image with its mask{reason}: add them, or remove its folder to hold "
+        "out a share."
+    )
 
 
 def _without_unpaired(found: Found) -> Found:

@@ -26,6 +26,7 @@ def find(data: str) -> Layout | None:
     for part, path in lists.items():
         listed = read_list(path, compare_palettes=False)
         found.parts[part] = listed.parts["train"]
+        found.lists[part] = path, len(listed.parts["train"]) + len(listed.spoilt)
         found.spoilt += listed.spoilt
         found.left_out.update(listed.left_out)
     class_file = find_class_file(files.parent(next(iter(lists.values()))))

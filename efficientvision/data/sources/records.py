@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from efficientvision import files
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.data_folder import DataFolder, find_data, holds_records
+from efficientvision.data.record_files import NoImageLeft
 from efficientvision.data.sources.cache import (
     REPORT_NAME,
     CachedRecords,
@@ -100,12 +102,8 @@ def find_records(
     path = path.rstrip("/") or path
     layout = find_layout(path, kinds, options.data_format, suits=suits)
     _check_options(path, layout, options)
-    try:
+    with _own_options(layout, "`on_bad_record=skip`"):
         made = cached_records(layout, path, options.for_conversion(), options.data_cache)
-    except UserError as error:  # Converters name their own option.
-        sentence = error.sentence.replace("`skip_bad`", "skip_bad")
-        sentence = sentence.replace("skip_bad", "`on_bad_record=skip`")
-        raise UserError(sentence, error.lines) from error
     line = _line(path, layout, made, options.for_conversion())
     return replace(find_data(made.folder), line=line)
 
@@ -147,6 +145,23 @@ def _check_options(data: str, layout: Layout, options: SourceOptions) -> None:
         )
 
 
+@contextlib.contextmanager
+def _own_options(layout: Layout, skip_bad: str) -> Iterator[None]:
+    """Completes the errors of a converter.
+
+    Args:
+        layout: The layout that is converted.
+        skip_bad: What leaves out photos here; converters name their own option.
+    """
+    try:
+        yield
+    except UserError as error:
+        sentence = error.sentence.replace("`skip_bad`", "skip_bad").replace("skip_bad", skip_bad)
+        if isinstance(error, NoImageLeft) and error.part == "val" and not layout.is_split:
+            sentence += " Another `split_seed` holds out others."
+        raise UserError(sentence, error.lines) from error
+
+
 def _line(data: str, layout: Layout, made: CachedRecords, options: ConvertOptions) -> str:
     """One line: what was taken, and how much of it."""
     parts: dict[str, Part] = made.parts
@@ -181,30 +196,38 @@ def convert_folder(
     data: files.AnyPath,
     output_dir: files.AnyPath,
     *,
+    options: SourceOptions,
     labels: str | None = None,
-    data_format: str = AUTO,
-    options: ConvertOptions,
+    num_shards: int | None = None,
+    num_workers: int | None = None,
 ) -> list[ConversionReport]:
     """Converts a data set of any known layout to records.
 
     Args:
         data: Folder or file with photos and labels.
         output_dir: Folder to write the records to.
+        options: How to read it, from anything but records.
         labels: Kind of labels; None: whichever are found, boxes first, then classes, then masks.
-        data_format: One of `run_options.DATA_FORMATS` except "records".
-        options: How to convert it.
+        num_shards: Files per part, at most; None: the default of `ConvertOptions`.
+        num_workers: Parallel processes; None: one per core.
 
     Returns:
         A report for each part: train, val, test.
 
     Raises:
-        UserError: Nothing known is there, or it cannot be converted.
+        UserError: Nothing known is there, it cannot be converted, or an option does not apply.
     """
-    path = files.as_text(data)
+    path, data_format = files.as_text(data), options.data_format
     if files.is_remote(path):
         raise UserError(f"{path} is remote: copy it to this machine to convert it.")
     kinds = [labels] if labels else [k for k in FORMATS if data_format in (AUTO, *FORMATS[k])]
     if data_format == RECORDS or not kinds:
         raise UserError(f"`data_format={data_format}` is nothing to convert from.")
-    layout = find_layout(path.rstrip("/") or path, kinds, data_format)
-    return layout.convert(files.as_text(output_dir), options)
+    if options.data_cache:
+        raise UserError("`data_cache` is not used, as the records have their folder: remove it.")
+    path = path.rstrip("/") or path
+    layout = find_layout(path, kinds, data_format)
+    _check_options(path, layout, options)
+    how = replace(options.for_conversion(), num_shards=num_shards, num_workers=num_workers)
+    with _own_options(layout, "`skip_bad`"):
+        return layout.convert(files.as_text(output_dir), how)

@@ -18,6 +18,7 @@ from efficientvision.data.sources.labelled_photos import (
     BACKGROUNDS,
     UNLABELLED,
     hold_out_val,
+    no_val_photos,
     refuse_mostly_missing,
     refuse_mostly_unusable,
     same_path,
@@ -98,6 +99,8 @@ def _convert(found: Found, output_dir: str, options: ConvertOptions) -> list[Con
     if not parts:
         why = absent[0] if absent else "its lists of images are empty"
         raise UserError(f"{found.years[0].folder}: {why}.")
+    if "val" in found.parts and "val" not in parts and "train" in parts:
+        raise _no_val(found)
     report = reports[next(iter(parts))]
     others = _unlisted(found, parts)
     if others and options.background and not found.lists:
@@ -126,6 +129,16 @@ def _convert(found: Found, output_dir: str, options: ConvertOptions) -> list[Con
         )
         refuse_mostly_unusable(report, len(images))
     return [reports[part] for part in parts]
+
+
+def _no_val(found: Found) -> UserError:
+    """The error for a part "val" whose photos are missing, or whose annotations are."""
+    images = list_images(found.parts["val"])
+    year = found.parts["val"][0][0]
+    source, count = found.sources["val"], len(images)
+    if all(image.photo.path is None for image in images):
+        return no_val_photos(source, count, year.photos.folders[0])
+    return no_val_photos(source, count, year.annotations.folder, lack="have an annotation")
 
 
 def _with_photos(

@@ -39,6 +39,7 @@ class Found:
         parts: Part -> folder and name of each image.
         years: All folders of annotations.
         lists: Paths of the lists that were read.
+        sources: Part -> the list or the folder of annotations that names its images.
         evidence: What tells the parts, or where the annotations are.
         notes: Lines to print.
     """
@@ -46,6 +47,7 @@ class Found:
     parts: dict[str, Listed]
     years: list[PascalYear]
     lists: list[str]
+    sources: dict[str, str]
     evidence: list[str]
     notes: list[str]
 
@@ -56,7 +58,7 @@ def find_images(folder: str) -> Found | None:
     Raises:
         UserError: It is unclear which list is meant.
     """
-    found = Found({}, [], [], [], [])
+    found = Found({}, [], [], {}, [], [])
     if _holds_annotations(folder):
         year = PascalYear(folder)
         _add_year(found, year, folder)
@@ -112,7 +114,8 @@ def _add_whole(found: Found, year: PascalYear, part: str, root: str) -> None:
     """Adds all annotations of a folder to a part."""
     found.years.append(year)
     found.parts.setdefault(part, []).extend((year, name) for name in year.annotations.paths)
-    place = os.path.relpath(year.annotations.folder, root)
+    found.sources.setdefault(part, year.annotations.folder)
+    place = files.relative(year.annotations.folder, root)
     found.evidence.append(os.path.normpath(os.path.join(place, "*.xml")))
 
 
@@ -134,10 +137,11 @@ def _add_year(found: Found, year: PascalYear, root: str) -> None:
         found.notes.append(f"{others:,} annotations in {year.annotations.folder} are in no list")
     place = lists_folder(year.folder)
     found.lists.extend(os.path.join(place, name) for name in files.list_names(place))
-    folder = os.path.relpath(place, root)
-    for name in sets.values():
+    for part, name in sets.items():
         star = "" if files.is_file(os.path.join(place, f"{name}.txt")) else "*_"
-        found.evidence.append(os.path.join(folder, f"{star}{name}.txt"))
+        path = os.path.join(place, f"{star}{name}.txt")
+        found.sources.setdefault(part, path)
+        found.evidence.append(files.relative(path, root))
     return None
 
 
@@ -148,11 +152,12 @@ def _add_by_folder(found: Found, year: PascalYear, root: str) -> None:
     if None in inner.values() or not {"train", "val"} & set(inner.values()):
         return _add_whole(found, year, "train", root)
     found.years.append(year)
-    place = os.path.relpath(year.annotations.folder, root)
     for part in PARTS:
         if own := [name for name in paths if inner[name] == part]:
             found.parts.setdefault(part, []).extend((year, name) for name in own)
-            found.evidence.append(os.path.join(place, os.path.dirname(own[0]), "*.xml"))
+            place = os.path.join(year.annotations.folder, os.path.dirname(own[0]))
+            found.sources.setdefault(part, place)
+            found.evidence.append(os.path.join(files.relative(place, root), "*.xml"))
     return None
 
 

@@ -14,7 +14,7 @@ from efficientvision.data.sources.mask_folders import convert_pairs, mask_layout
 
 FORMAT = "voc"
 # Increase it if the same files become other records.
-_VERSION = 1
+_VERSION = 2
 
 
 def find(folder: str) -> Layout | None:
@@ -30,7 +30,7 @@ def find(folder: str) -> Layout | None:
         return None
     found = voc.find(year)
     class_file = find_class_file(year, folder)
-    evidence = os.path.relpath(os.path.join(year, "SegmentationClass"), folder)
+    evidence = files.relative(os.path.join(year, "SegmentationClass"), folder)
     return mask_layout(
         FORMAT,
         found,
@@ -42,9 +42,15 @@ def find(folder: str) -> Layout | None:
             class_file=class_file,
             white_is_ignored=True,
         ),
-        [class_file] if class_file else [],
+        [*_lists(year), *([class_file] if class_file else [])],
         version=_VERSION,
     )
+
+
+def _lists(year: str) -> list[str]:
+    """Paths of the lists of the parts, whether they exist or not."""
+    names = [os.path.join("ImageSets", "Segmentation", f"{part}.txt") for part in voc.PARTS]
+    return [os.path.join(year, name) for name in (*names, voc.AUGMENTED_LIST)]
 
 
 def _below(folder: str, depth: int) -> list[str]:

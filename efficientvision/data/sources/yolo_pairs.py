@@ -103,8 +103,8 @@ class LabelFiles:
             above = os.sep.join([*parts[: named[-1]], ""]) or os.curdir
             places += self._below(above, os.sep.join(parts[named[-1] + 1 :]))
         places += [folder, *self._below(folder, "")]
-        inside = os.path.relpath(folder, self._root)
-        if not inside.startswith(os.pardir):
+        inside = files.relative(folder, self._root)
+        if not inside.startswith(os.pardir) and not os.path.isabs(inside):
             places += self._below(self._root, inside)
         self._places[folder] = list(dict.fromkeys(places))
         return self._places[folder]

@@ -111,7 +111,7 @@ def _find_set(path: str) -> YoloSet | None:
         if not _find_folders(found):
             return None
     else:
-        found.inputs.append(data.path)
+        found.inputs += [data.path, *data.inputs]
         found.evidence = f"{os.path.basename(data.path)} ({', '.join(data.places)})"
     _pair(found)
     return found
@@ -130,8 +130,8 @@ def _described(folder: str) -> DataFile | None:
     described = [data for data in map(read_darknet, darknet) if data.places]
     if described[1:]:
         raise UserError(
-            f"{described[0].path} and {described[1].path} could each describe the data: set "
-            "`data_dir` to the path of the file to use."
+            f"{described[0].path} and {described[1].path} could each describe the data: name "
+            "the file to use instead of the folder."
         )
     return described[0] if described else None
 
@@ -206,9 +206,10 @@ def _pair(found: YoloSet) -> None:
             for path in map(os.path.normpath, paths):
                 found.notes[LISTED_TWICE] += path in of_part
                 of_part[path] = labels.of(path)
-        if not of_part and part != "test" and not found.missing:
+        if not of_part and part != "test" and found.missing.keys().isdisjoint(places):
             raise UserError(
-                f"The data set {found.folder} has no photos for {part} in {' or '.join(places)}."
+                f"The data set {found.folder} has no photos for {part} in {' or '.join(places)}: "
+                "put them there, or correct the place."
             )
     if known is not None:
         found.notes.update(known.notes)

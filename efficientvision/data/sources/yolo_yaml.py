@@ -36,6 +36,7 @@ class DataFile:
         names: Class id from 0 -> name; empty if the file names none.
         num_classes: `nc`; None if not stated.
         keypoint_numbers: Numbers of a label line that describe keypoints; 0 if there are none.
+        inputs: Paths of the other files that it was read from.
         lines: Lines to print.
         roots: Folders that names in lists of photos may be relative to.
     """
@@ -45,6 +46,7 @@ class DataFile:
     names: dict[int, str] = field(default_factory=dict)
     num_classes: int | None = None
     keypoint_numbers: int = 0
+    inputs: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     roots: list[str] = field(default_factory=list)
 
@@ -71,8 +73,8 @@ def find_yaml(folder: str) -> str | None:
     chosen = usual[:1] or named[:1] or found
     if chosen[1:]:
         raise UserError(
-            f"{' and '.join(chosen[:3])} could each describe the data: set `data_dir` to the path "
-            "of the file to use."
+            f"{' and '.join(chosen[:3])} could each describe the data: name the file to use "
+            "instead of the folder."
         )
     return chosen[0] if chosen else None
 
@@ -188,6 +190,7 @@ def read_darknet(path: str) -> DataFile:
             )
         if not as_stated:
             data.lines.append(f"{path}: names = {content['names']}, taken from {names}")
+        data.inputs.append(names)
         data.names = read_names(names)
     if content.get("classes", "").isdecimal():
         data.num_classes = int(content["classes"])

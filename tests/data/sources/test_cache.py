@@ -177,6 +177,11 @@ def test_what_a_killed_conversion_left_is_removed(data):
     os.rename(made, unfinished)
     (data / ".efficientvision" / ".other-1-1").mkdir()
     assert converter.records().is_new
+    # It may go on, on another machine that does not see the lock.
+    assert unfinished.exists()
+    for path in (unfinished, *unfinished.iterdir()):
+        os.utime(path, (1, 1))
+    assert converter.records(seed=1).is_new
     assert not unfinished.exists() and (data / ".efficientvision" / ".other-1-1").exists()
     # So are records of which a file is missing.
     os.remove(f"{made}/train-00000-of-00001.tfrecord")
@@ -222,3 +227,23 @@ def test_of_two_processes_one_converts(data, caplog):
         thread.join(10)
     assert sorted(made.is_new for made in results) == [False, True]
     assert len(converter.calls) == 1
+
+
+def test_complete_records_of_another_machine_stay(data, tmp_path):
+    """Its conversion began and ended while ours went on."""
+    converter = Converter(data)
+    plain = converter.convert
+
+    def overtaken(output_dir, options):
+        converter.convert = plain
+        other = converter.records(cache_folder=str(tmp_path / "other")).folder
+        os.rename(other, data / ".efficientvision" / os.path.basename(other))
+        return plain(output_dir, options)
+
+    converter.convert = overtaken
+    made = converter.records().folder
+    facts = open(os.path.join(made, cache.FACTS_NAME)).read()
+    assert f'"source": "{data}"' in facts
+    assert [n for n in os.listdir(data / ".efficientvision") if n[0] != "."] == [
+        os.path.basename(made)
+    ]

@@ -108,3 +108,10 @@ def test_a_list_from_another_machine_is_named(tmp_path):
     (tmp_path / "train.csv").write_text("/data/elsewhere/1.jpg,a\n")
     with pytest.raises(UserError, match="train.csv, line 1: there is no image /data/elsewhere/1"):
         class_lists.find(str(tmp_path))
+
+
+def test_a_val_part_without_its_photos(tmp_path):
+    data = write_photos(tmp_path / "photos", "train/a/1.png", "train/b/2.png")
+    (tmp_path / "photos" / "val" / "a").mkdir(parents=True)
+    with pytest.raises(UserError, match="The part val has no photos: add them, or remove"):
+        class_folders.find(data).convert(str(tmp_path / "out"), OPTIONS)

@@ -245,6 +245,16 @@ def test_a_part_without_its_photos(tmp_path):
     _, (report,) = convert(tmp_path)
     assert "the part train is left out: none of the 1 photos" in str(report)
     assert names(tmp_path, "val") == [B]
+    make(tmp_path, {}, [f"train2017/{A}"])
+    os.remove(tmp_path / "val2017" / B)
+    says = (
+        "None of the 1 photos for val that .*val2017.json lists exist in .*val2017: put them there"
+    )
+    with pytest.raises(UserError, match=says):
+        convert(tmp_path)
+    write(tmp_path / "annotations" / "instances_val2017.json", [])
+    with pytest.raises(UserError, match="lists no photos for val: add them, or remove"):
+        convert(tmp_path)
 
 
 def test_photos_without_labels(tmp_path):

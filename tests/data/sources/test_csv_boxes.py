@@ -324,3 +324,18 @@ def test_a_folder_around_the_data(tmp_path):
     text(tmp_path / "cells/boxes.csv", "a.png,10,4,30,14,ant\n")
     write(tmp_path)
     assert boxes(tmp_path) == {"photos/a.png": BOX}
+
+
+def test_a_val_part_without_its_photos(tmp_path):
+    for name in ("a.png", "b.png"):
+        photo(tmp_path / name)
+    rows = "".join(
+        f"{part},{name}.png,10,4,30,14,ant\n"
+        for part, name in (("train", "a"), ("train", "b"), ("val", "x"))
+    )
+    text(tmp_path / "boxes.csv", f"split,path,xmin,ymin,xmax,ymax,class\n{rows}")
+    says = (
+        "None of the 1 photos for val that .*boxes.csv lists exist in .*, or remove their rows to"
+    )
+    with pytest.raises(UserError, match=says):
+        csv_boxes.convert(str(tmp_path), str(tmp_path / "out"), num_workers=1)

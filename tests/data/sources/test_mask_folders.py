@@ -125,14 +125,19 @@ def test_black_and_white(tmp_path, caplog):
     assert reader(str(mask), (2, 2)).tolist() == [[0, 1], [1, 0]]
 
 
-def test_voc(tmp_path):
-    year = tmp_path / "VOCdevkit" / "VOC2012"
+def write_voc(folder):
+    year = folder / "VOCdevkit" / "VOC2012"
     for k, part in enumerate(("train", "val")):
         save(year / "JPEGImages" / f"{part}.jpg", np.zeros((4, 4, 3), np.uint8))
         save(year / "SegmentationClass" / f"{part}.png", np.full((4, 4), k + 1, np.uint8))
         lists = year / "ImageSets" / "Segmentation"
         lists.mkdir(parents=True, exist_ok=True)
         (lists / f"{part}.txt").write_text(f"{part}\n")
+    return year
+
+
+def test_voc(tmp_path):
+    year = write_voc(tmp_path)
     layout = voc_masks.find(str(tmp_path))
     assert layout.is_split and layout.evidence == "VOCdevkit/VOC2012/SegmentationClass/"
     reports = layout.convert(str(tmp_path / "out"), OPTIONS)
@@ -155,3 +160,41 @@ def test_lists(tmp_path):
     reports = layout.convert(str(tmp_path / "out"), OPTIONS)
     assert [report.num_images for report in reports] == [2, 1]
     assert reports[0].labels == {0: "a", 1: "b", 2: "c", 3: "d"}
+
+
+def test_vocs_lists_are_inputs(tmp_path):
+    """Names that change places between the lists are other records."""
+    year = write_voc(tmp_path)
+    inputs = voc_masks.find(str(tmp_path)).inputs
+    for name in ("ImageSets/Segmentation/train.txt", "ImageSets/Segmentation/val.txt"):
+        assert str(year / name) in inputs
+    assert str(year / "list" / "train_aug.txt") in inputs  # It would take precedence.
+
+
+def test_a_val_part_without_its_photos(tmp_path):
+    year = write_voc(tmp_path / "voc")
+    (year / "JPEGImages" / "val.jpg").unlink()
+    with pytest.raises(
+        UserError, match=r"None of the 1 photos for val that .*/val.txt lists exist"
+    ):
+        voc_masks.find(str(year)).convert(str(tmp_path / "out"), OPTIONS)
+    write_pairs(tmp_path / "list", 2)
+    (tmp_path / "list" / "train.txt").write_text("images/0.png labels/0.png\n")
+    (tmp_path / "list" / "val.txt").write_text("images/x.png labels/x.png\n")
+    with pytest.raises(UserError, match=r"or remove .*/val.txt to hold out a share"):
+        mask_lists.find(str(tmp_path / "list")).convert(str(tmp_path / "out"), OPTIONS)
+    for part in ("train", "val"):
+        write_pairs(tmp_path / "parts" / part, 1)
+    (tmp_path / "parts" / "val" / "labels" / "0.png").unlink()
+    layout = mask_folders.find(str(tmp_path / "parts"))
+    with pytest.raises(UserError, match=r"The part val has no image with its mask"):
+        layout.convert(str(tmp_path / "out"), OPTIONS)
+
+
+def test_a_file_of_colours_that_cannot_be_used(tmp_path):
+    """The file was found, not named by an option."""
+    write_pairs(tmp_path, 2)
+    (tmp_path / "palette.txt").write_text("0 0 0 a\n0 0 0 a\n")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/palette.txt, line 2: the colour") as raised:
+        mask_folders.find(str(tmp_path)).convert(str(tmp_path / "out"), OPTIONS)
+    assert "`" not in str(raised.value)

@@ -7,9 +7,15 @@ import pytest
 from PIL import Image
 
 from efficientvision.configs.run_options import DATA_FORMATS
-from efficientvision.data.sources import records
-from efficientvision.data.sources.formats import AUTO, FORMATS, UnknownLayout, is_data_file
-from efficientvision.data.sources.layout import BOXES, CLASSES, MASKS, ConvertOptions
+from efficientvision.data.sources import class_folders, records
+from efficientvision.data.sources.formats import (
+    AUTO,
+    FORMATS,
+    UnknownLayout,
+    find_layout,
+    is_data_file,
+)
+from efficientvision.data.sources.layout import BOXES, CLASSES, MASKS
 from efficientvision.data.sources.records import SourceOptions, convert_folder, find_records
 from efficientvision.errors import UserError
 
@@ -98,6 +104,8 @@ def test_options_that_do_not_apply(photos):
     (photos / "bee").rename(photos / "val" / "x")
     with pytest.raises(UserError, match="`split_seed` does not apply .* says itself which"):
         find_records(photos, (CLASSES,), SourceOptions(split_seed=0))
+    with pytest.raises(UserError, match="`val_fraction` does not apply .* says itself which"):
+        convert_folder(photos, photos / "out", options=SourceOptions(val_fraction=0.2))
 
 
 def test_remote_folders_have_records_only():
@@ -105,14 +113,24 @@ def test_remote_folders_have_records_only():
         find_records("ram://photos", (CLASSES,), SourceOptions())
 
 
-def test_conversion_to_a_folder(photos, tmp_path):
-    options = ConvertOptions(num_workers=1)
-    reports = convert_folder(photos, tmp_path / "out", options=options)
+def test_conversion_to_a_folder(photos, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    reports = convert_folder(photos, tmp_path / "out", options=SourceOptions(), num_workers=1)
     assert [report.num_images for report in reports] == [3, 1]
+    assert "instead of" not in caplog.text  # Nobody asked for a number of files.
+    few = SourceOptions(val_fraction=0)
+    convert_folder(photos, tmp_path / "out", options=few, num_shards=8, num_workers=1)
+    assert "4 images: writing 4 shards instead of 8" in caplog.text
     with pytest.raises(UserError, match="remote"):
-        convert_folder("gs://a/b", tmp_path / "out", options=options)
-    with pytest.raises(UserError, match="`data_format=records`"):
-        convert_folder(photos, tmp_path / "out", data_format="records", options=options)
+        convert_folder("gs://a/b", tmp_path / "out", options=few)
+    for says, options in {
+        "`data_format=records`": {"data_format": "records"},
+        "`background` does not apply": {"background": True},
+        "`data_cache` is not used": {"data_cache": "x"},
+        "`val_fraction` must be": {"val_fraction": 2},
+    }.items():
+        with pytest.raises(UserError, match=says):
+            convert_folder(photos, tmp_path / "out", options=SourceOptions(**options))
 
 
 def test_a_damaged_photo(photos):
@@ -129,3 +147,30 @@ def test_data_files(tmp_path):
         (tmp_path / name).write_text("")
         assert is_data_file(tmp_path / name) == (name[0] != "v")
     assert not is_data_file(tmp_path / "no.csv")
+
+
+def test_a_preferred_format_that_cannot_be_used(photos, caplog):
+    """Its error must not be hidden by an old list beside it."""
+    caplog.set_level(logging.INFO)
+    (photos / "data.yaml").write_text("train: imgaes\nval: ant\nnames: [x]\n")
+    (photos / "boxes.csv").write_text("path,xmin,ymin,xmax,ymax,class\nant/1.png,0,0,2,2,x\n")
+    says = r"train are in imgaes, .* Or take CSV \(boxes.csv\) by `data_format=csv`\.$"
+    with pytest.raises(UserError, match=says):
+        find_records(photos, (BOXES,), SourceOptions())
+    assert find_layout(str(photos), (BOXES,), "csv").format == "csv"
+    # Those that come later, or are of other labels, are no doubt.
+    (photos / "labels.csv").write_text("path,label\nant/1.png,a\nant/9.png,b\n")
+    assert find_layout(str(photos), (CLASSES, BOXES)).format == "folders"
+    assert "Not taken: " in caplog.text and "there is no image" in caplog.text
+    assert "imgaes" not in caplog.text
+
+
+def test_the_only_photo_held_out_is_damaged(photos, monkeypatch):
+    def first(items, *_, **__):
+        return items[1:], items[:1]
+
+    monkeypatch.setattr(class_folders, "hold_out", first)
+    (photos / "ant" / "1.png").write_bytes(b"damaged")
+    says = r"No image is left.* add images to the part val\. Another `split_seed` holds out others"
+    with pytest.raises(UserError, match=says):
+        find_records(photos, (CLASSES,), SourceOptions(skip_bad=True))

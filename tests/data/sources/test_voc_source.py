@@ -227,6 +227,15 @@ def test_lists_of_missing_photos(tmp_path):
     write_list(tmp_path, "train", ["a", "b", "c"])
     _, (report,) = convert(tmp_path)
     assert "the part train is left out: none of its 3 names has both" in str(report)
+    write_list(tmp_path, "train", NAMES[3:6])
+    write_list(tmp_path, "val", ["a", "b"])
+    says = "None of the 2 photos for val that .*/Main/val.txt lists exist in .*JPEGImages: put them"
+    with pytest.raises(UserError, match=says):
+        convert(tmp_path)
+    write_list(tmp_path, "val", [NAMES[1]])
+    with pytest.raises(UserError, match="val.txt lists have an annotation in .*Annotations: put"):
+        convert(tmp_path)
+    write_list(tmp_path, "train", ["a", "b", "c"])
     write_list(tmp_path, "val", ["a"])
     with pytest.raises(UserError, match="none of its 3 names has both"):
         convert(tmp_path)

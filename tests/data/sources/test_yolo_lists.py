@@ -19,6 +19,7 @@ def test_darknet(tmp_path):
     text(tmp_path / "train.txt", "data/obj_train_data/a.png\ndata/obj_train_data/b.png\n")
     layout, reports = write_yolo(tmp_path, tmp_path / "out")
     assert layout.evidence == "obj.data (train)" and not layout.is_split
+    assert str(tmp_path / "obj.names") in layout.inputs
     assert [report.num_images for report in reports] == [1, 1]
     assert reports[0].labels == {1: "ant", 2: "bee"}
     assert "2 photos found by the last part of their listed path" in str(reports[0])
