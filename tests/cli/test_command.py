@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from efficientvision.cli import command
-from efficientvision.cli.commands import base, hyper_parameters
+from efficientvision.cli.commands import base, convert, hyper_parameters
 from efficientvision.configs.overrides import RawText
+from efficientvision.data.sources import records
 
 ALL = [command.find_command(name) for name in command.NAMES]
 
@@ -139,6 +140,27 @@ def test_converters_with_flags_of_their_own(capsys):
             check=True,
         ).stdout
         assert f"efficientvision convert {name}" in text and "--num_shards" in text
+
+
+def test_convert_passes_on_what_was_set(monkeypatch):
+    calls = []
+    monkeypatch.setattr(convert, "load_tensorflow_quietly", lambda: None)
+    monkeypatch.setattr(records, "convert_folder", lambda *a, **k: calls.append((a, k)) or [])
+    for words in ([], ["--val_fraction=0.1", "--background", "--num_shards=4", "--labels=boxes"]):
+        with pytest.raises(SystemExit):
+            command.main(["convert", ".", "out", *words])
+    source = records.SourceOptions
+    assert calls == [
+        ((".", "out"), {"options": source()}),
+        (
+            (".", "out"),
+            {
+                "options": source(val_fraction=0.1, background=True),
+                "num_shards": 4,
+                "labels": "boxes",
+            },
+        ),
+    ]
 
 
 def test_version(capsys):
