@@ -20,6 +20,7 @@ from efficientvision.data.masks.pairs import (
 )
 from efficientvision.data.masks.palettes import conflicts
 from efficientvision.data.names import composed
+from efficientvision.data.photos import is_photo_name
 from efficientvision.data.picture_folders import (
     LeftOut,
     existing_file,
@@ -187,13 +188,15 @@ def read_list(
 
 
 def names_pairs(list_file: str) -> bool:
-    """Whether a file has the form of `read_list`, by its first lines: a pair of files exists."""
+    """Whether a file has the form of `read_list`, by its first lines: names of two pictures."""
     try:
         lines = files.read_text(list_file).splitlines()[:2]
     except (UserError, OSError):
         return False
     places = [files.parent(list_file)] * 2
-    halves = (half for line in lines for half in _halves(line.strip()))
+    halves = [half for line in lines for half in _halves(line.strip())]
+    if any(all(map(is_photo_name, half)) for half in halves):  # Whether they exist or not.
+        return True
     return any(all(_existing(places, half)) for half in halves)
 
 

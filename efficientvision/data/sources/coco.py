@@ -14,6 +14,7 @@ from efficientvision.data.coco_images import MISSING, CocoImage, find_images
 from efficientvision.data.coco_json import CocoFile, read_instances
 from efficientvision.data.conversion import ConversionReport
 from efficientvision.data.labels import write_labels
+from efficientvision.data.part_names import part_of
 from efficientvision.data.picture_folders import LeftOut, is_hidden
 from efficientvision.data.sources.coco_files import find_label_files, find_photo_folder
 from efficientvision.data.sources.labelled_photos import (
@@ -126,9 +127,11 @@ def _convert(
             f"in images/, or in a folder named as the part (looked in {first.photo_folder}), so "
             "that the file_name of each leads to its photo."
         )
-    if "val" in sources and "val" not in parts and "train" in parts:
-        source = sources["val"]
-        raise no_val_photos(source.json_file, len(read["val"].images), source.photo_folder)
+    if "val" in sources and "train" in parts:
+        if "val" not in parts:
+            source = sources["val"]
+            raise no_val_photos(source.json_file, len(read["val"].images), source.photo_folder)
+        _refuse_photos_of_train(sources["val"], parts)
     _look_at_others(sources, parts, reports, keep=options.background)
     parts, lines = hold_out_val(
         parts,
@@ -162,6 +165,23 @@ def _refuse_most(source: _Source, file: CocoFile, images: list[CocoImage]) -> No
     found = {image.info["id"] for image in images}
     missing = [image["file_name"] for image in file.images if image["id"] not in found]
     refuse_mostly_missing(source.json_file, len(images), missing, source.photo_folder)
+
+
+def _refuse_photos_of_train(source: _Source, parts: Mapping[str, list[CocoImage]]) -> None:
+    """Refuses photos for val of which none is there, but which have the names of those for train.
+
+    Raises:
+        UserError: All of them were found in the folder of train, and are photos for train.
+    """
+    of_train = {image.path for image in parts["train"]}
+    images = parts["val"]
+    in_train = part_of(files.base_name(source.photo_folder)) == "train"
+    if in_train and all(image.path in of_train for image in images):
+        raise UserError(
+            f"The {len(images):,} photos for val that {source.json_file} lists were only found "
+            f"among those for train, such as {images[0].path}: put those for val into a folder val "
+            f"beside {source.photo_folder}, or remove {source.json_file} to hold out a share."
+        )
 
 
 def _look_at_others(

@@ -148,15 +148,16 @@ def _look_at_failed(results: Results, found: Layout, data_format: str) -> None:
     """Tells why other formats were not taken, unless they are of labels that are less wanted.
 
     Raises:
-        UserError: One of them would have been preferred, and `data_format` does not choose.
+        UserError: One of them, of the same kind of labels, would have been preferred, and
+            `data_format` does not choose.
     """
     is_preferred = True
-    for (kind, name), result in results.items():
+    for (kind, _), result in results.items():
         if result is found:
             is_preferred = False
         if not isinstance(result, UserError):
             continue
-        if is_preferred and data_format == AUTO and name != found.format:
+        if is_preferred and kind == found.labels and data_format == AUTO:
             raise UserError(
                 f"{result.sentence} Or take {title_of(found.labels, found.format)} "
                 f"({found.evidence}) by `data_format={found.format}`.",

@@ -255,6 +255,9 @@ def test_a_part_without_its_photos(tmp_path):
     write(tmp_path / "annotations" / "instances_val2017.json", [])
     with pytest.raises(UserError, match="lists no photos for val: add them, or remove"):
         convert(tmp_path)
+    write(tmp_path / "annotations" / "instances_val2017.json", [A])  # Another photo of this name.
+    with pytest.raises(UserError, match="only found among those for train, such as .*train2017/a"):
+        convert(tmp_path)
 
 
 def test_photos_without_labels(tmp_path):

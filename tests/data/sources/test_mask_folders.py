@@ -185,7 +185,8 @@ def test_a_val_part_without_its_photos(tmp_path):
         mask_lists.find(str(tmp_path / "list")).convert(str(tmp_path / "out"), OPTIONS)
     for part in ("train", "val"):
         write_pairs(tmp_path / "parts" / part, 1)
-    (tmp_path / "parts" / "val" / "labels" / "0.png").unlink()
+    labels = tmp_path / "parts" / "val" / "labels"
+    (labels / "0.png").rename(labels / "x.png")
     layout = mask_folders.find(str(tmp_path / "parts"))
     with pytest.raises(UserError, match=r"The part val has no image with its mask"):
         layout.convert(str(tmp_path / "out"), OPTIONS)
