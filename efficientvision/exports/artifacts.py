@@ -121,6 +121,13 @@ FORMATS = {
         ),
     )
 }
+# Module -> extra, and the packages that write and run its files.
+_NEEDED = {
+    "onnx_format": ("onnx", ("tf2onnx", "onnxruntime")),
+    "openvino_format": ("openvino", ("tf2onnx", "openvino")),
+    "litert_format": ("litert", ("ai_edge_litert.interpreter",)),
+    "coreml_format": ("coreml", ("coremltools",)),
+}
 _MODULES = {form.suffix[form.suffix.rfind(".") :]: form.module for form in FORMATS.values()}
 
 
@@ -132,6 +139,20 @@ def is_artifact(path: AnyPath) -> bool:
 def module_of(path: AnyPath) -> ModuleType:
     """Returns the module that reads a file; see `Format.module`."""
     return importlib.import_module(f"efficientvision.exports.{_MODULES[_suffix(path)]}")
+
+
+def check_installed(name: str) -> None:
+    """Checks before a long work that a format can be written and run.
+
+    Args:
+        name: one of `FORMATS`.
+
+    Raises:
+        UserError: a package is not installed.
+    """
+    extra, packages = _NEEDED[FORMATS[name].module]
+    for package in packages:
+        need(package, extra, f"exporting {name}")
 
 
 def need(package: str, extra: str, what: str) -> Any:

@@ -15,6 +15,8 @@ from efficientvision.data.photos import is_photo_name
 from efficientvision.data.sources.formats import AUTO, UnknownLayout, is_data_file
 from efficientvision.data.sources.records import SourceOptions, find_records
 from efficientvision.errors import UserError
+from efficientvision.exports.load_export import is_export
+from efficientvision.runs.run_data import reading_options
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import tasks_that
 
@@ -48,6 +50,8 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
     if not options.data_dir:
         return options
     task = find_task()
+    if options.mode == "eval" and options.val_fraction is None and _is_new(options):
+        options = options.replace(val_fraction=0.0)  # No model was trained on a part of it.
     asked = SourceOptions(
         data_format=options.data_format,
         val_fraction=options.val_fraction,
@@ -63,7 +67,7 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
             raise UserError(f"`eval_part=test`: {options.data_dir} has no test part.")
         evaluation, truth = found.test_records, own_truth(found.test_records)
     elif options.mode == "eval" and evaluation is None and options.val_fraction == 0:
-        log.info(f"`val_fraction=0`: evaluating on all photos of {options.data_dir}.")
+        log.info(f"Evaluating on all photos of {options.data_dir}, which is not split.")
         evaluation, truth = found.training_records, own_truth(found.training_records)
     options = options.replace(
         train_file_pattern=options.train_file_pattern or found.training_records,
@@ -80,6 +84,16 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
         f"{options.val_file_pattern}{said}."
     )
     return options
+
+
+def _is_new(options: RunOptions) -> bool:
+    """Whether the data to evaluate on is not that of the model's run.
+
+    An exported model does not know its run: part of the data may have trained it.
+    """
+    if is_export(options.model_dir or ""):
+        return False
+    return reading_options(options.model_dir or "", options.data_dir or "") is None
 
 
 def names_data(path: files.AnyPath | None) -> bool:
@@ -168,17 +182,28 @@ def _part(pattern: str | None, data: str, part: str) -> str:
 
 
 def _labelled(data: str, settings: InspectSettings, task: Task) -> DataFolder | None:
-    """Returns the records of a folder; None if it contains only photos."""
-    asked = SourceOptions(
-        data_format=settings.data_format,
-        val_fraction=settings.val_fraction,
-        split_seed=settings.split_seed,
-        background=settings.background,
-        data_cache=settings.data_cache,
-        skip_bad=True,
-    )
+    """Returns the records of a folder; None if it contains only photos.
+
+    Of the data of the model's run the same photos are held out; other data is taken whole if it is
+    not split.
+    """
+    own = reading_options(settings.ckpt_path or "", data)
+    asked = {"val_fraction": 0.0} if own is None else own
+    asked = {name: value for name, value in asked.items() if name != "on_bad_record"}
+    for name, unset in (
+        *(("data_format", AUTO), ("val_fraction", None), ("split_seed", None)),
+        *(("background", False), ("data_cache", None)),
+    ):
+        if getattr(settings, name) != unset:
+            asked[name] = getattr(settings, name)
+    options = SourceOptions(**asked, skip_bad=True)
     try:
-        return find_records(data, task.label_kinds, asked, suits=_nouns)
+        found = find_records(data, task.label_kinds, options, suits=_nouns)
+        if found.evaluation_records is None and asked.get("val_fraction") == 0:
+            whole = found.training_records
+            truth = own_truth(whole)
+            found = dataclasses.replace(found, evaluation_records=whole, ground_truth_json=truth)
+        return found
     except UnknownLayout:
         paths = (files.join(data, name) for name in files.list_names(data))
         if settings.data_format == AUTO and any(map(is_photo_name, paths)):

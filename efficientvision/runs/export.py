@@ -17,7 +17,7 @@ from efficientvision.data.photos import PHOTO_SUFFIXES, list_photos, open_photo
 from efficientvision.data.record_files import match_files
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.errors import UserError
-from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS
+from efficientvision.exports.artifacts import FORMATS, IN_INTEGERS, check_installed
 from efficientvision.exports.load_export import load_export
 from efficientvision.exports.saved_model import export_saved_model
 from efficientvision.exports.write_portable import write_portable
@@ -86,6 +86,8 @@ def run(settings: InspectSettings) -> list[Exported]:
     """
     _check_formats(settings.formats)
     fixed = [name for name in settings.formats if is_portable(name)]
+    for name in fixed:
+        check_installed(name)
     if settings.batch_size is None and fixed:
         raise UserError(
             f"`batch_size=0`: {', '.join(fixed)} need a fixed batch size; set it, or export only "

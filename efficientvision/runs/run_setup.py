@@ -20,7 +20,8 @@ from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
-from efficientvision.runs import data_source
+from efficientvision.registry import task_of
+from efficientvision.runs import data_source, run_data
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -38,6 +39,7 @@ from efficientvision.training.freezing import freeze_parts
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
+from efficientvision.weights.identify import Identified, identify
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ _COUNTS = (
 
 
 def check_options(options: RunOptions) -> RunOptions:
-    """Checks and completes the options; opens no file.
+    """Checks and completes the options; opens no file but a checkpoint to evaluate.
 
     Raises:
         UserError: Options are missing or exclude each other.
@@ -101,9 +103,23 @@ def _own_config(options: RunOptions) -> str | None:
 
 
 def task_of_run(options: RunOptions) -> Task:
-    """Returns the task of the options, or of the run to evaluate."""
-    name, task = model_and_task(options, _own_config(options))
+    """Returns the task of the options, or of the run or checkpoint to evaluate."""
+    own = _own_config(options)
+    is_unsaid = not options.task and "model_name" not in options.written
+    if options.mode == "eval" and own is None and is_unsaid:
+        found = _identified(options.model_dir)
+        if found.model is not None:
+            return find_task(found.task or task_of(found.model), found.model)
+    name, task = model_and_task(options, own)
     return find_task(task, name)
+
+
+def _identified(path: str | None) -> Identified:
+    """Identifies the network of a checkpoint; of anything else nothing is known."""
+    try:
+        return identify(path) if path and not is_export(path) else Identified()
+    except UserError:
+        return Identified()
 
 
 def task_of_data(options: RunOptions) -> Task:
@@ -124,15 +140,17 @@ def find_data(options: RunOptions) -> RunOptions:
     Raises:
         UserError: Files, or the tf.data service, are missing.
     """
+    options = run_data.as_the_run(options)
     options = data_source.locate(options, lambda: task_of_data(options))
+    run_data.tell_changed_data(options)
     for name, needed in (
         ("train_file_pattern", options.mode != "eval"),
         ("val_file_pattern", _evaluates(options)),
     ):
         if needed and not getattr(options, name):
             raise UserError(
-                f"`data_dir={options.data_dir}` has no {name.partition('_')[0]} part "
-                f"({name.partition('_')[0]}*.tfrecord); set `{name}` instead."
+                f"`data_dir={options.data_dir}` has no {name.partition('_')[0]} part: "
+                f"{_instead(name, options)}."
             )
     for pattern in options.record_patterns.values():
         match_files(pattern)
@@ -142,6 +160,17 @@ def find_data(options: RunOptions) -> RunOptions:
     if json_file and not options.testdev_dir and not files.is_file(json_file):
         raise UserError(f"`val_json_file={json_file}` does not exist.")
     return options
+
+
+def _instead(pattern: str, options: RunOptions) -> str:
+    """Says what to do if the data has no photos to train on, or to validate on."""
+    if pattern == "train_file_pattern":
+        return "add photos to train on, or set `train_file_pattern`"
+    if options.val_fraction == 0:
+        return "remove `val_fraction=0`, which holds out nothing"
+    if options.mode == "eval":
+        return "`eval_part=test` evaluates on its test part, if it has one"
+    return "set `val_file_pattern`, or train without evaluation (`mode=train`)"
 
 
 def training_config(options: RunOptions) -> TrainingConfig:

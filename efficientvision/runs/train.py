@@ -61,6 +61,7 @@ class Run:
 
     Attributes:
         options: Options, completed from the data.
+        located: Options with the records of the data, before unreadable ones were left out.
         config: Hyper-parameters.
         strategy: Distribution strategy.
         names: Class number (1..K; of masks from 0) -> name; may be empty.
@@ -72,6 +73,7 @@ class Run:
     """
 
     options: RunOptions
+    located: RunOptions
     config: TrainingConfig
     strategy: tf.distribute.Strategy
     names: dict[int, str]
@@ -132,8 +134,8 @@ def train(
         The exit code: 0, or 128 + the signal that ended the run early.
     """
     check_loggers(options.log_to)
-    evaluate_if_possible |= options.defaults == "data"
     options = data_defaults.of_run(options)
+    evaluate_if_possible |= options.defaults == "data"
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
     log_on_chief_only(strategy)
@@ -153,7 +155,7 @@ def train(
         class_names.check_no_new_classes(options.model_dir, config, names)
     plan = run_setup.training_plan(options, config)
     schedule = run_setup.learning_rates(config, plan)
-    decided = Run(options, config, strategy, names, plan, schedule, command, callbacks)
+    decided = Run(options, located, config, strategy, names, plan, schedule, command, callbacks)
     if options.preflight == "only":
         if is_chief(strategy):
             preflight.run(options, config, names, plan, schedule)
@@ -229,7 +231,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
             stack.enter_context(data_errors(pattern, of_masks=task_of_config(config).of_masks))
         trainer.run(**when)
     if trainer.is_chief and not trainer.stop_signal:
-        log.info(final_message(trainer, options, decided.command))
+        log.info(final_message(trainer, decided.located, decided.command))
     wait_for_all(decided.strategy)
     return 128 + trainer.stop_signal if trainer.stop_signal else 0
 

@@ -11,6 +11,7 @@ from efficientvision import files
 
 # Limits of a container (cgroup 2), of which the machine's own numbers know nothing.
 _LIMIT, _USED = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"
+_STAT = "/sys/fs/cgroup/memory.stat"
 
 
 def device_kind(strategy: tf.distribute.Strategy, *, on_cpu: bool = False) -> str:
@@ -51,8 +52,10 @@ def peak_bytes() -> int:
 
 def _left_in_container() -> float:
     try:
-        return float(files.read_text(_LIMIT)) - float(files.read_text(_USED))
-    except (OSError, ValueError):  # No limit: the file is missing, or says "max".
+        stat = dict(line.split() for line in files.read_text(_STAT).splitlines())
+        cached = float(stat["active_file"]) + float(stat["inactive_file"])  # Given back on demand.
+        return float(files.read_text(_LIMIT)) - float(files.read_text(_USED)) + cached
+    except (OSError, ValueError, KeyError):  # No limit: the file is missing, or says "max".
         return float("inf")
 
 

@@ -70,6 +70,9 @@ def test_examples_parse(one, monkeypatch):
         (["train", "efficientdet-lite0", ".", "--hparams=bcd"], "name of a recipe"),
         (["train", "efficientdet-lite0", ".", "--preflight=maybe"], "--preflight=maybe"),
         (["train", "espnetv2_s_1.0", ".", "--anchor_scale=3"], "anchor_scale"),
+        (["train", "efficientdet-lite0", ".", "--mode=eval"], "efficientvision evaluate"),
+        (["train", "efficientdet-lite0", ".", "--log_to=wandbb"], "Did you mean wandb"),
+        (["evaluate", ".", ".", "--hparams=bcd"], "name of a recipe"),
         (["evaluate", "nowhere", "."], "MODEL nowhere does not exist"),
         (["export", ".", "litret"], "Did you mean litert"),
         (["benchmark", "efficientdet-lite"], "Did you mean efficientdet-lite4"),
@@ -161,6 +164,14 @@ def test_convert_passes_on_what_was_set(monkeypatch):
             },
         ),
     ]
+
+
+def test_a_folder_named_like_a_converter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coco").mkdir()
+    assert command._names_converter(["coco", "--image_dir=coco/train2017"])
+    assert not command._names_converter(["coco", "records"])
+    assert command._names_converter(["masks", "--help"]) and not command._names_converter([])
 
 
 def test_version(capsys):

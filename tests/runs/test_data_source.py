@@ -53,10 +53,14 @@ def test_training_takes_both_parts(classifier, photos):
 
 def test_an_evaluation_takes_the_part_that_is_asked_for(classifier, photos, caplog):
     caplog.set_level(logging.INFO)
-    assert num_records(found(classifier, photos, mode="eval").val_file_pattern) == 1
-    everything = found(classifier, photos, mode="eval", val_fraction=0.0)
-    assert num_records(everything.val_file_pattern) == 4
-    assert "`val_fraction=0`: evaluating on all photos" in caplog.text
+    held_out = found(classifier, photos, mode="eval", val_fraction=0.25)
+    assert num_records(held_out.val_file_pattern) == 1
+    for everything in ({"val_fraction": 0.0}, {}):  # No run was trained on them.
+        options = found(classifier, photos, mode="eval", **everything)
+        assert num_records(options.val_file_pattern) == 4
+    assert "Evaluating on all photos of" in caplog.text and "not split" in caplog.text
+    exported = found(classifier, photos, mode="eval", model_dir="model.tflite")
+    assert num_records(exported.val_file_pattern) == 1
     with pytest.raises(UserError, match="`eval_part=test`: .* has no test part"):
         found(classifier, photos, mode="eval", eval_part="test")
     for part, name in (("train", "a"), ("test", "b")):

@@ -280,3 +280,29 @@ def test_options_of_other_tasks(photos, out):
         with pytest.raises(UserError, match=next(iter(options))):
             ev.predict(segmenter(), photos, out, **options)
     assert not out.exists()
+
+
+def test_a_prediction_without_results_leaves_nothing(photos, out):
+    with pytest.raises(UserError, match="classes"):
+        ev.predict(classifier(), photos, out, classes="drak")
+    assert not list(pathlib.Path(out).glob("predictions*"))
+    assert ev.predict(classifier(), photos, out, classes="dark").num_photos == len(PHOTOS)
+
+
+def test_resuming_needs_the_same_photos(photos, out):
+    first, second = (str(photos / name) for name in ("a.jpg", "sub one/a.jpg"))
+    ev.predict(detector(), [first], out)
+    with pytest.raises(UserError, match="another folder of the photos"):
+        ev.predict(detector(), [second], out, resume=True)
+
+
+def test_folders_and_globs_among_several_photos(photos, out):
+    found = ev.predict(detector(), [photos / "a.jpg", photos / "sub one"], out)
+    assert found.num_photos == 3
+    with pytest.raises(UserError, match="is a video: predict it alone|is a video, and"):
+        ev.predict(detector(), [photos / "a.jpg", "film.mp4"], out, overwrite=True)
+
+
+def test_a_class_is_not_chosen_because_the_others_are_left_out(photos, out):
+    found = ev.predict(classifier(), photos / "a.jpg", out, classes='so "light" <&>')
+    assert sum(found.counts.values()) == 0

@@ -6,7 +6,15 @@ from efficientvision.configs.run_options import options_from
 from efficientvision.errors import UserError
 from efficientvision.runs import calls
 from efficientvision.runs import export as exporting
-from efficientvision.runs.run_data import RunData, read_data, write_data
+from efficientvision.runs.evaluate import is_own_data
+from efficientvision.runs.run_data import (
+    RunData,
+    as_the_run,
+    read_data,
+    reading_options,
+    tell_changed_data,
+    write_data,
+)
 
 
 @pytest.fixture
@@ -47,3 +55,35 @@ def test_an_export_takes_the_data_of_the_run(run, records, monkeypatch):
     assert with_other.calibration_file_pattern is None
     with pytest.raises(UserError, match="Set `photos` or `verify`"):
         calls.export(records, "onnx")
+
+
+def _options(**more):
+    return options_from({"model_name": "efficientdet-d0", "mode": "eval", **more})
+
+
+def test_the_same_photos_stay_held_out(run, records, caplog):
+    """An evaluation reads the data as the run has, unless the user says otherwise."""
+    caplog.set_level("INFO")
+    began = options_from({"data_dir": "photos/", "split_seed": 7, "val_file_pattern": "val*"})
+    write_data(str(run), began)
+    assert reading_options(run, records / "photos") == {"split_seed": 7}
+    assert reading_options(run, records / "others") is None
+    taken = as_the_run(_options(model_dir=str(run), data_dir="photos"))
+    assert taken.split_seed == 7 and "As in this run: `split_seed=7`" in caplog.text
+    assert as_the_run(_options(model_dir=str(run), data_dir="photos", split_seed=1)).split_seed == 1
+    assert as_the_run(_options(model_dir=str(run), data_dir="others")).split_seed is None
+    # A folder without a checkpoint is no run that could be resumed.
+    new = _options(model_dir=str(run), data_dir="photos").replace(mode="train")
+    assert as_the_run(new).split_seed is None
+    caplog.clear()
+    tell_changed_data(taken.replace(val_file_pattern="val*"))
+    assert not caplog.text
+    tell_changed_data(taken.replace(val_file_pattern="other*"))
+    assert "its split has changed since this run began" in caplog.text
+
+
+def test_only_the_runs_own_photos_decide_on_its_best_checkpoint(run, records):
+    assert is_own_data("val*", str(run))
+    assert is_own_data(f"{records}/val-*.tfrecord", str(run / "best"))
+    assert not is_own_data("train*", str(run))
+    assert is_own_data("train*", str(records / "nowhere")), "unknown"

@@ -8,6 +8,7 @@ from efficientvision.cli.commands.hyper_parameters import split_hyper_parameters
 from efficientvision.cli.commands.run_groups import evaluation_groups
 from efficientvision.cli.commands.train import check_data
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import options_from
 from efficientvision.errors import UserError
 
@@ -29,6 +30,7 @@ def _check(call: Call) -> None:
     check_model_path(model)
     check_data(data)
     options_from(call.options)
+    read_overrides(call.options.get("hparams"))
 
 
 def _run(call: Call) -> None:
@@ -62,7 +64,7 @@ COMMAND = Command(
         ),
     ],
     groups=evaluation_groups(),
-    defaults={"eval_samples": "all images"},
+    defaults={"eval_samples": "all images", "model_name": "the checkpoint's own"},
     texts={
         "model_name": "network, if the checkpoint does not say which it is",
         "trust": TRUST,
@@ -70,4 +72,5 @@ COMMAND = Command(
     run=_run,
     check=_check,
     split=split_hyper_parameters,
+    more_help=lambda _: "Hyper-parameters are options too: --nms_configs.method=hard",
 )

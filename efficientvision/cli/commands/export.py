@@ -7,6 +7,7 @@ from efficientvision.cli.commands.evaluate import check_model_path
 from efficientvision.cli.commands.inspect_groups import groups_of
 from efficientvision.cli.flags import FlagSpec
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import EXPORT_FORMATS
 from efficientvision.errors import UserError
 from efficientvision.registry import nearest_names
@@ -42,6 +43,7 @@ def _formats(text: str) -> list[str]:
 def _check(call: Call) -> None:
     model, formats = call.words
     check_model_path(model)
+    read_overrides(call.options.get("hparams"))
     _formats(formats)
 
 

@@ -6,6 +6,7 @@ from efficientvision import files
 from efficientvision.cli.commands.base import TRUST, Argument, Call, Command, grouped
 from efficientvision.cli.commands.evaluate import check_model_path
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.predict_options import PredictOptions, predict_options
 from efficientvision.errors import UserError
 
@@ -26,6 +27,7 @@ _GROUPS = {
 def _check(call: Call) -> None:
     model, *photos = call.words
     check_model_path(model)
+    read_overrides(call.options.get("hparams"))
     for path in photos:
         if path and not files.matches(path):
             raise UserError(f"PHOTOS {path} does not exist: expected photos, a folder or a video.")

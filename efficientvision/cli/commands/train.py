@@ -15,6 +15,7 @@ from efficientvision.cli.commands.hyper_parameters import (
 )
 from efficientvision.cli.commands.run_groups import training_groups
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
+from efficientvision.configs.loggers import logger_names
 from efficientvision.configs.run_options import options_from
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models
@@ -27,13 +28,21 @@ def _check(call: Call) -> None:
     model, data = call.words
     options = call.options
     check_model(model, options.get("task"), options.get("hparams") or "", call.hyper_parameters)
-    options_from({name: value for name, value in options.items() if name != "resume"})
+    if options.get("mode") not in (None, "train", "train_and_eval"):
+        raise UserError(
+            f"--mode={options['mode']}: must be train or train_and_eval. To evaluate, use: "
+            "efficientvision evaluate"
+        )
+    options_from(options)
+    logger_names(options.get("log_to") or "")
     check_data(data)
 
 
 def check_data(data: str | None) -> None:
     """Checks that a folder or file of labelled photos exists; opens nothing."""
-    if data and not files.matches(data):
+    # A comma separates patterns, or is part of a name.
+    patterns = [data or ""] if data is None or files.matches(data) else data.split(",")
+    if data and not all(files.matches(pattern.strip()) for pattern in patterns):
         raise UserError(f"DATA {data} does not exist: expected a folder of labelled photos.")
 
 

@@ -6,38 +6,12 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from efficientvision.configs.loggers import PACKAGES, TENSORBOARD, logger_names
 from efficientvision.errors import UserError
-from efficientvision.registry import nearest_names
 from efficientvision.runs.loggers.mlflow_log import MlflowLog
 from efficientvision.runs.loggers.wandb_log import WandbLog
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.tensorboard_log import TensorBoardLog
-
-TENSORBOARD = "tensorboard"
-_NONE = "none"
-# Name -> a function that only the installed package has: a folder `wandb` here is not it.
-_PACKAGES = {"wandb": "init", "mlflow": "MlflowClient"}
-_NAMES = (TENSORBOARD, *_PACKAGES, _NONE)
-
-
-def logger_names(log_to: str) -> tuple[str, ...]:
-    """Splits the option `log_to`; empty for "none".
-
-    Raises:
-        UserError: A name is unknown, or "none" is not alone.
-    """
-    names = tuple(dict.fromkeys(name.strip() for name in log_to.split(",") if name.strip()))
-    for name in names:
-        if name not in _NAMES:
-            raise UserError(
-                f"Unknown logger {name!r} in `log_to={log_to}`: expected {', '.join(_NAMES)}, or "
-                f"several separated by commas. {nearest_names(name, _NAMES)}"
-            )
-    if _NONE in names or not names:
-        if len(names) > 1:
-            raise UserError(f"`log_to={log_to}`: none excludes other loggers.")
-        return ()
-    return names
 
 
 def check_loggers(log_to: str) -> None:
@@ -47,10 +21,10 @@ def check_loggers(log_to: str) -> None:
         UserError: A package is missing, or cannot be imported.
     """
     for name in logger_names(log_to):
-        if name not in _PACKAGES:
+        if name not in PACKAGES:
             continue
         try:
-            found = hasattr(importlib.import_module(name), _PACKAGES[name])
+            found = hasattr(importlib.import_module(name), PACKAGES[name])
         except ImportError:
             found = False
         if not found:
