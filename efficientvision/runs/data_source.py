@@ -188,18 +188,22 @@ def _labelled(data: str, settings: InspectSettings, task: Task) -> DataFolder | 
     not split.
     """
     own = reading_options(settings.ckpt_path or "", data)
-    asked = {"val_fraction": 0.0} if own is None else own
-    asked = {name: value for name, value in asked.items() if name != "on_bad_record"}
-    for name, unset in (
-        *(("data_format", AUTO), ("val_fraction", None), ("split_seed", None)),
-        *(("background", False), ("data_cache", None)),
-    ):
-        if getattr(settings, name) != unset:
-            asked[name] = getattr(settings, name)
-    options = SourceOptions(**asked, skip_bad=True)
+    if own is None:
+        own = {"val_fraction": 0.0}
+    fraction, seed = settings.val_fraction, settings.split_seed
+    options = SourceOptions(
+        data_format=own.get("data_format", AUTO)
+        if settings.data_format == AUTO
+        else settings.data_format,
+        val_fraction=own.get("val_fraction") if fraction is None else fraction,
+        split_seed=own.get("split_seed") if seed is None else seed,
+        background=settings.background or own.get("background", False),
+        data_cache=settings.data_cache or own.get("data_cache"),
+        skip_bad=True,
+    )
     try:
         found = find_records(data, task.label_kinds, options, suits=_nouns)
-        if found.evaluation_records is None and asked.get("val_fraction") == 0:
+        if found.evaluation_records is None and options.val_fraction == 0:
             whole = found.training_records
             truth = own_truth(whole)
             found = dataclasses.replace(found, evaluation_records=whole, ground_truth_json=truth)

@@ -77,12 +77,12 @@ def test_the_video_and_a_table_of_its_frames(clip, tmp_path):
     found = run(clip, tmp_path / "out", predictor, line_thickness=3)
     assert found.num_photos == FRAMES and found.counts == {"cell": FRAMES}
     assert found.crossings is None and set(found.files) == {"table", "video"}
-    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "my clip_predictions.csv").open()))
     assert [row["frame"] for row in rows] == [str(i + 1) for i in range(FRAMES)]
     assert list(rows[0]) == ["frame", "seconds", "class_id", "score"]
     assert len(read_video(tmp_path / "out" / "my clip.mp4").pictures) == FRAMES
     assert predictor.drawn == [{"line_thickness": 3}] * FRAMES
-    with pytest.raises(UserError, match="predictions.csv exists: choose another `folder`"):
+    with pytest.raises(UserError, match="my clip_predictions.csv exists: choose another `folder`"):
         run(clip, tmp_path / "out")
     run(clip, tmp_path / "out", overwrite=True, pictures=False)
 
