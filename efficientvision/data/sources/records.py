@@ -124,7 +124,11 @@ def _tell_beside_records(data: str, kinds: Sequence[str]) -> None:
 
 
 def _refuse_options(data: str, options: SourceOptions, why: str) -> None:
-    """Raises UserError for options that only apply to a conversion."""
+    """Raises UserError for options that only apply to a conversion.
+
+    To hold out nothing is what happens anyway.
+    """
+    options = replace(options, val_fraction=options.val_fraction or None)
     for name in ("val_fraction", "split_seed", "background", "data_cache"):
         value = getattr(options, name)
         if value is not None and value is not False:

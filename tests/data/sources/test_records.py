@@ -90,6 +90,8 @@ def test_records_come_first(photos, caplog):
     assert find_records(photos, (CLASSES,), SourceOptions(data_format="folders")).line
     with pytest.raises(UserError, match="`val_fraction` does not apply to .*are records already"):
         find_records(photos, (CLASSES,), SourceOptions(val_fraction=0.2))
+    found = find_records(photos, (CLASSES,), SourceOptions(val_fraction=0))
+    assert found.training_records == f"{photos}/train*.tfrecord"
 
 
 def test_options_that_do_not_apply(photos):
@@ -106,6 +108,8 @@ def test_options_that_do_not_apply(photos):
         find_records(photos, (CLASSES,), SourceOptions(split_seed=0))
     with pytest.raises(UserError, match="`val_fraction` does not apply .* says itself which"):
         convert_folder(photos, photos / "out", options=SourceOptions(val_fraction=0.2))
+    line = find_records(photos, (CLASSES,), SourceOptions(val_fraction=0)).line
+    assert "2 photos to train, 2 to validate, 1 class" in line
 
 
 def test_remote_folders_have_records_only():
