@@ -81,6 +81,7 @@ def test_with_keras_already_there_the_package_brings_its_layers(monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_a_plain_import_registers_every_layer():
     """Otherwise `keras.saving.load_model` does not find them in a new process."""
     package = pathlib.Path(efficientvision.__file__).parent

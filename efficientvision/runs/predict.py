@@ -73,14 +73,12 @@ def predict(
         {'RBC': 812, 'WBC': 37, 'Platelets': 40}
     """
     decided = predict_options({"folder": files.as_text(folder), **options})
-    is_one = isinstance(photos, (str, os.PathLike))
-    place = files.as_text(photos) if is_one else ""
-    for path in [] if is_one else map(files.as_text, photos):
-        if path.lower().endswith(VIDEO_SUFFIXES):
-            raise UserError(
-                f"{path} is a video, and `photos` has other files too: predict it alone."
-            )
-    if place.lower().endswith(VIDEO_SUFFIXES):
+    place = ""
+    if isinstance(photos, (str, os.PathLike)):
+        place = files.as_text(photos)
+    elif videos := [path for path in map(files.as_text, photos) if _is_video(path)]:
+        raise UserError(f"{videos[0]} is a video: predict it alone, without other `photos`.")
+    if _is_video(place):
         from efficientvision.runs.predict_video import predict_video
 
         return predict_video(_load(model, decided), place, decided.folder, decided)
@@ -117,6 +115,10 @@ def predict(
         photo, reason = next(iter(unread.items()))
         raise UserError(f"None of {len(unread)} photos can be read; the first, {photo}: {reason}")
     return result
+
+
+def _is_video(path: str) -> bool:
+    return path.lower().endswith(VIDEO_SUFFIXES)
 
 
 def _load(model: AnyPath | Predictor, options: PredictOptions) -> Predictor:

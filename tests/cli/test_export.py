@@ -118,6 +118,7 @@ def test_beyond_the_tolerance_is_a_failure(given, tmp_path, capsys, monkeypatch,
     assert "out of tolerance: litert_fp16" in printed.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_networks_instead")
 def test_where_it_is_measured_the_metric_decides(given, tmp_path, capsys, monkeypatch, litert):
     records = write_made_records(tmp_path / "val.tfrecord", 4)

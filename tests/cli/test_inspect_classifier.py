@@ -49,6 +49,7 @@ def assert_pictures(folder, photos):
         assert picture.shape[0] * picture.shape[1] > 1.5 * original.shape[0] * original.shape[1]
 
 
+@pytest.mark.slow
 def test_infer_from_a_run(photos, tmp_path, capsys):
     code = inspect(
         "--runmode=infer", f"--ckpt_path={classifier_run()}", f"--input_image={photos}/*.png",

@@ -134,6 +134,7 @@ def test_dry_counts_as_published(tmp_path, capsys):
     assert alone == pytest.approx(168.46, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_networks_instead")
 def test_export_compares_and_measures(photos, tmp_path, capsys):
     pytest.importorskip("ai_edge_litert")

@@ -88,7 +88,7 @@ PAGES = {
 }
 
 
-@slow_but("classification", "segmentation", "efficientdet")
+@slow_but("classification", "efficientdet")
 def test_a_run_has_all_that_a_run_has(task):
     folder, text = trained_run(task)
     text = " ".join(text.split())  # The preflight's lines are wrapped.
@@ -125,7 +125,7 @@ def test_a_run_has_all_that_a_run_has(task):
         assert sheet.width > 300
 
 
-@slow_but("classification", "efficientdet")
+@slow_but("efficientdet")
 def test_evaluation_of_a_run_measures_what_the_run_measured(task, run, tmp_path, monkeypatch):
     if task != "classification":
         monkeypatch.setattr(evaluate, "build_report", str)

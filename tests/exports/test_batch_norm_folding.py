@@ -116,6 +116,7 @@ def test_an_output_between_them_stays():
     assert norms_in(freeze(function, ["y", between])) == 1
 
 
+@pytest.mark.slow
 def test_a_detector_has_none_left():
     loaded = filled_detector()
     serving = build_serving(loaded.model, loaded.config)

@@ -106,6 +106,7 @@ def test_all_of_it_is_shown_and_nothing_is_fetched(browser, page, width):
     assert seen["width"] <= seen["window"]  # Nothing makes the page wider than the window.
 
 
+@pytest.mark.slow
 def test_plots_follow_the_dark(browser, page):
     light = _seen(browser, page, 1280)
     dark = _seen(browser, page, 1280, "--force-dark-mode")

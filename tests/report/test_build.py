@@ -131,7 +131,7 @@ def test_without_matplotlib_the_rest_is_there(tmp_path, monkeypatch):
     assert "curves.png" in build.without_plots() and "pip install" in build.without_plots()
 
 
-@pytest.mark.parametrize("classes", [1, 30, 120])
+@pytest.mark.parametrize("classes", [1, 30, pytest.param(120, marks=pytest.mark.slow)])
 def test_few_and_many_classes(tmp_path, classes):
     pytest.importorskip("matplotlib")
     build_report(write_made_run(tmp_path, classes))

@@ -299,7 +299,7 @@ def test_resuming_needs_the_same_photos(photos, out):
 def test_folders_and_globs_among_several_photos(photos, out):
     found = ev.predict(detector(), [photos / "a.jpg", photos / "sub one"], out)
     assert found.num_photos == 3
-    with pytest.raises(UserError, match="is a video: predict it alone|is a video, and"):
+    with pytest.raises(UserError, match="is a video: predict it alone"):
         ev.predict(detector(), [photos / "a.jpg", "film.mp4"], out, overwrite=True)
 
 

@@ -126,6 +126,7 @@ def without_tracing():
         yield
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_was_and_from_a_checkpoint(tmp_path, without_tracing):
     begun = ev.train(
         "espnetv2_s_0.5", task="counting", data=data(), model_dir=tmp_path, num_epochs=1, **LEARNING
@@ -177,6 +178,7 @@ def test_predicts_a_folder(tmp_path):
         assert Image.open(picture).size[0] == 128
 
 
+@pytest.mark.slow
 def test_exports_a_saved_model(tmp_path):
     check_exports(tmp_path, ["saved_model"])
 

@@ -61,6 +61,7 @@ def test_video_to_video(clip, tmp_path, capsys):
     assert "\r" not in printed.err  # No progress bar into a pipe.
 
 
+@pytest.mark.slow
 def test_without_an_output_it_is_live_and_ends_with_the_video(clip, capsys, monkeypatch):
     pages = []
 

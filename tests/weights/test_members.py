@@ -79,7 +79,11 @@ def test_loaded_whole(name, tmp_path):
     assert_filled(model)
 
 
-@pytest.mark.parametrize("name", ["vfpn", "channel_attn_segmentation"], indirect=True)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("vfpn", marks=pytest.mark.slow), "channel_attn_segmentation"],
+    indirect=True,
+)
 def test_keras3_names(name, tmp_path):
     model = member(name)
     model.save_weights(tmp_path / "model.weights.h5")

@@ -38,6 +38,7 @@ def test_shapes_and_types(make_records):
     }
 
 
+@pytest.mark.slow
 def test_order_and_augmentation_follow_the_seed_and_resume(make_records):
     pattern = make_records(10, boxes_per_image=(1, 2))
     first = collect(train(pattern), 8)

@@ -201,6 +201,7 @@ def test_priors_are_of_the_scales_asked_for():
         config_of(prior_min_scale=0.8, prior_max_scale=0.5)
 
 
+@pytest.mark.slow
 def test_validation_loss_is_the_training_loss_over_all_images(records):
     task = SsdTrainingTask(config_of(), evaluation_files=records)
     model = constant_ssd(task, [0.5, 0.1, 0.2])
