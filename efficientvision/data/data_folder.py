@@ -26,6 +26,7 @@ class DataFolder:
         ground_truth_json: COCO file for evaluation; None if there is none.
         test_records: Pattern of the test records; None if there are none.
         line: Description of the data that the records were made of; "" for records as such.
+        is_held_out: Whether the photos for evaluation were chosen at random.
     """
 
     training_records: str | None
@@ -33,6 +34,7 @@ class DataFolder:
     ground_truth_json: str | None
     test_records: str | None = None
     line: str = ""
+    is_held_out: bool = False
 
 
 def find_data(folder: files.AnyPath) -> DataFolder:

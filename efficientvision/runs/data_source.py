@@ -16,7 +16,7 @@ from efficientvision.data.sources.formats import AUTO, UnknownLayout, is_data_fi
 from efficientvision.data.sources.records import SourceOptions, find_records
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export
-from efficientvision.runs.run_data import reading_options
+from efficientvision.runs.run_data import reading_options, tell_changed_data
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import tasks_that
 
@@ -73,6 +73,8 @@ def locate(options: RunOptions, find_task: Callable[[], Task]) -> RunOptions:
         train_file_pattern=options.train_file_pattern or found.training_records,
         val_file_pattern=options.val_file_pattern or evaluation,
     )
+    if found.is_held_out:
+        tell_changed_data(options)
     said = ""
     if task.takes_ground_truth_file:
         if not options.val_json_file and options.val_file_pattern == evaluation:

@@ -104,7 +104,7 @@ def as_the_run(options: RunOptions) -> RunOptions:
 
 
 def tell_changed_data(options: RunOptions) -> None:
-    """Warns if the data of a run, which held out photos, is not what the run began with.
+    """Warns if photos of a run's data were held out at random, and not for that run.
 
     Args:
         options: Options of an evaluation or a resumed run, with the patterns of the records.
@@ -116,9 +116,9 @@ def tell_changed_data(options: RunOptions) -> None:
     now = _absolute(options.val_file_pattern)
     if before and now and before != now and options.eval_part == "val":
         log.info(
-            f"Warning: {data} or its split has changed since this run began. If photos were held "
-            "out at random, some that it was trained on may be held out now, and metrics are "
-            "optimistic: split the data into train and val folders."
+            f"Warning: {data} was converted again since this run began, as it or the converter "
+            "has changed. Photos that the run was trained on may be held out now, so metrics may "
+            "be optimistic: split the data into train and val folders."
         )
 
 

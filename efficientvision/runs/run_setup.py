@@ -142,7 +142,6 @@ def find_data(options: RunOptions) -> RunOptions:
     """
     options = run_data.as_the_run(options)
     options = data_source.locate(options, lambda: task_of_data(options))
-    run_data.tell_changed_data(options)
     for name, needed in (
         ("train_file_pattern", options.mode != "eval"),
         ("val_file_pattern", _evaluates(options)),

@@ -79,7 +79,7 @@ def test_the_same_photos_stay_held_out(run, records, caplog):
     tell_changed_data(taken.replace(val_file_pattern="val*"))
     assert not caplog.text
     tell_changed_data(taken.replace(val_file_pattern="other*"))
-    assert "its split has changed since this run began" in caplog.text
+    assert "was converted again since this run began" in caplog.text
 
 
 def test_only_the_runs_own_photos_decide_on_its_best_checkpoint(run, records):

@@ -105,7 +105,8 @@ def find_records(
     with _own_options(layout, "`on_bad_record=skip`"):
         made = cached_records(layout, path, options.for_conversion(), options.data_cache)
     line = _line(path, layout, made, options.for_conversion())
-    return replace(find_data(made.folder), line=line)
+    is_held_out = not layout.is_split and options.for_conversion().val_fraction > 0
+    return replace(find_data(made.folder), line=line, is_held_out=is_held_out)
 
 
 def _tell_beside_records(data: str, kinds: Sequence[str]) -> None:
