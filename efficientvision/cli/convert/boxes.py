@@ -7,9 +7,9 @@ from collections.abc import Callable
 from absl import flags
 
 from efficientvision.cli.console import say
+from efficientvision.cli.convert.common import define_common_flags
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data.conversion import ConversionReport
-from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.errors import UserError
 
 
@@ -22,14 +22,8 @@ def define_flags(file: str) -> None:
     flags.DEFINE_string("data_dir", "", f"folder of the data set, or path of {file}")
     flags.DEFINE_string("output_dir", "", "folder to write the records to")
     flags.DEFINE_bool("background", False, "keep photos without labels as backgrounds")
-    flags.DEFINE_float("val_fraction", None, "share (0..1) of the images to hold out as a val part")
-    flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")
     flags.DEFINE_integer("num_shards", 32, "files per part (never more than there are images)")
-    flags.DEFINE_bool(
-        "skip_bad", False, "skip images that cannot be used; they are counted and listed"
-    )
-    flags.DEFINE_integer("max_pixels", MAX_PIXELS, "reject photos with more pixels (0 = no limit)")
-    flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+    define_common_flags()
 
 
 def run(values: flags.FlagValues, convert: Callable[..., list[ConversionReport]]) -> None:

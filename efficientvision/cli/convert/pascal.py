@@ -27,9 +27,9 @@ from __future__ import annotations
 from absl import flags
 
 from efficientvision.cli.console import say
+from efficientvision.cli.convert.common import define_common_flags
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.data import pascal
-from efficientvision.data.photos import MAX_PIXELS
 from efficientvision.errors import UserError
 
 
@@ -50,13 +50,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("ignore_difficult_instances", False, "leave out objects marked difficult")
     flags.DEFINE_integer("num_shards", 100, "files to write (never more than there are images)")
     flags.DEFINE_integer("num_images", None, "convert only the first images, this many")
-    flags.DEFINE_bool(
-        "skip_bad", False, "skip images that cannot be used; they are counted and listed"
-    )
-    flags.DEFINE_float("val_fraction", None, "share (0..1) of the images to hold out as a val part")
-    flags.DEFINE_integer("split_seed", 0, "random seed of the held-out part")
-    flags.DEFINE_integer("max_pixels", MAX_PIXELS, "reject photos with more pixels (0 = no limit)")
-    flags.DEFINE_integer("num_threads", None, "parallel processes; by default one per core")
+    define_common_flags()
 
 
 def run(values: flags.FlagValues) -> None:

@@ -102,10 +102,11 @@ def find_records(
     path = path.rstrip("/") or path
     layout = find_layout(path, kinds, options.data_format, suits=suits)
     _check_options(path, layout, options)
+    how = options.for_conversion()
     with _own_options(layout, "`on_bad_record=skip`"):
-        made = cached_records(layout, path, options.for_conversion(), options.data_cache)
-    line = _line(path, layout, made, options.for_conversion())
-    is_held_out = not layout.is_split and options.for_conversion().val_fraction > 0
+        made = cached_records(layout, path, how, options.data_cache)
+    line = _line(path, layout, made, how)
+    is_held_out = not layout.is_split and how.val_fraction > 0
     return replace(find_data(made.folder), line=line, is_held_out=is_held_out)
 
 
