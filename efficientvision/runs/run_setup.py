@@ -21,7 +21,7 @@ from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
 from efficientvision.registry import task_of
-from efficientvision.runs import data_source, run_data
+from efficientvision.runs import data_source, distillation, run_data
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -83,6 +83,8 @@ def check_options(options: RunOptions) -> RunOptions:
                 "`tf_data_service` and `deterministic` exclude each other: the service's machines "
                 "deliver examples as they become ready, in a different order each time. Remove one."
             )
+    elif options.distill_from:
+        raise UserError("`distill_from` is for training; `mode=eval` has no teacher: remove it.")
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
         raise UserError(
             "`val_file_pattern` is missing: set it to the TFRecords to evaluate on, or `data_dir` "
@@ -204,6 +206,7 @@ def training_config(options: RunOptions) -> TrainingConfig:
         for line in task.fit_to_checkpoint(config, options.ckpt):
             log.info(line)
     task.check_config(options, config)
+    distillation.check_options(options, config)
     return config
 
 

@@ -12,8 +12,8 @@ _DATA = (
 )
 _TRAINING = (
     *("model_dir", "num_epochs", "hparams", "defaults", "task", "mode"),
-    *("ckpt", "backbone_ckpt", "train_batch_size", "num_examples_per_epoch", "seed"),
-    *("deterministic", "save_checkpoints_steps", "eval_batch_size", "eval_samples"),
+    *("ckpt", "backbone_ckpt", "distill_from", "train_batch_size", "num_examples_per_epoch"),
+    *("seed", "deterministic", "save_checkpoints_steps", "eval_batch_size", "eval_samples"),
 )
 _DEVICES = (
     *("strategy", "tpu", "use_tpu", "tpu_zone", "gcp_project", "num_cores", "cpu_replicas"),
