@@ -14,7 +14,8 @@ from efficientvision.tasks.detection.efficientdet_config import EfficientDetConf
 from efficientvision.tasks.detection.losses import iou_loss
 from efficientvision.tasks.teacher import Teacher
 
-# Boxes of anchors in which the teacher sees nothing were never trained: they teach nothing.
+# Boxes of anchors in which the teacher sees nothing were never trained: they teach nothing. With
+# this bound the weights of a batch sum to about its number of positive anchors.
 LEAST_CONFIDENCE = 0.1
 # IoU from which an anchor is matched with an object: so far apart may anchors of the same place be.
 _LEAST_ANCHOR_IOU = 0.5
