@@ -98,8 +98,21 @@ class EfficientDetConfig(DetectionConfig):
     survival_prob: float | None = hyperparameter(
         None, optional(number(0, 1)), "heads: drop-connect survival probability; None: off"
     )
-    alpha: float = hyperparameter(0.25, number(0, 1), "focal loss: weight of positives")
-    gamma: float = hyperparameter(1.5, _NON_NEGATIVE, "focal loss: focusing exponent")
+    assignment: str = hyperparameter(
+        "iou",
+        one_of("iou", "task_aligned"),
+        "anchors of an object. iou: those that overlap it; task_aligned: those whose predictions "
+        "suit it best (TOOD)",
+    )
+    class_loss: str = hyperparameter(
+        "focal",
+        one_of("focal", "quality_focal"),
+        "class loss; quality_focal: scores learn how well the predicted box fits",
+    )
+    alpha: float = hyperparameter(0.25, number(0, 1), "focal: weight of positives")
+    gamma: float = hyperparameter(
+        1.5, _NON_NEGATIVE, "focal, quality_focal: exponent of the focusing factor"
+    )
     delta: float = hyperparameter(
         0.1, _POSITIVE, "Huber box loss: threshold from quadratic to linear"
     )
