@@ -187,6 +187,7 @@ class EfficientDetConfig(DetectionConfig):
     def validate(self) -> None:
         _derive_fusion(self)
         _check_bounds(self)
+        _check_class_loss(self)
 
 
 def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> bool:
@@ -218,6 +219,18 @@ def _derive_fusion(config: EfficientDetConfig) -> None:
     for name, value in defaults.items():
         if name not in config._explicit:
             setattr(config, name, value)
+
+
+def _check_class_loss(config: EfficientDetConfig) -> None:
+    """Raises UserError if a value that was set has no part in the class loss."""
+    if config.class_loss != "quality_focal":
+        return
+    for name in ("alpha", "label_smoothing"):
+        if config.is_written(name):
+            raise UserError(
+                f"{name}={getattr(config, name)} has no effect with class_loss=quality_focal: "
+                "remove one of them."
+            )
 
 
 def _check_bounds(config: EfficientDetConfig) -> None:
