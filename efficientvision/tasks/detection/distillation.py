@@ -11,7 +11,7 @@ from efficientvision.data import boxes as box_ops
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection.anchors import generate_anchors
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
-from efficientvision.tasks.detection.losses import iou_loss
+from efficientvision.tasks.detection.losses import all_levels, iou_loss
 from efficientvision.tasks.teacher import Teacher
 
 # Boxes of anchors in which the teacher sees nothing were never trained: they teach nothing. With
@@ -112,10 +112,7 @@ def quality_focal_terms(logits: tf.Tensor, targets: tf.Tensor):
 
 def _decoded(box_outputs: Sequence, anchors: np.ndarray, weights: tf.Tensor) -> tf.Tensor:
     """Boxes [B, A_total, 4] in pixels; anchors that do not count keep theirs."""
-    batch = tf.shape(weights)[0]
-    deltas = tf.concat(
-        [tf.cast(tf.reshape(level, [batch, -1, 4]), tf.float32) for level in box_outputs], axis=1
-    )
+    deltas = all_levels(box_outputs, 4)
     # exp() of untrained deltas may overflow, and inf * 0 would make the gradient NaN.
     deltas = tf.where(weights[..., tf.newaxis] > 0.0, deltas, 0.0)
     return box_ops.decode(deltas, anchors)
