@@ -35,7 +35,7 @@ from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training import schedules
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint
-from efficientvision.training.freezing import freeze_parts
+from efficientvision.training.freezing import freeze_parts, set_backbone_norms
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
@@ -295,7 +295,7 @@ def build_trainer(
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     log.info(learning_rate_message(config, schedule, plan))
-    recipe = training_recipe(options, config)
+    recipe = training_recipe(options, config, hold_steps(config, plan))
     if isinstance(strategy, tf.distribute.TPUStrategy):
         recipe = dataclasses.replace(recipe, use_xla=False)  # The strategy compiles the step.
     return Trainer(
@@ -309,7 +309,26 @@ def build_trainer(
     )
 
 
-def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingRecipe:
+def hold_steps(config: TrainingConfig, plan: TrainingPlan) -> int:
+    """Returns the step at which `unfreeze_epoch` begins, 0 if it is not set.
+
+    Raises:
+        UserError: Nothing is frozen.
+    """
+    if config.unfreeze_epoch is None:
+        return 0
+    if not config.freeze:
+        raise UserError(
+            f"unfreeze_epoch={config.unfreeze_epoch:g} has no effect without freeze: set "
+            "freeze=backbone, or remove unfreeze_epoch."
+        )
+    # As `TrainingPlan.epoch_end`; of a fraction of an epoch, the nearest step.
+    return max(1, int(config.unfreeze_epoch * plan.examples_per_epoch / plan.batch_size + 1e-6))
+
+
+def training_recipe(
+    options: RunOptions, config: TrainingConfig, hold_steps: int = 0
+) -> TrainingRecipe:
     """Builds the settings of the training step."""
     return TrainingRecipe(
         optimizer=config.optimizer,
@@ -320,6 +339,9 @@ def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingReci
         weight_decay=config.weight_decay,
         decay_all=config.weight_decay_all,
         rate_factor=task_of_config(config).rate_factor(config),
+        layer_decay=config.layer_decay,
+        held_parts=config.freeze if hold_steps else (),
+        hold_steps=hold_steps,
         clip_norm=config.clip_gradients_norm,
         moving_average_decay=config.moving_average_decay,
         freeze_pattern=config.var_freeze_expr,
@@ -333,7 +355,9 @@ def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingReci
 
 def _build_network(config: TrainingConfig) -> keras.Model:
     model = build_from_config(config)
-    freeze_parts(model, config.freeze)
+    if config.unfreeze_epoch is None:
+        freeze_parts(model, config.freeze)
+    set_backbone_norms(model, config.backbone_bn)
     task_of_config(config).freeze_layers(model, config)
     return model
 
