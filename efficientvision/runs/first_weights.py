@@ -13,7 +13,7 @@ from efficientvision.loading import checkpoint_class_names
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.trainer import Trainer
 from efficientvision.weights.class_head import ClassMatch, match_classes
-from efficientvision.weights.names import part_of
+from efficientvision.weights.names import BACKBONE, part_of
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ def initialize(
     """Initialises the network's weights.
 
     In this order: the newest checkpoint of this run in `model_dir`; else `ckpt`; else the backbone
-    from `backbone_ckpt`; else random weights.
+    from `backbone_ckpt`; else random weights. (`runs.start` has turned `start_from` into one of
+    them.)
 
     Raises:
         UserError: A checkpoint cannot be read or does not fit, or a frozen part would be random.
@@ -48,13 +49,19 @@ def initialize(
     elif options.backbone_ckpt:
         loaded = load_weights(trainer.model, options.backbone_ckpt, parts=["backbone"]).loaded
     else:
-        log.info("Training from scratch: neither `ckpt` nor `backbone_ckpt` is set.")
-    random_parts = [part for part in config.freeze if part not in set(map(part_of, loaded))]
+        log.info("Training from scratch: neither `start_from` nor a checkpoint is set.")
+    loaded_parts = set(map(part_of, loaded))
+    random_parts = [part for part in config.freeze if part not in loaded_parts]
     if random_parts:
         raise UserError(
             f"freeze={'+'.join(config.freeze)} would freeze random weights in "
             f"{' and '.join(random_parts)}: start from a detector with `ckpt` (for the backbone "
             "alone, from a classifier with `backbone_ckpt`), or remove freeze."
+        )
+    if config.backbone_bn != "follow" and BACKBONE not in loaded_parts:
+        raise UserError(
+            f"backbone_bn={config.backbone_bn} would freeze the statistics of random weights: set "
+            "`start_from=imagenet` or a checkpoint, or remove backbone_bn."
         )
     trainer.state.averages.reset()
 

@@ -21,7 +21,7 @@ from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
 from efficientvision.registry import task_of
-from efficientvision.runs import data_source, run_data
+from efficientvision.runs import data_source, run_data, start
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -67,16 +67,12 @@ def check_options(options: RunOptions) -> RunOptions:
     if options.mode == "report":
         return options
     data_source.check_options(options)
+    start.check_options(options)
     if options.mode != "eval":
         if not options.train_file_pattern and not options.data_dir:
             raise UserError(
                 "`train_file_pattern` is missing: set it to the training TFRecords, or `data_dir` "
                 "to a folder of labelled photos."
-            )
-        if options.backbone_ckpt and options.ckpt:
-            raise UserError(
-                "`ckpt` and `backbone_ckpt` exclude each other: the first starts from a whole "
-                "detector, the second from a classifier's backbone. Remove one."
             )
         if options.tf_data_service and options.deterministic:
             raise UserError(

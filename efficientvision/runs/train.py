@@ -28,6 +28,7 @@ from efficientvision.runs import (
     out_of_memory,
     preflight,
     run_setup,
+    start,
 )
 from efficientvision.runs.final_message import final_message
 from efficientvision.runs.loggers.choice import (
@@ -134,7 +135,7 @@ def train(
         The exit code: 0, or 128 + the signal that ended the run early.
     """
     check_loggers(options.log_to)
-    options = data_defaults.of_run(options)
+    options = start.resolve(data_defaults.of_run(options))
     evaluate_if_possible |= options.defaults == "data"
     config = run_setup.training_config(options)
     strategy = devices.connect(options, config)
@@ -182,6 +183,7 @@ def _write_sidecars(
 ) -> None:
     run_setup.write_sidecars(options.model_dir, config, names)
     write_data(options.model_dir, located)
+    start.write(options.model_dir, options)
     if kept is not None:
         kept.write(options.model_dir)
 
