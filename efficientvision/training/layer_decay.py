@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterable
 
-from efficientvision.backbones.efficientnet import SCALINGS, block_specs
+from efficientvision.backbones.efficientnet import block_specs
 from efficientvision.weights.names import BACKBONE, name_from_keras_path, part_of
 
 _EFFICIENTNET_BLOCK = re.compile(r"(efficientnet-[\w-]+)/blocks_(\d+)/")
@@ -56,11 +55,7 @@ def _stage(path: str) -> int | None:
     if level := _EDGE_LEVEL.search(name):
         return int(level[1])
     block = _EFFICIENTNET_BLOCK.search(name)
-    return _stages(block[1])[int(block[2])] if block else 0
-
-
-@functools.cache
-def _stages(backbone: str) -> list[int]:
-    """For each block of an EfficientNet, the stage it belongs to, from 1."""
-    filters = [spec.out_filters for spec in block_specs(backbone)] if backbone in SCALINGS else []
-    return [len(set(filters[: index + 1])) for index in range(len(filters))]
+    if block is None:
+        return 0
+    # Each stage has a number of filters of its own.
+    return len({spec.out_filters for spec in block_specs(block[1])[: int(block[2]) + 1]})
