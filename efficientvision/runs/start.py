@@ -58,19 +58,16 @@ def resolve(options: RunOptions) -> RunOptions:
     config = _first_config(options)
     task = task_of_config(config)
     if options.backbone_ckpt == IMAGENET:
-        return options.replace(backbone_ckpt=_imagenet(task, config))
+        return options.replace(backbone_ckpt=find_imagenet(task.backbone_name(config)))
     if asked:
-        path = _imagenet(task, config) if asked == IMAGENET else asked
+        path = find_imagenet(task.backbone_name(config)) if asked == IMAGENET else asked
         return options.replace(**_placed(path, asked, task, config))
     if options.defaults != "data" or options.ckpt or options.backbone_ckpt:
         return options
     path = installed_imagenet(task.backbone_name(config))
     if path is None:
         return options
-    log.info(
-        f"Starting from ImageNet weights, {path}, which are on this machine (`start_from=none`: "
-        "from random weights)."
-    )
+    log.info("Starting from them by default; `start_from=none` starts from random weights.")
     return options.replace(start_from=IMAGENET, **_placed(path, IMAGENET, task, config))
 
 
@@ -109,12 +106,6 @@ def _first_config(options: RunOptions) -> TrainingConfig:
     """The hyper-parameters that the user set, before any are taken from a checkpoint."""
     name, task = model_and_task(options)
     return get_config(name, options.hparams, options.hyper_parameters, task=task)
-
-
-def _imagenet(task: Task, config: TrainingConfig) -> str:
-    path = find_imagenet(task.backbone_name(config))
-    log.info(f"ImageNet weights of {task.backbone_name(config)}: {path}")
-    return path
 
 
 def _placed(path: str, asked: str, task: Task, config: TrainingConfig) -> dict[str, str]:
