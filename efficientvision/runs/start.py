@@ -29,7 +29,8 @@ def check_options(options: RunOptions) -> None:
     if options.mode == "eval":
         if options.start_from:
             raise UserError(
-                f"`start_from={options.start_from}` is for training: remove it, or use `mode=train`."
+                f"`start_from={options.start_from}` is for training: remove it, or set "
+                "`mode=train`."
             )
         return
     if len(named) > 1:

@@ -60,9 +60,9 @@ def set_backbone_norms(model: keras.Model, mode: str) -> None:
 
     Args:
         model: Any network with a backbone.
-        mode: Hyper-parameter `backbone_bn`. "follow": statistics follow the batches, scales and offsets are
-            trained. "freeze_statistics": the loaded statistics normalise in training too, and do
-            not change; scales and offsets are trained. "freeze": neither changes.
+        mode: Hyper-parameter `backbone_bn`. "follow": statistics follow the batches, scales and
+            offsets are trained. "freeze_statistics": the loaded statistics normalise in training
+            too, and do not change; scales and offsets are trained. "freeze": neither changes.
 
     Small batches have noisy statistics, and those of a pretrained backbone come from far more
     images. Frozen batch norms are usual in detection: He et al. 2016,

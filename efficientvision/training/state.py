@@ -83,9 +83,7 @@ class TrainingState:
             learning_rate,
             trained,
             decay_all=decay_all,
-            rate_factor=with_layer_decay(
-                rate_factor, layer_decay, [v.path for v in model.weights]
-            ),
+            rate_factor=with_layer_decay(rate_factor, layer_decay, [v.path for v in model.weights]),
             held=self.held.variables,
         )
         self.statistics = FlatVariables(moving_statistics(model), "statistics")

@@ -74,7 +74,7 @@ def test_imagenet_by_name_and_by_default(files, tmp_path, capsys):
     model = "efficientdet-lite0"
     for more in ({"start_from": "imagenet"}, {"backbone_ckpt": "imagenet"}, {"defaults": "data"}):
         assert start.resolve(options(model, tmp_path, **more)).backbone_ckpt == "imagenet.pth"
-    assert "by default; --start_from=none starts from random" in capsys.readouterr().out
+    assert "Starting from them by default" in capsys.readouterr().out
     for more in ({}, {"start_from": "none", "defaults": "data"}):
         assert not start.resolve(options(model, tmp_path, **more)).backbone_ckpt
     own = start.resolve(options(model, tmp_path, ckpt="own", defaults="data"))

@@ -16,8 +16,8 @@ EFFICIENTDET = {
     "class_net/class-predict/bias": 0,
 }
 CLASSIFIER = {
-    "efficientnet-b4/efficientnet-b4/blocks_31/conv2d/kernel": 1,
-    "efficientnet-b4/efficientnet-b4/head/dense/kernel": 0,
+    "efficientnet-b4/blocks_31/conv2d/kernel": 1,
+    "efficientnet-b4/head/dense/kernel": 0,
 }
 SEGMENTER = {  # Its backbone ends at level 4.
     "base_net/level1/conv/kernel": 4,

@@ -11,7 +11,7 @@ from efficientvision.errors import UserError
 from efficientvision.runs.run_setup import hold_steps
 from efficientvision.tasks.choice import get_config
 from efficientvision.training.checkpoints import read_checkpoint
-from efficientvision.training.freezing import set_backbone_norms
+from efficientvision.training.freezing import HeldParts, set_backbone_norms
 from efficientvision.training.optimizers import FlatOptimizer, build_optimizer
 from efficientvision.training.plan import TrainingPlan
 from tests.training.toy_run import ToyTask, on_a_backbone, toy_trainer
@@ -34,7 +34,8 @@ def _values(checkpoint):
     return {f"{g}/{name}": value for g, own in groups.items() for name, value in own.items()}
 
 
-@pytest.mark.parametrize("micro_batches", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("micro_batches", [1, 2])
 def test_a_run_that_resumes_on_either_side_is_the_same(tmp_path, micro_batches, capsys):
     whole = tmp_path / "whole"
     options = {"micro_batches": micro_batches, "save_every": 1}
@@ -89,14 +90,34 @@ def test_the_epoch_as_a_step():
         hold_steps(config.override("freeze=None,unfreeze_epoch=3"), plan)
 
 
+def toy_network():
+    images = keras.Input([1])
+    return keras.Model(images, keras.layers.Dense(1, name="line")(on_a_backbone(images)))
+
+
 @pytest.mark.parametrize(
     ("mode", "trained", "frozen"),
     [("follow", True, False), ("freeze_statistics", True, True), ("freeze", False, True)],
 )
 def test_batch_norms_of_the_backbone(mode, trained, frozen):
-    images = keras.Input([1])
-    model = keras.Model(images, keras.layers.Dense(1, name="line")(on_a_backbone(images)))
+    model = toy_network()
     set_backbone_norms(model, mode)
     norm = model.get_layer("efficientnet-toy-norm")
     assert norm.frozen == frozen
     assert any("norm" in v.path for v in model.trainable_variables) == trained
+
+
+def test_statistics_stay_while_parts_are_held():
+    model = toy_network()
+    held = HeldParts(model, ["backbone"])
+    assert {v.path.split("/")[0] for v in held.variables} == {
+        "efficientnet-toy", "efficientnet-toy-norm"
+    }  # fmt: skip
+    mean, x = model.get_layer("efficientnet-toy-norm").moving_mean, np.arange(4.0)[:, None]
+    for is_held, moved in ((True, False), (False, True)):
+        before = mean.numpy()
+        with held.in_inference(is_held):
+            model(x, training=True)
+        assert np.any(mean.numpy() != before) == moved
+    with pytest.raises(UserError, match="leaves nothing to train at first"):
+        HeldParts(model, ["backbone", "line"])
