@@ -44,7 +44,7 @@ def check_options(options: RunOptions) -> None:
 def resolve(options: RunOptions) -> RunOptions:
     """Turns `start_from`, or `backbone_ckpt=imagenet`, into `ckpt` or `backbone_ckpt`.
 
-    A resumed run takes what its folder notes instead, and opens nothing: its weights are its own.
+    A resumed run uses the start noted in its folder, and opens nothing: its weights are its own.
     With `defaults=data`, a run for which nothing is set starts from ImageNet weights if they are
     on this machine.
 
