@@ -140,19 +140,18 @@ def _transfer_findings(
 ) -> list[Finding]:
     """Reports what is frozen until when, and layer-wise rates; warns of what has no effect."""
     rows: list[Finding] = []
-    frozen = "+".join(config.freeze)
-    if frozen and config.unfreeze_epoch is None:
+    frozen, until = "+".join(config.freeze), config.unfreeze_epoch
+    if frozen and until is None:
         rows.append(Finding(OK, "frozen", f"{frozen}, in the whole run"))
-    elif frozen and config.unfreeze_epoch >= plan.num_epochs:
+    elif frozen and until is not None and until >= plan.num_epochs:
         found = (
-            f"{frozen}, in the whole run: unfreeze_epoch={config.unfreeze_epoch:g} of "
+            f"{frozen}, in the whole run: unfreeze_epoch={until:g} of "
             f"{counted(plan.num_epochs, 'epoch')}"
         )
         advice = f"set unfreeze_epoch={plan.num_epochs / 4:.2g}, or remove it"
         rows.append(Finding(WARNING, "frozen", found, advice))
     elif frozen:
-        found = f"{frozen}, until epoch {config.unfreeze_epoch:g} of {plan.num_epochs}"
-        rows.append(Finding(OK, "frozen", found))
+        rows.append(Finding(OK, "frozen", f"{frozen}, until epoch {until:g} of {plan.num_epochs}"))
     if config.layer_decay == 1.0:
         return rows
     found = f"rates fall by {config.layer_decay:g} from each stage of the backbone to the one below"

@@ -65,11 +65,11 @@ def resolve(options: RunOptions) -> RunOptions:
         return options.replace(**_placed(path, asked, task, config))
     if options.defaults != "data" or options.ckpt or options.backbone_ckpt:
         return options
-    path = installed_imagenet(task.backbone_name(config))
-    if path is None:
+    own = installed_imagenet(task.backbone_name(config))
+    if own is None:
         return options
     log.info("Starting from them by default; `start_from=none` starts from random weights.")
-    return options.replace(start_from=IMAGENET, **_placed(path, IMAGENET, task, config))
+    return options.replace(start_from=IMAGENET, **_placed(own, IMAGENET, task, config))
 
 
 def write(model_dir: str, options: RunOptions) -> None:
