@@ -175,7 +175,16 @@ class RunOptions:
     iterations_per_loop: int = option(
         100, "maximum number of steps per compiled call, between two progress updates"
     )
-    backbone_ckpt: str = option("", "checkpoint to initialise the backbone from (not with `ckpt`)")
+    start_from: str = option(
+        "",
+        "pretrained weights to start from: imagenet (classifier weights of the model's backbone), "
+        "or any checkpoint, run or hf:// address. The file decides what is used: all of it, or its "
+        "backbone. Replaces `ckpt` and `backbone_ckpt`. With `defaults=data` imagenet is the "
+        "default if its weights are on this machine; none: random weights",
+    )
+    backbone_ckpt: str = option(
+        "", "checkpoint to initialise the backbone from, or imagenet (not with `ckpt`)"
+    )
     ckpt: str | None = option(
         None,
         "checkpoint to start training from; `mode=eval`: checkpoint to evaluate, like `model_dir`",

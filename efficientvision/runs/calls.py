@@ -88,7 +88,8 @@ def train(
         **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
             What is not set is derived from the data and this machine, and logged with its
-            reason: number of classes, input size, anchors, batch size, length, learning rate;
+            reason: number of classes, input size, anchors, batch size, length, learning rate, and
+            ImageNet weights if they are on this machine (`start_from="none"`: random ones);
             `defaults="published"` or `hparams="coco"` take the published values instead.
 
     Returns:

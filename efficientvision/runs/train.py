@@ -29,6 +29,7 @@ from efficientvision.runs import (
     preflight,
     recipe,
     run_setup,
+    start,
 )
 from efficientvision.runs.final_message import final_message
 from efficientvision.runs.loggers.choice import (
@@ -135,7 +136,7 @@ def train(
         The exit code: 0, or 128 + the signal that ended the run early.
     """
     check_loggers(options.log_to)
-    options = data_defaults.of_run(options)
+    options = start.resolve(data_defaults.of_run(options))
     evaluate_if_possible |= options.defaults == "data"
     config = run_setup.training_config(options)
     recipe.apply(options, config)
@@ -184,6 +185,7 @@ def _write_sidecars(
 ) -> None:
     run_setup.write_sidecars(options.model_dir, config, names)
     write_data(options.model_dir, located)
+    start.write(options.model_dir, options)
     if kept is not None:
         kept.write(options.model_dir)
 

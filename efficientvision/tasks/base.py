@@ -134,6 +134,15 @@ class Task(abc.ABC):
         """Like `follow_checkpoint`, for fine-tuning, where the classes may differ."""
         return []
 
+    def backbone_name(self, config: TrainingConfig) -> str:
+        """Returns the name of the network's backbone, a model of the registry."""
+        return config.name
+
+    def is_whole(self, config: TrainingConfig, found: Identified) -> bool:
+        """Whether a checkpoint holds this network, apart from classes, not only its backbone."""
+        same = found.backbone_name == self.backbone_name(config)
+        return same and found.fpn_name is None and found.task == self.metadata_class.task
+
     def published_names(
         self, config: TrainingConfig, named: dict[int, str] | None, *, in_run: bool
     ) -> dict[int, str]:

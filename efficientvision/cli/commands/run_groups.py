@@ -12,7 +12,7 @@ _DATA = (
 )
 _TRAINING = (
     *("model_dir", "num_epochs", "hparams", "defaults", "recipe", "task", "mode"),
-    *("ckpt", "backbone_ckpt", "train_batch_size", "num_examples_per_epoch", "seed"),
+    *("start_from", "ckpt", "backbone_ckpt", "train_batch_size", "num_examples_per_epoch", "seed"),
     *("deterministic", "save_checkpoints_steps", "eval_batch_size", "eval_samples"),
 )
 _DEVICES = (

@@ -124,6 +124,11 @@ class ClassificationTask(Task):
     ) -> dict[int, str]:
         return network_names(named or {})
 
+    def is_whole(self, config: ClassificationConfig, found: Identified) -> bool:
+        """A backbone without its head is a classifier that lacks it."""
+        same = found.backbone_name == config.name and found.fpn_name is None
+        return same and found.task in (None, self.metadata_class.task)
+
     def check_options(self, options: RunOptions) -> None:
         if options.mode != "eval" and "model_name" not in options.written:
             raise UserError(

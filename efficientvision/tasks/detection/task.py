@@ -90,6 +90,14 @@ class EfficientDetTask(DetectionTask):
     ) -> list[str]:
         return apply_checkpoint_architecture(config, found)
 
+    def backbone_name(self, config: EfficientDetConfig) -> str:
+        return config.backbone_name
+
+    def is_whole(self, config: EfficientDetConfig, found: Identified) -> bool:
+        if found.fpn_name is None or found.backbone_name != config.backbone_name:
+            return False
+        return config.name in found.candidates or not found.candidates
+
     def published_names(
         self, config: EfficientDetConfig, named: dict[int, str] | None, *, in_run: bool
     ) -> dict[int, str]:

@@ -142,6 +142,17 @@ class SegmentationTask(Task):
         config.override({"auxiliary": False, "heads": ["segmentation"]})
         return lines
 
+    def backbone_name(self, config: SegmentationConfig) -> str:
+        if config.is_detector:
+            return get_config(config.name).backbone_name
+        return config.name
+
+    def is_whole(self, config: SegmentationConfig, found: Identified) -> bool:
+        """An EfficientDet that learns masks starts from the detector."""
+        if config.is_detector:
+            return found.fpn_name is not None and config.name in found.candidates
+        return super().is_whole(config, found)
+
     def published_names(
         self, config: SegmentationConfig, named: dict[int, str] | None, *, in_run: bool
     ) -> dict[int, str]:
