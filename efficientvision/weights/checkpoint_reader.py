@@ -12,6 +12,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
+from efficientvision.weights.hub import local_path
 from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
@@ -101,8 +102,8 @@ def open_checkpoint(
     Args:
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
-            (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, or a folder that holds
-            any of these (the newest is opened).
+            (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, a folder that holds
+            any of these (the newest is opened), or an address on the hub, `hf://user/repo`.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -114,7 +115,7 @@ def open_checkpoint(
     """
     from efficientvision.weights import edgenets, keras_files, run_folder, tensorflow_checkpoint
 
-    target = find_checkpoint(path)
+    target = find_checkpoint(local_path(path))
     if _is_torch(target):
         reader = edgenets.open_torch(target)
     elif target.endswith(".npz"):
