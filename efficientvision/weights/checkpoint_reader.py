@@ -13,6 +13,7 @@ from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
 from efficientvision.weights.hub import local_path
+from efficientvision.weights.preprocessing import Preprocessing
 from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
@@ -34,6 +35,8 @@ class CheckpointReader:
         auxiliary: Keys of everything else: optimizer slots, step counters.
         fetch: Reads the values of keys, in order. Raises UserError if the file is damaged.
         notes: Warnings about values that were not used, without a full stop.
+        preprocessing: What the network was trained with, if another package's file tells; None:
+            the model's own.
     """
 
     path: str
@@ -44,6 +47,7 @@ class CheckpointReader:
     ema_keys: dict[str, str] = field(default_factory=dict)
     auxiliary: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def names(self) -> dict[str, tuple[int, ...]]:
         """Published name -> shape of every weight and moving statistic."""
@@ -113,11 +117,16 @@ def open_checkpoint(
     Raises:
         UserError: The checkpoint does not exist, is damaged or is of an unknown kind.
     """
-    from efficientvision.weights import edgenets, keras_files, run_folder, tensorflow_checkpoint
+    from efficientvision.weights import (
+        keras_files,
+        run_folder,
+        tensorflow_checkpoint,
+        torch_checkpoint,
+    )
 
     target = find_checkpoint(local_path(path))
     if _is_torch(target):
-        reader = edgenets.open_torch(target)
+        reader = torch_checkpoint.open_torch(target)
     elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
     elif target.lower().endswith(_HDF5_ENDINGS):
