@@ -119,9 +119,7 @@ def watched(library: Any, address: str) -> Iterator[None]:
         for name in _TAGS:
             tag = answer.headers.get(name)
             if tag is not None and not _ETAG.fullmatch(tag):
-                raise UserError(
-                    f"{address}: the hub sent an invalid checksum, {tag[:80]!r}."
-                )
+                raise UserError(f"{address}: the hub sent an invalid checksum, {tag[:80]!r}.")
         commit = answer.headers.get(_COMMIT_HEADER)
         if commit is not None and not _COMMIT.fullmatch(commit):
             raise UserError(f"{address}: the hub sent an invalid commit, {commit[:80]!r}.")
