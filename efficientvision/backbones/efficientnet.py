@@ -231,7 +231,7 @@ class EfficientNet(CompositeLayer):
 
     def get_config(self) -> dict[str, Any]:
         names = (
-            "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint max_level "
-            "padding"
+            "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint "
+            "max_level padding"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
