@@ -159,6 +159,8 @@ def hub_errors(library: Any, address: str, *, writing: bool = False) -> Iterator
     errors = library.errors
     try:
         yield
+    except UserError:
+        raise
     except errors.GatedRepoError as error:
         raise UserError(
             f"{address} is gated: accept its conditions on the hub's page of it, then log in "
@@ -174,6 +176,8 @@ def hub_errors(library: Any, address: str, *, writing: bool = False) -> Iterator
     except errors.RevisionNotFoundError as error:
         raise UserError(f"{address} has no such revision: name a branch, tag or commit.") from error
     except errors.LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, errors.HfHubHTTPError):
+            raise UserError(_refused(address, error.__cause__, writing)) from error
         raise UserError(_offline(library, address, error.__cause__ or error)) from error
     except errors.RemoteEntryNotFoundError as error:
         raise UserError(f"{address}: the hub lists a file that it does not have.") from error
@@ -183,6 +187,8 @@ def hub_errors(library: Any, address: str, *, writing: bool = False) -> Iterator
         raise UserError(_refused(address, error, writing)) from error
     except _unreachable(library) as error:
         raise UserError(_offline(library, address, error)) from error
+    except ValueError as error:
+        raise UserError(f"{address}: {_one_line(error)}.") from error
     except OSError as error:
         if files.is_no_space(error):
             raise UserError(
