@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import http.server
 import json
+import pathlib
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from unittest import mock
@@ -230,28 +232,37 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def fake_hub(cache: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """Runs a hub, to which `huggingface_hub` connects meanwhile; nobody is logged in."""
-    from huggingface_hub import constants, file_download
-
+def serving() -> Iterator[Hub]:
+    """Runs a hub."""
     hub = Hub()
     handler = type("Handler", (_Handler,), {"hub": hub})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     hub.url = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache) + "/no token")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "EFFICIENTVISION_HUB_LIMIT_GB"):
-        monkeypatch.delenv(name, raising=False)
     try:
-        with mock.patch.object(file_download.time, "sleep"):  # Between two tries.
-            yield hub
+        yield hub
     finally:
         server.shutdown()
         server.server_close()
+
+
+def connect(hub: Hub, cache: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets `huggingface_hub` connect to a hub without repositories; nobody is logged in."""
+    from huggingface_hub import constants, file_download
+
+    vars(hub).update({**vars(Hub()), "url": hub.url})
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    for name, value in {
+        "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": template,
+        "HF_HUB_CACHE": str(cache),
+        "HF_TOKEN_PATH": str(cache / "no token"),
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_OFFLINE": False,
+    }.items():
+        monkeypatch.setattr(constants, name, value)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "EFFICIENTVISION_HUB_LIMIT_GB"):
+        monkeypatch.delenv(name, raising=False)
+    # Between two tries.
+    monkeypatch.setattr(file_download, "time", mock.Mock(wraps=time, sleep=lambda seconds: None))
