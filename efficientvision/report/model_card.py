@@ -41,7 +41,7 @@ class CardExport:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card tells beside the files of the run.
+    """Facts of a card beside the files of the run.
 
     Attributes:
         address: `user/repo`, or `user/repo@branch`.
@@ -161,8 +161,8 @@ for result in {variable}("photos/"):
 
 Fine-tune it on photos of your own:
 
-```bash
-{LIBRARY} train {loaded.config.name} photos/ --ckpt={address}
+```python
+ev.train("{loaded.config.name}", data="photos/", ckpt="{address}")
 ```"""
 
 

@@ -16,7 +16,8 @@ from efficientvision.runs import inspection
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.checkpoint_reader import open_checkpoint
-from efficientvision.weights.hub import is_hub_address, local_path
+from efficientvision.weights.hub import local_path
+from efficientvision.weights.hub_address import is_hub_address
 
 log = logging.getLogger(__name__)
 

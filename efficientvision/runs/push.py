@@ -33,14 +33,12 @@ from efficientvision.runs import calls
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.checkpoints import latest_checkpoint, step_of
-from efficientvision.weights.hub import (
+from efficientvision.weights.hub import hub_errors, import_library, shown_size
+from efficientvision.weights.hub_address import (
     SCHEME,
     HubAddress,
-    hub_errors,
-    import_library,
     is_hub_address,
     parse_address,
-    shown_size,
 )
 from efficientvision.weights.variables_file import read_inference_weights, write_variables
 
@@ -300,7 +298,7 @@ def _is_exported(path: str) -> bool:
 def _walk(folder: str) -> list[str]:
     """Paths of the files in a folder, relative to it, with slashes."""
     if not files.is_folder(folder):
-        raise UserError(f"{folder} is no folder.")
+        raise UserError(f"{folder} is not a folder.")
     return sorted(
         os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
         for place, _, names in os.walk(folder)

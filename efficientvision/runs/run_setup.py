@@ -39,7 +39,8 @@ from efficientvision.training.freezing import freeze_parts
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
-from efficientvision.weights.hub import is_hub_address, with_local_paths
+from efficientvision.weights.hub import with_local_paths
+from efficientvision.weights.hub_address import is_hub_address
 from efficientvision.weights.identify import Identified, identify
 
 log = logging.getLogger(__name__)

@@ -12,21 +12,20 @@ import dataclasses
 import hashlib
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.progress import tqdm
 from efficientvision.tasks.choice import config_from_yaml
+from efficientvision.weights.hub_address import HubAddress, is_hub_address, parse_address
 from efficientvision.weights.hub_answers import RepositoryFile, read_listing, watched
 from efficientvision.weights.hub_choice import Choice, choose_files
 
 log = logging.getLogger(__name__)
 
-SCHEME = "hf://"
 # Gigabytes that one address may download; the largest published detector has 0.3.
 LIMIT_VARIABLE = "EFFICIENTVISION_HUB_LIMIT_GB"
 _LIMIT_GB = 4.0
@@ -35,62 +34,7 @@ _LARGE = 1_000_000
 _HASH_BYTES = 1 << 20
 _MOST_PIXELS = 4096
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,94}\w)?")
-_PULL_REQUEST = re.compile(r"(refs/[a-z]+/[^/]+)(?:/(.*))?")
-_FORM = "hf://user/repo, hf://user/repo/file or hf://user/repo@revision"
-
 Options = TypeVar("Options")
-
-
-class HubAddress(NamedTuple):
-    """A repository on the hub, or a file or folder in it.
-
-    Attributes:
-        repo: `user/repo`.
-        path: File or folder in it; "": the repository itself.
-        revision: Branch, tag or commit; "": the main branch.
-    """
-
-    repo: str
-    path: str = ""
-    revision: str = ""
-
-    def __str__(self) -> str:
-        path = f"/{self.path}" if self.path else ""
-        revision = f"@{self.revision}" if self.revision else ""
-        return f"{SCHEME}{self.repo}{path}{revision}"
-
-
-def is_hub_address(path: object) -> bool:
-    """Whether a path is an address on the hub."""
-    return isinstance(path, str) and path.startswith(SCHEME)
-
-
-def parse_address(text: str) -> HubAddress:
-    """Splits an address into repository, path and revision.
-
-    Args:
-        text: `hf://user/repo`, with `/file` or `/folder`, and with `@revision` at the end or, as
-            the hub's own tools write it, after the repository.
-
-    Raises:
-        UserError: It has another form.
-    """
-    before, _, after = text.removeprefix(SCHEME).partition("@")
-    pieces = before.rstrip("/").split("/")
-    if pieces[0] in ("datasets", "spaces", "buckets"):
-        raise UserError(f"{text} is no repository of models: expected {_FORM}.")
-    repo, path, revision = "/".join(pieces[:2]), "/".join(pieces[2:]), after.strip("/")
-    if len(pieces) == 2 and "/" in revision:
-        inside = _PULL_REQUEST.fullmatch(revision)
-        revision, path = (inside[1], inside[2] or "") if inside else revision.partition("/")[::2]
-    sound = len(pieces) >= 2 and all(map(_NAME.fullmatch, pieces[:2]))
-    parts = path.split("/") if path else []
-    if not sound or {"", ".", ".."} & {*parts, *(revision.split("/") if revision else ())}:
-        raise UserError(f"{text} is no address on the hub: expected {_FORM}.")
-    if text.endswith("@"):
-        raise UserError(f"{text} names no revision after @: expected {_FORM}.")
-    return HubAddress(repo, path, revision)
 
 
 def local_path(path: AnyPath) -> str:

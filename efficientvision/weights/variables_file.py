@@ -36,7 +36,7 @@ def read_inference_weights(path: AnyPath) -> dict[str, np.ndarray]:
         UserError: The file is damaged.
     """
     with open_arrays(path) as (archive, _):
-        keys = {}
+        keys: dict[str, str] = {}
         for group in ("weights/", "ema/"):
             keys |= {k.removeprefix(group): k for k in archive.headers if k.startswith(group)}
         return {name: archive.read(key) for name, key in keys.items()}

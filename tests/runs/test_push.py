@@ -154,7 +154,7 @@ def test_a_path_of_this_machine_stops_everything(hub, run, tmp_path, no_network)
         ("user/a", {"licence": "mit"}, "Unknown option licence. .*license"),
         ("user/a", {"formats": "tflite"}, "`formats=tflite`: unknown"),
         ("user/a", {"dry_run": True}, "`dry_run` needs `folder`"),
-        ("user/a", {"exports": "none"}, "none is no folder"),
+        ("user/a", {"exports": "none"}, "none is not a folder"),
     ],
 )
 def test_mistakes(run, repo, options, message, no_network):

@@ -12,7 +12,8 @@ pytest.importorskip("huggingface_hub")
 from efficientvision.errors import UserError  # noqa: E402
 from efficientvision.weights import hub as hub_module  # noqa: E402
 from efficientvision.weights import hub_answers, hub_choice  # noqa: E402
-from efficientvision.weights.hub import HubAddress, local_path, parse_address  # noqa: E402
+from efficientvision.weights.hub import local_path  # noqa: E402
+from efficientvision.weights.hub_address import HubAddress, parse_address  # noqa: E402
 from efficientvision.weights.hub_choice import choose_files  # noqa: E402
 from tests.fake_hub import TOKEN, connect, serving  # noqa: E402
 

@@ -11,7 +11,7 @@ from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import options_from
 from efficientvision.errors import UserError
-from efficientvision.weights.hub import is_hub_address, parse_address
+from efficientvision.weights.hub_address import is_hub_address, parse_address
 
 
 def check_model_path(path: str | None) -> None:

@@ -9,7 +9,7 @@ from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.configs.run_options import DATA_FORMATS, DATA_HELP, HPARAMS_HELP
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
-from efficientvision.weights.hub import is_hub_address, parse_address
+from efficientvision.weights.hub_address import is_hub_address, parse_address
 
 _SOURCE = {
     "data_format": FlagSpec(DATA_FORMATS, "auto", DATA_HELP["data_format"]),

@@ -7,7 +7,7 @@ from efficientvision.cli.commands.base import Argument, Call, Command, grouped
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.configs.push_options import PushOptions, push_options
 from efficientvision.errors import UserError
-from efficientvision.weights.hub import SCHEME, is_hub_address, parse_address
+from efficientvision.weights.hub_address import SCHEME, is_hub_address, parse_address
 
 _GROUPS = {
     "Model card": ("license", "datasets"),
@@ -40,7 +40,7 @@ Uploads the weights of the best checkpoint (model.safetensors), the
 configuration, the names of the classes, the metrics, and README.md: a model
 card with the measured table and the lines that load the model. Photos, data,
 paths and the command line stay on this machine. Every file and its size is
-listed first. Log in with `hf auth login`, or set HF_TOKEN.
+listed first. Log in with "hf auth login", or set HF_TOKEN.
 """,
     examples=[
         (
