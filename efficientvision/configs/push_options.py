@@ -37,9 +37,7 @@ class PushOptions:
         "comma-separated export formats to write, verify on the run's validation data and upload "
         "too, e.g. litert,onnx",
     )
-    exports: str | None = option(
-        None, "folder with exports of this model to upload too (see `efficientvision export`)"
-    )
+    exports: str | None = option(None, "folder with exports of this model to upload too")
     pictures: bool = option(
         False,
         "also upload val_predictions.jpg and mistakes.jpg, which show photos of the validation "
