@@ -22,6 +22,7 @@ _HOMES = {
     "export": "efficientvision.runs.calls",
     "load": "efficientvision.runs.load",
     "predict": "efficientvision.runs.predict",
+    "push": "efficientvision.runs.push",
     "train": "efficientvision.runs.calls",
     "show_progress": "efficientvision.progress",
     "Classifier": "efficientvision.tasks.classification.predictor",

@@ -16,7 +16,7 @@ from efficientvision.registry import nearest_names
 
 NAMES = (
     *("train", "evaluate", "predict", "export", "benchmark"),
-    *("convert", "inspect", "models", "weights"),
+    *("convert", "inspect", "models", "weights", "push"),
 )
 _HELP = ("help", "--help", "-help", "-h")
 

@@ -58,6 +58,7 @@ class Task(abc.ABC):
 
     Attributes:
         noun: Noun for its networks, with an article, e.g. "a detector".
+        pipeline_tag: Name of the task on the Hugging Face Hub.
         default_model: Model used when none is named.
         metadata_class: Metadata class of its exports.
         predictor_class: Predictor class, called with photos.
@@ -81,6 +82,7 @@ class Task(abc.ABC):
     """
 
     noun: ClassVar[str]
+    pipeline_tag: ClassVar[str]
     default_model: ClassVar[str]
     metadata_class: ClassVar[type[ModelMetadata]]
     predictor_class: ClassVar[type[Predictor]]

@@ -13,6 +13,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
+from efficientvision.weights.hub import local_path
 from efficientvision.weights.preprocessing import Preprocessing
 from efficientvision.weights.safetensors_file import ENDINGS as SAFETENSORS_ENDINGS
 from efficientvision.weights.safetensors_file import INDEX_ENDING, is_safetensors_file
@@ -112,8 +113,9 @@ def open_checkpoint(
     Args:
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
-            (`.pth`, `.safetensors`), a `ckpt-<step>.npz` of a run, its `last` or `best`, or a
-            folder that holds any of these (the newest is opened).
+            (`.pth`, `.safetensors`), a `ckpt-<step>.npz` of a run, its `last` or `best`, a folder
+            that holds any of these (the newest is opened), or an address on the hub,
+            `hf://user/repo`.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -130,7 +132,7 @@ def open_checkpoint(
         torch_checkpoint,
     )
 
-    target = find_checkpoint(path)
+    target = find_checkpoint(local_path(path))
     if _is_safetensors(target):
         reader = torch_checkpoint.open_safetensors_checkpoint(target)
     elif _is_torch(target):

@@ -16,6 +16,7 @@ from efficientvision.weights.state_file import StateFile
 from efficientvision.weights.strangers import Refused, refusals_name
 from efficientvision.weights.torch_file import open_torch_file
 from efficientvision.weights.torch_state import AVERAGE
+from efficientvision.weights.variables_file import are_variables, open_variables
 
 
 def open_torch(path: AnyPath) -> CheckpointReader:
@@ -33,7 +34,8 @@ def open_safetensors_checkpoint(path: AnyPath) -> CheckpointReader:
     Raises:
         UserError: See `open_safetensors`; or the network is none of ours.
     """
-    return _reader("safetensors", open_safetensors(path))
+    file = open_safetensors(path)
+    return open_variables(file) if are_variables(file.tensors) else _reader("safetensors", file)
 
 
 def _reader(kind: str, file: StateFile) -> CheckpointReader:

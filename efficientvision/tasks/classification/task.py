@@ -80,6 +80,7 @@ class ClassificationTask(Task):
     """Image classification with one or several classes per image."""
 
     noun = "a classifier"
+    pipeline_tag = "image-classification"
     default_model = "efficientnet-b0"
     metadata_class = ClassificationMetadata
     predictor_class = Classifier

@@ -58,6 +58,7 @@ class DetectionTask(Task):
     """Common base of all detection tasks."""
 
     noun = "a detector"
+    pipeline_tag = "object-detection"
     default_model = "efficientdet-d0"
     metadata_class = DetectionMetadata
     predictor_class = Detector

@@ -89,6 +89,7 @@ class SegmentationTask(Task):
     """Semantic segmentation: masks, mIoU."""
 
     noun = "a segmenter"
+    pipeline_tag = "image-segmentation"
     default_model = "espnetv2_s_2.0"
     metadata_class = SegmentationMetadata
     predictor_class = Segmenter
