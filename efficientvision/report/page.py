@@ -40,6 +40,10 @@ _FOLDER = {
     "evaluation.json, per_class.csv, pr_curves.csv, f1_curves.csv, confusion_matrix.csv": (
         "details of the last evaluation"
     ),
+    "archive/intervals.json": (
+        "confidence intervals of the best checkpoint; those of the last evaluation, if it was the "
+        "best or the last of the run, are in evaluation.json"
+    ),
     "mistakes.json": "the worst mistakes of the best or last evaluation",
     "curves.png, pr_curves.png, confusion_matrix.png": "the plots on this page",
     "train_batch.jpg, val_predictions.jpg, mistakes.jpg": "the photos on this page",

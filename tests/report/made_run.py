@@ -87,7 +87,7 @@ def write_made_run(folder: pathlib.Path, num_classes: int = 3) -> pathlib.Path:
     evaluation = made_evaluation(num_classes)
     metrics = evaluation.compute()
     metrics["val_loss"] = 1.5
-    write_evaluation(folder, 200, metrics, evaluation, with_mistakes=True)
+    write_evaluation(folder, 200, metrics, evaluation, complete=True)
     config = get_config("efficientdet-d0", {"num_classes": num_classes, "image_size": SIDE})
     (folder / "config.yaml").write_text(config.to_yaml())
     losses = {"loss": 2.0, "cls_loss": 0.5, "learning_rate": 0.01, "gradient_norm": 3.0}
