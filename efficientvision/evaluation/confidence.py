@@ -1,8 +1,8 @@
 """Confidence intervals: how far a metric depends on which images were evaluated.
 
 The images are resampled with replacement, as if the data set had been collected again (the
-bootstrap; Efron, Annals of Statistics 7(1), 1979), and the metric is computed anew each time. Nothing
-is trained again: how far a metric depends on the training is what runs with several seeds show.
+bootstrap; Efron, Annals of Statistics 7(1), 1979), and the metric is computed anew each time.
+Nothing is trained again: how far a metric depends on the training is what several seeds show.
 """
 
 from __future__ import annotations
@@ -114,16 +114,19 @@ class Intervals:
         return "\n".join([*lines, self.explained()])
 
 
-def read_intervals(table: Any) -> Intervals | None:
-    """The reverse of `Intervals.table`; None for anything else."""
-    try:
-        of = {str(k): Interval(float(low), float(high)) for k, (low, high) in table["of"].items()}
-        found = Intervals(
-            int(table["images"]), int(table["resamples"]), of, float(table.get("level", LEVEL))
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
+def read_intervals(table: Mapping[str, Any] | None) -> Intervals | None:
+    """The reverse of `Intervals.table`; None without a table.
+
+    Raises:
+        ValueError: The table is damaged.
+    """
+    if not table:
         return None
-    return found
+    try:
+        of = {name: Interval(float(low), float(high)) for name, (low, high) in table["of"].items()}
+        return Intervals(int(table["images"]), int(table["resamples"]), of, float(table["level"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no confidence intervals: {error}") from error
 
 
 def shown_interval(name: str, interval: Interval) -> str:
