@@ -35,6 +35,7 @@ from efficientvision.tasks.choice import (
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
+from efficientvision.weights.hub import local_path
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     """Evaluates a run, a published checkpoint or an exported model.
 
     Args:
-        model_dir: a run's folder, a checkpoint of any kind, or an exported model.
+        model_dir: a run's folder, a checkpoint of any kind, an exported model, or
+            `hf://user/repo`.
         data: data set as in `train`, of which the validation part is evaluated (`eval_part="test"`:
             the test part); or a pattern of records.
         **options: options of `RunOptions` and hyper-parameters, as in `train`.
@@ -180,7 +182,7 @@ def export(
     """Exports a model to one or more formats, and verifies each file in its own runtime.
 
     Args:
-        path: a run's folder or a checkpoint of any kind.
+        path: a run's folder, a checkpoint of any kind, or `hf://user/repo`.
         formats: one or more of `EXPORT_FORMATS`: `"onnx"`, `"litert_int8"`, ...
         folder: output folder.
         photos: a photo, folder or glob on which to compare outputs with the network; None: the
@@ -199,6 +201,7 @@ def export(
         UserError: a format is unknown, there are no photos to compare on, or a file's outputs
             differ from the network's by more than its tolerance.
     """
+    path = local_path(path)
     if verify is not None and not names_data(verify) and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
     own = read_data(path)
@@ -235,7 +238,8 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
     photo to results.
 
     Args:
-        path: a run's folder, a checkpoint of any kind, or an exported model; None: random weights.
+        path: a run's folder, a checkpoint of any kind, an exported model, or `hf://user/repo`;
+            None: random weights.
         model: model name, for random weights or if it cannot be inferred from the checkpoint.
         **settings: settings of `InspectSettings`: `bm_runs`, `batch_size`, `input_image_size`, ...
 
@@ -245,7 +249,7 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
     Raises:
         UserError: the checkpoint or the model is missing, or a setting is unknown.
     """
-    own = None if path is None else files.as_text(path)
+    own = None if path is None else local_path(path)
     if own is not None and is_export(own):
         _check_used(settings, "saved_model_benchmark", model, "an exported model")
         decided = _settings(settings, saved_model_dir=own)

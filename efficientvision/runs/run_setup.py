@@ -39,6 +39,7 @@ from efficientvision.training.freezing import freeze_parts
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
+from efficientvision.weights.hub import is_hub_address, with_local_paths
 from efficientvision.weights.identify import Identified, identify
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,17 @@ _COUNTS = (
 def check_options(options: RunOptions) -> RunOptions:
     """Checks and completes the options; opens no file but a checkpoint to evaluate.
 
+    Checkpoints on the hub are downloaded.
+
     Raises:
         UserError: Options are missing or exclude each other.
     """
+    if options.mode not in ("eval", "report") and is_hub_address(options.model_dir):
+        raise UserError(
+            f"`model_dir={options.model_dir}` is an address on the hub, but a run is written to a "
+            "folder: train in a folder, then publish it with `efficientvision push`."
+        )
+    options = with_local_paths(options, "ckpt", "backbone_ckpt", "model_dir")
     if options.mode == "eval" and options.ckpt:
         if options.model_dir:
             raise UserError(

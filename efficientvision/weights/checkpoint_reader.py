@@ -12,6 +12,8 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
+from efficientvision.weights.hub import local_path
+from efficientvision.weights.preprocessing import Preprocessing
 from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
@@ -33,6 +35,8 @@ class CheckpointReader:
         auxiliary: Keys of everything else: optimizer slots, step counters.
         fetch: Reads the values of keys, in order. Raises UserError if the file is damaged.
         notes: Warnings about values that were not used, without a full stop.
+        preprocessing: What the network was trained with, if another package's file tells; None:
+            the model's own.
     """
 
     path: str
@@ -43,6 +47,7 @@ class CheckpointReader:
     ema_keys: dict[str, str] = field(default_factory=dict)
     auxiliary: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def names(self) -> dict[str, tuple[int, ...]]:
         """Published name -> shape of every weight and moving statistic."""
@@ -101,8 +106,8 @@ def open_checkpoint(
     Args:
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
-            (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, or a folder that holds
-            any of these (the newest is opened).
+            (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, a folder that holds
+            any of these (the newest is opened), or an address on the hub, `hf://user/repo`.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -112,11 +117,16 @@ def open_checkpoint(
     Raises:
         UserError: The checkpoint does not exist, is damaged or is of an unknown kind.
     """
-    from efficientvision.weights import edgenets, keras_files, run_folder, tensorflow_checkpoint
+    from efficientvision.weights import (
+        keras_files,
+        run_folder,
+        tensorflow_checkpoint,
+        torch_checkpoint,
+    )
 
-    target = find_checkpoint(path)
+    target = find_checkpoint(local_path(path))
     if _is_torch(target):
-        reader = edgenets.open_torch(target)
+        reader = torch_checkpoint.open_torch(target)
     elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
     elif target.lower().endswith(_HDF5_ENDINGS):
