@@ -182,3 +182,62 @@ def wilson(share: float, count: int) -> Interval:
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = _Z * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
+class Difference(NamedTuple):
+    """The difference of a metric between two models on the same images.
+
+    Attributes:
+        first, second: The metric of each; of several runs, the mean.
+        interval: Of the second less the first.
+    """
+
+    first: float
+    second: float
+    interval: Interval
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out 0: the difference is larger than chance."""
+        return self.interval.low > 0 or self.interval.high < 0
+
+
+def paired_differences(
+    first: Sequence[PerImage], second: Sequence[PerImage]
+) -> dict[str, Difference]:
+    """Compares two models, each trained once or with several seeds, on the same images.
+
+    Both get the same resamples of the images, so that what is hard for both cancels out. Of several
+    runs, the runs are resampled too, scaled so that their variance is not underestimated (a sample
+    of n varies by (n - 1) / n of the truth).
+
+    Args:
+        first, second: Results of each run on the same images in the same order.
+
+    Returns:
+        Metric -> difference, for metrics that all runs have.
+    """
+    count = first[0].num_images
+    once = np.ones(count, np.int64)
+    whole = [[run.metrics(once) for run in side] for side in (first, second)]
+    every = [metrics for side in whole for metrics in side]
+    names = [name for name in every[0] if all(math.isfinite(m.get(name, math.nan)) for m in every)]
+    resamples = min(run.resamples for run in (*first, *second))
+    rng = np.random.default_rng(_SEED + 1)
+    drawn = np.zeros((resamples, len(names)))
+    for row, weights in enumerate(resampled_weights(count, resamples)):
+        sides = []
+        for side in (first, second):
+            found = [run.metrics(weights) for run in side]
+            values = np.array([[m.get(name, math.nan) for name in names] for m in found])
+            mean = values.mean(axis=0)
+            if len(side) > 1:
+                chosen = values[rng.integers(0, len(side), len(side))].mean(axis=0)
+                mean = mean + (chosen - mean) * math.sqrt(len(side) / (len(side) - 1))
+            sides.append(mean)
+        drawn[row] = sides[1] - sides[0]
+    means = [{n: float(np.mean([m[n] for m in side])) for n in names} for side in whole]
+    return {
+        name: Difference(means[0][name], means[1][name], percentiles(drawn[:, column]))
+        for column, name in enumerate(names)
+    }

@@ -26,7 +26,7 @@ from efficientvision.runs.loggers.choice import check_evaluation_loggers, logger
 from efficientvision.runs.run_data import read_data
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.choice import task_of_config, task_of_export
-from efficientvision.tasks.training_task import TrainingTask
+from efficientvision.tasks.training_task import Evaluation, TrainingTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -182,6 +182,13 @@ def tell_images(options: RunOptions) -> None:
 
 
 def _evaluate_once(options: RunOptions) -> dict[str, float]:
+    metrics, evaluation = evaluate_once(options)
+    log.info(evaluation.full_report(metrics))
+    return metrics
+
+
+def evaluate_once(options: RunOptions) -> tuple[dict[str, float], Evaluation]:
+    """Evaluates the model in `model_dir`, writing nothing; returns metrics and evaluation."""
     evaluator, task, _ = _prepare(options)
     config = task.config
     with (
@@ -189,8 +196,7 @@ def _evaluate_once(options: RunOptions) -> dict[str, float]:
         task_of_config(config).checking_results(options, config),
     ):
         metrics, _, evaluation = evaluator.evaluate()
-        log.info(evaluation.full_report(metrics))
-    return metrics
+    return metrics, evaluation
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from efficientvision.cli.commands.base import grouped
 from efficientvision.cli.flags import FlagSpec
-from efficientvision.configs.run_options import RunOptions
+from efficientvision.configs.run_options import RunOptions, option_fields
 
 _DATA = (
     *("data_format", "val_fraction", "split_seed", "background", "data_cache"),
@@ -12,7 +12,7 @@ _DATA = (
 )
 _TRAINING = (
     *("model_dir", "num_epochs", "hparams", "defaults", "task", "mode"),
-    *("ckpt", "backbone_ckpt", "train_batch_size", "num_examples_per_epoch", "seed"),
+    *("ckpt", "backbone_ckpt", "train_batch_size", "num_examples_per_epoch", "seed", "seeds"),
     *("deterministic", "save_checkpoints_steps", "eval_batch_size", "eval_samples"),
 )
 _DEVICES = (
@@ -52,3 +52,18 @@ def evaluation_groups() -> dict[str, dict[str, FlagSpec]]:
     }
     shown = {name for names in groups.values() for name in names}
     return grouped(RunOptions, groups, {*_DATA, *_TRAINING, *_DEVICES, *_CHECKS, *_NEVER} - shown)
+
+
+def comparison_groups() -> dict[str, dict[str, FlagSpec]]:
+    """The options of `compare`."""
+    groups = {
+        "Data": (
+            *("data_format", "val_fraction", "split_seed", "background", "data_cache"),
+            *("val_json_file", "on_bad_record", "eval_samples", "eval_part"),
+        ),
+        "Evaluation": ("eval_batch_size", "strategy"),
+    }
+    shown = {name for names in groups.values() for name in names}
+    everything = {field.name for field in option_fields(RunOptions)}
+    found = grouped(RunOptions, groups, everything - shown)
+    return {title: group for title, group in found.items() if group}
