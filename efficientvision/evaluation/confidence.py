@@ -1,7 +1,7 @@
 """Confidence intervals: how far a metric depends on which images were evaluated.
 
 The images are resampled with replacement, as if the data set had been collected again (the
-bootstrap; Efron, Annals of Statistics 7(1), 1979), and the metric is computed anew each time.
+bootstrap; Efron, Annals of Statistics 7(1), 1979), and the metric is computed again each time.
 Nothing is trained again: how far a metric depends on the training is what several seeds show.
 """
 
@@ -163,7 +163,7 @@ def confidence_intervals(results: PerImage) -> Intervals:
     return Intervals(count, results.resamples, of)
 
 
-def percentiles(sample: Sequence[float]) -> Interval:
+def percentiles(sample: Sequence[float] | np.ndarray) -> Interval:
     """The middle `LEVEL` of a sample; NaN (the metric is undefined for the images drawn) is left
     out.
     """
@@ -189,7 +189,7 @@ class Difference(NamedTuple):
 
     Attributes:
         first, second: The metric of each; of several runs, the mean.
-        interval: Of the second less the first.
+        interval: Interval of the second less the first.
     """
 
     first: float

@@ -52,7 +52,7 @@ def match_objects(collected: Collected, iou: float = 0.5) -> Matches:
     return match_objects_at(collected, [iou])[0]
 
 
-def match_objects_at(collected: Collected, ious: Sequence[float]) -> list[Matches]:
+def match_objects_at(collected: Collected, ious: Sequence[float] | np.ndarray) -> list[Matches]:
     """Matches detections to objects of the same class like COCO, at several IoUs.
 
     In each image the detections are processed best score first; each takes the free object of its

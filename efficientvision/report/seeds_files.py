@@ -1,4 +1,4 @@
-"""What runs of several seeds reached: read from their folders, written to `seeds.json`."""
+"""Metrics of runs with several seeds: read from their folders, written to `seeds.json`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_METRICS = {"step", "images"}
 
 @dataclasses.dataclass(frozen=True)
 class SeedSummary:
-    """What runs of several seeds reached.
+    """Metrics of runs with several seeds.
 
     Attributes:
         seeds: The seed of each run: of `seed-0`, `seed-1`, ...

@@ -16,10 +16,10 @@ from efficientvision.report.seeds_files import SeedSummary, run_name
 
 _NOTE = (
     "Each run has its own initial weights, order of photos and augmentation; data, split and "
-    "settings are equal. ± is the sample standard deviation over the seeds: how far a metric depends "
-    "on the chance of training. How far it depends on the photos, the intervals in the report of "
-    "each run tell. The metrics are those of the best checkpoint of each run, chosen on the same "
-    "photos; choosing the best of several runs on them, too, is optimistic."
+    "settings are equal. ± is the sample standard deviation over the seeds: how far a metric "
+    "depends on the chance of training. How far it depends on the photos is shown by the intervals "
+    "in the report of each run. The metrics are those of the best checkpoint of each run, chosen "
+    "on the same photos; choosing the best of several runs on them, too, is optimistic."
 )
 
 

@@ -35,7 +35,7 @@ def train_seeds(options: RunOptions, train_one: Callable[[RunOptions], int]) -> 
     Returns:
         The exit code: that of the run that was ended early, or 0.
     """
-    first = _first_seed(options)
+    first, folder = _first_seed(options), options.model_dir or ""
     count = options.seeds
     seeds = list(range(first, first + count))
     log.info(
@@ -44,8 +44,8 @@ def train_seeds(options: RunOptions, train_one: Callable[[RunOptions], int]) -> 
         "the same (`split_seed`)."
     )
     _check_folders(options, seeds)
-    table = {"best": None, **(read_seeds(options.model_dir) or {}), "seeds": seeds}
-    files.write_text(files.join(options.model_dir, SEEDS_NAME), json.dumps(table) + "\n")
+    table = {"best": None, **(read_seeds(folder) or {}), "seeds": seeds}
+    files.write_text(files.join(folder, SEEDS_NAME), json.dumps(table) + "\n")
     for number, seed in enumerate(seeds):
         one = _of_one_seed(options, number, seed)
         log.info(f"Seed {seed} ({number + 1} of {count}): {one.model_dir}")
@@ -53,7 +53,7 @@ def train_seeds(options: RunOptions, train_one: Callable[[RunOptions], int]) -> 
         if code or options.preflight == "only":
             return code
         keras.utils.clear_session()
-    log.info(sum_up(options.model_dir))
+    log.info(sum_up(folder))
     return 0
 
 
@@ -66,7 +66,7 @@ def _first_seed(options: RunOptions) -> int:
 
 def _check_folders(options: RunOptions, seeds: list[int]) -> None:
     for number, seed in enumerate(seeds):
-        path = files.join(options.model_dir, run_name(number), CONFIG_FILE)
+        path = files.join(options.model_dir or "", run_name(number), CONFIG_FILE)
         if files.is_file(path) and (own := config_from_yaml(path).seed) != seed:
             raise UserError(
                 f"{files.parent(path)} began with `seed={own}`, not {seed}: repeat the same "
@@ -79,7 +79,7 @@ def _of_one_seed(options: RunOptions, number: int, seed: int) -> RunOptions:
 
     The batch size depends on the memory that is free at the moment: later runs take the first's.
     """
-    folder = options.model_dir
+    folder = options.model_dir or ""
     one = options.replace(
         model_dir=files.join(folder, run_name(number)),
         seed=seed,

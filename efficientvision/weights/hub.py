@@ -126,8 +126,7 @@ def local_path(path: AnyPath) -> str:
 
 def with_local_paths(options: Options, *names: str) -> Options:
     """Returns options, of a dataclass, in which `local_path` has replaced paths."""
-    paths = {name: path for name in names if (path := getattr(options, name))}
-    changed = {name: local_path(path) for name, path in paths.items()}
+    changed = {name: local_path(path) for name in names if (path := getattr(options, name))}
     return dataclasses.replace(options, **changed) if changed else options  # type: ignore[type-var]
 
 

@@ -10,6 +10,7 @@ from efficientvision.evaluation.confidence import (
     Intervals,
     PerImage,
     confidence_intervals,
+    paired_differences,
     read_intervals,
     resampled_weights,
     wilson,
@@ -71,3 +72,26 @@ def test_files_are_read_back_and_damage_is_refused():
     assert read_intervals({}) is None
     with pytest.raises(ValueError):
         read_intervals({"of": [1]})
+
+
+def test_a_paired_difference_is_clear_where_single_intervals_overlap():
+    rng = np.random.default_rng(2)
+    hard = rng.normal(0.5, 0.2, 200)
+    first, second = _mean_of(hard), _mean_of(hard + rng.normal(0.02, 0.03, 200))
+    found = paired_differences([first], [second])["mean"]
+    assert found.is_clear and found.interval.low < 0.02 < found.interval.high
+    one, other = (confidence_intervals(side).of["mean"] for side in (first, second))
+    assert one.high > other.low
+    assert not paired_differences([first], [first])["mean"].is_clear
+
+
+def test_several_runs_add_the_chance_of_training():
+    values = np.random.default_rng(2).normal(0.5, 0.01, 400)
+    first = [_mean_of(values + shift) for shift in (-0.1, 0.0, 0.1)]
+    second = [_mean_of(values + 0.05 + shift) for shift in (-0.1, 0.0, 0.1)]
+    found = paired_differences(first, second)["mean"]
+    assert found.second - found.first == pytest.approx(0.05)
+    assert not found.is_clear
+    # Each mean varies by 0.1 / sqrt(3), their difference by sqrt(2) times that.
+    assert found.interval.high - found.interval.low > 2 * 1.5 * 0.1 * math.sqrt(2 / 3)
+    assert paired_differences(first[:1], second[:1])["mean"].is_clear
