@@ -10,7 +10,6 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.files import AnyPath
-from efficientvision.training.best_checkpoint import BEST_NAME
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +54,8 @@ def best_of_seeds(path: str) -> str:
             f"{path} has runs of several seeds, of which none was evaluated: name one of them, "
             f"such as {files.join(path, 'seed-0')}."
         )
+    from efficientvision.training.best_checkpoint import BEST_NAME
+
     value = table["metrics"][best][metric]
     log.info(
         f"{path} has runs of {len(table['seeds'])} seeds: using the best, {best} "

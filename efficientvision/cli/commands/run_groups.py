@@ -26,6 +26,7 @@ _ONLY_EVALUATION = (
     *("testdev_dir", "testdev_info_file", "test_flip", "test_scales", "test_merge"),
     *("test_iou_thresh", "min_eval_interval", "eval_timeout", "eval_part", "trust"),
 )
+_EVALUATION_DEVICES = ("strategy", "tpu", "use_tpu", "tpu_zone", "gcp_project", "num_cores")
 # DATA and MODEL; an evaluation while training is what `mode` is for.
 _NEVER = ("data_dir", "model_name", "eval_after_train")
 
@@ -48,7 +49,7 @@ def evaluation_groups() -> dict[str, dict[str, FlagSpec]]:
         + ("val_json_file", "dataset", "on_bad_record", "eval_samples"),
         "Model": ("model_name", "task", "hparams", "trust"),
         "Evaluation": ("eval_batch_size", *_ONLY_EVALUATION[:-1], "eval_name"),
-        "Devices": ("strategy", "tpu", "use_tpu", "tpu_zone", "gcp_project", "num_cores"),
+        "Devices": _EVALUATION_DEVICES,
     }
     shown = {name for names in groups.values() for name in names}
     return grouped(RunOptions, groups, {*_DATA, *_TRAINING, *_DEVICES, *_CHECKS, *_NEVER} - shown)
@@ -61,7 +62,8 @@ def comparison_groups() -> dict[str, dict[str, FlagSpec]]:
             *("data_format", "val_fraction", "split_seed", "background", "data_cache"),
             *("val_json_file", "on_bad_record", "eval_samples", "eval_part"),
         ),
-        "Evaluation": ("eval_batch_size", "strategy"),
+        "Evaluation": ("eval_batch_size",),
+        "Devices": _EVALUATION_DEVICES,
     }
     shown = {name for names in groups.values() for name in names}
     everything = {field.name for field in option_fields(RunOptions)}
