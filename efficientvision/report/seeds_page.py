@@ -10,7 +10,7 @@ from efficientvision.report import figures, sections
 from efficientvision.report.build import REPORT_NAME
 from efficientvision.report.markup import Markup, join, tag
 from efficientvision.report.page import no_plots, page_text, plot_figure, section
-from efficientvision.report.plots import Draw, Svg, can_plot, plot_svg
+from efficientvision.report.plots import SERIES, Draw, Svg, can_plot, plot_svg
 from efficientvision.report.run_files import RunFiles, number, read_run
 from efficientvision.report.seeds_files import SeedSummary, run_name
 
@@ -82,7 +82,9 @@ def _curves(found: SeedSummary, runs: dict[str, RunFiles]) -> Markup | None:
     for title, lines in series.items():
         if lines:
             plots.append((title, plot_svg(_drawn(title, lines), title)))
-    return tag("div", *(plot_figure(plot, title) for title, plot in plots), class_="plots")
+    shown = tag("div", *(plot_figure(plot, title) for title, plot in plots), class_="plots")
+    rest = len(runs) > len(SERIES)
+    return join(shown, tag("p", f"Curves of the first {len(SERIES)} seeds.") if rest else None)
 
 
 def _drawn(title: str, lines: figures.Series) -> Draw:
