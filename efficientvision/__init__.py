@@ -18,6 +18,7 @@ _HOMES = {
     "load_weights": "efficientvision.api",
     "FitDetector": "efficientvision.tasks.detection.fit",
     "benchmark": "efficientvision.runs.calls",
+    "compare": "efficientvision.runs.compare",
     "evaluate": "efficientvision.runs.calls",
     "export": "efficientvision.runs.calls",
     "load": "efficientvision.runs.load",

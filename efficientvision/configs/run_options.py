@@ -249,6 +249,11 @@ class RunOptions:
     seed: int | None = option(
         None, "seed for weights, data order and augmentation; by default the hyper-parameter seed"
     )
+    seeds: int = option(
+        1,
+        "train this many times, with `seed`, `seed` + 1, ..., in seed-0, seed-1, ... of "
+        "`model_dir`, and report mean and spread; the folder then stands for the best run",
+    )
     on_bad_record: str = option(
         "stop",
         "for records that cannot be read or decoded. stop: name the first and stop; skip: skip, "

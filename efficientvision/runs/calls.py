@@ -18,6 +18,7 @@ from efficientvision.exports.load_export import is_export
 from efficientvision.files import AnyPath
 from efficientvision.registry import TASKS, nearest_names
 from efficientvision.report.build import REPORT_NAME
+from efficientvision.report.seeds_files import run_name, summary_of
 from efficientvision.runs import bad_records, benchmark_export, run_setup
 from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
@@ -65,6 +66,38 @@ class TrainingRun:
         return f"<TrainingRun {self.model_dir}, step {self.step}: {metrics}>"
 
 
+@dataclasses.dataclass(frozen=True)
+class SeedRuns:
+    """Finished training runs with several seeds.
+
+    Attributes:
+        model_dir: folder of all of them; as a model it stands for the best run.
+        runs: the runs, by ascending seed.
+        metric: metric that decides which is the best; None: no evaluation.
+        mean: mean of each metric of the runs' best checkpoints.
+        spread: sample standard deviation of each metric.
+        best: the best run; chosen on the photos it was measured on, which is optimistic. None: no
+            evaluation.
+        report: path of the overview page.
+    """
+
+    model_dir: str
+    runs: list[TrainingRun]
+    metric: str | None
+    mean: dict[str, float]
+    spread: dict[str, float]
+    best: TrainingRun | None
+    report: str
+
+    def __repr__(self) -> str:
+        name = self.metric
+        shown = "not evaluated"
+        if name is not None:
+            shown = f"{name} {self.mean[name]:.4g}"
+            shown += f" ± {self.spread[name]:.4g}" if self.spread else ""
+        return f"<SeedRuns {self.model_dir}, {len(self.runs)} seeds: {shown}>"
+
+
 def train(
     model: str,
     *,
@@ -72,7 +105,7 @@ def train(
     data: AnyPath | tuple[AnyPath, AnyPath | None] | None = None,
     callbacks: Sequence[Callback] = (),
     **options: Any,
-) -> TrainingRun:
+) -> TrainingRun | SeedRuns:
     """Trains a network, and evaluates it after every epoch if there is validation data.
 
     Writes the same folder as `main.py`. Repeat the call to resume an interrupted run; `main.py`
@@ -94,7 +127,8 @@ def train(
             `defaults="published"` or `hparams="coco"` take the published values instead.
 
     Returns:
-        The finished run: folder, last step, metrics, best checkpoint, report.
+        The finished run: folder, last step, metrics, best checkpoint, report. With `seeds=3` all
+        three, their mean and their spread.
 
     Raises:
         UserError: an option is unknown, data is missing or unusable, or the folder belongs to
@@ -111,7 +145,7 @@ def train(
     grow_gpu_memory()
     if start_training(model, command, asked, options, callbacks):
         raise KeyboardInterrupt
-    return finished_run(folder)
+    return finished_seeds(folder) if options.get("seeds", 1) > 1 else finished_run(folder)
 
 
 def start_training(
@@ -133,7 +167,7 @@ def start_training(
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
-    decided = _options({"model_name": model, **asked}, options)
+    decided = options_of_call({"model_name": model, **asked}, options)
     if "defaults" not in decided.written:
         decided = decided.replace(defaults="data")
     if decided.mode not in ("train", "train_and_eval"):
@@ -163,7 +197,7 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     if data is not None:
         name = "data_dir" if names_data(data) else "val_file_pattern"
         asked[name] = files.as_text(data)
-    decided = run_setup.check_options(_options(asked, options))
+    decided = run_setup.check_options(options_of_call(asked, options))
     grow_gpu_memory()
     located = run_setup.find_data(decided)
     follow = decided.eval_timeout is not None
@@ -277,6 +311,17 @@ def finished_run(model_dir: AnyPath) -> TrainingRun:
     )
 
 
+def finished_seeds(model_dir: AnyPath) -> SeedRuns:
+    """Reads the results of runs with several seeds from their folder."""
+    folder = files.as_text(model_dir)
+    found = summary_of(folder)
+    names = [run_name(number) for number in range(len(found.seeds))]
+    runs = [finished_run(files.join(folder, name)) for name in names]
+    best = None if found.best is None else runs[names.index(found.best)]
+    page = files.join(folder, REPORT_NAME)
+    return SeedRuns(folder, runs, found.metric, dict(found.mean), dict(found.spread), best, page)
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -284,7 +329,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
+def options_of_call(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
     """Splits keyword arguments into run options and hyper-parameters."""
     known = {field.name for field in option_fields()}
     own = {name: value for name, value in more.items() if name in known}

@@ -23,6 +23,7 @@ from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
 from efficientvision.registry import task_of
 from efficientvision.runs import data_source, run_data, start
 from efficientvision.runs.first_weights import fit_to_start
+from efficientvision.runs.seed_checks import check_seeds
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -65,7 +66,11 @@ def check_options(options: RunOptions) -> RunOptions:
             f"`model_dir={options.model_dir}` is an address on the hub, but a run is written to a "
             "folder: train in a folder, then publish it with `efficientvision push`."
         )
-    options = with_local_paths(options, "ckpt", "backbone_ckpt", "model_dir")
+    check_seeds(options)
+    paths = ["ckpt", "backbone_ckpt"]
+    if options.mode == "eval" or is_hub_address(options.model_dir):
+        paths.append("model_dir")
+    options = with_local_paths(options, *paths)
     if options.mode == "eval" and options.ckpt:
         if options.model_dir:
             raise UserError(

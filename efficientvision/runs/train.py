@@ -29,6 +29,7 @@ from efficientvision.runs import (
     preflight,
     recipe,
     run_setup,
+    seeds,
     start,
 )
 from efficientvision.runs.final_message import final_message
@@ -53,6 +54,7 @@ from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_lock import RunLock
 from efficientvision.training.run_log import RESULTS_NAME
 from efficientvision.training.schedules import Schedule
+from efficientvision.weights.seed_runs import read_seeds
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +108,8 @@ def run(options: RunOptions, command: str) -> int:
         )
     options = run_setup.check_options(options)
     if options.mode == "report":
-        log.info(build_report(options.model_dir))
+        several = read_seeds(options.model_dir) is not None
+        log.info((seeds.sum_up if several else build_report)(options.model_dir))
         return 0
     if options.mode == "eval":
         located = run_setup.find_data(options)
@@ -135,6 +138,11 @@ def train(
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
+    if options.seeds > 1:
+        return seeds.train_seeds(
+            options,
+            lambda one: train(one, command, callbacks, evaluate_if_possible=evaluate_if_possible),
+        )
     check_loggers(options.log_to)
     options = start.resolve(data_defaults.of_run(options))
     evaluate_if_possible |= options.defaults == "data"

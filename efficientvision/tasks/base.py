@@ -285,7 +285,7 @@ class Task(abc.ABC):
         own = check_kind(metadata, self.metadata_class, options.model_dir)
         evaluation = evaluate_export(self, run, own, options)
         metrics = evaluation.compute()
-        log.info(evaluation.report(metrics))
+        log.info(evaluation.full_report(metrics))
         return metrics
 
     def sample_pictures(

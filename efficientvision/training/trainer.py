@@ -387,7 +387,7 @@ class Trainer:
             metrics,
             metric,
             images=images,
-            side_files=evaluation.side_files(state.step),
+            side_files=lambda: evaluation.archived_files(state.step),
         )
         for callback in self._active:
             callback.evaluated(state.step, metrics, evaluation, report=report, best=best)

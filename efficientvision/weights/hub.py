@@ -23,6 +23,7 @@ from efficientvision.tasks.choice import config_from_yaml
 from efficientvision.weights.hub_address import HubAddress, is_hub_address, parse_address
 from efficientvision.weights.hub_answers import RepositoryFile, read_listing, watched
 from efficientvision.weights.hub_choice import Choice, choose_files
+from efficientvision.weights.seed_runs import best_of_seeds
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def local_path(path: AnyPath) -> str:
     """Downloads what an address on the hub names, unless the cache has it.
 
     Args:
-        path: An address (see `parse_address`), or any other path, which is returned as it is.
+        path: An address (see `parse_address`), or any other path: see `best_of_seeds`.
 
     Returns:
         The path of the checkpoint or exported model, with its `config.yaml`, `labels.json` and the
@@ -54,7 +55,7 @@ def local_path(path: AnyPath) -> str:
     """
     text = files.as_text(path)
     if not is_hub_address(text):
-        return text
+        return best_of_seeds(text)
     address = parse_address(text)
     library = import_library(str(address))
     with hub_errors(library, str(address)):
@@ -68,9 +69,8 @@ def local_path(path: AnyPath) -> str:
 
 
 def with_local_paths(options: Options, *names: str) -> Options:
-    """Returns options, of a dataclass, in which addresses on the hub have become local paths."""
-    paths = {name: getattr(options, name) for name in names}
-    changed = {name: local_path(path) for name, path in paths.items() if is_hub_address(path)}
+    """Returns options, of a dataclass, in which `local_path` has replaced paths."""
+    changed = {name: local_path(path) for name in names if (path := getattr(options, name))}
     return dataclasses.replace(options, **changed) if changed else options  # type: ignore[type-var]
 
 

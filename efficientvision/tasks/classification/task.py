@@ -229,7 +229,7 @@ class ClassificationTask(Task):
         with data_errors(pattern):
             evaluation = evaluate_classifier_export(run, metadata, pattern, options.eval_samples)
         metrics = evaluation.compute()
-        log.info(evaluation.report(metrics))
+        log.info(evaluation.full_report(metrics))
         return metrics
 
     def sample_pictures(
