@@ -7,7 +7,9 @@ import pathlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import efficientvision as ev
 from efficientvision.errors import UserError
 from efficientvision.loading import load_model
 from efficientvision.weights.checkpoint_reader import open_checkpoint
@@ -17,6 +19,7 @@ from efficientvision.weights.identify import identify
 from efficientvision.weights.preprocessing import IMAGENET, INCEPTION
 from efficientvision.weights.strangers import Refused
 from efficientvision.weights.torch_checkpoint import _variables
+from tests.cli.test_weights_command import run
 from tests.goldens.effdet.fill_effdet import NUM_CLASSES, SIZE, fill_tensor
 from tests.goldens.fill import make_input
 from tests.weights.made_safetensors import write_safetensors
@@ -160,3 +163,34 @@ def test_outputs_are_effdets(tmp_path, network, tolerance):
         values = np.concatenate([np.ravel(level) for level in maps])
         expected = golden[f"{network}/{kind}"]
         assert np.abs(values - expected).max() <= tolerance * np.abs(expected).max()
+
+
+@pytest.mark.slow
+def test_the_commands(tmp_path, capsys):
+    """Those of docs/weights.md."""
+    path, output = tmp_path / "tf_efficientdet_lite0.pth", tmp_path / "lite0.weights.h5"
+    write_zip(path, filled("tf_efficientdet_lite0"))
+    assert run("show", path) in (None, 0)
+    assert run("convert", path, output) in (None, 0)
+    printed = capsys.readouterr().out
+    assert f"efficientdet-lite0 for detection with {NUM_CLASSES} classes" in printed
+    assert "mean_rgb=127.5" in printed and "effdet's tf_efficientdet_lite0" in printed
+    assert "does not hold these hyper-parameters: load it with aspect_ratios=" in printed
+    converted = open_checkpoint(output)
+    name = "fpn_cells/cell_1/fnode3/op_after_combine8/conv/pointwise_kernel"
+    np.testing.assert_array_equal(converted.read(name), open_checkpoint(path).read(name))
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(photos / "a.png")
+    ev.predict(str(path), str(photos), output=str(tmp_path / "out"), image_size=SIZE)
+    assert (tmp_path / "out" / "predictions.json").exists()
+
+
+@pytest.mark.slow
+def test_another_padding_is_noted(tmp_path):
+    write_safetensors(tmp_path / "q0.safetensors", filled("efficientdet_q0"))
+    options = {"num_classes": NUM_CLASSES, "image_size": SIZE, "fpn_name": "qufpn"}
+    model = ev.build_model("efficientdet-d0", **options)
+    report = ev.load_weights(model, tmp_path / "q0.safetensors")
+    assert "set `padding` to symmetric for the same results" in str(report)
