@@ -9,6 +9,7 @@ from typing import Any
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS, nearest_names
 
+PUBLISHED_RECIPE = "published"
 MODES = ("train", "eval", "train_and_eval", "report")
 HPARAMS_HELP = (
     'hyper-parameters: "num_classes=20,image_size=1920x1280" (sizes are WIDTHxHEIGHT), a .yaml '
@@ -103,6 +104,13 @@ class RunOptions:
         "programs; data: derived from the training data and this machine, each printed with its "
         "reason (batch size, length, learning rate, input size, anchors, number of classes)",
         choices=("published", "data"),
+    )
+    recipe: str = option(
+        "",
+        "hyper-parameters of the training that are not set. modern (EfficientDet): task-aligned "
+        "assignment, quality focal loss, mosaic that stops before the end, colour jitter; the "
+        "network stays the same. published: those of the original programs",
+        choices=("", PUBLISHED_RECIPE, "modern"),
     )
     data_dir: str | None = option(
         None,

@@ -27,6 +27,7 @@ from efficientvision.runs import (
     first_weights,
     out_of_memory,
     preflight,
+    recipe,
     run_setup,
 )
 from efficientvision.runs.final_message import final_message
@@ -137,6 +138,7 @@ def train(
     options = data_defaults.of_run(options)
     evaluate_if_possible |= options.defaults == "data"
     config = run_setup.training_config(options)
+    recipe.apply(options, config)
     strategy = devices.connect(options, config)
     log_on_chief_only(strategy)
     located = run_setup.find_data(options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
@@ -23,6 +23,7 @@ from efficientvision.preflight.file_checks import files_findings
 from efficientvision.preflight.findings import Finding
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.data_defaults import DataDefaults
+from efficientvision.tasks.default_values import Choice
 from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
@@ -76,6 +77,7 @@ class Task(abc.ABC):
             not set.
         counts_background: Whether `num_classes` includes a background that the data do not have.
         data_defaults: Derives defaults from the training data.
+        recipes: Hyper-parameters by the name of a recipe, besides the published one.
     """
 
     noun: ClassVar[str]
@@ -96,6 +98,7 @@ class Task(abc.ABC):
     num_classes_from_data: ClassVar[bool] = True
     counts_background: ClassVar[bool] = False
     data_defaults: ClassVar[DataDefaults] = DataDefaults()
+    recipes: ClassVar[Mapping[str, Sequence[Choice]]] = {}
 
     # The network and its checkpoints.
 

@@ -11,7 +11,7 @@ _DATA = (
     *("train_file_pattern", "val_file_pattern", "val_json_file", "dataset", "tf_data_service"),
 )
 _TRAINING = (
-    *("model_dir", "num_epochs", "hparams", "defaults", "task", "mode"),
+    *("model_dir", "num_epochs", "hparams", "defaults", "recipe", "task", "mode"),
     *("ckpt", "backbone_ckpt", "train_batch_size", "num_examples_per_epoch", "seed"),
     *("deterministic", "save_checkpoints_steps", "eval_batch_size", "eval_samples"),
 )

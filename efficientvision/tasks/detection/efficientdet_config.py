@@ -76,6 +76,17 @@ class EfficientDetConfig(DetectionConfig):
     mixup_prob: float = hyperparameter(
         0.0, number(0, 1), "augmentation: probability of mixup, a blend with another image"
     )
+    mix_end: float = hyperparameter(
+        1.0,
+        number(0, 1),
+        "augmentation: share of the training after which mosaic and mixup stop; 1: never",
+    )
+    hsv_jitter: float = hyperparameter(
+        0.0,
+        number(0, 1),
+        "augmentation: strength of the colour jitter; 1: hue by up to 1.5 %, saturation 70 %, "
+        "brightness 40 %, as in YOLOX",
+    )
     jitter_min: float = hyperparameter(
         0.1, _POSITIVE, "scale jitter: smallest factor, relative to the image resized to fit"
     )

@@ -59,8 +59,8 @@ def detection_dataset(
             for evaluation, so prefer ``ground_truth.coco_ground_truth`` for that).
         augmentation: Training: augmentation of the photos, an `SsdAugmentation` with `stretch`;
             None: the defaults.
-        mix_until: Training: number of examples, from the first of the run, of which mosaic and MixUp
-            may combine several photos; None: all.
+        mix_until: Training: number of examples, from the first of the run, that mosaic and MixUp
+            may make of several photos; None: all.
         skip_crowd_during_training: Training: leave out crowd boxes.
         regenerate_source_id: Name images by a hash of their bytes, which unnamed images always get.
         drop_remainder: Drop an incomplete last batch; None: only when training.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from efficientvision.tasks.detection.data_defaults import EfficientDetDefaults, 
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.tasks.detection.modern_recipe import MODERN
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
@@ -58,6 +60,7 @@ class EfficientDetTask(DetectionTask):
     data_defaults = EfficientDetDefaults()
     num_classes_from_data = False  # Defaults to the published 90, as the original commands expect.
     training_class = EfficientDetTrainingTask
+    recipes = types.MappingProxyType({"modern": MODERN})
     parts = {
         "efficientnet": "backbone",
         "resample_p": "extra levels",

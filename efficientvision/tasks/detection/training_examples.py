@@ -20,13 +20,14 @@ from efficientvision.data.transforms import (
     mixup,
     mosaic,
     orientation,
+    photometric,
 )
 from efficientvision.data.transforms.placement import place_boxes, render
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
 from efficientvision.tasks.detection.augmentation import Augmentation, SsdAugmentation
 
 # One RNG stream per purpose, so draws are independent.
-_ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT = range(8)
+_ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT, _HSV = range(9)
 
 Scene = dict[str, tf.Tensor]
 
@@ -85,6 +86,10 @@ class TrainingExamples(Examples):
                 self._happens(self.augmentation.mixup_prob, _fold(seed, _MIXUP)) & may_mix,
                 lambda: self._mixed(scene, records[-1], _fold(seed, _RATIO)),
                 lambda: scene,
+            )
+        if self.augmentation.hsv_jitter > 0:
+            scene["images"] = photometric.jitter_hsv(
+                scene["images"], _fold(seed, _HSV), self.augmentation.hsv_jitter
             )
         boxes_yxyx, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
         boxes_yxyx = boxes.clip_to_last_pixel(boxes_yxyx, self.image_hw)
