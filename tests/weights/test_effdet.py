@@ -183,7 +183,7 @@ def test_the_commands(tmp_path, capsys):
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(photos / "a.png")
-    ev.predict(str(path), str(photos), output=str(tmp_path / "out"), image_size=SIZE)
+    ev.predict(str(path), str(photos), folder=str(tmp_path / "out"), hparams=f"image_size={SIZE}")
     assert (tmp_path / "out" / "predictions.json").exists()
 
 
