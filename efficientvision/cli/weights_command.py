@@ -101,6 +101,8 @@ def convert(path: str, output: str, given: flags.FlagValues) -> None:
     print(f"Wrote {output}")
     if follow_preprocessing(get_config(name, task=task), reader.preprocessing, path):
         print(f"It does not hold the normalisation: load it with {reader.preprocessing}.")
+    if reader.settings:
+        print(f"It does not hold these hyper-parameters: load it with {_settings(reader)}.")
 
 
 def _check_output(output: str, overwrite: bool) -> None:
@@ -120,7 +122,13 @@ def _looks(reader: CheckpointReader) -> str:
     if reader.preprocessing is not None:
         trained = reader.preprocessing
         lines.append(f"It was trained with {trained} ({trained.source}).")
+    if reader.settings:
+        lines.append(f"Hyper-parameters that its tensors do not tell: {_settings(reader)}.")
     return "\n".join([*lines, *(f"Note: {note}." for note in reader.notes)])
+
+
+def _settings(reader: CheckpointReader) -> str:
+    return ", ".join(f"{key}={value}" for key, value in reader.settings.items())
 
 
 def _network(path: str, found: Identified, given: flags.FlagValues) -> tuple[str, str]:

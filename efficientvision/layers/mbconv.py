@@ -61,7 +61,7 @@ class MBConv(CompositeLayer):
         act_type: activation.
         survival_prob: probability that the residual branch of a sample is kept in training
             (stochastic depth, Huang et al. 2016), 1 to keep always.
-        padding: of the depthwise convolution, as `ConvNormAct`.
+        padding: Padding of the depthwise convolution, see `ConvNormAct`.
 
     Input `[N, H, W, in_filters]`, output `[N, ceil(H / strides), ceil(W / strides), out_filters]`.
 

@@ -22,7 +22,7 @@ class Resample(CompositeLayer):
         target_hw: (height, width) of the output, static.
         apply_bn: batch norm after the 1x1 convolution.
         conv_after_downsample: pool before the convolution instead of after it.
-        padding: of the pooling: `"same"`, or `"symmetric"` as in PyTorch.
+        padding: padding when pooling: `"same"`, or `"symmetric"` as in PyTorch.
         resizing: `"nearest"`: max-pooling down and nearest neighbour up, as published;
             `"bilinear"`: bilinear interpolation both ways, with pixels' centres aligned and without
             antialiasing.

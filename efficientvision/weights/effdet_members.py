@@ -95,13 +95,13 @@ def author_member(backbone: str, is_quad: bool) -> Member:
         is_quad: Whether its fusion is a QuFPN.
 
     Raises:
-        Refused: It is none of ours.
+        Refused: It is not supported.
     """
     size = backbone.removeprefix("efficientnet-")
     if size not in (("b0", "b1", "b2") if is_quad else ("b0", "b1", "b2", "b3")):
         raise Refused(
             f"holds effdet's efficientdet_{size} or a relative of it, whose backbone is padded as "
-            "in PyTorch and whose fusion as in TensorFlow, which no network of ours is: use "
+            "in PyTorch and whose fusion as in TensorFlow, which is not supported: use "
             f"tf_efficientdet_{size.replace('b', 'd')}"
         )
     name = f"efficientdet_{'q' if is_quad else 'd'}{size[1:]}"

@@ -66,7 +66,7 @@ def recognise(path: str, shapes: Shapes) -> Foreign | None:
     """An EfficientDet of effdet; see `foreign.recognise`.
 
     Raises:
-        Refused: It is a network of effdet that is none of ours.
+        Refused: It is a network of effdet that is not supported.
     """
     cells = [match for name in shapes if (match := _FUSION.match(name))]
     predict = [shape for name, shape in shapes.items() if _BOX_KERNEL.match(name)]
@@ -103,7 +103,7 @@ def _backbone(shapes: Shapes) -> tuple[str, dict[str, str]]:
     """The backbone's name, and the published names of its tensors by their names.
 
     Raises:
-        Refused: It is none of ours.
+        Refused: It is not supported.
     """
     inner = {n.removeprefix(_BACKBONE): s for n, s in shapes.items() if n.startswith(_BACKBONE)}
     ours = timm_names(inner)
@@ -111,7 +111,7 @@ def _backbone(shapes: Shapes) -> tuple[str, dict[str, str]]:
     if found is None or set(inner) - set(ours):
         what = (text for form, text in _OTHER_BACKBONES if any(map(form.match, inner)))
         raise Refused(
-            "holds a network of effdet that is none of ours: its backbone is "
+            "holds a network of effdet that is not supported: its backbone is "
             + next(what, "of no known kind")
         )
     _check_features(found, shapes)
@@ -131,7 +131,7 @@ def _check_features(backbone: str, shapes: Shapes) -> None:
         match = _EXTRA_LEVEL.match(name)
         if match and match.group(2) == "conv" and len(shape) == 4 and shape[1] != channels:
             raise Refused(
-                "holds a network of effdet that is none of ours: its fusion takes features of "
+                "holds a network of effdet that is not supported: its fusion takes features of "
                 f"{shape[1]} channels from within the backbone's blocks, as effdet's "
                 f"efficientdet_w0, and ours the blocks' outputs of {channels}"
             )
@@ -160,7 +160,7 @@ class _Fusion:
         """The fusion of a file's names.
 
         Raises:
-            Refused: It is none of ours.
+            Refused: It is not supported.
         """
         norms = [match for name in shapes if (match := _HEAD_NORM.match(name))]
         levels = {int(match.group(3 if match.group(4) else 2)) for match in norms}
@@ -174,7 +174,7 @@ class _Fusion:
                 indices = [*range(paths), *reversed(range(paths, count))]
                 return cls(nodes, indices, len(levels))
         raise Refused(
-            f"holds a network of effdet that is none of ours: its fusion has {count} nodes in a "
+            f"holds a network of effdet that is not supported: its fusion has {count} nodes in a "
             f"cell for {len(levels)} levels, which neither BiFPN nor QuFPN has"
         )
 

@@ -23,7 +23,7 @@ def open_torch(path: AnyPath) -> CheckpointReader:
     """Opens a PyTorch file that holds a network of ours.
 
     Raises:
-        UserError: See `open_torch_file`; or the network is none of ours.
+        UserError: See `open_torch_file`; or the network is not supported.
     """
     return _reader("torch", open_torch_file(path))
 
@@ -32,7 +32,7 @@ def open_safetensors_checkpoint(path: AnyPath) -> CheckpointReader:
     """Opens a safetensors file that holds a network of ours.
 
     Raises:
-        UserError: See `open_safetensors`; or the network is none of ours.
+        UserError: See `open_safetensors`; or the network is not supported.
     """
     file = open_safetensors(path)
     return open_variables(file) if are_variables(file.tensors) else _reader("safetensors", file)
