@@ -12,6 +12,7 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
+from efficientvision.weights.preprocessing import Preprocessing
 from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
@@ -33,6 +34,8 @@ class CheckpointReader:
         auxiliary: Keys of everything else: optimizer slots, step counters.
         fetch: Reads the values of keys, in order. Raises UserError if the file is damaged.
         notes: Warnings about values that were not used, without a full stop.
+        preprocessing: What the network was trained with, if another package's file tells; None:
+            the model's own.
     """
 
     path: str
@@ -43,6 +46,7 @@ class CheckpointReader:
     ema_keys: dict[str, str] = field(default_factory=dict)
     auxiliary: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def names(self) -> dict[str, tuple[int, ...]]:
         """Published name -> shape of every weight and moving statistic."""
@@ -112,7 +116,13 @@ def open_checkpoint(
     Raises:
         UserError: The checkpoint does not exist, is damaged or is of an unknown kind.
     """
-    from efficientvision.weights import edgenets, keras_files, run_folder, tensorflow_checkpoint
+    from efficientvision.weights import (
+        edgenets,
+        keras_applications_names,
+        keras_files,
+        run_folder,
+        tensorflow_checkpoint,
+    )
 
     target = find_checkpoint(path)
     if _is_torch(target):
@@ -120,9 +130,9 @@ def open_checkpoint(
     elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
     elif target.lower().endswith(_HDF5_ENDINGS):
-        reader = keras_files.open_h5(target)
+        reader = keras_applications_names.published(keras_files.open_h5(target))
     elif target.lower().endswith(".keras"):
-        reader = keras_files.open_keras_archive(target)
+        reader = keras_applications_names.published(keras_files.open_keras_archive(target))
     else:
         reader = tensorflow_checkpoint.open_tensorflow(target)
     reader = reader.renamed(lambda name: naming.canonical_name(name, scope, backbone))
