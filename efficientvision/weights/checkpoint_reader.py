@@ -117,16 +117,16 @@ def open_checkpoint(
         UserError: The checkpoint does not exist, is damaged or is of an unknown kind.
     """
     from efficientvision.weights import (
-        edgenets,
         keras_applications_names,
         keras_files,
         run_folder,
         tensorflow_checkpoint,
+        torch_checkpoint,
     )
 
     target = find_checkpoint(path)
     if _is_torch(target):
-        reader = edgenets.open_torch(target)
+        reader = torch_checkpoint.open_torch(target)
     elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
     elif target.lower().endswith(_HDF5_ENDINGS):

@@ -1,23 +1,13 @@
-"""Opens published EdgeNets files (`.pth`) in our weight layout and identifies their network."""
+"""Identifies networks of the EdgeNets by names and shapes of their variables."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from efficientvision.files import AnyPath
 from efficientvision.weights import edgenet_names as naming
-from efficientvision.weights.checkpoint_reader import CheckpointReader
-from efficientvision.weights.torch_file import open_torch_file
-from efficientvision.weights.torch_state import AVERAGE
 
-_LAYOUTS = {
-    4: (2, 3, 1, 0),  # [out, in / groups, height, width] -> [height, width, in / groups, out]
-    2: (1, 0),  # [out, in] -> [in, out]
-}
 # Family -> a vector with one value per channel of level 3. Order matters: DiCENet has some of
 # ShuffleNetv2's names.
 _LEVEL_3_VECTORS = {
@@ -28,35 +18,6 @@ _LEVEL_3_VECTORS = {
 # Last convolutions of a segmentation decoder's pyramid poolings: of the first map, of the logits.
 _FIRST_DECODER_WEIGHT = re.compile(r"(?:bu_dec_l1|eff_pool_16x16)\.merge_layer\.3\.weight$")
 _LAST_DECODER_BIAS = re.compile(r"(?:bu_dec|eff_pool)_\w+\.merge_layer\.3\.bias$")
-
-
-def open_torch(path: AnyPath) -> CheckpointReader:
-    """Opens a PyTorch state dict: its own names, our weight layout.
-
-    Raises:
-        UserError: See `open_torch_file`.
-    """
-    file = open_torch_file(path)
-    counters = tuple(n for n in file.tensors if n.rpartition(".")[2] == naming.STEP_COUNTER)
-    names = [name for name in file.tensors if name not in set(counters)]
-
-    def fetch(keys: Sequence[str]) -> list[np.ndarray]:
-        return [np.transpose(a, _LAYOUTS.get(a.ndim)) for a in file.read(keys)]
-
-    return CheckpointReader(
-        path=file.path,
-        kind="torch",
-        shapes={name: _our_shape(file.tensors[name].shape) for name in names},
-        keys={name: name for name in names},
-        ema_keys={name: AVERAGE + name for name in names if name in file.averages},
-        auxiliary=counters,
-        notes=file.content.notes,
-        fetch=fetch,
-    )
-
-
-def _our_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in _LAYOUTS.get(len(shape), range(len(shape))))
 
 
 def identify_edge_network(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:

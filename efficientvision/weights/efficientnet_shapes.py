@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+from efficientvision.weights.foreign_network import Shapes, our_shapes
+from efficientvision.weights.strangers import Refused
+
 Shape = tuple[int, ...]
 # A variable of a batch norm -> PyTorch's name for it.
 NORM_LEAVES = {
@@ -88,3 +91,28 @@ def find_architecture(shapes: Mapping[str, Shape]) -> str | None:
 
     own = {n: tuple(s) for n, s in shapes.items() if n.startswith(("stem/", "blocks_"))}
     return next((name for name in SCALINGS if backbone_shapes(name) == own), None)
+
+
+def architecture_in(shapes: Shapes, names: Mapping[str, str], package: str) -> str:
+    """The EfficientNet in a file of another package.
+
+    Args:
+        shapes: Name in the file -> shape in PyTorch's layout.
+        names: Name in the file -> published name without the backbone's own.
+        package: Name of the package, for the message.
+
+    Returns:
+        Key of `SCALINGS`.
+
+    Raises:
+        Refused: It is none of ours.
+    """
+    ours = our_shapes(shapes, names)
+    found = find_architecture(ours)
+    if found is None:
+        blocks = {name.partition("/")[0] for name in ours if name.startswith("blocks_")}
+        raise Refused(
+            f"holds a network of {package} that is none of ours ({len(blocks)} blocks): expected "
+            "the tensors of an EfficientNet-B0 to B8, L2, or lite0 to lite4"
+        )
+    return found

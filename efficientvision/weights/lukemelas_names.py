@@ -11,7 +11,13 @@ from __future__ import annotations
 
 import re
 
-from efficientvision.weights.efficientnet_shapes import numbered, variable_name
+from efficientvision.weights.efficientnet_shapes import (
+    architecture_in,
+    numbered,
+    variable_name,
+)
+from efficientvision.weights.foreign_network import Foreign, Shapes
+from efficientvision.weights.preprocessing import IMAGENET, LITE, Preprocessing
 
 _BLOCK = re.compile(r"^_blocks\.(\d{1,3})\._(\w+)\.(\w+)$")
 _OUTSIDE = {
@@ -21,34 +27,57 @@ _OUTSIDE = {
     "_bn1": "head/tpu_batch_normalization",
     "_fc": "head/dense",
 }
+_LAYERS = {
+    "expand_conv": "conv2d",
+    "depthwise_conv": "depthwise_conv2d",
+    "se_reduce": "se/conv2d",
+    "se_expand": "se/conv2d_1",
+}
 _NORMS = ("bn0", "bn1", "bn2")
 
 
-def lukemelas_name(name: str, expands: bool, backbone: str) -> str | None:
-    """The published name of a tensor of these packages.
+def lukemelas_name(name: str, expands: bool) -> str | None:
+    """The published name, without the backbone's own, of a tensor of these packages.
 
     Args:
         name: For example `_blocks.3._project_conv.weight`.
         expands: Whether the tensor's block begins with an expansion (`_expand_conv`).
-        backbone: First component of the published name, such as `"efficientnet-lite0"`.
 
     Returns:
-        `efficientnet-lite0/blocks_3/conv2d_1/kernel`; None if no EfficientNet has such a tensor.
+        `blocks_3/conv2d_1/kernel`; None if no EfficientNet has such a tensor.
     """
     match = _BLOCK.match(name)
     if match is None:
         layer, _, leaf = name.rpartition(".")
         ours = _OUTSIDE.get(layer)
-        return ours and f"{backbone}/{variable_name(ours, leaf)}"
+        return ours and variable_name(ours, leaf)
     block, layer, leaf = match.groups()
     if layer in _NORMS:
         inner = numbered("tpu_batch_normalization", _NORMS.index(layer) - (not expands))
+    elif layer == "project_conv":
+        inner = numbered("conv2d", int(expands))
+    elif layer in _LAYERS:
+        inner = _LAYERS[layer]
     else:
-        inner = {
-            "expand_conv": "conv2d",
-            "depthwise_conv": "depthwise_conv2d",
-            "se_reduce": "se/conv2d",
-            "se_expand": "se/conv2d_1",
-            "project_conv": numbered("conv2d", int(expands)),
-        }.get(layer, "")
-    return f"{backbone}/{variable_name(f'blocks_{block}/{inner}', leaf)}" if inner else None
+        return None
+    return variable_name(f"blocks_{int(block)}/{inner}", leaf)
+
+
+def recognise(path: str, shapes: Shapes) -> Foreign | None:
+    """An EfficientNet of these packages; see `foreign.recognise`."""
+    if not {"_conv_stem.weight", "_blocks.0._depthwise_conv.weight"} <= shapes.keys():
+        return None
+    names = {}
+    for name in shapes:
+        block = ".".join(name.split(".")[:2])
+        ours = lukemelas_name(name, f"{block}._expand_conv.weight" in shapes)
+        if ours is not None:
+            names[name] = ours
+    architecture = architecture_in(shapes, names, "efficientnet-pytorch")
+    is_lite = "lite" in architecture
+    mean, stddev = LITE if is_lite else IMAGENET
+    package = "efficientnet-lite-pytorch" if is_lite else "efficientnet-pytorch"
+    return Foreign(
+        {name: f"{architecture}/{ours}" for name, ours in names.items()},
+        Preprocessing(mean, stddev, f"{package}'s {architecture}"),
+    )

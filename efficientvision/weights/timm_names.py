@@ -13,7 +13,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from efficientvision.weights.efficientnet_shapes import numbered, variable_name
+from efficientvision.weights.efficientnet_shapes import (
+    architecture_in,
+    numbered,
+    variable_name,
+)
+from efficientvision.weights.foreign_network import Foreign, Shapes
+from efficientvision.weights.preprocessing import IMAGENET, INCEPTION, Preprocessing
 
 _BLOCK = re.compile(r"^blocks\.(\d{1,3})\.(\d{1,3})\.(.+)\.(\w+)$")
 _NORM = re.compile(r"^bn([123])$")
@@ -48,28 +54,49 @@ def stage_starts(names: Iterable[str]) -> dict[int, int]:
     return {stage: end - counts[stage] for stage, end in zip(stages, ends, strict=True)}
 
 
-def timm_backbone_name(name: str, starts: Mapping[int, int], backbone: str) -> str | None:
-    """The published name of a tensor of timm's EfficientNet.
+def timm_backbone_name(name: str, starts: Mapping[int, int]) -> str | None:
+    """The published name, without the backbone's own, of a tensor of timm's EfficientNet.
 
     Args:
         name: Name in timm's form without a prefix: `blocks.2.0.conv_pwl.weight`.
         starts: Result of `stage_starts` on all names of the network.
-        backbone: First component of the published name, such as `"efficientnet-lite0"`.
 
     Returns:
-        `efficientnet-lite0/blocks_3/conv2d_1/kernel`; None if no EfficientNet has such a tensor.
+        `blocks_3/conv2d_1/kernel`; None if no EfficientNet has such a tensor.
     """
     match = _BLOCK.match(name)
     if match is None:
         layer, _, leaf = name.rpartition(".")
         ours = _OUTSIDE.get(layer)
+        return ours and variable_name(ours, leaf)
+    stage, block, layer, leaf = match.groups()
+    norm = _NORM.match(layer)
+    if norm:
+        inner = numbered("tpu_batch_normalization", int(norm.group(1)) - 1)
+    elif layer in _LAYERS:
+        inner = _LAYERS[layer]
     else:
-        stage, block, layer, leaf = match.groups()
-        norm = _NORM.match(layer)
-        if norm:
-            inner = numbered("tpu_batch_normalization", int(norm.group(1)) - 1)
-        else:
-            inner = _LAYERS.get(layer, "")
-        index = starts[int(stage)] + int(block)
-        ours = f"blocks_{index}/{inner}" if inner else None
-    return ours and f"{backbone}/{variable_name(ours, leaf)}"
+        return None
+    return variable_name(f"blocks_{starts[int(stage)] + int(block)}/{inner}", leaf)
+
+
+def timm_names(names: Iterable[str]) -> dict[str, str]:
+    """Names of timm's EfficientNet -> published names without the backbone's own."""
+    names = list(names)
+    starts = stage_starts(names)
+    ours = {name: timm_backbone_name(name, starts) for name in names}
+    return {name: own for name, own in ours.items() if own is not None}
+
+
+def recognise(path: str, shapes: Shapes) -> Foreign | None:
+    """An EfficientNet of timm; see `foreign.recognise`."""
+    if not {"conv_stem.weight", "blocks.0.0.conv_dw.weight"} <= shapes.keys():
+        return None
+    names = timm_names(shapes)
+    architecture = architecture_in(shapes, names, "timm")
+    mean, stddev = INCEPTION if "lite" in architecture else IMAGENET
+    source = f"timm's tf_{architecture.replace('-', '_')}"
+    return Foreign(
+        {name: f"{architecture}/{ours}" for name, ours in names.items()},
+        Preprocessing(mean, stddev, source),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -126,6 +126,22 @@ def generate_anchors(
     scales = tuple(np.ravel(np.asarray(anchor_scale, np.float64)).tolist())
     size = parse_image_size(image_hw)
     return _cached_anchors(size, min_level, max_level, num_scales, aspects, scales).copy()
+
+
+def anchor_strides(**options: Any) -> np.ndarray:
+    """Distance of neighbouring anchor centres, in the order of `generate_anchors`.
+
+    Args:
+        **options: As for `generate_anchors`.
+
+    Returns:
+        float32 [A_total, 2]: (y, x) in pixels of the network input.
+    """
+    strides = [
+        np.tile(level.stride_yx, (np.prod(level.cells_hw) * len(level.sizes_hw), 1))
+        for level in anchor_levels(**options)
+    ]
+    return np.concatenate(strides).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8)

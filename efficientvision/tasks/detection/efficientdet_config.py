@@ -98,8 +98,21 @@ class EfficientDetConfig(DetectionConfig):
     survival_prob: float | None = hyperparameter(
         None, optional(number(0, 1)), "heads: drop-connect survival probability; None: off"
     )
-    alpha: float = hyperparameter(0.25, number(0, 1), "focal loss: weight of positives")
-    gamma: float = hyperparameter(1.5, _NON_NEGATIVE, "focal loss: focusing exponent")
+    assignment: str = hyperparameter(
+        "iou",
+        one_of("iou", "task_aligned"),
+        "anchors of an object. iou: those that overlap it; task_aligned: those whose predictions "
+        "suit it best (TOOD)",
+    )
+    class_loss: str = hyperparameter(
+        "focal",
+        one_of("focal", "quality_focal"),
+        "class loss; quality_focal: scores learn how well the predicted box fits",
+    )
+    alpha: float = hyperparameter(0.25, number(0, 1), "focal: weight of positives")
+    gamma: float = hyperparameter(
+        1.5, _NON_NEGATIVE, "focal, quality_focal: exponent of the focusing factor"
+    )
     delta: float = hyperparameter(
         0.1, _POSITIVE, "Huber box loss: threshold from quadratic to linear"
     )
@@ -174,6 +187,7 @@ class EfficientDetConfig(DetectionConfig):
     def validate(self) -> None:
         _derive_fusion(self)
         _check_bounds(self)
+        _check_class_loss(self)
 
 
 def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> bool:
@@ -205,6 +219,18 @@ def _derive_fusion(config: EfficientDetConfig) -> None:
     for name, value in defaults.items():
         if name not in config._explicit:
             setattr(config, name, value)
+
+
+def _check_class_loss(config: EfficientDetConfig) -> None:
+    """Raises UserError if a value that was set has no part in the class loss."""
+    if config.class_loss != "quality_focal":
+        return
+    for name in ("alpha", "label_smoothing"):
+        if config.is_written(name):
+            raise UserError(
+                f"{name}={getattr(config, name)} has no effect with class_loss=quality_focal: "
+                "remove one of them."
+            )
 
 
 def _check_bounds(config: EfficientDetConfig) -> None:

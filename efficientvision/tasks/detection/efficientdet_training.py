@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from efficientvision.data import boxes as box_ops
 from efficientvision.errors import UserError
-from efficientvision.tasks.detection.anchors import generate_anchors
+from efficientvision.tasks.detection.alignment import task_aligned_targets
+from efficientvision.tasks.detection.anchors import anchor_strides, generate_anchors
 from efficientvision.tasks.detection.augmentation import Augmentation
 from efficientvision.tasks.detection.decoder import EfficientDetDecoder
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
@@ -16,6 +19,13 @@ from efficientvision.tasks.detection.losses import detection_losses
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.training_task import Batch
+
+
+def _all_levels(outputs: Sequence, channels: int) -> tf.Tensor:
+    """Joins the levels of a head: float32 [B, A_total, channels]."""
+    batch = tf.shape(outputs[0])[0]
+    levels = [tf.reshape(tf.cast(level, tf.float32), [batch, -1, channels]) for level in outputs]
+    return tf.concat(levels, axis=1)
 
 
 class EfficientDetTrainingTask(DetectionTrainingTask):
@@ -39,6 +49,10 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             )
         super().__init__(config, **options)
         self.anchors = generate_anchors(**config.anchor_options)
+        self._is_aligned = config.assignment == "task_aligned"
+        if self._is_aligned:
+            self._strides = anchor_strides(**config.anchor_options)
+            self.target_fields = ("gt_boxes_yxyx", "gt_classes", "num_positives")
         self._positives: tf.Variable | None = None
         iou = ("box_iou_loss",) if config.iou_loss_type else ()
         self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
@@ -46,15 +60,22 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
     def prepare(self, batch: Batch) -> Batch:
         """Adds the targets of each anchor to a batch: the fields of `AnchorTargets`.
 
+        With `assignment=task_aligned` they depend on the network's outputs: here only
+        `num_positives` is added, the number of objects in each image.
+
         Args:
             batch: `gt_boxes_yxyx` float32 [B,M,4] in pixels of the network input (-1 padded),
                 `gt_classes` int32 [B,M], and the other inputs of `losses`.
         """
+        if self._is_aligned:
+            objects = tf.cast(batch["gt_classes"] > 0, tf.float32)
+            return {**batch, "num_positives": tf.reduce_sum(objects, axis=1)}
         targets = assign_targets(self.anchors, batch["gt_boxes_yxyx"], batch["gt_classes"])
         return {**batch, **targets._asdict()}
 
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        """Number of positive anchors in the global batch plus one, or its moving average.
+        """Number of positive anchors (task_aligned: objects) in the global batch plus one, or its
+        moving average.
 
         The average starts at the first batch's value.
         """
@@ -70,10 +91,17 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         """See `detection.losses.detection_losses`."""
         config = self.config
         class_outputs, box_outputs = outputs[:2]
+        if self._is_aligned:
+            labels, quality = self._aligned(class_outputs, box_outputs, batch)
+            box_weights = quality
+        else:
+            labels = AnchorTargets(**{name: batch[name] for name in AnchorTargets._fields})
+            quality = self._overlaps(box_outputs, labels) if self._has_quality else None
+            box_weights = None
         losses = detection_losses(
             class_outputs,
             box_outputs,
-            AnchorTargets(**{name: batch[name] for name in AnchorTargets._fields}),
+            labels,
             num_classes=config.num_classes,
             anchors=self.anchors,
             alpha=config.alpha,
@@ -83,9 +111,43 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             box_loss_weight=config.box_loss_weight,
             iou_loss_type=config.iou_loss_type,
             iou_loss_weight=config.iou_loss_weight,
+            quality=quality if self._has_quality else None,
+            box_weights=box_weights,
             normalizer=normalizer,
         )
         return {"loss": losses["det_loss"], **losses}
+
+    @property
+    def _has_quality(self) -> bool:
+        return self.config.class_loss == "quality_focal"
+
+    def _aligned(
+        self, class_outputs: Sequence, box_outputs: Sequence, batch: Batch
+    ) -> tuple[AnchorTargets, tf.Tensor]:
+        """The targets of `task_aligned_targets`, and the quality of each anchor."""
+        targets = task_aligned_targets(
+            _all_levels(class_outputs, self.config.num_classes),
+            box_ops.decode(_all_levels(box_outputs, 4), self.anchors),
+            self.anchors,
+            self._strides,
+            batch["gt_boxes_yxyx"],
+            batch["gt_classes"],
+        )
+        deltas = box_ops.encode(targets.boxes_yxyx, self.anchors[np.newaxis])
+        matched = targets.class_targets[..., tf.newaxis] >= 0
+        labels = AnchorTargets(
+            targets.class_targets, tf.where(matched, deltas, 0.0), batch["num_positives"]
+        )
+        return labels, targets.quality
+
+    def _overlaps(self, box_outputs: Sequence, labels: AnchorTargets) -> tf.Tensor:
+        """IoU of the predicted box of each matched anchor with its object; 0 for others."""
+        matched = labels.class_targets >= 0
+        deltas = tf.stop_gradient(_all_levels(box_outputs, 4))
+        deltas = tf.where(matched[..., tf.newaxis], deltas, 0.0)
+        predicted = box_ops.decode(deltas, self.anchors)
+        objects = box_ops.decode(labels.box_targets, self.anchors)
+        return tf.where(matched, box_ops.iou(predicted, objects), 0.0)
 
     def _by_head(self, outputs: list[tf.Tensor]) -> Sequence:
         levels = len(outputs) // 2

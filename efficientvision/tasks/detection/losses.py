@@ -1,4 +1,4 @@
-"""Losses of the detection heads: focal loss for classes, Huber and IoU losses for boxes.
+"""Losses of the detection heads: (quality) focal loss for classes, Huber and IoU for boxes.
 
 All losses are computed in float32, whatever the network's precision.
 """
@@ -71,6 +71,28 @@ def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_s
     return (1.0 - alpha) * tf.reduce_sum(negatives) + tf.reduce_sum(exchange)
 
 
+def _quality_class_loss_sum(logits, class_targets, quality, *, num_classes, gamma):
+    """Sums the quality focal loss over one level: |y - p|^gamma times the cross entropy of y.
+
+    y is the quality for the class of an anchor and 0 for all others.
+
+    Args:
+        logits: [B, h, w, A*K].
+        class_targets: int32 [B, h*w*A].
+        quality: float32 [B, h*w*A].
+    """
+    _, negative = _focal_terms(gamma, 0.0)
+    logits = tf.reshape(tf.cast(logits, tf.float32), [-1, num_classes])
+    targets, quality = tf.reshape(class_targets, [-1]), tf.reshape(quality, [-1])
+    target_logits = tf.gather(logits, tf.maximum(targets, 0), batch_dims=1)
+    # The gradient of 0^gamma is NaN for gamma < 1.
+    distance = tf.maximum(tf.abs(quality - tf.sigmoid(target_logits)), 1e-6)
+    entropy = tf.math.softplus(target_logits) - quality * target_logits
+    exchange = distance**gamma * entropy - negative(target_logits)
+    exchange = tf.where(targets >= 0, exchange, 0.0)
+    return tf.reduce_sum(negative(logits)) + tf.reduce_sum(exchange)
+
+
 def huber(errors: tf.Tensor, delta: float) -> tf.Tensor:
     """Elementwise Huber loss: e^2 / 2 up to `delta`, linear beyond."""
     size = tf.abs(errors)
@@ -84,6 +106,7 @@ def box_loss(
     *,
     num_positives: tf.Tensor | float,
     delta: float = 0.1,
+    weights: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Huber loss of box deltas, over the non-zero targets, divided by 4 * `num_positives`.
 
@@ -92,6 +115,7 @@ def box_loss(
         box_targets: [...] target deltas; exact zeros mark what is not matched.
         num_positives: Normaliser; scalar.
         delta: Where the loss becomes linear, in units of the deltas.
+        weights: Weight of each box, of the shape of the boxes without the last axis; None: 1.
 
     Returns:
         float32 scalar.
@@ -99,6 +123,8 @@ def box_loss(
     box_targets = tf.cast(box_targets, tf.float32)
     errors = tf.cast(box_outputs, tf.float32) - box_targets
     loss = tf.where(tf.not_equal(box_targets, 0.0), huber(errors, delta), 0.0)
+    if weights is not None:
+        loss *= weights[..., tf.newaxis]
     return tf.reduce_sum(loss) / (4.0 * tf.cast(num_positives, tf.float32))
 
 
@@ -168,6 +194,7 @@ def box_iou_loss(
     *,
     num_positives: tf.Tensor | float,
     iou_loss_type: str,
+    weights: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """IoU loss of decoded boxes, divided by 4 * `num_positives`.
 
@@ -179,6 +206,7 @@ def box_iou_loss(
         anchors_yxyx: [A_total, 4], pixels.
         num_positives: Normaliser; scalar.
         iou_loss_type: See `iou_loss`.
+        weights: See `box_loss`.
 
     Returns:
         float32 scalar.
@@ -191,7 +219,8 @@ def box_iou_loss(
     box_deltas = tf.where(matched, tf.cast(box_outputs, tf.float32), 0.0)
     pred = box_ops.decode(box_deltas, anchors_yxyx) * mask
     target = box_ops.decode(box_targets, anchors_yxyx) * mask
-    loss = tf.reduce_sum(iou_loss(pred, target, iou_loss_type))
+    loss = iou_loss(pred, target, iou_loss_type)
+    loss = tf.reduce_sum(loss if weights is None else weights * loss)
     return loss / (4.0 * tf.cast(num_positives, tf.float32))
 
 
@@ -209,6 +238,8 @@ def detection_losses(
     box_loss_weight: float = 50.0,
     iou_loss_type: str | None = None,
     iou_loss_weight: float = 1.0,
+    quality: tf.Tensor | None = None,
+    box_weights: tf.Tensor | None = None,
     normalizer: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
     """Computes the losses of EfficientDet's two heads (arXiv:1911.09070, section 5.1).
@@ -227,6 +258,10 @@ def detection_losses(
         box_loss_weight: Weight of the Huber loss in `det_loss`; 0 disables it.
         iou_loss_type: See `iou_loss`; None disables the IoU loss.
         iou_loss_weight: Weight of the IoU loss in `det_loss`.
+        quality: float32 [B, A_total], 0..1. If given, the class loss is the quality focal loss
+            (arXiv:2006.04388, equation 2): the score of an anchor's class learns this number.
+            `alpha` and `label_smoothing` have no part in it.
+        box_weights: float32 [B, A_total], weights of the anchors in both box losses; None: 1.
         normalizer: (Sum of the positives over the *global* batch) + 1; scalar.
 
     Returns:
@@ -242,19 +277,19 @@ def detection_losses(
             f"num_classes={num_classes}; build the model and the loss with the same num_classes."
         )
     sizes = [tf.shape(level)[1] * tf.shape(level)[2] * anchors_per_cell for level in class_outputs]
+    level_targets = tf.split(labels.class_targets, sizes, axis=1)
+    if quality is None:
+        class_loss = functools.partial(
+            _class_loss_sum, alpha=alpha, label_smoothing=label_smoothing
+        )
+        level_arguments = [class_outputs, level_targets]
+    else:
+        class_loss = _quality_class_loss_sum
+        level_arguments = [class_outputs, level_targets, tf.split(quality, sizes, axis=1)]
     class_sum = tf.add_n(
         [
-            _class_loss_sum(
-                logits,
-                targets,
-                num_classes=num_classes,
-                alpha=alpha,
-                gamma=gamma,
-                label_smoothing=label_smoothing,
-            )
-            for logits, targets in zip(
-                class_outputs, tf.split(labels.class_targets, sizes, axis=1), strict=True
-            )
+            class_loss(*level, num_classes=num_classes, gamma=gamma)
+            for level in zip(*level_arguments, strict=True)
         ]
     )
     batch = tf.shape(labels.class_targets)[0]
@@ -262,7 +297,13 @@ def detection_losses(
         [tf.cast(tf.reshape(level, [batch, -1, 4]), tf.float32) for level in box_outputs], axis=1
     )
     cls_loss = class_sum / normalizer
-    huber_loss = box_loss(box_deltas, labels.box_targets, num_positives=normalizer, delta=delta)
+    huber_loss = box_loss(
+        box_deltas,
+        labels.box_targets,
+        num_positives=normalizer,
+        delta=delta,
+        weights=box_weights,
+    )
     det_loss = cls_loss + box_loss_weight * huber_loss
     losses = {"cls_loss": cls_loss, "box_loss": huber_loss}
     if iou_loss_type:
@@ -272,6 +313,7 @@ def detection_losses(
             anchors,
             num_positives=normalizer,
             iou_loss_type=iou_loss_type,
+            weights=box_weights,
         )
         det_loss += iou_loss_weight * losses["box_iou_loss"]
     losses["det_loss"] = det_loss

@@ -43,6 +43,7 @@ class DetectionTrainingTask(RecordTrainingTask):
         **options: See `RecordTrainingTask`.
 
     Attributes:
+        target_fields: What `losses_of` needs of a prepared batch.
         decoder_class: Decodes the network's outputs.
         augmentation_class: Options of the training augmentation.
         stretches: Whether photos are stretched to the network's input, not fitted into it.
@@ -51,6 +52,7 @@ class DetectionTrainingTask(RecordTrainingTask):
     config: DetectionConfig
     training_inputs = ("images", "valid_hw", "gt_boxes_yxyx", "gt_classes")
     best_metric = "AP"
+    target_fields: tuple[str, ...] = AnchorTargets._fields
     decoder_class: ClassVar[type[Decoder]]
     augmentation_class: ClassVar[type[Augmentation | SsdAugmentation]]
     stretches: ClassVar[bool]
@@ -110,7 +112,7 @@ class DetectionTrainingTask(RecordTrainingTask):
             losses = self.losses_of(self._by_head(outputs), targets, normalizer=tf.ones([]))
             return losses["loss"], targets["num_positives"][0]
 
-        targets = {k: v for k, v in self.prepare(truth).items() if k in AnchorTargets._fields}
+        targets = {k: v for k, v in self.prepare(truth).items() if k in self.target_fields}
         return losses_of_each(losses_of, outputs, targets)
 
     def new_evaluation(self) -> Evaluation:

@@ -146,9 +146,10 @@ def test_metrics_of_a_perfect_detector(records):
     assert "even" in evaluation.report(metrics)
 
 
-def test_validation_loss_is_the_training_loss_over_all_images(records):
+@pytest.mark.parametrize("assignment", ["iou", "task_aligned"])
+def test_validation_loss_is_the_training_loss_over_all_images(records, assignment):
     """Although the last batch is padded."""
-    config = _config(iou_loss_type="ciou")
+    config = _config(iou_loss_type="ciou", assignment=assignment)
     task = EfficientDetTrainingTask(config, evaluation_files=records)
     model = _constant_detector(config, -2.0)
     evaluator = Evaluator(task, model, tf.distribute.get_strategy(), 3)
