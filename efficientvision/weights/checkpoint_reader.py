@@ -17,6 +17,8 @@ from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
 _HDF5_ENDINGS = (".h5", ".hdf5")
+# Kinds of the files that Google published.
+_PUBLISHED_KINDS = ("tf1", "tf2", "h5")
 _KERAS_ENDINGS = (*_HDF5_ENDINGS, ".keras")
 
 
@@ -119,6 +121,7 @@ def open_checkpoint(
     from efficientvision.weights import (
         keras_applications_names,
         keras_files,
+        published_sets,
         run_folder,
         tensorflow_checkpoint,
         torch_checkpoint,
@@ -136,6 +139,8 @@ def open_checkpoint(
     else:
         reader = tensorflow_checkpoint.open_tensorflow(target)
     reader = reader.renamed(lambda name: naming.canonical_name(name, scope, backbone))
+    if reader.kind in _PUBLISHED_KINDS:
+        reader = published_sets.with_preprocessing(reader)
     if not reader.shapes:
         raise UserError(f"The checkpoint {reader.path} holds no network weights.")
     return reader

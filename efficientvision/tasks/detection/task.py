@@ -85,7 +85,10 @@ class EfficientDetTask(DetectionTask):
     def follow_checkpoint(
         self, config: EfficientDetConfig, found: Identified, path: str
     ) -> list[str]:
-        return apply_checkpoint_architecture(config, found)
+        return [
+            *apply_published_size(config, path),
+            *apply_checkpoint_architecture(config, found),
+        ]
 
     def published_names(
         self, config: EfficientDetConfig, named: dict[int, str] | None, *, in_run: bool
@@ -117,7 +120,8 @@ class EfficientDetTask(DetectionTask):
             )
 
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
-        lines = apply_checkpoint_architecture(config, identify(ckpt))
+        lines = apply_published_size(config, ckpt)
+        lines += apply_checkpoint_architecture(config, identify(ckpt))
         return [*lines, *take_from_run(config, ckpt, "anchor_scale")]
 
     def fit_to_data(self, options: RunOptions, config: EfficientDetConfig | None) -> RunOptions:
