@@ -31,39 +31,34 @@ def imagenet_file(backbone_name: str, cache_folder: str | None = None) -> str | 
         UserError: The file is not in the cache and cannot be downloaded.
     """
     from keras.src.applications import efficientnet as published
+    from keras.src.backend.config import keras_home
+    from keras.utils import get_file
 
     match = _BACKBONE.match(backbone_name)
     if match is None or match.group(1) not in published.WEIGHTS_HASHES:
         return None
-    stem = f"efficientnet{match.group(1)}"
-    checksum, checksum_without_top = published.WEIGHTS_HASHES[match.group(1)]
-    address = f"{published.BASE_WEIGHTS_PATH}{stem}.h5"
+    names = [f"efficientnet{match.group(1)}{ending}.h5" for ending in ("", "_notop")]
+    checksums = published.WEIGHTS_HASHES[match.group(1)]
+    folder = os.path.join(os.path.expanduser(cache_folder or keras_home()), "models")
+    addresses = [published.BASE_WEIGHTS_PATH + name for name in names]
+
+    def get(which: int) -> str:
+        return get_file(
+            origin=addresses[which],
+            file_hash=checksums[which],
+            cache_subdir="models",
+            cache_dir=cache_folder,
+        )
+
     try:
-        return _get(address, checksum, cache_folder)
+        return get(0)
     except Exception as error:  # Keras raises this very class.
         reason = str(error)
-    without_top = os.path.join(_folder(cache_folder), f"{stem}_notop.h5")
-    if os.path.isfile(without_top):
-        log.info(f"{address} cannot be downloaded ({reason}): {without_top} has all but its classes")
-        return _get(
-            f"{published.BASE_WEIGHTS_PATH}{stem}_notop.h5", checksum_without_top, cache_folder
-        )
+    if os.path.isfile(os.path.join(folder, names[1])):
+        log.info(f"{names[0]} is not in {folder} ({reason}): {names[1]} has all but its classes")
+        return get(1)
     raise UserError(
-        f"Keras has ImageNet weights of {backbone_name}, but {stem}.h5 is not in "
-        f"{_folder(cache_folder)} and cannot be downloaded ({reason}). Download {address} on a "
-        "machine with a connection, and copy it there or give its path."
+        f"Keras has ImageNet weights of {backbone_name}, but {names[0]} is not in {folder} and "
+        f"cannot be downloaded ({reason}). Download {addresses[0]} on a machine with a connection, "
+        "and copy it there or give its path."
     )
-
-
-def _get(address: str, checksum: str, cache_folder: str | None) -> str:
-    from keras.utils import get_file
-
-    return get_file(
-        origin=address, file_hash=checksum, cache_subdir="models", cache_dir=cache_folder
-    )
-
-
-def _folder(cache_folder: str | None) -> str:
-    from keras.src.backend.config import keras_home
-
-    return os.path.join(os.path.expanduser(cache_folder or keras_home()), "models")
