@@ -114,6 +114,6 @@ def apply_published_size(config: TrainingConfig, path: AnyPath) -> list[str]:
     size = _SIZE_IN_NAME.search(files.as_text(path))
     if size is None or config.is_set("image_size"):
         return []
-    pixels = size[1] or size[2]
+    pixels = size[1] or int(size[2])
     config.override({"image_size": pixels})
     return [f"image_size={pixels} (from the file name)"]

@@ -75,7 +75,7 @@ def published(reader: CheckpointReader) -> CheckpointReader:
         other file's reader as it is.
 
     Raises:
-        UserError: The file holds an EfficientNet that is none of ours, or two of them.
+        UserError: The file holds two EfficientNets, or one of an unknown architecture.
     """
     if not any(map(_FIRST_DEPTHWISE.search, reader.shapes)):
         return reader
@@ -87,7 +87,7 @@ def published(reader: CheckpointReader) -> CheckpointReader:
         backbone = find_architecture(own)
         if backbone is None:
             raise Refused(
-                "holds a network of Keras that is no EfficientNet-B0 to B8, L2, or lite0 to lite4: "
+                "holds a network of Keras other than EfficientNet-B0 to B8, L2, and lite0 to lite4: "
                 "it has the names of their layers, but not their shapes"
             )
     names = {name: f"{backbone}/{ours}" for name, ours in names.items()}

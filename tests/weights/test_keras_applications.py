@@ -115,11 +115,11 @@ def test_other_normalisations_inside_the_network(mean, variance, mean_rgb, stdde
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"block1a_dwconv/kernel": [3, 3, 16, 1]}, "that is no EfficientNet-B0 to B8"),
+        ({"block1a_dwconv/kernel": [3, 3, 16, 1]}, "other than EfficientNet-B0 to B8"),
         ({"other/top_conv/kernel": [1, 1, 320, 1280]}, "holds two EfficientNets"),
     ],
 )
-def test_networks_that_are_none_of_ours_are_refused(changed, complaint):
+def test_unknown_architectures_are_refused(changed, complaint):
     with pytest.raises(UserError, match=complaint):
         published(in_memory({**B0, **changed}))
 
