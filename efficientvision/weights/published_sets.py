@@ -1,4 +1,4 @@
-"""Google's AdvProp checkpoints, told by their name.
+"""Google's AdvProp checkpoints, recognised by their name.
 
 Those of Det-AdvProp and AdvProp hold the same variables as the usual ones, and were trained on
 pixels from -1 to 1. Only the name of the file or of its folder tells them apart, as
