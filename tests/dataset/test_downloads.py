@@ -287,6 +287,63 @@ def test_efficientdet_and_efficientnet(server, tmp_path, arguments, path):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "path", "folder"),
+    [
+        (
+            ["efficientdet-d0-advprop"],
+            "/efficientdet/advprop/efficientdet-d0.tar.gz",
+            "efficientdet-d0-advprop",
+        ),
+        (
+            ["efficientnet-b1", "--variant=advprop"],
+            "/efficientnet/advprop/efficientnet-b1.tar.gz",
+            "efficientnet-b1-advprop",
+        ),
+        (
+            ["efficientdet-d2-640"],
+            "/efficientdet/coco640/efficientdet-d2-640.tar.gz",
+            "efficientdet-d2-640",
+        ),
+    ],
+)
+def test_sets_that_only_a_folder_tells_apart(server, tmp_path, arguments, path, folder):
+    """Beside the usual checkpoint, whose archive and folder may have the same name."""
+    model = arguments[0].removesuffix("-advprop")
+    (tmp_path / model).mkdir()
+    (tmp_path / model / "usual").touch()
+    server.files[path] = File(tar(**{f"{model}__checkpoint": b"x"}))
+    given = (*arguments, f"--output_dir={tmp_path}", "--remove_archives")
+    done = run("download_efficientdet.sh", *given, CHECKPOINT_URL=server.url)
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {".unpacked", folder, model}
+    assert [p.name for p in (tmp_path / folder).iterdir()] == ["checkpoint"]
+    assert (tmp_path / model / "usual").exists() == (folder != model)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "file"),
+    [
+        (
+            "effdet:tf_efficientdet_d0_ap",
+            "/tf_efficientdet_d0_ap-d0cdbd0a.pth",
+            "tf_efficientdet_d0_ap.pth",
+        ),
+        (
+            "timm:tf_efficientnet_b0.ns_jft_in1k",
+            "/timm/tf_efficientnet_b0.ns_jft_in1k/resolve/main/model.safetensors",
+            "tf_efficientnet_b0.ns_jft_in1k.safetensors",
+        ),
+    ],
+)
+def test_weights_of_other_packages(server, tmp_path, name, path, file):
+    server.files[path] = File(CONTENT)
+    given = (name, f"--output_dir={tmp_path}")
+    done = run("download_weights.sh", *given, EFFDET_URL=server.url, HUB_URL=server.url)
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.parametrize(
     ("name", "path"),
     [
         ("espnetv2_s_2.0", "classification/model_zoo/espnetv2/espnetv2_s_2.0_imagenet_224x224"),
