@@ -17,6 +17,8 @@ from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
 _HDF5_ENDINGS = (".h5", ".hdf5")
+# The checkpoint inside a SavedModel, such as a module of TensorFlow Hub.
+_SAVED_MODEL_VARIABLES = "variables/variables"
 # Kinds of the files that Google published.
 _PUBLISHED_KINDS = ("tf1", "tf2", "h5")
 _KERAS_ENDINGS = (*_HDF5_ENDINGS, ".keras")
@@ -108,7 +110,7 @@ def open_checkpoint(
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
             (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, or a folder that holds
-            any of these (the newest is opened).
+            any of these (the newest is opened), or a SavedModel's folder.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -217,9 +219,13 @@ def _find_in_folder(folder: str) -> str:
         if found:
             newest = max(found, key=lambda path: (files.modified(path), path))
             return newest.removesuffix(".index")
+    inside = files.join(folder, _SAVED_MODEL_VARIABLES)
+    if files.is_file(inside + ".index"):
+        return inside
     if files.is_file(files.join(folder, "saved_model.pb")):
         raise UserError(
-            f"{folder} is a SavedModel, not a checkpoint: run it as one, or name a checkpoint."
+            f"{folder} is a SavedModel without variables, not a checkpoint: run it as one, or name "
+            "a checkpoint."
         )
     raise UserError(
         f"The folder {folder} contains no checkpoint (*.index, *.h5, *.keras, *.pth, *.pt or "

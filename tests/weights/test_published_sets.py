@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
@@ -83,3 +84,18 @@ def test_scale_range_is_pixels_from_minus_one_to_one(override):
 def test_scale_range_contradicts_another_normalisation():
     with pytest.raises(UserError, match="mean_rgb=.* contradicts scale_range=True"):
         get_config("efficientdet-d0", "scale_range=true,mean_rgb=120")
+
+
+def test_modules_of_tensorflow_hub_and_what_was_trained_on_them(tmp_path):
+    """google/automl trains a lite detector on a hub module, `base_model`, with new last layers."""
+    names = [KERNEL.replace("b0", "lite0"), "class_net/class-0/pointwise_kernel"]
+    module = tf.Module()
+    module.all_variables = [tf.Variable([1.0], name=name) for name in names]
+    tf.saved_model.save(module, str(tmp_path / "feature-vector"))
+    assert list(open_checkpoint(tmp_path / "feature-vector").names()) == names
+    trained = tf.Module()
+    trained.base_model = module
+    trained.classes = tf.Variable([2.0], name="class_net/class-predict/bias")
+    path = tf.train.Checkpoint(model=trained).save(str(tmp_path / "trained" / "ckpt"))
+    assert open_checkpoint(path).read("class_net/class-predict/bias") == [2.0]
+    assert set(open_checkpoint(path).names()) == {*names, "class_net/class-predict/bias"}
