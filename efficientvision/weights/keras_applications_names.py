@@ -28,7 +28,7 @@ from efficientvision.weights.efficientnet_shapes import (
     numbered,
     variable_name,
 )
-from efficientvision.weights.preprocessing import IMAGENET, Preprocessing
+from efficientvision.weights.preprocessing import IMAGENET, INCEPTION, Preprocessing
 from efficientvision.weights.strangers import Refused, refusals_name
 
 # After the name of the model, or of several nested models.
@@ -62,6 +62,17 @@ _MEAN, _VARIANCE = ("0", "mean"), ("1", "variance")
 # divides by its square root once more, in a layer that has no weights.
 _IMAGENET_VARIANCE = (0.229, 0.224, 0.225)
 _HUB_EPSILON, _EPSILON = 1e-5, 1e-3
+_RA4_PRESET = re.compile(r"efficientnet_\w+_ra4_")
+_HUB_PADDING = (
+    "keras-hub pads strided convolutions evenly, as PyTorch does, this network as TensorFlow's SAME "
+    "does: results equal keras-hub's at sizes of 32 n + 1 (225, 257, ...), and features are shifted "
+    "by part of their stride at others, which is fine to start a training with; an EfficientDet "
+    "has the option padding=symmetric"
+)
+_HUB_PREPROCESSING = (
+    "a file of keras-hub does not tell how pixels are normalised: the presets with ra4 in their "
+    "name take mean_rgb=127.5,stddev_rgb=127.5, the others ImageNet's values"
+)
 
 
 def published(reader: CheckpointReader) -> CheckpointReader:
@@ -87,7 +98,7 @@ def published(reader: CheckpointReader) -> CheckpointReader:
         backbone = find_architecture(own)
         if backbone is None:
             raise Refused(
-                "holds a network of Keras other than EfficientNet-B0 to B8, L2, and lite0 to lite4: "
+                "holds a network of Keras other than EfficientNet-B0 to B8, L2, lite0 to lite4: "
                 "it has the names of their layers, but not their shapes"
             )
     names = {name: f"{backbone}/{ours}" for name, ours in names.items()}
@@ -159,7 +170,7 @@ def _preprocessing(reader: CheckpointReader) -> Preprocessing | None:
 
 
 def _of_keras_hub(reader: CheckpointReader) -> CheckpointReader:
-    """Variances for our epsilon; a note on the padding, which differs."""
+    """Variances for our epsilon; notes on what differs or is not in the file."""
     variances = {key for name, key in reader.keys.items() if name.endswith("/moving_variance")}
 
     def fetch(keys: Sequence[str]) -> list[np.ndarray]:
@@ -167,14 +178,12 @@ def _of_keras_hub(reader: CheckpointReader) -> CheckpointReader:
         shift = np.float32(_HUB_EPSILON - _EPSILON)
         return [v + shift if k in variances else v for k, v in zip(keys, values, strict=True)]
 
-    note = (
-        "keras-hub pads strided convolutions evenly, as PyTorch does, this network as TensorFlow's "
-        "SAME does: results equal keras-hub's at sizes of 32 n + 1 (225, 257, ...), and are "
-        "shifted by part of a feature's stride at others; fine to start a training with"
-    )
+    mean_stddev, which = IMAGENET, "most presets"
+    if _RA4_PRESET.search(reader.path):
+        mean_stddev, which = INCEPTION, "ra4 presets, recognised by the path"
     return dataclasses.replace(
         reader,
         fetch=fetch,
-        notes=(*reader.notes, note),
-        preprocessing=Preprocessing(*IMAGENET, "keras-hub's presets of EfficientNet"),
+        notes=(*reader.notes, _HUB_PADDING, _HUB_PREPROCESSING),
+        preprocessing=Preprocessing(*mean_stddev, f"keras-hub's EfficientNet ({which})"),
     )

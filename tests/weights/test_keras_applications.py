@@ -1,5 +1,6 @@
 """Weight files of keras.applications and keras-hub in our EfficientNets; Keras' own download."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -135,7 +136,14 @@ def test_keras_hub_has_another_epsilon_and_padding():
     np.testing.assert_allclose(reader.read(f"{statistics}/moving_variance"), 2.0 + 1e-5 - 1e-3)
     np.testing.assert_array_equal(reader.read(f"{statistics}/moving_mean"), 2.0)
     assert "keras-hub pads" in reader.notes[0]
-    assert reader.preprocessing.source == "keras-hub's presets of EfficientNet"
+    assert reader.preprocessing.mean_rgb == (123.675, 116.28, 103.53)
+
+
+def test_some_presets_of_keras_hub_have_pixels_from_minus_one_to_one():
+    path = "efficientnet_b0_ra4_e3600_r224_imagenet/2/model.weights.h5"
+    opened = in_memory(NETWORKS["keras-hub efficientnet-lite0"])
+    found = published(dataclasses.replace(opened, path=path)).preprocessing
+    assert found.mean_rgb == found.stddev_rgb == (127.5,) * 3
 
 
 class TestImagenetFile:
