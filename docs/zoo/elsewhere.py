@@ -14,9 +14,9 @@ class FurtherSet:
     """Weights from one source.
 
     Attributes:
-        title: heading of its table.
+        title: heading above the table.
         task: one of `rows.TASKS`.
-        licence: of the weights.
+        licence: licence of the weights.
         source: where the figures are from, in Markdown.
         note: what a user must know.
         fetch, load: command and Python line, with `{name}`, `{model}`, `{keras}` to fill in.

@@ -28,7 +28,7 @@ from efficientvision.weights.efficientnet_shapes import (
     numbered,
     variable_name,
 )
-from efficientvision.weights.preprocessing import IMAGENET, INCEPTION, Preprocessing
+from efficientvision.weights.preprocessing import IMAGENET, INCEPTION, Preprocessing, Rgb
 from efficientvision.weights.strangers import Refused, refusals_name
 
 # After the name of the model, or of several nested models.
@@ -64,9 +64,9 @@ _IMAGENET_VARIANCE = (0.229, 0.224, 0.225)
 _HUB_EPSILON, _EPSILON = 1e-5, 1e-3
 _RA4_PRESET = re.compile(r"efficientnet_\w+_ra4_")
 _HUB_PADDING = (
-    "keras-hub pads strided convolutions evenly, as PyTorch does, this network as TensorFlow's SAME "
-    "does: results equal keras-hub's at sizes of 32 n + 1 (225, 257, ...), and features are shifted "
-    "by part of their stride at others, which is fine to start a training with; an EfficientDet "
+    "keras-hub pads strided convolutions evenly, as PyTorch does, and this network as TensorFlow's "
+    "SAME does: results equal keras-hub's at sizes of 32 n + 1 (225, 257, ...); at others features "
+    "are shifted by part of their stride, which is fine to start a training with; an EfficientDet "
     "has the option padding=symmetric"
 )
 _HUB_PREPROCESSING = (
@@ -110,7 +110,8 @@ def published(reader: CheckpointReader) -> CheckpointReader:
     )
     if any(map(_OF_KERAS_HUB.search, reader.shapes)):
         return _of_keras_hub(found)
-    return dataclasses.replace(found, preprocessing=_preprocessing(reader))
+    with refusals_name(reader.path):
+        return dataclasses.replace(found, preprocessing=_preprocessing(reader))
 
 
 def published_names(names: Iterable[str]) -> dict[str, str]:
@@ -154,19 +155,27 @@ def _preprocessing(reader: CheckpointReader) -> Preprocessing | None:
 
     It computes `(pixel / 255 - mean) / sqrt(variance)`, and divides by `sqrt(variance)` again in
     the published networks.
+
+    Raises:
+        Refused: A number is not finite, or a variance is not positive.
     """
     leaves = {m.group(1): name for name in reader.shapes if (m := _NORMALIZATION.search(name))}
-    names = [leaves.get(first, leaves.get(second)) for first, second in (_MEAN, _VARIANCE)]
-    if None in names or any(np.prod(reader.shapes[name]) != 3 for name in names):
+    names = [leaves.get(first, leaves.get(second, "")) for first, second in (_MEAN, _VARIANCE)]
+    if any(np.prod(reader.shapes.get(name, (0,))) != 3 for name in names):
         return None
     mean, variance = (np.ravel(a).astype(np.float64) for a in reader.read_many(names).values())
+    if not (np.isfinite([mean, variance]).all() and variance.min() > 0):
+        raise Refused("holds impossible numbers for the normalisation of pixels: fetch it again")
     imagenet = np.allclose(variance, _IMAGENET_VARIANCE, atol=1e-4)
     if imagenet and np.allclose(mean, np.divide(IMAGENET[0], 255), atol=1e-4):
         return Preprocessing(*IMAGENET, "keras.applications")
     stddev = variance if imagenet else np.sqrt(variance)
-    return Preprocessing(
-        tuple((255 * mean).tolist()), tuple((255 * stddev).tolist()), "this file of Keras"
-    )
+    return Preprocessing(_pixels(mean), _pixels(stddev), "this file of Keras")
+
+
+def _pixels(values: np.ndarray) -> Rgb:
+    red, green, blue = (255 * values).tolist()
+    return red, green, blue
 
 
 def _of_keras_hub(reader: CheckpointReader) -> CheckpointReader:

@@ -113,6 +113,12 @@ def test_other_normalisations_inside_the_network(mean, variance, mean_rgb, stdde
     assert found.stddev_rgb == pytest.approx(stddev_rgb)
 
 
+@pytest.mark.parametrize("variance", [(1, 1, np.nan), (1, 0, 1), (1, 1, -1)])
+def test_impossible_normalisations_are_refused(variance):
+    with pytest.raises(UserError, match=r"net\.h5 holds impossible numbers"):
+        published(in_memory(B0, normalization(MEAN, variance)))
+
+
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
