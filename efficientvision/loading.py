@@ -19,7 +19,13 @@ from efficientvision.tasks.choice import (
     task_of_config,
 )
 from efficientvision.tasks.loaded_model import LoadedModel
+from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.identify import Identified, identify
+from efficientvision.weights.preprocessing import (
+    Preprocessing,
+    follow_preprocessing,
+    preprocessing_of,
+)
 from efficientvision.weights.report import LoadReport
 from efficientvision.weights.run_folder import pointed_folder
 
@@ -67,7 +73,8 @@ def load_model(
         log.info(f"No checkpoint: {config.name} is initialized with random weights")
         return LoadedModel(build_from_config(config), config, class_names(config))
     run_config = files.join(run_folder_of(path), CONFIG_FILE)
-    found = identify(path)
+    reader = open_checkpoint(path)
+    found = identify(reader)
     if files.is_file(run_config):
         config = config_from_yaml(run_config, *changes)
         if model_name not in (None, config.name):
@@ -84,8 +91,10 @@ def load_model(
         own_name = found.model or str(found.backbone_name)
         raise UserError(f"{path} is {found.described(own_name)}, not for {config.task}")
     _follow_checkpoint(config, found, path)
+    for line in follow_preprocessing(config, reader.preprocessing, path):
+        log.info(line)
     model = build_from_config(config)
-    report = load_weights(model, path, use_ema=use_ema)
+    report = load_weights(model, reader, use_ema=use_ema)
     _check_complete(path, report)
     thresholds = read_thresholds(_folder_of_weights(path))
     return LoadedModel(model, config, class_names(config, path), report, thresholds)
@@ -160,6 +169,21 @@ def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int
     named = resolve_label_map(config.label_map, of_masks=task.of_masks)
     in_run = folder is not None and files.is_file(files.join(folder, CONFIG_FILE))
     return task.published_names(config, named, in_run=in_run)
+
+
+def checkpoint_preprocessing(path: AnyPath) -> Preprocessing | None:
+    """Returns the normalisation that a checkpoint was trained with.
+
+    It comes from its run's `config.yaml`, or from a file of another package; for others None: the
+    network's own.
+
+    Raises:
+        UserError: the checkpoint is missing or damaged.
+    """
+    own_config = files.join(run_folder_of(path), CONFIG_FILE)
+    if files.is_file(own_config):
+        return preprocessing_of(config_from_yaml(own_config), f"its {CONFIG_FILE}")
+    return open_checkpoint(path).preprocessing
 
 
 def checkpoint_class_names(path: AnyPath) -> dict[int, str]:

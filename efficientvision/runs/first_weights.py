@@ -9,13 +9,31 @@ from efficientvision.api import load_weights
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
-from efficientvision.loading import checkpoint_class_names
+from efficientvision.loading import checkpoint_class_names, checkpoint_preprocessing
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.trainer import Trainer
 from efficientvision.weights.class_head import ClassMatch, match_classes
 from efficientvision.weights.names import part_of
+from efficientvision.weights.preprocessing import follow_preprocessing
 
 log = logging.getLogger(__name__)
+
+
+def fit_to_start(config: TrainingConfig, options: RunOptions) -> list[str]:
+    """Takes hyper-parameters that the user did not set from the checkpoint that a run starts from.
+
+    Args:
+        config: Changed in place.
+        options: Options of the run.
+
+    Returns:
+        One line per change, and a warning if the user's normalisation is not the checkpoint's.
+    """
+    start = options.ckpt or options.backbone_ckpt
+    if not start:
+        return []
+    lines = task_of_config(config).fit_to_checkpoint(config, start) if options.ckpt else []
+    return [*lines, *follow_preprocessing(config, checkpoint_preprocessing(start), start)]
 
 
 def initialize(

@@ -22,6 +22,7 @@ from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
 from efficientvision.registry import task_of
 from efficientvision.runs import data_source, run_data
+from efficientvision.runs.first_weights import fit_to_start
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -193,15 +194,15 @@ def training_config(options: RunOptions) -> TrainingConfig:
         if (value := getattr(options, key)) is not None:
             config.override({key: value})
     if saved is not None:
-        for key in task.architecture:
+        for key in (*task.architecture, "mean_rgb", "stddev_rgb"):
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
         for key, compared in (("optimizer", "optimizer"), ("image_size", "image_hw")):
             if getattr(saved, compared) != getattr(config, compared):
                 before, now = getattr(saved, key), getattr(config, key)
                 log.info(f"{key} is {now} from now on; this run began with {key}={before}.")
-    elif options.ckpt:
-        for line in task.fit_to_checkpoint(config, options.ckpt):
+    else:
+        for line in fit_to_start(config, options):
             log.info(line)
     task.check_config(options, config)
     return config

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from efficientvision.weights import lukemelas_names, timm_names
+from efficientvision.weights import effdet_names, lukemelas_names, timm_names
 from efficientvision.weights.foreign_network import Foreign, Shapes
 
 # Each is given the file's path, for hints, and names and shapes as PyTorch has them. It returns
 # None for a file of another family and raises Refused for a network of its family that is none of
 # ours.
 _RECOGNISERS: tuple[Callable[[str, Shapes], Foreign | None], ...] = (
+    effdet_names.recognise,
     timm_names.recognise,
     lukemelas_names.recognise,
 )

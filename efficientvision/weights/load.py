@@ -140,6 +140,7 @@ def _compare(
         kind=reader.kind,
         auxiliary=len(reader.auxiliary),
         notes=reader.notes,
+        preprocessing=reader.preprocessing,
     )
     for name, variable in variables.items():
         ours = tuple(variable.shape)

@@ -14,6 +14,7 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.class_order import class_ids, network_names
+from efficientvision.data.imagenet_names import NUM_CLASSES, imagenet_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
 from efficientvision.data.sources.layout import BOXES, CLASSES
@@ -122,6 +123,8 @@ class ClassificationTask(Task):
     def published_names(
         self, config: ClassificationConfig, named: dict[int, str] | None, *, in_run: bool
     ) -> dict[int, str]:
+        if named is None and not in_run and config.num_classes == NUM_CLASSES:
+            return {} if config.multi_label else dict(imagenet_names())
         return network_names(named or {})
 
     def check_options(self, options: RunOptions) -> None:

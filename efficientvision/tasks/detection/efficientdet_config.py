@@ -160,6 +160,16 @@ class EfficientDetConfig(DetectionConfig):
     conv_bn_act_pattern: bool = hyperparameter(
         False, BOOLEAN, "fusion node: activation after the convolution instead of before"
     )
+    padding: str = hyperparameter(
+        "same",
+        one_of("same", "symmetric"),
+        "border of strided layers: TensorFlow's SAME, or PyTorch's, alike on both sides",
+    )
+    fpn_resizing: str = hyperparameter(
+        "nearest",
+        one_of("nearest", "bilinear"),
+        "resizing in the fusion: nearest (max-pooling down, nearest neighbour up) or bilinear",
+    )
 
     @property
     def num_object_classes(self) -> int:

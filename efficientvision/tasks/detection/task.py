@@ -77,6 +77,8 @@ class EfficientDetTask(DetectionTask):
         "num_classes",
         "num_scales",
         "aspect_ratios",
+        "padding",
+        "fpn_resizing",
     )
 
     def build(self, config: EfficientDetConfig) -> keras.Model:
