@@ -51,11 +51,14 @@ def imagenet_file(backbone_name: str, cache_folder: str | None = None) -> str | 
         )
 
     try:
-        return get(0)
+        found = get(0)
     except Exception as error:  # Keras raises this very class.
         reason = str(error)
+    else:
+        log.info(f"ImageNet weights of {backbone_name}: those of keras.applications, {found}.")
+        return found
     if os.path.isfile(os.path.join(folder, names[1])):
-        log.info(f"{names[0]} is not in {folder} ({reason}): {names[1]} has all but its classes")
+        log.info(f"{names[0]} is not in {folder} ({reason}): {names[1]} has all but its classes.")
         return get(1)
     raise UserError(
         f"Keras has ImageNet weights of {backbone_name}, but {names[0]} is not in {folder} and "

@@ -170,7 +170,7 @@ def _preprocessing(reader: CheckpointReader) -> Preprocessing | None:
     if imagenet and np.allclose(mean, np.divide(IMAGENET[0], 255), atol=1e-4):
         return Preprocessing(*IMAGENET, "keras.applications")
     stddev = variance if imagenet else np.sqrt(variance)
-    return Preprocessing(_pixels(mean), _pixels(stddev), "this file of Keras")
+    return Preprocessing(_pixels(mean), _pixels(stddev), "the normalisation layer in the file")
 
 
 def _pixels(values: np.ndarray) -> Rgb:
@@ -187,12 +187,12 @@ def _of_keras_hub(reader: CheckpointReader) -> CheckpointReader:
         shift = np.float32(_HUB_EPSILON - _EPSILON)
         return [v + shift if k in variances else v for k, v in zip(keys, values, strict=True)]
 
-    mean_stddev, which = IMAGENET, "most presets"
+    mean_stddev, which = IMAGENET, "most of keras-hub's EfficientNet presets"
     if _RA4_PRESET.search(reader.path):
-        mean_stddev, which = INCEPTION, "ra4 presets, recognised by the path"
+        mean_stddev, which = INCEPTION, "keras-hub's ra4 presets, recognised by the path"
     return dataclasses.replace(
         reader,
         fetch=fetch,
         notes=(*reader.notes, _HUB_PADDING, _HUB_PREPROCESSING),
-        preprocessing=Preprocessing(*mean_stddev, f"keras-hub's EfficientNet ({which})"),
+        preprocessing=Preprocessing(*mean_stddev, which),
     )
