@@ -21,6 +21,10 @@ from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
 _HDF5_ENDINGS = (".h5", ".hdf5")
+# The checkpoint inside a SavedModel, such as a module of TensorFlow Hub.
+_SAVED_MODEL_VARIABLES = "variables/variables"
+# Kinds of the files that Google published.
+_PUBLISHED_KINDS = ("tf1", "tf2", "h5")
 _KERAS_ENDINGS = (*_HDF5_ENDINGS, ".keras")
 
 
@@ -114,8 +118,8 @@ def open_checkpoint(
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
             (`.pth`, `.safetensors`), a `ckpt-<step>.npz` of a run, its `last` or `best`, a folder
-            that holds any of these (the newest is opened), or an address on the hub,
-            `hf://user/repo`.
+             that holds any of these (the newest is opened), a SavedModel's folder, or an address on
+             the hub, `hf://user/repo`.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -126,7 +130,9 @@ def open_checkpoint(
         UserError: The checkpoint does not exist, is damaged or is of an unknown kind.
     """
     from efficientvision.weights import (
+        keras_applications_names,
         keras_files,
+        published_sets,
         run_folder,
         tensorflow_checkpoint,
         torch_checkpoint,
@@ -140,12 +146,14 @@ def open_checkpoint(
     elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
     elif target.lower().endswith(_HDF5_ENDINGS):
-        reader = keras_files.open_h5(target)
+        reader = keras_applications_names.published(keras_files.open_h5(target))
     elif target.lower().endswith(".keras"):
-        reader = keras_files.open_keras_archive(target)
+        reader = keras_applications_names.published(keras_files.open_keras_archive(target))
     else:
         reader = tensorflow_checkpoint.open_tensorflow(target)
     reader = reader.renamed(lambda name: naming.canonical_name(name, scope, backbone))
+    if reader.kind in _PUBLISHED_KINDS:
+        reader = published_sets.with_preprocessing(reader)
     if not reader.shapes:
         raise UserError(f"The checkpoint {reader.path} holds no network weights.")
     return reader
@@ -239,9 +247,13 @@ def _find_in_folder(folder: str) -> str:
         if found:
             newest = max(found, key=lambda path: (files.modified(path), path))
             return newest.removesuffix(".index")
+    inside = files.join(folder, _SAVED_MODEL_VARIABLES)
+    if files.is_file(inside + ".index"):
+        return inside
     if files.is_file(files.join(folder, "saved_model.pb")):
         raise UserError(
-            f"{folder} is a SavedModel, not a checkpoint: run it as one, or name a checkpoint."
+            f"{folder} is a SavedModel without variables, not a checkpoint: run it as one, or name "
+            "a checkpoint."
         )
     raise UserError(
         f"The folder {folder} contains no checkpoint (*.index, *.h5, *.keras, *.safetensors, "

@@ -12,6 +12,7 @@ from importlib import metadata
 
 from efficientvision.errors import UserError
 from efficientvision.registry import is_edge_network
+from efficientvision.weights.keras_applications import imagenet_file
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def find_imagenet(backbone_name: str) -> str:
     Raises:
         UserError: There are none; it says what to install, or which file to give instead.
     """
-    found = installed_imagenet(backbone_name)
+    found = installed_imagenet(backbone_name) or imagenet_file(backbone_name)
     if found is not None:
         return found
     raise UserError(

@@ -29,9 +29,7 @@ def test_the_published_recipe_changes_nothing(name):
     assert config == get_config("efficientdet-lite0")
 
 
-@pytest.mark.parametrize(
-    ("model", "task"), [("espnetv2_s_1.0", None), ("espnetv2_s_1.0", "detection")]
-)
+@pytest.mark.parametrize("task", [None, "detection"])
 def test_other_networks_have_none(task):
     with pytest.raises(UserError, match="`recipe=modern`: there is none for espnetv2_s_1.0 as"):
         recipe.apply(MODERN_OPTIONS, get_config("espnetv2_s_1.0", task=task))

@@ -26,6 +26,9 @@ _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
 
+# Pixels of 0..255 minus this, divided by this, are from -1 to 1.
+_HALF_RANGE = 127.5
+
 _HEAD_NAMES = ("object_detection", "segmentation")
 
 
@@ -57,6 +60,11 @@ class EfficientDetConfig(DetectionConfig):
 
     name: str = hyperparameter("efficientdet-d0", TEXT, "model name")
 
+    scale_range: bool = hyperparameter(
+        False,
+        BOOLEAN,
+        "scale pixels to -1..1 (mean_rgb=127.5,stddev_rgb=127.5), as for Det-AdvProp checkpoints",
+    )
     act_type: str = hyperparameter("swish", one_of(*ACTIVATIONS), "activation function")
     autoaugment_policy: str | None = hyperparameter(
         None,
@@ -206,6 +214,7 @@ class EfficientDetConfig(DetectionConfig):
         )
 
     def validate(self) -> None:
+        _apply_scale_range(self)
         _derive_fusion(self)
         _check_bounds(self)
         _check_class_loss(self)
@@ -221,6 +230,30 @@ def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> boo
         config._explicit.add("fpn_weight_method")
     config._explicit.add("fpn_name")
     return True
+
+
+def _apply_scale_range(config: EfficientDetConfig) -> None:
+    """Sets `mean_rgb` and `stddev_rgb` from `scale_range`.
+
+    google/automl's command for Det-AdvProp is `mean_rgb=0.0,stddev_rgb=1.0,scale_range=True`: it
+    turns the usual normalisation off.
+
+    Raises:
+        UserError: An override set another normalisation.
+    """
+    if not config.scale_range:
+        return
+    names = ("mean_rgb", "stddev_rgb")
+    for name, off in zip(names, (0.0, 1.0), strict=True):
+        value = getattr(config, name)
+        if config.is_set(name) and value not in ((off,) * 3, (_HALF_RANGE,) * 3):
+            raise UserError(
+                f"{name}={value} contradicts scale_range=True, which scales pixels to -1..1: "
+                "remove one of them."
+            )
+    for name in names:
+        setattr(config, name, (_HALF_RANGE,) * 3)
+        config._explicit.add(name)
 
 
 def _derive_fusion(config: EfficientDetConfig) -> None:

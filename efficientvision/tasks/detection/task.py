@@ -90,7 +90,10 @@ class EfficientDetTask(DetectionTask):
     def follow_checkpoint(
         self, config: EfficientDetConfig, found: Identified, path: str
     ) -> list[str]:
-        return apply_checkpoint_architecture(config, found)
+        return [
+            *apply_published_size(config, path),
+            *apply_checkpoint_architecture(config, found),
+        ]
 
     def backbone_name(self, config: EfficientDetConfig) -> str:
         return config.backbone_name
@@ -130,7 +133,8 @@ class EfficientDetTask(DetectionTask):
             )
 
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
-        lines = apply_checkpoint_architecture(config, identify(ckpt))
+        lines = apply_published_size(config, ckpt)
+        lines += apply_checkpoint_architecture(config, identify(ckpt))
         return [*lines, *take_from_run(config, ckpt, "anchor_scale")]
 
     def fit_to_data(self, options: RunOptions, config: EfficientDetConfig | None) -> RunOptions:
