@@ -14,12 +14,11 @@ from efficientvision.api import build_from_config
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.overrides import Recipe
 from efficientvision.configs.run_options import RunOptions
-from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
 from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
-from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
+from efficientvision.loading import CONFIG_FILE, run_folder_of
 from efficientvision.registry import task_of
 from efficientvision.runs import data_source, run_data, start
 from efficientvision.runs.first_weights import fit_to_start
@@ -396,10 +395,3 @@ def learning_rate_message(
         f"Learning rate: {rate}. {config.optimizer}, {plan.total_steps} steps of "
         f"{plan.batch_size} images: {warmup}{config.lr_decay_method}, {last:.3g} at the last step."
     )
-
-
-def write_sidecars(model_dir: str, config: TrainingConfig, names: dict[int, str]) -> None:
-    """Writes `config.yaml` and, if there are class names, `labels.json` to the folder."""
-    files.write_text(files.join(model_dir, CONFIG_FILE), config.to_yaml())
-    if names:
-        files.write_text(files.join(model_dir, LABELS_FILE), labels_text(names))

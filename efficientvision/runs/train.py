@@ -40,7 +40,7 @@ from efficientvision.runs.loggers.choice import (
     logger_names,
 )
 from efficientvision.runs.run_data import write_data
-from efficientvision.runs.run_folder import FolderKeeper
+from efficientvision.runs.run_folder import FolderKeeper, write_sidecars
 from efficientvision.runs.worker_logs import log_on_chief_only, restoring_log_levels
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.training_task import TrainingTask
@@ -191,7 +191,7 @@ def _write_sidecars(
     names: dict[int, str],
     kept: data_defaults.Kept | None,
 ) -> None:
-    run_setup.write_sidecars(options.model_dir, config, names)
+    write_sidecars(options.model_dir, config, names)
     write_data(options.model_dir, located)
     start.write(options.model_dir, options)
     if kept is not None:

@@ -118,8 +118,8 @@ def open_checkpoint(
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
             (`.pth`, `.safetensors`), a `ckpt-<step>.npz` of a run, its `last` or `best`, a folder
-             that holds any of these (the newest is opened), a SavedModel's folder, or an address on
-             the hub, `hf://user/repo`.
+            that holds any of these (the newest is opened), a SavedModel's folder, or an address on
+            the hub, `hf://user/repo`.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 

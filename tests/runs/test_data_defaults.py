@@ -10,7 +10,7 @@ from efficientvision.configs.run_options import RunOptions, options_from
 from efficientvision.errors import UserError
 from efficientvision.preflight.findings import OK
 from efficientvision.preflight.recipe_checks import recipe_findings
-from efficientvision.runs import data_defaults, run_setup
+from efficientvision.runs import data_defaults, run_folder, run_setup
 from efficientvision.tasks.choice import get_config, task_of_config
 from efficientvision.tasks.data_defaults import DataDefaults
 from efficientvision.tasks.default_values import BACKBONE, DataFacts, Machine, Transfer
@@ -186,7 +186,7 @@ def test_a_run_that_resumes_keeps_its_values_whatever_has_become_of_the_data(
     assert "num_classes=2 (labels.json: dark, light)" in said
     assert f"train_batch_size={first.train_batch_size} (" in said and "`hparams=coco`" in said
     (tmp_path / "run").mkdir()
-    run_setup.write_sidecars(options.model_dir, config, {1: "dark", 2: "light"})
+    run_folder.write_sidecars(options.model_dir, config, {1: "dark", 2: "light"})
     kept.write(options.model_dir)
 
     write_made_records(tmp_path / "train-00000-of-00001.tfrecord", 16)
