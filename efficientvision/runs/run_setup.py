@@ -66,7 +66,7 @@ def check_options(options: RunOptions) -> RunOptions:
             "folder: train in a folder, then publish it with `efficientvision push`."
         )
     check_seeds(options)
-    paths = ["ckpt", "backbone_ckpt"]
+    paths = ["start_from", "ckpt", "backbone_ckpt"]
     if options.mode == "eval" or is_hub_address(options.model_dir):
         paths.append("model_dir")
     options = with_local_paths(options, *paths)

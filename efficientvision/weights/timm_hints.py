@@ -28,7 +28,7 @@ _SCALED_TAGS = ("ap", "ra4")
 
 @dataclass(frozen=True)
 class Hints:
-    """What is known of the weights beside their tensors.
+    """Facts on the weights that their tensors do not tell.
 
     Attributes:
         preprocessing: Their normalisation, or what is usual for their network.
