@@ -189,6 +189,11 @@ class RunOptions:
         None,
         "checkpoint to start training from; `mode=eval`: checkpoint to evaluate, like `model_dir`",
     )
+    distill_from: str | None = option(
+        None,
+        "larger trained model of the same classes whose outputs are learned beside the labels "
+        "(distillation): a run's folder (its best checkpoint) or any checkpoint",
+    )
     strategy: str | None = option(
         None,
         "none: one device; gpus: all GPUs of this machine; multi_worker: all machines named by "

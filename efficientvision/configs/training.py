@@ -184,6 +184,11 @@ class TrainingConfig:
     weight_decay_all: bool = hyperparameter(
         False, BOOLEAN, "apply weight_decay to biases, batch norms and activations too"
     )
+    distill_class_weight: float = hyperparameter(
+        1.0,
+        _NON_NEGATIVE,
+        "`distill_from`: weight of the loss against the teacher's class outputs (0 = off)",
+    )
     strategy: str | None = hyperparameter(
         None,
         optional(one_of("none", "gpus", "multi_worker", "tpu", "")),

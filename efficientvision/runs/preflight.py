@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
@@ -33,8 +33,17 @@ def run(
     names: Mapping[int, str],
     plan: TrainingPlan,
     schedule: Schedule,
+    of_teacher: Sequence[Finding] = (),
 ) -> list[Finding] | None:
     """Prints the findings; with `preflight=false` only checks that the classes fit.
+
+    Args:
+        options: Options of the run.
+        config: Hyper-parameters.
+        names: Class number -> name.
+        plan: Length of the run.
+        schedule: Learning rate by step.
+        of_teacher: Findings on the teacher of `distill_from`.
 
     Returns:
         The findings; None with `preflight=false`.
@@ -52,6 +61,7 @@ def run(
         findings += recipe_findings(
             config, plan, schedule, num_records=num_records, from_scratch=from_scratch
         )
+    findings += of_teacher
     seconds = time.perf_counter() - start
     log.info(
         f"Preflight ({seconds:.1f} s; `preflight=false` skips it, `preflight=only` stops after it):"

@@ -20,7 +20,7 @@ from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
 from efficientvision.loading import CONFIG_FILE, run_folder_of
 from efficientvision.registry import task_of
-from efficientvision.runs import data_source, run_data, start
+from efficientvision.runs import data_source, distillation, run_data, start
 from efficientvision.runs.first_weights import fit_to_start
 from efficientvision.runs.seed_checks import check_seeds
 from efficientvision.tasks.base import Task
@@ -66,7 +66,7 @@ def check_options(options: RunOptions) -> RunOptions:
             "folder: train in a folder, then publish it with `efficientvision push`."
         )
     check_seeds(options)
-    paths = ["start_from", "ckpt", "backbone_ckpt"]
+    paths = ["start_from", "ckpt", "backbone_ckpt", "distill_from"]
     if options.mode == "eval" or is_hub_address(options.model_dir):
         paths.append("model_dir")
     options = with_local_paths(options, *paths)
@@ -94,6 +94,8 @@ def check_options(options: RunOptions) -> RunOptions:
                 "`tf_data_service` and `deterministic` exclude each other: the service's machines "
                 "deliver examples as they become ready, in a different order each time. Remove one."
             )
+    elif options.distill_from:
+        raise UserError("`distill_from` is for training; `mode=eval` has no teacher: remove it.")
     if _evaluates(options) and not options.val_file_pattern and not options.data_dir:
         raise UserError(
             "`val_file_pattern` is missing: set it to the TFRecords to evaluate on, or `data_dir` "
@@ -215,6 +217,7 @@ def training_config(options: RunOptions) -> TrainingConfig:
         for line in fit_to_start(config, options):
             log.info(line)
     task.check_config(options, config)
+    distillation.check_options(options, config)
     return config
 
 

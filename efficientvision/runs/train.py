@@ -23,6 +23,7 @@ from efficientvision.runs import (
     class_names,
     data_defaults,
     devices,
+    distillation,
     evaluate,
     first_weights,
     out_of_memory,
@@ -43,6 +44,7 @@ from efficientvision.runs.run_data import write_data
 from efficientvision.runs.run_folder import FolderKeeper, write_sidecars
 from efficientvision.runs.worker_logs import log_on_chief_only, restoring_log_levels
 from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.teacher import Teacher
 from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.best_checkpoint import repair_archive
 from efficientvision.training.callbacks import Callback
@@ -74,6 +76,7 @@ class Run:
         command: Command that started the run, for `command.txt`.
         callbacks: Additional callbacks, besides those of every run.
         findings: Findings of the preflight; None if it did not run here.
+        teacher: Network from which the student learns, or None.
     """
 
     options: RunOptions
@@ -86,6 +89,7 @@ class Run:
     command: str
     callbacks: Sequence[Callback] = ()
     findings: Sequence[Finding] | None = None
+    teacher: Teacher | None = None
 
 
 def run(options: RunOptions, command: str) -> int:
@@ -166,10 +170,14 @@ def train(
         class_names.check_no_new_classes(options.model_dir, config, names)
     plan = run_setup.training_plan(options, config)
     schedule = run_setup.learning_rates(config, plan)
-    decided = Run(options, located, config, strategy, names, plan, schedule, command, callbacks)
+    teacher, of_teacher = distillation.load_teacher(options, config, names, strategy)
+    decided = Run(
+        *(options, located, config, strategy, names, plan, schedule, command, callbacks),
+        teacher=teacher,
+    )
     if options.preflight == "only":
         if is_chief(strategy):
-            preflight.run(options, config, names, plan, schedule)
+            preflight.run(options, config, names, plan, schedule, of_teacher)
         return 0
     with contextlib.ExitStack() as stack:
         keeper = None
@@ -179,7 +187,7 @@ def train(
                 lock, lambda: _write_sidecars(options, located, config, names, kept)
             )
             remove_leftovers(options.model_dir)
-            findings = preflight.run(options, config, names, plan, schedule)
+            findings = preflight.run(options, config, names, plan, schedule, of_teacher)
             decided = dataclasses.replace(decided, findings=findings)
         return _train(decided, keeper)
 
@@ -202,6 +210,8 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
     """The rest of `train`, once the folder is locked; only the chief has a `keeper`."""
     options, config, names = decided.options, decided.config, decided.names
     task = run_setup.build_task(options, config, names)
+    if decided.teacher is not None:
+        task.learn_from(decided.teacher)
     trainer = run_setup.build_trainer(
         options,
         config,
@@ -211,6 +221,7 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
         decided.schedule,
         run_callbacks(decided, task, keeper),
     )
+    distillation.warn_of_small_teacher(decided.teacher, trainer.model)
     total = trainer.plan.total_steps
     when = {
         "evaluate_epochs": options.mode == "train_and_eval",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +18,10 @@ from efficientvision.data.record_files import match_files, num_records
 from efficientvision.data.record_parsing import parsed_features
 from efficientvision.data.streams import read_in_order, without_autograph
 from efficientvision.data.transforms.decode import decode_image
+from efficientvision.tasks.teacher import TEACHER, Teacher, log_changed_teacher
 from efficientvision.tasks.training_task import Batch, TrainingTask
+
+log = logging.getLogger(__name__)
 
 
 def record_options(options: RunOptions) -> dict[str, Any]:
@@ -47,9 +51,11 @@ class RecordTrainingTask(TrainingTask):
 
     Attributes:
         training_inputs: Batch keys that a training step needs.
+        teacher: Network from whose outputs the student learns, or None.
     """
 
     training_inputs: tuple[str, ...] = ("images", "labels")
+    teacher: Teacher | None = None
 
     def __init__(
         self,
@@ -70,6 +76,65 @@ class RecordTrainingTask(TrainingTask):
         self._evaluation_images = evaluation_images
         self._data_service = data_service
 
+    def learn_from(self, teacher: Teacher) -> None:
+        self.check_teacher(teacher)
+        weights = self.teacher_weights
+        if not any(weights.values()):
+            names = " and ".join(weights)
+            log.warning(
+                f"Warning: `distill_from` has no effect, because {names} "
+                f"{'is' if len(weights) == 1 else 'are'} 0."
+            )
+            return
+        self.teacher = teacher
+        self.loss_names = (*self.loss_names, "distill_loss", *self.teacher_parts)
+
+    def check_teacher(self, teacher: Teacher) -> None:
+        """Raises UserError if a teacher's outputs cannot be compared with the student's."""
+        super().learn_from(teacher)
+
+    @property
+    def teacher_weights(self) -> dict[str, float]:
+        """Weights of the parts of the loss against the teacher, by hyper-parameter."""
+        return {"distill_class_weight": self.config.distill_class_weight}
+
+    @property
+    def teacher_parts(self) -> tuple[str, ...]:
+        """Further losses that `teacher_losses` returns."""
+        return ()
+
+    def teacher_losses(
+        self, outputs: Any, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Computes the losses of the student's outputs against the teacher's.
+
+        Args:
+            outputs: The student's outputs in training mode.
+            batch: As in `losses`; the teacher sees the same images.
+            normalizer: As in `losses`.
+
+        Returns:
+            float32 scalars that add up over parts of a batch: `distill_loss`, the weighted sum
+            that is added to `loss`, and `teacher_parts`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be distilled")
+
+    def _with_teacher(
+        self, losses: dict[str, tf.Tensor], outputs: Any, batch: Batch, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Adds the losses against the teacher, if there is one, to those of the labels."""
+        if self.teacher is None:
+            return losses
+        added = self.teacher_losses(outputs, batch, normalizer=normalizer)
+        return {**losses, **added, "loss": losses["loss"] + added["distill_loss"]}
+
+    def snapshot(self) -> dict[str, Any]:
+        return {} if self.teacher is None else {TEACHER: self.teacher.noted()}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        log_changed_teacher(values.get(TEACHER), self.teacher)
+        super().restore({name: value for name, value in values.items() if name != TEACHER})
+
     def normalizer(self, batch: Batch, reduce_sum: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """Images of the global batch."""
         return reduce_sum(tf.cast(tf.shape(batch["images"])[0], tf.float32))
@@ -78,9 +143,10 @@ class RecordTrainingTask(TrainingTask):
         """The network's one output, float32."""
         return [tf.cast(model(self._normalized(batch["images"]), training=False), tf.float32)]
 
-    def _normalized(self, images: tf.Tensor) -> tf.Tensor:
-        """uint8 images [B, H, W, 3] as the network takes them."""
-        mean, stddev = self.config.mean_rgb, self.config.stddev_rgb
+    def _normalized(self, images: tf.Tensor, config: TrainingConfig | None = None) -> tf.Tensor:
+        """uint8 images [B, H, W, 3] as the network (or one of another configuration) takes them."""
+        config = config or self.config
+        mean, stddev = config.mean_rgb, config.stddev_rgb
         return (tf.cast(images, tf.float32) - tf.constant(mean)) / tf.constant(stddev)
 
     @abc.abstractmethod

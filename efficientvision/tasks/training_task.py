@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from efficientvision.errors import UserError
 from efficientvision.evaluation.confidence import (
     INTERVALS_NAME,
     Intervals,
@@ -20,6 +21,7 @@ from efficientvision.evaluation.confidence import (
 from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.evaluation.thresholds import THRESHOLDS_NAME, thresholds_text
+from efficientvision.tasks.teacher import Teacher
 from efficientvision.visualize.sheet import Picture
 
 Batch = dict[str, tf.Tensor]
@@ -109,6 +111,18 @@ class TrainingTask(abc.ABC):
             float32 scalars that *add up* over the parts to the losses of the global batch.
         """
 
+    def learn_from(self, teacher: Teacher) -> None:
+        """Adds a loss against a teacher's outputs to `losses`; call it before training.
+
+        Raises:
+            UserError: The teacher does not fit, or networks of this kind cannot be distilled.
+        """
+        raise UserError(
+            f"`distill_from={teacher.path}` does not apply to {teacher.config.name}: "
+            "EfficientDets, classifiers and segmentation networks can learn from a teacher. "
+            "Remove it."
+        )
+
     def step_done(self, normalizer: tf.Tensor) -> None:  # noqa: B027
         """Updates the task's own state after a step, in replica context."""
 
@@ -155,11 +169,11 @@ class TrainingTask(abc.ABC):
     def create_variables(self) -> None:  # noqa: B027
         """Creates the task's own variables; called once, in the strategy's scope."""
 
-    def snapshot(self) -> dict[str, float]:
-        """Returns the task's own state, for the checkpoint."""
+    def snapshot(self) -> dict[str, Any]:
+        """Returns the task's own state, for the checkpoint (JSON values)."""
         return {}
 
-    def restore(self, values: dict[str, float]) -> None:
+    def restore(self, values: Mapping[str, Any]) -> None:
         """Restores the state from `snapshot`."""
         if values:
             raise ValueError(f"{type(self).__name__} has no state; got {sorted(values)}")

@@ -12,8 +12,9 @@ _DATA = (
 )
 _TRAINING = (
     *("model_dir", "num_epochs", "hparams", "defaults", "recipe", "task", "mode", "start_from"),
-    *("ckpt", "backbone_ckpt", "train_batch_size", "num_examples_per_epoch", "seed", "seeds"),
-    *("deterministic", "save_checkpoints_steps", "eval_batch_size", "eval_samples"),
+    *("ckpt", "backbone_ckpt", "distill_from", "train_batch_size", "num_examples_per_epoch"),
+    *("seed", "seeds", "deterministic", "save_checkpoints_steps", "eval_batch_size"),
+    *("eval_samples",),
 )
 _DEVICES = (
     *("strategy", "tpu", "use_tpu", "tpu_zone", "gcp_project", "num_cores", "cpu_replicas"),

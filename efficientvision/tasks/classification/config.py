@@ -93,6 +93,11 @@ class ClassificationConfig(TrainingConfig):
         optional(number(0, below=1)),
         "dropout rate before the last layer; None: the network's own",
     )
+    distill_temperature: float = hyperparameter(
+        4.0,
+        number(minimum=1e-2),
+        "`distill_from`: temperature that softens the class probabilities of both networks",
+    )
 
     learning_rate: float = hyperparameter(
         0.1, number(minimum=0), "learning rate (clr, hybrid: the lowest of a cycle)"

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from efficientvision.errors import UserError
 from efficientvision.tasks.classification.config import ClassificationConfig
 from efficientvision.tasks.classification.evaluation import (
     MultiLabelEvaluation,
@@ -18,6 +19,7 @@ from efficientvision.tasks.classification.evaluation import (
 from efficientvision.tasks.classification.losses import binary_cross_entropy, cross_entropy
 from efficientvision.tasks.classification.pipeline import Cropping, classification_dataset
 from efficientvision.tasks.records import RecordTrainingTask
+from efficientvision.tasks.teacher import Teacher, check_exclusive_classes, soft_class_loss
 from efficientvision.tasks.training_task import Batch, Evaluation
 from efficientvision.visualize.sheet import Picture
 
@@ -78,16 +80,43 @@ class ClassificationTrainingTask(RecordTrainingTask):
             normalizer: Number of images in the global batch.
 
         Returns:
-            `loss` (= `cls_loss`) and `cls_loss`.
+            `loss` (= `cls_loss`) and `cls_loss`; with a teacher also `distill_loss`.
         """
         loss_of = binary_cross_entropy if self.config.multi_label else cross_entropy
+        logits = model(self._normalized(batch["images"]), training=training)
         loss = loss_of(
-            model(self._normalized(batch["images"]), training=training),
+            logits,
             batch["labels"],
             normalizer=normalizer,
             label_smoothing=self.config.label_smoothing,
         )
-        return {"loss": loss, "cls_loss": loss}
+        return self._with_teacher({"loss": loss, "cls_loss": loss}, logits, batch, normalizer)
+
+    def check_teacher(self, teacher: Teacher) -> None:
+        if teacher.config.multi_label != self.config.multi_label:
+            kinds = {True: "several classes per image", False: "one class per image"}
+            raise UserError(
+                f"`distill_from={teacher.path}` was trained with "
+                f"{kinds[teacher.config.multi_label]}, but this run has "
+                f"{kinds[self.config.multi_label]}: use a teacher trained with "
+                f"multi_label={str(self.config.multi_label).lower()}."
+            )
+        if not self.config.multi_label:
+            check_exclusive_classes(teacher)
+
+    def teacher_losses(
+        self, outputs: tf.Tensor, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Sum of `soft_class_loss` over the images, divided by `normalizer`."""
+        teacher, config = self.teacher, self.config
+        images = self._normalized(batch["images"], teacher.config)
+        losses = soft_class_loss(
+            teacher.of_student(outputs),
+            teacher.of_teacher(teacher.model(images, training=False)),
+            temperature=config.distill_temperature,
+            exclusive=not config.multi_label,
+        )
+        return {"distill_loss": config.distill_class_weight * tf.reduce_sum(losses) / normalizer}
 
     def decode(self, outputs: list[tf.Tensor], batch: Batch) -> dict[str, tf.Tensor]:
         """`logits` float32 [B, K]."""

@@ -140,6 +140,11 @@ class EfficientDetConfig(DetectionConfig):
         None, optional(one_of("iou", "giou", "diou", "ciou")), "additional IoU loss; None: none"
     )
     iou_loss_weight: float = hyperparameter(1.0, _NON_NEGATIVE, "weight of the IoU loss")
+    distill_box_weight: float = hyperparameter(
+        1.0,
+        _NON_NEGATIVE,
+        "`distill_from`: weight of the loss against the teacher's boxes (0 = off)",
+    )
     positives_momentum: float | None = hyperparameter(
         None,
         optional(number(0, below=1)),

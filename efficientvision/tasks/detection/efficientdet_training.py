@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,19 @@ from efficientvision.tasks.detection.alignment import task_aligned_targets
 from efficientvision.tasks.detection.anchors import anchor_strides, generate_anchors
 from efficientvision.tasks.detection.augmentation import Augmentation
 from efficientvision.tasks.detection.decoder import EfficientDetDecoder
+from efficientvision.tasks.detection.distillation import check_teacher, distillation_losses
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
-from efficientvision.tasks.detection.losses import detection_losses
+from efficientvision.tasks.detection.losses import all_levels, detection_losses
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
+from efficientvision.tasks.teacher import Teacher
 from efficientvision.tasks.training_task import Batch
 
-
-def _all_levels(outputs: Sequence, channels: int) -> tf.Tensor:
-    """Joins the levels of a head: float32 [B, A_total, channels]."""
-    batch = tf.shape(outputs[0])[0]
-    levels = [tf.reshape(tf.cast(level, tf.float32), [batch, -1, channels]) for level in outputs]
-    return tf.concat(levels, axis=1)
+# Hyper-parameter that weights a part of the loss against a teacher -> that part.
+_DISTILLED = {
+    "distill_class_weight": "distill_class_loss",
+    "distill_box_weight": "distill_box_loss",
+}
 
 
 class EfficientDetTrainingTask(DetectionTrainingTask):
@@ -124,6 +125,39 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         )
         return {"loss": losses["det_loss"], **losses}
 
+    def check_teacher(self, teacher: Teacher) -> None:
+        check_teacher(self.config, teacher)
+
+    @property
+    def teacher_weights(self) -> dict[str, float]:
+        return {name: getattr(self.config, name) for name in _DISTILLED}
+
+    @property
+    def teacher_parts(self) -> tuple[str, ...]:
+        weights = self.teacher_weights
+        return tuple(part for name, part in _DISTILLED.items() if weights[name])
+
+    def teacher_losses(
+        self, outputs: Any, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """See `detection.distillation.distillation_losses`."""
+        teacher = self.teacher
+        theirs = self._forward(teacher.model, batch, False, teacher.config)
+        losses = distillation_losses(
+            outputs[:2],
+            theirs[:2],
+            teacher,
+            anchors=self.anchors,
+            teacher_anchors=generate_anchors(**teacher.config.anchor_options),
+            parts=self.teacher_parts,
+            normalizer=normalizer,
+        )
+        weights = self.teacher_weights
+        weighted = [
+            weights[name] * losses[part] for name, part in _DISTILLED.items() if part in losses
+        ]
+        return {"distill_loss": tf.add_n(weighted), **losses}
+
     @property
     def _has_quality(self) -> bool:
         return self.config.class_loss == "quality_focal"
@@ -133,8 +167,8 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
     ) -> tuple[AnchorTargets, tf.Tensor]:
         """The targets of `task_aligned_targets`, and the quality of each anchor."""
         targets = task_aligned_targets(
-            _all_levels(class_outputs, self.config.num_classes),
-            box_ops.decode(_all_levels(box_outputs, 4), self.anchors),
+            all_levels(class_outputs, self.config.num_classes),
+            box_ops.decode(all_levels(box_outputs, 4), self.anchors),
             self.anchors,
             self._strides,
             batch["gt_boxes_yxyx"],
@@ -150,7 +184,7 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
     def _overlaps(self, box_outputs: Sequence, labels: AnchorTargets) -> tf.Tensor:
         """IoU of the predicted box of each matched anchor with its object; 0 for others."""
         matched = labels.class_targets >= 0
-        deltas = tf.stop_gradient(_all_levels(box_outputs, 4))
+        deltas = tf.stop_gradient(all_levels(box_outputs, 4))
         deltas = tf.where(matched[..., tf.newaxis], deltas, 0.0)
         predicted = box_ops.decode(deltas, self.anchors)
         objects = box_ops.decode(labels.box_targets, self.anchors)
@@ -164,13 +198,16 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         if self._positives is not None:
             self._positives.assign(normalizer)
 
-    def snapshot(self) -> dict[str, float]:
-        return {} if self._positives is None else {"positives": float(self._positives.numpy())}
+    def snapshot(self) -> dict[str, Any]:
+        if self._positives is None:
+            return super().snapshot()
+        return {**super().snapshot(), "positives": float(self._positives.numpy())}
 
-    def restore(self, values: dict[str, float]) -> None:
+    def restore(self, values: Mapping[str, Any]) -> None:
         if self.config.positives_momentum and "positives" in values:
             self.create_variables()
             self._positives.assign(values["positives"])
+        super().restore({name: value for name, value in values.items() if name != "positives"})
 
     def create_variables(self) -> None:
         """Creates the variable of `positives_momentum`; call in the strategy's scope."""

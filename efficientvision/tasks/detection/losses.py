@@ -93,6 +93,13 @@ def _quality_class_loss_sum(logits, class_targets, quality, *, num_classes, gamm
     return tf.reduce_sum(negative(logits)) + tf.reduce_sum(exchange)
 
 
+def all_levels(outputs: Sequence, channels: int) -> tf.Tensor:
+    """Joins the levels [B, h, w, A*channels] of a head: float32 [B, A_total, channels]."""
+    batch = tf.shape(outputs[0])[0]
+    levels = [tf.reshape(tf.cast(level, tf.float32), [batch, -1, channels]) for level in outputs]
+    return tf.concat(levels, axis=1)
+
+
 def huber(errors: tf.Tensor, delta: float) -> tf.Tensor:
     """Elementwise Huber loss: e^2 / 2 up to `delta`, linear beyond."""
     size = tf.abs(errors)
@@ -292,10 +299,7 @@ def detection_losses(
             for level in zip(*level_arguments, strict=True)
         ]
     )
-    batch = tf.shape(labels.class_targets)[0]
-    box_deltas = tf.concat(
-        [tf.cast(tf.reshape(level, [batch, -1, 4]), tf.float32) for level in box_outputs], axis=1
-    )
+    box_deltas = all_levels(box_outputs, 4)
     cls_loss = class_sum / normalizer
     huber_loss = box_loss(
         box_deltas,

@@ -154,10 +154,11 @@ class DetectionTrainingTask(RecordTrainingTask):
 
         Returns:
             `loss` (= `det_loss`), `cls_loss`, `box_loss`, `det_loss`; of an EfficientDet optionally
-            `box_iou_loss`.
+            `box_iou_loss`, and with a teacher `distill_loss` and its parts.
         """
         outputs = self._forward(model, batch, training)
-        return self.losses_of(outputs, batch, normalizer=normalizer)
+        losses = self.losses_of(outputs, batch, normalizer=normalizer)
+        return self._with_teacher(losses, outputs, batch, normalizer)
 
     @abc.abstractmethod
     def losses_of(
@@ -169,10 +170,16 @@ class DetectionTrainingTask(RecordTrainingTask):
         """The outputs as `losses_of` takes them, from the flat list of `outputs`."""
         return outputs
 
-    def _forward(self, model: keras.Model, batch: Batch, training: bool):
-        images = normalize(
-            batch["images"], batch["valid_hw"], self.config.mean_rgb, self.config.stddev_rgb
-        )
+    def _forward(
+        self,
+        model: keras.Model,
+        batch: Batch,
+        training: bool,
+        config: DetectionConfig | None = None,
+    ):
+        """Runs a network of `config` (None: the student's) on the images of a batch."""
+        config = config or self.config
+        images = normalize(batch["images"], batch["valid_hw"], config.mean_rgb, config.stddev_rgb)
         return model(images, training=training)
 
     def _new_coco_evaluator(self) -> CocoEvaluator:

@@ -118,6 +118,11 @@ class SegmentationConfig(TrainingConfig):
         "class weights of the loss: a list of num_classes numbers; city: those of EdgeNets for "
         "Cityscapes; data: computed from the training records; None: all 1",
     )
+    distill_temperature: float = hyperparameter(
+        1.0,
+        number(minimum=1e-2),
+        "`distill_from`: temperature that softens the class probabilities of both networks",
+    )
     class_map: dict[int, int] | None = hyperparameter(
         None,
         optional(CLASS_MAP),

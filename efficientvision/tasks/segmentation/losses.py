@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from efficientvision.tasks.teacher import soft_class_loss
+
 # Label of ignored pixels.
 IGNORED = 255
 
@@ -81,6 +83,39 @@ def binary_cross_entropy(
     if class_weights is not None:
         losses *= tf.constant(list(class_weights), tf.float32)
     return tf.reduce_sum(losses) / normalizer
+
+
+def distillation_loss(
+    logits: tf.Tensor,
+    teacher_logits: tf.Tensor,
+    masks: tf.Tensor,
+    *,
+    normalizer: tf.Tensor,
+    temperature: float,
+    exclusive: bool,
+    class_weights: Sequence[float] | None = None,
+) -> tf.Tensor:
+    """Divergence from a teacher per pixel: see `tasks.teacher.soft_class_loss`.
+
+    Pixels count, and are weighted, as in the loss of the labels.
+
+    Args:
+        logits: float32 [B, H, W, C], classes that the teacher has too.
+        teacher_logits: float32 [B, H, W, C], the same classes.
+        masks: uint8 [B, H, W], classes of the student, or 255.
+        normalizer: float32 [], that of the loss of the labels.
+        temperature: Divides both logits.
+        exclusive: Whether a pixel has exactly one class (`cross_entropy`) or any number of them
+            (`binary_cross_entropy`, where every pixel counts alike).
+        class_weights: Weights of the student's classes; None means all 1.
+
+    Returns:
+        float32 []: The sum over the pixels, divided by `normalizer`; 0 if that is 0.
+    """
+    losses = soft_class_loss(logits, teacher_logits, temperature=temperature, exclusive=exclusive)
+    if exclusive:
+        losses *= _pixel_weights(masks, class_weights)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), normalizer)
 
 
 def _pixel_weights(masks: tf.Tensor, class_weights: Sequence[float] | None) -> tf.Tensor:

@@ -21,9 +21,11 @@ from efficientvision.tasks.segmentation.losses import (
     binary_cross_entropy,
     cross_entropy,
     cross_entropy_weight,
+    distillation_loss,
 )
 from efficientvision.tasks.segmentation.pipeline import MaskAugmentation, segmentation_dataset
 from efficientvision.tasks.segmentation.tta import SegmentationTTA, logits_of, normalized
+from efficientvision.tasks.teacher import Teacher, check_exclusive_classes
 from efficientvision.tasks.training_task import Batch, Evaluation, losses_of_each
 from efficientvision.visualize.sheet import Picture
 
@@ -93,16 +95,40 @@ class SegmentationTrainingTask(RecordTrainingTask):
             normalizer: `normalizer` of the global batch.
 
         Returns:
-            `loss`, the sum of `seg_loss` and, with an auxiliary output, `aux_loss`.
+            `loss`, the sum of `seg_loss` and, with an auxiliary output, `aux_loss`; with a teacher
+            also `distill_loss`, which is added.
         """
         outputs = model(normalized(batch["images"], self.config), training=training)
         outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
         named = {"seg_loss": "logits", "aux_loss": "auxiliary"}
         losses = {
             name: self._loss(outputs[named[name]], batch["masks"], normalizer)
-            for name in self.loss_names[1:]
+            for name in named
+            if name in self.loss_names
         }
-        return {"loss": tf.add_n(list(losses.values())), **losses}
+        losses = {"loss": tf.add_n(list(losses.values())), **losses}
+        return self._with_teacher(losses, outputs["logits"], batch, normalizer)
+
+    def check_teacher(self, teacher: Teacher) -> None:
+        if self.config.loss_type == "ce":
+            check_exclusive_classes(teacher)
+
+    def teacher_losses(
+        self, outputs: tf.Tensor, batch: Batch, *, normalizer: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """See `segmentation.losses.distillation_loss`."""
+        teacher, config = self.teacher, self.config
+        images = normalized(batch["images"], teacher.config)
+        loss = distillation_loss(
+            teacher.of_student(outputs),
+            teacher.of_teacher(logits_of(teacher.model(images, training=False))),
+            batch["masks"],
+            normalizer=normalizer,
+            temperature=config.distill_temperature,
+            exclusive=config.loss_type == "ce",
+            class_weights=self.class_weights,
+        )
+        return {"distill_loss": config.distill_class_weight * loss}
 
     def _loss(self, logits: tf.Tensor, masks: tf.Tensor, normalizer: tf.Tensor) -> tf.Tensor:
         loss_of = cross_entropy if self.config.loss_type == "ce" else binary_cross_entropy
