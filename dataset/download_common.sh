@@ -229,9 +229,10 @@ _receive() {
   done
 }
 
-# fetch_and_unpack URL NAME [CHECK]: an archive into OUTPUT_DIR, and its content beside it, once.
+# fetch_and_unpack URL NAME [CHECK [FOLDER]]: an archive into OUTPUT_DIR, and its content beside it,
+# once. With FOLDER, the archive's only folder gets that name.
 fetch_and_unpack() {
-  local archive="$OUTPUT_DIR/$2" mark="$OUTPUT_DIR/.unpacked/$2"
+  local archive="$OUTPUT_DIR/$2" mark="$OUTPUT_DIR/.unpacked/$2" target="$OUTPUT_DIR" folder="${4:-}"
   if [ -e "$mark" ]; then
     echo "$2 is there, unpacked"
     return
@@ -239,13 +240,29 @@ fetch_and_unpack() {
   case "$2" in *.zip) need_command unzip ;; *) need_command tar ;; esac
   fetch "$1" "$archive" "${3:-}"
   echo "unpacking $archive"
+  if [ -n "$folder" ]; then
+    target="$OUTPUT_DIR/.unpacking"
+    rm -rf "$target"
+    mkdir -p "$target"
+  fi
   case "$2" in
-    *.zip) unzip -q -o "$archive" -d "$OUTPUT_DIR" || _not_unpacked "$archive" ;;
-    *) tar -xf "$archive" -C "$OUTPUT_DIR" || _not_unpacked "$archive" ;;
+    *.zip) unzip -q -o "$archive" -d "$target" || _not_unpacked "$archive" ;;
+    *) tar -xf "$archive" -C "$target" || _not_unpacked "$archive" ;;
   esac
+  if [ -n "$folder" ]; then _move_folder "$target" "$OUTPUT_DIR/$folder"; fi
   mkdir -p "$(dirname "$mark")"
   : >"$mark"
   if "$REMOVE_ARCHIVES"; then rm -f "$archive"; fi
+}
+
+# _move_folder UNPACKED FOLDER: moves the content of the only folder in UNPACKED, or of UNPACKED itself.
+_move_folder() {
+  local source="$1" content=("$1"/*)
+  if [ ${#content[@]} -eq 1 ] && [ -d "${content[0]}" ]; then source="${content[0]}"; fi
+  mkdir -p "$2"
+  cp -R "$source/." "$2/"
+  rm -rf "$1"
+  echo "$2"
 }
 
 _not_unpacked() {

@@ -26,7 +26,7 @@ from efficientvision.errors import UserError
 AnyPath = str | os.PathLike[str]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://")
-_FOLDED_SCHEME = re.compile(r"(gs|s3|ram|hdfs|viewfs):/[^/]")
+_FOLDED_SCHEME = re.compile(r"(gs|s3|ram|hdfs|viewfs|hf):/[^/]")
 _CHUNK_BYTES = 1 << 24
 # Codes of absl::Status.
 _ERRNO_BY_CODE = {

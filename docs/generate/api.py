@@ -5,10 +5,12 @@ import efficientvision
 # Heading -> public names, or full names of the classes that they return.
 CHAPTERS: dict[str, dict[str, tuple[str, ...]]] = {
     "Runs": {
-        "Train, evaluate, predict": ("train", "evaluate", "predict"),
+        "Train, evaluate, predict": ("train", "evaluate", "compare", "predict"),
         "Export and measure": ("export", "benchmark"),
         "Results": (
             "efficientvision.runs.calls.TrainingRun",
+            "efficientvision.runs.calls.SeedRuns",
+            "efficientvision.runs.compare.Comparison",
             "efficientvision.runs.export.Exported",
         ),
         "While a run trains": ("efficientvision.training.callbacks.Callback", "show_progress"),

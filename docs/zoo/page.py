@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from docs.zoo.charts import CHARTS
 from docs.zoo.counts import Counts
+from docs.zoo.elsewhere import FurtherSet, further_sets, size_text
 from docs.zoo.rows import Row, sources
 from efficientvision.registry import efficientdet_names
 
@@ -24,6 +25,8 @@ code: do not edit it.
 - {none} means not published; the command then builds the network with random weights. See
   [Training](training.md); a classifier's weights can initialize a detector or a segmenter with the
   same backbone.
+- Weights from other sources follow the tables of each task. Their sizes are parameters, and
+  megabytes as published or, after ≈, at four bytes a parameter.
 
 The scripts are explained under [Downloads](downloads.md); the commands follow
 `import efficientvision as ev`.
@@ -73,6 +76,9 @@ def page(rows: Sequence[Row], counts: Mapping[str, Counts]) -> str:
             parts.append(f"### {heading}\n\n{_figures(chosen, counts)}")
             parts.append(_quoted(chosen))
             parts.append(_commands(chosen))
+        for further in further_sets():
+            if further.task == task:
+                parts.append(_further(further))
     return "\n".join(parts)
 
 
@@ -148,6 +154,22 @@ def _commands(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return _table(["weights", "network"], lines)
+
+
+def _further(further: FurtherSet) -> str:
+    """The table of weights from another source."""
+    lines = []
+    for model, name, size, *accuracy in further.weights:
+        fetch, load = further.commands(model, name)
+        numbers = [_NONE if value is None else str(value) for value in accuracy]
+        lines.append(
+            [f"`{name}`", f"`{model}`", size_text(size), *numbers, f"`{fetch}`", f"`{load}`"]
+        )
+    header = ["weights", "model", "size", *further.metrics, "download", "load"]
+    return (
+        f"### {further.title}\n\n{further.note} Licence: {further.licence}. Published: "
+        f"{further.source}.\n\n{_table(header, lines)}"
+    )
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]], numbers_from: int = 99) -> str:

@@ -140,6 +140,8 @@ class EfficientNet(CompositeLayer):
         grad_checkpoint: in training keep only the blocks' outputs for the gradient, which computes
             the rest again: less memory, more time, same numbers (TensorFlow backend).
         max_level: the last level that is built, 2 to 5; a head stands on level 5.
+        padding: of convolutions with a stride: `"same"` as published, or `"symmetric"` as in
+            networks trained in PyTorch (`layers.conv.PADDINGS`).
 
     Input: `[N, H, W, 3]` float, normalised. Output: a dict `{1: [N, H/2, W/2, C1], ...,
     5: [N, H/32, W/32, C5]}` (sizes rounded up) to `max_level`, with `"logits": [N, num_classes]`
@@ -158,6 +160,7 @@ class EfficientNet(CompositeLayer):
         dropout_rate: float | None = None,
         grad_checkpoint: bool = False,
         max_level: int = LAST_LEVEL,
+        padding: str = "same",
         **kwargs: Any,
     ):
         kwargs.setdefault("name", architecture)
@@ -173,13 +176,20 @@ class EfficientNet(CompositeLayer):
         self.num_classes = num_classes
         self.grad_checkpoint = grad_checkpoint
         self.max_level = max_level
+        self.padding = padding
         self.dropout_rate = (
             SCALINGS[architecture].dropout_rate if dropout_rate is None else dropout_rate
         )
 
         shared = {"batch_norm": self.batch_norm, "dtype": self.dtype_policy}
         self.stem = ConvNormAct(
-            stem_filters(architecture), 3, 2, act_type=self.act_type, name="stem", **shared
+            stem_filters(architecture),
+            3,
+            2,
+            act_type=self.act_type,
+            padding=padding,
+            name="stem",
+            **shared,
         )
         specs = block_specs(architecture)
         self.blocks = [
@@ -187,6 +197,7 @@ class EfficientNet(CompositeLayer):
                 **dataclasses.asdict(spec),
                 act_type=self.act_type,
                 survival_prob=1.0 - (1.0 - survival_prob) * index / len(specs),
+                padding=padding,
                 name=f"blocks_{index}",
                 **shared,
             )
@@ -220,6 +231,7 @@ class EfficientNet(CompositeLayer):
 
     def get_config(self) -> dict[str, Any]:
         names = (
-            "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint max_level"
+            "architecture act_type survival_prob num_classes dropout_rate grad_checkpoint "
+            "max_level padding"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

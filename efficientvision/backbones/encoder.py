@@ -34,11 +34,12 @@ def efficientnet_backbone(
     batch_norm: Mapping[str, Any] | None = None,
     dtype: Any = None,
     max_level: int = 5,
+    padding: str = "same",
 ) -> EfficientNet:
     """The EfficientNet backbone as the published detectors train it.
 
     Stochastic depth is off for b0 and 0.8 for every other member, lite0 included. `max_level` is
-    the last level that is built.
+    the last level that is built; for `padding` see `EfficientNet`.
     """
     survival_prob = 1.0 if architecture == "efficientnet-b0" else 0.8
     return EfficientNet(
@@ -49,6 +50,7 @@ def efficientnet_backbone(
         batch_norm=batch_norm,
         dtype=dtype,
         max_level=max_level,
+        padding=padding,
     )
 
 

@@ -15,8 +15,8 @@ from efficientvision.cli.commands.convert import CONVERTERS, run_converter
 from efficientvision.registry import nearest_names
 
 NAMES = (
-    *("train", "evaluate", "predict", "export", "benchmark"),
-    *("convert", "inspect", "models", "weights"),
+    *("train", "evaluate", "compare", "predict", "export", "benchmark"),
+    *("convert", "inspect", "models", "weights", "push"),
 )
 _HELP = ("help", "--help", "-help", "-h")
 

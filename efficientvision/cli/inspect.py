@@ -70,6 +70,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     import tensorflow as tf
 
     from efficientvision.runs.devices import grow_gpu_memory
+    from efficientvision.weights.hub import with_local_paths
 
     grow_gpu_memory()
     if flag_values.threads:
@@ -79,7 +80,7 @@ def main(argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int | 
     values |= {name: values[name] or None for name in ("model_name", "batch_size", "ckpt_path")}
     if values["ckpt_path"] == "_":
         values["ckpt_path"] = None
-    settings = InspectSettings(**values)
+    settings = with_local_paths(InspectSettings(**values), "ckpt_path", "saved_model_dir")
     return command_of(runmode)(settings)
 
 

@@ -12,6 +12,7 @@ PyTorch need not be installed), a TensorFlow or Keras checkpoint, or a run's fol
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -28,6 +29,7 @@ from efficientvision.errors import UserError
 from efficientvision.registry import TASKS, efficientdet_names, task_of
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
 from efficientvision.weights.identify import Identified, identify
+from efficientvision.weights.preprocessing import follow_preprocessing
 
 _OUTPUT_ENDINGS = (".weights.h5", ".keras")
 _SIZE_IN_NAME = re.compile(r"_([1-9]\d{1,3}x[1-9]\d{1,3})\.[\w.]+$")
@@ -91,10 +93,16 @@ def convert(path: str, output: str, given: flags.FlagValues) -> None:
     load_tensorflow_quietly()
     found = identify(reader)
     print(f"{path}: {_looks(reader)}")
+    from efficientvision.tasks.choice import get_config
+
     name, task = _network(path, found, given)
     model = _loaded_model(reader, found, name, task, given)
     _save(model, output)
     print(f"Wrote {output}")
+    if follow_preprocessing(get_config(name, task=task), reader.preprocessing, path):
+        print(f"It does not hold the normalisation: load it with {reader.preprocessing}.")
+    if reader.settings:
+        print(f"It does not hold these hyper-parameters: load it with {_settings(reader)}.")
 
 
 def _check_output(output: str, overwrite: bool) -> None:
@@ -108,7 +116,19 @@ def _looks(reader: CheckpointReader) -> str:
     found = identify(reader)
     if found.model is None:
         return "It does not match any network of list_models()."
-    return f"This looks like {found.described(found.model)}."
+    if found.task is None and found.num_classes:
+        found = dataclasses.replace(found, task=task_of(found.model))
+    lines = [f"This looks like {found.described(found.model)}."]
+    if reader.preprocessing is not None:
+        trained = reader.preprocessing
+        lines.append(f"It was trained with {trained} ({trained.source}).")
+    if reader.settings:
+        lines.append(f"Hyper-parameters that its tensors do not tell: {_settings(reader)}.")
+    return "\n".join([*lines, *(f"Note: {note}." for note in reader.notes)])
+
+
+def _settings(reader: CheckpointReader) -> str:
+    return ", ".join(f"{key}={value}" for key, value in reader.settings.items())
 
 
 def _network(path: str, found: Identified, given: flags.FlagValues) -> tuple[str, str]:

@@ -66,9 +66,6 @@ INVALID = {
     "pooling_type": Unavailable(
         (None, "", "max"), "feature maps are always downsampled by max pooling"
     ),
-    "scale_range": Unavailable(
-        (None, False), "use mean_rgb=127.5,stddev_rgb=127.5 to scale pixels to -1..1"
-    ),
     "target_size": Unavailable((None,), "images are always scaled to image_size"),
     "tflite_max_detections": Unavailable(
         (None, 100), "LiteRT export is not available in this version"

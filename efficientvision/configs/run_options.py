@@ -9,6 +9,7 @@ from typing import Any
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS, nearest_names
 
+PUBLISHED_RECIPE = "published"
 MODES = ("train", "eval", "train_and_eval", "report")
 HPARAMS_HELP = (
     'hyper-parameters: "num_classes=20,image_size=1920x1280" (sizes are WIDTHxHEIGHT), a .yaml '
@@ -104,6 +105,13 @@ class RunOptions:
         "reason (batch size, length, learning rate, input size, anchors, number of classes)",
         choices=("published", "data"),
     )
+    recipe: str = option(
+        "",
+        "hyper-parameters of the training that are not set. modern (EfficientDet): task-aligned "
+        "assignment, quality focal loss, mosaic that stops before the end, colour jitter; the "
+        "network stays the same. published: those of the original programs",
+        choices=("", PUBLISHED_RECIPE, "modern"),
+    )
     data_dir: str | None = option(
         None,
         "data set: a folder of labelled photos in any known layout (see `data_format`), or its "
@@ -167,7 +175,16 @@ class RunOptions:
     iterations_per_loop: int = option(
         100, "maximum number of steps per compiled call, between two progress updates"
     )
-    backbone_ckpt: str = option("", "checkpoint to initialise the backbone from (not with `ckpt`)")
+    start_from: str = option(
+        "",
+        "pretrained weights to start from: imagenet (classifier weights of the model's backbone), "
+        "or any checkpoint, run or hf:// address. The file decides what is used: all of it, or its "
+        "backbone. Replaces `ckpt` and `backbone_ckpt`. With `defaults=data` imagenet is the "
+        "default if its weights are on this machine; none: random weights",
+    )
+    backbone_ckpt: str = option(
+        "", "checkpoint to initialise the backbone from, or imagenet (not with `ckpt`)"
+    )
     ckpt: str | None = option(
         None,
         "checkpoint to start training from; `mode=eval`: checkpoint to evaluate, like `model_dir`",
@@ -236,6 +253,11 @@ class RunOptions:
     profile: bool = option(False, "write a TensorFlow profile of some training steps")
     seed: int | None = option(
         None, "seed for weights, data order and augmentation; by default the hyper-parameter seed"
+    )
+    seeds: int = option(
+        1,
+        "train this many times, with `seed`, `seed` + 1, ..., in seed-0, seed-1, ... of "
+        "`model_dir`, and report mean and spread; the folder then stands for the best run",
     )
     on_bad_record: str = option(
         "stop",

@@ -154,6 +154,23 @@ class TrainingConfig:
     freeze: tuple[str, ...] = hyperparameter(
         (), PARTS, "parts to freeze, including batch-norm statistics, e.g. backbone+fpn"
     )
+    unfreeze_epoch: float | None = hyperparameter(
+        None,
+        optional(_POSITIVE),
+        "train the parts in freeze from this epoch on, counted from 0 (None: never)",
+    )
+    layer_decay: float = hyperparameter(
+        1.0,
+        number(1e-3, 1),
+        "factor on the learning rate from each stage of the backbone to the one below it; heads "
+        "keep the full rate (1 = off)",
+    )
+    backbone_bn: str = hyperparameter(
+        "follow",
+        one_of("follow", "freeze_statistics", "freeze"),
+        "batch norms of the backbone. follow: trained; freeze_statistics: normalise with the "
+        "loaded statistics, train scales and offsets; freeze: neither changes",
+    )
     skip_mismatch: bool = hyperparameter(
         True, BOOLEAN, "re-initialize the class head if its shape differs from `ckpt`'s"
     )

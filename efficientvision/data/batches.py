@@ -94,7 +94,10 @@ class RecordReader:
         return len(range(index, self._num_records, num_readers))
 
     def examples(
-        self, load: Callable[[tf.Tensor, tf.Tensor], Example], num_mix_candidates: int = 0
+        self,
+        load: Callable[[tf.Tensor, tf.Tensor], Example],
+        num_mix_candidates: int = 0,
+        mix_until: int | None = None,
     ) -> tf.data.Dataset:
         """Turns records into examples, in parallel.
 
@@ -103,8 +106,10 @@ class RecordReader:
                 [1 + num_mix_candidates] for training and [] for evaluation.
             num_mix_candidates: Training: number of other records that come with each, to be
                 combined with it.
+            mix_until: Training: position from which on the other records are empty strings; None:
+                never.
         """
-        return self._stream(num_mix_candidates).map(
+        return self._stream(num_mix_candidates, mix_until).map(
             without_autograph(load),
             num_parallel_calls=self._num_parallel_calls or AUTOTUNE,
             deterministic=self._in_order,
@@ -146,7 +151,7 @@ class RecordReader:
             dataset = through_service(dataset, self._data_service)
         return dataset.prefetch(2)
 
-    def _stream(self, num_mix_candidates: int) -> tf.data.Dataset:
+    def _stream(self, num_mix_candidates: int, mix_until: int | None) -> tf.data.Dataset:
         """Dataset of (position int64 [], record): endless and shuffled, or once and in order."""
         index, num_readers = self._input_shard
         if self._training:
@@ -161,6 +166,7 @@ class RecordReader:
                 or default_shuffle_buffer(self._paths, self._counts),
                 max_examples=self._max_examples,
                 num_mix_candidates=num_mix_candidates,
+                mix_until=mix_until,
             )
         else:
             stream = read_in_order(self._paths).take(self._num_records).enumerate()

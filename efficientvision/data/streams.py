@@ -58,6 +58,7 @@ def training_stream(
     shuffle_buffer: int,
     max_examples: int | None,
     num_mix_candidates: int,
+    mix_until: int | None = None,
 ) -> tf.data.Dataset:
     """Builds the endless training sequence: records with their positions, epoch after epoch.
 
@@ -77,6 +78,8 @@ def training_stream(
         shuffle_buffer: Number of records to shuffle among.
         max_examples: Use only this many records, the first in shard order; None: all.
         num_mix_candidates: Number of mix candidates, less than ``MIX_WINDOW``.
+        mix_until: Position from which on the candidates are empty strings, which cost nothing;
+            None: never.
 
     Returns:
         (position int64 [], serialized records string [1 + num_mix_candidates]).
@@ -117,7 +120,13 @@ def training_stream(
         )
 
     def with_candidates(positions: tf.Tensor, records: tf.Tensor) -> tf.data.Dataset:
-        chosen = _mix_candidates(tf.shape(records)[0], num_mix_candidates, seed, positions[0])
+        size = tf.shape(records)[0]
+        chosen = _mix_candidates(size, num_mix_candidates, seed, positions[0])
+        if mix_until is not None:
+            none = tf.fill([size, num_mix_candidates], size)
+            alone = tf.concat([tf.range(size)[:, tf.newaxis], none], axis=1)
+            chosen = tf.where((positions < mix_until)[:, tf.newaxis], chosen, alone)
+            records = tf.concat([records, [""]], axis=0)
         return tf.data.Dataset.from_tensor_slices((positions, tf.gather(records, chosen)))
 
     stream = stream.batch(MIX_WINDOW).flat_map(without_autograph(with_candidates))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,38 +48,52 @@ class Matches(NamedTuple):
 
 
 def match_objects(collected: Collected, iou: float = 0.5) -> Matches:
-    """Matches detections to objects of the same class like COCO.
+    """Matches detections to objects of the same class like COCO; see `match_objects_at`."""
+    return match_objects_at(collected, [iou])[0]
+
+
+def match_objects_at(collected: Collected, ious: Sequence[float] | np.ndarray) -> list[Matches]:
+    """Matches detections to objects of the same class like COCO, at several IoUs.
 
     In each image the detections are processed best score first; each takes the free object of its
-    class that it overlaps most, if by at least `iou`. Detections without an object may match a
+    class that it overlaps most, if by at least the IoU. Detections without an object may match a
     crowd, which can be matched any number of times; the overlap with a crowd is the share of the
     detection inside it.
 
     Time grows with the number of detections and overlapping pairs in total, memory with those of
     one image.
+
+    Args:
+        collected: Detections and ground truth.
+        ious: Ascending.
+
+    Returns:
+        The matches at each of `ious`.
     """
-    truth_of = np.full(len(collected.detections), -1)
-    detection_of = np.full(len(collected.truths), -1)
-    ignored = _beyond_limit(collected.detections)
+    limits = np.asarray(ious) - _ROUNDING
+    each = np.arange(len(limits))
+    truth_of = np.full((len(limits), len(collected.detections)), -1)
+    detection_of = np.full((len(limits), len(collected.truths)), -1)
+    ignored = np.tile(_beyond_limit(collected.detections), (len(limits), 1))
     for rows, truth_rows in rows_by_image(collected):
         found, truths = collected.detections[rows], collected.truths[truth_rows]
         overlaps = overlap_matrix(found, truths)
         overlaps[found[:, 6, None] != truths[None, :, 6]] = 0.0
-        overlaps[ignored[rows]] = 0.0
+        overlaps[ignored[0, rows]] = 0.0
         crowd = truths[:, 5] > 0
-        free = ~crowd
-        limit = iou - _ROUNDING
+        free = np.tile(~crowd, (len(limits), 1))
         order = np.argsort(-found[:, 5], kind="stable")
-        for i in order[(overlaps[order] >= limit).any(axis=1)]:
-            row = np.where(free, overlaps[i], 0.0)
-            best = int(np.argmax(row))
-            if row[best] >= limit:
-                free[best] = False
-                truth_of[rows[i]] = truth_rows[best]
-                detection_of[truth_rows[best]] = rows[i]
-            elif (overlaps[i][crowd] >= limit).any():
-                ignored[rows[i]] = True
-    return Matches(truth_of, ignored, detection_of)
+        for i in order[(overlaps[order] >= limits[0]).any(axis=1)]:
+            open_overlaps = np.where(free, overlaps[i], 0.0)
+            best = open_overlaps.argmax(axis=1)
+            takes = open_overlaps[each, best] >= limits
+            taken = best[takes]
+            free[takes, taken] = False
+            truth_of[takes, rows[i]] = truth_rows[taken]
+            detection_of[takes, truth_rows[taken]] = rows[i]
+            if crowd.any():
+                ignored[~takes & (overlaps[i][crowd].max() >= limits), rows[i]] = True
+    return [Matches(*parts) for parts in zip(truth_of, ignored, detection_of, strict=True)]
 
 
 def overlap_matrix(detections: np.ndarray, truths: np.ndarray) -> np.ndarray:

@@ -14,13 +14,45 @@ def conv_initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
+PADDINGS = ("same", "symmetric")
+
+
+def keras_padding(padding: str, strides: int) -> str:
+    """Padding argument of the Keras convolution whose input is `pad_border`'s result."""
+    return "valid" if padding == "symmetric" and strides > 1 else "same"
+
+
+def pad_border(
+    inputs: keras.KerasTensor, kernel_size: int, strides: int, padding: str
+) -> keras.KerasTensor:
+    """Adds PyTorch's border of zeros before a convolution with a stride.
+
+    Without a stride, and in images of odd size, TensorFlow's SAME pads both sides alike too.
+
+    Args:
+        inputs: `[N, H, W, C]`.
+        kernel_size: Side of the kernel, odd.
+        strides: 1 or 2.
+        padding: One of `PADDINGS`.
+
+    Returns:
+        `[N, H + kernel_size - 1, W + kernel_size - 1, C]`, or the inputs if the convolution pads
+        them itself.
+    """
+    if keras_padding(padding, strides) == "same":
+        return inputs
+    border = (kernel_size // 2, kernel_size // 2)
+    return ops.pad(inputs, ((0, 0), border, border, (0, 0)))
+
+
 @keras.saving.register_keras_serializable(package="efficientvision")
 class ConvNormAct(CompositeLayer):
     """Convolution without bias, batch norm, activation: `[N, H, W, C]` to `[N, H/s, W/s, filters]`.
 
     Args:
-        filters, kernel_size, strides: arguments of the convolution (SAME padding).
+        filters, kernel_size, strides: arguments of the convolution.
         act_type: activation.
+        padding: one of `PADDINGS`: TensorFlow's SAME, or PyTorch's, alike on both sides.
     """
 
     def __init__(
@@ -29,6 +61,7 @@ class ConvNormAct(CompositeLayer):
         kernel_size: int,
         strides: int = 1,
         act_type: str = "swish",
+        padding: str = "same",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -36,11 +69,12 @@ class ConvNormAct(CompositeLayer):
         self.kernel_size = kernel_size
         self.strides = strides
         self.act_type = act_type
+        self.padding = padding
         self.conv = keras.layers.Conv2D(
             filters,
             kernel_size,
             strides,
-            padding="same",
+            padding=keras_padding(padding, strides),
             use_bias=False,
             kernel_initializer=conv_initializer(),
             name="conv2d",
@@ -49,10 +83,11 @@ class ConvNormAct(CompositeLayer):
         self.norm = self._batch_norm("tpu_batch_normalization")
 
     def call(self, inputs, training=None):
-        return get_activation(self.act_type)(self.norm(self.conv(inputs), training=training))
+        x = pad_border(inputs, self.kernel_size, self.strides, self.padding)
+        return get_activation(self.act_type)(self.norm(self.conv(x), training=training))
 
     def get_config(self) -> dict[str, Any]:
-        names = "filters kernel_size strides act_type".split()
+        names = "filters kernel_size strides act_type padding".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -68,7 +68,7 @@ class FusionNodeLayer(CompositeLayer):
         weight_method: one of `WEIGHT_METHODS`: `fastattn` relu(w_i) / (sum + 1e-4), `attn`
             softmax, both with a scalar or (`channel_`) a vector of weights per input; `sum`.
         act_type, separable_conv, conv_bn_act_pattern: as `CombineConv`.
-        apply_bn_for_resampling, conv_after_downsample: as `Resample`.
+        apply_bn_for_resampling, conv_after_downsample, padding, resizing: as `Resample`.
 
     Input: a list of `[N, h_i, w_i, c_i]`; output `[N, *target_hw, filters]`.
 
@@ -87,6 +87,8 @@ class FusionNodeLayer(CompositeLayer):
         conv_bn_act_pattern: bool = False,
         apply_bn_for_resampling: bool = True,
         conv_after_downsample: bool = False,
+        padding: str = "same",
+        resizing: str = "nearest",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -104,6 +106,8 @@ class FusionNodeLayer(CompositeLayer):
         self.conv_bn_act_pattern = conv_bn_act_pattern
         self.apply_bn_for_resampling = apply_bn_for_resampling
         self.conv_after_downsample = conv_after_downsample
+        self.padding = padding
+        self.resizing = resizing
         shared = {"batch_norm": self.batch_norm, "dtype": self.dtype_policy}
         self.resamples = [
             Resample(
@@ -111,6 +115,8 @@ class FusionNodeLayer(CompositeLayer):
                 self.target_hw,
                 apply_bn_for_resampling,
                 conv_after_downsample,
+                padding,
+                resizing,
                 name=f"resample_{slot}_{offset}_{node_offset}",
                 **shared,
             )
@@ -161,7 +167,7 @@ class FusionNodeLayer(CompositeLayer):
     def get_config(self) -> dict[str, Any]:
         names = (
             "filters target_hw input_offsets node_offset weight_method act_type separable_conv "
-            "conv_bn_act_pattern apply_bn_for_resampling conv_after_downsample"
+            "conv_bn_act_pattern apply_bn_for_resampling conv_after_downsample padding resizing"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from efficientvision.layers.activations import get_activation
 from efficientvision.layers.composite import CompositeLayer, numbered
-from efficientvision.layers.conv import conv_initializer
+from efficientvision.layers.conv import conv_initializer, keras_padding, pad_border
 
 
 @keras.saving.register_keras_serializable(package="efficientvision")
@@ -61,6 +61,7 @@ class MBConv(CompositeLayer):
         act_type: activation.
         survival_prob: probability that the residual branch of a sample is kept in training
             (stochastic depth, Huang et al. 2016), 1 to keep always.
+        padding: Padding of the depthwise convolution, see `ConvNormAct`.
 
     Input `[N, H, W, in_filters]`, output `[N, ceil(H / strides), ceil(W / strides), out_filters]`.
 
@@ -78,6 +79,7 @@ class MBConv(CompositeLayer):
         se_filters: int = 0,
         act_type: str = "swish",
         survival_prob: float = 1.0,
+        padding: str = "same",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -89,6 +91,7 @@ class MBConv(CompositeLayer):
         self.se_filters = se_filters
         self.act_type = act_type
         self.survival_prob = survival_prob
+        self.padding = padding
 
         filters = in_filters * expand_ratio
         norms = iter(self._batch_norm(numbered("tpu_batch_normalization", i)) for i in range(3))
@@ -99,7 +102,7 @@ class MBConv(CompositeLayer):
         self.depthwise_conv = keras.layers.DepthwiseConv2D(
             kernel_size,
             strides,
-            padding="same",
+            padding=keras_padding(padding, strides),
             use_bias=False,
             depthwise_initializer=conv_initializer(),
             name="depthwise_conv2d",
@@ -134,6 +137,7 @@ class MBConv(CompositeLayer):
         x = inputs
         if self.expand_conv is not None:
             x = activation(self.expand_norm(self.expand_conv(x), training=training))
+        x = pad_border(x, self.kernel_size, self.strides, self.padding)
         x = activation(self.depthwise_norm(self.depthwise_conv(x), training=training))
         if self.squeeze_excite is not None:
             x = self.squeeze_excite(x)
@@ -147,6 +151,6 @@ class MBConv(CompositeLayer):
     def get_config(self) -> dict[str, Any]:
         names = (
             "kernel_size strides in_filters out_filters expand_ratio se_filters act_type "
-            "survival_prob"
+            "survival_prob padding"
         ).split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -8,17 +8,24 @@ import numpy as np
 from keras import ops
 
 from efficientvision.layers.composite import CompositeLayer
+from efficientvision.layers.pooling import max_pool_3x3
+
+RESIZINGS = ("nearest", "bilinear")
 
 
 @keras.saving.register_keras_serializable(package="efficientvision")
 class Resample(CompositeLayer):
-    """1x1 convolution where channels differ, then max-pooling down or nearest neighbour up.
+    """1x1 convolution where channels differ, then a change of size.
 
     Args:
         filters: channels of the output.
         target_hw: (height, width) of the output, static.
         apply_bn: batch norm after the 1x1 convolution.
         conv_after_downsample: pool before the convolution instead of after it.
+        padding: padding when pooling: `"same"`, or `"symmetric"` as in PyTorch.
+        resizing: `"nearest"`: max-pooling down and nearest neighbour up, as published;
+            `"bilinear"`: bilinear interpolation both ways, with pixels' centres aligned and without
+            antialiasing.
 
     Input `[N, H, W, C]` with static H, W; output `[N, *target_hw, filters]`. Mixed cases (one
     axis up, the other down) are refused with a ValueError.
@@ -32,6 +39,8 @@ class Resample(CompositeLayer):
         target_hw: Sequence[int],
         apply_bn: bool = True,
         conv_after_downsample: bool = False,
+        padding: str = "same",
+        resizing: str = "nearest",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -39,6 +48,8 @@ class Resample(CompositeLayer):
         self.target_hw = tuple(target_hw)
         self.apply_bn = apply_bn
         self.conv_after_downsample = conv_after_downsample
+        self.padding = padding
+        self.resizing = resizing
         self.conv = self.norm = None
 
     def build(self, input_shape):
@@ -60,9 +71,10 @@ class Resample(CompositeLayer):
                 "other shrinks."
             )
         if not down:
-            return resize_nearest(
-                self._match_channels(inputs, training), self.target_hw, training=bool(training)
-            )
+            x = self._match_channels(inputs, training)
+            if self.resizing == "bilinear":
+                return _resize_bilinear(x, self.target_hw)
+            return resize_nearest(x, self.target_hw, training=bool(training))
         if self.conv_after_downsample:
             return self._match_channels(self._pool(inputs), training)
         return self._pool(self._match_channels(inputs, training))
@@ -74,15 +86,25 @@ class Resample(CompositeLayer):
         return x if self.norm is None else self.norm(x, training=training)
 
     def _pool(self, inputs):
+        if self.resizing == "bilinear":
+            return _resize_bilinear(inputs, self.target_hw)
         strides = [
             (size - 1) // target + 1
             for size, target in zip(inputs.shape[1:3], self.target_hw, strict=True)
         ]
+        if self.padding == "symmetric" and strides == [2, 2]:
+            return max_pool_3x3(inputs)
         return ops.max_pool(inputs, [s + 1 for s in strides], strides, padding="same")
 
     def get_config(self) -> dict[str, Any]:
-        names = "filters target_hw apply_bn conv_after_downsample".split()
+        names = "filters target_hw apply_bn conv_after_downsample padding resizing".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _resize_bilinear(inputs, target_hw):
+    if tuple(inputs.shape[1:3]) == tuple(target_hw):
+        return inputs
+    return ops.image.resize(inputs, target_hw, interpolation="bilinear")
 
 
 def resize_nearest(

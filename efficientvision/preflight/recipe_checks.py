@@ -38,6 +38,7 @@ def recipe_findings(
         _rate_finding(config, plan, schedule, from_scratch),
         *_decay_findings(config, plan, schedule),
         *_average_findings(config, plan),
+        *_transfer_findings(config, plan, from_scratch),
         *_batch_norm_findings(config, plan),
     ]
 
@@ -132,6 +133,35 @@ def _average_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Findin
         f"{memory:,.0f} of {plan.total_steps:,} steps"
     )
     return [Finding(OK, "weight averages", found)]
+
+
+def _transfer_findings(
+    config: TrainingConfig, plan: TrainingPlan, from_scratch: bool
+) -> list[Finding]:
+    """Reports what is frozen until when, and layer-wise rates; warns of what has no effect."""
+    rows: list[Finding] = []
+    frozen, until = "+".join(config.freeze), config.unfreeze_epoch
+    if frozen and until is None:
+        rows.append(Finding(OK, "frozen", f"{frozen}, in the whole run"))
+    elif frozen and until is not None and until >= plan.num_epochs:
+        found = (
+            f"{frozen}, in the whole run: unfreeze_epoch={until:g} of "
+            f"{counted(plan.num_epochs, 'epoch')}"
+        )
+        advice = f"set unfreeze_epoch={plan.num_epochs / 4:.2g}, or remove it"
+        rows.append(Finding(WARNING, "frozen", found, advice))
+    elif frozen:
+        rows.append(Finding(OK, "frozen", f"{frozen}, until epoch {until:g} of {plan.num_epochs}"))
+    if config.layer_decay == 1.0:
+        return rows
+    found = f"rates fall by {config.layer_decay:g} from each stage of the backbone to the one below"
+    if from_scratch:
+        advice = "random weights need the full rate: remove layer_decay, or set `start_from`"
+        return [*rows, Finding(WARNING, "layer decay", found, advice)]
+    if "backbone" in config.freeze and config.unfreeze_epoch is None:
+        advice = "the backbone is frozen: remove layer_decay, or set unfreeze_epoch"
+        return [*rows, Finding(WARNING, "layer decay", found, advice)]
+    return [*rows, Finding(OK, "layer decay", found)]
 
 
 def _batch_norm_findings(config: TrainingConfig, plan: TrainingPlan) -> list[Finding]:

@@ -33,7 +33,7 @@ def write_evaluation(
     evaluation: Evaluation,
     writer: tf.summary.SummaryWriter | None = None,
     *,
-    with_mistakes: bool = False,
+    complete: bool = False,
 ) -> None:
     """Writes the details of the evaluation at a step, replacing those of the previous one.
 
@@ -47,8 +47,9 @@ def write_evaluation(
         metrics: Its metrics.
         evaluation: The evaluation.
         writer: TensorBoard's writer, or None.
-        with_mistakes: Also write the worst mistakes, `mistakes.json` and `mistakes.jpg`; those of a
-            detector are cut out of photos that are read again.
+        complete: Also write what takes longer: confidence intervals, into `evaluation.json`, and
+            the worst mistakes, `mistakes.json` and `mistakes.jpg`; those of a detector are cut out
+            of photos that are read again.
     """
     details = evaluation.details()
     if details is None:
@@ -65,8 +66,10 @@ def write_evaluation(
                 write_pictures("val_predictions", pictures[:_LOGGED_PICTURES])
             writer.flush()
     facts = {"step": step, **details.facts, "metrics": dict(metrics)}
+    if complete and evaluation.intervals is not None:
+        facts["intervals"] = evaluation.intervals.table()
     files.write_text(files.join(model_dir, EVALUATION_NAME), json.dumps(facts, indent=1) + "\n")
-    if with_mistakes:
+    if complete:
         _write_mistakes(model_dir, step, evaluation.mistakes(MOST_MISTAKES))
 
 

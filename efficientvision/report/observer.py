@@ -111,9 +111,7 @@ class RunReport(Callback):
     ) -> None:
         with said_in_a_line("the details of the evaluation"):
             worth = best or step >= self._total_steps
-            write_evaluation(
-                self._dir, step, metrics, evaluation, self._writer, with_mistakes=worth
-            )
+            write_evaluation(self._dir, step, metrics, evaluation, self._writer, complete=worth)
         self._new = self._evaluated = True
 
     def epoch_ended(self, step: int, epoch: int, values: Mapping[str, float]) -> None:

@@ -40,6 +40,10 @@ _FOLDER = {
     "evaluation.json, per_class.csv, pr_curves.csv, f1_curves.csv, confusion_matrix.csv": (
         "details of the last evaluation"
     ),
+    "archive/intervals.json": (
+        "confidence intervals of the best checkpoint; those of the last evaluation, if it was the "
+        "best or the last of the run, are in evaluation.json"
+    ),
     "mistakes.json": "the worst mistakes of the best or last evaluation",
     "curves.png, pr_curves.png, confusion_matrix.png": "the plots on this page",
     "train_batch.jpg, val_predictions.jpg, mistakes.jpg": "the photos on this page",
@@ -59,25 +63,37 @@ def report_page(run: RunFiles, plots: Mapping[str, Svg], matrix_png: bytes) -> s
     parts = _parts(run, plots, matrix_png)
     title = files.base_name(files.absolute(run.folder)) or "run"
     model = run.config.get("name", "a run")
+    links = [tag("li", tag("a", name, href=f"#{anchor}")) for anchor, name, _ in parts]
+    header = join(
+        tag("p", _summary(run), class_="soft"),
+        sections.tiles(run),
+        tag("nav", tag("ul", *links), aria_label="Sections"),
+    )
+    main = join(*(section(*part) for part in parts))
+    return page_text(title, f"{title}: {model}", header, main)
+
+
+def page_text(heading: str, title: str, header: Markup, main: Markup) -> str:
+    """The text of a page.
+
+    Args:
+        heading: Its heading.
+        title: Title of the window.
+        header: What follows the heading.
+        main: The sections.
+    """
     written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{title}: {model}"),
+        tag("title", title),
         tag("style", Markup(style())),
     )
-    links = [tag("li", tag("a", name, href=f"#{anchor}")) for anchor, name, _ in parts]
     body = tag(
         "body",
-        tag(
-            "header",
-            tag("h1", title),
-            tag("p", _summary(run), class_="soft"),
-            sections.tiles(run),
-            tag("nav", tag("ul", *links), aria_label="Sections"),
-        ),
-        tag("main", *(_section(*part) for part in parts)),
+        tag("header", tag("h1", heading), header),
+        tag("main", main),
         tag("footer", f"efficientvision {efficientvision.__version__}, {written}."),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
@@ -109,9 +125,11 @@ def _parts(
         parts.append(("classes", "Classes", join(_of_step(run), sections.per_class_table(run))))
     if run.pr_curves:
         shown = [
-            _plot(plots[name], label) for name, label in _CLASS_CURVES.items() if name in plots
+            plot_figure(plots[name], label)
+            for name, label in _CLASS_CURVES.items()
+            if name in plots
         ]
-        content = tag("div", *shown, class_="plots") if shown else _no_plots()
+        content = tag("div", *shown, class_="plots") if shown else no_plots()
         parts.append(("precision-recall", "Precision and recall", join(_of_step(run), content)))
     if run.confusion:
         parts.append(("confusion", "Confusion matrix", _confusion(run, matrix_png)))
@@ -150,7 +168,8 @@ _CLASS_CURVES = {
 }
 
 
-def _section(anchor: str, heading: str, content: Markup) -> Markup:
+def section(anchor: str, heading: str, content: Markup) -> Markup:
+    """A section with its heading."""
     label = f"{anchor}-heading"
     return tag("section", tag("h2", heading, id=label), content, id=anchor, aria_labelledby=label)
 
@@ -180,9 +199,9 @@ def _step_note(step: int | None) -> Markup | None:
 
 def _curves(run: RunFiles, plots: Mapping[str, Svg]) -> Markup:
     """The curves over the steps, with what the validation loss is."""
-    shown = [_plot(plots[name], label) for name, label in _CURVES.items() if name in plots]
+    shown = [plot_figure(plots[name], label) for name, label in _CURVES.items() if name in plots]
     if not shown:
-        return _no_plots()
+        return no_plots()
     notes = []
     if any(VAL_LOSS in metrics for metrics in run.evaluations.values()):
         notes.append(run.words.loss_note)
@@ -196,11 +215,13 @@ def _curves(run: RunFiles, plots: Mapping[str, Svg]) -> Markup:
     return join(tag("div", *shown, class_="plots"), note)
 
 
-def _no_plots() -> Markup:
+def no_plots() -> Markup:
+    """Says that plots need matplotlib."""
     return tag("p", _NO_PLOTS, class_="soft")
 
 
-def _plot(plot: Svg, label: str) -> Markup:
+def plot_figure(plot: Svg, label: str) -> Markup:
+    """A plot with its legend beside it."""
     names = ", ".join(entry.name for entry in plot.legend)
     svg = tag(
         "div",
@@ -227,7 +248,7 @@ def _confusion(run: RunFiles, matrix_png: bytes) -> Markup:
     if matrix is None and matrix_png:
         label = f"Confusion matrix of {run.num_classes:,} classes"
         matrix = _zoom(data_uri(matrix_png, "image/png"), label)
-    return join(tag("p", note), _of_step(run), matrix or _no_plots(), sections.confusions(run))
+    return join(tag("p", note), _of_step(run), matrix or no_plots(), sections.confusions(run))
 
 
 def _zoom(source: str, alt: str, **size: int) -> Markup:

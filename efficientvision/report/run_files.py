@@ -13,6 +13,7 @@ import yaml
 
 from efficientvision import files
 from efficientvision.errors import UserError
+from efficientvision.evaluation.confidence import INTERVALS_NAME, Intervals, read_intervals
 from efficientvision.evaluation.details import (
     CONFUSION,
     F1_CURVES,
@@ -46,6 +47,7 @@ _SIGNS = (CONFIG_NAME, RESULTS_NAME, LOSSES_NAME, EVALUATION_NAME)
 SOURCES = (
     *(CONFIG_NAME, COMMAND_NAME, FACTS_NAME, FINDINGS_NAME, RESULTS_NAME, LOSSES_NAME),
     *(EVALUATIONS_NAME, EVALUATION_NAME, files.join(ARCHIVE_NAME, METRICS_NAME)),
+    files.join(ARCHIVE_NAME, INTERVALS_NAME),
     *(f"{PER_CLASS}.csv", f"{PR_CURVES}.csv", f"{F1_CURVES}.csv", f"{CONFUSION}.csv"),
     *(TRAIN_BATCH_NAME, PREDICTIONS_NAME, MISTAKES_NAME, MISTAKES_SHEET_NAME),
 )
@@ -72,6 +74,7 @@ class RunFiles:
         evaluations: Metrics by step, from `results.csv` and `evaluations.csv`.
         evaluation: `evaluation.json`: the last evaluation.
         best: `archive/best_eval.txt`: step and metrics of the best checkpoint.
+        best_intervals: `archive/intervals.json`: confidence intervals of the best checkpoint.
         per_class: Rows of `per_class.csv`.
         pr_curves: Rows of `pr_curves.csv`.
         f1_curves: Rows of `f1_curves.csv`.
@@ -92,6 +95,7 @@ class RunFiles:
     evaluations: dict[int, dict[str, float]]
     evaluation: dict[str, Any]
     best: dict[str, Any]
+    best_intervals: Intervals | None
     per_class: list[Row]
     pr_curves: list[Row]
     f1_curves: list[Row]
@@ -112,6 +116,11 @@ class RunFiles:
         labels = [row[TRUTH_COLUMN] for row in self.confusion]
         counts = [[int(row[label]) for label in labels] for row in self.confusion]
         return labels, np.array(counts, np.int64).reshape(len(labels), len(labels))
+
+    @functools.cached_property
+    def intervals(self) -> Intervals | None:
+        """Confidence intervals of the last evaluation."""
+        return read_intervals(self.evaluation.get("intervals"))
 
     @property
     def num_classes(self) -> int:
@@ -200,6 +209,7 @@ def read_run(model_dir: AnyPath, without: Collection[str] = ()) -> RunFiles:
         evaluations=_evaluations(results + read(read_steps, EVALUATIONS_NAME)),
         evaluation=read(read_json, EVALUATION_NAME),
         best=read(read_json, ARCHIVE_NAME, METRICS_NAME),
+        best_intervals=read_intervals(read(read_json, ARCHIVE_NAME, INTERVALS_NAME)),
         per_class=read(read_table, f"{PER_CLASS}.csv"),
         pr_curves=read(read_table, f"{PR_CURVES}.csv"),
         f1_curves=read(read_table, f"{F1_CURVES}.csv"),

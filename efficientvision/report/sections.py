@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from efficientvision.errors import UserError
+from efficientvision.evaluation.confidence import Interval, Intervals, shown_interval
 from efficientvision.evaluation.details import BACKGROUND
 from efficientvision.preflight.findings import ERROR, WARNING, counted
 from efficientvision.report.markup import Markup, join, tag
@@ -27,12 +28,13 @@ def tiles(run: RunFiles) -> Markup:
         (key, name) for key, name in run.words.headline.items() if key in best or key in last
     ] or [("", "")]
     if best and first:
-        step = f"at step {best.get('step', '?'):,}"
-        shown.append((f"Best {first_name}", percent(best.get(first)), step))
+        note = f"at step {best.get('step', '?'):,}{_likely(run.best_intervals, first)}"
+        shown.append((f"Best {first_name}", percent(best.get(first)), note))
         shown += [(f"{name} there", percent(best.get(key)), None) for key, name in others[:1]]
     if last and first:
-        step = f"at step {max(run.evaluations):,}"
-        shown.append((f"Last {first_name}", percent(last.get(first)), step))
+        step = max(run.evaluations)
+        note = f"at step {step:,}{_likely(_intervals_at(run, step), first)}"
+        shown.append((f"Last {first_name}", percent(last.get(first)), note))
     total = run.facts.get("total_steps")
     shown.append(("Steps", f"{run.step:,}", f"of {total:,}" if total else None))
     if run.seconds is not None:
@@ -79,27 +81,61 @@ def metrics_table(run: RunFiles) -> Markup | None:
     """All metrics of the best and of the last evaluation."""
     columns = {}
     if run.best:
-        columns[f"best (step {run.best['step']:,})"] = run.best
+        columns[f"best (step {run.best['step']:,})"] = run.best, run.best_intervals
     if run.evaluations:
         step = max(run.evaluations)
         if step != run.best.get("step"):
-            columns[f"last (step {step:,})"] = run.evaluations[step]
+            columns[f"last (step {step:,})"] = run.evaluations[step], _intervals_at(run, step)
     if not columns:
         return None
     body = [
-        [meaning, *(_number(name, values.get(name)) for values in columns.values())]
+        [
+            meaning,
+            *(_with_interval(name, values.get(name), found) for values, found in columns.values()),
+        ]
         for name, meaning in run.words.metrics
-        if any(name in values for values in columns.values())
+        if any(name in values for values, _ in columns.values())
     ]
-    return table(run.words.metrics_caption, ["metric", *columns], body)
+    notes = [found.explained() for _, found in columns.values() if found is not None]
+    return join(
+        table(run.words.metrics_caption, ["metric", *columns], body),
+        tag("p", notes[0]) if notes else None,
+    )
+
+
+def _intervals_at(run: RunFiles, step: int) -> Intervals | None:
+    return run.intervals if run.evaluation.get("step") == step else None
+
+
+def _likely(found: Intervals | None, name: str) -> str:
+    """The interval of a metric, for a note under it."""
+    text = "" if found is None else found.described(name)
+    return f", {text}" if text else ""
+
+
+def _with_interval(name: str, value: Any, found: Intervals | None) -> Markup:
+    """A cell of the metrics table: the value, and its interval below."""
+    limits = None if found is None else found.of.get(name)
+    small = None if limits is None else tag("small", shown_interval(name, limits))
+    return tag("td", _number(name, value), small)
 
 
 def per_class_table(run: RunFiles) -> Markup:
     """The metrics of each class, one row per class."""
     columns = [column for column in run.words.columns if column.key in run.per_class[0]]
     head = ["class", *(column.heading for column in columns)]
-    body = [[row["class"], *(_cell(row[c.key], c.kind) for c in columns)] for row in run.per_class]
-    return join(tag("p", run.words.classes_note), table("Metrics per class", head, body))
+    found = run.intervals.of if run.intervals is not None else {}
+    body = [
+        [
+            row["class"],
+            *(_cell(row[c.key], c.kind, found.get(f"{c.key}_/{row['class']}")) for c in columns),
+        ]
+        for row in run.per_class
+    ]
+    note = run.words.classes_note
+    if found:
+        note += f" Under a bar: its {run.intervals.level:.0%} interval over the photos."
+    return join(tag("p", note), table("Metrics per class", head, body))
 
 
 def confusion_table(run: RunFiles) -> Markup | None:
@@ -243,11 +279,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _cell(value: Any, kind: str) -> Any:
+def _cell(value: Any, kind: str, interval: Interval | None = None) -> Any:
     """Formats a field of `per_class.csv` for its column."""
     if kind == "count":
         return f"{int(value):,}"
-    return {"bar": _bar, "percent": percent}[kind](value)
+    return _bar(value, interval) if kind == "bar" else percent(value)
 
 
 def _number(name: str, value: Any) -> str:
@@ -263,11 +299,18 @@ def _images(evaluation: dict[str, Any], things: tuple[str, str] | None) -> str:
     return counts
 
 
-def _bar(value: Any) -> Markup:
+def _bar(value: Any, interval: Interval | None) -> Markup:
+    """A cell with a bar, its value, and the interval as an error bar and a text."""
     share = number(value)
     if share is None:
         return tag("td", "-")
-    return tag("td", percent(share), class_="bar", style=f"--share: {100 * share:.0f}%")
+    spread: tuple[Markup, ...] = ()
+    if interval is not None:
+        low, high = (100 * limit for limit in interval)
+        line = tag("i", style=f"left: {low:.1f}%; width: {high - low:.1f}%")
+        spread = (tag("small", f"{low:.0f} to {high:.0f}"), line)
+    style = f"--share: {100 * share:.0f}%"
+    return tag("td", percent(share), *spread, class_="bar", style=style)
 
 
 def _heat(title: str, count: int, share: float, *, small: bool) -> Markup:

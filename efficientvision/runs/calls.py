@@ -18,6 +18,7 @@ from efficientvision.exports.load_export import is_export
 from efficientvision.files import AnyPath
 from efficientvision.registry import TASKS, nearest_names
 from efficientvision.report.build import REPORT_NAME
+from efficientvision.report.seeds_files import run_name, summary_of
 from efficientvision.runs import bad_records, benchmark_export, run_setup
 from efficientvision.runs import benchmark as benchmarking
 from efficientvision.runs import evaluate as evaluation
@@ -35,6 +36,7 @@ from efficientvision.tasks.choice import (
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_log import read_results
+from efficientvision.weights.hub import local_path
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,38 @@ class TrainingRun:
         return f"<TrainingRun {self.model_dir}, step {self.step}: {metrics}>"
 
 
+@dataclasses.dataclass(frozen=True)
+class SeedRuns:
+    """Finished training runs with several seeds.
+
+    Attributes:
+        model_dir: folder of all of them; as a model it stands for the best run.
+        runs: the runs, by ascending seed.
+        metric: metric that decides which is the best; None: no evaluation.
+        mean: mean of each metric of the runs' best checkpoints.
+        spread: sample standard deviation of each metric.
+        best: the best run; chosen on the photos it was measured on, which is optimistic. None: no
+            evaluation.
+        report: path of the overview page.
+    """
+
+    model_dir: str
+    runs: list[TrainingRun]
+    metric: str | None
+    mean: dict[str, float]
+    spread: dict[str, float]
+    best: TrainingRun | None
+    report: str
+
+    def __repr__(self) -> str:
+        name = self.metric
+        shown = "not evaluated"
+        if name is not None:
+            shown = f"{name} {self.mean[name]:.4g}"
+            shown += f" ± {self.spread[name]:.4g}" if self.spread else ""
+        return f"<SeedRuns {self.model_dir}, {len(self.runs)} seeds: {shown}>"
+
+
 def train(
     model: str,
     *,
@@ -71,7 +105,7 @@ def train(
     data: AnyPath | tuple[AnyPath, AnyPath | None] | None = None,
     callbacks: Sequence[Callback] = (),
     **options: Any,
-) -> TrainingRun:
+) -> TrainingRun | SeedRuns:
     """Trains a network, and evaluates it after every epoch if there is validation data.
 
     Writes the same folder as `main.py`. Repeat the call to resume an interrupted run; `main.py`
@@ -88,11 +122,13 @@ def train(
         **options: options of `RunOptions` (`train_batch_size=16`, `ckpt="efficientdet-d0"`, ...)
             and hyper-parameters of the model (`learning_rate=0.01`, `image_size="640x480"`, ...).
             What is not set is derived from the data and this machine, and logged with its
-            reason: number of classes, input size, anchors, batch size, length, learning rate;
+            reason: number of classes, input size, anchors, batch size, length, learning rate, and
+            ImageNet weights if they are on this machine (`start_from="none"`: random ones);
             `defaults="published"` or `hparams="coco"` take the published values instead.
 
     Returns:
-        The finished run: folder, last step, metrics, best checkpoint, report.
+        The finished run: folder, last step, metrics, best checkpoint, report. With `seeds=3` all
+        three, their mean and their spread.
 
     Raises:
         UserError: an option is unknown, data is missing or unusable, or the folder belongs to
@@ -109,7 +145,7 @@ def train(
     grow_gpu_memory()
     if start_training(model, command, asked, options, callbacks):
         raise KeyboardInterrupt
-    return finished_run(folder)
+    return finished_seeds(folder) if options.get("seeds", 1) > 1 else finished_run(folder)
 
 
 def start_training(
@@ -131,7 +167,7 @@ def start_training(
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
-    decided = _options({"model_name": model, **asked}, options)
+    decided = options_of_call({"model_name": model, **asked}, options)
     if "defaults" not in decided.written:
         decided = decided.replace(defaults="data")
     if decided.mode not in ("train", "train_and_eval"):
@@ -144,7 +180,8 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     """Evaluates a run, a published checkpoint or an exported model.
 
     Args:
-        model_dir: a run's folder, a checkpoint of any kind, or an exported model.
+        model_dir: a run's folder, a checkpoint of any kind, an exported model, or
+            `hf://user/repo`.
         data: data set as in `train`, of which the validation part is evaluated (`eval_part="test"`:
             the test part); or a pattern of records.
         **options: options of `RunOptions` and hyper-parameters, as in `train`.
@@ -160,7 +197,7 @@ def evaluate(model_dir: AnyPath, data: AnyPath | None = None, **options: Any) ->
     if data is not None:
         name = "data_dir" if names_data(data) else "val_file_pattern"
         asked[name] = files.as_text(data)
-    decided = run_setup.check_options(_options(asked, options))
+    decided = run_setup.check_options(options_of_call(asked, options))
     grow_gpu_memory()
     located = run_setup.find_data(decided)
     follow = decided.eval_timeout is not None
@@ -180,7 +217,7 @@ def export(
     """Exports a model to one or more formats, and verifies each file in its own runtime.
 
     Args:
-        path: a run's folder or a checkpoint of any kind.
+        path: a run's folder, a checkpoint of any kind, or `hf://user/repo`.
         formats: one or more of `EXPORT_FORMATS`: `"onnx"`, `"litert_int8"`, ...
         folder: output folder.
         photos: a photo, folder or glob on which to compare outputs with the network; None: the
@@ -199,6 +236,7 @@ def export(
         UserError: a format is unknown, there are no photos to compare on, or a file's outputs
             differ from the network's by more than its tolerance.
     """
+    path = local_path(path)
     if verify is not None and not names_data(verify) and names_photos(files.as_text(verify)):
         photos, verify = photos or verify, None
     own = read_data(path)
@@ -235,7 +273,8 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
     photo to results.
 
     Args:
-        path: a run's folder, a checkpoint of any kind, or an exported model; None: random weights.
+        path: a run's folder, a checkpoint of any kind, an exported model, or `hf://user/repo`;
+            None: random weights.
         model: model name, for random weights or if it cannot be inferred from the checkpoint.
         **settings: settings of `InspectSettings`: `bm_runs`, `batch_size`, `input_image_size`, ...
 
@@ -245,7 +284,7 @@ def benchmark(path: AnyPath | None, model: str | None = None, **settings: Any) -
     Raises:
         UserError: the checkpoint or the model is missing, or a setting is unknown.
     """
-    own = None if path is None else files.as_text(path)
+    own = None if path is None else local_path(path)
     if own is not None and is_export(own):
         _check_used(settings, "saved_model_benchmark", model, "an exported model")
         decided = _settings(settings, saved_model_dir=own)
@@ -272,6 +311,17 @@ def finished_run(model_dir: AnyPath) -> TrainingRun:
     )
 
 
+def finished_seeds(model_dir: AnyPath) -> SeedRuns:
+    """Reads the results of runs with several seeds from their folder."""
+    folder = files.as_text(model_dir)
+    found = summary_of(folder)
+    names = [run_name(number) for number in range(len(found.seeds))]
+    runs = [finished_run(files.join(folder, name)) for name in names]
+    best = None if found.best is None else runs[names.index(found.best)]
+    page = files.join(folder, REPORT_NAME)
+    return SeedRuns(folder, runs, found.metric, dict(found.mean), dict(found.spread), best, page)
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -279,7 +329,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _options(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
+def options_of_call(asked: Mapping[str, Any], more: Mapping[str, Any]) -> RunOptions:
     """Splits keyword arguments into run options and hyper-parameters."""
     known = {field.name for field in option_fields()}
     own = {name: value for name, value in more.items() if name in known}

@@ -291,10 +291,10 @@ def _choose_recipe(
     rate = None if picks.is_open("learning_rate") else config.learning_rate
     picks.take(Choice("optimizer", *default_values.optimizer(steps, rate)))
     adam = config.optimizer != "sgd"
+    transfer = own.transfer.get(start, default_values.Transfer())
     if adam:
-        share = own.fine_tuning_share if start == CHECKPOINT else 1.0
         picks.take(
-            Choice("learning_rate", *default_values.adam_rate(batch, usual_rate, share)),
+            Choice("learning_rate", *default_values.adam_rate(batch, usual_rate, transfer.rate)),
             Choice("scale_learning_rate", False, "the rate is for this batch"),
         )
     elif task.usual_rate is not None:
@@ -309,6 +309,9 @@ def _choose_recipe(
         reason = f"as published, for batches of {REFERENCE_BATCH_SIZE}: {here}"
         picks.take(Choice("learning_rate", config.learning_rate, reason))
     epochs = steps * batch / picks.options.num_examples_per_epoch
+    if adam:
+        freeze_is_open = picks.is_open("freeze")
+        picks.take(*default_values.transfer_choices(transfer, epochs, freeze_is_open))
     picks.take(
         *default_values.recipe_choices(
             steps,

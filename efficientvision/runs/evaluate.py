@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from efficientvision.runs.loggers.choice import check_evaluation_loggers, logger
 from efficientvision.runs.run_data import read_data
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.choice import task_of_config, task_of_export
-from efficientvision.tasks.training_task import TrainingTask
+from efficientvision.tasks.training_task import Evaluation, TrainingTask
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, archive_if_best
 from efficientvision.training.checkpoints import (
     Checkpoint,
@@ -181,15 +182,21 @@ def tell_images(options: RunOptions) -> None:
 
 
 def _evaluate_once(options: RunOptions) -> dict[str, float]:
+    metrics, evaluation = evaluate_once(options)
+    log.info(evaluation.full_report(metrics))
+    return metrics
+
+
+def evaluate_once(options: RunOptions) -> tuple[dict[str, float], Evaluation]:
+    """Evaluates the model in `model_dir`, writing nothing; returns metrics and evaluation."""
     evaluator, task, _ = _prepare(options)
     config = task.config
     with (
         _errors_explained(options, evaluator, task),
         task_of_config(config).checking_results(options, config),
     ):
-        metrics, report, _ = evaluator.evaluate()
-        log.info(report)
-    return metrics
+        metrics, _, evaluation = evaluator.evaluate()
+    return metrics, evaluation
 
 
 @contextlib.contextmanager
@@ -227,7 +234,8 @@ def _follow_run(options: RunOptions, folder: str, *, follow: bool) -> dict[str, 
         checkpoint = _read_existing(folder, newest)
         assign_by_path(model.weights, {**checkpoint.weights, **checkpoint.ema}, "weights", newest)
         with _errors_explained(options, evaluator, task):
-            metrics, report, evaluation = evaluator.evaluate()
+            metrics, _, evaluation = evaluator.evaluate()
+            report = evaluation.full_report(metrics)
         if writer is not None:
             write_scalars(writer, checkpoint.step, metrics)
             writer.flush()
@@ -236,21 +244,18 @@ def _follow_run(options: RunOptions, folder: str, *, follow: bool) -> dict[str, 
         # A checkpoint without optimizer slots is an archived one: nothing will follow it.
         if checkpoint.optimizer:
             images = task.num_evaluation_images
-            side_files = evaluation.side_files(checkpoint.step)
             if task.best_metric in metrics and archive_if_best(
                 folder,
                 checkpoint,
                 metrics,
                 task.best_metric,
                 images=images,
-                side_files=side_files,
+                side_files=functools.partial(evaluation.archived_files, checkpoint.step),
             ):
                 log.info(f"New best; archived in {files.join(folder, ARCHIVE_NAME)}.")
         with said_in_a_line("the details of the evaluation"):
             add_evaluation(folder, checkpoint.step, metrics)
-            write_evaluation(
-                folder, checkpoint.step, metrics, evaluation, writer, with_mistakes=True
-            )
+            write_evaluation(folder, checkpoint.step, metrics, evaluation, writer, complete=True)
             log.info(f"Report: {build_report(folder)}")
         if not follow or not checkpoint.optimizer or total is None or checkpoint.step >= total:
             break

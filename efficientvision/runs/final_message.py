@@ -5,9 +5,11 @@ from __future__ import annotations
 from efficientvision import files
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import as_command
+from efficientvision.evaluation.confidence import INTERVALS_NAME, Intervals, read_intervals
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.progress import duration
 from efficientvision.report.build import REPORT_NAME
+from efficientvision.report.facts import read_json
 from efficientvision.runs.loggers.choice import TENSORBOARD, logger_names
 from efficientvision.runs.next_commands import next_commands
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME, best_objective
@@ -31,6 +33,9 @@ def final_message(trainer: Trainer, options: RunOptions, command: str) -> str:
     best = best_objective(folder)
     if best is not None and files.is_folder(archive):
         shown = f"{metric} {shown_metric(metric, best)}"
+        found = best_intervals(folder)
+        if found is not None and metric in found.of:
+            shown += f", {found.described(metric)} over the {found.images:,} photos"
         rows.insert(0, ("best checkpoint", f"{latest_checkpoint(archive)} ({shown})"))
     steps, batch = trainer.state.step, trainer.plan.batch_size
     lines = [
@@ -41,6 +46,14 @@ def final_message(trainer: Trainer, options: RunOptions, command: str) -> str:
         *(f"  {label:<15}  {text}" for label, text in next_commands(command, options)),
     ]
     return "\n".join(lines)
+
+
+def best_intervals(folder: str) -> Intervals | None:
+    """Confidence intervals of the best checkpoint of a run; None: not written, or damaged."""
+    try:
+        return read_intervals(read_json(files.join(folder, ARCHIVE_NAME), INTERVALS_NAME))
+    except (OSError, ValueError):
+        return None
 
 
 def _time_spent(folder: str) -> str:

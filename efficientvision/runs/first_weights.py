@@ -9,13 +9,31 @@ from efficientvision.api import load_weights
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
-from efficientvision.loading import checkpoint_class_names
+from efficientvision.loading import checkpoint_class_names, checkpoint_preprocessing
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.trainer import Trainer
 from efficientvision.weights.class_head import ClassMatch, match_classes
-from efficientvision.weights.names import part_of
+from efficientvision.weights.names import BACKBONE, part_of
+from efficientvision.weights.preprocessing import follow_preprocessing
 
 log = logging.getLogger(__name__)
+
+
+def fit_to_start(config: TrainingConfig, options: RunOptions) -> list[str]:
+    """Takes hyper-parameters that the user did not set from the checkpoint that a run starts from.
+
+    Args:
+        config: Changed in place.
+        options: Options of the run.
+
+    Returns:
+        One line per change, and a warning if the user's normalisation is not the checkpoint's.
+    """
+    start = options.ckpt or options.backbone_ckpt
+    if not start:
+        return []
+    lines = task_of_config(config).fit_to_checkpoint(config, start) if options.ckpt else []
+    return [*lines, *follow_preprocessing(config, checkpoint_preprocessing(start), start)]
 
 
 def initialize(
@@ -27,7 +45,8 @@ def initialize(
     """Initialises the network's weights.
 
     In this order: the newest checkpoint of this run in `model_dir`; else `ckpt`; else the backbone
-    from `backbone_ckpt`; else random weights.
+    from `backbone_ckpt`; else random weights. (`runs.start` has turned `start_from` into one of
+    them.)
 
     Raises:
         UserError: A checkpoint cannot be read or does not fit, or a frozen part would be random.
@@ -48,13 +67,19 @@ def initialize(
     elif options.backbone_ckpt:
         loaded = load_weights(trainer.model, options.backbone_ckpt, parts=["backbone"]).loaded
     else:
-        log.info("Training from scratch: neither `ckpt` nor `backbone_ckpt` is set.")
-    random_parts = [part for part in config.freeze if part not in set(map(part_of, loaded))]
+        log.info("Training from scratch: neither `start_from` nor a checkpoint is set.")
+    loaded_parts = set(map(part_of, loaded))
+    random_parts = [part for part in config.freeze if part not in loaded_parts]
     if random_parts:
         raise UserError(
             f"freeze={'+'.join(config.freeze)} would freeze random weights in "
             f"{' and '.join(random_parts)}: start from a detector with `ckpt` (for the backbone "
             "alone, from a classifier with `backbone_ckpt`), or remove freeze."
+        )
+    if config.backbone_bn != "follow" and BACKBONE not in loaded_parts:
+        raise UserError(
+            f"backbone_bn={config.backbone_bn} would freeze the statistics of random weights: set "
+            "`start_from=imagenet` or a checkpoint, or remove backbone_bn."
         )
     trainer.state.averages.reset()
 

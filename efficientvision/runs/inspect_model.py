@@ -16,12 +16,16 @@ from efficientvision.runs import inspection
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.loaded_model import LoadedModel
 from efficientvision.weights.checkpoint_reader import open_checkpoint
+from efficientvision.weights.hub import local_path
+from efficientvision.weights.hub_address import is_hub_address
 
 log = logging.getLogger(__name__)
 
 
 def is_model(path: str) -> bool:
     """Whether a path is an export, a run or a checkpoint, or else the name of a network."""
+    if is_hub_address(path):
+        return True
     if is_export(path) or files.is_file(files.join(run_folder_of(path), CONFIG_FILE)):
         return True
     try:
@@ -42,6 +46,7 @@ def inspect_model(path: str, *, model_name: str | None = None, hparams: str = ""
     Raises:
         UserError: The model cannot be loaded, or an option does not apply to an export.
     """
+    path = local_path(path)
     if is_export(path):
         for name, value in (("model_name", model_name), ("hparams", hparams)):
             if value:

@@ -14,6 +14,7 @@ from efficientvision.registry import DEFAULT_TASK, TASKS, task_of
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import config_from_yaml, find_task, task_of_export
 from efficientvision.tasks.predictor import Predictor
+from efficientvision.weights.hub import local_path
 from efficientvision.weights.identify import identify
 
 _OF_EXPORTS = ("threads", "trust")
@@ -23,7 +24,9 @@ def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Pr
     """Loads a predictor from a run's folder, a checkpoint of any kind, or an exported model.
 
     Args:
-        path: see `Detector.from_checkpoint`.
+        path: see `Detector.from_checkpoint`; or an address on the Hugging Face Hub,
+            `hf://user/repo[/file][@revision]`, whose files are kept in the hub's cache (needs
+            `efficientvision[hub]`).
         model: model name, for a checkpoint from which it cannot be inferred.
         **hyper_parameters: hyper-parameters for a checkpoint; `threads` and `trust` for an export;
             for both `min_score_thresh`, or `tile` and `overlap` of a segmenter, see
@@ -40,8 +43,9 @@ def load(path: AnyPath, model: str | None = None, **hyper_parameters: Any) -> Pr
     Example:
         >>> detector = load("runs/cells")
         >>> detections = detector("photo.jpg")
+        >>> published = load("hf://user/cells")
     """
-    path = files.as_text(path)
+    path = local_path(path)
     if is_export(path):
         own = {name: value for name, value in hyper_parameters.items() if name in _OF_EXPORTS}
         run, metadata = load_export(path, **own)

@@ -26,6 +26,7 @@ from efficientvision.runs.load import load
 from efficientvision.runs.prediction_files import PredictionFiles, Predictions
 from efficientvision.tasks.predictor import VIDEO_SUFFIXES, Predictor
 from efficientvision.training.checkpoints import latest_checkpoint
+from efficientvision.weights.hub import local_path
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ def predict(
     far; `resume=True` continues.
 
     Args:
-        model: a run's folder, a checkpoint of any kind, or an exported model; or a predictor that
-            `ev.load` has returned.
+        model: a run's folder, a checkpoint of any kind, an exported model, or `hf://user/repo`;
+            or a predictor that `ev.load` has returned.
         photos: a photo; a folder, with all folders in it; a glob; a text file that lists photos; a
             sequence of paths; or a video.
         folder: output folder.
@@ -89,6 +90,7 @@ def predict(
     found = find_photos(photos, written.folders, left_out)
     for reason, count in left_out.counted().items():
         log.info(f"{count} {reason}.")
+    model = model if isinstance(model, Predictor) else local_path(model)
     predictor = _load(model, decided)
     asked = call_options(predictor, decided)
     written.begin(predictor)

@@ -5,10 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from efficientvision import files
+from efficientvision.configs import TrainingConfig
+from efficientvision.data.labels import labels_text
+from efficientvision.loading import CONFIG_FILE, LABELS_FILE
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.run_lock import RunLock
 
 log = logging.getLogger(__name__)
+
+
+def write_sidecars(model_dir: str, config: TrainingConfig, names: dict[int, str]) -> None:
+    """Writes `config.yaml` and, if there are class names, `labels.json` to the folder."""
+    files.write_text(files.join(model_dir, CONFIG_FILE), config.to_yaml())
+    if names:
+        files.write_text(files.join(model_dir, LABELS_FILE), labels_text(names))
 
 
 class FolderKeeper(Callback):

@@ -14,14 +14,15 @@ from efficientvision.api import build_from_config
 from efficientvision.configs import TrainingConfig
 from efficientvision.configs.overrides import Recipe
 from efficientvision.configs.run_options import RunOptions
-from efficientvision.data.labels import labels_text
 from efficientvision.data.record_files import match_files
 from efficientvision.data.service import check_service
 from efficientvision.errors import UserError
 from efficientvision.exports.load_export import is_export, load_export
-from efficientvision.loading import CONFIG_FILE, LABELS_FILE, run_folder_of
+from efficientvision.loading import CONFIG_FILE, run_folder_of
 from efficientvision.registry import task_of
-from efficientvision.runs import data_source, distillation, run_data
+from efficientvision.runs import data_source, distillation, run_data, start
+from efficientvision.runs.first_weights import fit_to_start
+from efficientvision.runs.seed_checks import check_seeds
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import (
     config_from_yaml,
@@ -35,10 +36,12 @@ from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training import schedules
 from efficientvision.training.callbacks import Callback
 from efficientvision.training.checkpoints import latest_checkpoint
-from efficientvision.training.freezing import freeze_parts
+from efficientvision.training.freezing import freeze_parts, set_backbone_norms
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.trainer import Trainer
+from efficientvision.weights.hub import with_local_paths
+from efficientvision.weights.hub_address import is_hub_address
 from efficientvision.weights.identify import Identified, identify
 
 log = logging.getLogger(__name__)
@@ -52,9 +55,21 @@ _COUNTS = (
 def check_options(options: RunOptions) -> RunOptions:
     """Checks and completes the options; opens no file but a checkpoint to evaluate.
 
+    Checkpoints on the hub are downloaded.
+
     Raises:
         UserError: Options are missing or exclude each other.
     """
+    if options.mode not in ("eval", "report") and is_hub_address(options.model_dir):
+        raise UserError(
+            f"`model_dir={options.model_dir}` is an address on the hub, but a run is written to a "
+            "folder: train in a folder, then publish it with `efficientvision push`."
+        )
+    check_seeds(options)
+    paths = ["start_from", "ckpt", "backbone_ckpt", "distill_from"]
+    if options.mode == "eval" or is_hub_address(options.model_dir):
+        paths.append("model_dir")
+    options = with_local_paths(options, *paths)
     if options.mode == "eval" and options.ckpt:
         if options.model_dir:
             raise UserError(
@@ -67,16 +82,12 @@ def check_options(options: RunOptions) -> RunOptions:
     if options.mode == "report":
         return options
     data_source.check_options(options)
+    start.check_options(options)
     if options.mode != "eval":
         if not options.train_file_pattern and not options.data_dir:
             raise UserError(
                 "`train_file_pattern` is missing: set it to the training TFRecords, or `data_dir` "
                 "to a folder of labelled photos."
-            )
-        if options.backbone_ckpt and options.ckpt:
-            raise UserError(
-                "`ckpt` and `backbone_ckpt` exclude each other: the first starts from a whole "
-                "detector, the second from a classifier's backbone. Remove one."
             )
         if options.tf_data_service and options.deterministic:
             raise UserError(
@@ -195,15 +206,15 @@ def training_config(options: RunOptions) -> TrainingConfig:
         if (value := getattr(options, key)) is not None:
             config.override({key: value})
     if saved is not None:
-        for key in task.architecture:
+        for key in (*task.architecture, "mean_rgb", "stddev_rgb"):
             if not config.is_set(key) and getattr(config, key) != getattr(saved, key):
                 config.override({key: saved.as_dict()[key]})
         for key, compared in (("optimizer", "optimizer"), ("image_size", "image_hw")):
             if getattr(saved, compared) != getattr(config, compared):
                 before, now = getattr(saved, key), getattr(config, key)
                 log.info(f"{key} is {now} from now on; this run began with {key}={before}.")
-    elif options.ckpt:
-        for line in task.fit_to_checkpoint(config, options.ckpt):
+    else:
+        for line in fit_to_start(config, options):
             log.info(line)
     task.check_config(options, config)
     distillation.check_options(options, config)
@@ -298,7 +309,7 @@ def build_trainer(
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     log.info(learning_rate_message(config, schedule, plan))
-    recipe = training_recipe(options, config)
+    recipe = training_recipe(options, config, hold_steps(config, plan))
     if isinstance(strategy, tf.distribute.TPUStrategy):
         recipe = dataclasses.replace(recipe, use_xla=False)  # The strategy compiles the step.
     return Trainer(
@@ -312,7 +323,26 @@ def build_trainer(
     )
 
 
-def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingRecipe:
+def hold_steps(config: TrainingConfig, plan: TrainingPlan) -> int:
+    """Returns the step at which `unfreeze_epoch` begins, 0 if it is not set.
+
+    Raises:
+        UserError: Nothing is frozen.
+    """
+    if config.unfreeze_epoch is None:
+        return 0
+    if not config.freeze:
+        raise UserError(
+            f"unfreeze_epoch={config.unfreeze_epoch:g} has no effect without freeze: set "
+            "freeze=backbone, or remove unfreeze_epoch."
+        )
+    # As `TrainingPlan.epoch_end`; of a fraction of an epoch, the nearest step.
+    return max(1, int(config.unfreeze_epoch * plan.examples_per_epoch / plan.batch_size + 1e-6))
+
+
+def training_recipe(
+    options: RunOptions, config: TrainingConfig, hold_steps: int = 0
+) -> TrainingRecipe:
     """Builds the settings of the training step."""
     return TrainingRecipe(
         optimizer=config.optimizer,
@@ -323,6 +353,9 @@ def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingReci
         weight_decay=config.weight_decay,
         decay_all=config.weight_decay_all,
         rate_factor=task_of_config(config).rate_factor(config),
+        layer_decay=config.layer_decay,
+        held_parts=config.freeze if hold_steps else (),
+        hold_steps=hold_steps,
         clip_norm=config.clip_gradients_norm,
         moving_average_decay=config.moving_average_decay,
         freeze_pattern=config.var_freeze_expr,
@@ -336,7 +369,9 @@ def training_recipe(options: RunOptions, config: TrainingConfig) -> TrainingReci
 
 def _build_network(config: TrainingConfig) -> keras.Model:
     model = build_from_config(config)
-    freeze_parts(model, config.freeze)
+    if config.unfreeze_epoch is None:
+        freeze_parts(model, config.freeze)
+    set_backbone_norms(model, config.backbone_bn)
     task_of_config(config).freeze_layers(model, config)
     return model
 
@@ -363,10 +398,3 @@ def learning_rate_message(
         f"Learning rate: {rate}. {config.optimizer}, {plan.total_steps} steps of "
         f"{plan.batch_size} images: {warmup}{config.lr_decay_method}, {last:.3g} at the last step."
     )
-
-
-def write_sidecars(model_dir: str, config: TrainingConfig, names: dict[int, str]) -> None:
-    """Writes `config.yaml` and, if there are class names, `labels.json` to the folder."""
-    files.write_text(files.join(model_dir, CONFIG_FILE), config.to_yaml())
-    if names:
-        files.write_text(files.join(model_dir, LABELS_FILE), labels_text(names))

@@ -28,7 +28,10 @@ from efficientvision.runs import (
     first_weights,
     out_of_memory,
     preflight,
+    recipe,
     run_setup,
+    seeds,
+    start,
 )
 from efficientvision.runs.final_message import final_message
 from efficientvision.runs.loggers.choice import (
@@ -38,7 +41,7 @@ from efficientvision.runs.loggers.choice import (
     logger_names,
 )
 from efficientvision.runs.run_data import write_data
-from efficientvision.runs.run_folder import FolderKeeper
+from efficientvision.runs.run_folder import FolderKeeper, write_sidecars
 from efficientvision.runs.worker_logs import log_on_chief_only, restoring_log_levels
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.tasks.teacher import Teacher
@@ -53,6 +56,7 @@ from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.run_lock import RunLock
 from efficientvision.training.run_log import RESULTS_NAME
 from efficientvision.training.schedules import Schedule
+from efficientvision.weights.seed_runs import read_seeds
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +112,8 @@ def run(options: RunOptions, command: str) -> int:
         )
     options = run_setup.check_options(options)
     if options.mode == "report":
-        log.info(build_report(options.model_dir))
+        several = read_seeds(options.model_dir) is not None
+        log.info((seeds.sum_up if several else build_report)(options.model_dir))
         return 0
     if options.mode == "eval":
         located = run_setup.find_data(options)
@@ -137,10 +142,16 @@ def train(
     Returns:
         The exit code: 0, or 128 + the signal that ended the run early.
     """
+    if options.seeds > 1:
+        return seeds.train_seeds(
+            options,
+            lambda one: train(one, command, callbacks, evaluate_if_possible=evaluate_if_possible),
+        )
     check_loggers(options.log_to)
-    options = data_defaults.of_run(options)
+    options = start.resolve(data_defaults.of_run(options))
     evaluate_if_possible |= options.defaults == "data"
     config = run_setup.training_config(options)
+    recipe.apply(options, config)
     strategy = devices.connect(options, config)
     log_on_chief_only(strategy)
     located = run_setup.find_data(options)
@@ -188,8 +199,9 @@ def _write_sidecars(
     names: dict[int, str],
     kept: data_defaults.Kept | None,
 ) -> None:
-    run_setup.write_sidecars(options.model_dir, config, names)
+    write_sidecars(options.model_dir, config, names)
     write_data(options.model_dir, located)
+    start.write(options.model_dir, options)
     if kept is not None:
         kept.write(options.model_dir)
 

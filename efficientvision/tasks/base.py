@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
@@ -23,6 +23,7 @@ from efficientvision.preflight.file_checks import files_findings
 from efficientvision.preflight.findings import Finding
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.data_defaults import DataDefaults
+from efficientvision.tasks.default_values import Choice
 from efficientvision.tasks.evaluate_export import evaluate_export
 from efficientvision.tasks.export_checks import ExportChecks
 from efficientvision.tasks.loaded_model import LoadedModel, export_facts
@@ -57,6 +58,7 @@ class Task(abc.ABC):
 
     Attributes:
         noun: Noun for its networks, with an article, e.g. "a detector".
+        pipeline_tag: Name of the task on the Hugging Face Hub.
         default_model: Model used when none is named.
         metadata_class: Metadata class of its exports.
         predictor_class: Predictor class, called with photos.
@@ -76,9 +78,11 @@ class Task(abc.ABC):
             not set.
         counts_background: Whether `num_classes` includes a background that the data do not have.
         data_defaults: Derives defaults from the training data.
+        recipes: Hyper-parameters by the name of a recipe, besides the published one.
     """
 
     noun: ClassVar[str]
+    pipeline_tag: ClassVar[str]
     default_model: ClassVar[str]
     metadata_class: ClassVar[type[ModelMetadata]]
     predictor_class: ClassVar[type[Predictor]]
@@ -96,6 +100,7 @@ class Task(abc.ABC):
     num_classes_from_data: ClassVar[bool] = True
     counts_background: ClassVar[bool] = False
     data_defaults: ClassVar[DataDefaults] = DataDefaults()
+    recipes: ClassVar[Mapping[str, Sequence[Choice]]] = {}
 
     # The network and its checkpoints.
 
@@ -130,6 +135,15 @@ class Task(abc.ABC):
     def fit_to_checkpoint(self, config: TrainingConfig, ckpt: str) -> list[str]:
         """Like `follow_checkpoint`, for fine-tuning, where the classes may differ."""
         return []
+
+    def backbone_name(self, config: TrainingConfig) -> str:
+        """Returns the name of the network's backbone, a model of the registry."""
+        return config.name
+
+    def is_whole(self, config: TrainingConfig, found: Identified) -> bool:
+        """Whether a checkpoint holds this network, apart from classes, not only its backbone."""
+        same = found.backbone_name == self.backbone_name(config)
+        return same and found.fpn_name is None and found.task == self.metadata_class.task
 
     def published_names(
         self, config: TrainingConfig, named: dict[int, str] | None, *, in_run: bool
@@ -271,7 +285,7 @@ class Task(abc.ABC):
         own = check_kind(metadata, self.metadata_class, options.model_dir)
         evaluation = evaluate_export(self, run, own, options)
         metrics = evaluation.compute()
-        log.info(evaluation.report(metrics))
+        log.info(evaluation.full_report(metrics))
         return metrics
 
     def sample_pictures(

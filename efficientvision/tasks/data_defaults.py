@@ -9,7 +9,13 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.record_files import num_records
 from efficientvision.preflight.record_scan import RecordScan
-from efficientvision.tasks.default_values import Choice, DataFacts, Machine
+from efficientvision.tasks.default_values import (
+    CHECKPOINT,
+    Choice,
+    DataFacts,
+    Machine,
+    Transfer,
+)
 from efficientvision.tasks.memory_use import training_bytes
 
 
@@ -20,12 +26,12 @@ class DataDefaults:
         published_recipe: Name of the recipe with the published hyper-parameters; may be empty.
         adam_rate: Learning rate for Adam from random weights, and its batch size. None: nobody
             has measured one, so length and recipe of a run stay those of its configuration.
-        fine_tuning_share: Factor of that rate for a network that is already trained.
+        transfer: What a short run starts from -> how it trains those weights.
     """
 
     published_recipe: ClassVar[str] = ""
     adam_rate: ClassVar[tuple[float, int] | None] = None
-    fine_tuning_share: ClassVar[float] = 0.25
+    transfer: ClassVar[Mapping[str, Transfer]] = {CHECKPOINT: Transfer(rate=0.25)}
 
     def num_classes(self, names: Mapping[int, str]) -> int:
         """Returns the hyper-parameter `num_classes` for the class names of records."""

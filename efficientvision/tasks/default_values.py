@@ -103,6 +103,48 @@ class Machine:
     free_bytes: float | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """Settings of a short run with Adam for weights that are already trained.
+
+    Attributes:
+        rate: Factor on the learning rate of a run from random weights.
+        frozen: Share of the run (0..1) in which the backbone is frozen; 0: never.
+        layer_decay: Hyper-parameter `layer_decay`.
+        backbone_bn: Hyper-parameter `backbone_bn`.
+    """
+
+    rate: float = 1.0
+    frozen: float = 0.0
+    layer_decay: float = 1.0
+    backbone_bn: str = "follow"
+
+
+def transfer_choices(transfer: Transfer, epochs: float, freeze_is_open: bool) -> list[Choice]:
+    """Returns the hyper-parameters of a `Transfer` that differ from their defaults.
+
+    Args:
+        transfer: The task's values for what the run starts from.
+        epochs: Length of the run in epochs.
+        freeze_is_open: Whether the user has not set `freeze`.
+    """
+    choices = []
+    if transfer.frozen and freeze_is_open:
+        until = two_digits(transfer.frozen * epochs)
+        reason = f"the new parts learn first, in {transfer.frozen:.0%} of the run"
+        choices += [
+            Choice("freeze", ["backbone"], reason),
+            Choice("unfreeze_epoch", until, f"of {epochs:.3g} epochs"),
+        ]
+    if transfer.layer_decay != 1.0:
+        reason = "early stages of a trained backbone are general and change little"
+        choices.append(Choice("layer_decay", transfer.layer_decay, reason))
+    if transfer.backbone_bn != "follow":
+        reason = "its statistics come from far more images than a batch has"
+        choices.append(Choice("backbone_bn", transfer.backbone_bn, reason))
+    return choices
+
+
 def passes_needed(num_photos: int, start: str) -> tuple[int, str]:
     """Returns how often a run should see each photo, and the reason.
 

@@ -27,6 +27,7 @@ from efficientvision.tasks.choice import build_serving
 from efficientvision.tasks.metadata import ModelMetadata, check_kind
 from efficientvision.tasks.photo_batches import Photo, as_array, run_by_size
 from efficientvision.tasks.portable import RunPhotos, compiled
+from efficientvision.weights.hub import local_path
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 
@@ -180,7 +181,8 @@ class Predictor(abc.ABC, Generic[Result]):
         """Creates a predictor from a checkpoint or an exported model.
 
         Args:
-            path: a checkpoint of any kind, a training run's folder, or an exported model.
+            path: a checkpoint of any kind, a training run's folder, an exported model, or
+                `hf://user/repo`.
             model_name: None: inferred from the checkpoint.
             hparams: overrides as text, a YAML file, or a dict.
             use_ema: load averaged weights if the checkpoint has them.
@@ -192,6 +194,7 @@ class Predictor(abc.ABC, Generic[Result]):
             UserError: the file is missing, damaged or for another task; or a setting is fixed in
                 the exported model.
         """
+        path = local_path(path)
         if is_export(path):
             check_not_baked(path, {"hparams": hparams, **overrides})
             return cls.from_run(*load_export(path, threads, trust=trust), path)

@@ -32,6 +32,7 @@ def record_options(options: RunOptions) -> dict[str, Any]:
         "evaluation_images": options.eval_samples,
         "fake_data": options.use_fake_data,
         "data_service": options.tf_data_service or None,
+        "examples_per_epoch": options.num_examples_per_epoch,
     }
 
 
@@ -46,6 +47,7 @@ class RecordTrainingTask(TrainingTask):
         fake_data: Train on the first batch repeatedly.
         data_service: `grpc://host:port` of a tf.data service that prepares training batches; None
             prepares them in this process.
+        examples_per_epoch: Training examples per epoch; None: unknown.
 
     Attributes:
         training_inputs: Batch keys that a training step needs.
@@ -64,8 +66,10 @@ class RecordTrainingTask(TrainingTask):
         evaluation_images: int | None = None,
         fake_data: bool = False,
         data_service: str | None = None,
+        examples_per_epoch: int | None = None,
     ):
         self.config = config
+        self.examples_per_epoch = examples_per_epoch
         self.training_files = training_files
         self.evaluation_files = evaluation_files
         self.fake_data = fake_data

@@ -18,7 +18,8 @@ from efficientvision.weights.identify import Identified
 from efficientvision.weights.names import BACKBONE, name_from_keras_path, part_of
 
 # Published segmentation networks have their input size in the file name.
-_SIZE_IN_NAME = re.compile(r"_(\d+x\d+)\.pth$")
+# EdgeNets' files, and google/automl's checkpoints that were trained at 640 pixels.
+_SIZE_IN_NAME = re.compile(r"_(\d+x\d+)\.pth$|efficientdet-d[2-6]-(640)(?![^./])")
 
 
 def record_names(
@@ -105,7 +106,7 @@ def take_from_run(config: TrainingConfig, ckpt: AnyPath, *names: str) -> list[st
 
 
 def apply_published_size(config: TrainingConfig, path: AnyPath) -> list[str]:
-    """Takes the image size from a file name such as `espnetv2_s_2.0_city_1024x512.pth`.
+    """Takes the image size from a name: `espnetv2_s_2.0_city_1024x512.pth`, `efficientdet-d2-640`.
 
     Returns:
         One log line; empty if the user set a size or the name has none.
@@ -113,5 +114,6 @@ def apply_published_size(config: TrainingConfig, path: AnyPath) -> list[str]:
     size = _SIZE_IN_NAME.search(files.as_text(path))
     if size is None or config.is_set("image_size"):
         return []
-    config.override({"image_size": size[1]})
-    return [f"image_size={size[1]} (from the file name)"]
+    pixels = size[1] or int(size[2])
+    config.override({"image_size": pixels})
+    return [f"image_size={pixels} (from the file name)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from efficientvision.errors import UserError
+from efficientvision.evaluation.confidence import (
+    INTERVALS_NAME,
+    Intervals,
+    PerImage,
+    confidence_intervals,
+)
 from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.evaluation.thresholds import THRESHOLDS_NAME, thresholds_text
@@ -227,6 +234,33 @@ class Evaluation(abc.ABC):
         details = self.details()
         text = None if details is None else thresholds_text(details, step)
         return {} if text is None else {THRESHOLDS_NAME: text}
+
+    def per_image(self) -> PerImage | None:
+        """Returns the results of each image, once metrics are computed, for `intervals` and
+        comparisons of models; None if metrics cannot be computed for a selection of the images.
+        """
+        return None
+
+    @functools.cached_property
+    def intervals(self) -> Intervals | None:
+        """Confidence intervals of the metrics; None without `per_image`."""
+        results = self.per_image()
+        return None if results is None else confidence_intervals(results)
+
+    def archived_files(self, step: int) -> dict[str, str]:
+        """Returns files to archive with the best checkpoint: `side_files` and `intervals.json`."""
+        found = self.intervals
+        return self.side_files(step) | (
+            {} if found is None else {INTERVALS_NAME: found.file_text()}
+        )
+
+    def full_report(self, metrics: dict[str, float]) -> str:
+        """`report` with the confidence intervals of the metrics, without those of each class."""
+        names = [name for name in metrics if "_/" not in name]
+        found = self.intervals if metrics else None
+        return "\n\n".join(
+            [self.report(metrics), *([] if found is None else [found.report(names)])]
+        )
 
     def pictures(self) -> list[Picture]:
         """Returns a fixed few images with truth and prediction, once metrics are computed."""

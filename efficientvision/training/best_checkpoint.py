@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from efficientvision import files
 from efficientvision.errors import UserError
@@ -48,7 +48,7 @@ def archive_if_best(
     objective: str,
     *,
     images: int | None = None,
-    side_files: Mapping[str, str] | None = None,
+    side_files: Callable[[], Mapping[str, str]] = dict,
 ) -> bool:
     """Archives a checkpoint if its metric is the best so far.
 
@@ -68,7 +68,7 @@ def archive_if_best(
         metrics: Its metrics.
         objective: Name of the metric that decides; larger is better.
         images: Number of images of the evaluation, if known.
-        side_files: Further files of the archive: name -> text.
+        side_files: Returns further files of the archive, name -> text; called if it is the best.
 
     Returns:
         Whether it was archived.
@@ -89,7 +89,7 @@ def archive_if_best(
     table = {"step": checkpoint.step, **({"images": images} if images else {}), **metrics}
     with explain_full_disk(model_dir, "the copy of the best checkpoint", checkpoint):
         try:
-            _stage(model_dir, staged, checkpoint, table, side_files or {})
+            _stage(model_dir, staged, checkpoint, table, side_files())
         except BaseException:
             files.remove_folder(staged)
             raise

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from efficientvision.training.flat_variables import FlatVariables
 from efficientvision.training.state import TrainingState
 
 
@@ -17,11 +18,11 @@ class MicroBatchSums:
 
     Args:
         state: Network and optimizer.
+        groups: The optimizer's groups that have gradients.
         num_losses: Number of losses of the task.
     """
 
-    def __init__(self, state: TrainingState, num_losses: int):
-        groups = state.optimizer.groups
+    def __init__(self, state: TrainingState, groups: Sequence[FlatVariables], num_losses: int):
         with state.strategy.scope():
             self._losses = tf.Variable(
                 tf.zeros([num_losses]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ from efficientvision.training.gradients import is_regularized
 OPTIMIZERS = ("sgd", "adam", "adamw")
 _ITERATIONS = "iterations"
 _UPDATES = "updates"
+_UPDATES_HELD = "updates_held"
 
 # A number, or a function of the step.
 LearningRate: TypeAlias = float | Callable[[tf.Tensor], tf.Tensor]
@@ -167,10 +168,12 @@ class FlatOptimizer:
         variables: Keras variables to train.
         decay_all: Apply weight decay to all weights, not only to kernels.
         rate_factor: Maps a variable's path to a factor on its learning rate; None means 1. Each
-            factor gets two groups.
+            factor gets two groups. It multiplies decoupled weight decay too.
+        held: Those of the variables that are frozen at first; they get groups of their own.
 
     Attributes:
-        groups: The trained variables by factor, kernels first.
+        groups: The trained variables by factor, kernels first; those that are held come last.
+        num_free: Number of groups that are not held.
         decayed: For each group, whether weight decay applies to it.
     """
 
@@ -182,23 +185,33 @@ class FlatOptimizer:
         *,
         decay_all: bool = False,
         rate_factor: Callable[[str], float] | None = None,
+        held: Collection = (),
     ):
         self._rule = rule
         self._rate = learning_rate
-        groups: dict[tuple[float, bool], list] = {}
+        groups: dict[tuple[bool, float, bool], list] = {}
+        held_ids = set(map(id, held))
         for variable in variables:
             factor = rate_factor(variable.path) if rate_factor else 1.0
-            groups.setdefault((factor, is_regularized(variable.path)), []).append(variable)
+            kind = (id(variable) in held_ids, factor, is_regularized(variable.path))
+            groups.setdefault(kind, []).append(variable)
         # For each factor, kernels first.
-        kinds = sorted(groups, key=lambda kind: (kind[0], not kind[1]))
+        kinds = sorted(groups, key=lambda kind: (*kind[:2], not kind[2]))
         self.groups = [
-            FlatVariables(groups[kind], "kernels" if kind[1] else "other_weights") for kind in kinds
+            FlatVariables(groups[kind], "kernels" if kind[2] else "other_weights") for kind in kinds
         ]
-        self.decayed = [decay_all or is_kernels for _, is_kernels in kinds]
-        self._factors = [factor for factor, _ in kinds]
+        self.num_free = sum(not is_held for is_held, _, _ in kinds)
+        self.decayed = [decay_all or is_kernels for _, _, is_kernels in kinds]
+        self._factors = [factor for _, factor, _ in kinds]
         self._slots = [[group.new_vector(name) for name in rule.slots] for group in self.groups]
         self.iterations = counter(_ITERATIONS)
         self.updates = counter(_UPDATES)
+        # Adam corrects its moments for their number of updates, of which held groups had fewer.
+        self._updates_held = counter(_UPDATES_HELD)
+
+    def active_groups(self, held: bool) -> list[FlatVariables]:
+        """The groups to train while parts are held, or afterwards: all."""
+        return self.groups[: self.num_free] if held else self.groups
 
     @property
     def learning_rate(self) -> tf.Tensor:
@@ -206,27 +219,38 @@ class FlatOptimizer:
         rate = self._rate(self.iterations) if callable(self._rate) else self._rate
         return tf.cast(rate, tf.float32)
 
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+    def apply(self, gradients: Sequence[tf.Tensor], held: bool = False) -> None:
         """Updates the groups' vectors; call it in replica context.
 
         Args:
-            gradients: Gradient of each group, float32 [size], the same on every replica.
+            gradients: Gradient of each of `active_groups(held)`, float32 [size], the same on every
+                replica.
+            held: Whether parts are held.
         """
         rate = self.learning_rate
         self.updates.assign_add(1)
+        if held:
+            self._updates_held.assign_add(1)
         updates = tf.cast(self.updates, tf.float32)
-        for group, slots, gradient, decayed, factor in zip(
-            self.groups, self._slots, gradients, self.decayed, self._factors, strict=True
+        own_updates = tf.cast(self.updates - self._updates_held, tf.float32)
+        for index, (group, gradient) in enumerate(
+            zip(self.active_groups(held), gradients, strict=True)
         ):
-            weights = group.vector
+            weights, factor = group.vector, self._factors[index]
             own_rate = rate if factor == 1.0 else rate * factor
-            if self._rule.weight_decay and decayed:
+            if self._rule.weight_decay and self.decayed[index]:
                 weights.assign_sub(weights * (self._rule.weight_decay * own_rate))
-            self._rule.update(weights, slots, gradient, own_rate, updates)
+            counted = updates if index < self.num_free else own_updates
+            self._rule.update(weights, self._slots[index], gradient, own_rate, counted)
 
     def numpy(self) -> dict[str, np.ndarray]:
-        """Counters and slots: `iterations`, `updates`, `<slot>/<variable path>`."""
+        """Counters and slots: `iterations`, `updates`, `<slot>/<variable path>`.
+
+        With held parts also `updates_held`, the number of updates while they were held.
+        """
         values = {_ITERATIONS: self.iterations.numpy(), _UPDATES: self.updates.numpy()}
+        if self.num_free < len(self.groups):
+            values[_UPDATES_HELD] = self._updates_held.numpy()
         for slot, name, group in self._named_slots():
             for path, value in group.to_dict(slot.numpy()).items():
                 values[f"{name}/{path}"] = value
@@ -243,14 +267,16 @@ class FlatOptimizer:
                 if f"{name}/{path}" not in values:
                     raise UserError(
                         f"Cannot resume: the checkpoint has no optimizer state {name!r} for "
-                        f"{path}. It was trained with another optimizer or var_freeze_expr; choose "
-                        "another `model_dir`, or pass the checkpoint as `ckpt`."
+                        f"{path}. It was trained with another optimizer, freeze or "
+                        "var_freeze_expr; choose another `model_dir`, or pass the checkpoint as "
+                        "`ckpt`."
                     )
         for slot, name, group in self._named_slots():
             slot.assign(group.from_dict({p: values[f"{name}/{p}"] for p in group.paths}))
         self.iterations.assign(values[_ITERATIONS])
         # Old checkpoints have no count of updates: no step could be skipped then.
         self.updates.assign(values.get(_UPDATES, values[_ITERATIONS]))
+        self._updates_held.assign(values.get(_UPDATES_HELD, 0))
 
     def _named_slots(self):
         """Yields (slot, its name such as "momentum", group) for every slot."""

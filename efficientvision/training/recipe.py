@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from efficientvision.errors import UserError
+from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.non_finite import ON_NAN
 from efficientvision.training.optimizers import UpdateRule, build_optimizer, uses_l2_loss
+from efficientvision.training.state import TrainingState
+from efficientvision.training.train_step import TrainStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,10 @@ class TrainingRecipe:
         weight_decay: Factor of the L2 penalty in the loss; for "adamw", decoupled decay instead.
         decay_all: Apply weight decay to all weights, not only to kernels.
         rate_factor: Maps a variable's path to a factor on its learning rate; None means 1.
+        layer_decay: Factor on the learning rate from each stage of the backbone to the one below;
+            see `layer_decay.with_layer_decay`.
+        held_parts: Parts of the network that are frozen for the first `hold_steps` steps.
+        hold_steps: See `held_parts`.
         clip_norm: Gradient clipping norm, 0 to disable.
         moving_average_decay: Largest decay of the weight averages, 0 to disable.
         freeze_pattern: Regular expression; variables whose path it matches are not trained.
@@ -46,6 +53,9 @@ class TrainingRecipe:
     weight_decay: float = 0.0
     decay_all: bool = False
     rate_factor: Callable[[str], float] | None = None
+    layer_decay: float = 1.0
+    held_parts: tuple[str, ...] = ()
+    hold_steps: int = 0
     clip_norm: float = 0.0
     moving_average_decay: float = 0.0
     freeze_pattern: str | None = None
@@ -68,6 +78,21 @@ class TrainingRecipe:
     def l2_factor(self) -> float:
         """Factor of the L2 penalty in the loss; 0 where the optimizer decays the weights itself."""
         return self.weight_decay if uses_l2_loss(self.optimizer) else 0.0
+
+    def build_step(
+        self, task: TrainingTask, state: TrainingState, *, held: bool = False
+    ) -> TrainStep:
+        """The compiled step; `held`: while `held_parts` are frozen."""
+        return TrainStep(
+            task,
+            state,
+            weight_decay=self.l2_factor,
+            clip_norm=self.clip_norm,
+            micro_batches=self.micro_batches,
+            skip_non_finite=self.skips_non_finite,
+            use_xla=self.use_xla,
+            held=held,
+        )
 
     def build_optimizer(self) -> UpdateRule:
         """The optimizer, as `FlatOptimizer` takes it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +16,8 @@ from efficientvision.training.averaging import WeightAverages
 from efficientvision.training.checkpoints import Checkpoint
 from efficientvision.training.distribution import average_statistics
 from efficientvision.training.flat_variables import FlatVariables, counter
+from efficientvision.training.freezing import HeldParts
+from efficientvision.training.layer_decay import with_layer_decay
 from efficientvision.training.loss_scale import LossScale
 from efficientvision.training.optimizers import FlatOptimizer, LearningRate, UpdateRule
 
@@ -41,8 +43,12 @@ class TrainingState:
         reports_skipped: Include the number of skipped steps in `counts`.
         decay_all: Apply weight decay to all weights, not only to kernels.
         rate_factor: Maps a variable's path to a factor on its learning rate; None means 1.
+        layer_decay: See `layer_decay.with_layer_decay`.
+        held_parts: Parts of the network that train only in steps with `held=False`, see
+            `freezing.HeldParts`.
 
     Attributes:
+        held: The parts that are frozen at first.
         skipped: Number of steps skipped because they were not finite.
         last_skipped: The latest of these steps, counted from 1; 0 if there is none.
 
@@ -64,13 +70,21 @@ class TrainingState:
         reports_skipped: bool = False,
         decay_all: bool = False,
         rate_factor: Callable[[str], float] | None = None,
+        layer_decay: float = 1.0,
+        held_parts: Collection[str] = (),
     ):
         self.model = model
         self.strategy = strategy
         self.seed = seed
         trained = trainable_variables(model, freeze_pattern)
+        self.held = HeldParts(model, held_parts)
         self.optimizer = FlatOptimizer(
-            optimizer, learning_rate, trained, decay_all=decay_all, rate_factor=rate_factor
+            optimizer,
+            learning_rate,
+            trained,
+            decay_all=decay_all,
+            rate_factor=with_layer_decay(rate_factor, layer_decay, [v.path for v in model.weights]),
+            held=self.held.variables,
         )
         self.statistics = FlatVariables(moving_statistics(model), "statistics")
         changing = {id(v) for v in (*trained, *self.statistics.variables)}

@@ -48,8 +48,11 @@ class TrainStep:
             splits its batch; only one is in memory at a time.
         skip_non_finite: Skip a step that is not finite instead of stopping.
         use_xla: Compile the step with XLA (fast on accelerators, slow on CPUs).
+        held: Whether the state's held parts are frozen in these steps: they are not differentiated,
+            which saves the time of their backward pass.
 
     Attributes:
+        held: As the argument.
         names: Keys of the dictionary that a call returns.
         counted: How many steps the means of the last call cover; skipped ones are not counted.
         traces: How often the step was traced.
@@ -65,7 +68,10 @@ class TrainStep:
         micro_batches: int = 1,
         skip_non_finite: bool = False,
         use_xla: bool = False,
+        held: bool = False,
     ):
+        self.held = held
+        self._groups = state.optimizer.active_groups(held)
         self._task = task
         self._state = state
         self._weight_decay = weight_decay
@@ -83,7 +89,7 @@ class TrainStep:
         )
         self._whole_step = self._compile(self._step_on_replica)
         if micro_batches > 1:
-            self._sums = MicroBatchSums(state, len(task.loss_names))
+            self._sums = MicroBatchSums(state, self._groups, len(task.loss_names))
             self._begin = self._compile(self._begin_on_replica)
             self._add = self._compile(self._add_on_replica)
             self._finish = self._compile(self._finish_on_replica)
@@ -100,7 +106,8 @@ class TrainStep:
         Raises:
             NonFiniteStep: A step is not finite, and such steps are not skipped.
         """
-        totals, counted, last, stopped = self._run(iterator, tf.constant(steps, tf.int32))
+        with self._state.held.in_inference(self.held):
+            totals, counted, last, stopped = self._run(iterator, tf.constant(steps, tf.int32))
         self.counted = int(counted)
         means = totals.numpy() / (self.counted or float("nan"))
         losses = dict(zip(self.names, means.tolist(), strict=True))
@@ -166,12 +173,13 @@ class TrainStep:
         state, task = self._state, self._task
         state.seed_layers(index)
         weights = [tf.convert_to_tensor(group.vector) for group in state.optimizer.groups]
+        watched = weights[: len(self._groups)]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
+            tape.watch(watched)
             with keras.StatelessScope(state.bound(weights, statistics)) as scope:
                 losses = task.losses(state.model, batch, training=True, normalizer=normalizer)
             target = state.loss_scale.scaled(losses["loss"])
-        gradients = tape.gradient(target, weights, unconnected_gradients="zero")
+        gradients = tape.gradient(target, watched, unconnected_gradients="zero")
         values = tf.stack([losses[name] for name in task.loss_names])
         return values, gradients, state.new_statistics(scope)
 
@@ -186,7 +194,7 @@ class TrainStep:
         *gradients, values, bad = all_reduce_sum([*gradients, values, bad])
         gradients = state.loss_scale.unscaled(gradients)
         gradients, penalty = self._regularized(gradients)
-        gradients, norm = clip_gradients(optimizer.groups, gradients, self._clip_norm)
+        gradients, norm = clip_gradients(self._groups, gradients, self._clip_norm)
         values = tf.concat([[values[0] + penalty], values[1:]], axis=0)
         clean = tf.reduce_all(tf.math.is_finite(values)) & tf.equal(bad, 0.0)
         finite = clean & tf.math.is_finite(norm)
@@ -195,7 +203,7 @@ class TrainStep:
         results = tf.concat([values, [penalty, norm, optimizer.learning_rate]], axis=0)
 
         def keep():
-            optimizer.apply(gradients)
+            optimizer.apply(gradients, self.held)
             state.statistics.vector.assign(statistics)
             state.averages.update(optimizer.iterations)
             state.loss_scale.after_good_step()
@@ -213,14 +221,13 @@ class TrainStep:
 
     def _regularized(self, gradients: list) -> tuple[list, tf.Tensor]:
         """Adds the L2 penalty's gradient for decayed weights; returns the penalty too."""
-        optimizer, penalty = self._state.optimizer, tf.zeros([])
+        penalty = tf.zeros([])
         if not self._weight_decay:
             return gradients, penalty
+        decayed = self._state.optimizer.decayed
         results = []
-        for group, gradient, decayed in zip(
-            optimizer.groups, gradients, optimizer.decayed, strict=True
-        ):
-            if decayed:
+        for index, (group, gradient) in enumerate(zip(self._groups, gradients, strict=True)):
+            if decayed[index]:
                 gradient += self._weight_decay * group.vector
                 penalty += self._weight_decay * tf.nn.l2_loss(group.vector)
             results.append(gradient)

@@ -38,7 +38,7 @@ from efficientvision.training.recipe import TrainingRecipe
 from efficientvision.training.run_log import RunLog
 from efficientvision.training.schedules import Schedule
 from efficientvision.training.state import TrainingState
-from efficientvision.training.train_step import NonFiniteStep, TrainStep
+from efficientvision.training.train_step import NonFiniteStep
 
 log = logging.getLogger(__name__)
 
@@ -111,16 +111,10 @@ class Trainer:
                 reports_skipped=recipe.skips_non_finite,
                 decay_all=recipe.decay_all,
                 rate_factor=recipe.rate_factor,
+                layer_decay=recipe.layer_decay,
+                held_parts=recipe.held_parts,
             )
-        self.train_step = TrainStep(
-            task,
-            self.state,
-            weight_decay=recipe.l2_factor,
-            clip_norm=recipe.clip_norm,
-            micro_batches=recipe.micro_batches,
-            skip_non_finite=recipe.skips_non_finite,
-            use_xla=recipe.use_xla,
-        )
+        self.train_step = recipe.build_step(task, self.state, held=bool(recipe.hold_steps))
         self.evaluator = Evaluator(
             task, network, strategy, plan.eval_batch_size, self.state.averages
         )
@@ -283,14 +277,25 @@ class Trainer:
         if not state.step or plan.ends_epoch(state.step):
             self._losses.reset()
         while (step := state.step) < end:
+            if self.train_step.held and step >= self.recipe.hold_steps:
+                self._train_held_parts(step)
             until_save = plan.save_every - step % plan.save_every
             steps = min(self._chunk, end - step, until_save)
+            if self.train_step.held:
+                steps = min(steps, self.recipe.hold_steps - step)
             losses = self._train_steps(batches, steps)
             self._losses.add(losses, self.train_step.counted)
             if until_save == steps:
                 self._save()
             if self._is_interrupted():
                 break
+
+    def _train_held_parts(self, step: int) -> None:
+        self.train_step = self.recipe.build_step(self.task, self.state)
+        self._compiled, self._chunk = False, 1
+        if self.is_chief:
+            parts = "+".join(self.recipe.held_parts)
+            log.info(f"Step {step}: {parts} is no longer frozen (unfreeze_epoch).")
 
     @contextlib.contextmanager
     def _profiler(self):
@@ -382,7 +387,7 @@ class Trainer:
             metrics,
             metric,
             images=images,
-            side_files=evaluation.side_files(state.step),
+            side_files=lambda: evaluation.archived_files(state.step),
         )
         for callback in self._active:
             callback.evaluated(state.step, metrics, evaluation, report=report, best=best)

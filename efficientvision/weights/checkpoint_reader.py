@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,18 @@ from efficientvision import files
 from efficientvision.errors import UserError
 from efficientvision.files import AnyPath
 from efficientvision.weights import names as naming
+from efficientvision.weights.hub import local_path
 from efficientvision.weights.preprocessing import Preprocessing
+from efficientvision.weights.safetensors_file import ENDINGS as SAFETENSORS_ENDINGS
+from efficientvision.weights.safetensors_file import INDEX_ENDING, is_safetensors_file
 from efficientvision.weights.torch_file import ENDINGS as TORCH_ENDINGS
 from efficientvision.weights.torch_file import is_torch_file
 
 _HDF5_ENDINGS = (".h5", ".hdf5")
+# The checkpoint inside a SavedModel, such as a module of TensorFlow Hub.
+_SAVED_MODEL_VARIABLES = "variables/variables"
+# Kinds of the files that Google published.
+_PUBLISHED_KINDS = ("tf1", "tf2", "h5")
 _KERAS_ENDINGS = (*_HDF5_ENDINGS, ".keras")
 
 
@@ -26,8 +34,8 @@ class CheckpointReader:
 
     Attributes:
         path: File, prefix or folder that was opened, for messages.
-        kind: `"tf1"`, `"tf2"`, `"h5"` (Keras 2), `"keras"` (Keras 3), `"torch"` or `"run"` (a
-            model_dir).
+        kind: `"tf1"`, `"tf2"`, `"h5"` (Keras 2), `"keras"` (Keras 3), `"torch"`, `"safetensors"`
+            or `"run"` (a model_dir).
         shapes: Published name -> shape.
         keys: Published name -> key of the raw value in the file.
         ema_keys: Published name -> key of its moving average, where the file has one.
@@ -36,6 +44,8 @@ class CheckpointReader:
         notes: Warnings about values that were not used, without a full stop.
         preprocessing: What the network was trained with, if another package's file tells; None:
             the model's own.
+        model: Model of the registry, if another package's file tells what shapes do not.
+        settings: Hyper-parameters that a network of another package has, whatever its shapes.
     """
 
     path: str
@@ -47,6 +57,8 @@ class CheckpointReader:
     auxiliary: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    model: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def names(self) -> dict[str, tuple[int, ...]]:
         """Published name -> shape of every weight and moving statistic."""
@@ -105,8 +117,9 @@ def open_checkpoint(
     Args:
         path: A TensorFlow checkpoint (its prefix, or its `.index` or `.data-...` file), an `.h5`
             file of Keras 2, a `.weights.h5` or `.keras` file of Keras 3, a PyTorch state dict
-            (`.pth`), a `ckpt-<step>.npz` of a run, its `last` or `best`, or a folder that holds
-            any of these (the newest is opened).
+            (`.pth`, `.safetensors`), a `ckpt-<step>.npz` of a run, its `last` or `best`, a folder
+            that holds any of these (the newest is opened), a SavedModel's folder, or an address on
+            the hub, `hf://user/repo`.
         scope: Outer scope that the variables were saved under (`ckpt_var_scope`).
         backbone: The backbone that `scope` stands for.
 
@@ -117,24 +130,30 @@ def open_checkpoint(
         UserError: The checkpoint does not exist, is damaged or is of an unknown kind.
     """
     from efficientvision.weights import (
+        keras_applications_names,
         keras_files,
+        published_sets,
         run_folder,
         tensorflow_checkpoint,
         torch_checkpoint,
     )
 
-    target = find_checkpoint(path)
-    if _is_torch(target):
+    target = find_checkpoint(local_path(path))
+    if _is_safetensors(target):
+        reader = torch_checkpoint.open_safetensors_checkpoint(target)
+    elif _is_torch(target):
         reader = torch_checkpoint.open_torch(target)
     elif target.endswith(".npz"):
         reader = run_folder.open_run_checkpoint(target)
     elif target.lower().endswith(_HDF5_ENDINGS):
-        reader = keras_files.open_h5(target)
+        reader = keras_applications_names.published(keras_files.open_h5(target))
     elif target.lower().endswith(".keras"):
-        reader = keras_files.open_keras_archive(target)
+        reader = keras_applications_names.published(keras_files.open_keras_archive(target))
     else:
         reader = tensorflow_checkpoint.open_tensorflow(target)
     reader = reader.renamed(lambda name: naming.canonical_name(name, scope, backbone))
+    if reader.kind in _PUBLISHED_KINDS:
+        reader = published_sets.with_preprocessing(reader)
     if not reader.shapes:
         raise UserError(f"The checkpoint {reader.path} holds no network weights.")
     return reader
@@ -147,11 +166,20 @@ def _is_torch(target: str) -> bool:
     )
 
 
+def _is_safetensors(target: str) -> bool:
+    """Whether a checkpoint is a safetensors file, by its first bytes or else its name."""
+    if not files.is_file(target):
+        return False
+    named = target.lower().endswith(SAFETENSORS_ENDINGS)
+    return is_safetensors_file(target) or (named and not is_torch_file(target))
+
+
 def find_checkpoint(path: AnyPath) -> str:
     """Finds the checkpoint that a path given by a user refers to.
 
     Returns:
-        A file (`.npz`, `.h5`, `.keras`, PyTorch) or the prefix of a TensorFlow checkpoint.
+        A file (`.npz`, `.h5`, `.keras`, PyTorch, safetensors), or the prefix of a TensorFlow
+        checkpoint.
 
     Raises:
         UserError: There is no checkpoint at the path.
@@ -170,11 +198,18 @@ def find_checkpoint(path: AnyPath) -> str:
     if ".data-" in files.base_name(text):
         return _require_index(text[: text.rindex(".data-")])
     if files.is_file(text):
-        if text.endswith(".npz") or text.lower().endswith(_KERAS_ENDINGS) or _is_torch(text):
+        if text.endswith(".npz") or text.lower().endswith(_KERAS_ENDINGS):
             return text
+        if _is_torch(text) or _is_safetensors(text):
+            return text
+        if text.lower().endswith(INDEX_ENDING):
+            raise UserError(
+                f"{text} lists the parts of a network that was saved in several files; save it in "
+                'one: max_shard_size="50GB" in save_pretrained.'
+            )
         raise UserError(
             f"{text} is not a checkpoint of a known kind (a TensorFlow checkpoint, .h5, "
-            ".weights.h5, .keras, .pth or a model_dir)."
+            ".weights.h5, .keras, .pth, .safetensors or a model_dir)."
         )
     return _require_index(text)
 
@@ -203,7 +238,8 @@ def _find_in_folder(folder: str) -> str:
     if stated is not None:
         return stated
     listed = [files.join(folder, name) for name in files.list_names(folder)]
-    for endings in ((".index",), _HDF5_ENDINGS, (".keras",), TORCH_ENDINGS):
+    kinds = ((".index",), _HDF5_ENDINGS, (".keras",), SAFETENSORS_ENDINGS, TORCH_ENDINGS)
+    for endings in kinds:
         found = [path for path in listed if path.lower().endswith(endings)]
         if endings is TORCH_ENDINGS:
             # PyTorch Lightning writes .ckpt; so did TensorFlow 1.
@@ -211,13 +247,17 @@ def _find_in_folder(folder: str) -> str:
         if found:
             newest = max(found, key=lambda path: (files.modified(path), path))
             return newest.removesuffix(".index")
+    inside = files.join(folder, _SAVED_MODEL_VARIABLES)
+    if files.is_file(inside + ".index"):
+        return inside
     if files.is_file(files.join(folder, "saved_model.pb")):
         raise UserError(
-            f"{folder} is a SavedModel, not a checkpoint: run it as one, or name a checkpoint."
+            f"{folder} is a SavedModel without variables, not a checkpoint: run it as one, or name "
+            "a checkpoint."
         )
     raise UserError(
-        f"The folder {folder} contains no checkpoint (*.index, *.h5, *.keras, *.pth, *.pt or "
-        "ckpt-<step>.npz)."
+        f"The folder {folder} contains no checkpoint (*.index, *.h5, *.keras, *.safetensors, "
+        "*.pth, *.pt or ckpt-<step>.npz)."
     )
 
 

@@ -105,14 +105,14 @@ def architecture_in(shapes: Shapes, names: Mapping[str, str], package: str) -> s
         Key of `SCALINGS`.
 
     Raises:
-        Refused: It is none of ours.
+        Refused: It is not supported.
     """
     ours = our_shapes(shapes, names)
     found = find_architecture(ours)
     if found is None:
         blocks = {name.partition("/")[0] for name in ours if name.startswith("blocks_")}
         raise Refused(
-            f"holds a network of {package} that is none of ours ({len(blocks)} blocks): expected "
+            f"holds a network of {package} that is not supported ({len(blocks)} blocks): expected "
             "the tensors of an EfficientNet-B0 to B8, L2, or lite0 to lite4"
         )
     return found

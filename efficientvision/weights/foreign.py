@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from efficientvision.weights import lukemelas_names, timm_names
+from efficientvision.weights import effdet_names, lukemelas_names, timm_names
 from efficientvision.weights.foreign_network import Foreign, Shapes
 
-# Each is given the file's path, for hints, and names and shapes as PyTorch has them. It returns
-# None for a file of another family and raises Refused for a network of its family that is none of
-# ours.
+# Each takes the file's path, for hints, and PyTorch's names and shapes. It returns None for a file
+# of another family, and raises Refused for a network of its family that is not supported.
 _RECOGNISERS: tuple[Callable[[str, Shapes], Foreign | None], ...] = (
+    effdet_names.recognise,
     timm_names.recognise,
     lukemelas_names.recognise,
 )
@@ -28,7 +28,7 @@ def recognise(path: str, shapes: Shapes) -> Foreign:
         no known package.
 
     Raises:
-        Refused: The file is of a known package, and its network is none of ours.
+        Refused: The file is of a known package, and its network is not supported.
     """
     found = (recogniser(path, shapes) for recogniser in _RECOGNISERS)
     return next((foreign for foreign in found if foreign is not None), Foreign({}))

@@ -51,6 +51,7 @@ class Identified:
         separable_conv: Whether fusion and heads use separable convolutions.
         task: `"classification"`, `"segmentation"` or `"detection"` for an EdgeNets network; for
             other backbones only the latter two, if they have the EdgeNets' decoder or heads.
+        settings: Hyper-parameters of another package's network that do not show in its shapes.
         decoder: Hyper-parameters of a segmentation network's decoder, under the names of
             `build_segmenter`.
     """
@@ -71,6 +72,7 @@ class Identified:
     seg_num_classes: int | None = None
     separable_conv: bool | None = None
     task: str | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     decoder: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -124,7 +126,12 @@ def identify(source: str | os.PathLike | CheckpointReader | Shapes) -> Identifie
         found.update(min_level=min(levels), max_level=max(levels))
         found.update(_topology(shapes, max(levels) - min(levels) + 1))
     candidates = tuple(n for n in registry.efficientdet_names() if _fits(n, found))
-    return Identified(model=candidates[0] if candidates else None, candidates=candidates, **found)
+    model = candidates[0] if candidates else None
+    if isinstance(source, CheckpointReader):
+        found["settings"] = source.settings
+        if source.model in candidates or not candidates:
+            model = source.model
+    return Identified(model=model, candidates=candidates, **found)
 
 
 def _topology(shapes: Shapes, num_levels: int) -> dict[str, Any]:
@@ -272,4 +279,8 @@ def apply_checkpoint_architecture(config: Any, identified: Identified) -> list[s
             if value in (None, ()) or config.is_set(key) or value == getattr(config, key):
                 continue
             choose(key, value)
+        for key, value in identified.settings.items():
+            if not config.is_set(key):
+                config.override(Recipe({key: value}))
+                lines.append(f"{key}={value} (of the package that wrote the checkpoint)")
     return lines

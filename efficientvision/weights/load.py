@@ -83,7 +83,7 @@ def load_weights(
     if not isinstance(reader, CheckpointReader):
         reader = open_checkpoint(path, scope=scope, backbone=naming.backbone_in(variables))
     reader = reader.renamed(edgenet_names.fitting_names(reader.shapes, variables).get)
-    report = _compare(variables, reader, exclude, parts)
+    report = _compare(variables, reader, exclude, parts, _padding_notes(model, reader))
     layout = _class_layout(variables, reader) if classes else None
     columns = []
     if layout is not None:
@@ -127,11 +127,24 @@ def _check_finite(report: LoadReport, values: dict[str, np.ndarray]) -> None:
         )
 
 
+def _padding_notes(model: Any, reader: CheckpointReader) -> list[str]:
+    """A note if an EfficientNet pads otherwise than the network of another package's file."""
+    theirs = reader.settings.get("padding", "same")
+    ours = {layer.padding for layer in model.layers if hasattr(layer, "architecture")}
+    if not reader.settings or ours <= {theirs}:
+        return []
+    return [
+        f"the weights are of a network with padding={theirs}, this one has "
+        f"padding={', '.join(sorted(ours))}: set `padding` to {theirs} for the same results"
+    ]
+
+
 def _compare(
     variables: dict[str, Any],
     reader: CheckpointReader,
     exclude: str | Sequence[str] | None,
     parts: Sequence[str] | None,
+    padding_notes: Sequence[str] = (),
 ) -> LoadReport:
     """Compares names and shapes of the model and the checkpoint; reads no values."""
     theirs = reader.names()
@@ -139,7 +152,8 @@ def _compare(
         path=reader.path,
         kind=reader.kind,
         auxiliary=len(reader.auxiliary),
-        notes=reader.notes,
+        notes=(*reader.notes, *padding_notes),
+        preprocessing=reader.preprocessing,
     )
     for name, variable in variables.items():
         ours = tuple(variable.shape)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 
+from efficientvision import files
 from efficientvision.weights.efficientnet_shapes import (
     architecture_in,
     numbered,
     variable_name,
 )
 from efficientvision.weights.foreign_network import Foreign, Shapes
-from efficientvision.weights.preprocessing import IMAGENET, LITE, Preprocessing
+from efficientvision.weights.preprocessing import IMAGENET, INCEPTION, LITE, Preprocessing
 
 _BLOCK = re.compile(r"^_blocks\.(\d{1,3})\._(\w+)\.(\w+)$")
 _OUTSIDE = {
@@ -33,6 +34,8 @@ _LAYERS = {
     "se_reduce": "se/conv2d",
     "se_expand": "se/conv2d_1",
 }
+# As the package downloads them.
+_FILE = re.compile(r"(adv-)?efficientnet-b\d-[0-9a-f]{8}\.pth$")
 _NORMS = ("bn0", "bn1", "bn2")
 
 
@@ -74,10 +77,23 @@ def recognise(path: str, shapes: Shapes) -> Foreign | None:
         if ours is not None:
             names[name] = ours
     architecture = architecture_in(shapes, names, "efficientnet-pytorch")
-    is_lite = "lite" in architecture
-    mean, stddev = LITE if is_lite else IMAGENET
-    package = "efficientnet-lite-pytorch" if is_lite else "efficientnet-pytorch"
+    preprocessing, notes = _trained_with(files.base_name(path), architecture)
     return Foreign(
-        {name: f"{architecture}/{ours}" for name, ours in names.items()},
-        Preprocessing(mean, stddev, f"{package}'s {architecture}"),
+        {name: f"{architecture}/{ours}" for name, ours in names.items()}, preprocessing, notes
     )
+
+
+def _trained_with(file: str, architecture: str) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The normalisation, and a note if only the file's usual name would tell it."""
+    if "lite" in architecture:
+        return Preprocessing(*LITE, f"efficientnet-lite-pytorch's {architecture}"), ()
+    published = _FILE.match(file)
+    adversarial = published is not None and published.group(1) is not None
+    source = f"efficientnet-pytorch's {'adv-' if adversarial else ''}{architecture}, "
+    source += "by its name" if published else "assumed"
+    note = (
+        "neither its tensors nor its name tell whether it was trained with AdvProp, whose weights "
+        "need mean_rgb=127.5 and stddev_rgb=127.5: ImageNet's normalisation is assumed"
+    )
+    rgb = INCEPTION if adversarial else IMAGENET
+    return Preprocessing(*rgb, source), () if published else (note,)

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from efficientvision import files
+from efficientvision.configs.overrides import Recipe
+from efficientvision.files import AnyPath
 
 Rgb = tuple[float, float, float]
 
@@ -22,7 +29,7 @@ class Preprocessing:
     source: str
 
     def __str__(self) -> str:
-        return f"mean_rgb {_shown(self.mean_rgb)}, stddev_rgb {_shown(self.stddev_rgb)}"
+        return f"mean_rgb={_shown(self.mean_rgb)}, stddev_rgb={_shown(self.stddev_rgb)}"
 
 
 # ImageNet's mean and standard deviation (0.485, 0.456, 0.406 and 0.229, 0.224, 0.225).
@@ -36,4 +43,40 @@ LITE: tuple[Rgb, Rgb] = ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 def _shown(rgb: Rgb) -> str:
     if len(set(rgb)) == 1:
         return f"{rgb[0]:g}"
-    return f"({', '.join(f'{value:g}' for value in rgb)})"
+    return "*".join(f"{value:g}" for value in rgb)
+
+
+def preprocessing_of(config: Any, source: str) -> Preprocessing:
+    """The normalisation of a `TrainingConfig`."""
+    mean, stddev = (np.broadcast_to(v, 3).tolist() for v in (config.mean_rgb, config.stddev_rgb))
+    return Preprocessing(tuple(mean), tuple(stddev), source)
+
+
+def follow_preprocessing(config: Any, trained: Preprocessing | None, path: AnyPath) -> list[str]:
+    """Sets `mean_rgb` and `stddev_rgb` to those of the weights, unless the user set them.
+
+    Args:
+        config: A `TrainingConfig`; changed in place through its `override`.
+        trained: Normalisation that the weights were trained with; None changes nothing.
+        path: The checkpoint, for the message.
+
+    Returns:
+        One line to log if something changes, or if the user's values differ; else nothing.
+    """
+    if trained is None:
+        return []
+    own = preprocessing_of(config, "")
+    differing = {
+        name: list(getattr(trained, name))
+        for name in ("mean_rgb", "stddev_rgb")
+        if not np.allclose(getattr(own, name), getattr(trained, name), rtol=1e-4)
+    }
+    if not differing:
+        return []
+    if any(map(config.is_decided, differing)):
+        return [
+            f"WARNING: the weights in {files.as_text(path)} were trained with {trained} "
+            f"({trained.source}), and you set {own}: remove these to use the former."
+        ]
+    config.override(Recipe(differing))
+    return [f"{trained}: as the weights in {files.as_text(path)} were trained ({trained.source})."]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from efficientvision.weights.class_head import ClassMatch
 from efficientvision.weights.names import BACKBONE, part_of, stage_of
+from efficientvision.weights.preprocessing import Preprocessing
 
 _COLUMNS = ("loaded", "skipped", "missing", "unused")
 _SHOWN_NAMES = 8
@@ -29,6 +30,7 @@ class LoadReport:
         class_match: Classes whose weights were loaded; None if the class head was loaded or left
             out as a whole.
         notes: Further warnings for the user.
+        preprocessing: What the weights were trained with, if their file tells.
     """
 
     path: str
@@ -42,6 +44,7 @@ class LoadReport:
     num_averaged: int = 0
     class_match: ClassMatch | None = None
     notes: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Part -> number of loaded, skipped, missing and unused variables."""
@@ -90,5 +93,7 @@ class LoadReport:
             lines.append(
                 f"{self.auxiliary} other entries (optimizer state, step counters) were not needed"
             )
+        if self.preprocessing is not None:
+            lines.append(f"trained with {self.preprocessing} ({self.preprocessing.source})")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)

@@ -19,7 +19,7 @@ from efficientvision.weights.efficientnet_shapes import (
     variable_name,
 )
 from efficientvision.weights.foreign_network import Foreign, Shapes
-from efficientvision.weights.preprocessing import IMAGENET, INCEPTION, Preprocessing
+from efficientvision.weights.timm_hints import find_hints
 
 _BLOCK = re.compile(r"^blocks\.(\d{1,3})\.(\d{1,3})\.(.+)\.(\w+)$")
 _NORM = re.compile(r"^bn([123])$")
@@ -94,9 +94,9 @@ def recognise(path: str, shapes: Shapes) -> Foreign | None:
         return None
     names = timm_names(shapes)
     architecture = architecture_in(shapes, names, "timm")
-    mean, stddev = INCEPTION if "lite" in architecture else IMAGENET
-    source = f"timm's tf_{architecture.replace('-', '_')}"
+    hints = find_hints(path, architecture)
     return Foreign(
         {name: f"{architecture}/{ours}" for name, ours in names.items()},
-        Preprocessing(mean, stddev, source),
+        hints.preprocessing,
+        hints.notes,
     )

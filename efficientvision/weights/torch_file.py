@@ -6,19 +6,19 @@ names, shapes and locations; values are read on request.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 
 from efficientvision import files
 from efficientvision.files import AnyPath
 from efficientvision.weights import torch_legacy, torch_zip
+from efficientvision.weights.state_file import StateFile
 from efficientvision.weights.strangers import HDF5_MAGIC, Refused, no_weights, refusals_name
 from efficientvision.weights.torch_container import Container, read_part
-from efficientvision.weights.torch_state import AVERAGE, StateDict, find_state_dict
+from efficientvision.weights.torch_state import find_state_dict
 from efficientvision.weights.torch_tensors import StoredTensor
 
 ENDINGS = (".pth", ".pt", ".pth.tar")
@@ -26,57 +26,30 @@ _HEAD_BYTES = 512
 
 
 @dataclass(frozen=True)
-class TorchFile:
-    """A state dict in a file.
+class TorchFile(StateFile):
+    """A state dict in a PyTorch file.
 
     Attributes:
         path: The file.
-        container: Locations of its values.
         content: Its weights.
+        container: Locations of its values.
     """
 
-    path: str
     container: Container
-    content: StateDict
 
-    @property
-    def tensors(self) -> dict[str, StoredTensor]:
-        """Name, without the prefixes that trainers add -> description of the tensor."""
-        return self.content.tensors
-
-    @property
-    def averages(self) -> dict[str, StoredTensor]:
-        """Name -> description of the moving average, if the file has moving averages."""
-        return self.content.averages
-
-    def read(self, names: Sequence[str]) -> list[np.ndarray]:
-        """Reads tensors by name, in PyTorch's layout; bfloat16 becomes float32.
-
-        Args:
-            names: Keys of `tensors`; or, for moving averages, `AVERAGE` + a key of `averages`.
-
-        Raises:
-            UserError: The file is damaged or cut short.
-        """
-        arrays = []
+    @contextmanager
+    def _opened(self) -> Iterator[Callable[[StoredTensor], np.ndarray]]:
         last_key, content = None, b""
         with _opened(self.path) as file:
-            for name in names:
-                average = self.averages.get(name.removeprefix(AVERAGE))
-                tensor = average if average and name.startswith(AVERAGE) else self.tensors[name]
+
+            def values(tensor: StoredTensor) -> np.ndarray:
+                nonlocal last_key, content
                 if tensor.storage.key != last_key:
                     last_key = tensor.storage.key
                     content = read_part(file, self.container.storages[last_key])
-                array = tensor.array(content, self.container.byte_order)
-                mask = self.content.masks.get(name)
-                if mask is not None:
-                    array = array * self._values(file, mask)
-                arrays.append(array)
-        return arrays
+                return tensor.array(content, self.container.byte_order)
 
-    def _values(self, file: BinaryIO, tensor: StoredTensor) -> np.ndarray:
-        content = read_part(file, self.container.storages[tensor.storage.key])
-        return tensor.array(content, self.container.byte_order)
+            yield values
 
 
 def open_torch_file(path: AnyPath) -> TorchFile:
@@ -97,7 +70,7 @@ def open_torch_file(path: AnyPath) -> TorchFile:
             container = torch_zip.read_zip(file, size)
         else:
             container = torch_legacy.read_legacy(file, size)
-        return TorchFile(text, container, find_state_dict(container.value))
+        return TorchFile(text, find_state_dict(container.value), container)
 
 
 def is_torch_file(path: AnyPath) -> bool:

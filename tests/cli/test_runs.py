@@ -195,7 +195,7 @@ def test_other_classes_begin_from_a_run(task, run, tmp_path, quick):
         train(
             task,
             tmp_path / "run",
-            f"--ckpt={run}/best",
+            f"--start_from={run}/best",
             f"--data_dir={data}",
             *options,
             more=more,

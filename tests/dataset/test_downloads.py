@@ -1,17 +1,14 @@
 """The download scripts against a server on this machine: broken lines, bad answers, second runs."""
 
 import hashlib
-import io
 import os
-import pathlib
 import shutil
 import subprocess
-import tarfile
-import zipfile
 
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.dataset.download_scripts import failed, run, tar, zipped
 from tests.dataset.file_server import PAGE, File, serving
 
 pytestmark = pytest.mark.skipif(
@@ -28,19 +25,6 @@ def server():
         yield running
 
 
-def run(script, *arguments, text=None, **environment):
-    """Runs a script in which a broken connection is taken up at once, three times."""
-    return subprocess.run(
-        ["bash", str(REPOSITORY / "dataset" / script), *map(str, arguments)],
-        env={**os.environ, "DOWNLOAD_PAUSE": "0", "DOWNLOAD_ATTEMPTS": "3", **environment},
-        input=text if text is not None else "",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
 def fetch(url, target, check="", **environment):
     """`fetch` of the shared file alone."""
     code = '. "$0/download_common.sh"; fetch "$1" "$2" "$3"'
@@ -52,32 +36,6 @@ def fetch(url, target, check="", **environment):
         check=False,
         timeout=60,
     )
-
-
-def failed(done, complaint):
-    """It ended with one sentence, and not with success."""
-    assert done.returncode == 1, done.stdout + done.stderr
-    error = done.stderr.strip().splitlines()[-1]
-    assert error.startswith("error: ") and complaint in error, error
-    return True
-
-
-def tar(**members):
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name.replace("__", "/"))
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return content.getvalue()
-
-
-def zipped(**members):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name.replace("__", "/"), data)
-    return content.getvalue()
 
 
 def test_a_file_is_fetched_once(server, tmp_path):
@@ -259,48 +217,6 @@ def test_voc(server, tmp_path):
     assert [(voc / "VOC2007" / name).read_text() for name in "ab"] == ["trainval", "test"]
     assert (voc / "VOC2012" / "SegmentationClassAug" / "x").exists()
     assert (voc / "VOC2012" / "list" / "train_aug").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "path"),
-    [
-        (["efficientdet-d0"], "/efficientdet/coco2/efficientdet-d0.tar.gz"),
-        (["efficientdet-lite3"], "/efficientdet/coco/efficientdet-lite3.tgz"),
-        (["efficientnet-b1"], "/efficientnet/ckptsaug/efficientnet-b1.tar.gz"),
-        (
-            ["efficientnet-b1", "--variant=noisystudent"],
-            "/efficientnet/noisystudent/noisy_student_efficientnet-b1.tar.gz",
-        ),
-        (["efficientnet-lite0"], "/efficientnet/lite/efficientnet-lite0.tar.gz"),
-    ],
-)
-def test_efficientdet_and_efficientnet(server, tmp_path, arguments, path):
-    server.files[path] = File(tar(**{f"{arguments[0]}__checkpoint": b"x"}), publishes_md5=True)
-    done = run(
-        "download_efficientdet.sh",
-        *arguments,
-        f"--output_dir={tmp_path}",
-        CHECKPOINT_URL=server.url,
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / arguments[0] / "checkpoint").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "path"),
-    [
-        ("espnetv2_s_2.0", "classification/model_zoo/espnetv2/espnetv2_s_2.0_imagenet_224x224"),
-        ("dicenet_s_1.75_city_1024x512", "segmentation/model_zoo/dicenet/{name}"),
-        ("espnetv2_s_2.0_pascal_384x384.pth", "segmentation/model_zoo/espnetv2/{name}"),
-        ("espnetv2_s_2.0_pascal_300x300", "detection/model_zoo/espnetv2/{name}"),
-    ],
-)
-def test_edgenets(server, tmp_path, name, path):
-    path = path.format(name=name.removesuffix(".pth"))
-    server.files[f"/model/{path}.pth"] = File(CONTENT)
-    done = run("download_edgenets.sh", name, f"--output_dir={tmp_path}", EDGENETS_URL=server.url)
-    assert done.returncode == 0, done.stderr
-    assert [p.name for p in tmp_path.iterdir()] == [f"{pathlib.PurePath(path).name}.pth"]
 
 
 FORM = """<!DOCTYPE html><html><body><form id="download-form" action="{url}/download" method="get">

@@ -10,6 +10,7 @@ from docs.pictures import digest, digest_of
 from docs.zoo.__main__ import PAGE
 from docs.zoo.charts import CHARTS, FOLDER, chart_data
 from docs.zoo.counts import count, count_missing, read_counts
+from docs.zoo.elsewhere import further_sets
 from docs.zoo.page import fetch_command, load_command, page
 from docs.zoo.rows import TASKS, quantity, rows
 from efficientvision.registry import list_models
@@ -91,11 +92,23 @@ def test_commands():
     assert commands[key] == (None, 'model = ev.build_model("dicenet_s_2.4")')
 
 
-@pytest.mark.parametrize("script", ["efficientdet", "edgenets", "vfpn"])
+FURTHER = [(s, model, name) for s in further_sets() for model, name, *_ in s.weights]
+
+
+def test_further_weights_are_of_networks_in_the_registry():
+    known = {task: set(list_models(task)) for task in TASKS}
+    for further, model, name in FURTHER:
+        assert model in known[further.task], name
+    assert len({(further.title, name) for further, _, name in FURTHER}) == len(FURTHER)
+    assert all(len(row) == 3 + len(s.metrics) for s in further_sets() for row in s.weights)
+
+
+@pytest.mark.parametrize("script", ["efficientdet", "edgenets", "vfpn", "weights"])
 def test_download_scripts_know_what_is_published(script, repository):
     """They refuse an unknown name before they come to `--help`."""
     program = f"dataset/download_{script}.sh"
     commands = [command for row in ROWS if (command := fetch_command(row))]
+    commands += [further.commands(model, name)[0] for further, model, name in FURTHER]
     names = [name for command in commands for name in shlex.split(command) if program in command]
     for arguments, accepted in ((set(names) - {program}, True), ({"--efficientdet-d9"}, False)):
         result = subprocess.run(

@@ -105,3 +105,20 @@ def test_a_classifiers_rate_is_for_its_batch():
     rows = recipe_findings(config, plan, schedule, num_records=800, from_scratch=True)
     (row,) = [row for row in rows if row.subject == "learning rate"]
     assert row.level == WARNING and "learning_rate=0.0063" in row.advice
+
+
+@pytest.mark.parametrize(
+    ("override", "from_scratch", "level", "text"),
+    [
+        ("freeze=backbone", False, OK, "backbone, in the whole run"),
+        ("freeze=backbone,unfreeze_epoch=2.5", False, OK, "until epoch 2.5 of 10"),
+        ("freeze=backbone,unfreeze_epoch=10", False, WARNING, "unfreeze_epoch=10 of 10 epochs"),
+        ("layer_decay=0.8", False, OK, "by 0.8 from each stage"),
+        ("layer_decay=0.8", True, WARNING, "random weights need the full rate"),
+        ("layer_decay=0.8,freeze=backbone", False, WARNING, "the backbone is frozen"),
+    ],
+)
+def test_what_is_frozen_and_rates_by_stage(override, from_scratch, level, text):
+    rows = findings(f"{ADAM},{override}", from_scratch=from_scratch)
+    row = rows["layer decay" if "layer_decay" in override else "frozen"]
+    assert row.level == level and text in row.found + (row.advice or "")

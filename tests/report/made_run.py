@@ -87,7 +87,7 @@ def write_made_run(folder: pathlib.Path, num_classes: int = 3) -> pathlib.Path:
     evaluation = made_evaluation(num_classes)
     metrics = evaluation.compute()
     metrics["val_loss"] = 1.5
-    write_evaluation(folder, 200, metrics, evaluation, with_mistakes=True)
+    write_evaluation(folder, 200, metrics, evaluation, complete=True)
     config = get_config("efficientdet-d0", {"num_classes": num_classes, "image_size": SIDE})
     (folder / "config.yaml").write_text(config.to_yaml())
     losses = {"loss": 2.0, "cls_loss": 0.5, "learning_rate": 0.01, "gradient_norm": 3.0}
@@ -99,6 +99,7 @@ def write_made_run(folder: pathlib.Path, num_classes: int = 3) -> pathlib.Path:
     write_table(folder, "losses.csv", [{"step": s, "steps": 50, **losses} for s in (50, 100, 150)])
     (folder / "archive").mkdir()
     (folder / "archive" / "best_eval.txt").write_text(json.dumps({"step": 100, "AP": 0.5}))
+    (folder / "archive" / "intervals.json").write_text(evaluation.intervals.file_text())
     (folder / "command.txt").write_text("python main.py --hparams='a=<1>'\n")
     facts = {"batch_size": 8, "total_steps": 400, "examples_per_epoch": 800, "num_epochs": 4}
     (folder / "run.json").write_text(json.dumps({**facts, "parameters": 3880067}))

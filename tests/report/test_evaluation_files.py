@@ -23,7 +23,7 @@ def written(tmp_path_factory):
     evaluation = made_evaluation()
     metrics = evaluation.compute()
     writer = tf.summary.create_file_writer(str(folder / "eval"))
-    write_evaluation(folder, 7, metrics, evaluation, writer, with_mistakes=True)
+    write_evaluation(folder, 7, metrics, evaluation, writer, complete=True)
     writer.close()
     return folder, metrics
 
@@ -66,12 +66,12 @@ def test_mistakes_are_drawn_and_listed(written):
 def test_mistakes_of_an_earlier_step_are_kept_until_there_are_others(tmp_path):
     evaluation = made_evaluation()
     metrics = evaluation.compute()
-    write_evaluation(tmp_path, 7, metrics, evaluation, with_mistakes=True)
+    write_evaluation(tmp_path, 7, metrics, evaluation, complete=True)
     before = (tmp_path / "mistakes.jpg").read_bytes()
     write_evaluation(tmp_path, 8, metrics, evaluation)
     assert (tmp_path / "mistakes.jpg").read_bytes() == before
     evaluation.mistakes = lambda limit: []
-    write_evaluation(tmp_path, 9, metrics, evaluation, with_mistakes=True)
+    write_evaluation(tmp_path, 9, metrics, evaluation, complete=True)
     assert not (tmp_path / "mistakes.jpg").exists()
     assert json.loads((tmp_path / "mistakes.json").read_text()) == {"step": 9, "mistakes": []}
 

@@ -10,9 +10,10 @@ from efficientvision.configs.run_options import RunOptions, options_from
 from efficientvision.errors import UserError
 from efficientvision.preflight.findings import OK
 from efficientvision.preflight.recipe_checks import recipe_findings
-from efficientvision.runs import data_defaults, run_setup
+from efficientvision.runs import data_defaults, run_folder, run_setup
 from efficientvision.tasks.choice import get_config, task_of_config
-from efficientvision.tasks.default_values import DataFacts, Machine
+from efficientvision.tasks.data_defaults import DataDefaults
+from efficientvision.tasks.default_values import BACKBONE, DataFacts, Machine, Transfer
 from efficientvision.tasks.setup import take_from_run
 from tests.made_records import write_made_records
 
@@ -185,7 +186,7 @@ def test_a_run_that_resumes_keeps_its_values_whatever_has_become_of_the_data(
     assert "num_classes=2 (labels.json: dark, light)" in said
     assert f"train_batch_size={first.train_batch_size} (" in said and "`hparams=coco`" in said
     (tmp_path / "run").mkdir()
-    run_setup.write_sidecars(options.model_dir, config, {1: "dark", 2: "light"})
+    run_folder.write_sidecars(options.model_dir, config, {1: "dark", 2: "light"})
     kept.write(options.model_dir)
 
     write_made_records(tmp_path / "train-00000-of-00001.tfrecord", 16)
@@ -242,3 +243,19 @@ def test_a_run_that_starts_from_another_has_its_anchors(changes, tmp_path):
 
 def anchors_of(model: str) -> tuple[str, ...]:
     return ("anchor_scale",) if "det" in model else ("prior_min_scale", "prior_max_scale")
+
+
+def test_transfer_of_a_task_is_chosen_for_short_runs(monkeypatch):
+    """Values of the table that differ from the hyper-parameters' defaults, where they are open."""
+    own = Transfer(rate=0.5, frozen=0.2, layer_decay=0.8, backbone_bn="freeze_statistics")
+    monkeypatch.setattr(DataDefaults, "transfer", {BACKBONE: own})
+    start = {"backbone_ckpt": "a"}
+    _, config, choices = chosen("efficientdet-lite0", "detection", **start)
+    assert (config.freeze, config.layer_decay) == (("backbone",), 0.8)
+    assert config.backbone_bn == "freeze_statistics" and config.learning_rate == 1e-3
+    assert config.unfreeze_epoch == pytest.approx(0.2 * config.num_epochs, rel=0.05)
+    assert all(choice.reason for choice in choices.values())
+    for more in ({}, {"freeze": "heads"}):
+        given = start if more else {}
+        _, config, choices = chosen("efficientdet-lite0", "detection", more=more, **given)
+        assert not {"freeze", "unfreeze_epoch"} & choices.keys()

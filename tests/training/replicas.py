@@ -46,13 +46,13 @@ SIZE = 64
 CLIP_NORM = 0.5
 
 
-def small_detector(config):
+def small_detector(config, stem="stem", norm="bn"):
     """One convolution, a batch norm and two heads, on one level: traced in a second."""
     channels = config.anchors_per_location
     images = keras.Input((SIZE, SIZE, 3))
-    x = keras.layers.Conv2D(8, 8, 8, padding="same", name="stem")(images)
+    x = keras.layers.Conv2D(8, 8, 8, padding="same", name=stem)(images)
     x = BatchNorm(
-        momentum=0.9, frozen=not config.is_training_bn, synchronized=config.sync_bn, name="bn"
+        momentum=0.9, frozen=not config.is_training_bn, synchronized=config.sync_bn, name=norm
     )(x)
     x = keras.ops.relu(x)
     classes = keras.layers.Conv2D(channels * config.num_classes, 1, name="class")(x)
@@ -169,13 +169,23 @@ def train(strategy, task, data, build, start, micro_batches, teacher=None):
             learning_rate=0.05,
             moving_average_decay=0.99,
             decay_all=task.config.weight_decay_all,
+            held_parts=task.config.freeze,
         )
-    step = TrainStep(
-        task, state, weight_decay=1e-2, clip_norm=CLIP_NORM, micro_batches=micro_batches
-    )
     iterator = iter(share_out(strategy, reader(data), BATCH, 0))
-    losses = [step(iterator, 1) for _ in range(2)] + [step(iterator, STEPS - 2)]
-    assert step.traces == 1, step.traces
+    losses = []
+    calls = {False: [1, 1, STEPS - 2]}
+    if task.config.freeze:
+        calls = {True: [1, 1], False: [STEPS - 2]}
+    for held, steps in calls.items():
+        step = TrainStep(
+            *(task, state),
+            weight_decay=1e-2,
+            clip_norm=CLIP_NORM,
+            micro_batches=micro_batches,
+            held=held,
+        )
+        losses += [step(iterator, count) for count in steps]
+        assert step.traces == 1, step.traces
     return losses, state
 
 
@@ -218,6 +228,12 @@ def taught(options):
     return case._replace(teacher=teacher)
 
 
+def held(options):
+    """The backbone is frozen in the first two steps."""
+    build = functools.partial(small_detector, stem="efficientnet-s", norm="efficientnet-s-norm")
+    return _detection({**options, "freeze": "backbone"}, build, {"min_level": 3, "max_level": 3})
+
+
 def d0(options):
     # Levels 6 and 7 are single locations here: batch norms over 4 values, and near ties in the
     # max-pooling, where one replica whose images change places differs by 1e-4 from itself.
@@ -252,7 +268,7 @@ def masks(options):
     return Case(task, small_segmenter, masked_pictures())
 
 
-CASES = {case.__name__: case for case in (small, taught, d0, ssd, classifier, labels, masks)}
+CASES = {case.__name__: case for case in (small, taught, held, d0, ssd, classifier, labels, masks)}
 NORMS = {"frozen": {"is_training_bn": False}, "synchronized": {"sync_bn": True}}
 OPTIONS = {"num_classes": 3, "image_size": SIZE, "bn_momentum": 0.9}
 # What the fast tests look at: one process for all of it. Every loss, and every norm.
@@ -264,6 +280,7 @@ FAST = (
 SLOW = (
     *("d0-frozen", "d0-synchronized", "small-synchronized", "ssd-synchronized"),
     *("classifier-frozen", "labels-synchronized", "masks-frozen"),
+    *("held-synchronized", "held-frozen-2"),
 )
 
 

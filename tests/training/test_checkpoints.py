@@ -214,7 +214,9 @@ def test_archive_is_put_right_after_a_kill(tmp_path, monkeypatch, moves):
 
 def test_side_files_travel_with_the_best_checkpoint(tmp_path):
     def archive(step, ap, files):
-        return archive_if_best(tmp_path, _checkpoint(step), {"AP": ap}, "AP", side_files=files)
+        return archive_if_best(
+            tmp_path, _checkpoint(step), {"AP": ap}, "AP", side_files=lambda: files
+        )
 
     assert archive(1, 0.2, {"thresholds.json": "first"})
     assert not archive(2, 0.1, {"thresholds.json": "worse"})

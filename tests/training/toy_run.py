@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from efficientvision.layers.normalization import BatchNorm
 from efficientvision.tasks.training_task import Evaluation, TrainingTask
 from efficientvision.training.plan import TrainingPlan
 from efficientvision.training.recipe import TrainingRecipe
@@ -69,13 +70,25 @@ class ToyTask(TrainingTask):
         return ToyEvaluation(self)
 
 
-def toy_trainer(model_dir, task, *, epochs=4, steps=2, save_every=100, callbacks=()):
-    """A trainer of `epochs` epochs of `steps` steps, resumed from what is in the folder."""
+def on_a_backbone(images):
+    """What a backbone of one layer and a batch norm makes of the images."""
+    x = keras.layers.Dense(4, name="efficientnet-toy")(images)
+    return BatchNorm(0.9, name="efficientnet-toy-norm")(x[:, None, None])[:, 0, 0]
+
+
+def toy_trainer(
+    model_dir, task, *, epochs=4, steps=2, save_every=100, callbacks=(), body=None, **recipe
+):
+    """A trainer of `epochs` epochs of `steps` steps, resumed from what is in the folder.
+
+    `body` stands between the images and the line; `recipe`: of `TrainingRecipe`.
+    """
     keras.utils.set_random_seed(0)
     images = keras.Input([1])
+    x = body(images) if body else images
     trainer = Trainer(
         task,
-        lambda: keras.Model(images, keras.layers.Dense(1, name="line")(images)),
+        lambda: keras.Model(images, keras.layers.Dense(1, name="line")(x)),
         TrainingPlan(
             batch_size=BATCH,
             examples_per_epoch=BATCH * steps,
@@ -88,7 +101,7 @@ def toy_trainer(model_dir, task, *, epochs=4, steps=2, save_every=100, callbacks
         WarmupSchedule(
             "cosine", peak=1e-3, warmup_init=0.0, warmup_steps=1, total_steps=epochs * steps
         ),
-        TrainingRecipe(moving_average_decay=0.5),
+        TrainingRecipe(**{"moving_average_decay": 0.5, **recipe}),
         callbacks,
     )
     task.trainer = trainer

@@ -11,13 +11,18 @@ from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.configs.overrides import read_overrides
 from efficientvision.configs.run_options import options_from
 from efficientvision.errors import UserError
+from efficientvision.weights.hub_address import is_hub_address, parse_address
 
 
 def check_model_path(path: str | None) -> None:
     """Checks that a run's folder, checkpoint or export exists; opens nothing.
 
-    A checkpoint of TensorFlow is named by the prefix of its files.
+    A checkpoint of TensorFlow is named by the prefix of its files. Of an address on the hub only
+    the form is checked.
     """
+    if is_hub_address(path):
+        parse_address(str(path))
+        return
     if path and not files.exists(path) and not files.matches(f"{path}.*"):
         raise UserError(
             f"MODEL {path} does not exist: expected a run's folder, a checkpoint or an exported "

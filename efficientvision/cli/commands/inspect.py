@@ -9,6 +9,7 @@ from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.configs.run_options import DATA_FORMATS, DATA_HELP, HPARAMS_HELP
 from efficientvision.errors import UserError
 from efficientvision.registry import list_models, nearest_names
+from efficientvision.weights.hub_address import is_hub_address, parse_address
 
 _SOURCE = {
     "data_format": FlagSpec(DATA_FORMATS, "auto", DATA_HELP["data_format"]),
@@ -35,7 +36,9 @@ def _check(call: Call) -> None:
     name = call.options.get("model_name")
     if name and name not in list_models():
         raise UserError(f"Unknown --model_name={name}. {nearest_names(name, list_models())}")
-    if not (files.matches(path) or files.matches(f"{path}.*") or path in list_models()):
+    if is_hub_address(path):
+        parse_address(path)
+    elif not (files.matches(path) or files.matches(f"{path}.*") or path in list_models()):
         hint = nearest_names(path, list_models()) if files.base_name(path) == path else ""
         raise UserError(f"PATH {path} is neither a file or folder nor a network. {hint}".strip())
 

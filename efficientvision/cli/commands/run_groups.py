@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from efficientvision.cli.commands.base import grouped
 from efficientvision.cli.flags import FlagSpec
-from efficientvision.configs.run_options import RunOptions
+from efficientvision.configs.run_options import RunOptions, option_fields
 
 _DATA = (
     *("data_format", "val_fraction", "split_seed", "background", "data_cache"),
     *("train_file_pattern", "val_file_pattern", "val_json_file", "dataset", "tf_data_service"),
 )
 _TRAINING = (
-    *("model_dir", "num_epochs", "hparams", "defaults", "task", "mode"),
+    *("model_dir", "num_epochs", "hparams", "defaults", "recipe", "task", "mode", "start_from"),
     *("ckpt", "backbone_ckpt", "distill_from", "train_batch_size", "num_examples_per_epoch"),
-    *("seed", "deterministic", "save_checkpoints_steps", "eval_batch_size", "eval_samples"),
+    *("seed", "seeds", "deterministic", "save_checkpoints_steps", "eval_batch_size"),
+    *("eval_samples",),
 )
 _DEVICES = (
     *("strategy", "tpu", "use_tpu", "tpu_zone", "gcp_project", "num_cores", "cpu_replicas"),
@@ -26,6 +27,7 @@ _ONLY_EVALUATION = (
     *("testdev_dir", "testdev_info_file", "test_flip", "test_scales", "test_merge"),
     *("test_iou_thresh", "min_eval_interval", "eval_timeout", "eval_part", "trust"),
 )
+_EVALUATION_DEVICES = ("strategy", "tpu", "use_tpu", "tpu_zone", "gcp_project", "num_cores")
 # DATA and MODEL; an evaluation while training is what `mode` is for.
 _NEVER = ("data_dir", "model_name", "eval_after_train")
 
@@ -48,7 +50,23 @@ def evaluation_groups() -> dict[str, dict[str, FlagSpec]]:
         + ("val_json_file", "dataset", "on_bad_record", "eval_samples"),
         "Model": ("model_name", "task", "hparams", "trust"),
         "Evaluation": ("eval_batch_size", *_ONLY_EVALUATION[:-1], "eval_name"),
-        "Devices": ("strategy", "tpu", "use_tpu", "tpu_zone", "gcp_project", "num_cores"),
+        "Devices": _EVALUATION_DEVICES,
     }
     shown = {name for names in groups.values() for name in names}
     return grouped(RunOptions, groups, {*_DATA, *_TRAINING, *_DEVICES, *_CHECKS, *_NEVER} - shown)
+
+
+def comparison_groups() -> dict[str, dict[str, FlagSpec]]:
+    """The options of `compare`."""
+    groups = {
+        "Data": (
+            *("data_format", "val_fraction", "split_seed", "background", "data_cache"),
+            *("val_json_file", "on_bad_record", "eval_samples", "eval_part"),
+        ),
+        "Evaluation": ("eval_batch_size",),
+        "Devices": _EVALUATION_DEVICES,
+    }
+    shown = {name for names in groups.values() for name in names}
+    everything = {field.name for field in option_fields(RunOptions)}
+    found = grouped(RunOptions, groups, everything - shown)
+    return {title: group for title, group in found.items() if group}

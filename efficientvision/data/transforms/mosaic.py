@@ -5,6 +5,8 @@ The network sees objects in more surroundings, and truncated more often, than th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from efficientvision.data.transforms.preprocess import Size
@@ -29,3 +31,9 @@ def draw_frames(seed: tf.Tensor, canvas_hw: Size) -> tuple[tf.Tensor, tf.Tensor]
     split = tf.cast(tf.cast(size, tf.float32) * fraction, tf.int32)
     second = tf.constant([[0, 0], [0, 1], [1, 0], [1, 1]]) > 0
     return tf.where(second, split, 0), tf.where(second, size - split, split)
+
+
+def compose(parts: Sequence[tf.Tensor], canvas_hw: Size) -> tf.Tensor:
+    """Joins the four parts, uint8 [*sizes_hw, 3] in the order of `draw_frames`, to the canvas."""
+    rows = [tf.concat(parts[row : row + 2], axis=1) for row in (0, 2)]
+    return tf.ensure_shape(tf.concat(rows, axis=0), [*canvas_hw, 3])

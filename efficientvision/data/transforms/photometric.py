@@ -1,4 +1,4 @@
-"""SSD's colour distortion: brightness, contrast, saturation, hue, order of the channels."""
+"""Colour jitter: SSD's (brightness, contrast, saturation, hue, channels) and YOLOX's (HSV)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import tensorflow as tf
 BRIGHTNESS = 32.0
 CONTRAST = SATURATION = (0.5, 1.5)
 HUE = 18.0 / 360.0
+# Largest change of hue (as a share of the circle), saturation and value.
+HSV = (0.015, 0.7, 0.4)
 _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
@@ -39,6 +41,25 @@ def distort_colors(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     image *= tf.where(contrast_first, 1.0, factor)
     order = tf.where(numbers[9] < 0.5, tf.cast(numbers[10] * len(_ORDERS), tf.int32), 0)
     return tf.gather(image, tf.constant(_ORDERS)[order], axis=-1)
+
+
+def jitter_hsv(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
+    """Changes hue, saturation and value of an image by amounts drawn uniformly.
+
+    Args:
+        image: uint8 [h, w, 3].
+        seed: int [2]; one seed, one change.
+        strength: Factor of the largest changes, `HSV`.
+
+    Returns:
+        The same shape and type.
+
+    Source: Ge et al. 2021, YOLOX, https://arxiv.org/abs/2107.08430, section 2.1.
+    """
+    drawn = tf.random.stateless_uniform([3], seed, -strength, strength) * tf.constant(HSV)
+    changed = tf.image.adjust_hue(tf.cast(image, tf.float32), drawn[0])
+    changed = tf.image.adjust_saturation(changed, 1.0 + drawn[1]) * (1.0 + drawn[2])
+    return tf.cast(tf.clip_by_value(tf.round(changed), 0.0, 255.0), tf.uint8)
 
 
 def _factor(numbers: tf.Tensor, bounds: tuple[float, float]) -> tf.Tensor:

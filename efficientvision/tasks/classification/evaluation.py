@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from efficientvision.evaluation.confidence import PerImage
 from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.evaluation.worst import Worst
@@ -17,7 +18,9 @@ from efficientvision.tasks.classification.metrics import (
     average_precision,
     label_curve,
     label_scores,
+    multi_label_per_image,
     ranks,
+    single_label_per_image,
     topk_accuracy,
 )
 from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake
@@ -142,6 +145,13 @@ class SingleLabelEvaluation(_ClassificationEvaluation):
         labels, predicted = np.concatenate(self._labels), np.concatenate(self._predicted)
         return single_label_details(labels, predicted, self._names)
 
+    def per_image(self) -> PerImage | None:
+        """See `metrics.single_label_per_image`."""
+        if not self._labels:
+            return None
+        parts = (self._ranks, self._labels, self._predicted)
+        return single_label_per_image(*map(np.concatenate, parts), self._names)
+
     def _badness(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         score = np.exp(logits.max(axis=-1) - _log_sum_exp(logits))
         return np.where((logits.argmax(axis=-1) != labels) & (labels >= 0), score, 0.0)
@@ -188,6 +198,13 @@ class MultiLabelEvaluation(_ClassificationEvaluation):
             return None
         scores = _sigmoid(np.concatenate(self._logits))
         return multi_label_details(scores, np.concatenate(self._labels), self._names)
+
+    def per_image(self) -> PerImage | None:
+        """See `metrics.multi_label_per_image`."""
+        if not self._labels:
+            return None
+        logits, labels = np.concatenate(self._logits), np.concatenate(self._labels)
+        return multi_label_per_image(logits, labels, self._names)
 
     def _badness(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         scores = _sigmoid(logits)

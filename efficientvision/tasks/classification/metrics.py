@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from efficientvision.evaluation.confidence import PerImage
+from efficientvision.evaluation.details import unique_names
 from efficientvision.evaluation.precision_recall import ClassCurve
 
 MEANINGS = {
@@ -106,3 +109,68 @@ def average_precision(curve: ClassCurve) -> float | None:
     last = np.append(curve.scores[:-1] != curve.scores[1:], True)
     recall, precision = curve.recall[last], curve.precision[last]
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def single_label_per_image(
+    image_ranks: np.ndarray, labels: np.ndarray, predicted: np.ndarray, names: Mapping[int, str]
+) -> PerImage:
+    """Results from which `top1`, `top5` and `F1_/<name>` of each class follow.
+
+    Args:
+        image_ranks: See `ranks`.
+        labels: int [N], 0..K-1, or -1 for unknown.
+        predicted: int [N], 0..K-1.
+        names: Class number (1..K) -> name, complete.
+    """
+    order = list(unique_names(dict(names)).values())
+    known, right = labels >= 0, labels == predicted
+    tops = {"top1": 1, **({"top5": 5} if len(order) > 5 else {})}
+
+    def count(which: np.ndarray, classes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return np.bincount(classes[which], weights[which], minlength=len(order))
+
+    def metrics(weights: np.ndarray) -> dict[str, float]:
+        total = weights.sum()
+        found = {name: float(weights[image_ranks < k].sum() / total) for name, k in tops.items()}
+        true = count(known, labels, weights)
+        either = true + count(known, predicted, weights)
+        f1 = 2 * count(right, predicted, weights) / np.maximum(either, 1)
+        found |= {f"F1_/{order[i]}": float(f1[i]) for i in np.flatnonzero(true)}
+        return found
+
+    return PerImage(len(labels), metrics, 4 * len(labels) + len(order), tuple(tops))
+
+
+def multi_label_per_image(
+    logits: np.ndarray, labels: np.ndarray, names: Mapping[int, str]
+) -> PerImage:
+    """Results from which `mAP`, `AP_/<name>` of each class and `F_O` follow.
+
+    Args:
+        logits: [N, K].
+        labels: bool [N, K].
+        names: Class number (1..K) -> name, complete.
+    """
+    order = list(unique_names(dict(names)).values())
+    by_score = np.argsort(-logits, axis=0, kind="stable")
+    scores = np.take_along_axis(logits, by_score, axis=0)
+    is_right = np.take_along_axis(labels, by_score, axis=0)
+    # Images with the same score count together: at the last of them.
+    last = np.append(scores[:-1] != scores[1:], np.ones((1, scores.shape[1]), bool), axis=0)
+    decided = logits > 0
+    of_image = [part.sum(axis=1) for part in (decided & labels, decided, labels)]
+
+    def metrics(weights: np.ndarray) -> dict[str, float]:
+        drawn = weights[by_score]
+        right = np.cumsum(drawn * is_right, axis=0)
+        every = np.cumsum(drawn, axis=0)
+        found = {}
+        for k in np.flatnonzero(right[-1]):
+            hits, seen = right[last[:, k], k], every[last[:, k], k]
+            gain = np.diff(hits, prepend=0) / hits[-1]
+            found[f"AP_/{order[k]}"] = float(np.sum(gain * hits / np.maximum(seen, 1)))
+        found["mAP"] = float(np.mean(list(found.values()))) if found else 0.0
+        hits, taken, true = (int(weights @ part) for part in of_image)
+        return {**found, "F_O": 2 * hits / max(taken + true, 1)}
+
+    return PerImage(len(labels), metrics, 3 * labels.size)

@@ -23,6 +23,7 @@ from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.portable import RunPhotos
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor, network_run
 from efficientvision.visualize.draw_classes import draw_classes
+from efficientvision.weights.hub import local_path
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +150,7 @@ class Classifier(Predictor[Classification]):
             UserError: the file is missing, truncated or not a classifier; or a setting cannot be
                 changed because it is built into an exported model.
         """
+        path = local_path(path)
         if is_export(path):
             label_map = overrides.pop("label_map", None)
             check_not_baked(path, {"hparams": hparams, **overrides})

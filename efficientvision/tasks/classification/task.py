@@ -14,6 +14,7 @@ from efficientvision.configs.inspect_options import InspectSettings
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.class_order import class_ids, network_names
+from efficientvision.data.imagenet_names import NUM_CLASSES, imagenet_names
 from efficientvision.data.labels import BUILTIN, find_labels
 from efficientvision.data.record_files import FilePattern
 from efficientvision.data.sources.layout import BOXES, CLASSES
@@ -79,6 +80,7 @@ class ClassificationTask(Task):
     """Image classification with one or several classes per image."""
 
     noun = "a classifier"
+    pipeline_tag = "image-classification"
     default_model = "efficientnet-b0"
     metadata_class = ClassificationMetadata
     predictor_class = Classifier
@@ -122,7 +124,14 @@ class ClassificationTask(Task):
     def published_names(
         self, config: ClassificationConfig, named: dict[int, str] | None, *, in_run: bool
     ) -> dict[int, str]:
+        if named is None and not in_run and config.num_classes == NUM_CLASSES:
+            return {} if config.multi_label else dict(imagenet_names())
         return network_names(named or {})
+
+    def is_whole(self, config: ClassificationConfig, found: Identified) -> bool:
+        """A backbone without its head is a classifier that lacks it."""
+        same = found.backbone_name == config.name and found.fpn_name is None
+        return same and found.task in (None, self.metadata_class.task)
 
     def check_options(self, options: RunOptions) -> None:
         if options.mode != "eval" and "model_name" not in options.written:
@@ -220,7 +229,7 @@ class ClassificationTask(Task):
         with data_errors(pattern):
             evaluation = evaluate_classifier_export(run, metadata, pattern, options.eval_samples)
         metrics = evaluation.compute()
-        log.info(evaluation.report(metrics))
+        log.info(evaluation.full_report(metrics))
         return metrics
 
     def sample_pictures(

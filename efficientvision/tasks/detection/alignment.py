@@ -46,8 +46,11 @@ def task_aligned_targets(
     The candidates of an object are the anchors whose centre is inside its box, or at most half a
     stride from the box's centre. Of these, the `top_k` with the largest alignment
     t = score^score_power * IoU^iou_power are positive; an anchor of several objects belongs to the
-    one that its predicted box overlaps most. The quality is t, scaled so that an object's largest t
-    becomes its largest IoU. No gradient flows through the assignment. The loop over the objects
+    one with the largest IoU. The quality is t, scaled so that an object's largest t becomes its
+    largest IoU. The IoU is that of the predicted box or of the anchor itself, whichever is larger:
+    the paper starts with another assignment because the first predictions are poor; here an
+    anchor that fits counts as such until its prediction is better, without which small objects are
+    learnt much later. No gradient flows through the assignment. The loop over the objects
     holds [B, A_total] values at a time, and ends after the last object of the batch.
 
     Args:
@@ -69,7 +72,8 @@ def task_aligned_targets(
     batch, num_anchors = tf.shape(predicted)[0], len(anchors_yxyx)
     rows = tf.range(tf.shape(gt_boxes)[1])
     num_rows = tf.reduce_max(tf.where(valid, rows[tf.newaxis] + 1, 0))
-    center_y, center_x, _, _ = box_ops.centers_and_sizes(tf.constant(anchors_yxyx))
+    anchors = tf.constant(anchors_yxyx)[tf.newaxis]
+    center_y, center_x, _, _ = box_ops.centers_and_sizes(anchors)
     reach_y, reach_x = anchor_strides[:, 0] / 2.0, anchor_strides[:, 1] / 2.0
     top_k = min(top_k, num_anchors)
 
@@ -80,7 +84,8 @@ def task_aligned_targets(
             tf.abs(center_x - x) <= tf.maximum(width / 2.0, reach_x)
         )
         near &= valid[:, row, tf.newaxis]
-        overlap = tf.where(near, box_ops.iou(predicted, box), 0.0)
+        overlap = tf.maximum(box_ops.iou(predicted, box), box_ops.iou(anchors, box))
+        overlap = tf.where(near, overlap, 0.0)
         own_class = tf.maximum(gt_classes[:, row] - 1, 0)
         score = tf.sigmoid(tf.gather(logits, own_class, axis=2, batch_dims=1))
         aligned = score**score_power * overlap**iou_power

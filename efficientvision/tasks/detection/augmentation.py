@@ -14,7 +14,7 @@ class Augmentation:
     """Augmentation of EfficientDet's training; fields have the names of the hyper-parameters.
 
     The order is the published code's: GridMask and AutoAugment on the whole photo, then flips and
-    quarter turns, then scale jitter. Mosaic and MixUp combine the results.
+    quarter turns, then scale jitter. Mosaic and MixUp combine the results; colours come last.
 
     Attributes:
         input_rand_hflip: Mirror half of the photos left to right.
@@ -26,6 +26,7 @@ class Augmentation:
         grid_mask: Put a grid of black squares on two photos out of three.
         mosaic_prob: Share of examples composed of four photos.
         mixup_prob: Share of examples blended with another photo.
+        hsv_jitter: Strength of the colour jitter; see `photometric.jitter_hsv`.
 
     Raises:
         UserError: A value is out of range.
@@ -42,6 +43,7 @@ class Augmentation:
     grid_mask: bool = False
     mosaic_prob: float = 0.0
     mixup_prob: float = 0.0
+    hsv_jitter: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.jitter_min <= self.jitter_max:

@@ -33,6 +33,8 @@ def build_efficientdet(config: EfficientDetConfig) -> keras.Model:
         apply_bn_for_resampling=config.apply_bn_for_resampling,
         conv_after_downsample=config.conv_after_downsample,
         conv_bn_act_pattern=config.conv_bn_act_pattern,
+        padding=config.padding,
+        resizing=config.fpn_resizing,
         survival_prob=config.survival_prob,
         heads=config.heads,
         seg_num_classes=config.seg_num_classes,
@@ -64,6 +66,7 @@ def _backbone(config: EfficientDetConfig) -> keras.Layer:
             grad_checkpoint=config.grad_checkpoint,
             batch_norm=batch_norm,
             dtype=config.dtype_policy,
+            padding=config.padding,
         )
     # Their published statistics need their own epsilon, and momentum unless one is set.
     own = {name: batch_norm[name] for name in ("synchronized", "frozen")}

@@ -58,6 +58,7 @@ class DetectionTask(Task):
     """Common base of all detection tasks."""
 
     noun = "a detector"
+    pipeline_tag = "object-detection"
     default_model = "efficientdet-d0"
     metadata_class = DetectionMetadata
     predictor_class = Detector
@@ -153,7 +154,7 @@ class DetectionTask(Task):
             evaluation = DetectionEvaluation(coco, results, voc=detector.metadata.family == "ssd")
             evaluate_export(detector, pattern, coco, limit)
             metrics = evaluation.compute()
-            log.info(evaluation.report(metrics))
+            log.info(evaluation.full_report(metrics))
         if options.testdev_dir:
             testdev.check_after(options)
         return metrics

@@ -33,6 +33,8 @@ def efficientdet(
     apply_bn_for_resampling: bool = True,
     conv_after_downsample: bool = False,
     conv_bn_act_pattern: bool = False,
+    padding: str = "same",
+    resizing: str = "nearest",
     survival_prob: float | None = None,
     heads: Sequence[str] = ("object_detection",),
     seg_num_classes: int = 3,
@@ -56,7 +58,8 @@ def efficientdet(
         fpn_weight_method: See `layers.fusion.FusionNodeLayer`.
         box_class_repeats: Hidden convolutions per head.
         act_type, separable_conv, apply_bn_for_resampling, conv_after_downsample,
-            conv_bn_act_pattern: See the layers.
+            conv_bn_act_pattern, padding, resizing: See the layers; the backbone has its own
+            padding.
         survival_prob: Stochastic depth of the heads' residuals; None builds none.
         heads: Any of `"object_detection"`, `"segmentation"`.
         seg_num_classes: Classes of the segmentation head.
@@ -90,6 +93,8 @@ def efficientdet(
         fpn_num_filters,
         apply_bn=apply_bn_for_resampling,
         conv_after_downsample=conv_after_downsample,
+        padding=padding,
+        resizing=resizing,
         **shared,
     )
     node_options = {
@@ -99,6 +104,8 @@ def efficientdet(
         "conv_bn_act_pattern": conv_bn_act_pattern,
         "apply_bn_for_resampling": apply_bn_for_resampling,
         "conv_after_downsample": conv_after_downsample,
+        "padding": padding,
+        "resizing": resizing,
     }
     levels = {"min_level": min_level, "max_level": max_level, "filters": fpn_num_filters}
     shared_by_cells = {"node_options": node_options, "grad_checkpoint": grad_checkpoint}

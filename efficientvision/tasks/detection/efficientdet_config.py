@@ -26,6 +26,9 @@ _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
 _COUNT = integer(minimum=1)
 
+# Pixels of 0..255 minus this, divided by this, are from -1 to 1.
+_HALF_RANGE = 127.5
+
 _HEAD_NAMES = ("object_detection", "segmentation")
 
 
@@ -57,6 +60,11 @@ class EfficientDetConfig(DetectionConfig):
 
     name: str = hyperparameter("efficientdet-d0", TEXT, "model name")
 
+    scale_range: bool = hyperparameter(
+        False,
+        BOOLEAN,
+        "scale pixels to -1..1 (mean_rgb=127.5,stddev_rgb=127.5), as for Det-AdvProp checkpoints",
+    )
     act_type: str = hyperparameter("swish", one_of(*ACTIVATIONS), "activation function")
     autoaugment_policy: str | None = hyperparameter(
         None,
@@ -75,6 +83,17 @@ class EfficientDetConfig(DetectionConfig):
     )
     mixup_prob: float = hyperparameter(
         0.0, number(0, 1), "augmentation: probability of mixup, a blend with another image"
+    )
+    mix_end: float = hyperparameter(
+        1.0,
+        number(0, 1),
+        "augmentation: share of the training after which mosaic and mixup stop; 1: never",
+    )
+    hsv_jitter: float = hyperparameter(
+        0.0,
+        number(0, 1),
+        "augmentation: strength of the colour jitter; 1: hue by up to 1.5 %, saturation 70 %, "
+        "brightness 40 %, as in YOLOX",
     )
     jitter_min: float = hyperparameter(
         0.1, _POSITIVE, "scale jitter: smallest factor, relative to the image resized to fit"
@@ -157,6 +176,16 @@ class EfficientDetConfig(DetectionConfig):
     conv_bn_act_pattern: bool = hyperparameter(
         False, BOOLEAN, "fusion node: activation after the convolution instead of before"
     )
+    padding: str = hyperparameter(
+        "same",
+        one_of("same", "symmetric"),
+        "border of strided layers: TensorFlow's SAME, or PyTorch's, alike on both sides",
+    )
+    fpn_resizing: str = hyperparameter(
+        "nearest",
+        one_of("nearest", "bilinear"),
+        "resizing in the fusion: nearest (max-pooling down, nearest neighbour up) or bilinear",
+    )
 
     @property
     def num_object_classes(self) -> int:
@@ -190,6 +219,7 @@ class EfficientDetConfig(DetectionConfig):
         )
 
     def validate(self) -> None:
+        _apply_scale_range(self)
         _derive_fusion(self)
         _check_bounds(self)
         _check_class_loss(self)
@@ -205,6 +235,30 @@ def _apply_fusion_name(config: EfficientDetConfig, name: str, value: Any) -> boo
         config._explicit.add("fpn_weight_method")
     config._explicit.add("fpn_name")
     return True
+
+
+def _apply_scale_range(config: EfficientDetConfig) -> None:
+    """Sets `mean_rgb` and `stddev_rgb` from `scale_range`.
+
+    google/automl's command for Det-AdvProp is `mean_rgb=0.0,stddev_rgb=1.0,scale_range=True`: it
+    turns the usual normalisation off.
+
+    Raises:
+        UserError: An override set another normalisation.
+    """
+    if not config.scale_range:
+        return
+    names = ("mean_rgb", "stddev_rgb")
+    for name, off in zip(names, (0.0, 1.0), strict=True):
+        value = getattr(config, name)
+        if config.is_set(name) and value not in ((off,) * 3, (_HALF_RANGE,) * 3):
+            raise UserError(
+                f"{name}={value} contradicts scale_range=True, which scales pixels to -1..1: "
+                "remove one of them."
+            )
+    for name in names:
+        setattr(config, name, (_HALF_RANGE,) * 3)
+        config._explicit.add(name)
 
 
 def _derive_fusion(config: EfficientDetConfig) -> None:

@@ -58,6 +58,13 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
         iou = ("box_iou_loss",) if config.iou_loss_type else ()
         self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
 
+    @property
+    def mix_until(self) -> int | None:
+        """See `mix_end`; None too if the length of the training is unknown."""
+        if self.config.mix_end >= 1.0 or self.examples_per_epoch is None:
+            return None
+        return int(self.config.mix_end * self.config.num_epochs * self.examples_per_epoch)
+
     def prepare(self, batch: Batch) -> Batch:
         """Adds the targets of each anchor to a batch: the fields of `AnchorTargets`.
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from efficientvision.evaluation.confidence import PerImage
 from efficientvision.evaluation.confusion import Outcomes
 from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.object_matching import Collected, corners_yxyx
 from efficientvision.evaluation.object_mistakes import worst_mistakes
+from efficientvision.evaluation.weighted_ap import detection_per_image
 from efficientvision.tasks.detection.coco import CocoEvaluator, format_metrics
 from efficientvision.tasks.detection.details import detection_details
 from efficientvision.tasks.detection.mistakes import draw_mistake
@@ -101,6 +103,13 @@ class DetectionEvaluation(Evaluation):
             self._collected = self._coco.collected()
             self._details, self._outcome = detection_details(self._collected, self._coco.scores)
         return self._details
+
+    def per_image(self) -> PerImage | None:
+        """See `weighted_ap.detection_per_image`; None for test-dev."""
+        if self._coco.scores is None:
+            return None
+        collected = self._coco.collected()
+        return detection_per_image(collected, collected.categories)
 
     def pictures(self) -> list[Picture]:
         """Draws ground truth next to detections above the `score_threshold` of `details`."""

@@ -37,6 +37,7 @@ def detection_dataset(
     stretch: bool = False,
     max_instances_per_image: int = 100,
     augmentation: Augmentation | SsdAugmentation | None = None,
+    mix_until: int | None = None,
     skip_crowd_during_training: bool = True,
     regenerate_source_id: bool = False,
     drop_remainder: bool | None = None,
@@ -58,6 +59,8 @@ def detection_dataset(
             for evaluation, so prefer ``ground_truth.coco_ground_truth`` for that).
         augmentation: Training: augmentation of the photos, an `SsdAugmentation` with `stretch`;
             None: the defaults.
+        mix_until: Training: number of examples, from the first of the run, that mosaic and MixUp
+            may make of several photos; None: all.
         skip_crowd_during_training: Training: leave out crowd boxes.
         regenerate_source_id: Name images by a hash of their bytes, which unnamed images always get.
         drop_remainder: Drop an incomplete last batch; None: only when training.
@@ -102,6 +105,7 @@ def detection_dataset(
             regenerate_source_id=regenerate_source_id,
             augmentation=augmentation or default(),
             seed=reader.seed,
+            mix_until=mix_until,
         )
         num_mix_candidates = load.augmentation.num_mix_candidates
     else:
@@ -116,7 +120,7 @@ def detection_dataset(
                 regenerate_source_id,
             )
 
-    dataset = reader.examples(load, num_mix_candidates)
+    dataset = reader.examples(load, num_mix_candidates, mix_until if num_mix_candidates else None)
     if pad_last_batch:
         missing = 0 if training else -reader.share % batch_size
         if missing:

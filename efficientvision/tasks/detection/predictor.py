@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from efficientvision import files
 from efficientvision.configs.score_thresholds import MinScores
 from efficientvision.data.labels import BUILTIN, resolve_label_map
 from efficientvision.errors import UserError
@@ -26,6 +25,7 @@ from efficientvision.tasks.photo_batches import Photo, as_array
 from efficientvision.tasks.portable import RunPhotos, compiled
 from efficientvision.tasks.predictor import Origin, PhotoResult, Predictor
 from efficientvision.visualize.draw import draw_detections
+from efficientvision.weights.hub import local_path
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +200,7 @@ class Detector(Predictor[Detections]):
             UserError: the file is missing, truncated or of another model; or a setting cannot be
                 changed because it is built into an exported model.
         """
-        path = files.as_text(path)
+        path = local_path(path)
         if is_export(path):
             label_map = overrides.pop("label_map", None)
             changes = {"hparams": hparams, "nms_method": nms_method, **overrides}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from efficientvision.tasks.detection.data_defaults import EfficientDetDefaults, 
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.tasks.detection.modern_recipe import MODERN
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
@@ -58,6 +60,7 @@ class EfficientDetTask(DetectionTask):
     data_defaults = EfficientDetDefaults()
     num_classes_from_data = False  # Defaults to the published 90, as the original commands expect.
     training_class = EfficientDetTrainingTask
+    recipes = types.MappingProxyType({"modern": MODERN})
     parts = {
         "efficientnet": "backbone",
         "resample_p": "extra levels",
@@ -77,6 +80,8 @@ class EfficientDetTask(DetectionTask):
         "num_classes",
         "num_scales",
         "aspect_ratios",
+        "padding",
+        "fpn_resizing",
     )
 
     def build(self, config: EfficientDetConfig) -> keras.Model:
@@ -85,7 +90,18 @@ class EfficientDetTask(DetectionTask):
     def follow_checkpoint(
         self, config: EfficientDetConfig, found: Identified, path: str
     ) -> list[str]:
-        return apply_checkpoint_architecture(config, found)
+        return [
+            *apply_published_size(config, path),
+            *apply_checkpoint_architecture(config, found),
+        ]
+
+    def backbone_name(self, config: EfficientDetConfig) -> str:
+        return config.backbone_name
+
+    def is_whole(self, config: EfficientDetConfig, found: Identified) -> bool:
+        if found.fpn_name is None or found.backbone_name != config.backbone_name:
+            return False
+        return config.name in found.candidates or not found.candidates
 
     def published_names(
         self, config: EfficientDetConfig, named: dict[int, str] | None, *, in_run: bool
@@ -117,7 +133,8 @@ class EfficientDetTask(DetectionTask):
             )
 
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
-        lines = apply_checkpoint_architecture(config, identify(ckpt))
+        lines = apply_published_size(config, ckpt)
+        lines += apply_checkpoint_architecture(config, identify(ckpt))
         return [*lines, *take_from_run(config, ckpt, "anchor_scale")]
 
     def fit_to_data(self, options: RunOptions, config: EfficientDetConfig | None) -> RunOptions:

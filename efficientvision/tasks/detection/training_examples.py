@@ -20,13 +20,14 @@ from efficientvision.data.transforms import (
     mixup,
     mosaic,
     orientation,
+    photometric,
 )
 from efficientvision.data.transforms.placement import place_boxes, render
 from efficientvision.data.transforms.preprocess import Size, pad_to_canvas
 from efficientvision.tasks.detection.augmentation import Augmentation, SsdAugmentation
 
 # One RNG stream per purpose, so draws are independent.
-_ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT = range(8)
+_ORIENTATION, _JITTER, _MOSAIC, _FRAMES, _MIXUP, _RATIO, _GRID_MASK, _AUTOAUGMENT, _HSV = range(9)
 
 Scene = dict[str, tf.Tensor]
 
@@ -42,6 +43,7 @@ class Examples:
         regenerate_source_id: Name photos by a hash of their bytes.
         augmentation: Augmentation of the photos.
         seed: Seed of everything random.
+        mix_until: Position from which on examples show one photo each; None: never.
     """
 
     image_hw: Size
@@ -50,6 +52,7 @@ class Examples:
     regenerate_source_id: bool
     augmentation: Augmentation | SsdAugmentation
     seed: int
+    mix_until: int | None = None
 
     def _objects(self, example: Scene) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the normalised boxes and the classes of a parsed record."""
@@ -76,12 +79,17 @@ class TrainingExamples(Examples):
             See :func:`efficientvision.tasks.detection.pipeline.detection_dataset`, unbatched.
         """
         seed = tf.stack([tf.constant(self.seed, tf.int64), position])
-        scene = self._mosaic_or_photo(records, seed)
+        may_mix = tf.constant(True) if self.mix_until is None else position < self.mix_until
+        scene = self._mosaic_or_photo(records, seed, may_mix)
         if self.augmentation.mixup_prob > 0:
             scene = tf.cond(
-                self._happens(self.augmentation.mixup_prob, _fold(seed, _MIXUP)),
+                self._happens(self.augmentation.mixup_prob, _fold(seed, _MIXUP)) & may_mix,
                 lambda: self._mixed(scene, records[-1], _fold(seed, _RATIO)),
                 lambda: scene,
+            )
+        if self.augmentation.hsv_jitter > 0:
+            scene["images"] = photometric.jitter_hsv(
+                scene["images"], _fold(seed, _HSV), self.augmentation.hsv_jitter
             )
         boxes_yxyx, classes = scene.pop("boxes_yxyx"), scene.pop("classes")
         boxes_yxyx = boxes.clip_to_last_pixel(boxes_yxyx, self.image_hw)
@@ -92,55 +100,38 @@ class TrainingExamples(Examples):
             "gt_classes": boxes.pad_rows(classes, self.max_instances, -1),
         }
 
-    def _mosaic_or_photo(self, records: tf.Tensor, seed: tf.Tensor) -> Scene:
-        canvas_hw = tf.constant(self.image_hw, tf.int32)
+    def _mosaic_or_photo(self, records: tf.Tensor, seed: tf.Tensor, may_mix: tf.Tensor) -> Scene:
         if self.augmentation.mosaic_prob <= 0:
-            photo = self._photo(records[0], seed, canvas_hw, tf.constant(False))
-            photo["images"] = pad_to_canvas(photo["images"], self.image_hw)
-            return photo
+            return self._single(records[0], seed)
         is_mosaic = self._happens(self.augmentation.mosaic_prob, _fold(seed, _MOSAIC))
+        return tf.cond(
+            is_mosaic & may_mix,
+            lambda: self._mosaic(records, seed),
+            lambda: self._single(records[0], _fold(seed, 0)),
+        )
+
+    def _single(self, record: tf.Tensor, seed: tf.Tensor) -> Scene:
+        canvas_hw = tf.constant(self.image_hw, tf.int32)
+        photo = self._photo(record, seed, canvas_hw, tf.constant(False))
+        return photo | {"images": pad_to_canvas(photo["images"], self.image_hw)}
+
+    def _mosaic(self, records: tf.Tensor, seed: tf.Tensor) -> Scene:
+        """Composes four photos, which fill the canvas; its scale is that of the first photo."""
         origins, sizes = mosaic.draw_frames(_fold(seed, _FRAMES), self.image_hw)
-        # A single photo is a collage of one, in a frame that it need not fill.
-        count = tf.where(is_mosaic, mosaic.NUM_FRAMES, 1)
-        sizes = tf.where(is_mosaic, sizes, canvas_hw)
-
-        def add(k: tf.Tensor, scene: Scene) -> tuple[tf.Tensor, Scene]:
-            photo = self._photo(records[k], _fold(seed, k), sizes[k], is_mosaic)
-            return k + 1, self._placed(scene, photo, origins[k], k)
-
-        scene = self._empty_scene()
-        shapes = {name: value.shape for name, value in scene.items()}
-        shapes |= {"boxes_yxyx": tf.TensorShape([None, 4]), "classes": tf.TensorShape([None])}
-        scene = tf.while_loop(
-            lambda k, _: k < count, add, [0, scene], shape_invariants=[tf.TensorShape([]), shapes]
-        )[1]
-        scene["valid_hw"] = tf.where(is_mosaic, canvas_hw, scene["valid_hw"])
-        return scene
-
-    def _empty_scene(self) -> Scene:
+        load = tf.function(self._photo, autograph=False)  # Traced once, not four times.
+        photos = [
+            load(records[k], _fold(seed, k), sizes[k], tf.constant(True))
+            for k in range(mosaic.NUM_FRAMES)
+        ]
+        offsets = tf.unstack(tf.cast(tf.tile(origins, [1, 2]), tf.float32))
+        moved = [p["boxes_yxyx"] + offset for p, offset in zip(photos, offsets, strict=True)]
         return {
-            "images": tf.zeros([*self.image_hw, 3], tf.uint8),
-            "valid_hw": tf.zeros([2], tf.int32),
-            "image_scale": tf.constant(0.0),
-            "source_id": tf.constant(""),
-            "boxes_yxyx": tf.zeros([0, 4]),
-            "classes": tf.zeros([0], tf.int32),
-        }
-
-    def _placed(self, scene: Scene, photo: Scene, origin_yx: tf.Tensor, k: tf.Tensor) -> Scene:
-        """Adds a photo to the scene, whose size and scale are those of the first photo."""
-        placed = pad_to_canvas(photo["images"], self.image_hw, origin_yx)
-        first = tf.equal(k, 0)
-        offset = tf.cast(tf.tile(origin_yx, [2]), tf.float32)
-        return {
-            "images": scene["images"] + placed,
-            "valid_hw": tf.where(first, photo["valid_hw"], scene["valid_hw"]),
-            "image_scale": tf.where(first, photo["image_scale"], scene["image_scale"]),
-            "source_id": tf.where(
-                first, photo["source_id"], _joined(scene["source_id"], photo["source_id"])
-            ),
-            "boxes_yxyx": tf.concat([scene["boxes_yxyx"], photo["boxes_yxyx"] + offset], axis=0),
-            "classes": tf.concat([scene["classes"], photo["classes"]], axis=0),
+            "images": mosaic.compose([photo["images"] for photo in photos], self.image_hw),
+            "valid_hw": tf.constant(self.image_hw, tf.int32),
+            "image_scale": photos[0]["image_scale"],
+            "source_id": _joined(*(photo["source_id"] for photo in photos)),
+            "boxes_yxyx": tf.concat(moved, axis=0),
+            "classes": tf.concat([photo["classes"] for photo in photos], axis=0),
         }
 
     def _mixed(self, scene: Scene, record: tf.Tensor, seed: tf.Tensor) -> Scene:

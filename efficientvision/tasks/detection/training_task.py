@@ -96,6 +96,11 @@ class DetectionTrainingTask(RecordTrainingTask):
         boxes = boxes_on_photo(detections.boxes_yxyx, batch["valid_hw"], batch["original_hw"])
         return detections._replace(boxes_yxyx=boxes)._asdict()
 
+    @property
+    def mix_until(self) -> int | None:
+        """Number of training examples after which they are no longer mixed; None: always."""
+        return None
+
     def image_losses(self, outputs: list[tf.Tensor], batch: Batch) -> tf.Tensor:
         """`det_loss` times the divisor, and the number of positive anchors.
 
@@ -209,5 +214,6 @@ class DetectionTrainingTask(RecordTrainingTask):
             regenerate_source_id=config.regenerate_source_id,
             stretch=self.stretches,
             augmentation=self.augmentation(config),
+            mix_until=self.mix_until,
             **options,
         )

@@ -10,10 +10,12 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.preflight.record_scan import scan_records
 from efficientvision.tasks.data_defaults import DataDefaults
 from efficientvision.tasks.default_values import (
+    CHECKPOINT,
     RANDOM,
     Choice,
     DataFacts,
     Machine,
+    Transfer,
     common_aspect,
     shaped,
     size_text,
@@ -28,7 +30,7 @@ class SegmenterDefaults(DataDefaults):
     """Defaults from the data for segmenters."""
 
     adam_rate = (2e-3, 8)
-    fine_tuning_share = 0.1
+    transfer = {CHECKPOINT: Transfer(rate=0.1)}
 
     def num_classes(self, names: Mapping[int, str]) -> int:
         return max(names) + 1  # Ids start at 0.

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from efficientvision.errors import UserError
+from efficientvision.evaluation.confidence import PerImage
 from efficientvision.evaluation.details import Details
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.evaluation.worst import Worst
@@ -21,6 +22,7 @@ from efficientvision.tasks.segmentation.metrics import (
     pixel_accuracy,
     resize_nearest,
     segmentation_details,
+    segmentation_per_image,
 )
 from efficientvision.tasks.segmentation.palettes import palette_of
 from efficientvision.tasks.training_task import VAL_LOSS, Evaluation, Mistake
@@ -117,6 +119,12 @@ class SegmentationEvaluation(Evaluation):
         if not self._count:
             return None
         return segmentation_details(self._counts, self._names, self._count)
+
+    def per_image(self) -> PerImage | None:
+        """See `metrics.segmentation_per_image`."""
+        if not self._count:
+            return None
+        return segmentation_per_image(self._counts, self._names)
 
     def pictures(self) -> list[Picture]:
         """Draws photo, truth and prediction side by side, with a legend of their classes."""

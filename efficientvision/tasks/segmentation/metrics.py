@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from efficientvision.evaluation.confidence import PerImage
 from efficientvision.evaluation.details import (
     CONFUSION,
     PER_CLASS,
@@ -45,6 +46,8 @@ class PixelCounts:
     Attributes:
         matrix: int64 [K, K], rows: truth, columns: prediction.
         left_out: Labelled pixels whose prediction has no class in the truth.
+        of_images: int64 [3, K] for each image: pixels that are correct, labelled and predicted as
+            each class.
 
     Args:
         num_classes: K, the number of classes in the truth.
@@ -56,6 +59,7 @@ class PixelCounts:
     def __init__(self, num_classes: int, class_map: Mapping[int, int] | None = None):
         self.matrix = np.zeros((num_classes, num_classes), np.int64)
         self.left_out = 0
+        self.of_images: list[np.ndarray] = []
         pairs = {i: i for i in range(num_classes)} if class_map is None else class_map
         self._classes = np.full(256, NO_CLASS, np.uint8)
         for network, truth in pairs.items():
@@ -80,6 +84,7 @@ class PixelCounts:
         cells = truth[has_class].astype(np.int64) * num_classes + named[has_class]
         counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
         self.matrix += counts
+        self.of_images.append(np.stack([np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)]))
         return counts
 
 
@@ -155,6 +160,29 @@ def segmentation_details(counts: PixelCounts, names: Mapping[int, str], num_imag
         },
         {PER_CLASS: rows, CONFUSION: matrix_rows(counts.matrix, list(names.values()))},
     )
+
+
+def segmentation_per_image(counts: PixelCounts, names: Mapping[int, str]) -> PerImage:
+    """Results from which `miou`, `pixel_accuracy` and `IoU_/<name>` of each class follow.
+
+    Args:
+        counts: Pixels of at least one image.
+        names: Class (0..K-1) -> name, complete.
+    """
+    order = list(unique_names(dict(names)).values())
+    flat = np.reshape(counts.of_images, (len(counts.of_images), -1)).astype(np.float64)
+
+    def metrics(weights: np.ndarray) -> dict[str, float]:
+        right, true, predicted = (weights @ flat).reshape(3, -1)
+        present = np.flatnonzero(true)
+        iou = right[present] / (true + predicted - right)[present]
+        return {
+            "miou": float(iou.mean()) if len(iou) else 0.0,
+            "pixel_accuracy": float(right.sum() / max(true.sum(), 1)),
+            **{f"IoU_/{order[k]}": float(v) for k, v in zip(present, iou, strict=True)},
+        }
+
+    return PerImage(len(flat), metrics, flat.size)
 
 
 def _or_none(value: float) -> float | None:

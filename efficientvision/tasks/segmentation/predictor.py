@@ -31,6 +31,7 @@ from efficientvision.visualize.draw_class_map import (
     draw_class_map,
     indexed_picture,
 )
+from efficientvision.weights.hub import local_path
 
 DEFAULT_OVERLAP = 128
 
@@ -171,6 +172,7 @@ class Segmenter(Predictor[Segmentation]):
                 changed because it is built into an exported model; or settings contradict.
         """
         tile_hw = None if tile is None else parse_image_size(tile)
+        path = local_path(path)
         if is_export(path):
             check_not_baked(
                 path, {"hparams": hparams, "at_photo_size": at_photo_size or None, **overrides}

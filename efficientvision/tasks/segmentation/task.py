@@ -16,6 +16,7 @@ from efficientvision.data.checks import data_errors, iterate
 from efficientvision.data.record_files import FilePattern
 from efficientvision.data.sources.layout import MASKS
 from efficientvision.errors import UserError
+from efficientvision.evaluation.confidence import confidence_intervals
 from efficientvision.preflight.findings import Finding, raise_on_first
 from efficientvision.registry import SEGMENTER_IMAGE_SIZE
 from efficientvision.tasks import tta_options
@@ -39,7 +40,7 @@ from efficientvision.tasks.segmentation.evaluation import scores_text, segmentat
 from efficientvision.tasks.segmentation.export_checks import SegmentationChecks
 from efficientvision.tasks.segmentation.labels import LABELS
 from efficientvision.tasks.segmentation.metadata import SegmentationMetadata
-from efficientvision.tasks.segmentation.metrics import resize_nearest
+from efficientvision.tasks.segmentation.metrics import resize_nearest, segmentation_per_image
 from efficientvision.tasks.segmentation.network import build_segmenter
 from efficientvision.tasks.segmentation.palettes import (
     palette_of,
@@ -89,6 +90,7 @@ class SegmentationTask(Task):
     """Semantic segmentation: masks, mIoU."""
 
     noun = "a segmenter"
+    pipeline_tag = "image-segmentation"
     default_model = "espnetv2_s_2.0"
     metadata_class = SegmentationMetadata
     predictor_class = Segmenter
@@ -141,6 +143,17 @@ class SegmentationTask(Task):
         lines = [*apply_published_size(config, path), *apply_decoder(config, found)]
         config.override({"auxiliary": False, "heads": ["segmentation"]})
         return lines
+
+    def backbone_name(self, config: SegmentationConfig) -> str:
+        if config.is_detector:
+            return get_config(config.name).backbone_name
+        return config.name
+
+    def is_whole(self, config: SegmentationConfig, found: Identified) -> bool:
+        """An EfficientDet that learns masks starts from the detector."""
+        if config.is_detector:
+            return found.fpn_name is not None and config.name in found.candidates
+        return super().is_whole(config, found)
 
     def published_names(
         self, config: SegmentationConfig, named: dict[int, str] | None, *, in_run: bool
@@ -278,8 +291,10 @@ class SegmentationTask(Task):
             counts = evaluate_segmenter_export(
                 Segmenter(run, metadata), pattern, config.class_map, options.eval_samples
             )
-        log.info(scores_text(counts, names))
-        return segmentation_metrics(counts)
+        metrics = segmentation_metrics(counts)
+        intervals = confidence_intervals(segmentation_per_image(counts, names))
+        log.info(f"{scores_text(counts, names)}\n\n{intervals.report(list(metrics))}")
+        return metrics
 
     def sample_pictures(
         self,

@@ -1,4 +1,4 @@
-"""SSD's distortion of colours against one pixel at a time, by Python's `colorsys`."""
+"""The distortions of colours against one pixel at a time, by Python's `colorsys`."""
 
 import colorsys
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from efficientvision.data.transforms.photometric import distort_colors
+from efficientvision.data.transforms.photometric import HSV, distort_colors, jitter_hsv
 
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
@@ -49,3 +49,17 @@ def test_half_of_the_distortions_happen():
     unchanged = np.isclose(values, 100.0, atol=1e-3).mean()
     assert 0.15 < unchanged < 0.35
     assert 34.0 <= min(values) < 60 and 140 < max(values) <= 198.0
+
+
+def test_colour_jitter_is_that_of_each_pixel():
+    image = np.random.default_rng(5).integers(0, 256, (6, 7, 3)).astype(np.uint8)
+    for seed in range(4):
+        strength = 0.25 * (seed + 1)
+        drawn = tf.random.stateless_uniform([3], [3, seed], -strength, strength).numpy() * HSV
+        found = jitter_hsv(tf.constant(image), tf.constant([3, seed]), strength).numpy()
+        for pixel, ours in zip(image.reshape(-1, 3), found.reshape(-1, 3), strict=True):
+            hue, saturation, value = colorsys.rgb_to_hsv(*(pixel / 255))
+            saturation = min(saturation * (1 + drawn[1]), 1.0)
+            rgb = np.array(colorsys.hsv_to_rgb((hue + drawn[0]) % 1.0, saturation, value))
+            expected = np.clip(255 * rgb * (1 + drawn[2]), 0, 255)
+            np.testing.assert_allclose(ours, expected, atol=0.51)

@@ -59,7 +59,10 @@ def _by_hand(logits, predicted, boxes, classes, top_k):
         reach = np.maximum((box[2:] - box[:2]) / 2, STRIDES / 2)
         near = (np.abs(centers - (box[:2] + box[2:]) / 2) <= reach).all(1)
         overlap = np.array(
-            [_iou(p, box) if n else 0.0 for p, n in zip(predicted, near, strict=True)]
+            [
+                max(_iou(p, box), _iou(a, box)) if n else 0.0
+                for p, a, n in zip(predicted, ANCHORS, near, strict=True)
+            ]
         )
         aligned = overlap**6 / (1 + np.exp(-logits[:, class_id - 1]))
         chosen = [i for i in np.argsort(-aligned)[:top_k] if aligned[i] > 0]

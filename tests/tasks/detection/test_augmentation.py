@@ -47,6 +47,7 @@ def test_hyper_parameters_arrive():
         "grid_mask": True,
         "mosaic_prob": 0.4,
         "mixup_prob": 0.3,
+        "hsv_jitter": 0.6,
     }
     assert set(changes) == {field.name for field in dataclasses.fields(Augmentation)}
     augmentation = EfficientDetTrainingTask.augmentation(get_config("efficientdet-d0", changes))

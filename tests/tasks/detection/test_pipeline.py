@@ -146,6 +146,17 @@ def test_mosaics_fill_the_canvas_and_name_their_photos(make_records):
     assert batch["gt_boxes_yxyx"].shape == (4, 2, 4)
 
 
+def test_mixing_stops_for_good(make_records):
+    """Also of a run that resumes behind the end."""
+    pattern = make_records(20)
+    augmentation = Augmentation(mosaic_prob=1.0)
+    stopped = collect(train(pattern, augmentation=augmentation, mix_until=6), 3)
+    counts = [name.count(b"+") for batch in stopped for name in batch["source_id"]]
+    assert min(counts[:6]) >= 3 and not any(counts[6:])
+    resumed = train(pattern, augmentation=augmentation, mix_until=6, start_step=2)
+    assert same(collect(resumed, 1), stopped[2:])
+
+
 def test_crowds_and_limits(make_records):
     pattern = make_records(4, boxes_per_image=(3,))  # the second box is a crowd
     steady = {"augmentation": STEADY}

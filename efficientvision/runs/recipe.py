@@ -1,0 +1,41 @@
+"""Option `recipe`: hyper-parameters that belong together, for what is not set."""
+
+from __future__ import annotations
+
+import logging
+
+from efficientvision.configs import TrainingConfig
+from efficientvision.configs.overrides import Recipe
+from efficientvision.configs.run_options import PUBLISHED_RECIPE, RunOptions
+from efficientvision.errors import UserError
+from efficientvision.tasks.choice import task_of_config
+
+log = logging.getLogger(__name__)
+
+
+def apply(options: RunOptions, config: TrainingConfig) -> None:
+    """Sets the hyper-parameters of `options.recipe` that are not set, and logs them.
+
+    Args:
+        options: Options of the run.
+        config: Changed in place; in a run that resumes, everything may be set already.
+
+    Raises:
+        UserError: There is no such recipe for this network, or the run began without it.
+    """
+    name = options.recipe
+    if name in ("", PUBLISHED_RECIPE):
+        return
+    task = task_of_config(config)
+    if name not in task.recipes:
+        raise UserError(
+            f"`recipe={name}`: there is none for {config.name} as {task.noun}; EfficientDets have "
+            "one. Remove it."
+        )
+    lines = []
+    for choice in task.recipes[name]:
+        if not config.is_decided(choice.name):
+            config.override(Recipe({choice.name: choice.value}))
+            lines.append(f"  {choice.name}={choice.value} ({choice.reason})")
+    if lines:
+        log.info("\n".join([f"Recipe {name}; set any of them yourself:", *lines]))

@@ -1,0 +1,42 @@
+import logging
+
+import pytest
+
+from efficientvision.configs.run_options import options_from
+from efficientvision.errors import UserError
+from efficientvision.runs import recipe
+from efficientvision.tasks.choice import get_config
+from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.tasks.detection.modern_recipe import MODERN
+
+MODERN_OPTIONS = options_from({"recipe": "modern"})
+
+
+def test_modern_recipe_leaves_what_is_set(caplog):
+    config = get_config("efficientdet-lite0", "mosaic_prob=0.25")
+    with caplog.at_level(logging.INFO):
+        recipe.apply(MODERN_OPTIONS, config)
+    for choice in MODERN:
+        expected = 0.25 if choice.name == "mosaic_prob" else choice.value
+        assert getattr(config, choice.name) == expected
+        assert (f"{choice.name}={choice.value} (" in caplog.text) == (choice.name != "mosaic_prob")
+
+
+@pytest.mark.parametrize("name", ["", "published"])
+def test_the_published_recipe_changes_nothing(name):
+    config = get_config("efficientdet-lite0")
+    recipe.apply(options_from({"recipe": name}), config)
+    assert config == get_config("efficientdet-lite0")
+
+
+@pytest.mark.parametrize("task", [None, "detection"])
+def test_other_networks_have_none(task):
+    with pytest.raises(UserError, match="`recipe=modern`: there is none for espnetv2_s_1.0 as"):
+        recipe.apply(MODERN_OPTIONS, get_config("espnetv2_s_1.0", task=task))
+
+
+def test_mixing_ends_after_its_share_of_the_training():
+    config = get_config("efficientdet-d0", "mix_end=0.7,num_epochs=10")
+    assert EfficientDetTrainingTask(config, examples_per_epoch=50).mix_until == 350
+    assert EfficientDetTrainingTask(config).mix_until is None
+    assert EfficientDetTrainingTask(get_config("efficientdet-d0")).mix_until is None
