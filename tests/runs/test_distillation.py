@@ -4,12 +4,17 @@ import keras
 import pytest
 import tensorflow as tf
 
+from efficientvision.api import build_from_config
 from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
 from efficientvision.preflight.findings import OK, WARNING
 from efficientvision.runs import distillation, run_setup
-from efficientvision.tasks.choice import get_config
+from efficientvision.runs import train as train_command
+from efficientvision.tasks.choice import config_from_yaml, get_config
 from efficientvision.tasks.loaded_model import LoadedModel
+from efficientvision.training.checkpoints import read_checkpoint
+from efficientvision.training.run_log import read_results
+from tests.trained_runs import eagerly, train, trained_run
 
 OURS = {1: "Red cell", 2: "white", 3: "platelet"}
 
@@ -86,11 +91,11 @@ def test_missing_file_is_named(tmp_path):
 def test_a_smaller_teacher_is_only_warned_of(teach, caplog):
     teacher, _ = teach(OURS)
     student = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)], name="student")
-    with caplog.at_level("WARNING"):
-        distillation.warn_of_small_teacher(teacher, teacher.model)
-        distillation.warn_of_small_teacher(None, student)
-        assert not caplog.text
-        distillation.warn_of_small_teacher(teacher, student)
+    caplog.clear()
+    distillation.warn_of_small_teacher(teacher, teacher.model)
+    distillation.warn_of_small_teacher(None, student)
+    assert not caplog.text
+    distillation.warn_of_small_teacher(teacher, student)
     assert "is smaller than student" in caplog.text
 
 
@@ -101,3 +106,26 @@ def test_options_that_need_a_teacher():
     distillation.check_options(RunOptions(distill_from="runs/a"), config)
     with pytest.raises(UserError, match="`distill_from` is for training"):
         run_setup.check_options(RunOptions(mode="eval", model_dir="r", distill_from="runs/a"))
+
+
+@pytest.mark.slow
+def test_a_run_learns_from_another(tmp_path, monkeypatch):
+    """The command of docs/training.md; checkpoints hold the student only; a new teacher is told."""
+    monkeypatch.setattr(train_command, "run_callbacks", lambda *_: [])
+    teacher, _ = trained_run("efficientdet")
+    network = ",fpn_cell_repeats=1,box_class_repeats=1,fpn_num_filters=8,num_classes=2"
+    run = tmp_path / "run"
+    flags = ("--preflight=true", f"--distill_from={teacher}")
+    with eagerly():
+        first = train("efficientdet", run, *flags, more=network, epochs=1)
+        assert first.code == 0, first.stderr[-3000:]
+        assert "Teacher: efficientdet-d0" in first.stdout and "2 of 2 by name" in first.stdout
+        (row,) = read_results(run)
+        assert float(row["distill_loss"]) > 0
+        checkpoint = read_checkpoint(run)
+        assert checkpoint.meta["task"]["teacher"]["path"] == f"{teacher}/archive"
+        alone = build_from_config(config_from_yaml(run / "config.yaml"))
+        assert set(checkpoint.weights) == {v.path for v in alone.weights}
+        second = train("efficientdet", run, more=network, epochs=2)
+    assert second.code == 0, second.stderr[-3000:]
+    assert "without --distill_from it continues without a teacher" in second.stdout + second.stderr

@@ -131,11 +131,14 @@ def test_classes_that_the_teacher_has_elsewhere():
 
 @pytest.mark.parametrize(
     "case",
-    [replicas.classifier, replicas.labels, replicas.masks],
-    ids=["classifier", "labels", "masks"],
+    [
+        pytest.param(replicas.classifier, id="classifier"),
+        pytest.param(replicas.labels, id="labels", marks=pytest.mark.slow),
+        pytest.param(replicas.masks, id="masks", marks=pytest.mark.slow),
+    ],
 )
 def test_other_tasks(case):
-    task, build, data = case(dict(replicas.OPTIONS))
+    task, build, data, _ = case(dict(replicas.OPTIONS))
     keras.utils.set_random_seed(0)
     model = build(task.config)
     alone = losses_of(task, model, data)
