@@ -124,7 +124,7 @@ def test_a_run_learns_from_another(tmp_path, monkeypatch):
         assert float(row["distill_loss"]) > 0
         checkpoint = read_checkpoint(run)
         assert checkpoint.meta["task"]["teacher"]["path"] == f"{teacher}/archive"
-        alone = build_from_config(config_from_yaml(run / "config.yaml"))
+        alone = build_from_config(config_from_yaml(str(run / "config.yaml")))
         assert set(checkpoint.weights) == {v.path for v in alone.weights}
         second = train("efficientdet", run, more=network, epochs=2)
     assert second.code == 0, second.stderr[-3000:]
