@@ -57,7 +57,7 @@ def load_teacher(
         strategy: The run's strategy; the teacher's variables are created in its scope.
 
     Returns:
-        The teacher, None without `distill_from`; what to say of it before training.
+        The teacher, None without `distill_from`; the preflight's findings on it.
 
     Raises:
         UserError: The teacher is missing, damaged, of another task, or shares no class.

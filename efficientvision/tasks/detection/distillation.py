@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -83,7 +83,9 @@ def distillation_losses(
 
 
 @tf.custom_gradient
-def quality_focal_terms(logits: tf.Tensor, targets: tf.Tensor):
+def quality_focal_terms(
+    logits: tf.Tensor, targets: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
     """Quality focal loss: binary cross entropy with soft targets, times |target - p|^2.
 
     It is 0, with zero gradient, where the probability is the target. The gradient is explicit, so
@@ -94,7 +96,7 @@ def quality_focal_terms(logits: tf.Tensor, targets: tf.Tensor):
         targets: float32 [...], 0..1; without gradient.
 
     Returns:
-        float32 [...].
+        float32 [...] (the decorator takes the gradient's function).
 
     Reference: Li et al. 2020, https://arxiv.org/abs/2006.04388, equation 6, beta = 2.
     """
