@@ -44,9 +44,7 @@ WITHOUT = {
     "mosaic": {"mosaic_prob": 0},
     "mixup": {"mixup_prob": 0},
     "mix_end": {"mix_end": 1},
-    "multi_scale": {"multi_scale": 0},
     "colour": {"hsv_jitter": 0},
-    "adamw": {"optimizer": "adam", "weight_decay": 4e-5},
     "average": {"moving_average_decay": 0},
 }
 

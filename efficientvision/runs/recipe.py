@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 from efficientvision.configs import TrainingConfig
-from efficientvision.configs.overrides import Recipe
+from efficientvision.configs.overrides import Recipe, read_overrides
 from efficientvision.configs.run_options import PUBLISHED_RECIPE, RunOptions
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import task_of_config
+from efficientvision.training.checkpoints import latest_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,20 @@ def apply(options: RunOptions, config: TrainingConfig) -> None:
             f"`recipe={name}`: there is none for {config.name} as {task.noun}; EfficientDets have "
             "one. Remove it."
         )
-    lines = []
+    changes = [*read_overrides(options.hparams), options.hyper_parameters]
+    written = {key for entries in changes for key in entries}
+    lines, kept = [], []
     for choice in task.recipes[name]:
+        value = getattr(config, choice.name)
         if not config.is_decided(choice.name):
             config.override(Recipe({choice.name: choice.value}))
             lines.append(f"  {choice.name}={choice.value} ({choice.reason})")
+        elif value != choice.value and choice.name not in written:
+            kept.append(f"{choice.name}={value}")
+    if kept and options.defaults == "data" and latest_checkpoint(options.model_dir or ""):
+        raise UserError(
+            f"`recipe={name}`: the run in {options.model_dir} began without it ({kept[0]}). Remove "
+            "it, or choose another `model_dir`."
+        )
     if lines:
         log.info("\n".join([f"Recipe {name}; set any of them yourself:", *lines]))

@@ -35,6 +35,16 @@ def test_other_networks_have_none(task):
         recipe.apply(MODERN_OPTIONS, get_config("espnetv2_s_1.0", task=task))
 
 
+def test_a_run_that_began_without_it_goes_on_without_it(monkeypatch):
+    monkeypatch.setattr(recipe, "latest_checkpoint", lambda _: "ckpt-1.npz")
+    options = options_from({"recipe": "modern", "model_dir": "run", "defaults": "data"})
+    began = get_config("efficientdet-lite0").as_dict()
+    with pytest.raises(UserError, match=r"began without it \(assignment=iou\)"):
+        recipe.apply(options, get_config("efficientdet-lite0", began))
+    recipe.apply(MODERN_OPTIONS, config := get_config("efficientdet-lite0"))
+    recipe.apply(options, get_config("efficientdet-lite0", config.as_dict()))
+
+
 def test_mixing_ends_after_its_share_of_the_training():
     config = get_config("efficientdet-d0", "mix_end=0.7,num_epochs=10")
     assert EfficientDetTrainingTask(config, examples_per_epoch=50).mix_until == 350
