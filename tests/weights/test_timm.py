@@ -240,7 +240,12 @@ def test_outputs_are_timms(tmp_path, capsys, network):
     ev.load_weights(backbone, path)
     for level, features in backbone(make_input(64)).items():
         assert_close(features[:, ::4, ::4, ::8], golden[f"{network}/{level}"])
+    output = tmp_path / "net.weights.h5"
     assert run("show", path) in (None, 0)
+    assert run("convert", path, output) in (None, 0)
+    stem = f"{name}/stem/conv2d/kernel"
+    converted = open_checkpoint(output).read(stem)
+    np.testing.assert_array_equal(converted, open_checkpoint(path).read(stem))
     printed = capsys.readouterr().out
     assert f"looks like {name} for classification with 4 classes" in printed
     assert f"(timm's {network}, assumed)" in printed and "Note: neither its tensors" in printed
@@ -256,7 +261,7 @@ def test_real_weights_know_a_cat(shared_dir, size):
         pytest.skip("needs the extra imagenet and a photo of a cat")
     own, other = (ev.load(path, **rgb)(Image.open(photo).convert("RGB"))
                   for rgb in ({}, {"mean_rgb": 0, "stddev_rgb": 255}))  # fmt: skip
-    assert own[0].name == "tabby" and own[0].score > other[0].score
+    assert own[0].name == "tabby" and own[0].probability > other[0].probability
 
 
 def test_open_checkpoint_reads_our_layout(tmp_path):
