@@ -30,6 +30,7 @@ from efficientvision.tasks.detection.efficientdet_training import EfficientDetTr
 from efficientvision.tasks.detection.priors import prior_levels
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
+from efficientvision.tasks.teacher import Teacher
 from efficientvision.tasks.training_task import TrainingTask
 from efficientvision.training.distribution import build_strategy, share_out
 from efficientvision.training.optimizers import build_optimizer
@@ -153,9 +154,11 @@ def reader(data):
     return read
 
 
-def train(strategy, task, data, build, start, micro_batches):
+def train(strategy, task, data, build, start, micro_batches, teacher=None):
     """Trains `STEPS` steps; returns losses by step, and the final state."""
     with strategy.scope():
+        if teacher is not None:
+            task.teacher = teacher(task)
         model = build(task.config)
         for variable, value in zip(model.weights, start, strict=True):
             variable.assign(value)
@@ -193,11 +196,13 @@ class Case(typing.NamedTuple):
         task: of the configuration that `build` gets.
         build: makes the network.
         data: `STEPS` batches of `BATCH` examples, as the task's data set gives them.
+        teacher: makes the teacher of the task, if it has one.
     """
 
     task: TrainingTask
     build: Callable[..., keras.Model]
     data: dict[str, np.ndarray]
+    teacher: Callable[..., Teacher] | None = None
 
 
 def _detection(options, build, levels):
@@ -207,6 +212,20 @@ def _detection(options, build, levels):
 
 def small(options):
     return _detection(options, small_detector, {"min_level": 3, "max_level": 3})
+
+
+def taught(options):
+    """A detector that also learns from another, whose boxes it sees at first."""
+
+    def teacher(task):
+        keras.utils.set_random_seed(1)
+        model = small_detector(task.config)
+        model.get_layer("class").bias.assign_add(np.full(27, 1.0))
+        return Teacher(model, task.config, range(3), (0, 2, 1), "teacher", "")
+
+    case = small(options)
+    case.task.loss_names += ("distill_loss", "distill_class_loss", "distill_box_loss")
+    return case._replace(teacher=teacher)
 
 
 def held(options):
@@ -249,12 +268,12 @@ def masks(options):
     return Case(task, small_segmenter, masked_pictures())
 
 
-CASES = {case.__name__: case for case in (small, held, d0, ssd, classifier, labels, masks)}
+CASES = {case.__name__: case for case in (small, taught, held, d0, ssd, classifier, labels, masks)}
 NORMS = {"frozen": {"is_training_bn": False}, "synchronized": {"sync_bn": True}}
 OPTIONS = {"num_classes": 3, "image_size": SIZE, "bn_momentum": 0.9}
 # What the fast tests look at: one process for all of it. Every loss, and every norm.
 FAST = (
-    *("small-frozen", "small-frozen-2", "ssd-frozen"),
+    *("small-frozen", "small-frozen-2", "taught-frozen-2", "ssd-frozen"),
     *("classifier-synchronized", "labels-frozen", "masks-synchronized", "seeds"),
 )
 # And what is left of losses with norms.
@@ -274,7 +293,7 @@ def compare_replicas(case, two, micro_batches=1):
     start = [w.numpy() for w in case.build(case.task.config).weights]
     losses, snapshots = [], []
     for strategy, parts in ((build_strategy(None), 1), (two, micro_batches)):
-        own, state = train(strategy, case.task, case.data, case.build, start, parts)
+        own, state = train(strategy, case.task, case.data, case.build, start, parts, case.teacher)
         losses.append(own)
         copies = [strategy.experimental_local_results(v.value) for v in state.model.weights]
         for values in copies:
