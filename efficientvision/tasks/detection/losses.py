@@ -87,9 +87,11 @@ def quality_focal(logits: tf.Tensor, targets: tf.Tensor, gamma: float = 2.0) -> 
     Source: Li et al. 2020, https://arxiv.org/abs/2006.04388, equation 6.
     """
     targets = tf.stop_gradient(targets)
+    distance = tf.abs(targets - tf.sigmoid(logits))
+    differs = distance > 0.0
     # The gradient of 0^gamma is NaN for gamma < 1.
-    distance = tf.maximum(tf.abs(targets - tf.sigmoid(logits)), 1e-6)
-    return distance**gamma * tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+    factor = tf.where(differs, tf.where(differs, distance, 1.0) ** gamma, 0.0)
+    return factor * tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
 
 
 def _quality_class_loss_sum(logits, class_targets, quality, *, num_classes, gamma):
