@@ -111,7 +111,7 @@ def _check_sizes(path: str, found: Identified) -> None:
     """
     for name, value in config_from_yaml(path).as_dict().items():
         told = found.told(name)
-        if isinstance(told, int) and told != value:
+        if isinstance(told, int) and value is not None and told != value:
             raise UserError(
                 f"{path} has {name}={value}, but the weights beside it have {told}: it belongs to "
                 "another model."

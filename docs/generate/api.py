@@ -6,12 +6,13 @@ import efficientvision
 CHAPTERS: dict[str, dict[str, tuple[str, ...]]] = {
     "Runs": {
         "Train, evaluate, predict": ("train", "evaluate", "compare", "predict"),
-        "Export and measure": ("export", "benchmark"),
+        "Export, measure, publish": ("export", "benchmark", "push"),
         "Results": (
             "efficientvision.runs.calls.TrainingRun",
             "efficientvision.runs.calls.SeedRuns",
             "efficientvision.runs.compare.Comparison",
             "efficientvision.runs.export.Exported",
+            "efficientvision.runs.push.Pushed",
         ),
         "While a run trains": ("efficientvision.training.callbacks.Callback", "show_progress"),
         "Errors": ("UserError",),

@@ -57,7 +57,7 @@ def load_teacher(
         strategy: The run's strategy; the teacher's variables are created in its scope.
 
     Returns:
-        The teacher, None without `distill_from`; the preflight's findings on it.
+        The teacher, None without `distill_from`; findings on it for the preflight.
 
     Raises:
         UserError: The teacher is missing, damaged, of another task, or shares no class.
@@ -88,9 +88,9 @@ def best_of_run(path: str) -> str:
     return archive if files.is_folder(path) and list_checkpoints(archive) else path
 
 
-def warn_of_small_teacher(teacher: Teacher | None, student: keras.Model) -> None:
+def warn_of_small_teacher(teacher: Teacher, student: keras.Model) -> None:
     """Warns of a teacher that has fewer parameters than its student."""
-    if teacher is not None and teacher.model.count_params() < student.count_params():
+    if teacher.model.count_params() < student.count_params():
         log.warning(
             f"Warning: the teacher {teacher.config.name} ({_millions(teacher.model)} parameters) "
             f"is smaller than {student.name} ({_millions(student)}): a student seldom gains from "

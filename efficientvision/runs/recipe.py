@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from efficientvision.configs import TrainingConfig
-from efficientvision.configs.overrides import Recipe, read_overrides
+from efficientvision.configs.overrides import Recipe
 from efficientvision.configs.run_options import PUBLISHED_RECIPE, RunOptions
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import task_of_config
@@ -33,15 +33,13 @@ def apply(options: RunOptions, config: TrainingConfig) -> None:
             f"`recipe={name}`: there is none for {config.name} as {task.noun}; EfficientDets have "
             "one. Remove it."
         )
-    changes = [*read_overrides(options.hparams), options.hyper_parameters]
-    written = {key for entries in changes for key in entries}
     lines, kept = [], []
     for choice in task.recipes[name]:
         value = getattr(config, choice.name)
         if not config.is_decided(choice.name):
             config.override(Recipe({choice.name: choice.value}))
             lines.append(f"  {choice.name}={choice.value} ({choice.reason})")
-        elif value != choice.value and choice.name not in written:
+        elif value != choice.value and not config.is_written(choice.name):
             kept.append(f"{choice.name}={value}")
     if kept and options.defaults == "data" and latest_checkpoint(options.model_dir or ""):
         raise UserError(

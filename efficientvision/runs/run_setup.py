@@ -197,7 +197,7 @@ def training_config(options: RunOptions) -> TrainingConfig:
     config = get_config(
         options.model_name,
         changes,
-        saved.as_dict() if saved and options.defaults == "data" else None,
+        Recipe(saved.as_dict()) if saved and options.defaults == "data" else None,
         options.hparams,
         options.hyper_parameters,
         task=options.task or None,

@@ -221,7 +221,8 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
         decided.schedule,
         run_callbacks(decided, task, keeper),
     )
-    distillation.warn_of_small_teacher(decided.teacher, trainer.model)
+    if decided.teacher is not None:
+        distillation.warn_of_small_teacher(decided.teacher, trainer.model)
     total = trainer.plan.total_steps
     when = {
         "evaluate_epochs": options.mode == "train_and_eval",

@@ -25,7 +25,7 @@ TEACHER = "teacher"
 class Teacher:
     """A trained network whose outputs a student learns.
 
-    It is not a part of the student: its variables are not trained, averaged, decayed or saved.
+    It is not part of the student: its variables are not trained, averaged, decayed or saved.
 
     Attributes:
         model: The network, at the student's input size, with the weights used for inference.

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from efficientvision.layers.fusion_graphs import FusionNode, bifpn, qufpn
 from efficientvision.weights.effdet_members import author_member, port
 from efficientvision.weights.efficientnet_shapes import (
     NORM_LEAVES,
@@ -25,6 +25,9 @@ from efficientvision.weights.efficientnet_shapes import (
 from efficientvision.weights.foreign_network import Foreign, Made, Shapes, our_shapes
 from efficientvision.weights.strangers import Refused
 from efficientvision.weights.timm_names import timm_names
+
+if TYPE_CHECKING:
+    from efficientvision.layers.fusion_graphs import FusionNode
 
 _BACKBONE = "backbone."
 _MIN_LEVEL = 3
@@ -162,6 +165,9 @@ class _Fusion:
         Raises:
             Refused: It is not supported.
         """
+        # With it comes Keras, which a refused file must not wait for.
+        from efficientvision.layers.fusion_graphs import bifpn, qufpn
+
         norms = [match for name in shapes if (match := _HEAD_NORM.match(name))]
         levels = {int(match.group(3 if match.group(4) else 2)) for match in norms}
         count = 1 + max(int(match.group(2)) for match in cells)

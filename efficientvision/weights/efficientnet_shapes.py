@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 
 from efficientvision.weights.foreign_network import Shapes, our_shapes
@@ -38,7 +37,6 @@ def variable_name(layer: str, leaf: str) -> str:
     return f"{layer}/{leaf}"
 
 
-@functools.cache
 def backbone_shapes(architecture: str) -> dict[str, Shape]:
     """Shapes of the stem and the blocks, by published names without the backbone's own.
 

@@ -93,7 +93,6 @@ def test_a_smaller_teacher_is_only_warned_of(teach, caplog):
     student = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)], name="student")
     caplog.clear()
     distillation.warn_of_small_teacher(teacher, teacher.model)
-    distillation.warn_of_small_teacher(None, student)
     assert not caplog.text
     distillation.warn_of_small_teacher(teacher, student)
     assert "is smaller than student" in caplog.text

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from efficientvision.configs.overrides import Recipe
 from efficientvision.configs.run_options import options_from
 from efficientvision.errors import UserError
 from efficientvision.runs import recipe
@@ -38,11 +39,11 @@ def test_other_networks_have_none(task):
 def test_a_run_that_began_without_it_goes_on_without_it(monkeypatch):
     monkeypatch.setattr(recipe, "latest_checkpoint", lambda _: "ckpt-1.npz")
     options = options_from({"recipe": "modern", "model_dir": "run", "defaults": "data"})
-    began = get_config("efficientdet-lite0").as_dict()
+    began = Recipe(get_config("efficientdet-lite0").as_dict())
     with pytest.raises(UserError, match=r"began without it \(assignment=iou\)"):
         recipe.apply(options, get_config("efficientdet-lite0", began))
     recipe.apply(MODERN_OPTIONS, config := get_config("efficientdet-lite0"))
-    recipe.apply(options, get_config("efficientdet-lite0", config.as_dict()))
+    recipe.apply(options, get_config("efficientdet-lite0", Recipe(config.as_dict())))
 
 
 def test_mixing_ends_after_its_share_of_the_training():

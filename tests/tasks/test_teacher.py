@@ -10,8 +10,8 @@ import tensorflow as tf
 from efficientvision.errors import UserError
 from efficientvision.tasks.choice import get_config
 from efficientvision.tasks.classification.training_task import ClassificationTrainingTask
-from efficientvision.tasks.detection.distillation import quality_focal_terms
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
+from efficientvision.tasks.detection.losses import quality_focal
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
 from efficientvision.tasks.teacher import Teacher, log_changed_teacher, soft_class_loss
@@ -52,8 +52,8 @@ def test_quality_focal_loss_and_its_gradient():
         p = tf.sigmoid(logits)
         entropy = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
         expected = (targets - p) ** 2 * entropy
-        terms = quality_focal_terms(logits, targets)
-        equal = quality_focal_terms(logits, tf.stop_gradient(tf.sigmoid(logits)))
+        terms = quality_focal(logits, targets)
+        equal = quality_focal(logits, tf.stop_gradient(tf.sigmoid(logits)))
     np.testing.assert_allclose(terms, expected, rtol=1e-6)
     slopes = tape.gradient(terms, logits)
     np.testing.assert_allclose(slopes, tape.gradient(expected, logits), rtol=1e-4, atol=1e-9)

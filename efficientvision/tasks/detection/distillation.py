@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,7 @@ from efficientvision.data import boxes as box_ops
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection.anchors import generate_anchors
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
-from efficientvision.tasks.detection.losses import all_levels, iou_loss
+from efficientvision.tasks.detection.losses import all_levels, iou_loss, quality_focal
 from efficientvision.tasks.teacher import Teacher
 
 # Boxes of anchors in which the teacher sees nothing were never trained: they teach nothing. With
@@ -33,7 +33,7 @@ def distillation_losses(
 ) -> dict[str, tf.Tensor]:
     """Computes the losses of both heads against those of a teacher, over all anchors.
 
-    Classes: `quality_focal_terms` with the teacher's probabilities as targets, for the classes that
+    Classes: `quality_focal` with the teacher's probabilities as targets, for the classes that
     both have. Boxes: GIoU loss of the decoded boxes, weighted by the teacher's confidence, its
     highest probability of these classes; anchors below `LEAST_CONFIDENCE` do not count.
 
@@ -67,7 +67,7 @@ def distillation_losses(
             for x in (level, their_level)
         )
         targets = tf.sigmoid(teacher.of_teacher(theirs))
-        sums.append(tf.reduce_sum(quality_focal_terms(teacher.of_student(logits), targets)))
+        sums.append(tf.reduce_sum(quality_focal(teacher.of_student(logits), targets)))
         confidences.append(tf.reduce_max(targets, axis=-1))
     losses = {}
     if "distill_class_loss" in parts:
@@ -80,36 +80,6 @@ def distillation_losses(
         terms = weights * iou_loss(boxes, their_boxes, "giou")
         losses["distill_box_loss"] = tf.reduce_sum(terms) / normalizer
     return losses
-
-
-@tf.custom_gradient
-def quality_focal_terms(
-    logits: tf.Tensor, targets: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
-    """Quality focal loss: binary cross entropy with soft targets, times |target - p|^2.
-
-    It is 0, with zero gradient, where the probability is the target. The gradient is explicit, so
-    that only logits and targets are kept from the forward pass.
-
-    Args:
-        logits: float32 [...].
-        targets: float32 [...], 0..1; without gradient.
-
-    Returns:
-        float32 [...] (the decorator takes the gradient's function).
-
-    Reference: Li et al. 2020, https://arxiv.org/abs/2006.04388, equation 6, beta = 2.
-    """
-
-    def gradient(upstream):
-        probabilities = tf.sigmoid(logits)
-        excess = probabilities - targets
-        entropy = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
-        slope = 2.0 * probabilities * (1.0 - probabilities) * entropy + tf.square(excess)
-        return upstream * excess * slope, None
-
-    entropy = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
-    return tf.square(tf.sigmoid(logits) - targets) * entropy, gradient
 
 
 def _decoded(box_outputs: Sequence, anchors: np.ndarray, weights: tf.Tensor) -> tf.Tensor:

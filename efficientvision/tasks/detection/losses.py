@@ -71,6 +71,29 @@ def _class_loss_sum(logits, class_targets, *, num_classes, alpha, gamma, label_s
     return (1.0 - alpha) * tf.reduce_sum(negatives) + tf.reduce_sum(exchange)
 
 
+def quality_focal(logits: tf.Tensor, targets: tf.Tensor, gamma: float = 2.0) -> tf.Tensor:
+    """Quality focal loss: binary cross entropy with soft targets, times |target - p|^gamma.
+
+    It is 0, with zero gradient, where the probability is the target.
+
+    Args:
+        logits: float32 [...].
+        targets: float32 [...], 0..1; no gradient flows to them.
+        gamma: The paper's beta.
+
+    Returns:
+        float32 [...].
+
+    Source: Li et al. 2020, https://arxiv.org/abs/2006.04388, equation 6.
+    """
+    targets = tf.stop_gradient(targets)
+    distance = tf.abs(targets - tf.sigmoid(logits))
+    differs = distance > 0.0
+    # The gradient of 0^gamma is NaN for gamma < 1.
+    factor = tf.where(differs, tf.where(differs, distance, 1.0) ** gamma, 0.0)
+    return factor * tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+
+
 def _quality_class_loss_sum(logits, class_targets, quality, *, num_classes, gamma):
     """Sums the quality focal loss over one level: |y - p|^gamma times the cross entropy of y.
 
@@ -85,10 +108,7 @@ def _quality_class_loss_sum(logits, class_targets, quality, *, num_classes, gamm
     logits = tf.reshape(tf.cast(logits, tf.float32), [-1, num_classes])
     targets, quality = tf.reshape(class_targets, [-1]), tf.reshape(quality, [-1])
     target_logits = tf.gather(logits, tf.maximum(targets, 0), batch_dims=1)
-    # The gradient of 0^gamma is NaN for gamma < 1.
-    distance = tf.maximum(tf.abs(quality - tf.sigmoid(target_logits)), 1e-6)
-    entropy = tf.math.softplus(target_logits) - quality * target_logits
-    exchange = distance**gamma * entropy - negative(target_logits)
+    exchange = quality_focal(target_logits, quality, gamma) - negative(target_logits)
     exchange = tf.where(targets >= 0, exchange, 0.0)
     return tf.reduce_sum(negative(logits)) + tf.reduce_sum(exchange)
 
