@@ -109,15 +109,18 @@ def test_options_that_need_a_teacher():
 
 @pytest.mark.slow
 def test_a_run_learns_from_another(tmp_path, monkeypatch):
-    """The command of docs/training.md; checkpoints hold the student only; a new teacher is told."""
+    """The command of docs/training.md, with the modern recipe; checkpoints hold the student only; a
+    new teacher is told.
+    """
     monkeypatch.setattr(train_command, "run_callbacks", lambda *_: [])
     teacher, _ = trained_run("efficientdet")
     network = ",fpn_cell_repeats=1,box_class_repeats=1,fpn_num_filters=8,num_classes=2"
     run = tmp_path / "run"
-    flags = ("--preflight=true", f"--distill_from={teacher}")
+    flags = ("--preflight=true", "--recipe=modern", f"--distill_from={teacher}")
     with eagerly():
         first = train("efficientdet", run, *flags, more=network, epochs=1)
         assert first.code == 0, first.stderr[-3000:]
+        assert "assignment=task_aligned (" in first.stdout + first.stderr
         assert "Teacher: efficientdet-d0" in first.stdout and "2 of 2 by name" in first.stdout
         (row,) = read_results(run)
         assert float(row["distill_loss"]) > 0
