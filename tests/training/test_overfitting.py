@@ -35,7 +35,7 @@ def test_eight_blood_cell_photographs(repository, shared_dir, tmp_path):
     assert done.code == 0, done.stderr[-3000:]
     done = train_program(
         "--mode=train",
-        "--model_name=efficientdet-d0",
+        "--model_name=efficientdet-lite0",
         f"--model_dir={tmp_path / 'run'}",
         f"--train_file_pattern={tmp_path}/eight*.tfrecord",
         f"--val_file_pattern={tmp_path}/eight*.tfrecord",
