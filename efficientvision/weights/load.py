@@ -130,7 +130,11 @@ def _check_finite(report: LoadReport, values: dict[str, np.ndarray]) -> None:
 def _padding_notes(model: Any, reader: CheckpointReader) -> list[str]:
     """A note if an EfficientNet pads otherwise than the network of another package's file."""
     theirs = reader.settings.get("padding", "same")
-    ours = {layer.padding for layer in model.layers if hasattr(layer, "architecture")}
+    ours = {
+        layer.padding
+        for layer in getattr(model, "layers", [model])
+        if hasattr(layer, "architecture")
+    }
     if not reader.settings or ours <= {theirs}:
         return []
     return [

@@ -18,8 +18,8 @@ np.testing.assert_allclose(again.scores, detections.scores, atol=0.01)
 """
 # A reader's network sees 6,400 images and is then sure of what it finds; this one need not be.
 QUICKER = {
-    "num_examples_per_epoch=6400": "num_examples_per_epoch=1280",
-    "min_score_thresh=0.4": "min_score_thresh=0.1",
+    "num_examples_per_epoch=6400": "num_examples_per_epoch=2560",
+    "min_score_thresh=0.4": "min_score_thresh=0.3",
 }
 
 
