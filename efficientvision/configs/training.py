@@ -236,6 +236,11 @@ class TrainingConfig:
         return parse_image_size(self.image_size)
 
     @property
+    def largest_hw(self) -> tuple[int, int]:
+        """Height and width of the largest input in training, pixels."""
+        return self.image_hw
+
+    @property
     def dtype_policy(self) -> str:
         """The Keras dtype policy of the network."""
         if not self.mixed_precision:

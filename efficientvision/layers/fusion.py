@@ -62,7 +62,7 @@ class FusionNodeLayer(CompositeLayer):
 
     Args:
         filters: channels of the output.
-        target_hw: (height, width) of the output.
+        target_hw: (height, width) of the output, unless `call` is given another.
         input_offsets: offsets of the inputs in the cell, which name the resampling layers.
         node_offset: the node's own offset.
         weight_method: one of `WEIGHT_METHODS`: `fastattn` relu(w_i) / (sum + 1e-4), `attn`
@@ -141,9 +141,10 @@ class FusionNodeLayer(CompositeLayer):
             ]
         super().build(input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, target_hw=None):
+        target_hw = target_hw or self.target_hw
         maps = [
-            resample(x, training=training)
+            resample(x, training=training, target_hw=target_hw)
             for resample, x in zip(self.resamples, inputs, strict=True)
         ]
         if self.weight_method != "sum":
@@ -184,8 +185,8 @@ class FusionCell(CompositeLayer):
         grad_checkpoint: in training keep only the nodes' outputs for the gradient, as
             `EfficientNet` does with its blocks.
 
-    Input: a list of `[N, h, w, c]`, one per level, finest first, static sizes. Output: a list of
-    `[N, h, w, filters]` of the same sizes.
+    Input: a list of `[N, h, w, c]`, one per level, finest first, static sizes, which may differ
+    between calls. Output: a list of `[N, h, w, filters]` of the same sizes.
     """
 
     def __init__(
@@ -233,7 +234,8 @@ class FusionCell(CompositeLayer):
     def call(self, inputs, training=None):
         maps = list(inputs)
         for node, layer in zip(self.nodes, self.node_layers, strict=True):
-            run = functools.partial(layer, training=training)
+            target_hw = tuple(inputs[node.level - self.min_level].shape[1:3])
+            run = functools.partial(layer, training=training, target_hw=target_hw)
             chosen = [maps[offset] for offset in node.inputs]
             remat = self.grad_checkpoint and training
             maps.append(rematerialized(run, [layer], chosen) if remat else run(chosen))

@@ -19,7 +19,7 @@ class Resample(CompositeLayer):
 
     Args:
         filters: channels of the output.
-        target_hw: (height, width) of the output, static.
+        target_hw: (height, width) of the output, static; None: half of the input, rounded up.
         apply_bn: batch norm after the 1x1 convolution.
         conv_after_downsample: pool before the convolution instead of after it.
         padding: padding when pooling: `"same"`, or `"symmetric"` as in PyTorch.
@@ -27,7 +27,8 @@ class Resample(CompositeLayer):
             `"bilinear"`: bilinear interpolation both ways, with pixels' centres aligned and without
             antialiasing.
 
-    Input `[N, H, W, C]` with static H, W; output `[N, *target_hw, filters]`. Mixed cases (one
+    Input `[N, H, W, C]` with static H, W; output `[N, *target_hw, filters]`, or of another
+    `target_hw` that `call` is given: the weights do not depend on it. Mixed cases (one
     axis up, the other down) are refused with a ValueError.
 
     Reference: EfficientDet, section 3; the 1x1 convolution follows the published code.
@@ -36,7 +37,7 @@ class Resample(CompositeLayer):
     def __init__(
         self,
         filters: int,
-        target_hw: Sequence[int],
+        target_hw: Sequence[int] | None,
         apply_bn: bool = True,
         conv_after_downsample: bool = False,
         padding: str = "same",
@@ -45,7 +46,7 @@ class Resample(CompositeLayer):
     ):
         super().__init__(**kwargs)
         self.filters = filters
-        self.target_hw = tuple(target_hw)
+        self.target_hw = tuple(target_hw) if target_hw else None
         self.apply_bn = apply_bn
         self.conv_after_downsample = conv_after_downsample
         self.padding = padding
@@ -61,23 +62,24 @@ class Resample(CompositeLayer):
                 self.norm = self._batch_norm("bn")
         super().build(input_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, target_hw=None):
         height, width = inputs.shape[1:3]
-        down = height > self.target_hw[0] or width > self.target_hw[1]
-        up = height < self.target_hw[0] or width < self.target_hw[1]
+        target_hw = target_hw or self.target_hw or ((height + 1) // 2, (width + 1) // 2)
+        down = height > target_hw[0] or width > target_hw[1]
+        up = height < target_hw[0] or width < target_hw[1]
         if down and up:
             raise ValueError(
-                f"Cannot resample {(height, width)} to {self.target_hw}: one axis grows while the "
-                "other shrinks."
+                f"Cannot resample {(height, width)} to {tuple(target_hw)}: one axis grows while "
+                "the other shrinks."
             )
         if not down:
             x = self._match_channels(inputs, training)
             if self.resizing == "bilinear":
-                return _resize_bilinear(x, self.target_hw)
-            return resize_nearest(x, self.target_hw, training=bool(training))
+                return _resize_bilinear(x, target_hw)
+            return resize_nearest(x, target_hw, training=bool(training))
         if self.conv_after_downsample:
-            return self._match_channels(self._pool(inputs), training)
-        return self._pool(self._match_channels(inputs, training))
+            return self._match_channels(self._pool(inputs, target_hw), training)
+        return self._pool(self._match_channels(inputs, training), target_hw)
 
     def _match_channels(self, inputs, training):
         if self.conv is None:
@@ -85,12 +87,12 @@ class Resample(CompositeLayer):
         x = self.conv(inputs)
         return x if self.norm is None else self.norm(x, training=training)
 
-    def _pool(self, inputs):
+    def _pool(self, inputs, target_hw):
         if self.resizing == "bilinear":
-            return _resize_bilinear(inputs, self.target_hw)
+            return _resize_bilinear(inputs, target_hw)
         strides = [
             (size - 1) // target + 1
-            for size, target in zip(inputs.shape[1:3], self.target_hw, strict=True)
+            for size, target in zip(inputs.shape[1:3], target_hw, strict=True)
         ]
         if self.padding == "symmetric" and strides == [2, 2]:
             return max_pool_3x3(inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -74,7 +75,7 @@ def what_happened(
     replicas = local_replicas(strategy) if evaluates else strategy.num_replicas_in_sync
     images = -(-getattr(options, option) // replicas)
     parts = 1 if evaluates else config.gradient_accumulation
-    height, width = config.image_hw
+    height, width = config.image_hw if evaluates else config.largest_hw
     load = f"{images // parts} images" if images // parts > 1 else "1 image"
     load += f" of {width}x{height} in {_precision(config)} at a time"
     if replicas > 1:
@@ -116,6 +117,12 @@ def training_remedies(options: RunOptions, config: TrainingConfig, replicas: int
         remedies.append(
             f"`train_batch_size={smaller}`: {at_once // 2} of {at_once} images at a time, "
             f"activations shrink to {share:.0%}; {_rate_change(config, batch, smaller)}."
+        )
+    if config.largest_hw != config.image_hw:
+        share = math.prod(config.image_hw) / math.prod(config.largest_hw)
+        remedies.append(
+            f"multi_scale=0 in `hparams`: {share:.0%} of the pixels and activations of its largest "
+            "size."
         )
     return remedies + _smaller_image(config, "activations")
 

@@ -68,5 +68,5 @@ def training_bytes(config: TrainingConfig) -> float:
         per_pixel *= _CHECKPOINTED
     if config.mixed_precision:
         per_pixel *= _HALF
-    height, width = config.image_hw
+    height, width = config.largest_hw
     return per_pixel * height * width

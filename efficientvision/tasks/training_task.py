@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -122,6 +123,19 @@ class TrainingTask(abc.ABC):
             "EfficientDets, classifiers and segmentation networks can learn from a teacher. "
             "Remove it."
         )
+
+    def variant(self, step: int) -> tuple[TrainingTask, int]:
+        """Returns the task of a training step: itself, unless the steps differ, as in their size.
+
+        For every other task that it returns, the training step is compiled once more.
+
+        Args:
+            step: Number of steps before it.
+
+        Returns:
+            The task, and the number of steps, from this one on, for which it stays the same.
+        """
+        return self, sys.maxsize
 
     def step_done(self, normalizer: tf.Tensor) -> None:  # noqa: B027
         """Updates the task's own state after a step, in replica context."""

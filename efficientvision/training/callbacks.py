@@ -34,7 +34,10 @@ class Callback:
         """Called before the first step; `trainer.state.step` steps were done by earlier runs."""
 
     def compiling(self, step: int) -> None:
-        """Called at `step`, before the first call of the training step, which compiles it."""
+        """Called at `step`, before a call that compiles the training step.
+
+        It is the first call, and the first with another variant of the task.
+        """
 
     def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
         """Called after a chunk of `steps` steps that took `seconds` and ended at `step`.

@@ -52,12 +52,13 @@ class ProgressDisplay(Callback):
         self._row_began = self._trained_until = time.perf_counter()
 
     def compiling(self, step: int) -> None:
-        """Says that the first step takes longer."""
+        """Says that the next step takes longer."""
         self._compiling = True
+        which = "the first" if self._seconds_per_step is None else "another"
         if progress.draws_bars():
-            self._draw(step, f"{self._epoch(step + 1)} ", " compiling the first step")
+            self._draw(step, f"{self._epoch(step + 1)} ", f" compiling {which} step")
         else:
-            progress.write_line(f"{self._epoch(step + 1)}: compiling the first step")
+            progress.write_line(f"{self._epoch(step + 1)}: compiling {which} step")
 
     def trained(self, step: int, steps: int, seconds: float, losses: Mapping[str, float]) -> None:
         """Moves the bar, or writes a line if the last one is old."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -55,7 +56,7 @@ class TrainStep:
         held: As the argument.
         names: Keys of the dictionary that a call returns.
         counted: How many steps the means of the last call cover; skipped ones are not counted.
-        traces: How often the step was traced.
+        traces: How often the step was traced, without those of `for_task`.
     """
 
     def __init__(
@@ -87,13 +88,27 @@ class TrainStep:
             if use_xla
             else tf.autograph.experimental.do_not_convert
         )
-        self._whole_step = self._compile(self._step_on_replica)
         if micro_batches > 1:
             self._sums = MicroBatchSums(state, self._groups, len(task.loss_names))
+        self._of_tasks = {task: self}
+        self._make_functions()
+
+    def _make_functions(self) -> None:
+        self._whole_step = self._compile(self._step_on_replica)
+        if self._micro_batches > 1:
             self._begin = self._compile(self._begin_on_replica)
             self._add = self._compile(self._add_on_replica)
             self._finish = self._compile(self._finish_on_replica)
         self._run = tf.function(self._run_steps)
+
+    def for_task(self, task: TrainingTask) -> TrainStep:
+        """The step with the losses of another task of the same names; compiled when first run."""
+        if task not in self._of_tasks:
+            other = copy.copy(self)
+            other._task, other.traces = task, 0
+            other._make_functions()
+            self._of_tasks[task] = other
+        return self._of_tasks[task]
 
     def __call__(self, iterator: Iterator, steps: int) -> dict[str, float]:
         """Trains `steps` steps on batches of `iterator`.

@@ -125,7 +125,6 @@ class Trainer:
         self._losses = EpochLosses()
         self._profile = plan.profile
         self._chunk = 1
-        self._compiled = False
         self._saved_step: int | None = None
 
     @property
@@ -279,8 +278,10 @@ class Trainer:
         while (step := state.step) < end:
             if self.train_step.held and step >= self.recipe.hold_steps:
                 self._train_held_parts(step)
+            task, steps_alike = self.task.variant(step)
+            self.train_step = self.train_step.for_task(task)
             until_save = plan.save_every - step % plan.save_every
-            steps = min(self._chunk, end - step, until_save)
+            steps = min(self._chunk, end - step, until_save, steps_alike)
             if self.train_step.held:
                 steps = min(steps, self.recipe.hold_steps - step)
             losses = self._train_steps(batches, steps)
@@ -292,7 +293,7 @@ class Trainer:
 
     def _train_held_parts(self, step: int) -> None:
         self.train_step = self.recipe.build_step(self.task, self.state)
-        self._compiled, self._chunk = False, 1
+        self._chunk = 1
         if self.is_chief:
             parts = "+".join(self.recipe.held_parts)
             log.info(f"Step {step}: {parts} is no longer frozen (unfreeze_epoch).")
@@ -300,7 +301,7 @@ class Trainer:
     @contextlib.contextmanager
     def _profiler(self):
         """Profiles the first call that does not compile, if profiling is on."""
-        if not (self._profile and self._compiled):
+        if not (self._profile and self.train_step.traces):
             yield
             return
         self._profile = False
@@ -314,7 +315,8 @@ class Trainer:
             UserError: A step is not finite, and such steps are not skipped.
         """
         first, skipped = self.state.step, int(self.state.skipped.numpy())
-        if not self._compiled:
+        compiled = self.train_step.traces > 0
+        if not compiled:
             for callback in self._active:
                 callback.compiling(first)
         start = time.perf_counter()
@@ -325,11 +327,10 @@ class Trainer:
         except NonFiniteStep as error:
             stop, losses, steps = error, error.losses, error.steps
         seconds = time.perf_counter() - start
-        if self._compiled and not stop:
+        if compiled and not stop:
             # Chunks of constant duration keep the progress bar and the log moving.
             chunk = int(from_chief(self.strategy, _SECONDS_PER_CALL * steps // seconds))
             self._chunk = max(1, min(chunk, self.plan.steps_per_call))
-        self._compiled = True
         if steps:
             for callback in self._active:
                 callback.trained(first + steps, steps, seconds, losses | self.state.counts())

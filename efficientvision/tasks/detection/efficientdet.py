@@ -162,8 +162,6 @@ def _pyramid(features, min_level, max_level, filters, **options):
         raise ValueError(f"The backbone has levels {sorted(levels)}, but not {min_level}.")
     pyramid = [levels[level] for level in range(min_level, max_level + 1) if level in levels]
     for level in range(min_level + len(pyramid), max_level + 1):
-        height, width = pyramid[-1].shape[1:3]
-        target_hw = ((height - 1) // 2 + 1, (width - 1) // 2 + 1)
-        resample = Resample(filters, target_hw, name=f"resample_p{level}", **options)
+        resample = Resample(filters, None, name=f"resample_p{level}", **options)
         pyramid.append(resample(pyramid[-1]))
     return pyramid

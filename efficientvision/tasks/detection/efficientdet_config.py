@@ -21,6 +21,7 @@ from efficientvision.configs.training import ACTIVATIONS
 from efficientvision.errors import UserError
 from efficientvision.registry import backbone_names, detection_defaults, vfpn_cell_repeats
 from efficientvision.tasks.detection.base_config import DetectionConfig
+from efficientvision.tasks.detection.multi_scale import LARGEST, training_sizes
 
 _POSITIVE = number(minimum=1e-12)
 _NON_NEGATIVE = number(minimum=0)
@@ -99,6 +100,11 @@ class EfficientDetConfig(DetectionConfig):
         0.1, _POSITIVE, "scale jitter: smallest factor, relative to the image resized to fit"
     )
     jitter_max: float = hyperparameter(2.0, _POSITIVE, "scale jitter: largest factor")
+    multi_scale: float = hyperparameter(
+        0.0,
+        number(0, LARGEST),
+        "training at up to five input sizes, from 1 - this to 1 + this times image_size; 0: off",
+    )
     seg_num_classes: int = hyperparameter(3, _COUNT, "number of classes of the segmentation head")
     heads: tuple[str, ...] = hyperparameter(
         ("object_detection",), HEADS, "output heads: object_detection, segmentation"
@@ -190,6 +196,15 @@ class EfficientDetConfig(DetectionConfig):
     @property
     def num_object_classes(self) -> int:
         return self.num_classes
+
+    @property
+    def training_sizes(self) -> list[tuple[int, int]]:
+        """Input sizes (height, width) of the training steps, smallest first; see `multi_scale`."""
+        return training_sizes(self.image_hw, self.multi_scale)
+
+    @property
+    def largest_hw(self) -> tuple[int, int]:
+        return self.training_sizes[-1]
 
     @property
     def coarsest_stride(self) -> int:

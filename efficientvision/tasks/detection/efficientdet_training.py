@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from efficientvision.data import boxes as box_ops
+from efficientvision.data.transforms.preprocess import resize_bilinear
 from efficientvision.errors import UserError
 from efficientvision.tasks.detection.alignment import task_aligned_targets
 from efficientvision.tasks.detection.anchors import anchor_strides, generate_anchors
@@ -18,6 +21,7 @@ from efficientvision.tasks.detection.distillation import check_teacher, distilla
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.losses import all_levels, detection_losses
 from efficientvision.tasks.detection.matching import AnchorTargets, assign_targets
+from efficientvision.tasks.detection.multi_scale import STEPS_PER_DRAW, drawn_size
 from efficientvision.tasks.detection.training_task import DetectionTrainingTask
 from efficientvision.tasks.teacher import Teacher
 from efficientvision.tasks.training_task import Batch
@@ -49,14 +53,52 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
                 f"object_detection, got {', '.join(config.heads)}."
             )
         super().__init__(config, **options)
-        self.anchors = generate_anchors(**config.anchor_options)
         self._is_aligned = config.assignment == "task_aligned"
+        self._use_size(config.image_hw)
+        self._variants = {config.image_hw: self}
         if self._is_aligned:
-            self._strides = anchor_strides(**config.anchor_options)
             self.target_fields = ("gt_boxes_yxyx", "gt_classes", "num_positives")
         self._positives: tf.Variable | None = None
         iou = ("box_iou_loss",) if config.iou_loss_type else ()
         self.loss_names = ("loss", "cls_loss", "box_loss", *iou, "det_loss")
+
+    def _use_size(self, image_hw: tuple[int, int]) -> None:
+        """Sets the input size of the losses, and what depends on it."""
+        self._hw = image_hw
+        options = self._anchor_options(self.config)
+        self.anchors = generate_anchors(**options)
+        if self._is_aligned:
+            self._strides = anchor_strides(**options)
+
+    def _anchor_options(self, config: EfficientDetConfig) -> dict[str, Any]:
+        return {**config.anchor_options, "image_hw": self._hw}
+
+    def variant(self, step: int) -> tuple[EfficientDetTrainingTask, int]:
+        """See `multi_scale`: the task that resizes the batches of a step to the size drawn for it.
+
+        Variants share everything with this task but the size; they are for training only.
+        """
+        config = self.config
+        if not config.multi_scale:
+            return super().variant(step)
+        size = drawn_size(config.training_sizes, config.seed, step)
+        if size not in self._variants:
+            other = copy.copy(self)
+            other._use_size(size)
+            self._variants[size] = other
+        return self._variants[size], STEPS_PER_DRAW - step % STEPS_PER_DRAW
+
+    def _run(self, model: keras.Model, images: tf.Tensor, training: bool):
+        if self._hw == self.config.image_hw:
+            return super()._run(model, images, training)
+        # A model refuses inputs of a size other than its own; its layers do not.
+        return model.call(resize_bilinear(images, self._hw), training=training)
+
+    def _with_resized_boxes(self, batch: Batch) -> Batch:
+        factors = [new / old for new, old in zip(self._hw, self.config.image_hw, strict=True)]
+        boxes, is_object = batch["gt_boxes_yxyx"], batch["gt_classes"] > 0
+        moved = tf.where(is_object[..., tf.newaxis], boxes * tf.constant(factors * 2), boxes)
+        return {**batch, "gt_boxes_yxyx": moved}
 
     @property
     def mix_until(self) -> int | None:
@@ -75,6 +117,8 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             batch: `gt_boxes_yxyx` float32 [B,M,4] in pixels of the network input (-1 padded),
                 `gt_classes` int32 [B,M], and the other inputs of `losses`.
         """
+        if self._hw != self.config.image_hw:
+            batch = self._with_resized_boxes(batch)
         if self._is_aligned:
             objects = tf.cast(batch["gt_classes"] > 0, tf.float32)
             return {**batch, "num_positives": tf.reduce_sum(objects, axis=1)}
@@ -148,7 +192,7 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             theirs[:2],
             teacher,
             anchors=self.anchors,
-            teacher_anchors=generate_anchors(**teacher.config.anchor_options),
+            teacher_anchors=generate_anchors(**self._anchor_options(teacher.config)),
             parts=self.teacher_parts,
             normalizer=normalizer,
         )

@@ -18,6 +18,7 @@ from efficientvision.preflight.record_scan import RecordScan
 from efficientvision.registry import SSD_IMAGE_SIZE, is_ssd
 from efficientvision.tasks import tta_options
 from efficientvision.tasks.build import build_by_name
+from efficientvision.tasks.default_values import size_text
 from efficientvision.tasks.detection.anchor_checks import anchor_findings, prior_findings
 from efficientvision.tasks.detection.build import build_configured_ssd, build_efficientdet
 from efficientvision.tasks.detection.data_defaults import EfficientDetDefaults, SsdDefaults
@@ -25,6 +26,7 @@ from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
 from efficientvision.tasks.detection.modern_recipe import MODERN
+from efficientvision.tasks.detection.multi_scale import STEPS_PER_DRAW, check_sizes
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
@@ -131,6 +133,18 @@ class EfficientDetTask(DetectionTask):
                 "A detector's segmentation head can be built, loaded and run, but not trained: "
                 "train with heads=object_detection."
             )
+
+    def build_task(
+        self, options: RunOptions, config: EfficientDetConfig, names: Mapping[int, str]
+    ) -> EfficientDetTrainingTask:
+        if options.mode != "eval" and config.multi_scale:
+            check_sizes(config.image_hw, config.multi_scale)
+            sizes = ", ".join(map(size_text, config.training_sizes))
+            log.info(
+                f"Input sizes of the training steps (multi_scale={config.multi_scale:g}): {sizes}; "
+                f"one is drawn every {STEPS_PER_DRAW} steps, and compiled at its first."
+            )
+        return super().build_task(options, config, names)
 
     def fit_to_checkpoint(self, config: EfficientDetConfig, ckpt: str) -> list[str]:
         lines = apply_published_size(config, ckpt)

@@ -180,6 +180,10 @@ class DetectionTrainingTask(RecordTrainingTask):
         """Runs a network of `config` (None: the student's) on the images of a batch."""
         config = config or self.config
         images = normalize(batch["images"], batch["valid_hw"], config.mean_rgb, config.stddev_rgb)
+        return self._run(model, images, training)
+
+    def _run(self, model: keras.Model, images: tf.Tensor, training: bool):
+        """Runs a network on normalised images of the size of the network's input."""
         return model(images, training=training)
 
     def _new_coco_evaluator(self) -> CocoEvaluator:
