@@ -214,6 +214,12 @@ def small(options):
     return _detection(options, small_detector, {"min_level": 3, "max_level": 3})
 
 
+def scaled(options):
+    """At 96 pixels, of which the photos have 64."""
+    case = small({**options, "multi_scale": 0.5, "seed": 1})
+    return case._replace(task=case.task.variant(0)[0])
+
+
 def taught(options):
     """A detector that also learns from another, whose boxes it sees at first."""
 
@@ -268,12 +274,15 @@ def masks(options):
     return Case(task, small_segmenter, masked_pictures())
 
 
-CASES = {case.__name__: case for case in (small, taught, held, d0, ssd, classifier, labels, masks)}
+CASES = {
+    case.__name__: case
+    for case in (small, scaled, taught, held, d0, ssd, classifier, labels, masks)
+}
 NORMS = {"frozen": {"is_training_bn": False}, "synchronized": {"sync_bn": True}}
 OPTIONS = {"num_classes": 3, "image_size": SIZE, "bn_momentum": 0.9}
 # What the fast tests look at: one process for all of it. Every loss, and every norm.
 FAST = (
-    *("small-frozen", "small-frozen-2", "taught-frozen-2", "ssd-frozen"),
+    *("small-frozen", "small-frozen-2", "scaled-frozen-2", "taught-frozen-2", "ssd-frozen"),
     *("classifier-synchronized", "labels-frozen", "masks-synchronized", "seeds"),
 )
 # And what is left of losses with norms.

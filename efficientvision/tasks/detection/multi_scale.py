@@ -65,7 +65,7 @@ def drawn_size(sizes: Sequence[Size], seed: int, step: int) -> Size:
         step: Number of steps before it.
     """
     draw = np.random.default_rng([_STREAM, seed, step // STEPS_PER_DRAW])
-    return sizes[draw.integers(len(sizes))]
+    return sizes[int(draw.integers(len(sizes)))]
 
 
 def check_sizes(image_hw: Size, multi_scale: float) -> None:
