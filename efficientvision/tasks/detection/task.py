@@ -141,8 +141,8 @@ class EfficientDetTask(DetectionTask):
             check_sizes(config.image_hw, config.multi_scale)
             sizes = ", ".join(map(size_text, config.training_sizes))
             log.info(
-                f"Input sizes of the training steps (multi_scale={config.multi_scale:g}): {sizes}; "
-                f"one is drawn every {STEPS_PER_DRAW} steps, and compiled at its first."
+                f"Input sizes of the training steps (multi_scale={config.multi_scale:g}): {sizes}. "
+                f"One is drawn every {STEPS_PER_DRAW} steps, and compiled when it is first drawn."
             )
         return super().build_task(options, config, names)
 
