@@ -8,6 +8,7 @@ from efficientvision.configs import TrainingConfig
 from efficientvision.configs.overrides import Recipe
 from efficientvision.configs.run_options import PUBLISHED_RECIPE, RunOptions
 from efficientvision.errors import UserError
+from efficientvision.runs.start import first_config
 from efficientvision.tasks.choice import task_of_config
 from efficientvision.training.checkpoints import latest_checkpoint
 
@@ -40,11 +41,13 @@ def apply(options: RunOptions, config: TrainingConfig) -> None:
             config.override(Recipe({choice.name: choice.value}))
             lines.append(f"  {choice.name}={choice.value} ({choice.reason})")
         elif value != choice.value and not config.is_written(choice.name):
-            kept.append(f"{choice.name}={value}")
+            kept.append(choice.name)
     if kept and options.defaults == "data" and latest_checkpoint(options.model_dir or ""):
-        raise UserError(
-            f"`recipe={name}`: the run in {options.model_dir} began without it ({kept[0]}). Remove "
-            "it, or choose another `model_dir`."
-        )
+        own = first_config(options)
+        for other in (name for name in kept if not own.is_decided(name)):
+            raise UserError(
+                f"`recipe={name}`: the run in {options.model_dir} began without it "
+                f"({other}={getattr(config, other)}). Remove it, or choose another `model_dir`."
+            )
     if lines:
         log.info("\n".join([f"Recipe {name}; set any of them yourself:", *lines]))

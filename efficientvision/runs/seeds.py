@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
@@ -44,7 +45,7 @@ def train_seeds(options: RunOptions, train_one: Callable[[RunOptions], int]) -> 
         "the same (`split_seed`)."
     )
     _check_folders(options, seeds)
-    table = {"best": None, **(read_seeds(folder) or {}), "seeds": seeds}
+    table = {"best": None, **_written_before(folder), "seeds": seeds}
     files.write_text(files.join(folder, SEEDS_NAME), json.dumps(table) + "\n")
     for number, seed in enumerate(seeds):
         one = _of_one_seed(options, number, seed)
@@ -55,6 +56,15 @@ def train_seeds(options: RunOptions, train_one: Callable[[RunOptions], int]) -> 
         keras.utils.clear_session()
     log.info(sum_up(folder))
     return 0
+
+
+def _written_before(folder: str) -> dict[str, Any]:
+    """The content of `seeds.json`; a damaged one is written again."""
+    try:
+        return read_seeds(folder) or {}
+    except UserError:
+        log.info(f"{files.join(folder, SEEDS_NAME)} is damaged: writing it again.")
+        return {}
 
 
 def _first_seed(options: RunOptions) -> int:
@@ -99,6 +109,11 @@ def sum_up(model_dir: str) -> str:
     """Writes `seeds.json`, `seeds.csv` and `report.html` of several seeds; returns the message."""
     found = summary_of(model_dir)
     write_summary(model_dir, found)
+    if differs := _differences(model_dir, len(found.seeds)):
+        log.warning(
+            f"Warning: the runs differ in more than their seed, so the spread is not that of "
+            f"chance alone: {differs}."
+        )
     page = write_seeds_page(model_dir, found)
     if found.metric is None:
         return (
@@ -117,3 +132,20 @@ def sum_up(model_dir: str) -> str:
             f"Report: {page}",
         ]
     )
+
+
+def _differences(model_dir: str, count: int) -> str:
+    """Hyper-parameters, besides the seed, in which the runs differ; empty if there are none."""
+    each: dict[str, Mapping[str, Any]] = {}
+    for name in map(run_name, range(count)):
+        path = files.join(model_dir, name, CONFIG_FILE)
+        if files.is_file(path):
+            each[name] = config_from_yaml(path).as_dict()
+    first = next(iter(each.values()), {})
+    found = []
+    for key, value in first.items():
+        others = {name: own[key] for name, own in each.items() if own.get(key) != value}
+        if key != "seed" and others:
+            name, other = next(iter(others.items()))
+            found.append(f"{key} is {value} in {next(iter(each))} and {other} in {name}")
+    return "; ".join(found)

@@ -77,6 +77,24 @@ def test_the_folder_stands_for_its_best_run(folder):
         local_path(folder)
 
 
+def test_runs_of_other_settings_are_told(folder, caplog, monkeypatch):
+    """As after a repeated command that changed them: finished runs keep theirs."""
+    monkeypatch.setattr(seeds, "write_seeds_page", lambda *_: "report.html")
+    seeds.sum_up(str(folder))
+    assert "differ" not in caplog.text
+    config = folder / "seed-2" / "config.yaml"
+    config.write_text(config.read_text().replace("learning_rate: 0.08", "learning_rate: 0.01"))
+    seeds.sum_up(str(folder))
+    assert "learning_rate is 0.08 in seed-0 and 0.01 in seed-2" in caplog.text
+
+
+def test_repeating_the_command_mends_a_damaged_table(folder, monkeypatch):
+    monkeypatch.setattr(seeds, "write_seeds_page", lambda *_: "report.html")
+    (folder / "seeds.json").write_text("{")
+    assert seeds.train_seeds(_options(folder, seed=4), lambda options: 0) == 0
+    assert json.loads((folder / "seeds.json").read_text())["best"] == "seed-1"
+
+
 def test_an_interrupted_run_ends_all_and_repeating_goes_on(tmp_path):
     asked = []
 

@@ -102,6 +102,17 @@ def test_without_objects_nothing_is_matched():
     assert np.all(targets.class_targets == -1) and not np.any(targets.quality)
 
 
+def test_boxes_that_overflow_match_nothing_and_leave_the_others_alone():
+    """Infinitely high and without width: their overlap is not a number."""
+    logits, deltas = _outputs()
+    deltas = np.array(deltas)
+    deltas[:, ::2] = [0.0, 0.0, 90.0, -200.0]
+    predicted = box_ops.decode(tf.constant(deltas), ANCHORS)
+    targets = task_aligned_targets(logits, predicted, ANCHORS, STRIDES, BOXES, CLASSES)
+    quality, matched = targets.quality.numpy(), targets.class_targets.numpy() >= 0
+    assert np.isfinite(quality).all() and matched.any() and not matched[:, ::2].any()
+
+
 def _task(**changes):
     return EfficientDetTrainingTask(get_config("efficientdet-d0", {**HPARAMS, **changes}))
 
