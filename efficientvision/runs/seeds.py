@@ -14,7 +14,7 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.loading import CONFIG_FILE
-from efficientvision.report.seeds_files import run_name, summary_of, write_summary
+from efficientvision.report.seeds_files import SeedSummary, run_name, summary_of, write_summary
 from efficientvision.report.seeds_page import write_seeds_page
 from efficientvision.runs.data_defaults import read_kept
 from efficientvision.tasks.choice import config_from_yaml, get_config
@@ -124,7 +124,7 @@ def sum_up(model_dir: str) -> str:
     spread = f" ± {shown_metric(metric, found.spread[metric])}" if found.spread else ""
     return "\n".join(
         [
-            f"{len(runs)} seeds: {metric} {shown_metric(metric, found.mean[metric])}{spread} (mean "
+            f"{_counted(found)}: {metric} {shown_metric(metric, found.mean[metric])}{spread} (mean "
             f"and standard deviation of the best checkpoints; {low} to {high}).",
             *(f"  {name}  {shown_metric(metric, run[metric])}" for name, run in runs.items()),
             f"Best: {found.best}, which {model_dir} stands for in every command. It was chosen on "
@@ -132,6 +132,11 @@ def sum_up(model_dir: str) -> str:
             f"Report: {page}",
         ]
     )
+
+
+def _counted(found: SeedSummary) -> str:
+    done, every = len(found.runs), len(found.seeds)
+    return f"{done} seeds" if done == every else f"{done} of {every} seeds (others: not evaluated)"
 
 
 def _differences(model_dir: str, count: int) -> str:

@@ -14,6 +14,7 @@ from efficientvision.runs import data_defaults, run_folder, run_setup
 from efficientvision.tasks.choice import get_config, task_of_config
 from efficientvision.tasks.data_defaults import DataDefaults
 from efficientvision.tasks.default_values import BACKBONE, DataFacts, Machine, Transfer
+from efficientvision.tasks.detection.data_defaults import object_choices
 from efficientvision.tasks.setup import take_from_run
 from tests.made_records import write_made_records
 
@@ -221,6 +222,18 @@ def test_a_run_that_resumes_keeps_its_values_whatever_has_become_of_the_data(
     assert data_defaults.of_run(plain).defaults == "published"
     with pytest.raises(UserError, match="did not begin with defaults from the data"):
         data_defaults.complete(again, same, strategy)
+
+
+def test_room_for_the_objects_of_mixed_photos():
+    facts = DataFacts(9, image_of=np.repeat([0, 1], [40, 2]))
+    for changes, most in (
+        ("", []),
+        ("mosaic_prob=0.5", [160]),
+        ("mosaic_prob=1,mixup_prob=1", [200]),
+    ):
+        config = get_config("efficientdet-d0", changes)
+        assert [choice.value for choice in object_choices(facts, config)] == most
+    assert object_choices(facts, get_config("espnetv2_s_0.5", task="detection")) == []
 
 
 def test_memory_is_left_for_a_teacher():

@@ -204,6 +204,8 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             batch["gt_classes"],
         )
         deltas = box_ops.encode(targets.boxes_yxyx, self.anchors[np.newaxis])
+        # The box losses leave out exact zeros, as of an object in the middle of an anchor.
+        deltas = tf.where(deltas == 0.0, box_ops.EPSILON, deltas)
         matched = targets.class_targets[..., tf.newaxis] >= 0
         labels = AnchorTargets(
             targets.class_targets, tf.where(matched, deltas, 0.0), batch["num_positives"]
