@@ -43,7 +43,12 @@ def test_a_run_that_began_without_it_goes_on_without_it(monkeypatch):
     with pytest.raises(UserError, match=r"began without it \(assignment=iou\)"):
         recipe.apply(options, get_config("efficientdet-lite0", began))
     recipe.apply(MODERN_OPTIONS, config := get_config("efficientdet-lite0"))
-    recipe.apply(options, get_config("efficientdet-lite0", Recipe(config.as_dict())))
+    resumed = get_config("efficientdet-lite0", Recipe(config.as_dict()))
+    recipe.apply(options, resumed)
+    recipe.apply(options.replace(recipe=""), resumed)
+    with pytest.raises(UserError, match=r"`recipe=published`: .* began with `recipe=modern`"):
+        recipe.apply(options.replace(recipe="published"), resumed)
+    recipe.apply(options.replace(recipe="published"), get_config("efficientdet-lite0", began))
 
 
 def test_a_value_of_a_file_is_no_sign_of_a_run_without_it(monkeypatch, tmp_path):
