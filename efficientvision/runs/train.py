@@ -179,6 +179,8 @@ def train(
     if options.preflight == "only":
         if is_chief(strategy):
             preflight.run(options, config, names, plan, schedule, of_teacher)
+            if teacher is not None:
+                run_setup.build_task(options, config, names).learn_from(teacher)
         return 0
     with contextlib.ExitStack() as stack:
         keeper = None
