@@ -307,6 +307,14 @@ def test_hostile_configurations(hub, config, message, monkeypatch):
         local_path("hf://user/bad")
 
 
+def test_a_hostile_configuration_is_refused_from_the_cache_too(hub):
+    config = b"name: efficientdet-d0\nimage_size: 100000\n"
+    hub.add("user/bad", model__safetensors=b"weights", config__yaml=config)
+    for hub.failing in (None, 503):
+        with pytest.raises(UserError, match="image_size=100000x100000"):
+            local_path("hf://user/bad")
+
+
 def test_a_program_in_a_pth_is_refused(hub):
     from efficientvision.weights.checkpoint_reader import open_checkpoint
 
