@@ -290,6 +290,14 @@ def test_large_downloads_are_announced_and_limited(hub, monkeypatch, caplog):
         local_path("hf://user/full")
 
 
+# Short, and millions of values long where it is printed.
+_BOMB = (
+    b"name: [&a [x], "
+    + b"".join(b"&%c [%s]," % (c + 1, b",".join([b"*%c" % c] * 8)) for c in b"abcdefg")
+    + b"]\n"
+)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -297,6 +305,8 @@ def test_large_downloads_are_announced_and_limited(hub, monkeypatch, caplog):
         (b"name: efficientdet-d0\nnum_classes: -3\n", "num_classes"),
         (b"name: nonsense\n", "nonsense"),
         (b"a: &a [1]\nname: [*a, *a]\n", "config.yaml|name"),
+        (_BOMB, "its aliases .* stand for 5,135,884 values"),
+        (b"name: &a [*a]\n", "line 1: an alias is within what it stands for"),
         (b" " * 2001, "config.yaml has 2,001 bytes"),
     ],
 )
