@@ -74,7 +74,7 @@ def _options(variant):
     base, _, changes = variant.partition(" ")
     if base not in (PUBLISHED, MODERN):
         raise UserError(f"Unknown variant {variant!r}: it begins with {PUBLISHED} or {MODERN}.")
-    options = {} if base == PUBLISHED else {"recipe": MODERN}
+    options = {"recipe": base}
     for change in filter(None, changes.split(" ")):
         if change.startswith("-") and change[1:] in WITHOUT and base == MODERN:
             options |= WITHOUT[change[1:]]

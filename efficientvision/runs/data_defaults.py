@@ -25,6 +25,7 @@ from efficientvision.loading import CONFIG_FILE
 from efficientvision.tasks import default_values
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import task_of_config
+from efficientvision.tasks.data_defaults import DataDefaults
 from efficientvision.tasks.default_values import (
     BACKBONE,
     CHECKPOINT,
@@ -33,7 +34,7 @@ from efficientvision.tasks.default_values import (
     DataFacts,
     Machine,
 )
-from efficientvision.tasks.memory_use import FIXED_BYTES
+from efficientvision.tasks.memory_use import FIXED_BYTES, teacher_bytes
 from efficientvision.tasks.setup import count_images, record_names
 from efficientvision.training.checkpoints import latest_checkpoint
 from efficientvision.training.device_memory import device_kind, free_bytes
@@ -103,7 +104,10 @@ def _resumes(options: RunOptions) -> bool:
 
 
 def complete(
-    options: RunOptions, config: TrainingConfig, strategy: tf.distribute.Strategy
+    options: RunOptions,
+    config: TrainingConfig,
+    strategy: tf.distribute.Strategy,
+    teacher: str = "",
 ) -> tuple[RunOptions, Kept]:
     """Fills in the options and hyper-parameters that are not set.
 
@@ -111,6 +115,7 @@ def complete(
         options: Options of the run, with the data's file patterns.
         config: Changed in place.
         strategy: The run's strategy.
+        teacher: Network of `distill_from`, for which memory is left.
 
     Returns:
         The completed options, and what the run's folder should keep.
@@ -125,7 +130,8 @@ def complete(
     names = _choose_classes(picks, task, facts)
     picks.options = task.fit_to_data(picks.options, config)
     picks.options = count_images(picks.options, picks.options.val_file_pattern)
-    choose(picks, task, facts, names, _machine(options, strategy), lambda n: _agreed(strategy, n))
+    machine = _machine(options, strategy)
+    choose(picks, task, facts, names, machine, lambda n: _agreed(strategy, n), teacher)
     _log(picks, task)
     return picks.options, _kept(picks.options, picks.choices)
 
@@ -198,6 +204,7 @@ def choose(
     names: Mapping[int, str],
     machine: Machine,
     agree: Callable[[int], int] = int,
+    teacher: str = "",
 ) -> None:
     """Chooses input, batch, length and recipe, in this order, each from those before it.
 
@@ -208,6 +215,7 @@ def choose(
         names: Class id -> name.
         machine: Devices of the run.
         agree: Maps this worker's batch size to the one that all workers use.
+        teacher: As in `complete`.
     """
     options, config, own = picks.options, picks.config, task.data_defaults
     start = CHECKPOINT if options.ckpt else BACKBONE if options.backbone_ckpt else RANDOM
@@ -221,7 +229,7 @@ def choose(
             images,
             machine,
             fixed_bytes=FIXED_BYTES,
-            image_bytes=own.image_bytes(config),
+            image_bytes=_image_bytes(own, config, teacher),
             micro_batches=config.gradient_accumulation,
         )
         picks.put(Choice("train_batch_size", agree(batch), reason))
@@ -322,6 +330,12 @@ def _choose_recipe(
             warmup_init=config.lr_warmup_init,
         )
     )
+
+
+def _image_bytes(own: DataDefaults, config: TrainingConfig, teacher: str) -> float:
+    """Memory for each image of a micro-batch; 0: unknown."""
+    of_student = own.image_bytes(config)
+    return of_student and of_student + teacher_bytes(teacher, config)
 
 
 def _machine(options: RunOptions, strategy: tf.distribute.Strategy) -> Machine:

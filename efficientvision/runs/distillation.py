@@ -21,6 +21,7 @@ from efficientvision.tasks.teacher import Teacher, weights_hash
 from efficientvision.training.best_checkpoint import ARCHIVE_NAME
 from efficientvision.training.checkpoints import list_checkpoints
 from efficientvision.weights.class_head import match_classes
+from efficientvision.weights.identify import identify
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,24 @@ def load_teacher(
         f"{teacher.weights_hash[:12]}; it sees the same images as the network that is trained."
     )
     return teacher, [_class_finding(matched, config), _size_finding(path, config, loaded.config)]
+
+
+def teacher_name(options: RunOptions) -> str:
+    """Returns the name of the teacher's network, whose memory counts; empty if it is unknown.
+
+    Raises:
+        UserError: The teacher is missing or damaged.
+    """
+    if not options.distill_from:
+        return ""
+    path = best_of_run(options.distill_from)
+    own_config = files.join(run_folder_of(path), CONFIG_FILE)
+    if files.is_file(own_config):
+        return config_from_yaml(own_config).name
+    try:
+        return identify(path).model or ""
+    except UserError as error:
+        raise UserError(f"`distill_from={options.distill_from}`: {error}") from error
 
 
 def best_of_run(path: str) -> str:

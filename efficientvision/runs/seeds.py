@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
@@ -13,7 +14,7 @@ from efficientvision.configs.run_options import RunOptions
 from efficientvision.errors import UserError
 from efficientvision.evaluation.shown import shown_metric
 from efficientvision.loading import CONFIG_FILE
-from efficientvision.report.seeds_files import run_name, summary_of, write_summary
+from efficientvision.report.seeds_files import SeedSummary, run_name, summary_of, write_summary
 from efficientvision.report.seeds_page import write_seeds_page
 from efficientvision.runs.data_defaults import read_kept
 from efficientvision.tasks.choice import config_from_yaml, get_config
@@ -44,7 +45,7 @@ def train_seeds(options: RunOptions, train_one: Callable[[RunOptions], int]) -> 
         "the same (`split_seed`)."
     )
     _check_folders(options, seeds)
-    table = {"best": None, **(read_seeds(folder) or {}), "seeds": seeds}
+    table = {"best": None, **_written_before(folder), "seeds": seeds}
     files.write_text(files.join(folder, SEEDS_NAME), json.dumps(table) + "\n")
     for number, seed in enumerate(seeds):
         one = _of_one_seed(options, number, seed)
@@ -55,6 +56,15 @@ def train_seeds(options: RunOptions, train_one: Callable[[RunOptions], int]) -> 
         keras.utils.clear_session()
     log.info(sum_up(folder))
     return 0
+
+
+def _written_before(folder: str) -> dict[str, Any]:
+    """The content of `seeds.json`; a damaged one is written again."""
+    try:
+        return read_seeds(folder) or {}
+    except UserError:
+        log.info(f"{files.join(folder, SEEDS_NAME)} is damaged: writing it again.")
+        return {}
 
 
 def _first_seed(options: RunOptions) -> int:
@@ -99,6 +109,11 @@ def sum_up(model_dir: str) -> str:
     """Writes `seeds.json`, `seeds.csv` and `report.html` of several seeds; returns the message."""
     found = summary_of(model_dir)
     write_summary(model_dir, found)
+    if differs := _differences(model_dir, len(found.seeds)):
+        log.warning(
+            f"Warning: the runs differ in more than their seed, so the spread is not that of "
+            f"chance alone: {differs}."
+        )
     page = write_seeds_page(model_dir, found)
     if found.metric is None:
         return (
@@ -109,7 +124,7 @@ def sum_up(model_dir: str) -> str:
     spread = f" ± {shown_metric(metric, found.spread[metric])}" if found.spread else ""
     return "\n".join(
         [
-            f"{len(runs)} seeds: {metric} {shown_metric(metric, found.mean[metric])}{spread} (mean "
+            f"{_counted(found)}: {metric} {shown_metric(metric, found.mean[metric])}{spread} (mean "
             f"and standard deviation of the best checkpoints; {low} to {high}).",
             *(f"  {name}  {shown_metric(metric, run[metric])}" for name, run in runs.items()),
             f"Best: {found.best}, which {model_dir} stands for in every command. It was chosen on "
@@ -117,3 +132,25 @@ def sum_up(model_dir: str) -> str:
             f"Report: {page}",
         ]
     )
+
+
+def _counted(found: SeedSummary) -> str:
+    done, every = len(found.runs), len(found.seeds)
+    return f"{done} seeds" if done == every else f"{done} of {every} seeds (others: not evaluated)"
+
+
+def _differences(model_dir: str, count: int) -> str:
+    """Hyper-parameters, besides the seed, in which the runs differ; empty if there are none."""
+    each: dict[str, Mapping[str, Any]] = {}
+    for name in map(run_name, range(count)):
+        path = files.join(model_dir, name, CONFIG_FILE)
+        if files.is_file(path):
+            each[name] = config_from_yaml(path).as_dict()
+    first = next(iter(each.values()), {})
+    found = []
+    for key, value in first.items():
+        others = {name: own[key] for name, own in each.items() if own.get(key) != value}
+        if key != "seed" and others:
+            name, other = next(iter(others.items()))
+            found.append(f"{key} is {value} in {next(iter(each))} and {other} in {name}")
+    return "; ".join(found)

@@ -56,7 +56,7 @@ def resolve(options: RunOptions) -> RunOptions:
     asked = options.start_from
     if asked == NONE:
         return options.replace(start_from=NONE)
-    config = _first_config(options)
+    config = first_config(options)
     task = task_of_config(config)
     if options.backbone_ckpt == IMAGENET:
         return options.replace(backbone_ckpt=find_imagenet(task.backbone_name(config)))
@@ -103,7 +103,7 @@ def _noted(model_dir: str) -> dict[str, str]:
         ) from None
 
 
-def _first_config(options: RunOptions) -> TrainingConfig:
+def first_config(options: RunOptions) -> TrainingConfig:
     """The hyper-parameters that the user set, before any are taken from a checkpoint."""
     name, task = model_and_task(options)
     return get_config(name, options.hparams, options.hyper_parameters, task=task)

@@ -162,7 +162,8 @@ def train(
     class_names.drop_recipe_label_map(config, options.train_file_pattern, options.val_file_pattern)
     kept = None
     if options.defaults == "data":
-        options, kept = data_defaults.complete(options, config, strategy)
+        teacher_name = distillation.teacher_name(options)
+        options, kept = data_defaults.complete(options, config, strategy, teacher_name)
     else:
         options = run_setup.task_of_run(options).fit_to_data(options, config)
     names = run_setup.class_names(config, options.train_file_pattern, options.val_file_pattern)
@@ -178,6 +179,8 @@ def train(
     if options.preflight == "only":
         if is_chief(strategy):
             preflight.run(options, config, names, plan, schedule, of_teacher)
+            if teacher is not None:
+                run_setup.build_task(options, config, names).learn_from(teacher)
         return 0
     with contextlib.ExitStack() as stack:
         keeper = None
@@ -224,6 +227,8 @@ def _train(decided: Run, keeper: FolderKeeper | None) -> int:
     if decided.teacher is not None:
         distillation.warn_of_small_teacher(decided.teacher, trainer.model)
     total = trainer.plan.total_steps
+    if message := task.plan_message(trainer.plan.batch_size, total):
+        log.info(message)
     when = {
         "evaluate_epochs": options.mode == "train_and_eval",
         "evaluate_end": options.eval_after_train,

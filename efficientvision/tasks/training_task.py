@@ -75,6 +75,15 @@ class TrainingTask(abc.ABC):
         """
         return []
 
+    def plan_message(self, batch_size: int, total_steps: int) -> str:
+        """Says at which step the training data changes; empty if it never does.
+
+        Args:
+            batch_size: Images per batch, over all replicas.
+            total_steps: Length of the run.
+        """
+        return ""
+
     @abc.abstractmethod
     def evaluation_dataset(self, batch_size: int) -> tf.data.Dataset:
         """Returns batches of the evaluation images, each once; the last may be smaller."""

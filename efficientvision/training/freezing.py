@@ -88,6 +88,7 @@ class HeldParts:
     Args:
         model: The network.
         parts: See `freeze_parts`; may be empty.
+        trained: Variables that are trained in the end; None: all trainable ones.
 
     Attributes:
         variables: The trainable variables of these parts.
@@ -96,11 +97,18 @@ class HeldParts:
         UserError: Nothing is left to train in the meantime.
     """
 
-    def __init__(self, model: keras.Model, parts: Collection[str]):
+    def __init__(
+        self,
+        model: keras.Model,
+        parts: Collection[str],
+        trained: Collection[keras.Variable] | None = None,
+    ):
         layers = layers_of(model, parts)
         self.variables = [v for layer in layers for v in layer.trainable_variables]
         self._norms = [norm for norm in _norms_in(layers) if norm.trainable and not norm.frozen]
-        if parts and len(self.variables) == len(model.trainable_variables):
+        held = set(map(id, self.variables))
+        trained = model.trainable_variables if trained is None else trained
+        if parts and held.issuperset(map(id, trained)):
             raise UserError(f"freeze={'+'.join(parts)} leaves nothing to train at first.")
 
     @contextlib.contextmanager

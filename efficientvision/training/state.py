@@ -77,7 +77,7 @@ class TrainingState:
         self.strategy = strategy
         self.seed = seed
         trained = trainable_variables(model, freeze_pattern)
-        self.held = HeldParts(model, held_parts)
+        self.held = HeldParts(model, held_parts, trained)
         self.optimizer = FlatOptimizer(
             optimizer,
             learning_rate,

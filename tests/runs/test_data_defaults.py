@@ -14,6 +14,7 @@ from efficientvision.runs import data_defaults, run_folder, run_setup
 from efficientvision.tasks.choice import get_config, task_of_config
 from efficientvision.tasks.data_defaults import DataDefaults
 from efficientvision.tasks.default_values import BACKBONE, DataFacts, Machine, Transfer
+from efficientvision.tasks.detection.data_defaults import object_choices
 from efficientvision.tasks.setup import take_from_run
 from tests.made_records import write_made_records
 
@@ -44,14 +45,16 @@ def made_facts(photos: int) -> DataFacts:
     )
 
 
-def chosen(model, task, photos=205, hparams="", device="CPU", more=None, **options):
+def chosen(
+    model, task, photos=205, hparams="", device="CPU", more=None, gib=16, teacher="", **options
+):
     """The options, hyper-parameters and choices (by name) of a run."""
     config = get_config(model, hparams, more, task=task)
     written = options_from({"train_file_pattern": "train", "val_file_pattern": "val", **options})
     picks = data_defaults.Picks(written, config)
-    machine = Machine(device, 1, 16 * GIB)
+    machine = Machine(device, 1, gib * GIB)
     facts = made_facts(photos)
-    data_defaults.choose(picks, task_of_config(config), facts, NAMES, machine)
+    data_defaults.choose(picks, task_of_config(config), facts, NAMES, machine, int, teacher)
     return picks.options, config, {choice.name: choice for choice in picks.choices}
 
 
@@ -219,6 +222,26 @@ def test_a_run_that_resumes_keeps_its_values_whatever_has_become_of_the_data(
     assert data_defaults.of_run(plain).defaults == "published"
     with pytest.raises(UserError, match="did not begin with defaults from the data"):
         data_defaults.complete(again, same, strategy)
+
+
+def test_room_for_the_objects_of_mixed_photos():
+    facts = DataFacts(9, image_of=np.repeat([0, 1], [40, 2]))
+    for changes, most in (
+        ("", []),
+        ("mosaic_prob=0.5", [160]),
+        ("mosaic_prob=1,mixup_prob=1", [200]),
+    ):
+        config = get_config("efficientdet-d0", changes)
+        assert [choice.value for choice in object_choices(facts, config)] == most
+    assert object_choices(facts, get_config("espnetv2_s_0.5", task="detection")) == []
+
+
+def test_memory_is_left_for_a_teacher():
+    alone, with_teacher = (
+        chosen("efficientdet-lite0", "detection", gib=2.5, teacher=teacher)[0]
+        for teacher in ("", "efficientdet-d4")
+    )
+    assert (alone.train_batch_size, with_teacher.train_batch_size) == (8, 4)
 
 
 @pytest.mark.parametrize("changes", ["anchor_scale=2", "prior_min_scale=0.05"])

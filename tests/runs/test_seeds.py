@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import pytest
 
@@ -47,6 +48,14 @@ def folder(tmp_path):
     return tmp_path / "run"
 
 
+@pytest.fixture
+def pageless(tmp_path, monkeypatch):
+    """The same without the page, whose plots take seconds."""
+    monkeypatch.setattr(seeds, "write_seeds_page", lambda *_: "report.html")
+    assert seeds.train_seeds(_options(tmp_path / "run", seed=4), _trained) == 0
+    return tmp_path / "run"
+
+
 def test_mean_spread_and_best(folder):
     table = json.loads((folder / "seeds.json").read_text())
     assert table["seeds"] == [4, 5, 6] and table["best"] == "seed-1" and table["metric"] == "AP"
@@ -75,6 +84,30 @@ def test_the_folder_stands_for_its_best_run(folder):
     (folder / "seeds.json").write_text("{")
     with pytest.raises(UserError, match="is damaged"):
         local_path(folder)
+
+
+def test_runs_of_other_settings_are_told(pageless, caplog):
+    """As after a repeated command that changed them: finished runs keep theirs."""
+    folder = pageless
+    seeds.sum_up(str(folder))
+    assert "differ" not in caplog.text
+    config = folder / "seed-2" / "config.yaml"
+    config.write_text(config.read_text().replace("learning_rate: 0.08", "learning_rate: 0.01"))
+    seeds.sum_up(str(folder))
+    assert "learning_rate is 0.08 in seed-0 and 0.01 in seed-2" in caplog.text
+
+
+def test_runs_that_lack_are_counted(pageless):
+    shutil.rmtree(pageless / "seed-1")
+    message = seeds.sum_up(str(pageless))
+    assert message.startswith("2 of 3 seeds (others: not evaluated): AP 55.0")
+
+
+def test_repeating_the_command_mends_a_damaged_table(pageless):
+    folder = pageless
+    (folder / "seeds.json").write_text("{")
+    assert seeds.train_seeds(_options(folder, seed=4), lambda options: 0) == 0
+    assert json.loads((folder / "seeds.json").read_text())["best"] == "seed-1"
 
 
 def test_an_interrupted_run_ends_all_and_repeating_goes_on(tmp_path):

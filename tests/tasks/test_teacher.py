@@ -14,7 +14,12 @@ from efficientvision.tasks.detection.efficientdet_training import EfficientDetTr
 from efficientvision.tasks.detection.losses import quality_focal
 from efficientvision.tasks.detection.ssd_training import SsdTrainingTask
 from efficientvision.tasks.segmentation.training_task import SegmentationTrainingTask
-from efficientvision.tasks.teacher import Teacher, log_changed_teacher, soft_class_loss
+from efficientvision.tasks.teacher import (
+    Teacher,
+    log_changed_teacher,
+    soft_class_loss,
+    weights_hash,
+)
 from tests.training import replicas
 from tests.training.small_training import OPTIONS, begun
 
@@ -112,6 +117,28 @@ def test_without_weights_there_is_no_teacher(caplog):
         task.learn_from(teacher_of(task, replicas.small_detector))
     assert task.teacher is None and task.loss_names == names and task.snapshot() == {}
     assert "distill_class_weight and distill_box_weight are 0" in caplog.text
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_teacher_and_student_in_half_precision(precision):
+    """Losses are float32 and about those of whole precision; the teacher is the same to a run."""
+    task, student = student_of_detectors()
+    task.learn_from(teacher_of(task, replicas.small_detector))
+    expected = losses_of(task, student, replicas.pictures())
+    keras.config.set_dtype_policy(precision)
+    try:
+        halves = [replicas.small_detector(task.config) for _ in range(2)]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for half, whole in zip(halves, (student, task.teacher.model), strict=True):
+        assert half.get_layer("class").compute_dtype == precision.removeprefix("mixed_")
+        half.set_weights(whole.get_weights())
+    assert weights_hash(halves[1]) == weights_hash(task.teacher.model)
+    task.teacher = dataclasses.replace(task.teacher, model=halves[1])
+    assert losses_of(task, halves[0], replicas.pictures()) == pytest.approx(expected, rel=0.03)
+    task.teacher = dataclasses.replace(task.teacher, model=halves[0])
+    same = losses_of(task, halves[0], replicas.pictures())
+    assert same["distill_class_loss"] == 0 and abs(same["distill_box_loss"]) < 1e-5
 
 
 def test_classes_that_the_teacher_has_elsewhere():

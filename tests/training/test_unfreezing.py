@@ -14,6 +14,7 @@ from efficientvision.training.checkpoints import read_checkpoint
 from efficientvision.training.freezing import HeldParts, set_backbone_norms
 from efficientvision.training.optimizers import FlatOptimizer, build_optimizer
 from efficientvision.training.plan import TrainingPlan
+from efficientvision.training.state import trainable_variables
 from tests.training.toy_run import ToyTask, on_a_backbone, toy_trainer
 
 OPTIONS = {
@@ -123,3 +124,6 @@ def test_statistics_stay_while_parts_are_held():
         assert np.any(mean.numpy() != before) == moved
     with pytest.raises(UserError, match="leaves nothing to train at first"):
         HeldParts(model, ["backbone", "line"])
+    others = trainable_variables(model, "line")
+    with pytest.raises(UserError, match="leaves nothing to train at first"):
+        HeldParts(model, ["backbone"], others)

@@ -85,7 +85,8 @@ def task_aligned_targets(
         )
         near &= valid[:, row, tf.newaxis]
         overlap = tf.maximum(box_ops.iou(predicted, box), box_ops.iou(anchors, box))
-        overlap = tf.where(near, overlap, 0.0)
+        # Also if the box of an outlying prediction overflows, so that its overlap is NaN.
+        overlap = tf.where(near & (overlap > 0.0), overlap, 0.0)
         own_class = tf.maximum(gt_classes[:, row] - 1, 0)
         score = tf.sigmoid(tf.gather(logits, own_class, axis=2, batch_dims=1))
         aligned = score**score_power * overlap**iou_power

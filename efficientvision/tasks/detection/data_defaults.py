@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from efficientvision.configs.run_options import RunOptions
+from efficientvision.data.transforms.mosaic import NUM_FRAMES
 from efficientvision.preflight.record_scan import scan_records
 from efficientvision.tasks.data_defaults import DataDefaults, scan_facts
 from efficientvision.tasks.default_values import (
@@ -171,11 +172,15 @@ def _average(shares: Mapping[int, float]) -> float:
 
 
 def object_choices(facts: DataFacts, config: DetectionConfig) -> list[Choice]:
-    """Makes room for all objects of a photo."""
+    """Makes room for all objects of a photo, and of those that mosaic and MixUp put together."""
     most = facts.most_objects
-    if most <= config.max_instances_per_image:
+    photos = NUM_FRAMES if getattr(config, "mosaic_prob", 0.0) > 0 else 1
+    photos += getattr(config, "mixup_prob", 0.0) > 0
+    if most * photos <= config.max_instances_per_image:
         return []
-    return [Choice("max_instances_per_image", most, f"a photo has {most:,} objects")]
+    reason = f"a photo has {most:,} objects"
+    reason += f", an example up to {photos} photos" if photos > 1 else ""
+    return [Choice("max_instances_per_image", most * photos, reason)]
 
 
 def efficientdet_learning(config: EfficientDetConfig, steps: int) -> list[Choice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -60,10 +61,38 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
 
     @property
     def mix_until(self) -> int | None:
-        """See `mix_end`; None too if the length of the training is unknown."""
-        if self.config.mix_end >= 1.0 or self.examples_per_epoch is None:
+        """See `mix_end`; None: always.
+
+        Raises:
+            UserError: The length of the training is unknown.
+        """
+        config = self.config
+        if config.mix_end >= 1.0 or not self._mixes:
             return None
-        return int(self.config.mix_end * self.config.num_epochs * self.examples_per_epoch)
+        if self.examples_per_epoch is None:
+            raise UserError(
+                f"mix_end={config.mix_end:g} is a share of a training of unknown length: set "
+                "`examples_per_epoch` of the task, or mix_end=1."
+            )
+        return int(config.mix_end * config.num_epochs * self.examples_per_epoch)
+
+    @property
+    def _mixes(self) -> list[str]:
+        """Names of the augmentations that combine several photos."""
+        probs = {"mosaic": self.config.mosaic_prob, "MixUp": self.config.mixup_prob}
+        return [name for name, prob in probs.items() if prob > 0]
+
+    def plan_message(self, batch_size: int, total_steps: int) -> str:
+        """Says at which step `mix_end` begins; empty without one."""
+        if self.config.mix_end >= 1.0:
+            return ""
+        told = f"mix_end={self.config.mix_end:g}"
+        if (until := self.mix_until) is None:
+            return f"Warning: {told} has no effect, because mosaic_prob and mixup_prob are 0."
+        # In the step at the border, some images may be mixed.
+        last = math.ceil(until / batch_size)
+        mixes = " and ".join(self._mixes)
+        return f"Augmentation: no {mixes} after step {last:,} of {total_steps:,} ({told})."
 
     def prepare(self, batch: Batch) -> Batch:
         """Adds the targets of each anchor to a batch: the fields of `AnchorTargets`.
@@ -175,6 +204,8 @@ class EfficientDetTrainingTask(DetectionTrainingTask):
             batch["gt_classes"],
         )
         deltas = box_ops.encode(targets.boxes_yxyx, self.anchors[np.newaxis])
+        # The box losses leave out exact zeros, as of an object in the middle of an anchor.
+        deltas = tf.where(deltas == 0.0, box_ops.EPSILON, deltas)
         matched = targets.class_targets[..., tf.newaxis] >= 0
         labels = AnchorTargets(
             targets.class_targets, tf.where(matched, deltas, 0.0), batch["num_positives"]

@@ -84,7 +84,7 @@ def quality_focal(logits: tf.Tensor, targets: tf.Tensor, gamma: float = 2.0) -> 
     Returns:
         float32 [...].
 
-    Source: Li et al. 2020, https://arxiv.org/abs/2006.04388, equation 6.
+    Source: Li et al. 2020, https://arxiv.org/abs/2006.04388, equation 2.
     """
     targets = tf.stop_gradient(targets)
     distance = tf.abs(targets - tf.sigmoid(logits))

@@ -214,6 +214,6 @@ class DetectionTrainingTask(RecordTrainingTask):
             regenerate_source_id=config.regenerate_source_id,
             stretch=self.stretches,
             augmentation=self.augmentation(config),
-            mix_until=self.mix_until,
+            mix_until=self.mix_until if training else None,
             **options,
         )

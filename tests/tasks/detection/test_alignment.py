@@ -32,6 +32,9 @@ BOXES = np.array(
     ],
     np.float32,
 )
+# The first is an anchor itself, the others have its centre or one of its sides.
+ON_ANCHORS = BOXES.copy()
+ON_ANCHORS[0, :3] = [[4, 4, 20, 20], [16, 40, 56, 80], [20, 28, 52, 44]]
 CLASSES = np.array([[1, 3, 2, -1], [2, -1, -1, -1]], np.int32)
 
 
@@ -102,6 +105,17 @@ def test_without_objects_nothing_is_matched():
     assert np.all(targets.class_targets == -1) and not np.any(targets.quality)
 
 
+def test_boxes_that_overflow_match_nothing_and_leave_the_others_alone():
+    """Infinitely high and without width: their overlap is not a number."""
+    logits, deltas = _outputs()
+    deltas = np.array(deltas)
+    deltas[:, ::2] = [0.0, 0.0, 90.0, -200.0]
+    predicted = box_ops.decode(tf.constant(deltas), ANCHORS)
+    targets = task_aligned_targets(logits, predicted, ANCHORS, STRIDES, BOXES, CLASSES)
+    quality, matched = targets.quality.numpy(), targets.class_targets.numpy() >= 0
+    assert np.isfinite(quality).all() and matched.any() and not matched[:, ::2].any()
+
+
 def _task(**changes):
     return EfficientDetTrainingTask(get_config("efficientdet-d0", {**HPARAMS, **changes}))
 
@@ -114,11 +128,11 @@ def _levels(values, channels):
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _losses(task, images=slice(None), normalizer=None, outputs=None):
+def _losses(task, images=slice(None), normalizer=None, outputs=None, boxes=BOXES):
     logits, deltas = outputs or _outputs()
     batch = task.prepare(
         {
-            "gt_boxes_yxyx": tf.constant(BOXES[images]),
+            "gt_boxes_yxyx": tf.constant(boxes[images]),
             "gt_classes": tf.constant(CLASSES[images]),
         }
     )
@@ -127,12 +141,14 @@ def _losses(task, images=slice(None), normalizer=None, outputs=None):
     return task.losses_of(outputs, batch, normalizer=normalizer)
 
 
-def test_losses_of_aligned_targets():
+@pytest.mark.parametrize("boxes", [BOXES, ON_ANCHORS], ids=["boxes", "on anchors"])
+def test_losses_of_aligned_targets(boxes):
     """The class loss is the quality focal loss of the assignment; boxes weigh by quality."""
-    found = _losses(_task(assignment="task_aligned", class_loss="quality_focal"))
+    task = _task(assignment="task_aligned", class_loss="quality_focal")
+    found = _losses(task, boxes=boxes)
     logits, deltas = _outputs()
     predicted = box_ops.decode(tf.constant(deltas), ANCHORS)
-    targets = task_aligned_targets(logits, predicted, ANCHORS, STRIDES, BOXES, CLASSES)
+    targets = task_aligned_targets(logits, predicted, ANCHORS, STRIDES, boxes, CLASSES)
     wanted = np.zeros_like(logits, np.float64)
     matched = targets.class_targets.numpy() >= 0
     wanted[(*np.nonzero(matched), targets.class_targets.numpy()[matched])] = (
