@@ -79,6 +79,6 @@ def _task_of(path: str, model: str | None) -> str:
     if files.is_file(own):
         return config_from_yaml(own).task
     found = identify(path)
-    if found.task or (model is None and found.model not in list_models()):
-        return found.task or DEFAULT_TASK
-    return task_of(model or found.model)
+    # A network that is no model here: loading says which it is.
+    name = model or (found.model if found.model in list_models() else None)
+    return found.task or (task_of(name) if name else DEFAULT_TASK)
