@@ -79,6 +79,6 @@ def _task_of(path: str, model: str | None) -> str:
     if files.is_file(own):
         return config_from_yaml(own).task
     found = identify(path)
-    # A network that is no model here: loading says which it is.
+    # Loading says which network it is if it is not one of ours.
     name = model or (found.model if found.model in list_models() else None)
     return found.task or (task_of(name) if name else DEFAULT_TASK)
