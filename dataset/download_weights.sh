@@ -63,7 +63,7 @@ for argument in "$@"; do
       effdet_file "${argument#*:}" >/dev/null || unknown_argument "$argument"
       names+=("$argument")
       ;;
-    timm:tf_efficientnet_b[0-8].* | timm:tf_efficientnet_l2.* | timm:tf_efficientnet_lite[0-4].*)
+    timm:tf_efficientnet_b[0-7].* | timm:tf_efficientnet_lite[0-4].*)
       case "$argument" in *[!A-Za-z0-9_.:]*) unknown_argument "$argument" ;; esac
       names+=("$argument")
       ;;

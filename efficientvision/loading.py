@@ -143,6 +143,8 @@ def _check_complete(path: AnyPath, report: LoadReport) -> None:
 def _model_name(path: AnyPath, given: str | None, found: Identified, task: str | None) -> str:
     if given is not None:
         return given
+    if found.model is not None and found.model not in list_models():
+        raise UserError(f"{path} holds {found.model}, which is not in list_models()")
     if found.model not in list_models(task):
         looks_like = f"; it looks like {found.model}" if found.model else ""
         kind = f" of {find_task(task).noun}" if task else ""

@@ -26,7 +26,7 @@ from efficientvision import files
 from efficientvision.cli.flags import FlagSpec, define_flag
 from efficientvision.cli.tensorflow_start import load_tensorflow_quietly
 from efficientvision.errors import UserError
-from efficientvision.registry import TASKS, efficientdet_names, task_of
+from efficientvision.registry import TASKS, efficientdet_names, list_models, task_of
 from efficientvision.weights.checkpoint_reader import CheckpointReader, open_checkpoint
 from efficientvision.weights.identify import Identified, identify
 from efficientvision.weights.preprocessing import follow_preprocessing
@@ -116,9 +116,11 @@ def _looks(reader: CheckpointReader) -> str:
     found = identify(reader)
     if found.model is None:
         return "It does not match any network of list_models()."
-    if found.task is None and found.num_classes:
+    is_known = found.model in list_models()
+    if found.task is None and found.num_classes and is_known:
         found = dataclasses.replace(found, task=task_of(found.model))
-    lines = [f"This looks like {found.described(found.model)}."]
+    unknown = "" if is_known else ", which is not in list_models()"
+    lines = [f"This looks like {found.described(found.model)}{unknown}."]
     if reader.preprocessing is not None:
         trained = reader.preprocessing
         lines.append(f"It was trained with {trained} ({trained.source}).")

@@ -21,6 +21,8 @@ _FLOAT = (
 _MERGE = "tag:yaml.org,2002:merge"
 _PLAIN_INTEGER = re.compile(r"[-+]?(0|[1-9]\d*)")
 _SHOWN = 60
+# Values that aliases may multiply a text to: a few kilobytes can stand for billions.
+_MOST_VALUES = 100_000
 
 
 class UnclearYaml(yaml.YAMLError):
@@ -29,6 +31,15 @@ class UnclearYaml(yaml.YAMLError):
 
 class _Loader(yaml.SafeLoader):
     """Reads `8e-3` and `1e-4` as floats, as YAML 1.2 does (in YAML 1.1 they are text)."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            counts: dict[int, int] = {}
+            total = _count(node, counts)
+            if total > max(_MOST_VALUES, len(counts)):
+                raise UnclearYaml(f"its aliases (*name) stand for {total:,} values: write them out")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         if isinstance(node, yaml.MappingNode):
@@ -74,6 +85,27 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_implicit_resolver(*_FLOAT)
 
 
+def _count(node: yaml.Node, counts: dict[int, int]) -> int:
+    """Number of values that a node stands for, each alias counted as what it repeats.
+
+    Args:
+        node: The node.
+        counts: Identity of a node -> its count; filled. 0: the node is being counted.
+
+    Raises:
+        UnclearYaml: A node contains itself.
+    """
+    known = counts.get(id(node))
+    if known == 0:
+        raise UnclearYaml(f"{_place(node)}: an alias is within what it stands for")
+    if known is None:
+        counts[id(node)] = 0
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = [part for item in inner for part in (item if isinstance(item, tuple) else (item,))]
+        counts[id(node)] = known = 1 + sum(_count(part, counts) for part in parts)
+    return known
+
+
 def _place(node: yaml.Node) -> str:
     return f"line {node.start_mark.line + 1}"
 
@@ -86,7 +118,8 @@ def load_yaml(text: str) -> Any:
     """Parses YAML text.
 
     Raises:
-        UnclearYaml: A key is duplicated, or YAML 1.1 reads a number differently than written.
+        UnclearYaml: A key is duplicated, YAML 1.1 reads a number differently than written, or
+            aliases stand for too many values.
         yaml.YAMLError: The text is not valid YAML.
         ValueError, ArithmeticError, RecursionError: It contains numbers of 5,000 digits,
             impossible dates, or lists nested very deeply.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
 from efficientvision import files
+from efficientvision.configs.yaml_text import load_yaml
 from efficientvision.errors import UserError
 from efficientvision.evaluation.confidence import INTERVALS_NAME, Intervals, read_intervals
 from efficientvision.evaluation.details import (
@@ -108,7 +108,7 @@ class RunFiles:
     @functools.cached_property
     def config(self) -> dict[str, Any]:
         """The hyper-parameters."""
-        return yaml.safe_load(self.config_text) or {}
+        return load_yaml(self.config_text) or {}
 
     @functools.cached_property
     def matrix(self) -> tuple[list[str], np.ndarray]:

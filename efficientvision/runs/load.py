@@ -10,7 +10,7 @@ from efficientvision.errors import UserError
 from efficientvision.exports.load_export import check_not_baked, is_export, load_export
 from efficientvision.files import AnyPath
 from efficientvision.loading import CONFIG_FILE, run_folder_of
-from efficientvision.registry import DEFAULT_TASK, TASKS, task_of
+from efficientvision.registry import DEFAULT_TASK, TASKS, list_models, task_of
 from efficientvision.tasks.base import Task
 from efficientvision.tasks.choice import config_from_yaml, find_task, task_of_export
 from efficientvision.tasks.predictor import Predictor
@@ -79,5 +79,6 @@ def _task_of(path: str, model: str | None) -> str:
     if files.is_file(own):
         return config_from_yaml(own).task
     found = identify(path)
-    name = model or found.model
+    # Loading says which network it is if it is not one of ours.
+    name = model or (found.model if found.model in list_models() else None)
     return found.task or (task_of(name) if name else DEFAULT_TASK)

@@ -79,10 +79,11 @@ def recognise(path: str, shapes: Shapes) -> Foreign | None:
     fusion = _Fusion.of(cells, shapes)
     names |= {name: ours for name in shapes if (ours := _published(name, fusion))}
     made = dict(_scalars(cells, shapes, fusion))
-    without_bias = [
-        name for name in names if _BEFORE_NORM.match(name) and _bias_beside(name) not in shapes
-    ]
+    before_norm = [name for name in names if _BEFORE_NORM.match(name)]
+    without_bias = [name for name in before_norm if _bias_beside(name) not in shapes]
     if without_bias:
+        if len(without_bias) < len(before_norm):
+            raise Refused(f"is damaged: it lacks {_bias_beside(without_bias[0])}")
         member = author_member(backbone, fusion.is_quad)
         made |= {
             f"{names[name].rpartition('/')[0]}/bias": _zeros(shapes[name][0])

@@ -212,6 +212,7 @@ def _from_cache(library: Any, address: HubAddress, error: Exception) -> str:
     choice = choose_files(str(address), address.path, dict.fromkeys(names), "The cached copy of ")
     commit = files.base_name(folder)
     log.info(f"The hub cannot be reached: {address} is read from the cache, commit {commit[:8]}.")
+    _check_configs(str(address), folder, choice)
     return os.path.join(folder, *choice.target.split("/"))
 
 
@@ -250,23 +251,24 @@ def _download(
         if name in missing:
             _check_content(address, name, path, listing[name])
     log.info(f"{address} is at commit {commit[:8]}: {choice.target}")
-    for name in choice.names:
-        if name.rpartition("/")[2] == "config.yaml":
-            _check_config(str(address), os.path.join(folder, *name.split("/")))
+    _check_configs(str(address), folder, choice)
     return os.path.join(folder, *choice.target.split("/"))
 
 
-def _check_config(address: str, path: str) -> None:
+def _check_configs(address: str, folder: str, choice: Choice) -> None:
     """Refuses a stranger's configuration whose photos would fill the memory.
 
     The sizes of its network are compared with the weights when they are loaded.
     """
-    height, width = config_from_yaml(path).image_hw
-    if max(height, width) > _MOST_PIXELS:
-        raise UserError(
-            f"{address} was not loaded: its config.yaml has image_size={width}x{height}, and "
-            f"{_MOST_PIXELS} pixels are the most for a model from the hub."
-        )
+    for name in choice.names:
+        if name.rpartition("/")[2] != "config.yaml":
+            continue
+        height, width = config_from_yaml(os.path.join(folder, *name.split("/"))).image_hw
+        if max(height, width) > _MOST_PIXELS:
+            raise UserError(
+                f"{address} was not loaded: its config.yaml has image_size={width}x{height}, and "
+                f"{_MOST_PIXELS} pixels are the most for a model from the hub."
+            )
 
 
 def _check_sizes(library: Any, address: HubAddress, sizes: Sequence[int]) -> None:

@@ -23,6 +23,7 @@ from efficientvision.weights.state_file import StateFile
 from efficientvision.weights.strangers import HDF5_MAGIC, Refused, no_weights, refusals_name
 from efficientvision.weights.torch_state import find_state_dict
 from efficientvision.weights.torch_tensors import (
+    MAX_DIMENSIONS,
     STORAGE_DTYPES,
     StorageWindow,
     StoredTensor,
@@ -195,6 +196,8 @@ def _described(name: str, entry: Any) -> tuple[StorageWindow, tuple[int, ...], i
     numbers = [shape, offsets]
     if not all(isinstance(part, list) for part in numbers) or len(offsets) != 2:
         raise Refused(f"is damaged: the shape or data_offsets of {name!r} are no lists of numbers")
+    if len(shape) > MAX_DIMENSIONS:  # Before their product, which takes hours for a long list.
+        raise Refused(f"holds a tensor of {len(shape):,} dimensions, {name!r}")
     for number in (*shape, *offsets):
         if type(number) is not int or not 0 <= number < 1 << 40:
             raise Refused(

@@ -147,6 +147,13 @@ def test_a_weight_of_the_fusion_is_missing(tmp_path):
         open_checkpoint(tmp_path / "a.pth")
 
 
+def test_a_missing_bias_is_not_another_network():
+    shapes = shapes_of("tf_efficientdet_d0")
+    del shapes["fpn.resample.3.conv.conv.bias"]
+    with pytest.raises(Refused, match="lacks fpn.resample.3.conv.conv.bias"):
+        recognise("tf_efficientdet_d0.pth", shapes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "network, tolerance",

@@ -290,6 +290,14 @@ def test_large_downloads_are_announced_and_limited(hub, monkeypatch, caplog):
         local_path("hf://user/full")
 
 
+# Short, and millions of values long where it is printed.
+_BOMB = (
+    b"name: [&a [x], "
+    + b"".join(b"&%c [%s]," % (c + 1, b",".join([b"*%c" % c] * 8)) for c in b"abcdefg")
+    + b"]\n"
+)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -297,6 +305,8 @@ def test_large_downloads_are_announced_and_limited(hub, monkeypatch, caplog):
         (b"name: efficientdet-d0\nnum_classes: -3\n", "num_classes"),
         (b"name: nonsense\n", "nonsense"),
         (b"a: &a [1]\nname: [*a, *a]\n", "config.yaml|name"),
+        (_BOMB, "its aliases .* stand for 5,135,884 values"),
+        (b"name: &a [*a]\n", "line 1: an alias is within what it stands for"),
         (b" " * 2001, "config.yaml has 2,001 bytes"),
     ],
 )
@@ -305,6 +315,14 @@ def test_hostile_configurations(hub, config, message, monkeypatch):
     hub.add("user/bad", model__safetensors=b"weights", config__yaml=config)
     with pytest.raises(UserError, match=message):
         local_path("hf://user/bad")
+
+
+def test_a_hostile_configuration_is_refused_from_the_cache_too(hub):
+    config = b"name: efficientdet-d0\nimage_size: 100000\n"
+    hub.add("user/bad", model__safetensors=b"weights", config__yaml=config)
+    for hub.failing in (None, 503):
+        with pytest.raises(UserError, match="image_size=100000x100000"):
+            local_path("hf://user/bad")
 
 
 def test_a_program_in_a_pth_is_refused(hub):

@@ -10,13 +10,16 @@ import pytest
 from PIL import Image
 
 import efficientvision as ev
+from efficientvision import loading
 from efficientvision.errors import UserError
 from efficientvision.loading import load_model
+from efficientvision.runs import load as runs_load
 from efficientvision.tasks.choice import get_config
 from efficientvision.weights import imagenet
 from efficientvision.weights.checkpoint_reader import open_checkpoint
 from efficientvision.weights.foreign import recognise
 from efficientvision.weights.foreign_network import our_shapes
+from efficientvision.weights.identify import Identified
 from efficientvision.weights.preprocessing import (
     IMAGENET,
     INCEPTION,
@@ -29,6 +32,7 @@ from efficientvision.weights.timm_hints import find_hints
 from tests.cli.test_weights_command import run
 from tests.goldens.effdet.fill_effdet import fill_tensor
 from tests.goldens.fill import make_input
+from tests.weights.made_safetensors import write_safetensors
 from tests.weights.made_torch_files import write_zip
 
 GOLDENS = pathlib.Path(__file__).resolve().parent.parent / "goldens"
@@ -275,3 +279,11 @@ def test_open_checkpoint_reads_our_layout(tmp_path):
     )
     assert kernel.shape == (3, 3, 96, 1)
     np.testing.assert_array_equal(kernel[1, 2, :, 0], tensors[name][:, 0, 1, 2])
+
+
+def test_a_network_without_a_model_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "identify", lambda _: Identified(model="efficientnet-b8"))
+    monkeypatch.setattr(runs_load, "identify", loading.identify)
+    write_safetensors(tmp_path / "a.safetensors", {"a.weight": np.zeros(1, np.float32)})
+    with pytest.raises(UserError, match="holds efficientnet-b8, which is not in list_models"):
+        runs_load.load(tmp_path / "a.safetensors")
