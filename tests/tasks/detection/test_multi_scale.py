@@ -145,6 +145,7 @@ def test_sizes_follow_the_step_in_a_resumed_run_too(tmp_path, capsys):
     assert max(moved) > 1e-3
 
 
+@pytest.mark.slow
 def test_micro_batches_of_a_step_share_a_size(tmp_path):
     options = SCALED | {"is_training_bn": False}
     whole, _ = _trained(tmp_path / "whole", 12, options)
