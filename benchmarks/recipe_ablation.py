@@ -44,6 +44,7 @@ WITHOUT = {
     "mosaic": {"mosaic_prob": 0},
     "mixup": {"mixup_prob": 0},
     "mix_end": {"mix_end": 1},
+    "scale": {"jitter_min": 0.8, "jitter_max": 1.2},
     "colour": {"hsv_jitter": 0},
     "average": {"moving_average_decay": 0},
 }

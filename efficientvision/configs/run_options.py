@@ -9,7 +9,7 @@ from typing import Any
 from efficientvision.errors import UserError
 from efficientvision.registry import TASKS, nearest_names
 
-PUBLISHED_RECIPE = "published"
+PUBLISHED_RECIPE, MODERN_RECIPE = "published", "modern"
 MODES = ("train", "eval", "train_and_eval", "report")
 HPARAMS_HELP = (
     'hyper-parameters: "num_classes=20,image_size=1920x1280" (sizes are WIDTHxHEIGHT), a .yaml '
@@ -108,9 +108,10 @@ class RunOptions:
     recipe: str = option(
         "",
         "hyper-parameters of the training that are not set. modern (EfficientDet): task-aligned "
-        "assignment, quality focal loss, mosaic that stops before the end, colour jitter; the "
-        "network stays the same. published: those of the original programs",
-        choices=("", PUBLISHED_RECIPE, "modern"),
+        "assignment, quality focal loss, mosaic that stops before the end, jitter of scale and "
+        "colour; the network stays the same. published: those of the original programs. With "
+        "`defaults=data`, short runs are modern unless a recipe is named",
+        choices=("", PUBLISHED_RECIPE, MODERN_RECIPE),
     )
     data_dir: str | None = option(
         None,

@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from efficientvision import files
 from efficientvision.configs import TrainingConfig
-from efficientvision.configs.overrides import Recipe
-from efficientvision.configs.run_options import RunOptions
+from efficientvision.configs.overrides import Recipe, read_overrides
+from efficientvision.configs.run_options import MODERN_RECIPE, RunOptions
 from efficientvision.data.labels import find_labels
 from efficientvision.data.record_files import num_records
 from efficientvision.errors import UserError
@@ -240,7 +240,17 @@ def choose(
     steps = max(1, images // batch)
     if own.adam_rate is not None:
         _choose_recipe(picks, task, own.adam_rate, steps, start)
+        short = steps < default_values.SHORT_RUN
+        modern = task.recipes.get(MODERN_RECIPE)
+        if modern and short and start != CHECKPOINT and not _names_recipe(picks.options):
+            picks.take(*modern(config))
     picks.take(*own.learning_choices(facts, config, steps, start))
+
+
+def _names_recipe(options: RunOptions) -> bool:
+    """Whether the user chose a recipe, by `recipe` or as a file of `hparams`."""
+    parts = read_overrides(options.hparams)
+    return bool(options.recipe) or any(isinstance(part, Recipe) for part in parts)
 
 
 def _choose_classes(picks: Picks, task: Task, facts: DataFacts) -> dict[int, str]:

@@ -33,7 +33,7 @@ def apply(options: RunOptions, config: TrainingConfig) -> None:
     keeps_values = options.defaults == "data" and bool(latest_checkpoint(options.model_dir or ""))
     if name == PUBLISHED_RECIPE:
         for other, choices in task.recipes.items():
-            if keeps_values and all(getattr(config, c.name) == c.value for c in choices):
+            if keeps_values and all(getattr(config, c.name) == c.value for c in choices(config)):
                 raise UserError(
                     f"`recipe={name}`: the run in {options.model_dir} began with `recipe={other}`. "
                     "Remove it, or choose another `model_dir`."
@@ -45,7 +45,7 @@ def apply(options: RunOptions, config: TrainingConfig) -> None:
             "one. Remove it."
         )
     lines, kept = [], []
-    for choice in task.recipes[name]:
+    for choice in task.recipes[name](config):
         value = getattr(config, choice.name)
         if not config.is_decided(choice.name):
             config.override(Recipe({choice.name: choice.value}))

@@ -78,7 +78,8 @@ class Task(abc.ABC):
             not set.
         counts_background: Whether `num_classes` includes a background that the data do not have.
         data_defaults: Derives defaults from the training data.
-        recipes: Hyper-parameters by the name of a recipe, besides the published one.
+        recipes: Name of a recipe besides the published one -> its hyper-parameters, given those
+            that the user set.
     """
 
     noun: ClassVar[str]
@@ -100,7 +101,7 @@ class Task(abc.ABC):
     num_classes_from_data: ClassVar[bool] = True
     counts_background: ClassVar[bool] = False
     data_defaults: ClassVar[DataDefaults] = DataDefaults()
-    recipes: ClassVar[Mapping[str, Sequence[Choice]]] = {}
+    recipes: ClassVar[Mapping[str, Callable[[Any], Sequence[Choice]]]] = {}
 
     # The network and its checkpoints.
 

@@ -50,7 +50,8 @@ def chosen(
 ):
     """The options, hyper-parameters and choices (by name) of a run."""
     config = get_config(model, hparams, more, task=task)
-    written = options_from({"train_file_pattern": "train", "val_file_pattern": "val", **options})
+    given = {"train_file_pattern": "train", "val_file_pattern": "val", "hparams": hparams}
+    written = options_from({**given, **options})
     picks = data_defaults.Picks(written, config)
     machine = Machine(device, 1, gib * GIB)
     facts = made_facts(photos)
@@ -75,6 +76,23 @@ def test_a_small_set_gets_the_measured_recipe():
     assert (config.optimizer, config.learning_rate, config.bn_momentum) == ("adam", 2e-3, 0.9)
     assert all(choice.reason for choice in choices.values())
     assert "205 photos" in choices["num_examples_per_epoch"].reason
+
+
+def test_short_runs_have_the_modern_recipe_unless_one_is_named(tmp_path):
+    def assignment(photos=205, **options):
+        config = chosen("efficientdet-d0", "detection", photos, **options)[1]
+        return config.assignment, config.box_loss_weight
+
+    own = tmp_path / "own.yaml"
+    own.write_text("learning_rate: 0.001\n")
+    assert assignment() == ("task_aligned", 0.0)
+    assert assignment(more={"iou_loss_type": None}) == ("task_aligned", 50.0)
+    published = ({"recipe": "published"}, {"hparams": str(own)}, {"ckpt": "run"}, {"photos": 10**6})
+    assert [assignment(**options) for options in published] == [("iou", 50.0)] * 4
+    _, config, choices = chosen("efficientdet-d0", "detection", more={"jitter_max": 1.1})
+    assert config.jitter_max == 1.1 and "jitter_min" not in choices
+    _, config, _ = chosen("efficientdet-lite0", "detection", photos=50)
+    assert config.max_instances_per_image == 100
 
 
 def test_anchors_cover_the_boxes_in_the_input_that_was_chosen():

@@ -62,15 +62,14 @@ class EfficientDetDefaults(DetectorDefaults):
         machine: Machine,
         start: str,
     ) -> list[Choice]:
-        size = efficientdet_input(facts, config, names, machine.device, start)
-        return [size, *object_choices(facts, config)]
+        return [efficientdet_input(facts, config, names, machine.device, start)]
 
     def learning_choices(
         self, facts: DataFacts, config: EfficientDetConfig, steps: int, start: str
     ) -> list[Choice]:
         # A trained network's boxes are relative to its own anchors.
         anchors = [] if start == CHECKPOINT else anchor_choices(facts, config)
-        return anchors + efficientdet_learning(config, steps)
+        return anchors + efficientdet_learning(config, steps) + object_choices(facts, config)
 
 
 class SsdDefaults(DetectorDefaults):

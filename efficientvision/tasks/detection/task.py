@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from efficientvision.configs.run_options import RunOptions
+from efficientvision.configs.run_options import MODERN_RECIPE, RunOptions
 from efficientvision.data.class_order import network_names
 from efficientvision.data.labels import BUILTIN
 from efficientvision.errors import UserError
@@ -25,7 +25,7 @@ from efficientvision.tasks.detection.data_defaults import EfficientDetDefaults, 
 from efficientvision.tasks.detection.detection_task import DetectionTask
 from efficientvision.tasks.detection.efficientdet_config import EfficientDetConfig
 from efficientvision.tasks.detection.efficientdet_training import EfficientDetTrainingTask
-from efficientvision.tasks.detection.modern_recipe import MODERN
+from efficientvision.tasks.detection.modern_recipe import modern_choices
 from efficientvision.tasks.detection.multi_scale import STEPS_PER_DRAW, check_sizes
 from efficientvision.tasks.detection.ssd import build_ssd
 from efficientvision.tasks.detection.ssd_config import SsdConfig
@@ -62,7 +62,7 @@ class EfficientDetTask(DetectionTask):
     data_defaults = EfficientDetDefaults()
     num_classes_from_data = False  # Defaults to the published 90, as the original commands expect.
     training_class = EfficientDetTrainingTask
-    recipes = types.MappingProxyType({"modern": MODERN})
+    recipes = types.MappingProxyType({MODERN_RECIPE: modern_choices})
     parts = {
         "efficientnet": "backbone",
         "resample_p": "extra levels",
