@@ -87,14 +87,14 @@ YAMLS = [
     ("learning_rate: 2020-99-99", "not valid YAML"),
     ("? [a, b]\n: 1", "not valid YAML"),
     ("heads: [[object_detection]]", "heads must be"),
-    ("num_classes: &a [*a]", "num_classes must be|not valid YAML"),
+    ("num_classes: &a [*a]", "an alias is within what it stands for"),
     (
         "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n"
         + "".join(
             f"{chr(100 + i)}: &{chr(100 + i)} [*{chr(99 + i)}, *{chr(99 + i)}]\n" for i in range(20)
         )
         + "num_classes: *w",
-        "Unknown hyper-parameter 'a'",
+        "stand for 50,331,645 values: write them out",
     ),
     ("!!python/object/apply:os.system [ls]", "not valid YAML"),
     ("1: 2", "Unknown hyper-parameter"),

@@ -180,7 +180,7 @@ def run_program(capfd, main, *arguments):
 
 def test_main_answers_in_training(capfd, monkeypatch, tmp_path):
     trainer = FakeTrainer()
-    trainer.plan, trainer.is_chief = SimpleNamespace(total_steps=4), False
+    trainer.plan, trainer.is_chief = SimpleNamespace(batch_size=8, total_steps=4), False
     monkeypatch.setattr(train.run_setup, "build_trainer", lambda *_: trainer)
     monkeypatch.setattr(train.first_weights, "initialize", lambda *_: None)
     records = write_made_records(tmp_path / "made.tfrecord", 4)

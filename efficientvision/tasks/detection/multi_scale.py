@@ -7,9 +7,8 @@ training"); Ge et al. 2021 (YOLOX), https://arxiv.org/abs/2107.08430.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
-
-import numpy as np
 
 from efficientvision.errors import UserError
 
@@ -21,8 +20,6 @@ LARGEST = 0.5
 STEPS_PER_DRAW = 10
 # Sides are multiples of a backbone's coarsest stride; coarser levels may have odd sizes.
 SIDE_STEP = 32
-# Separates these draws from others of the same seed.
-_STREAM = 0x5CA1E
 
 
 def training_sizes(image_hw: Size, multi_scale: float) -> list[Size]:
@@ -64,8 +61,8 @@ def drawn_size(sizes: Sequence[Size], seed: int, step: int) -> Size:
         seed: Seed of the run.
         step: Number of steps before it.
     """
-    draw = np.random.default_rng([_STREAM, seed, step // STEPS_PER_DRAW])
-    return sizes[int(draw.integers(len(sizes)))]
+    draw = random.Random(f"multi_scale {seed} {step // STEPS_PER_DRAW}").random()
+    return sizes[int(draw * len(sizes))]
 
 
 def check_sizes(image_hw: Size, multi_scale: float) -> None:

@@ -20,7 +20,7 @@ from tests.training.replicas import BATCH, pictures, reader, small_detector
 from tests.training.small_training import OPTIONS
 
 # Sizes of 32, 64 and 96 pixels, of which this seed draws 96, 32 and 96 again.
-SCALED = {"multi_scale": 0.5, "seed": 1}
+SCALED = {"multi_scale": 0.5, "seed": 5}
 
 
 @pytest.mark.parametrize(
